@@ -1,0 +1,69 @@
+//! Call stacks, taken only in the one run that looks for them: raw return addresses here, names
+//! in `site.rs`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::finding::Moment;
+
+/// Frames per stack that are looked at.
+const FRAMES_MAX: usize = 128;
+
+/// A stack's raw return addresses, innermost first. Only good inside this process image.
+pub(crate) type Stack = Vec<usize>;
+
+/// The moments whose stacks are wanted, and those taken.
+#[derive(Debug, Default)]
+pub(crate) struct Capture {
+    pub(crate) moments: BTreeSet<Moment>,
+    pub(crate) taken: BTreeMap<Moment, Stack>,
+    /// In a census, the stack of every request: an index into `stacks`, by ordinal.
+    pub(crate) census: Option<Census>,
+}
+
+/// Where every request of a run comes from.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    pub(crate) stacks: Vec<Stack>,
+    pub(crate) by_request: Vec<u32>,
+    known: HashMap<Stack, u32>,
+}
+
+impl Capture {
+    pub(crate) fn of(moments: BTreeSet<Moment>) -> Self {
+        Capture { moments, ..Capture::default() }
+    }
+
+    pub(crate) fn census() -> Self {
+        Capture { census: Some(Census::default()), ..Capture::default() }
+    }
+
+    /// Takes the stack of this moment if it is wanted.
+    pub(crate) fn see(&mut self, moment: Moment) {
+        if self.moments.contains(&moment) {
+            self.taken.entry(moment).or_insert_with(stack);
+        }
+    }
+
+    /// Takes the stack of a request if this is a census.
+    pub(crate) fn request(&mut self) {
+        let Some(census) = &mut self.census else { return };
+        let stack = stack();
+        let next = census.stacks.len() as u32;
+        let index = *census.known.entry(stack).or_insert_with_key(|stack| {
+            census.stacks.push(stack.clone());
+            next
+        });
+        census.by_request.push(index);
+    }
+}
+
+/// The present stack.
+#[inline(never)]
+pub(crate) fn stack() -> Stack {
+    let mut frames = Vec::with_capacity(32);
+    backtrace::trace(|frame| {
+        frames.push(frame.ip() as usize);
+        frames.len() < FRAMES_MAX
+    });
+    frames
+}

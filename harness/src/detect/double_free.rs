@@ -1,0 +1,14 @@
+//! A block freed that had been freed before: three steps, each with its place.
+
+use super::BadFree;
+use crate::finding::{Evidence, Kind, Moment, Role};
+
+pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
+    let freed = free.ledger.freed_at(free.address)?;
+    Some(
+        Evidence::new(Kind::DoubleFree)
+            .about(free.subject(&freed.block))
+            .step(Role::FirstFree, Moment::Event(freed.event))
+            .step(Role::SecondFree, Moment::Event(free.event)),
+    )
+}

@@ -1,0 +1,15 @@
+//! Bytes behind a block were written: its rear guard is damaged.
+
+use crate::finding::{Evidence, Kind, Moment, Role, Subject, count};
+use crate::redzone::Damage;
+
+pub(crate) fn check(damage: Damage, block: &Subject, noticed: Option<u64>) -> Option<Evidence> {
+    let far = damage.behind? as u64;
+    let evidence = Evidence::new(Kind::HeapBufferOverflow)
+        .about(block.clone())
+        .note(format!("a write behind the block: {} past its end", count(far + 1, "byte")));
+    Some(match noticed {
+        Some(event) => evidence.step(Role::Freed, Moment::Event(event)),
+        None => evidence,
+    })
+}

@@ -1,0 +1,15 @@
+//! Bytes before a block were written: its front guard is damaged.
+
+use crate::finding::{Evidence, Kind, Moment, Role, Subject, count};
+use crate::redzone::Damage;
+
+pub(crate) fn check(damage: Damage, block: &Subject, noticed: Option<u64>) -> Option<Evidence> {
+    let far = damage.before? as u64;
+    let evidence = Evidence::new(Kind::HeapBufferUnderflow)
+        .about(block.clone())
+        .note(format!("a write before the block: {} ahead of its start", count(far, "byte")));
+    Some(match noticed {
+        Some(event) => evidence.step(Role::Freed, Moment::Event(event)),
+        None => evidence,
+    })
+}

@@ -1,0 +1,21 @@
+//! A block given back with another size or alignment than it was asked for with.
+
+use super::BadFree;
+use crate::finding::{Evidence, Kind, Moment};
+
+pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
+    let slot = free.ledger.find(free.address, free.heap)?;
+    let block = free.ledger.block(slot);
+    Some(
+        Evidence::new(Kind::LayoutMismatch)
+            .about(free.subject(&block))
+            .step(free.role, Moment::Event(free.event))
+            .note(format!(
+                "layout given {} (align {}), layout recorded {} (align {})",
+                free.layout.size(),
+                free.layout.align(),
+                block.size,
+                block.align
+            )),
+    )
+}

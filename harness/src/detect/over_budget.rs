@@ -1,0 +1,19 @@
+//! More bytes were live than the budget allows.
+
+use crate::finding::{Evidence, Kind, Moment, Role, Subject, count};
+
+pub(crate) fn check(live: usize, budget: usize, block: Subject, event: u64) -> Option<Evidence> {
+    if live <= budget {
+        return None;
+    }
+    Some(
+        Evidence { block: Some(block), ..Evidence::new(Kind::OverBudget) }
+            .step(Role::Requested, Moment::Event(event))
+            .note(format!(
+                "{} live, {} over the budget of {}",
+                count(live as u64, "byte"),
+                count((live - budget) as u64, "byte"),
+                count(budget as u64, "byte"),
+            )),
+    )
+}

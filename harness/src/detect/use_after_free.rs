@@ -1,0 +1,13 @@
+//! A freed block was written: the poison in it is damaged. Seen while it is in quarantine.
+
+use crate::finding::{Evidence, Kind, Moment, Role, Subject};
+
+pub(crate) fn check(offset: Option<usize>, block: &Subject, freed: u64) -> Option<Evidence> {
+    let offset = offset?;
+    Some(
+        Evidence::new(Kind::UseAfterFree)
+            .about(block.clone())
+            .step(Role::Freed, Moment::Event(freed))
+            .note(format!("a write after it was freed, {offset} bytes into it")),
+    )
+}

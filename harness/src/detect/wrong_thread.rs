@@ -1,0 +1,26 @@
+//! A serial heap used from another OS thread than its own. The call was refused or parked, and
+//! never reached the ledger.
+
+use std::alloc::Layout;
+
+use crate::finding::{Evidence, Kind, Moment, Role, Subject};
+use crate::trace::Op;
+
+pub(crate) fn check(
+    op: Op,
+    layout: Layout,
+    heap: &str,
+    block: Option<Subject>,
+    call: u64,
+) -> Evidence {
+    let mut evidence = Evidence::new(Kind::WrongThread);
+    if let Some(block) = block {
+        evidence = evidence.about(block);
+    }
+    let role = if op == Op::Free { Role::Freed } else { Role::Requested };
+    evidence.step(role, Moment::Foreign(call)).note(format!(
+        "{op} of {} bytes (align {}) on heap `{heap}` from a thread that it does not belong to",
+        layout.size(),
+        layout.align(),
+    ))
+}

@@ -1,0 +1,501 @@
+//! The ledger: every live block of a run, and the last few thousand that were freed.
+//!
+//! A flat open-addressed table of 16-byte records, hashed by address, with backward-shift
+//! deletion (no tombstones, so a table that is empty again is as good as new):
+//!
+//! ```text
+//!  low   | address 48 | heap 9 | log2(align) 5 | flags 2 |
+//!  high  | block number 36 | size 28 |
+//! ```
+//!
+//! A record is found by (address, heap): an arena's first block may begin where its chunk does.
+//! Sizes of 256 MiB and more stand in a side table. Nothing here is ever walked in table order
+//! for output: that order depends on addresses.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ptr::NonNull;
+
+const ADDRESS_BITS: u32 = 48;
+const HEAP_BITS: u32 = 9;
+const SIZE_BITS: u32 = 28;
+const SIZE_MASK: u64 = (1 << SIZE_BITS) - 1;
+const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
+const FLAG_SHIFT: u32 = ADDRESS_BITS + HEAP_BITS + 5;
+/// The block met a bad free or was written over: it has its finding, and is no leak as well.
+const FLAG_TAINTED: u64 = 1 << FLAG_SHIFT;
+/// The size stands in the side table, at the index that stands in the size's place.
+const FLAG_SIDE: u64 = 2 << FLAG_SHIFT;
+
+/// Heaps that can be alive in one run at a time.
+pub(crate) const HEAPS_MAX: usize = 1 << HEAP_BITS;
+
+/// How many freed blocks are remembered.
+const FREED_MAX: usize = 4096;
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Record {
+    low: u64,
+    high: u64,
+}
+
+impl Record {
+    #[inline]
+    fn key(address: usize, heap: u16, align: usize) -> u64 {
+        (address as u64 & ADDRESS_MASK)
+            | (heap as u64) << ADDRESS_BITS
+            | (align.trailing_zeros() as u64) << (ADDRESS_BITS + HEAP_BITS)
+    }
+
+    #[inline]
+    fn address(self) -> usize {
+        (self.low & ADDRESS_MASK) as usize
+    }
+
+    #[inline]
+    fn heap(self) -> u16 {
+        (self.low >> ADDRESS_BITS) as u16 & (HEAPS_MAX as u16 - 1)
+    }
+
+    fn align(self) -> usize {
+        1 << (self.low >> (ADDRESS_BITS + HEAP_BITS) & 31)
+    }
+}
+
+/// A block as the ledger knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) address: usize,
+    pub(crate) heap: u16,
+    pub(crate) size: usize,
+    pub(crate) align: usize,
+    /// Its name: the how manieth allocation of the run it was.
+    pub(crate) number: u64,
+    pub(crate) tainted: bool,
+}
+
+impl Block {
+    pub(crate) fn layout(&self) -> Layout {
+        Layout::from_size_align(self.size, self.align)
+            .expect("[mallory bug] a recorded layout was checked when it came in")
+    }
+
+    pub(crate) fn contains(&self, address: usize) -> bool {
+        address > self.address && address < self.address + self.size
+    }
+}
+
+/// A block that was freed, and the event at which it was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Freed {
+    pub(crate) block: Block,
+    pub(crate) event: u64,
+}
+
+/// Where a block's record stands in the table; good until the table changes.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot(usize);
+
+pub(crate) struct Ledger {
+    table: NonNull<Record>,
+    /// `64 - log2(capacity)`; the capacity is a power of two, or none yet.
+    shift: u32,
+    mask: usize,
+    len: usize,
+    grow_at: usize,
+    /// Sizes that do not fit a record.
+    side: Vec<usize>,
+    freed: Vec<Freed>,
+    freed_next: usize,
+}
+
+// SAFETY: the table is owned by this value alone, as a `Vec` would own it.
+unsafe impl Send for Ledger {}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Ledger {
+            table: NonNull::dangling(),
+            shift: 63,
+            mask: 0,
+            len: 0,
+            grow_at: 0,
+            side: Vec::new(),
+            freed: Vec::new(),
+            freed_next: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn home(&self, address: usize) -> usize {
+        // Fibonacci hashing: the high bits of the product depend on all bits of the address.
+        ((address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize & self.mask
+    }
+
+    #[inline]
+    fn at(&self, index: usize) -> &Record {
+        debug_assert!(index <= self.mask);
+        // SAFETY: indices are masked with `mask`, and the table has `mask + 1` initialised
+        // records; callers come here only once there is a table (`grow_at > 0`).
+        unsafe { self.table.add(index).as_ref() }
+    }
+
+    #[inline]
+    fn put(&mut self, index: usize, record: Record) {
+        debug_assert!(index <= self.mask);
+        // SAFETY: as in `at`; `&mut self` makes the write exclusive.
+        unsafe { self.table.add(index).write(record) }
+    }
+
+    /// Enters a live block. Answers the number of a live block that stands at the same address of
+    /// the same heap: a port that hands out a block twice.
+    #[inline]
+    pub(crate) fn insert(
+        &mut self,
+        address: usize,
+        heap: u16,
+        size: usize,
+        align: usize,
+        number: u64,
+    ) -> Option<u64> {
+        if self.len >= self.grow_at {
+            self.enlarge();
+        }
+        let mut low = Record::key(address, heap, align);
+        let mut small = size as u64;
+        if small >= SIZE_MASK {
+            small = self.side.len() as u64;
+            self.side.push(size);
+            low |= FLAG_SIDE;
+        }
+        let record = Record { low, high: number << SIZE_BITS | small };
+        let mut index = self.home(address);
+        loop {
+            let here = *self.at(index);
+            if here.low == 0 {
+                self.put(index, record);
+                self.len += 1;
+                return None;
+            }
+            if here.address() == address && here.heap() == heap {
+                self.put(index, record);
+                return Some(here.high >> SIZE_BITS);
+            }
+            index = (index + 1) & self.mask;
+        }
+    }
+
+    /// The place of a live, untainted block of just this heap, address, size and alignment: what
+    /// a right free asks for, in one comparison a probe.
+    #[inline]
+    pub(crate) fn fits(
+        &self,
+        address: usize,
+        heap: u16,
+        size: usize,
+        align: usize,
+    ) -> Option<Slot> {
+        if self.len == 0 {
+            return None;
+        }
+        let want = Record::key(address, heap, align);
+        let mut index = self.home(address);
+        loop {
+            let here = self.at(index);
+            if here.low == want {
+                return (here.high & SIZE_MASK == size as u64).then_some(Slot(index));
+            }
+            if here.low == 0 {
+                return None;
+            }
+            index = (index + 1) & self.mask;
+        }
+    }
+
+    /// The place of a live block of this heap at this address, whatever its layout.
+    pub(crate) fn find(&self, address: usize, heap: u16) -> Option<Slot> {
+        self.probe(address, |record| record.heap() == heap)
+    }
+
+    fn probe(&self, address: usize, accept: impl Fn(Record) -> bool) -> Option<Slot> {
+        if self.len == 0 {
+            return None;
+        }
+        let mut index = self.home(address);
+        loop {
+            let here = *self.at(index);
+            if here.low == 0 {
+                return None;
+            }
+            if here.address() == address && accept(here) {
+                return Some(Slot(index));
+            }
+            index = (index + 1) & self.mask;
+        }
+    }
+
+    fn decode(&self, record: Record) -> Block {
+        let mut size = (record.high & SIZE_MASK) as usize;
+        if record.low & FLAG_SIDE != 0 {
+            size = self.side[size];
+        }
+        Block {
+            address: record.address(),
+            heap: record.heap(),
+            size,
+            align: record.align(),
+            number: record.high >> SIZE_BITS,
+            tainted: record.low & FLAG_TAINTED != 0,
+        }
+    }
+
+    pub(crate) fn block(&self, slot: Slot) -> Block {
+        self.decode(*self.at(slot.0))
+    }
+
+    /// The number of the block in this place.
+    #[inline]
+    pub(crate) fn number(&self, slot: Slot) -> u64 {
+        self.at(slot.0).high >> SIZE_BITS
+    }
+
+    /// Marks a block that has its finding.
+    pub(crate) fn taint(&mut self, slot: Slot) {
+        let mut record = *self.at(slot.0);
+        record.low |= FLAG_TAINTED;
+        self.put(slot.0, record);
+    }
+
+    /// Takes a record out by moving the rest of its probe run up (Knuth 6.4, algorithm R).
+    #[inline]
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        let mut hole = slot.0;
+        let mut next = hole;
+        loop {
+            next = (next + 1) & self.mask;
+            let record = *self.at(next);
+            if record.low == 0 {
+                break;
+            }
+            let home = self.home(record.address());
+            // The record may fill the hole unless its home lies cyclically in (hole, next].
+            if (next.wrapping_sub(home) & self.mask) >= (next.wrapping_sub(hole) & self.mask) {
+                self.put(hole, record);
+                hole = next;
+            }
+        }
+        self.put(hole, Record::default());
+        self.len -= 1;
+    }
+
+    /// Remembers a freed block, forgetting the oldest of too many.
+    #[inline]
+    pub(crate) fn remember(&mut self, block: Block, event: u64) {
+        let freed = Freed { block, event };
+        if self.freed.len() < FREED_MAX {
+            self.freed.push(freed);
+        } else {
+            self.freed[self.freed_next] = freed;
+            self.freed_next = (self.freed_next + 1) % FREED_MAX;
+        }
+    }
+
+    /// The latest remembered block that was freed at this address.
+    pub(crate) fn freed_at(&self, address: usize) -> Option<Freed> {
+        self.freed_by(|block| block.address == address)
+    }
+
+    /// The latest remembered block that this address lay inside of.
+    pub(crate) fn freed_around(&self, address: usize) -> Option<Freed> {
+        self.freed_by(|block| block.contains(address))
+    }
+
+    fn freed_by(&self, accept: impl Fn(&Block) -> bool) -> Option<Freed> {
+        let (newer, older) = self.freed.split_at(self.freed_next);
+        newer
+            .iter()
+            .rev()
+            .chain(older.iter().rev())
+            .find(|freed| accept(&freed.block))
+            .copied()
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record> + '_ {
+        let capacity = if self.grow_at == 0 { 0 } else { self.mask + 1 };
+        (0..capacity).map(|index| *self.at(index)).filter(|record| record.low != 0)
+    }
+
+    /// All live blocks, in the order in which they were allocated.
+    pub(crate) fn live(&self) -> Vec<Block> {
+        if self.len == 0 {
+            return Vec::new();
+        }
+        let mut live: Vec<Block> = self.records().map(|record| self.decode(record)).collect();
+        live.sort_unstable_by_key(|block| block.number);
+        live
+    }
+
+    /// The live blocks at this address, or around it: of nested ones the innermost (the youngest)
+    /// first.
+    pub(crate) fn owners(&self, address: usize) -> Vec<Block> {
+        let mut owners = self.live();
+        owners.retain(|block| block.address == address || block.contains(address));
+        owners.reverse();
+        owners
+    }
+
+    /// Takes all blocks of a heap out at once, and answers them in order.
+    pub(crate) fn take_heap(&mut self, heap: u16) -> Vec<Block> {
+        let mut taken = self.live();
+        taken.retain(|block| block.heap == heap);
+        for block in &taken {
+            if let Some(slot) = self.find(block.address, heap) {
+                self.remove(slot);
+            }
+        }
+        taken
+    }
+
+    /// Forgets everything, keeping the memory: as good as new for the next run.
+    pub(crate) fn clear(&mut self) {
+        if self.len != 0 {
+            for index in 0..=self.mask {
+                self.put(index, Record::default());
+            }
+            self.len = 0;
+        }
+        self.side.clear();
+        self.freed.clear();
+        self.freed_next = 0;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enlarge(&mut self) {
+        let old_capacity = if self.grow_at == 0 { 0 } else { self.mask + 1 };
+        let capacity = (old_capacity * 2).max(1024);
+        let layout = Layout::array::<Record>(capacity)
+            .expect("[mallory bug] the ledger outgrew the address space");
+        // SAFETY: the layout is not empty; a zeroed `Record` is a valid, empty one.
+        let fresh = unsafe { System.alloc_zeroed(layout) }.cast::<Record>();
+        let Some(fresh) = NonNull::new(fresh) else {
+            // The machine itself is out of memory; there is nothing left to observe with.
+            std::alloc::handle_alloc_error(layout)
+        };
+        let old = std::mem::replace(&mut self.table, fresh);
+        self.mask = capacity - 1;
+        self.shift = 64 - capacity.trailing_zeros();
+        self.grow_at = capacity / 5 * 4;
+        for index in 0..old_capacity {
+            // SAFETY: the old table had `old_capacity` initialised records.
+            let record = unsafe { old.add(index).read() };
+            if record.low != 0 {
+                let mut place = self.home(record.address());
+                while self.at(place).low != 0 {
+                    place = (place + 1) & self.mask;
+                }
+                self.put(place, record);
+            }
+        }
+        Self::release(old, old_capacity);
+    }
+
+    fn release(table: NonNull<Record>, capacity: usize) {
+        if capacity == 0 {
+            return;
+        }
+        let layout = Layout::array::<Record>(capacity)
+            .expect("[mallory bug] the layout was good when the table was made");
+        // SAFETY: a table of this capacity was allocated by `enlarge` with this layout, and its
+        // owner has just given it up.
+        unsafe { System.dealloc(table.as_ptr().cast(), layout) }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if self.grow_at != 0 {
+            Self::release(self.table, self.mask + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Against a naive model, over a sequence whose addresses collide often.
+    #[test]
+    fn agrees_with_a_map_of_blocks() {
+        let mut ledger = Ledger::new();
+        let mut model: BTreeMap<(usize, u16), (usize, usize, u64)> = BTreeMap::new();
+        let mut x = 0x1234_5678_u64;
+        for number in 1..200_000_u64 {
+            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let address = 16 + (x >> 33) as usize % 3000 * 16;
+            let heap = (x >> 20) as u16 % 3;
+            let size = (x >> 40) as usize % 300;
+            let align = 1 << ((x >> 50) % 12);
+            match model.remove(&(address, heap)) {
+                Some((size, align, number)) => {
+                    let slot = ledger.fits(address, heap, size, align).expect("live");
+                    assert_eq!(ledger.number(slot), number);
+                    assert!(ledger.fits(address, heap, size + 1, align).is_none());
+                    ledger.remove(slot);
+                    assert!(ledger.find(address, heap).is_none());
+                }
+                None => {
+                    assert!(ledger.insert(address, heap, size, align, number).is_none());
+                    model.insert((address, heap), (size, align, number));
+                }
+            }
+            assert_eq!(ledger.len(), model.len());
+        }
+        let mut expected: Vec<u64> = model.values().map(|value| value.2).collect();
+        expected.sort_unstable();
+        let live: Vec<u64> = ledger.live().iter().map(|block| block.number).collect();
+        assert_eq!(live, expected);
+        ledger.clear();
+        assert!(ledger.live().is_empty());
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_a_record_are_kept_whole() {
+        let mut ledger = Ledger::new();
+        let size = usize::MAX >> 4;
+        ledger.insert(4096, 2, size, 4096, 7);
+        let slot = ledger.find(4096, 2).expect("live");
+        let block = ledger.block(slot);
+        assert_eq!((block.size, block.align, block.number), (size, 4096, 7));
+        assert!(ledger.fits(4096, 2, size, 4096).is_none(), "the fast path leaves these alone");
+    }
+
+    #[test]
+    fn the_youngest_of_nested_blocks_is_the_innermost() {
+        let mut ledger = Ledger::new();
+        ledger.insert(1000, 0, 500, 8, 1);
+        ledger.insert(1000, 1, 100, 8, 2);
+        let owners: Vec<u64> = ledger.owners(1000).iter().map(|block| block.number).collect();
+        assert_eq!(owners, [2, 1]);
+        let inside: Vec<u64> = ledger.owners(1200).iter().map(|block| block.number).collect();
+        assert_eq!(inside, [1]);
+    }
+
+    #[test]
+    fn freed_blocks_are_remembered_youngest_first_and_bounded() {
+        let mut ledger = Ledger::new();
+        let block =
+            |number| Block { address: 64, heap: 0, size: 8, align: 8, number, tainted: false };
+        for number in 0..FREED_MAX as u64 + 10 {
+            ledger.remember(block(number), number);
+        }
+        let latest = ledger.freed_at(64).expect("remembered");
+        assert_eq!(latest.event, FREED_MAX as u64 + 9);
+        assert_eq!(ledger.freed.len(), FREED_MAX);
+    }
+}

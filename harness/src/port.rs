@@ -1,0 +1,306 @@
+//! The allocator port: what an allocator under test must offer, and the system's own.
+//!
+//! `Port` speaks core words only (`Layout` in, block or refusal out), so no version of
+//! anybody's allocator crate stands in its signature. This module needs neither std nor alloc
+//! (but for [`SystemPort`], which is std's `System` with counters).
+
+#![allow(unsafe_code)]
+
+use core::alloc::Layout;
+use core::fmt;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::alloc::{GlobalAlloc, System as StdSystem};
+
+/// The answer of an allocator that has no memory to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("out of memory")
+    }
+}
+
+impl core::error::Error for Refused {}
+
+/// An allocator under test.
+///
+/// # Safety
+/// An implementor promises, and a [`Heap`](crate::Heap) and the detectors rely on it:
+/// - a returned block is aligned to `layout.align()` and at least `layout.size()` bytes long;
+/// - blocks that are alive are disjoint;
+/// - a zeroed block is zero over its whole returned length;
+/// - a failed `grow` or `shrink` leaves the old block alive and unaltered; a successful one keeps
+///   the first `min(old, new)` bytes and makes the old pointer invalid, also where it is equal;
+/// - a request of zero bytes is legal;
+/// - clones of a handle own each other's blocks;
+/// - nothing unwinds.
+pub unsafe trait Port {
+    /// A block that fits `layout`.
+    ///
+    /// # Errors
+    /// [`Refused`] where there is no memory.
+    fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused>;
+
+    /// Gives a block back.
+    ///
+    /// # Safety
+    /// - `block` was returned by this port and is alive;
+    /// - `layout` fits it: the alignment asked for, a size between the one asked for and the one
+    ///   returned.
+    unsafe fn free(&self, block: NonNull<u8>, layout: Layout);
+
+    /// A block of zeroes that fits `layout`.
+    ///
+    /// # Errors
+    /// [`Refused`] where there is no memory.
+    fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+        let block = self.alloc(layout)?;
+        // SAFETY: `alloc` has just returned `block.len()` writable bytes that nobody else holds.
+        unsafe {
+            block.cast::<u8>().write_bytes(0, block.len());
+        }
+        Ok(block)
+    }
+
+    /// Makes a block larger; it may move.
+    ///
+    /// # Errors
+    /// [`Refused`] where there is no memory; the old block is then alive and unaltered.
+    ///
+    /// # Safety
+    /// - `block` was returned by this port, is alive, and `old` fits it;
+    /// - `new.size() >= old.size()`. Alignments may differ.
+    unsafe fn grow(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, Refused> {
+        // SAFETY: the caller's obligations are passed on unchanged.
+        unsafe {
+            move_block(self, block, old, new)
+        }
+    }
+
+    /// Makes a block smaller; it may move.
+    ///
+    /// # Errors
+    /// [`Refused`] where there is no memory; the old block is then alive and unaltered.
+    ///
+    /// # Safety
+    /// - `block` was returned by this port, is alive, and `old` fits it;
+    /// - `new.size() <= old.size()`. Alignments may differ.
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, Refused> {
+        // SAFETY: the caller's obligations are passed on unchanged.
+        unsafe {
+            move_block(self, block, old, new)
+        }
+    }
+
+    /// Takes every block back at once, as an arena's reset does, and says whether it did.
+    /// The default cannot, and does nothing.
+    ///
+    /// # Safety
+    /// Nobody uses a block of this port afterwards.
+    unsafe fn reclaim(&self) -> bool {
+        false
+    }
+}
+
+/// Grow or shrink as a fresh block, a copy and a free: right for every port.
+///
+/// # Safety
+/// - `block` was returned by `port`, is alive, and `old` fits it.
+unsafe fn move_block<P: Port + ?Sized>(
+    port: &P,
+    block: NonNull<u8>,
+    old: Layout,
+    new: Layout,
+) -> Result<NonNull<[u8]>, Refused> {
+    let fresh = port.alloc(new)?;
+    // SAFETY: both blocks are alive and disjoint (the port's contract), each at least as long as
+    // the smaller of the two sizes; `old` fits `block` (the caller's promise).
+    unsafe {
+        core::ptr::copy_nonoverlapping(
+            block.as_ptr(),
+            fresh.cast::<u8>().as_ptr(),
+            old.size().min(new.size()),
+        );
+        port.free(block, old);
+    }
+    Ok(fresh)
+}
+
+/// The system's allocator (`malloc`) without counters: what a heap stands on by default.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Malloc;
+
+fn block(start: *mut u8, size: usize) -> Result<NonNull<[u8]>, Refused> {
+    let start = NonNull::new(start).ok_or(Refused)?;
+    Ok(NonNull::slice_from_raw_parts(start, size))
+}
+
+/// `malloc` has no zero-sized blocks: one byte gives them an address of their own.
+fn at_least_one(layout: Layout) -> Layout {
+    if layout.size() != 0 {
+        return layout;
+    }
+    Layout::from_size_align(1, layout.align()).unwrap_or(layout)
+}
+// SAFETY: `System` keeps the contract of `GlobalAlloc`, which is this one for sizes above zero;
+// zero is raised to one on every path, in and out alike.
+unsafe impl Port for Malloc {
+    #[inline]
+    fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+        // SAFETY: the size is not zero after `at_least_one`.
+        block(unsafe { StdSystem.alloc(at_least_one(layout)) }, layout.size())
+    }
+
+    #[inline]
+    fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+        // SAFETY: the size is not zero after `at_least_one`.
+        block(unsafe { StdSystem.alloc_zeroed(at_least_one(layout)) }, layout.size())
+    }
+
+    #[inline]
+    unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller hands back a block of ours with the layout it was asked with.
+        unsafe { StdSystem.dealloc(block.as_ptr(), at_least_one(layout)) }
+    }
+
+    unsafe fn grow(
+        &self,
+        old_block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, Refused> {
+        if old.align() != new.align() {
+            // SAFETY: the caller's obligations are passed on unchanged.
+            return unsafe { move_block(self, old_block, old, new) };
+        }
+        let (old, size) = (at_least_one(old), new.size().max(1));
+        // SAFETY: a live block of ours, its own layout, a new size above zero, and `new` is a
+        // `Layout`, so its size rounded up to the alignment does not overflow.
+        block(unsafe { StdSystem.realloc(old_block.as_ptr(), old, size) }, new.size())
+    }
+
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, Refused> {
+        // SAFETY: `realloc` serves both directions; same obligations.
+        unsafe { self.grow(block, old, new) }
+    }
+}
+
+/// The system's allocator with counters that are right under concurrency.
+///
+/// `bytes_outstanding` counts the bytes asked for and not yet given back. `peak` is its largest
+/// value: each addition raises it at once, so no interleaving can pass a maximum unseen.
+#[derive(Debug, Default)]
+pub struct SystemPort {
+    outstanding: AtomicU64,
+    peak: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl SystemPort {
+    /// A port whose counters are at zero.
+    #[must_use]
+    pub const fn new() -> Self {
+        SystemPort {
+            outstanding: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes asked for and not yet given back.
+    #[must_use]
+    pub fn bytes_outstanding(&self) -> u64 {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// The largest that [`bytes_outstanding`](Self::bytes_outstanding) has been.
+    #[must_use]
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Requests that the system refused.
+    #[must_use]
+    pub fn failures_total(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        let now = self.outstanding.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.peak.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.outstanding.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn count(
+        &self,
+        answer: Result<NonNull<[u8]>, Refused>,
+        gained: usize,
+        lost: usize,
+    ) -> Result<NonNull<[u8]>, Refused> {
+        match answer {
+            Ok(_) if gained >= lost => self.add(gained - lost),
+            Ok(_) => self.remove(lost - gained),
+            Err(Refused) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        answer
+    }
+}
+// SAFETY: every call is passed to `Malloc`, whose contract this is; the counters are atomics.
+unsafe impl Port for SystemPort {
+    fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+        self.count(Malloc.alloc(layout), layout.size(), 0)
+    }
+
+    fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+        self.count(Malloc.alloc_zeroed(layout), layout.size(), 0)
+    }
+
+    unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's obligations are passed on unchanged.
+        unsafe { Malloc.free(block, layout) }
+        self.remove(layout.size());
+    }
+
+    unsafe fn grow(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, Refused> {
+        // SAFETY: the caller's obligations are passed on unchanged.
+        self.count(unsafe { Malloc.grow(block, old, new) }, new.size(), old.size())
+    }
+
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, Refused> {
+        // SAFETY: the caller's obligations are passed on unchanged.
+        self.count(unsafe { Malloc.shrink(block, old, new) }, new.size(), old.size())
+    }
+}

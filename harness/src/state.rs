@@ -1,0 +1,516 @@
+//! What a run knows while it goes: one `State` for all heaps of the run, touched by one thread of
+//! control at a time and never across a call into a port or into the subject.
+
+use std::alloc::Layout;
+
+use crate::capture::Capture;
+use crate::detect::{self, BadFree, Standing};
+use crate::finding::{Evidence, Kind, Role};
+use crate::heap::NodeRef;
+use crate::ledger::{Block, HEAPS_MAX, Ledger, Slot};
+use crate::options::Options;
+use crate::plan::{Plan, Request};
+use crate::redzone::{Damage, Quarantine};
+use crate::trace::{Coordinate, End, Event, Fingerprint, Op};
+
+/// Findings kept of one run; more than these share a root cause with one of them.
+const EVIDENCE_MAX: usize = 64;
+
+/// Size classes of the histogram: powers of two.
+const CLASSES: usize = usize::BITS as usize + 1;
+
+/// One failed request: what it was and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Injected {
+    pub(crate) at: Coordinate,
+    pub(crate) op: Op,
+    pub(crate) size: usize,
+    pub(crate) heap: u16,
+}
+
+/// A call from a thread that the heap doesn't belong to: parked until the owner looks.
+pub(crate) struct Foreign {
+    pub(crate) op: Op,
+    pub(crate) heap: u16,
+    pub(crate) address: usize,
+    pub(crate) layout: Layout,
+}
+
+pub(crate) struct State {
+    // What each request touches stands first.
+    /// Requests of the present logical thread.
+    pub(crate) requests: u64,
+    /// The first request that is not simply passed: where the plan begins, or progress ends.
+    stop: u64,
+    pub(crate) allocations: u64,
+    pub(crate) events: u64,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) live: usize,
+    pub(crate) peak: usize,
+    pub(crate) thread: u16,
+    pub(crate) guards: bool,
+    pub(crate) moving: bool,
+    /// Somebody looks at single events: a recorder, a capture, a budget, a histogram.
+    watched: bool,
+    pub(crate) ledger: Ledger,
+    pub(crate) quarantine: Quarantine,
+
+    pub(crate) options: Options,
+    pub(crate) plan: Plan,
+    armed: bool,
+    /// Requests after which the plan is lifted: the run makes no progress.
+    pub(crate) bound: u64,
+    pub(crate) hung: bool,
+    /// What to do when lifting the plan didn't help either.
+    pub(crate) stuck: Option<fn()>,
+    pub(crate) heaps: Vec<Standing>,
+    /// The heaps that are alive, by number; only `heap.rs` follows them.
+    pub(crate) nodes: Vec<Option<NodeRef>>,
+    free_heaps: Vec<u16>,
+    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) evidence_total: u64,
+    pub(crate) injected: Option<Injected>,
+    pub(crate) injected_total: u64,
+    pub(crate) recorder: Option<Vec<Event>>,
+    pub(crate) capture: Option<Capture>,
+    pub(crate) sizes: Option<Box<[u64; CLASSES]>>,
+    over_budget: bool,
+    /// The counters of the logical threads that don't run at present.
+    others: Vec<u64>,
+}
+
+impl State {
+    pub(crate) fn new(options: Options) -> Self {
+        let mut state = State {
+            requests: 0,
+            stop: u64::MAX,
+            allocations: 0,
+            events: 0,
+            fingerprint: Fingerprint::START,
+            live: 0,
+            peak: 0,
+            thread: 0,
+            guards: options.guards(),
+            moving: options.moving,
+            watched: false,
+            ledger: Ledger::new(),
+            quarantine: Quarantine::default(),
+            sizes: options.histogram.then(|| Box::new([0; CLASSES])),
+            options,
+            plan: Plan::none(),
+            armed: false,
+            bound: u64::MAX,
+            hung: false,
+            stuck: None,
+            heaps: Vec::new(),
+            nodes: Vec::new(),
+            free_heaps: Vec::new(),
+            evidence: Vec::new(),
+            evidence_total: 0,
+            injected: None,
+            injected_total: 0,
+            recorder: None,
+            capture: None,
+            over_budget: false,
+            others: Vec::new(),
+        };
+        state.rewatch();
+        state
+    }
+
+    fn rewatch(&mut self) {
+        self.watched = self.recorder.is_some()
+            || self.capture.is_some()
+            || self.sizes.is_some()
+            || self.options.budget.is_some();
+    }
+
+    pub(crate) fn record(&mut self) {
+        self.recorder = Some(Vec::new());
+        self.rewatch();
+    }
+
+    pub(crate) fn look_for(&mut self, capture: Capture) {
+        self.capture = Some(capture);
+        self.rewatch();
+    }
+
+    /// Lets the plan decide from here on; ordinals count from here.
+    pub(crate) fn arm(&mut self, mut plan: Plan) {
+        plan.rewind();
+        self.plan = plan;
+        self.armed = true;
+        self.requests = 0;
+        self.others.clear();
+        if let Some(census) = self.capture.as_mut().and_then(|capture| capture.census.as_mut()) {
+            *census = Default::default();
+        }
+        self.restop();
+    }
+
+    /// Lifts the plan; requests go on being counted.
+    pub(crate) fn disarm(&mut self) {
+        self.armed = false;
+        self.restop();
+    }
+
+    fn restop(&mut self) {
+        let first = if self.armed { self.plan.first(self.thread) } else { u64::MAX };
+        self.stop = first.min(self.bound.saturating_add(1));
+    }
+
+    pub(crate) fn set_bound(&mut self, requests: u64) {
+        self.bound = requests;
+        self.restop();
+    }
+
+    /// Lets another logical thread's counters take the place of the present one's.
+    pub(crate) fn switch_to(&mut self, thread: u16) {
+        if thread == self.thread {
+            return;
+        }
+        let most = usize::from(thread.max(self.thread));
+        if self.others.len() <= most {
+            self.others.resize(most + 1, 0);
+        }
+        self.others[usize::from(self.thread)] = self.requests;
+        self.requests = self.others[usize::from(thread)];
+        self.thread = thread;
+        self.restop();
+    }
+
+    /// A place for a heap of this name.
+    ///
+    /// # Panics
+    /// Where too many heaps are alive at once.
+    pub(crate) fn enrol(&mut self, name: &'static str) -> u16 {
+        let reused = self.free_heaps.iter().position(|id| self.heaps[usize::from(*id)].name == name);
+        if let Some(place) = reused {
+            return self.free_heaps.swap_remove(place);
+        }
+        let id = self.heaps.len();
+        assert!(id < HEAPS_MAX, "more than {HEAPS_MAX} heaps with names of their own in one run");
+        self.heaps.push(Standing { name, family: id as u16 });
+        self.nodes.push(None);
+        id as u16
+    }
+
+    /// The heap is gone; a later one of its name takes its place, unless blocks are left.
+    pub(crate) fn retire(&mut self, heap: u16) {
+        let left = self.ledger.len() != 0 && self.ledger.live().iter().any(|b| b.heap == heap);
+        if !left {
+            self.free_heaps.push(heap);
+        }
+    }
+
+    /// Counts a request. False: it has to be looked at more closely.
+    #[inline]
+    pub(crate) fn passes(&mut self) -> bool {
+        self.requests += 1;
+        self.requests < self.stop
+    }
+
+    /// Takes the plan out for a consultation, since a closure in it may come back to the heap.
+    pub(crate) fn lend_plan(&mut self) -> Option<Plan> {
+        if self.requests > self.bound {
+            if !self.hung {
+                self.hung = true;
+                self.disarm();
+                // Lifting the plan has to help within as many requests again.
+                self.set_bound(self.bound.saturating_mul(2));
+            } else if let Some(stuck) = self.stuck {
+                stuck();
+            } else {
+                self.set_bound(u64::MAX);
+            }
+        }
+        self.armed.then(|| std::mem::take(&mut self.plan))
+    }
+
+    pub(crate) fn take_plan_back(&mut self, plan: Plan) {
+        self.plan = plan;
+        self.restop();
+    }
+
+    pub(crate) fn request(&self, op: Op, layout: Layout, old: usize, heap: u16) -> Request {
+        Request {
+            at: Coordinate { thread: self.thread, ordinal: self.requests },
+            heap: self.heaps[usize::from(heap)].name,
+            op,
+            size: layout.size(),
+            align: layout.align(),
+            live: self.live,
+            live_after: (self.live + layout.size()).saturating_sub(old),
+        }
+    }
+
+    /// Records a request that came to nothing.
+    pub(crate) fn refused(&mut self, op: Op, layout: Layout, heap: u16, end: End) {
+        if end == End::Injected {
+            self.injected_total += 1;
+            let at = Coordinate { thread: self.thread, ordinal: self.requests };
+            self.injected.get_or_insert(Injected { at, op, size: layout.size(), heap });
+        }
+        self.note(op, layout, heap, end, 0);
+    }
+
+    /// Records a new block.
+    #[inline]
+    pub(crate) fn granted(
+        &mut self,
+        op: Op,
+        address: usize,
+        layout: Layout,
+        heap: u16,
+        counted: usize,
+    ) {
+        self.allocations += 1;
+        let number = self.allocations;
+        let (size, align) = (layout.size(), layout.align());
+        self.note(op, layout, heap, End::Done, number);
+        let twin = self.ledger.insert(address, heap, size, align, number);
+        self.live += size & counted;
+        self.peak = self.peak.max(self.live);
+        if let Some(other) = twin {
+            let subject = self.subject(address, heap, layout, number);
+            self.accuse(detect::overlapping(other, subject, self.events));
+        }
+        if self.watched {
+            self.weigh(address, heap, layout, number);
+        }
+    }
+
+    /// Records a block that was resized: it keeps its number.
+    pub(crate) fn resized(
+        &mut self,
+        op: Op,
+        old: &Block,
+        address: usize,
+        layout: Layout,
+        counted: usize,
+    ) {
+        let heap = old.heap;
+        self.note(op, layout, heap, End::Done, 0);
+        let twin = self.ledger.insert(address, heap, layout.size(), layout.align(), old.number);
+        self.live = self.live - (old.size & counted) + (layout.size() & counted);
+        self.peak = self.peak.max(self.live);
+        if let Some(other) = twin {
+            let subject = self.subject(address, heap, layout, old.number);
+            self.accuse(detect::overlapping(other, subject, self.events));
+        }
+        if self.watched {
+            self.weigh(address, heap, layout, old.number);
+        }
+    }
+
+    /// Takes a block that is rightly freed out of the ledger.
+    #[inline]
+    pub(crate) fn freed(&mut self, slot: Slot, block: Block, counted: usize) {
+        self.ledger.remove(slot);
+        self.live -= block.size & counted;
+        let event = Event {
+            op: Op::Free,
+            heap: block.heap,
+            thread: self.thread,
+            align: block.align,
+            size: block.size,
+            end: End::Done,
+        };
+        self.see(event, 0);
+        self.ledger.remember(block, self.events);
+    }
+
+    #[inline]
+    pub(crate) fn note(&mut self, op: Op, layout: Layout, heap: u16, end: End, number: u64) {
+        let event = Event {
+            op,
+            heap,
+            thread: self.thread,
+            align: layout.align(),
+            size: layout.size(),
+            end,
+        };
+        self.see(event, number);
+    }
+
+    #[inline]
+    fn see(&mut self, event: Event, number: u64) {
+        self.events += 1;
+        self.fingerprint.add(event);
+        if self.watched {
+            self.watch(event, number);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn watch(&mut self, event: Event, number: u64) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.push(event);
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.see(crate::finding::Moment::Event(self.events));
+            if number != 0 {
+                capture.see(crate::finding::Moment::Allocation(number));
+            }
+            if event.op != Op::Free {
+                capture.request();
+            }
+        }
+        if let Some(sizes) = &mut self.sizes
+            && event.op != Op::Free
+        {
+            sizes[(usize::BITS - event.size.leading_zeros()) as usize] += 1;
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn weigh(&mut self, address: usize, heap: u16, layout: Layout, number: u64) {
+        let Some(budget) = self.options.budget else { return };
+        if self.over_budget {
+            return;
+        }
+        let subject = self.subject(address, heap, layout, number);
+        if let Some(evidence) = detect::over_budget(self.live, budget, subject, self.events) {
+            // Once over, every request would say it again.
+            self.over_budget = true;
+            self.accuse(evidence);
+        }
+    }
+
+    pub(crate) fn subject(
+        &self,
+        address: usize,
+        heap: u16,
+        layout: Layout,
+        number: u64,
+    ) -> crate::finding::Subject {
+        let (size, align) = (layout.size(), layout.align());
+        detect::subject(&self.heaps, &Block { address, heap, size, align, number, tainted: false })
+    }
+
+    /// Keeps evidence, if its detector is on.
+    pub(crate) fn accuse(&mut self, evidence: Evidence) {
+        if !self.options.detects(evidence.kind) {
+            return;
+        }
+        self.evidence_total += 1;
+        if self.evidence.len() < EVIDENCE_MAX {
+            self.evidence.push(evidence);
+        }
+    }
+
+    /// A call whose block does not fit: finds a live block that it is right for all the same (a
+    /// declared alias, a size that stands in the side table, one that has its finding already),
+    /// or says what is wrong.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn settle(
+        &mut self,
+        address: usize,
+        layout: Layout,
+        heap: u16,
+        op: Op,
+    ) -> Option<Slot> {
+        let family = self.heaps[usize::from(heap)].family;
+        let of_family = |id: &u16| self.heaps[usize::from(*id)].family == family;
+        let owner = (0..self.heaps.len() as u16)
+            .filter(of_family)
+            .find(|id| self.ledger.find(address, *id).is_some())
+            .unwrap_or(heap);
+        if let Some(slot) = self.ledger.find(address, owner) {
+            let block = self.ledger.block(slot);
+            if (block.size, block.align) == (layout.size(), layout.align()) {
+                return Some(slot);
+            }
+            if block.tainted {
+                self.note(op, layout, heap, End::Refused, 0);
+                return None;
+            }
+        }
+        self.note(op, layout, heap, End::Refused, 0);
+        let evidence = detect::bad_free(&BadFree {
+            ledger: &self.ledger,
+            heaps: &self.heaps,
+            address,
+            layout,
+            heap: owner,
+            event: self.events,
+            role: if op == Op::Free { Role::Freed } else { Role::Requested },
+        });
+        // One root finding per block: it stays as it is, and is no leak as well.
+        let hit = self.ledger.owners(address).into_iter().find(|block| block.address == address);
+        if let Some(slot) = hit.and_then(|block| self.ledger.find(address, block.heap)) {
+            self.ledger.taint(slot);
+        }
+        self.accuse(evidence);
+        None
+    }
+
+    /// Judges the guards of a live or just freed block.
+    #[inline]
+    pub(crate) fn judge(&mut self, damage: Damage, block: &Block, noticed: Option<u64>) {
+        if damage != Damage::default() {
+            self.accuse_damage(damage, block, noticed);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn accuse_damage(&mut self, damage: Damage, block: &Block, noticed: Option<u64>) {
+        let subject = detect::subject(&self.heaps, block);
+        for evidence in [
+            detect::overflow(damage, &subject, noticed),
+            detect::underflow(damage, &subject, noticed),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            self.accuse(evidence);
+        }
+        if let Some(slot) = self.ledger.find(block.address, block.heap) {
+            self.ledger.taint(slot);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn accuse_written(&mut self, offset: Option<usize>, block: &Block, freed: u64) {
+        let subject = detect::subject(&self.heaps, block);
+        if let Some(evidence) = detect::use_after_free(offset, &subject, freed) {
+            self.accuse(evidence);
+        }
+    }
+
+    /// Accuses every block that is still live and has no finding yet.
+    pub(crate) fn accuse_leaks(&mut self) {
+        for block in self.ledger.live() {
+            if !block.tainted {
+                let subject = detect::subject(&self.heaps, &block);
+                self.accuse(detect::leak(subject));
+            }
+        }
+    }
+
+    pub(crate) fn accuse_foreign(&mut self, foreign: &Foreign, call: u64) {
+        let name = self.heaps[usize::from(foreign.heap)].name;
+        let slot = self.ledger.find(foreign.address, foreign.heap);
+        let block = slot.map(|slot| self.ledger.block(slot));
+        let subject = block.map(|block| detect::subject(&self.heaps, &block));
+        self.accuse(detect::wrong_thread(foreign.op, foreign.layout, name, subject, call));
+        if let Some(slot) = slot {
+            self.ledger.taint(slot);
+        }
+    }
+
+    /// The share of the budget that was used, in percent, where there is one.
+    pub(crate) fn budget_used(&self) -> Option<u64> {
+        let budget = self.options.budget?.max(1) as u128;
+        Some((self.peak as u128 * 100 / budget) as u64)
+    }
+
+    pub(crate) fn detects(&self, kind: Kind) -> bool {
+        self.options.detects(kind)
+    }
+}

@@ -1,0 +1,198 @@
+//! What happened: operations, coordinates, events, and the fingerprint of a run.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What was asked of a heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Op {
+    /// A block.
+    Alloc,
+    /// A block of zeroes.
+    AllocZeroed,
+    /// A block made larger.
+    Grow,
+    /// A block made smaller.
+    Shrink,
+    /// A block given back; the one operation that is no request, since it can't be refused.
+    Free,
+}
+
+impl Op {
+    pub(crate) const ALL: [Op; 5] = [Op::Alloc, Op::AllocZeroed, Op::Grow, Op::Shrink, Op::Free];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Op::Alloc => "alloc",
+            Op::AllocZeroed => "alloc_zeroed",
+            Op::Grow => "grow",
+            Op::Shrink => "shrink",
+            Op::Free => "free",
+        }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A request's place in a run: the logical thread and its how manieth request over all heaps,
+/// both as printed (`T0#37`). Threads count from 0 in spawn order, requests from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Coordinate {
+    /// The logical thread.
+    pub thread: u16,
+    /// The thread's request.
+    pub ordinal: u64,
+}
+
+impl fmt::Display for Coordinate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "T{}#{}", self.thread, self.ordinal)
+    }
+}
+
+impl FromStr for Coordinate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected a coordinate like T0#18";
+        let (thread, ordinal) =
+            text.strip_prefix('T').and_then(|rest| rest.split_once('#')).ok_or(EXPECTED)?;
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits(thread) || !digits(ordinal) {
+            return Err(EXPECTED);
+        }
+        let thread = thread.parse().map_err(|_| "the thread's number is out of range")?;
+        let ordinal = ordinal.parse().map_err(|_| "the request's number is out of range")?;
+        if ordinal == 0 {
+            return Err("requests count from 1");
+        }
+        Ok(Coordinate { thread, ordinal })
+    }
+}
+
+/// One call that reached the heap: what the fingerprint is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) op: Op,
+    pub(crate) heap: u16,
+    pub(crate) thread: u16,
+    pub(crate) align: usize,
+    pub(crate) size: usize,
+    pub(crate) end: End,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Done,
+    /// Refused by the plan.
+    Injected,
+    /// Refused by the port, or by a detector.
+    Refused,
+}
+
+impl Event {
+    #[inline]
+    fn word(self) -> u64 {
+        (self.size as u64)
+            ^ (self.op as u64) << 61
+            ^ (self.end as u64) << 59
+            ^ (self.align.trailing_zeros() as u64) << 53
+            ^ (self.heap as u64) << 43
+            ^ (self.thread as u64) << 33
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{} T{}", self.op, self.size, self.align, self.thread)?;
+        match self.end {
+            End::Done => Ok(()),
+            End::Injected => f.write_str(", failed on purpose"),
+            End::Refused => f.write_str(", refused"),
+        }
+    }
+}
+
+/// A rolling hash over a run's events: two runs with equal fingerprints asked for the same things
+/// in the same order. Never addresses, returned sizes or call sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint(pub(crate) u64);
+
+impl Fingerprint {
+    pub(crate) const START: Fingerprint = Fingerprint(0x6D61_6C6C_6F72_7900);
+
+    #[inline]
+    pub(crate) fn add(&mut self, event: Event) {
+        self.0 = (self.0.rotate_left(23) ^ event.word()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    /// The 24 bits that stand in a token.
+    pub(crate) fn short(self) -> u32 {
+        (mix(self.0) >> 40) as u32
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The finaliser of splitmix64: every bit of the input moves every bit of the output.
+pub(crate) const fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+/// A hash of bytes that is the same everywhere and for ever (FNV-1a, finished by [`mix`]): ids
+/// and keys are made with it, so it never changes.
+pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    for byte in bytes {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+    }
+    mix(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coordinates_are_printed_and_read_back() {
+        let place = Coordinate { thread: 3, ordinal: 4096 };
+        assert_eq!(place.to_string().parse(), Ok(place));
+        for bad in ["", "T0", "T#1", "T0#", "T0#0", "T0#-1", "T0#+1", "t0#1", "T70000#1"] {
+            assert!(bad.parse::<Coordinate>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_part_of_an_event_moves_the_fingerprint() {
+        let event =
+            Event { op: Op::Alloc, heap: 0, thread: 0, align: 8, size: 64, end: End::Done };
+        let of = |event| {
+            let mut print = Fingerprint::START;
+            print.add(event);
+            print.0
+        };
+        let others = [
+            Event { op: Op::Grow, ..event },
+            Event { heap: 1, ..event },
+            Event { thread: 1, ..event },
+            Event { align: 16, ..event },
+            Event { size: 65, ..event },
+            Event { end: End::Injected, ..event },
+        ];
+        for other in others {
+            assert_ne!(of(event), of(other), "{other}");
+        }
+    }
+}
