@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::finding::Moment;
+use crate::trace::Op;
 
 /// Frames per stack that are looked at.
 const FRAMES_MAX: usize = 128;
@@ -25,16 +26,23 @@ pub(crate) struct Capture {
 pub(crate) struct Census {
     pub(crate) stacks: Vec<Stack>,
     pub(crate) by_request: Vec<u32>,
+    pub(crate) asked: Vec<(Op, u64)>,
     known: HashMap<Stack, u32>,
 }
 
 impl Capture {
     pub(crate) fn of(moments: BTreeSet<Moment>) -> Self {
-        Capture { moments, ..Capture::default() }
+        Capture {
+            moments,
+            ..Capture::default()
+        }
     }
 
     pub(crate) fn census() -> Self {
-        Capture { census: Some(Census::default()), ..Capture::default() }
+        Capture {
+            census: Some(Census::default()),
+            ..Capture::default()
+        }
     }
 
     /// Takes the stack of this moment if it is wanted.
@@ -45,8 +53,10 @@ impl Capture {
     }
 
     /// Takes the stack of a request if this is a census.
-    pub(crate) fn request(&mut self) {
-        let Some(census) = &mut self.census else { return };
+    pub(crate) fn request(&mut self, op: Op, size: usize) {
+        let Some(census) = &mut self.census else {
+            return;
+        };
         let stack = stack();
         let next = census.stacks.len() as u32;
         let index = *census.known.entry(stack).or_insert_with_key(|stack| {
@@ -54,6 +64,7 @@ impl Capture {
             next
         });
         census.by_request.push(index);
+        census.asked.push((op, size as u64));
     }
 }
 

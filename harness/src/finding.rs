@@ -153,7 +153,7 @@ pub(crate) enum Role {
     SecondFree,
     Requested,
     Owner,
-    Noticed,
+    Panicked,
 }
 
 impl Role {
@@ -164,7 +164,7 @@ impl Role {
         Role::SecondFree,
         Role::Requested,
         Role::Owner,
-        Role::Noticed,
+        Role::Panicked,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -175,7 +175,7 @@ impl Role {
             Role::SecondFree => "second free",
             Role::Requested => "requested",
             Role::Owner => "around it",
-            Role::Noticed => "noticed",
+            Role::Panicked => "panicked",
         }
     }
 }
@@ -190,6 +190,8 @@ pub(crate) enum Moment {
     Event(u64),
     /// The Nth call from a foreign thread.
     Foreign(u64),
+    /// The panic.
+    Panic,
 }
 
 /// A block as a finding names it: by its number, never by its address.
@@ -214,11 +216,17 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     pub(crate) fn new(kind: Kind) -> Self {
-        Evidence { kind, block: None, steps: Vec::new(), notes: Vec::new() }
+        Evidence {
+            kind,
+            block: None,
+            steps: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     pub(crate) fn about(mut self, block: Subject) -> Self {
-        self.steps.push((Role::Allocated, Moment::Allocation(block.number)));
+        self.steps
+            .push((Role::Allocated, Moment::Allocation(block.number)));
         self.block = Some(block);
         self
     }

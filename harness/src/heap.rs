@@ -144,7 +144,10 @@ impl Core {
     #[inline]
     fn enter(&self) -> Option<Entered<'_>> {
         if self.owner.load(Ordering::Relaxed) == mark() {
-            return Some(Entered { core: self, gated: false });
+            return Some(Entered {
+                core: self,
+                gated: false,
+            });
         }
         self.enter_gate()
     }
@@ -155,7 +158,10 @@ impl Core {
             return None;
         }
         let thread = self.gate.enter();
-        let entered = Entered { core: self, gated: true };
+        let entered = Entered {
+            core: self,
+            gated: true,
+        };
         entered.with(|state| state.switch_to(thread));
         Some(entered)
     }
@@ -191,7 +197,12 @@ impl Heap {
     /// other's.
     #[must_use]
     pub fn named(&self, name: &'static str) -> Heap {
-        Heap::attach(self.node().run, name, Unwatched(self.clone()), self.node().counted != 0)
+        Heap::attach(
+            self.node().run,
+            name,
+            Unwatched(self.clone()),
+            self.node().counted != 0,
+        )
     }
 
     /// Watches a port that itself takes its memory from a heap of this run, such as an arena: each
@@ -210,7 +221,9 @@ impl Heap {
         // SAFETY: the caller holds a handle on this run, or has just made it.
         let core = unsafe { run.as_ref() };
         core.nodes.fetch_add(1, Ordering::Relaxed);
-        let entered = core.enter().expect("a heap is made on the thread that its run belongs to");
+        let entered = core
+            .enter()
+            .expect("a heap is made on the thread that its run belongs to");
         let id = entered.with(|state| state.enrol(name));
         let node = Node {
             handles: AtomicUsize::new(1),
@@ -249,7 +262,9 @@ impl Heap {
     /// On a thread that the run doesn't belong to.
     pub(crate) fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
         let entered = self.core().enter();
-        entered.expect("[mallory bug] a run's state is asked for on its own thread").with(step)
+        entered
+            .expect("[mallory bug] a run's state is asked for on its own thread")
+            .with(step)
     }
 
     /// Declares that this heap and the other are truly one releaser: blocks of either may be freed
@@ -318,7 +333,9 @@ impl Heap {
     #[cold]
     #[inline(never)]
     fn consult(&self, entered: &Entered<'_>, op: Op, layout: Layout, old: usize) -> bool {
-        let Some(mut plan) = entered.with(State::lend_plan) else { return false };
+        let Some(mut plan) = entered.with(State::lend_plan) else {
+            return false;
+        };
         let request = entered.with(|state| state.request(op, layout, old, self.node().id));
         let refuses = plan.refuses(&request);
         entered.with(|state| state.take_plan_back(plan));
@@ -340,7 +357,14 @@ impl Heap {
         if let Some(slot) = fitting {
             let number = entered.with(|state| state.ledger.number(slot));
             let heap = node.id;
-            let block = Block { address, heap, size, align, number, tainted: false };
+            let block = Block {
+                address,
+                heap,
+                size,
+                align,
+                number,
+                tainted: false,
+            };
             self.retire(&entered, slot, block);
         } else {
             let settle = |state: &mut State| {
@@ -357,7 +381,7 @@ impl Heap {
     #[inline]
     fn retire(&self, entered: &Entered<'_>, slot: Slot, block: Block) {
         let node = self.node();
-        entered.with(|state| state.freed(slot, block, node.counted));
+        entered.with(|state| state.freed(slot, &block, node.counted));
         self.dispose(entered, block);
     }
 
@@ -381,7 +405,10 @@ impl Heap {
             }
             // SAFETY: as above; its last user gave it back.
             unsafe { redzone::poison(start_of(&block), block.size, state.options.wipe) };
-            state.quarantine.push(Kept { block, event: state.events });
+            state.quarantine.push(Kept {
+                block,
+                event: state.events,
+            });
         });
         while let Some(kept) = entered.with(|state| state.quarantine.pop_surplus()) {
             self.let_go(entered, &kept);
@@ -453,12 +480,14 @@ impl Heap {
         // Record.
         entered.with(|state| {
             if let Some(slot) = state.ledger.find(address, block.heap) {
-                state.ledger.remove(slot);
+                if moves {
+                    // The resize is the event at which the old place was given up.
+                    state.ledger.retire(slot, state.events + 1);
+                } else {
+                    state.ledger.remove(slot);
+                }
             }
             state.resized(op, &block, fresh.as_ptr() as usize, new, node.counted);
-            if moves {
-                state.ledger.remember(block, state.events);
-            }
         });
         if moves {
             self.dispose(&entered, block);
@@ -471,10 +500,18 @@ impl Heap {
     #[cold]
     #[inline(never)]
     fn refuse_foreign(&self, op: Op, layout: Layout, address: *mut u8) -> Answer {
-        let foreign =
-            Foreign { op, heap: self.node().id, address: address as usize, layout };
+        let foreign = Foreign {
+            op,
+            heap: self.node().id,
+            address: address as usize,
+            layout,
+        };
         let stack = capture::stack();
-        let mut parked = self.core().foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parked = self
+            .core()
+            .foreign
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         parked.push((foreign, Some(stack)));
         Err(Refused)
     }
@@ -520,12 +557,18 @@ impl Heap {
     /// The end of a run: everything in quarantine is looked at, every guard, every block that is
     /// left, and every call of a foreign thread.
     pub(crate) fn close(&self) {
-        let Some(entered) = self.core().enter() else { return };
+        let Some(entered) = self.core().enter() else {
+            return;
+        };
         while let Some(kept) = entered.with(|state| state.quarantine.pop()) {
             self.let_go(&entered, &kept);
         }
         let foreign = std::mem::take(
-            &mut *self.core().foreign.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut *self
+                .core()
+                .foreign
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
         );
         entered.with(|state| {
             for (nth, (foreign, stack)) in (1..).zip(&foreign) {
@@ -555,9 +598,16 @@ impl Node<AnyPort> {
         guards: bool,
         entered: &Entered<'_>,
     ) -> Result<NonNull<u8>, Refused> {
-        let asked = if guards { redzone::padded(layout).ok_or(Refused)? } else { some(layout) };
-        let block =
-            if zeroed { self.port.alloc_zeroed(asked)? } else { self.port.alloc(asked)? };
+        let asked = if guards {
+            redzone::padded(layout).ok_or(Refused)?
+        } else {
+            some(layout)
+        };
+        let block = if zeroed {
+            self.port.alloc_zeroed(asked)?
+        } else {
+            self.port.alloc(asked)?
+        };
         let base = block.cast::<u8>();
         if !base.is_aligned_to_(asked.align()) || block.len() < asked.size() {
             return self.reject(block, asked, layout, entered);
@@ -623,7 +673,9 @@ impl Node<AnyPort> {
         let layout = block.layout();
         let start = start_of(block);
         let (start, layout) = if guards {
-            let Some(padded) = redzone::padded(layout) else { return };
+            let Some(padded) = redzone::padded(layout) else {
+                return;
+            };
             // SAFETY: `obtain` moved the start by just this much.
             (unsafe { start.sub(redzone::front(layout.align())) }, padded)
         } else {
@@ -651,10 +703,14 @@ impl Node<AnyPort> {
         }
         let live = entered.with(|state| state.ledger.len() != 0);
         let guarded = |state: &mut State| {
-            for block in state.ledger.live().iter().filter(|b| b.heap == self.id && !b.tainted) {
+            for block in state
+                .ledger
+                .live()
+                .iter()
+                .filter(|b| b.heap == self.id && !b.tainted)
+            {
                 // SAFETY: guards are on (checked below), so each live block is painted.
-                let damage =
-                    unsafe { redzone::damage(start_of(block), block.size, block.align) };
+                let damage = unsafe { redzone::damage(start_of(block), block.size, block.align) };
                 state.judge(damage, block, None);
             }
         };
@@ -740,7 +796,11 @@ impl Heap {
             System.dealloc(self.node.as_ptr().cast(), layout);
         }
         // SAFETY: the node held one share of the run; the run lives until the last is gone.
-        if unsafe { run.as_ref() }.nodes.fetch_sub(1, Ordering::Release) == 1 {
+        if unsafe { run.as_ref() }
+            .nodes
+            .fetch_sub(1, Ordering::Release)
+            == 1
+        {
             fence(Ordering::Acquire);
             // SAFETY: made by `Box::leak` in `first`; no node is left to reach it by.
             drop(unsafe { Box::from_raw(run.as_ptr()) });
@@ -750,10 +810,13 @@ impl Heap {
 
 impl fmt::Debug for Heap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.core().enter().map(|entered| {
-            entered.with(|state| state.heaps[usize::from(self.node().id)].name)
-        });
-        f.debug_tuple("Heap").field(&name.unwrap_or("of another thread")).finish()
+        let name = self
+            .core()
+            .enter()
+            .map(|entered| entered.with(|state| state.heaps[usize::from(self.node().id)].name));
+        f.debug_tuple("Heap")
+            .field(&name.unwrap_or("of another thread"))
+            .finish()
     }
 }
 

@@ -30,8 +30,8 @@ const FLAG_SIDE: u64 = 2 << FLAG_SHIFT;
 /// Heaps that can be alive in one run at a time.
 pub(crate) const HEAPS_MAX: usize = 1 << HEAP_BITS;
 
-/// How many freed blocks are remembered.
-const FREED_MAX: usize = 4096;
+/// How many freed blocks are remembered: few enough that writing them down stays in the cache.
+const FREED_MAX: usize = 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct Record {
@@ -105,8 +105,9 @@ pub(crate) struct Ledger {
     grow_at: usize,
     /// Sizes that do not fit a record.
     side: Vec<usize>,
-    freed: Vec<Freed>,
-    freed_next: usize,
+    /// The last freed blocks with the events at which they were, in a ring.
+    freed: Vec<(Record, u64)>,
+    freed_total: usize,
 }
 
 // SAFETY: the table is owned by this value alone, as a `Vec` would own it.
@@ -122,7 +123,7 @@ impl Ledger {
             grow_at: 0,
             side: Vec::new(),
             freed: Vec::new(),
-            freed_next: 0,
+            freed_total: 0,
         }
     }
 
@@ -172,7 +173,10 @@ impl Ledger {
             self.side.push(size);
             low |= FLAG_SIDE;
         }
-        let record = Record { low, high: number << SIZE_BITS | small };
+        let record = Record {
+            low,
+            high: number << SIZE_BITS | small,
+        };
         let mut index = self.home(address);
         loop {
             let here = *self.at(index);
@@ -292,15 +296,16 @@ impl Ledger {
         self.len -= 1;
     }
 
-    /// Remembers a freed block, forgetting the oldest of too many.
+    /// Takes a freed block out, and remembers it and its event instead of the oldest of too many.
     #[inline]
-    pub(crate) fn remember(&mut self, block: Block, event: u64) {
-        let freed = Freed { block, event };
-        if self.freed.len() < FREED_MAX {
-            self.freed.push(freed);
-        } else {
-            self.freed[self.freed_next] = freed;
-            self.freed_next = (self.freed_next + 1) % FREED_MAX;
+    pub(crate) fn retire(&mut self, slot: Slot, event: u64) {
+        let record = *self.at(slot.0);
+        self.remove(slot);
+        let place = self.freed_total % FREED_MAX;
+        self.freed_total += 1;
+        match self.freed.get_mut(place) {
+            Some(oldest) => *oldest = (record, event),
+            None => self.freed.push((record, event)),
         }
     }
 
@@ -315,18 +320,22 @@ impl Ledger {
     }
 
     fn freed_by(&self, accept: impl Fn(&Block) -> bool) -> Option<Freed> {
-        let (newer, older) = self.freed.split_at(self.freed_next);
-        newer
-            .iter()
-            .rev()
-            .chain(older.iter().rev())
+        (0..self.freed.len())
+            .map(|back| {
+                let (record, event) = self.freed[(self.freed_total - 1 - back) % FREED_MAX];
+                Freed {
+                    block: self.decode(record),
+                    event,
+                }
+            })
             .find(|freed| accept(&freed.block))
-            .copied()
     }
 
     fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let capacity = if self.grow_at == 0 { 0 } else { self.mask + 1 };
-        (0..capacity).map(|index| *self.at(index)).filter(|record| record.low != 0)
+        (0..capacity)
+            .map(|index| *self.at(index))
+            .filter(|record| record.low != 0)
     }
 
     /// All live blocks, in the order in which they were allocated.
@@ -358,19 +367,6 @@ impl Ledger {
             }
         }
         taken
-    }
-
-    /// Forgets everything, keeping the memory: as good as new for the next run.
-    pub(crate) fn clear(&mut self) {
-        if self.len != 0 {
-            for index in 0..=self.mask {
-                self.put(index, Record::default());
-            }
-            self.len = 0;
-        }
-        self.side.clear();
-        self.freed.clear();
-        self.freed_next = 0;
     }
 
     #[cold]
@@ -436,7 +432,9 @@ mod tests {
         let mut model: BTreeMap<(usize, u16), (usize, usize, u64)> = BTreeMap::new();
         let mut x = 0x1234_5678_u64;
         for number in 1..200_000_u64 {
-            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            x = x
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let address = 16 + (x >> 33) as usize % 3000 * 16;
             let heap = (x >> 20) as u16 % 3;
             let size = (x >> 40) as usize % 300;
@@ -460,8 +458,6 @@ mod tests {
         expected.sort_unstable();
         let live: Vec<u64> = ledger.live().iter().map(|block| block.number).collect();
         assert_eq!(live, expected);
-        ledger.clear();
-        assert!(ledger.live().is_empty());
     }
 
     #[test]
@@ -472,7 +468,10 @@ mod tests {
         let slot = ledger.find(4096, 2).expect("live");
         let block = ledger.block(slot);
         assert_eq!((block.size, block.align, block.number), (size, 4096, 7));
-        assert!(ledger.fits(4096, 2, size, 4096).is_none(), "the fast path leaves these alone");
+        assert!(
+            ledger.fits(4096, 2, size, 4096).is_none(),
+            "the fast path leaves these alone"
+        );
     }
 
     #[test]
@@ -480,22 +479,33 @@ mod tests {
         let mut ledger = Ledger::new();
         ledger.insert(1000, 0, 500, 8, 1);
         ledger.insert(1000, 1, 100, 8, 2);
-        let owners: Vec<u64> = ledger.owners(1000).iter().map(|block| block.number).collect();
+        let owners: Vec<u64> = ledger
+            .owners(1000)
+            .iter()
+            .map(|block| block.number)
+            .collect();
         assert_eq!(owners, [2, 1]);
-        let inside: Vec<u64> = ledger.owners(1200).iter().map(|block| block.number).collect();
+        let inside: Vec<u64> = ledger
+            .owners(1200)
+            .iter()
+            .map(|block| block.number)
+            .collect();
         assert_eq!(inside, [1]);
     }
 
     #[test]
     fn freed_blocks_are_remembered_youngest_first_and_bounded() {
         let mut ledger = Ledger::new();
-        let block =
-            |number| Block { address: 64, heap: 0, size: 8, align: 8, number, tainted: false };
         for number in 0..FREED_MAX as u64 + 10 {
-            ledger.remember(block(number), number);
+            ledger.insert(64, 0, 8, 8, number);
+            let slot = ledger.find(64, 0).expect("live");
+            ledger.retire(slot, number);
         }
         let latest = ledger.freed_at(64).expect("remembered");
         assert_eq!(latest.event, FREED_MAX as u64 + 9);
+        assert_eq!(latest.block.number, FREED_MAX as u64 + 9);
         assert_eq!(ledger.freed.len(), FREED_MAX);
+        assert!(ledger.freed_around(68).is_some());
+        assert!(ledger.freed_around(72).is_none());
     }
 }

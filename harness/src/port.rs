@@ -79,9 +79,7 @@ pub unsafe trait Port {
         new: Layout,
     ) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the caller's obligations are passed on unchanged.
-        unsafe {
-            move_block(self, block, old, new)
-        }
+        unsafe { move_block(self, block, old, new) }
     }
 
     /// Makes a block smaller; it may move.
@@ -99,9 +97,7 @@ pub unsafe trait Port {
         new: Layout,
     ) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the caller's obligations are passed on unchanged.
-        unsafe {
-            move_block(self, block, old, new)
-        }
+        unsafe { move_block(self, block, old, new) }
     }
 
     /// Takes every block back at once, as an arena's reset does, and says whether it did.
@@ -160,13 +156,19 @@ unsafe impl Port for Malloc {
     #[inline]
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the size is not zero after `at_least_one`.
-        block(unsafe { StdSystem.alloc(at_least_one(layout)) }, layout.size())
+        block(
+            unsafe { StdSystem.alloc(at_least_one(layout)) },
+            layout.size(),
+        )
     }
 
     #[inline]
     fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the size is not zero after `at_least_one`.
-        block(unsafe { StdSystem.alloc_zeroed(at_least_one(layout)) }, layout.size())
+        block(
+            unsafe { StdSystem.alloc_zeroed(at_least_one(layout)) },
+            layout.size(),
+        )
     }
 
     #[inline]
@@ -188,7 +190,10 @@ unsafe impl Port for Malloc {
         let (old, size) = (at_least_one(old), new.size().max(1));
         // SAFETY: a live block of ours, its own layout, a new size above zero, and `new` is a
         // `Layout`, so its size rounded up to the alignment does not overflow.
-        block(unsafe { StdSystem.realloc(old_block.as_ptr(), old, size) }, new.size())
+        block(
+            unsafe { StdSystem.realloc(old_block.as_ptr(), old, size) },
+            new.size(),
+        )
     }
 
     unsafe fn shrink(
@@ -291,7 +296,11 @@ unsafe impl Port for SystemPort {
         new: Layout,
     ) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the caller's obligations are passed on unchanged.
-        self.count(unsafe { Malloc.grow(block, old, new) }, new.size(), old.size())
+        self.count(
+            unsafe { Malloc.grow(block, old, new) },
+            new.size(),
+            old.size(),
+        )
     }
 
     unsafe fn shrink(
@@ -301,6 +310,10 @@ unsafe impl Port for SystemPort {
         new: Layout,
     ) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the caller's obligations are passed on unchanged.
-        self.count(unsafe { Malloc.shrink(block, old, new) }, new.size(), old.size())
+        self.count(
+            unsafe { Malloc.shrink(block, old, new) },
+            new.size(),
+            old.size(),
+        )
     }
 }

@@ -5,12 +5,13 @@ use std::alloc::Layout;
 
 use crate::capture::Capture;
 use crate::detect::{self, BadFree, Standing};
-use crate::finding::{Evidence, Kind, Role};
+use crate::finding::{Evidence, Moment, Role};
 use crate::heap::NodeRef;
 use crate::ledger::{Block, HEAPS_MAX, Ledger, Slot};
 use crate::options::Options;
 use crate::plan::{Plan, Request};
 use crate::redzone::{Damage, Quarantine};
+use crate::run::Sink;
 use crate::trace::{Coordinate, End, Event, Fingerprint, Op};
 
 /// Findings kept of one run; more than these share a root cause with one of them.
@@ -68,12 +69,13 @@ pub(crate) struct State {
     pub(crate) nodes: Vec<Option<NodeRef>>,
     free_heaps: Vec<u16>,
     pub(crate) evidence: Vec<Evidence>,
-    pub(crate) evidence_total: u64,
     pub(crate) injected: Option<Injected>,
     pub(crate) injected_total: u64,
     pub(crate) recorder: Option<Vec<Event>>,
     pub(crate) capture: Option<Capture>,
     pub(crate) sizes: Option<Box<[u64; CLASSES]>>,
+    /// Who is told of events and findings at once: a run that may die keeps nothing.
+    pub(crate) sink: Option<Box<dyn Sink>>,
     over_budget: bool,
     /// The counters of the logical threads that don't run at present.
     others: Vec<u64>,
@@ -106,11 +108,11 @@ impl State {
             nodes: Vec::new(),
             free_heaps: Vec::new(),
             evidence: Vec::new(),
-            evidence_total: 0,
             injected: None,
             injected_total: 0,
             recorder: None,
             capture: None,
+            sink: None,
             over_budget: false,
             others: Vec::new(),
         };
@@ -120,6 +122,7 @@ impl State {
 
     fn rewatch(&mut self) {
         self.watched = self.recorder.is_some()
+            || self.sink.is_some()
             || self.capture.is_some()
             || self.sizes.is_some()
             || self.options.budget.is_some();
@@ -127,6 +130,11 @@ impl State {
 
     pub(crate) fn record(&mut self) {
         self.recorder = Some(Vec::new());
+        self.rewatch();
+    }
+
+    pub(crate) fn tell(&mut self, sink: Box<dyn Sink>) {
+        self.sink = Some(sink);
         self.rewatch();
     }
 
@@ -142,7 +150,11 @@ impl State {
         self.armed = true;
         self.requests = 0;
         self.others.clear();
-        if let Some(census) = self.capture.as_mut().and_then(|capture| capture.census.as_mut()) {
+        if let Some(census) = self
+            .capture
+            .as_mut()
+            .and_then(|capture| capture.census.as_mut())
+        {
             *census = Default::default();
         }
         self.restop();
@@ -155,7 +167,11 @@ impl State {
     }
 
     fn restop(&mut self) {
-        let first = if self.armed { self.plan.first(self.thread) } else { u64::MAX };
+        let first = if self.armed {
+            self.plan.first(self.thread)
+        } else {
+            u64::MAX
+        };
         self.stop = first.min(self.bound.saturating_add(1));
     }
 
@@ -184,13 +200,22 @@ impl State {
     /// # Panics
     /// Where too many heaps are alive at once.
     pub(crate) fn enrol(&mut self, name: &'static str) -> u16 {
-        let reused = self.free_heaps.iter().position(|id| self.heaps[usize::from(*id)].name == name);
+        let reused = self
+            .free_heaps
+            .iter()
+            .position(|id| self.heaps[usize::from(*id)].name == name);
         if let Some(place) = reused {
             return self.free_heaps.swap_remove(place);
         }
         let id = self.heaps.len();
-        assert!(id < HEAPS_MAX, "more than {HEAPS_MAX} heaps with names of their own in one run");
-        self.heaps.push(Standing { name, family: id as u16 });
+        assert!(
+            id < HEAPS_MAX,
+            "more than {HEAPS_MAX} heaps with names of their own in one run"
+        );
+        self.heaps.push(Standing {
+            name,
+            family: id as u16,
+        });
         self.nodes.push(None);
         id as u16
     }
@@ -234,7 +259,10 @@ impl State {
 
     pub(crate) fn request(&self, op: Op, layout: Layout, old: usize, heap: u16) -> Request {
         Request {
-            at: Coordinate { thread: self.thread, ordinal: self.requests },
+            at: Coordinate {
+                thread: self.thread,
+                ordinal: self.requests,
+            },
             heap: self.heaps[usize::from(heap)].name,
             op,
             size: layout.size(),
@@ -248,8 +276,16 @@ impl State {
     pub(crate) fn refused(&mut self, op: Op, layout: Layout, heap: u16, end: End) {
         if end == End::Injected {
             self.injected_total += 1;
-            let at = Coordinate { thread: self.thread, ordinal: self.requests };
-            self.injected.get_or_insert(Injected { at, op, size: layout.size(), heap });
+            let at = Coordinate {
+                thread: self.thread,
+                ordinal: self.requests,
+            };
+            self.injected.get_or_insert(Injected {
+                at,
+                op,
+                size: layout.size(),
+                heap,
+            });
         }
         self.note(op, layout, heap, end, 0);
     }
@@ -291,7 +327,9 @@ impl State {
     ) {
         let heap = old.heap;
         self.note(op, layout, heap, End::Done, 0);
-        let twin = self.ledger.insert(address, heap, layout.size(), layout.align(), old.number);
+        let twin = self
+            .ledger
+            .insert(address, heap, layout.size(), layout.align(), old.number);
         self.live = self.live - (old.size & counted) + (layout.size() & counted);
         self.peak = self.peak.max(self.live);
         if let Some(other) = twin {
@@ -305,8 +343,7 @@ impl State {
 
     /// Takes a block that is rightly freed out of the ledger.
     #[inline]
-    pub(crate) fn freed(&mut self, slot: Slot, block: Block, counted: usize) {
-        self.ledger.remove(slot);
+    pub(crate) fn freed(&mut self, slot: Slot, block: &Block, counted: usize) {
         self.live -= block.size & counted;
         let event = Event {
             op: Op::Free,
@@ -317,7 +354,7 @@ impl State {
             end: End::Done,
         };
         self.see(event, 0);
-        self.ledger.remember(block, self.events);
+        self.ledger.retire(slot, self.events);
     }
 
     #[inline]
@@ -348,13 +385,16 @@ impl State {
         if let Some(recorder) = &mut self.recorder {
             recorder.push(event);
         }
+        if let Some(sink) = &self.sink {
+            sink.fingerprint(self.fingerprint, self.injected.as_ref());
+        }
         if let Some(capture) = &mut self.capture {
-            capture.see(crate::finding::Moment::Event(self.events));
+            capture.see(Moment::Event(self.events));
             if number != 0 {
-                capture.see(crate::finding::Moment::Allocation(number));
+                capture.see(Moment::Allocation(number));
             }
             if event.op != Op::Free {
-                capture.request();
+                capture.request(event.op, event.size);
             }
         }
         if let Some(sizes) = &mut self.sizes
@@ -367,7 +407,9 @@ impl State {
     #[cold]
     #[inline(never)]
     fn weigh(&mut self, address: usize, heap: u16, layout: Layout, number: u64) {
-        let Some(budget) = self.options.budget else { return };
+        let Some(budget) = self.options.budget else {
+            return;
+        };
         if self.over_budget {
             return;
         }
@@ -387,7 +429,17 @@ impl State {
         number: u64,
     ) -> crate::finding::Subject {
         let (size, align) = (layout.size(), layout.align());
-        detect::subject(&self.heaps, &Block { address, heap, size, align, number, tainted: false })
+        detect::subject(
+            &self.heaps,
+            &Block {
+                address,
+                heap,
+                size,
+                align,
+                number,
+                tainted: false,
+            },
+        )
     }
 
     /// Keeps evidence, if its detector is on.
@@ -395,7 +447,9 @@ impl State {
         if !self.options.detects(evidence.kind) {
             return;
         }
-        self.evidence_total += 1;
+        if let Some(sink) = &self.sink {
+            sink.evidence(&evidence);
+        }
         if self.evidence.len() < EVIDENCE_MAX {
             self.evidence.push(evidence);
         }
@@ -437,10 +491,18 @@ impl State {
             layout,
             heap: owner,
             event: self.events,
-            role: if op == Op::Free { Role::Freed } else { Role::Requested },
+            role: if op == Op::Free {
+                Role::Freed
+            } else {
+                Role::Requested
+            },
         });
         // One root finding per block: it stays as it is, and is no leak as well.
-        let hit = self.ledger.owners(address).into_iter().find(|block| block.address == address);
+        let hit = self
+            .ledger
+            .owners(address)
+            .into_iter()
+            .find(|block| block.address == address);
         if let Some(slot) = hit.and_then(|block| self.ledger.find(address, block.heap)) {
             self.ledger.taint(slot);
         }
@@ -498,7 +560,13 @@ impl State {
         let slot = self.ledger.find(foreign.address, foreign.heap);
         let block = slot.map(|slot| self.ledger.block(slot));
         let subject = block.map(|block| detect::subject(&self.heaps, &block));
-        self.accuse(detect::wrong_thread(foreign.op, foreign.layout, name, subject, call));
+        self.accuse(detect::wrong_thread(
+            foreign.op,
+            foreign.layout,
+            name,
+            subject,
+            call,
+        ));
         if let Some(slot) = slot {
             self.ledger.taint(slot);
         }
@@ -508,9 +576,5 @@ impl State {
     pub(crate) fn budget_used(&self) -> Option<u64> {
         let budget = self.options.budget?.max(1) as u128;
         Some((self.peak as u128 * 100 / budget) as u64)
-    }
-
-    pub(crate) fn detects(&self, kind: Kind) -> bool {
-        self.options.detects(kind)
     }
 }

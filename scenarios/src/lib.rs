@@ -1,1 +1,3 @@
-//! x
+//! The systems that Mallory is tried on.
+
+pub mod memory;

@@ -5,9 +5,10 @@ use super::BadFree;
 use crate::finding::{Evidence, Kind, Moment};
 
 pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
-    let owner = free.ledger.owners(free.address).into_iter().find(|block| {
-        block.address == free.address && !block.tainted && block.heap != free.heap
-    })?;
+    let owner =
+        free.ledger.owners(free.address).into_iter().find(|block| {
+            block.address == free.address && !block.tainted && block.heap != free.heap
+        })?;
     Some(
         Evidence::new(Kind::CrossAllocatorFree)
             .about(free.subject(&owner))

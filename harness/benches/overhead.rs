@@ -1,0 +1,158 @@
+//! What a heap costs per alloc and free pair, beside the allocator it wraps and its peers.
+//!
+//! `cargo bench -p mallory --bench overhead`. All sides take turns in the same process; of each
+//! the median of many rounds is compared with the plain allocator's median. On a noisy machine
+//! trust the differences and ratios, not the single figures.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::ptr::NonNull;
+use std::time::Instant;
+
+use mallory::{Heap, Options, Port};
+
+const ROUNDS: usize = 41;
+const PAIRS: usize = 100_000;
+
+/// One side of the comparison.
+trait Side {
+    fn alloc(&self, layout: Layout) -> *mut u8;
+    fn free(&self, block: *mut u8, layout: Layout);
+}
+
+struct Global<A>(A);
+
+impl<A: GlobalAlloc> Side for Global<A> {
+    #[inline(always)]
+    fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: no layout of this benchmark is empty.
+        unsafe { self.0.alloc(layout) }
+    }
+
+    #[inline(always)]
+    fn free(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: each block goes back once, with its own layout.
+        unsafe { self.0.dealloc(block, layout) }
+    }
+}
+
+impl Side for Heap {
+    #[inline(always)]
+    fn alloc(&self, layout: Layout) -> *mut u8 {
+        Port::alloc(self, layout).map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())
+    }
+
+    #[inline(always)]
+    fn free(&self, block: *mut u8, layout: Layout) {
+        if let Some(block) = NonNull::new(block) {
+            // SAFETY: each block goes back once, with its own layout.
+            unsafe { Port::free(self, block, layout) }
+        }
+    }
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("a small layout")
+}
+
+/// One 64-byte block, over and over.
+fn hot(side: &impl Side) -> f64 {
+    let layout = layout(64);
+    let start = Instant::now();
+    for _ in 0..PAIRS {
+        let block = black_box(side.alloc(black_box(layout)));
+        side.free(block, black_box(layout));
+    }
+    start.elapsed().as_nanos() as f64 / PAIRS as f64
+}
+
+/// `live` blocks of 16 to 512 bytes; each pair replaces one of them.
+fn replacing(side: &impl Side, live: usize) -> f64 {
+    let mut x = 0x2545_F491_4F6C_DD1D_u64;
+    let mut random = || {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        x
+    };
+    let mut blocks: Vec<(*mut u8, Layout)> = (0..live)
+        .map(|_| {
+            let layout = layout(16 + (random() % 497) as usize);
+            (side.alloc(layout), layout)
+        })
+        .collect();
+    let start = Instant::now();
+    for _ in 0..PAIRS {
+        let draw = random();
+        let place = (draw >> 32) as usize % live;
+        let fresh = layout(16 + (draw % 497) as usize);
+        let (block, old) = blocks[place];
+        side.free(block, old);
+        blocks[place] = (black_box(side.alloc(fresh)), fresh);
+    }
+    let pair = start.elapsed().as_nanos() as f64 / PAIRS as f64;
+    for (block, layout) in blocks {
+        side.free(block, layout);
+    }
+    pair
+}
+
+fn measure(side: &impl Side, live: usize) -> f64 {
+    if live == 1 {
+        hot(side)
+    } else {
+        replacing(side, live)
+    }
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
+}
+
+fn main() {
+    let profiler = dhat::Profiler::builder().testing().build();
+    let names = [
+        "System",
+        "Mallory, ledger",
+        "Mallory, all detectors",
+        "stats_alloc",
+        "mockalloc, idle",
+        "dhat",
+    ];
+    println!("ns per alloc+free pair: the plain allocator, and what each adds to it");
+    println!(
+        "{:<24} {:>12} {:>12} {:>12}",
+        "", "one hot", "1,000 live", "100,000 live"
+    );
+    let mut columns = Vec::new();
+    for live in [1, 1_000, 100_000] {
+        let ledger = Options::new().ledger_only().heap();
+        let all = Heap::new();
+        let mut times: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
+        for _ in 0..ROUNDS {
+            times[0].push(measure(&Global(System), live));
+            times[1].push(measure(&ledger, live));
+            times[2].push(measure(&all, live));
+            times[3].push(measure(&Global(stats_alloc::StatsAlloc::system()), live));
+            times[4].push(measure(&Global(mockalloc::Mockalloc(System)), live));
+            if times[5].len() < 3 {
+                times[5].push(measure(&Global(dhat::Alloc), live));
+            }
+        }
+        columns.push(times.into_iter().map(median).collect::<Vec<f64>>());
+    }
+    drop(profiler);
+    for (side, name) in names.iter().enumerate() {
+        let cell = |column: &Vec<f64>| match side {
+            0 => format!("{:.1}", column[0]),
+            _ => format!("{:+.1}", column[side] - column[0]),
+        };
+        let cells: Vec<String> = columns.iter().map(cell).collect();
+        println!(
+            "{name:<24} {:>12} {:>12} {:>12}",
+            cells[0], cells[1], cells[2]
+        );
+    }
+}

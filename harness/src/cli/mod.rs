@@ -1,0 +1,327 @@
+//! The command line: flags to calls to an exit code. A user's own binary is one line of it.
+
+mod progress;
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::Error;
+use crate::report::{PROGRAM, Report};
+use crate::scenario::Scenario;
+use crate::sweep::Sweep;
+use crate::token::Token;
+
+/// The largest input that is read.
+const INPUT_MAX: u64 = 1 << 30;
+
+/// Fails every memory request of the scenarios, one by one, and reports what that shows.
+#[derive(Parser)]
+#[command(
+    name = "mallory",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+EXIT CODES:
+  0    clean, and complete within the bounds that were asked for
+  1    findings
+  2    a mistake of the caller's: flag, token, input, script, variable
+  3    incomplete without being asked: a default limit was hit
+  101  a bug of Mallory's own
+
+ENVIRONMENT:
+  MALLORY_SEED=N                        the seed, like --seed
+  MALLORY_JOBS=N                        the number of jobs, like --jobs
+  MALLORY_OOM_AFTER=N                   one run in which every request after the Nth fails
+  MALLORY_REPLAY='v1 …'                 replays a token in the sweep that it names
+  MALLORY_HISTOGRAM=1                   reports p50, p90 and p99 of the request sizes
+  MALLORY_DISABLE_CUSTOM_ALLOCATORS=1   memory parts pass every allocation to their port
+
+EXAMPLES:
+  mallory sweep                         every scenario that is in no group
+  mallory sweep cache-rebuild --jobs 1
+  git log --raw --no-abbrev | mallory sweep cache-rebuild --input -
+  mallory replay 'v1 lfs-batch f=T0#18 fp=5d0e91'"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fails every request in turn, once and for good.
+    Sweep(SweepArgs),
+    /// Runs one line of a report again and says what became of it.
+    Replay(ReplayArgs),
+    /// Lists the scenarios.
+    List {
+        /// Only this group, or this scenario.
+        names: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+struct SweepArgs {
+    /// Scenarios or groups; all that are in no group unless given.
+    names: Vec<String>,
+    /// A file to read in place of the scenario's own input; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// The one number that all chance comes from.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Children that share the work; all cores unless given. The report is the same for any.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Faulted runs of a scenario at the most, new call sites first.
+    #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Absorbing a failed request is a finding too.
+    #[arg(long)]
+    strict: bool,
+    /// Goes on where a killed sweep was.
+    #[arg(long)]
+    resume: bool,
+    /// How to print the reports.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Args)]
+struct ReplayArgs {
+    /// The token, in quotes.
+    token: String,
+    /// The input that the token was made on, where it was not the scenario's own.
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Runs the command line over these scenarios.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     mallory::cli::main(&[mallory::Scenario::new("nothing", "asks for nothing", |sweep| {
+///         sweep.run(|_| Ok::<_, mallory::Refused>(()))
+///     })])
+/// }
+/// ```
+#[must_use]
+pub fn main(scenarios: &[Scenario]) -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Sweep(args) => sweep(scenarios, &args),
+        Command::Replay(args) => replay(scenarios, &args),
+        Command::List { names } => list(scenarios, &names),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Writes to standard output. A reader that has gone is no error of ours.
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::new(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn select<'a>(scenarios: &'a [Scenario], names: &[String]) -> Result<Vec<&'a Scenario>, Error> {
+    if names.is_empty() {
+        return Ok(scenarios
+            .iter()
+            .filter(|scenario| scenario.group.is_none())
+            .collect());
+    }
+    let mut selected: Vec<&Scenario> = Vec::new();
+    for name in names {
+        let fits = |scenario: &&Scenario| {
+            scenario.name == *name || scenario.group.as_deref() == Some(name)
+        };
+        let before = selected.len();
+        let known: Vec<&str> = selected.iter().map(|scenario| scenario.name()).collect();
+        let more = scenarios
+            .iter()
+            .filter(fits)
+            .filter(|s| !known.contains(&s.name()));
+        let more: Vec<&Scenario> = more.collect();
+        let named = scenarios.iter().any(|scenario| fits(&scenario));
+        selected.extend(more);
+        if selected.len() == before && !named {
+            return Err(
+                Error::new(format!("there is no scenario or group `{name}`"))
+                    .mend("`list` shows them"),
+            );
+        }
+    }
+    Ok(selected)
+}
+
+fn read_input(path: &Path) -> Result<Arc<[u8]>, Error> {
+    let failed = |error: std::io::Error| {
+        Error::new(format!("--input {}: {error}", path.display()))
+            .mend("name a file that can be read, or - for standard input")
+    };
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin()
+            .lock()
+            .take(INPUT_MAX + 1)
+            .read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(INPUT_MAX + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(failed)?;
+    if bytes.len() as u64 > INPUT_MAX {
+        let what = format!("--input {}: more than {INPUT_MAX} bytes", path.display());
+        return Err(Error::new(what).mend("give it less"));
+    }
+    Ok(Arc::from(bytes))
+}
+
+/// The input for scenarios that take one; asking for it where none does is a mistake.
+fn input_for(path: Option<&Path>, selected: &[&Scenario]) -> Result<Option<Arc<[u8]>>, Error> {
+    let Some(path) = path else { return Ok(None) };
+    if !selected.iter().any(|scenario| scenario.input.is_some()) {
+        return Err(
+            Error::new("--input: none of these scenarios reads an input")
+                .mend("`list` shows which do"),
+        );
+    }
+    read_input(path).map(Some)
+}
+
+fn explore(scenario: &Scenario, sweep: Sweep, input: Option<&Arc<[u8]>>) -> Report {
+    let input = input.filter(|_| scenario.input.is_some());
+    scenario.explore(sweep.rerun_by(PROGRAM), input)
+}
+
+fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
+    let selected = select(scenarios, &args.names)?;
+    let input = input_for(args.input.as_deref(), &selected)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let folder = journal_folder();
+    let text = args.format == Format::Text;
+    let mut codes = Vec::new();
+    let mut details = String::new();
+    for (nth, scenario) in selected.iter().enumerate() {
+        let bar = progress::Bar::start(&scenario.name, std::io::stderr().is_terminal());
+        let mut sweep = Sweep::new(scenario.name.clone())
+            .jobs_unless_set(args.jobs.map(usize::from), cores)
+            .journal(&folder, args.resume)
+            .on_progress(bar.hearer());
+        if let Some(seed) = args.seed {
+            sweep = sweep.seed(seed);
+        }
+        if let Some(limit) = args.limit {
+            sweep = sweep.limit(limit);
+        }
+        if args.strict {
+            sweep = sweep.strict();
+        }
+        if nth == 0 && text {
+            print(&format!("seed {}\n", sweep.seed_value()))?;
+        }
+        let report = explore(scenario, sweep, input.as_ref());
+        bar.finish(&report);
+        codes.push(report.exit_code());
+        if text {
+            print(&format!("{}\n", report.row()))?;
+            details.push_str(&report.details());
+        } else {
+            print_json(&report, "sweep")?;
+        }
+    }
+    if !details.is_empty() {
+        print(&format!("\n{details}"))?;
+    }
+    // The caller's mistake beats findings, and findings beat what was left undone.
+    let worst = [2, 1, 3].into_iter().find(|code| codes.contains(code));
+    Ok(worst.unwrap_or(0))
+}
+
+fn print_json(report: &Report, command: &str) -> Result<(), Error> {
+    match report.to_json(command) {
+        Some(line) => print(&(line + "\n")),
+        None => {
+            eprint!("{}", report.details());
+            Ok(())
+        }
+    }
+}
+
+fn replay(scenarios: &[Scenario], args: &ReplayArgs) -> Result<u8, Error> {
+    let token: Token = args.token.parse()?;
+    let scenario = scenarios
+        .iter()
+        .find(|scenario| scenario.name == token.scenario());
+    let scenario = scenario.ok_or_else(|| {
+        Error::new(format!("there is no scenario `{}`", token.scenario()))
+            .mend("`list` shows them; was it renamed, or is a feature off?")
+    })?;
+    let input = input_for(args.input.as_deref(), &[scenario])?;
+    let sweep = Sweep::new(scenario.name.clone()).replay(token);
+    let report = explore(scenario, sweep, input.as_ref());
+    match args.format {
+        Format::Text if report.error().is_none() => print(&report.to_string())?,
+        Format::Text => eprint!("{}", report.details()),
+        Format::Json => print_json(&report, "replay")?,
+    }
+    Ok(report.exit_code())
+}
+
+fn list(scenarios: &[Scenario], names: &[String]) -> Result<u8, Error> {
+    let selected = match names {
+        [] => scenarios.iter().collect(),
+        names => select(scenarios, names)?,
+    };
+    let width = selected
+        .iter()
+        .map(|scenario| scenario.name.len())
+        .max()
+        .unwrap_or(0);
+    for scenario in selected {
+        let input = if scenario.input.is_some() {
+            " (reads --input)"
+        } else {
+            ""
+        };
+        print(&format!(
+            "{:<width$}  {}{input}\n",
+            scenario.name, scenario.about
+        ))?;
+    }
+    Ok(0)
+}
+
+/// `target/mallory` of the build that this program belongs to, or of the current folder.
+fn journal_folder() -> PathBuf {
+    let by_program = std::env::current_exe().ok().and_then(|program| {
+        let is_target = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
+        program.ancestors().find(is_target).map(Path::to_owned)
+    });
+    by_program
+        .unwrap_or_else(|| PathBuf::from("target"))
+        .join("mallory")
+}

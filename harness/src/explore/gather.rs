@@ -1,0 +1,202 @@
+//! From what single runs showed to findings: one for each root cause, with a count, shown at its
+//! smallest coordinate.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::Settings;
+use super::point::Found;
+use super::scout::Scouted;
+use crate::capture::Stack;
+use crate::finding::{Evidence, Kind, Moment};
+use crate::report::{FaultAt, Finding, Step};
+use crate::site::{Site, Symboliser};
+use crate::token::{Fault, Token};
+use crate::trace::{Coordinate, Fingerprint, hash_bytes};
+
+/// The stacks that these findings need names for, each once.
+pub(crate) fn stacks(found: &[Found]) -> Vec<Stack> {
+    let all: BTreeSet<&Stack> = found
+        .iter()
+        .flat_map(|found| found.stacks.values())
+        .collect();
+    all.into_iter().cloned().collect()
+}
+
+/// Names for stacks, aligned with them; empty sites where there is no debug information.
+pub(crate) fn symbolise(settings: &Settings, stacks: &[Stack]) -> Vec<Site> {
+    Symboliser::new(settings.known_file)
+        .sites(stacks)
+        .unwrap_or_else(|| vec![Site::default(); stacks.len()])
+}
+
+/// Whether findings of this kind are about the place of the fault, not about a block's history.
+fn is_about_fault(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::SilentWrong
+            | Kind::WrongError
+            | Kind::Absorbed
+            | Kind::NotRecovered
+            | Kind::NoProgress
+            | Kind::Abort
+            | Kind::Crash
+            | Kind::Exit
+    )
+}
+
+struct Group {
+    finding: Finding,
+    coordinates: BTreeSet<Coordinate>,
+}
+
+/// Groups what was found by kind and sites.
+pub(crate) fn findings(
+    settings: &Settings,
+    scouted: &Scouted,
+    found: &[Found],
+    sites: &HashMap<Stack, Site>,
+) -> Vec<Finding> {
+    let mut order: Vec<&Found> = found.iter().collect();
+    // The smallest coordinate stands for all; once before for good.
+    order.sort_by_key(|found| found.point);
+    let mut groups: BTreeMap<(Kind, Vec<u64>), Group> = BTreeMap::new();
+    for found in order {
+        let mut blocks: BTreeMap<(Kind, Vec<u64>), (u64, u64)> = BTreeMap::new();
+        for evidence in &found.evidence {
+            let steps = steps(evidence, &found.stacks, sites);
+            let key = (evidence.kind, root(evidence, found, &steps, scouted));
+            let size = evidence.block.as_ref().map_or(0, |block| block.size as u64);
+            let seen = blocks.entry(key.clone()).or_default();
+            *seen = (seen.0 + 1, seen.1 + size);
+            groups.entry(key).or_insert_with_key(|(kind, root)| Group {
+                finding: finding(settings, scouted, found, evidence, steps, id(*kind, root)),
+                coordinates: BTreeSet::new(),
+            });
+        }
+        for (key, (count, bytes)) in blocks {
+            let Some(group) = groups.get_mut(&key) else {
+                continue;
+            };
+            if group.coordinates.is_empty() {
+                group.finding.blocks = count;
+                group.finding.bytes = bytes;
+            }
+            group.coordinates.extend(found.point.map(|point| point.at));
+            group.finding.count = group.coordinates.len().max(1) as u64;
+        }
+    }
+    let mut findings: Vec<Finding> = groups.into_values().map(|group| group.finding).collect();
+    findings.sort_by_cached_key(|finding| {
+        let place = |step: &Step| step.site.frames.first().map(|frame| frame.function.clone());
+        let first = finding.steps.first().and_then(place);
+        (
+            finding.kind,
+            first,
+            finding.fault.as_ref().map(|fault| fault.at),
+        )
+    });
+    findings
+}
+
+/// What a root cause is told by: the sites of the block's history, or the place of the fault.
+fn root(evidence: &Evidence, found: &Found, steps: &[Step], scouted: &Scouted) -> Vec<u64> {
+    let mut root: Vec<u64> = steps.iter().map(|step| step.site.key()).collect();
+    if is_about_fault(evidence.kind) || root.is_empty() {
+        let site = found
+            .injected
+            .and_then(|injected| scouted.site(injected.at));
+        root.extend(site.map(Site::key));
+    }
+    if !scouted.has_sites {
+        // Without names there is only the place: nothing is put together that may be two.
+        let place = found
+            .point
+            .map(|point| point.at.to_string())
+            .unwrap_or_default();
+        root.push(hash_bytes(place.as_bytes()));
+    }
+    root
+}
+
+fn id(kind: Kind, root: &[u64]) -> String {
+    let mut bytes = kind.name().as_bytes().to_vec();
+    for part in root {
+        bytes.extend_from_slice(&part.to_le_bytes());
+    }
+    format!("{}-{:08x}", kind.letter(), hash_bytes(&bytes) >> 32)
+}
+
+fn steps(
+    evidence: &Evidence,
+    stacks: &BTreeMap<Moment, Stack>,
+    sites: &HashMap<Stack, Site>,
+) -> Vec<Step> {
+    let site = |moment: &Moment| {
+        stacks
+            .get(moment)
+            .and_then(|stack| sites.get(stack))
+            .cloned()
+    };
+    let step = |(role, moment): &(_, Moment)| Step {
+        role: *role,
+        site: site(moment).unwrap_or_default(),
+    };
+    evidence.steps.iter().map(step).collect()
+}
+
+fn finding(
+    settings: &Settings,
+    scouted: &Scouted,
+    found: &Found,
+    evidence: &Evidence,
+    steps: Vec<Step>,
+    id: String,
+) -> Finding {
+    let fault = found.injected.map(|injected| FaultAt {
+        at: injected.at,
+        persistent: found.point.is_some_and(|point| point.persistent),
+        op: injected.op,
+        size: injected.size as u64,
+        site: scouted.site(injected.at).cloned().unwrap_or_default(),
+    });
+    Finding {
+        kind: evidence.kind,
+        id,
+        scenario: settings.name.clone(),
+        block: evidence.block.clone(),
+        blocks: 1,
+        bytes: 0,
+        steps,
+        notes: evidence.notes.clone(),
+        fault,
+        count: 1,
+        of: scouted.requests,
+        token: token(settings, scouted, found),
+        rerun: settings.rerun.clone(),
+    }
+}
+
+/// The line that replays a run.
+fn token(settings: &Settings, scouted: &Scouted, found: &Found) -> Token {
+    let fault = found.point.map(|point| Fault {
+        at: point.at,
+        persistent: point.persistent,
+        site: scouted
+            .has_sites
+            .then(|| {
+                Some((
+                    scouted.site(point.at)?.short(),
+                    scouted.occurrence(point.at),
+                ))
+            })
+            .flatten(),
+    });
+    Token {
+        scenario: settings.name.clone(),
+        fault,
+        seed: settings.seed,
+        input: settings.input_hash(),
+        modes: settings.modes(),
+        fingerprint: Fingerprint(found.fingerprint).short(),
+    }
+}

@@ -1,0 +1,118 @@
+//! Explorers: the loops that we own. Each decides which runs to make and gathers what they show.
+
+pub(crate) mod gather;
+pub(crate) mod journal;
+pub(crate) mod point;
+pub(crate) mod replay;
+pub(crate) mod scout;
+pub(crate) mod sweep;
+
+use std::sync::Arc;
+
+use crate::finding::Kind;
+use crate::heap::Heap;
+use crate::options::Options;
+use crate::plan::Plan;
+use crate::report::Rerun;
+use crate::run::{Job, Scratch};
+use crate::token::Mode;
+
+/// Which faults a sweep makes of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Faults {
+    /// The request fails once, and then it fails for good: two runs. The default.
+    Both,
+    /// It fails once.
+    Transient,
+    /// It fails, and all after it.
+    Persistent,
+}
+
+/// A finding that is known and accepted.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowance {
+    pub(crate) kind: Kind,
+    pub(crate) site: String,
+    pub(crate) max: u64,
+    pub(crate) reason: String,
+}
+
+/// How far a sweep has come, for whoever shows it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Runs made.
+    pub done: u64,
+    /// Runs to make.
+    pub total: u64,
+}
+
+/// All that an exploration is told by its caller.
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) seed: u64,
+    pub(crate) jobs: usize,
+    pub(crate) limit: Option<u64>,
+    pub(crate) strict: bool,
+    pub(crate) benign: Vec<String>,
+    pub(crate) allowances: Vec<Allowance>,
+    pub(crate) allow_aborts: Option<u64>,
+    pub(crate) options: Options,
+    pub(crate) faults: Faults,
+    /// One run under this plan instead of a sweep.
+    pub(crate) plan: Option<Plan>,
+    pub(crate) input: Arc<[u8]>,
+    /// Whether the input is another one than the scenario's own.
+    pub(crate) input_given: bool,
+    pub(crate) port: Box<dyn Fn(Options) -> Heap>,
+    pub(crate) known_file: &'static str,
+    pub(crate) rerun: Rerun,
+    pub(crate) journal: Option<journal::Place>,
+    pub(crate) progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
+    pub(crate) classified: bool,
+    pub(crate) recovers: bool,
+    pub(crate) in_process: bool,
+}
+
+impl Settings {
+    /// A run as this exploration makes them, without fault, record or capture.
+    pub(crate) fn job<'a>(&'a self, scratch: &'a Scratch) -> Job<'a> {
+        let mut plan = Plan::none();
+        plan.set_seed(self.seed);
+        Job {
+            options: self.options.clone(),
+            port: &*self.port,
+            plan,
+            bound: u64::MAX,
+            stuck: None,
+            baseline: None,
+            record: false,
+            capture: None,
+            input: &self.input,
+            scratch,
+            sink: None,
+        }
+    }
+
+    /// In what runs deviate from the default, as tokens say it.
+    pub(crate) fn modes(&self) -> Vec<Mode> {
+        let mut modes = Vec::new();
+        if self.options.bypass {
+            modes.push(Mode::Bypass);
+        }
+        if !self.options.moving {
+            modes.push(Mode::InPlace);
+        }
+        if !self.options.guards() {
+            modes.push(Mode::Ledger);
+        }
+        modes
+    }
+
+    /// The hash of an input of the caller's own.
+    pub(crate) fn input_hash(&self) -> Option<u32> {
+        self.input_given
+            .then(|| (crate::trace::hash_bytes(&self.input) >> 32) as u32)
+    }
+}

@@ -1,0 +1,134 @@
+//! One point of a sweep: a run with one fault, and, if it shows anything, the same run again to
+//! be sure and to look at the call sites.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Settings;
+use crate::capture::{Capture, Stack};
+use crate::finding::{Evidence, Kind, Moment};
+use crate::plan::Plan;
+use crate::run::{Job, Outcome, Run, Scratch, Subject, execute};
+use crate::state::Injected;
+use crate::trace::Coordinate;
+use crate::wire::wire_struct;
+
+/// A coordinate and how it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Point {
+    pub(crate) at: Coordinate,
+    pub(crate) persistent: bool,
+}
+
+/// What one run showed, with the stacks of the moments in question.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) point: Option<Point>,
+    pub(crate) injected: Option<Injected>,
+    pub(crate) fingerprint: u64,
+    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) stacks: BTreeMap<Moment, Stack>,
+}
+
+wire_struct!(Point { at, persistent });
+wire_struct!(Found {
+    point,
+    injected,
+    fingerprint,
+    evidence,
+    stacks
+});
+
+/// What every run of a sweep is compared with.
+pub(crate) struct Norm<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) subject: &'a dyn Subject,
+    /// The text of the fault-free result.
+    pub(crate) text: &'a str,
+    /// Requests of the fault-free run.
+    pub(crate) requests: u64,
+    /// What to do with a subject that asks for memory without end.
+    pub(crate) stuck: Option<fn()>,
+}
+
+impl Norm<'_> {
+    /// Requests after which a run counts as hung.
+    fn bound(&self) -> u64 {
+        self.requests.saturating_mul(10).saturating_add(1000)
+    }
+
+    pub(crate) fn job<'a>(&'a self, plan: Plan, scratch: &'a Scratch) -> Job<'a> {
+        let mut job = self.settings.job(scratch);
+        job.plan = plan;
+        job.plan.set_seed(self.settings.seed);
+        job.bound = self.bound();
+        job.stuck = self.stuck;
+        job.baseline = Some(self.text);
+        job
+    }
+
+    /// Runs a plan once, and once more with open eyes if that showed anything.
+    pub(crate) fn try_plan(
+        &self,
+        plan: &Plan,
+        point: Option<Point>,
+        scratch: &Scratch,
+    ) -> (Run, Option<Found>) {
+        let mut run = execute(self.subject, self.job(plan.clone(), scratch));
+        if point.is_some() && run.injected.is_none() && run.outcome != Outcome::Hung {
+            run.outcome = Outcome::Unreached;
+            let note = "the request that was to fail never came: runs are not alike";
+            run.evidence
+                .push(Evidence::new(Kind::Nondeterminism).note(note));
+        }
+        if run.evidence.is_empty() {
+            return (run, None);
+        }
+        let moments = moments(&run.evidence);
+        let mut job = self.job(plan.clone(), scratch);
+        job.capture = Some(Capture::of(moments));
+        let again = execute(self.subject, job);
+        let mut found = Found {
+            point,
+            injected: run.injected,
+            fingerprint: run.fingerprint.0,
+            evidence: run.evidence.clone(),
+            stacks: again.taken,
+        };
+        if run.outcome != Outcome::Unreached
+            && (again.evidence != run.evidence || again.fingerprint != run.fingerprint)
+        {
+            let note = format!(
+                "the same run showed {} at first, and {} when it was run again",
+                kinds(&run.evidence),
+                kinds(&again.evidence)
+            );
+            found.evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
+            found.stacks.clear();
+        }
+        (run, Some(found))
+    }
+
+    /// Tries one point.
+    pub(crate) fn try_point(&self, point: Point, scratch: &Scratch) -> (Run, Option<Found>) {
+        self.try_plan(&Plan::at(point.at, point.persistent), Some(point), scratch)
+    }
+}
+
+/// The moments whose call sites these findings need.
+pub(crate) fn moments(evidence: &[Evidence]) -> BTreeSet<Moment> {
+    evidence
+        .iter()
+        .flat_map(|evidence| evidence.steps.iter().map(|step| step.1))
+        .collect()
+}
+
+fn kinds(evidence: &[Evidence]) -> String {
+    if evidence.is_empty() {
+        return "nothing".to_owned();
+    }
+    let kinds: BTreeSet<&str> = evidence
+        .iter()
+        .map(|evidence| evidence.kind.name())
+        .collect();
+    kinds.into_iter().collect::<Vec<&str>>().join(", ")
+}

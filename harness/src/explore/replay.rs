@@ -1,0 +1,333 @@
+//! Replays: one run again, in a process of its own, and what became of what it showed before.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use super::Settings;
+use super::point::{Found, Norm, Point};
+use super::scout::Scouted;
+use super::sweep::{conclude, judge, kind_of, os_error, outcome_of, patience, scouted};
+use crate::error::Error;
+use crate::finding::Evidence;
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::run::{Outcome, Scratch, Sink, Subject, execute, hook_panics};
+use crate::state::Injected;
+use crate::token::Token;
+use crate::trace::{Coordinate, Fingerprint};
+use crate::wire::wire_struct;
+use crate::worker::{self, Death, Pipe};
+
+/// What a replay came to. It never passes silently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replayed {
+    /// The same run, the same finding.
+    Reproduced,
+    /// The same failure stands at another place now.
+    Moved(Coordinate),
+    /// There is a finding, in a run that went otherwise.
+    Different,
+    /// Nothing was found.
+    NoFailure,
+}
+
+impl fmt::Display for Replayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Replayed::Reproduced => f.write_str("reproduced"),
+            Replayed::Moved(at) => write!(f, "moved to {at}"),
+            Replayed::Different => f.write_str("different finding"),
+            Replayed::NoFailure => f.write_str("no failure"),
+        }
+    }
+}
+
+/// One run in a child that told what it saw while it went, since it might die.
+#[derive(Debug, Default)]
+pub(crate) struct Witness {
+    point: Option<Point>,
+    pub(crate) death: Option<Death>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) fingerprint: u64,
+    injected: Option<Injected>,
+    /// Found before it died.
+    early: Vec<Evidence>,
+    /// All that was found, where it lived.
+    whole: Option<Found>,
+    /// The `Err` or the panic of a run without a fault.
+    pub(crate) failure: Option<String>,
+}
+
+impl Witness {
+    /// What the run showed, its death apart.
+    pub(crate) fn found(&self) -> Option<Found> {
+        if self.whole.is_some() {
+            return self.whole.clone();
+        }
+        (!self.early.is_empty()).then(|| self.bare(self.early.clone()))
+    }
+
+    fn bare(&self, evidence: Vec<Evidence>) -> Found {
+        Found {
+            point: self.point,
+            injected: self.injected,
+            fingerprint: self.fingerprint,
+            evidence,
+            stacks: BTreeMap::new(),
+        }
+    }
+
+    /// What the run showed, and its death.
+    fn all(&self) -> Vec<Found> {
+        let death = self
+            .death
+            .map(|death| self.bare(vec![Evidence::new(kind_of(death)).note(death.to_string())]));
+        self.found().into_iter().chain(death).collect()
+    }
+}
+
+/// What a witness sends, piece by piece.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    evidence: Vec<Evidence>,
+    fingerprint: Option<u64>,
+    injected: Option<Injected>,
+    /// The end of a run that lived: its outcome's place in the list, its failure, its findings.
+    outcome: Option<u8>,
+    failure: Option<String>,
+    whole: Option<Found>,
+}
+
+wire_struct!(Told {
+    evidence,
+    fingerprint,
+    injected,
+    outcome,
+    failure,
+    whole
+});
+
+/// Sends on what a run says while it goes.
+struct Teller(Rc<Pipe>);
+
+impl Sink for Teller {
+    fn evidence(&self, evidence: &Evidence) {
+        self.0.send(&Told {
+            evidence: vec![evidence.clone()],
+            ..Told::default()
+        });
+    }
+
+    fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>) {
+        // Before the fault the run is the fault-free one, and nobody asks.
+        if injected.is_some() {
+            let fingerprint = Some(fingerprint.0);
+            self.0.send(&Told {
+                fingerprint,
+                injected: injected.copied(),
+                ..Told::default()
+            });
+        }
+    }
+}
+
+/// Runs a plan in a child of its own.
+pub(crate) fn witness(
+    norm: &Norm<'_>,
+    plan: &Plan,
+    point: Option<Point>,
+    patience: Duration,
+) -> Result<Witness, Error> {
+    let owner = std::process::id();
+    let beat = AtomicU64::new(0);
+    let answer = worker::ask::<Told>(patience, &beat, |pipe| {
+        let scratch = Scratch::new(owner);
+        execute(norm.subject, norm.settings.job(&scratch));
+        let mut job = norm.job(plan.clone(), &scratch);
+        job.sink = Some(Box::new(Teller(Rc::clone(pipe))));
+        let run = execute(norm.subject, job);
+        // It lives: once more at leisure, for the call sites.
+        let (run, whole) = match run.evidence.is_empty() && run.injected.is_some() {
+            true => (run, None),
+            false => norm.try_plan(plan, point, &scratch),
+        };
+        pipe.send(&Told {
+            outcome: Some(run.outcome as u8),
+            fingerprint: Some(run.fingerprint.0),
+            injected: run.injected,
+            failure: run.failure,
+            whole,
+            ..Told::default()
+        });
+    });
+    let (messages, death) = answer.map_err(|error| os_error("start a child", &error))?;
+    let mut witness = Witness {
+        point,
+        death,
+        ..Witness::default()
+    };
+    for told in messages {
+        witness.early.extend(told.evidence);
+        witness.fingerprint = told.fingerprint.unwrap_or(witness.fingerprint);
+        witness.injected = told.injected.or(witness.injected);
+        witness.failure = told.failure.or(witness.failure);
+        witness.whole = told.whole.or(witness.whole);
+        if let Some(place) = told.outcome {
+            witness.outcome = Outcome::ALL.get(usize::from(place)).copied();
+        }
+    }
+    Ok(witness)
+}
+
+/// The norm of single runs, in children.
+fn norm<'a>(settings: &'a Settings, subject: &'a dyn Subject, scouted: &'a Scouted) -> Norm<'a> {
+    let (text, requests) = (&*scouted.text, scouted.requests);
+    Norm {
+        settings,
+        subject,
+        text,
+        requests,
+        stuck: Some(worker::stuck),
+    }
+}
+
+/// One run under a plan of the caller's, instead of a sweep.
+pub(crate) fn single(
+    settings: &Settings,
+    subject: &dyn Subject,
+    plan: &Plan,
+    point: Option<Point>,
+) -> Result<Report, Error> {
+    hook_panics();
+    let mut report = Report::empty(&settings.name, settings.seed);
+    report.coverage.complete = true;
+    let scouted = match scouted(settings, subject)? {
+        Ok(scouted) => scouted,
+        Err(found) => {
+            conclude(settings, &Scouted::default(), vec![found], &mut report)?;
+            return Ok(report);
+        }
+    };
+    scouted.check()?;
+    if let Some(point) = point
+        && point.at.ordinal > scouted.requests
+    {
+        let (all, wanted) = (scouted.requests, point.at.ordinal);
+        let what = format!("request {wanted} is to fail, and the run has only {all}");
+        return Err(Error::new(what).mend(format!("choose one from 1 to {all}")));
+    }
+    describe(&scouted, &mut report);
+    let seen = witness(
+        &norm(settings, subject, &scouted),
+        plan,
+        point,
+        patience(&scouted),
+    )?;
+    let mut found = scouted.found.clone();
+    found.extend(seen.all());
+    let outcome = seen.death.map(outcome_of).or(seen.outcome);
+    if let Some(outcome) = outcome.filter(|_| seen.injected.is_some()) {
+        report.coverage.runs = 1;
+        report.coverage.runs_total = 1;
+        report.outcomes[outcome as usize] += 1;
+        found.extend(point.and_then(|point| judge(settings, &scouted, point, outcome)));
+    }
+    conclude(settings, &scouted, found, &mut report)?;
+    Ok(report)
+}
+
+fn describe(scouted: &Scouted, report: &mut Report) {
+    report.peak = scouted.peak as u64;
+    report.fingerprint = scouted.fingerprint;
+    report.coverage.requests = scouted.requests;
+    report.coverage.sites = scouted.site_count();
+}
+
+/// Replays a token.
+pub(crate) fn replay(
+    settings: &Settings,
+    subject: &dyn Subject,
+    token: &Token,
+) -> Result<Report, Error> {
+    hook_panics();
+    let mut report = Report::empty(&settings.name, settings.seed);
+    report.coverage.complete = true;
+    let (scouted, mut found) = match scouted(settings, subject)? {
+        Ok(scouted) => (scouted, Vec::new()),
+        Err(found) => (Scouted::default(), vec![found]),
+    };
+    scouted.check()?;
+    describe(&scouted, &mut report);
+    found.extend(scouted.found.clone());
+    let same = |found: &[Found]| {
+        found
+            .iter()
+            .any(|found| Fingerprint(found.fingerprint).short() == token.fingerprint)
+    };
+    let verdict = match token.fault {
+        _ if !found.is_empty() => {
+            if same(&found) {
+                Replayed::Reproduced
+            } else {
+                Replayed::Different
+            }
+        }
+        None => Replayed::NoFailure,
+        Some(fault) => {
+            let norm = norm(settings, subject, &scouted);
+            let here = |at: Coordinate| -> Result<Vec<Found>, Error> {
+                if at.ordinal > scouted.requests {
+                    return Ok(Vec::new());
+                }
+                let point = Point {
+                    at,
+                    persistent: fault.persistent,
+                };
+                let plan = Plan::at(at, fault.persistent);
+                let seen = witness(&norm, &plan, Some(point), patience(&scouted))?;
+                let outcome = seen.death.map(outcome_of).or(seen.outcome);
+                let judged = outcome.and_then(|outcome| judge(settings, &scouted, point, outcome));
+                Ok(seen
+                    .all()
+                    .into_iter()
+                    .chain(judged)
+                    .map(|found| Found {
+                        fingerprint: seen.fingerprint,
+                        ..found
+                    })
+                    .collect())
+            };
+            found = here(fault.at)?;
+            let moved = fault.site.and_then(|(site, nth)| scouted.find(site, nth));
+            match moved.filter(|at| *at != fault.at) {
+                _ if same(&found) => Replayed::Reproduced,
+                Some(at) => {
+                    let there = here(at)?;
+                    if there.is_empty() {
+                        ended(&found)
+                    } else {
+                        found = there;
+                        Replayed::Moved(at)
+                    }
+                }
+                None => ended(&found),
+            }
+        }
+    };
+    report.coverage.runs = u64::from(token.fault.is_some());
+    report.coverage.runs_total = report.coverage.runs;
+    report.replayed = Some(verdict);
+    conclude(settings, &scouted, found, &mut report)?;
+    Ok(report)
+}
+
+fn ended(found: &[Found]) -> Replayed {
+    if found.is_empty() {
+        Replayed::NoFailure
+    } else {
+        Replayed::Different
+    }
+}

@@ -1,0 +1,275 @@
+//! The runs without a fault that come before a sweep: they say what there is to fail, where it is
+//! asked for, and whether the subject does the same thing twice.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::Settings;
+use super::point::{Found, Norm, moments};
+use crate::capture::{Capture, Census, Stack};
+use crate::error::Error;
+use crate::finding::{Evidence, Kind, Moment, Role};
+use crate::plan::Plan;
+use crate::run::{Outcome, Run, Scratch, Subject, execute};
+use crate::site::{Site, Symboliser};
+use crate::trace::{Coordinate, Event, Fingerprint, Op};
+use crate::wire::wire_struct;
+
+/// What the fault-free runs showed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scouted {
+    /// The subject fails without any fault: the caller's mistake.
+    pub(crate) error: Option<String>,
+    pub(crate) requests: u64,
+    pub(crate) fingerprint: u64,
+    pub(crate) peak: usize,
+    pub(crate) text: String,
+    /// Whether call sites can be told at all.
+    pub(crate) has_sites: bool,
+    pub(crate) sites: Vec<Site>,
+    /// For each request, by ordinal, its index in `sites`.
+    pub(crate) by_request: Vec<u32>,
+    /// What each request asks for.
+    asked: Vec<(Op, u64)>,
+    pub(crate) found: Vec<Found>,
+    pub(crate) sizes: Option<Vec<u64>>,
+    pub(crate) budget_used: Option<u64>,
+    /// How long a run took: only to know when a later one stands still.
+    pub(crate) micros: u64,
+}
+
+wire_struct!(Scouted {
+    error,
+    requests,
+    fingerprint,
+    peak,
+    text,
+    has_sites,
+    sites,
+    by_request,
+    asked,
+    found,
+    sizes,
+    budget_used,
+    micros,
+});
+
+impl Scouted {
+    /// A subject must succeed while there is memory.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let Some(error) = &self.error else {
+            return Ok(());
+        };
+        Err(
+            Error::new(format!("the subject fails without any fault: {error}"))
+                .mend("a sweep needs a subject that succeeds while there is memory"),
+        )
+    }
+
+    /// What a request asks for.
+    pub(crate) fn asked(&self, at: Coordinate) -> Option<(Op, u64)> {
+        self.asked
+            .get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?)
+            .copied()
+    }
+
+    /// The site of a request.
+    pub(crate) fn site(&self, at: Coordinate) -> Option<&Site> {
+        let index = *self
+            .by_request
+            .get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?)?;
+        self.sites.get(index as usize)
+    }
+
+    /// How many requests of this one's site come up to it, itself included.
+    pub(crate) fn occurrence(&self, at: Coordinate) -> u64 {
+        let Some(site) = self.site(at) else { return 0 };
+        let key = site.key();
+        let same = |index: &&u32| self.sites[**index as usize].key() == key;
+        self.by_request
+            .iter()
+            .take(at.ordinal as usize)
+            .filter(same)
+            .count() as u64
+    }
+
+    /// The place of a site's nth request.
+    pub(crate) fn find(&self, site: u32, occurrence: u64) -> Option<Coordinate> {
+        let mut left = occurrence;
+        for (ordinal, index) in (1..).zip(&self.by_request) {
+            if self.sites[*index as usize].short() == site {
+                left = left.checked_sub(1)?;
+                if left == 0 {
+                    return Some(Coordinate { thread: 0, ordinal });
+                }
+            }
+        }
+        None
+    }
+
+    /// How many different sites there are.
+    pub(crate) fn site_count(&self) -> u64 {
+        let keys: BTreeSet<u64> = self.sites.iter().map(Site::key).collect();
+        keys.len() as u64
+    }
+}
+
+/// Makes the fault-free runs: one to warm up, two that must be alike, one in which growing does
+/// not move (for the peak), one to take stacks, and one whose fault lies just beyond the end.
+pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratch) -> Scouted {
+    let once = |change: &dyn Fn(&mut crate::run::Job<'_>)| {
+        let mut job = settings.job(scratch);
+        change(&mut job);
+        execute(subject, job)
+    };
+    let prime = once(&|_| {});
+    if let Some(error) = failed(&prime) {
+        return Scouted {
+            error: Some(error),
+            ..Scouted::default()
+        };
+    }
+    let started = Instant::now();
+    let first = once(&|job| job.record = true);
+    let micros = started.elapsed().as_micros() as u64;
+    let second = once(&|job| job.record = true);
+    let mut scouted = Scouted {
+        error: failed(&first),
+        requests: first.requests,
+        fingerprint: first.fingerprint.0,
+        text: first.text.clone().unwrap_or_default(),
+        sizes: first.sizes.clone(),
+        micros,
+        ..Scouted::default()
+    };
+    if scouted.error.is_some() {
+        return scouted;
+    }
+    if let Some(found) = unlike(&first, &second, &once) {
+        scouted.found.push(found);
+        return scouted;
+    }
+    let in_place = once(&|job| job.options.moving = false);
+    scouted.peak = in_place.peak;
+    scouted.budget_used = in_place.budget_used;
+    let census = once(&|job| job.capture = Some(Capture::census()));
+    take_sites(
+        &mut scouted,
+        census.census.unwrap_or_default(),
+        settings.known_file,
+    );
+    if !first.evidence.is_empty() {
+        let moments = moments(&first.evidence);
+        let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
+        scouted.found.push(Found {
+            point: None,
+            injected: None,
+            fingerprint: first.fingerprint.0,
+            evidence: first.evidence.clone(),
+            stacks: again.taken,
+        });
+        return scouted;
+    }
+    let norm = Norm {
+        settings,
+        subject,
+        text: &scouted.text,
+        requests: scouted.requests,
+        stuck: None,
+    };
+    let beyond = Coordinate {
+        thread: 0,
+        ordinal: scouted.requests + 1,
+    };
+    let run = execute(subject, norm.job(Plan::at(beyond, true), scratch));
+    assert!(
+        run.injected.is_none() || run.requests > scouted.requests,
+        "[mallory bug] a fault beyond the last request was injected"
+    );
+    if run.fingerprint != Fingerprint(scouted.fingerprint) {
+        let note = "a third run without a fault was not like the first two";
+        let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
+        scouted.found.push(faultless(&first, evidence));
+    }
+    scouted
+}
+
+fn faultless(run: &Run, evidence: Vec<Evidence>) -> Found {
+    Found {
+        point: None,
+        injected: None,
+        fingerprint: run.fingerprint.0,
+        evidence,
+        stacks: Default::default(),
+    }
+}
+
+fn failed(run: &Run) -> Option<String> {
+    match run.outcome {
+        Outcome::Absorbed => None,
+        _ => Some(
+            run.failure
+                .clone()
+                .unwrap_or_else(|| run.outcome.name().to_owned()),
+        ),
+    }
+}
+
+/// Compares two traces; the first difference is named with both sites.
+fn unlike(
+    first: &Run,
+    second: &Run,
+    once: &dyn Fn(&dyn Fn(&mut crate::run::Job<'_>)) -> Run,
+) -> Option<Found> {
+    let same_text = first.text == second.text;
+    let (a, b) = (&first.trace, &second.trace);
+    let event = a.iter().zip(b).position(|(a, b)| a != b);
+    let event = event.or_else(|| (a.len() != b.len()).then(|| a.len().min(b.len())));
+    let Some(event) = event else {
+        if same_text {
+            return None;
+        }
+        let (a, b) = (first.text.as_deref(), second.text.as_deref());
+        let diff = crate::run::diff(a.unwrap_or(""), b.unwrap_or(""));
+        let note = "two runs without a fault gave different results:";
+        let evidence = Evidence::new(Kind::Nondeterminism).note(note).note(diff);
+        return Some(faultless(first, vec![evidence]));
+    };
+    let said = |trace: &[Event]| match trace.get(event) {
+        Some(event) => event.to_string(),
+        None => "the end".to_owned(),
+    };
+    let nth = event as u64 + 1;
+    let note = format!(
+        "two runs without a fault part at event {nth}: {} in the first, {} in the second",
+        said(a),
+        said(b)
+    );
+    let evidence = Evidence::new(Kind::Nondeterminism)
+        .note(note)
+        .note("look for random hash seeds, clocks, addresses, and state kept from run to run")
+        .step(Role::Requested, Moment::Event(nth));
+    let moments = BTreeSet::from([Moment::Event(nth)]);
+    let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
+    Some(Found {
+        stacks: again.taken,
+        ..faultless(first, vec![evidence])
+    })
+}
+
+/// Turns the census's raw stacks into sites.
+fn take_sites(scouted: &mut Scouted, census: Census, known_file: &str) {
+    scouted.asked = census.asked;
+    let stacks: &[Stack] = &census.stacks;
+    match Symboliser::new(known_file).sites(stacks) {
+        Some(sites) => {
+            scouted.has_sites = true;
+            scouted.sites = sites;
+            scouted.by_request = census.by_request;
+        }
+        None => {
+            scouted.sites = vec![Site::default()];
+            scouted.by_request = vec![0; census.by_request.len()];
+        }
+    }
+}

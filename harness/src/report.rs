@@ -1,0 +1,480 @@
+//! Findings to text and JSON. Pure: nothing here runs, reads or decides anything.
+//!
+//! Reports hold no addresses, process numbers, times or paths of the machine, so two reports of
+//! one program are equal to the byte and can be reviewed as snapshots.
+
+use std::fmt;
+
+use crate::error::Error;
+use crate::explore::replay::Replayed;
+use crate::finding::{Kind, Role, Subject, count, thousands};
+use crate::run::Outcome;
+use crate::site::Site;
+use crate::token::Token;
+use crate::trace::{Coordinate, Fingerprint, Op};
+
+/// How a scenario of a command line is run.
+pub(crate) const PROGRAM: &str = "cargo run --release --";
+
+/// Frames of a call site that are printed.
+const FRAMES_MAX: usize = 8;
+
+/// What a report says in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Nothing was found, and all that was asked for was done.
+    Clean,
+    /// Something was found.
+    Findings,
+    /// Nothing was found, but a limit that nobody asked for was hit.
+    Incomplete,
+    /// Nothing was found by real threads, which show some of their schedules only.
+    Sampled,
+}
+
+impl Verdict {
+    /// The word as it stands in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Clean => "clean",
+            Verdict::Findings => "findings",
+            Verdict::Incomplete => "incomplete",
+            Verdict::Sampled => "sampled",
+        }
+    }
+}
+
+/// How a reader is told to run a finding again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rerun {
+    /// Through a command line with a `replay` command.
+    Command(String),
+    /// Through the test of this name.
+    Test(String),
+}
+
+impl Rerun {
+    fn line(&self, token: &Token) -> String {
+        match self {
+            Rerun::Command(program) => format!("{program} replay '{token}'"),
+            Rerun::Test(name) => {
+                format!("MALLORY_REPLAY='{token}' cargo nextest run {name}")
+            }
+        }
+    }
+}
+
+/// One thing that was done to the block in question, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) role: Role,
+    pub(crate) site: Site,
+}
+
+/// The injected failure that a finding needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FaultAt {
+    pub(crate) at: Coordinate,
+    pub(crate) persistent: bool,
+    pub(crate) op: Op,
+    pub(crate) size: u64,
+    pub(crate) site: Site,
+}
+
+/// A detected bug: one root cause, however often it was seen.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub(crate) kind: Kind,
+    pub(crate) id: String,
+    pub(crate) scenario: String,
+    pub(crate) block: Option<Subject>,
+    pub(crate) blocks: u64,
+    pub(crate) bytes: u64,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) fault: Option<FaultAt>,
+    pub(crate) count: u64,
+    pub(crate) of: u64,
+    pub(crate) token: Token,
+    pub(crate) rerun: Rerun,
+}
+
+impl Finding {
+    /// The detector or oracle that found it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// A letter and 32 bits, hashed from the kind and the call sites: the same in every run.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The requests whose failure shows it; 1 where it shows without any.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The request whose failure shows it first; none where it shows without any.
+    #[must_use]
+    pub fn fault(&self) -> Option<Coordinate> {
+        self.fault.as_ref().map(|fault| fault.at)
+    }
+
+    /// The line that replays it.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// Everything that is known about it in one sentence.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(block) = &self.block {
+            parts.push(self.block_line(block));
+        }
+        parts.extend(
+            self.notes
+                .iter()
+                .map(|note| note.lines().next().unwrap_or("").to_owned()),
+        );
+        for step in &self.steps {
+            if let Some(frame) = step.site.frames.first() {
+                parts.push(format!("{} in {}", step.role.label(), frame.short_name()));
+            }
+        }
+        if let Some(fault) = &self.fault {
+            parts.push(format!("when {}", fault.line(self.kind)));
+        }
+        parts.join("; ")
+    }
+
+    fn block_line(&self, block: &Subject) -> String {
+        let each = format!(
+            "{} (align {})",
+            count(block.size as u64, "byte"),
+            block.align
+        );
+        if self.blocks > 1 {
+            let all = count(self.blocks, "block");
+            let bytes = count(self.bytes, "byte");
+            return format!("{all}, {bytes}, the first {each}, heap `{}`", block.heap);
+        }
+        format!("1 block, {each}, heap `{}`", block.heap)
+    }
+
+    /// Whether one of its call sites has this text in a function's path.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.steps.iter().any(|step| step.site.mentions(text))
+            || self
+                .fault
+                .as_ref()
+                .is_some_and(|fault| fault.site.mentions(text))
+    }
+}
+
+impl FaultAt {
+    fn line(&self, kind: Kind) -> String {
+        let fails = if self.persistent {
+            "fails for good"
+        } else {
+            "fails"
+        };
+        let what = match self.op {
+            Op::Alloc => String::new(),
+            op => format!(" ({op})"),
+        };
+        let verb = if kind == Kind::Leak { "lost when " } else { "" };
+        let bytes = count(self.size, "byte");
+        let verb = if verb.is_empty() { "" } else { verb };
+        format!("{verb}{} {fails}: {bytes}{what}", self.at)
+    }
+}
+
+/// Writes a call site below a label, the innermost frame on the label's line.
+fn write_site(f: &mut fmt::Formatter<'_>, label: &str, site: &Site) -> fmt::Result {
+    if site.frames.is_empty() {
+        return writeln!(f, "  {label}  (site unavailable)");
+    }
+    let shown = &site.frames[..site.frames.len().min(FRAMES_MAX)];
+    let names: Vec<String> = shown.iter().map(super::site::Frame::short_name).collect();
+    let width = names
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let indent = label.chars().count();
+    for (nth, (name, frame)) in names.iter().zip(shown).enumerate() {
+        if nth == 0 {
+            write!(f, "  {label}  {name}")?;
+        } else {
+            write!(f, "  {:indent$}← {name}", "")?;
+        }
+        if frame.place.is_empty() {
+            writeln!(f)?;
+        } else {
+            let pad = width - name.chars().count();
+            writeln!(f, "{:pad$}  {}", "", frame.place)?;
+        }
+    }
+    let left = site.frames.len() - shown.len();
+    if left > 0 {
+        writeln!(f, "  {:indent$}… and {left} more", "")?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}  {}", self.kind, self.id, self.scenario)?;
+        if let Some(block) = &self.block {
+            writeln!(f, "  {}", self.block_line(block))?;
+        }
+        let name = self
+            .block
+            .as_ref()
+            .map(|block| format!("a{}  ", block.number));
+        for step in &self.steps {
+            let label = format!("{}{}", name.as_deref().unwrap_or(""), step.role.label());
+            write_site(f, &format!("{label:<16}"), &step.site)?;
+        }
+        for line in self.notes.iter().flat_map(|note| note.lines()) {
+            writeln!(f, "  {line}")?;
+        }
+        if let Some(fault) = &self.fault {
+            write_site(f, &format!("{} in", fault.line(self.kind)), &fault.site)?;
+            let seen = count(self.of, "request");
+            writeln!(
+                f,
+                "  seen at {} of {seen}; never without a fault",
+                thousands(self.count)
+            )?;
+        } else {
+            writeln!(f, "  seen without any fault")?;
+        }
+        writeln!(f, "  replay  {}", self.rerun.line(&self.token))
+    }
+}
+
+/// How much of what there is was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Coverage {
+    /// Requests of the fault-free run.
+    pub requests: u64,
+    /// Different call sites among them.
+    pub sites: u64,
+    /// Faulted runs made.
+    pub runs: u64,
+    /// Faulted runs that there are.
+    pub runs_total: u64,
+    /// Whether every one was made.
+    pub complete: bool,
+}
+
+/// What an exploration found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub(crate) scenario: String,
+    pub(crate) seed: u64,
+    pub(crate) coverage: Coverage,
+    /// Whether what is left out was asked to be.
+    pub(crate) limit_asked: bool,
+    pub(crate) sampled: bool,
+    pub(crate) outcomes: [u64; Outcome::ALL.len()],
+    pub(crate) findings: Vec<Finding>,
+    /// Abort sites that are allowed.
+    pub(crate) inventory: Vec<Finding>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) peak: u64,
+    pub(crate) fingerprint: u64,
+    pub(crate) error: Option<Error>,
+    pub(crate) replayed: Option<Replayed>,
+}
+
+impl Report {
+    pub(crate) fn empty(scenario: &str, seed: u64) -> Report {
+        Report {
+            scenario: scenario.to_owned(),
+            seed,
+            coverage: Coverage::default(),
+            limit_asked: false,
+            sampled: false,
+            outcomes: [0; Outcome::ALL.len()],
+            findings: Vec::new(),
+            inventory: Vec::new(),
+            notes: Vec::new(),
+            peak: 0,
+            fingerprint: 0,
+            error: None,
+            replayed: None,
+        }
+    }
+
+    pub(crate) fn failed(scenario: &str, seed: u64, error: Error) -> Report {
+        Report {
+            error: Some(error),
+            ..Report::empty(scenario, seed)
+        }
+    }
+
+    /// The name of what was explored.
+    #[must_use]
+    pub fn scenario(&self) -> &str {
+        &self.scenario
+    }
+
+    /// What it says in one word. Meaningless where there is an [`error`](Self::error).
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if !self.findings.is_empty() {
+            Verdict::Findings
+        } else if !self.coverage.complete && !self.limit_asked {
+            Verdict::Incomplete
+        } else if self.sampled {
+            Verdict::Sampled
+        } else {
+            Verdict::Clean
+        }
+    }
+
+    /// The findings, by kind, site and ordinal.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The caller's mistake that kept the exploration from being made.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+
+    /// How much was looked at.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// How many faulted runs ended so.
+    #[must_use]
+    pub fn outcomes(&self, outcome: Outcome) -> u64 {
+        self.outcomes[outcome as usize]
+    }
+
+    /// The most bytes that were live in the fault-free run.
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak
+    }
+
+    /// The hash of the fault-free run's events.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// The command line's exit code for it: 0 clean, 1 findings, 2 the caller's mistake,
+    /// 3 incomplete.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if self.error.is_some() {
+            return 2;
+        }
+        match self.verdict() {
+            Verdict::Findings => 1,
+            Verdict::Incomplete => 3,
+            Verdict::Clean | Verdict::Sampled => 0,
+        }
+    }
+
+    /// Panics with the report unless it is clean.
+    ///
+    /// # Panics
+    /// Where there are findings, where something was left out that nobody asked to leave out,
+    /// where the caller made a mistake, and after a replay: a replay is never a passing test.
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        assert!(self.exit_code() == 0 && self.replayed.is_none(), "{self}");
+    }
+
+    /// The line of the summary table.
+    #[must_use]
+    pub fn row(&self) -> String {
+        let name = &self.scenario;
+        if self.error.is_some() {
+            return format!("{name:<17} ! error");
+        }
+        if let Some(replayed) = &self.replayed {
+            return format!("{name:<17} {replayed}");
+        }
+        let verdict = match self.verdict() {
+            Verdict::Clean => "✓ clean".to_owned(),
+            Verdict::Sampled => "✓ sampled".to_owned(),
+            Verdict::Incomplete => "… incomplete".to_owned(),
+            Verdict::Findings => format!("✗ {}", count(self.findings.len() as u64, "finding")),
+        };
+        let Coverage {
+            requests,
+            sites,
+            runs,
+            runs_total,
+            complete,
+        } = self.coverage;
+        let requests = count(requests, "request");
+        let sites = count(sites, "site");
+        let of = if complete {
+            String::new()
+        } else {
+            format!(" of {}", thousands(runs_total))
+        };
+        let runs = count(runs, "run");
+        format!("{name:<17} {verdict:<12} {requests:>16}  {sites:>9}  {runs:>12}{of}")
+            .trim_end()
+            .to_owned()
+    }
+
+    /// All but the summary line: findings, what is allowed, notes, or the error.
+    #[must_use]
+    pub fn details(&self) -> String {
+        let mut out = String::new();
+        if let Some(error) = &self.error {
+            return format!("error: {}: {error}\n", self.scenario);
+        }
+        for finding in &self.findings {
+            out.push_str(&format!("{finding}\n"));
+        }
+        if !self.inventory.is_empty() {
+            out.push_str("allowed:\n");
+            for finding in &self.inventory {
+                out.push_str(&format!("{finding}\n"));
+            }
+        }
+        for note in &self.notes {
+            out.push_str(&format!("note: {}: {note}\n", self.scenario));
+        }
+        out
+    }
+
+    pub(crate) fn hash_text(&self) -> String {
+        Fingerprint(self.fingerprint).to_string()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.row())?;
+        let details = self.details();
+        if details.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "\n{details}")
+        }
+    }
+}

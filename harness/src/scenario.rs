@@ -1,0 +1,91 @@
+//! Scenarios: what a command line can be told to sweep, by name.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::report::Report;
+use crate::sweep::Sweep;
+
+type Run = dyn Fn(Sweep) -> Report;
+type Input = dyn Fn() -> Result<Arc<[u8]>, Error>;
+
+/// Something to sweep, by name: what [`cli::main`](crate::cli::main) is given.
+///
+/// ```
+/// use mallory::{Heap, Scenario};
+/// # fn rebuild(_: &Heap) -> Result<(), mallory::Refused> { Ok(()) }
+/// let rebuild = Scenario::new("rebuild", "builds the index anew", |sweep| sweep.run(rebuild));
+/// # let _ = rebuild;
+/// ```
+pub struct Scenario {
+    pub(crate) name: String,
+    pub(crate) about: String,
+    pub(crate) group: Option<String>,
+    pub(crate) input: Option<Box<Input>>,
+    run: Box<Run>,
+    known_file: &'static str,
+}
+
+impl Scenario {
+    /// A scenario. It is given a sweep with everything set that the command line was asked for,
+    /// and runs it on its subject.
+    #[track_caller]
+    pub fn new(
+        name: impl Into<String>,
+        about: impl Into<String>,
+        run: impl Fn(Sweep) -> Report + 'static,
+    ) -> Scenario {
+        Scenario {
+            name: name.into(),
+            about: about.into(),
+            group: None,
+            input: None,
+            run: Box::new(run),
+            known_file: Location::caller().file(),
+        }
+    }
+
+    /// Puts it in a group: it is run when the group or the scenario is named, and else left out.
+    #[must_use]
+    pub fn group(mut self, group: &str) -> Self {
+        self.group = Some(group.to_owned());
+        self
+    }
+
+    /// Where its input comes from unless `--input` names another.
+    #[must_use]
+    pub fn input(mut self, read: impl Fn() -> Result<Arc<[u8]>, Error> + 'static) -> Self {
+        self.input = Some(Box::new(read));
+        self
+    }
+
+    /// Runs it with what was asked for; `other_input` takes the place of its own.
+    pub(crate) fn explore(&self, sweep: Sweep, other_input: Option<&Arc<[u8]>>) -> Report {
+        let mut sweep = sweep.known_file(self.known_file);
+        match (&self.input, other_input) {
+            (_, Some(other)) => sweep = sweep.other_input(Arc::clone(other)),
+            (Some(read), None) => match read() {
+                Ok(input) => sweep = sweep.input(input),
+                Err(error) => return Report::failed(&self.name, 0, error),
+            },
+            (None, None) => {}
+        }
+        (self.run)(sweep)
+    }
+
+    /// Runs it as a test would: with the defaults and what the environment asks for.
+    #[must_use]
+    pub fn sweep(&self) -> Report {
+        self.explore(
+            Sweep::new(self.name.clone()).rerun_by(crate::report::PROGRAM),
+            None,
+        )
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}

@@ -1,0 +1,347 @@
+//! Call sites: raw stacks turned into chains of function paths, from the subject to a request.
+//!
+//! Frames of std, of its stand-ins hashbrown and allocator-api2, of Mallory and of the test runner
+//! are left out. A site is printed with file and line and compared without, so it outlives an
+//! edit elsewhere and is the same in debug and release.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::capture::Stack;
+use crate::trace::hash_bytes;
+use crate::wire::wire_struct;
+
+/// The function that everything outside of the subject is called from: where a site ends.
+const BOUNDARY: &str = "mallory::run::boundary";
+
+/// Crates whose frames say nothing about the subject.
+const LEFT_OUT: [&str; 10] = [
+    "__rustc",
+    "std",
+    "core",
+    "alloc",
+    "mallory",
+    "test",
+    "hashbrown",
+    "allocator_api2",
+    "backtrace",
+    "rustc_demangle",
+];
+
+/// One function on the way from the subject to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// The function's path, without hashes and generic arguments.
+    pub(crate) function: String,
+    /// Where in it, as `file:line`; empty where the debug information doesn't say.
+    pub(crate) place: String,
+}
+
+/// A chain of calls, the innermost first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Site {
+    pub(crate) frames: Vec<Frame>,
+}
+
+wire_struct!(Frame { function, place });
+wire_struct!(Site { frames });
+
+impl Site {
+    /// What sites are compared by.
+    pub(crate) fn key(&self) -> u64 {
+        let functions: Vec<&str> = self.frames.iter().map(|f| f.function.as_str()).collect();
+        hash_bytes(functions.join("\n").as_bytes())
+    }
+
+    /// 24 bits of the key, as they stand in tokens.
+    pub(crate) fn short(&self) -> u32 {
+        (self.key() >> 40) as u32
+    }
+
+    /// Whether one of the functions' paths has this text in it.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.frames
+            .iter()
+            .any(|frame| frame.function.contains(text))
+    }
+}
+
+impl Frame {
+    /// The function as a person would say it: from its type on, or its last two segments.
+    pub(crate) fn short_name(&self) -> String {
+        let mut short = String::new();
+        for part in self.function.split_inclusive([' ', '<', '>']) {
+            let path = part.trim_end_matches([' ', '<', '>']);
+            let tail = &part[path.len()..];
+            let segments: Vec<&str> = path.split("::").collect();
+            let is_type = |s: &&str| s.starts_with(|c: char| c.is_ascii_uppercase());
+            let last_two = segments.len().saturating_sub(2);
+            let closures = segments
+                .iter()
+                .rev()
+                .take_while(|s| s.starts_with("{{"))
+                .count();
+            let from = segments
+                .iter()
+                .position(|segment| is_type(&segment))
+                .unwrap_or(last_two.saturating_sub(closures));
+            let _ = write!(short, "{}{tail}", segments[from..].join("::"));
+        }
+        short
+    }
+}
+
+/// Turns stacks into sites. Reads the debug information of the whole program: slow at first, and
+/// large, so it is done in a child.
+#[derive(Default)]
+pub(crate) struct Symboliser {
+    frames: HashMap<usize, Vec<(String, Option<PathBuf>, Option<u32>)>>,
+    /// Where the workspace lies: cut off from every path.
+    root: Option<PathBuf>,
+    /// A file that is known relative to that place.
+    known_file: String,
+}
+
+impl Symboliser {
+    /// `known_file` is a source file as the compiler was told of it, such as a caller's
+    /// `Location::file()`: by it the root of the workspace is found, wherever it lies.
+    pub(crate) fn new(known_file: &str) -> Self {
+        Symboliser {
+            known_file: known_file.to_owned(),
+            ..Symboliser::default()
+        }
+    }
+
+    /// The sites of these stacks; `None` where there is no debug information to tell by.
+    pub(crate) fn sites(&mut self, stacks: &[Stack]) -> Option<Vec<Site>> {
+        for address in stacks.iter().flatten() {
+            self.look_up(*address);
+        }
+        if stacks.iter().any(|stack| !stack.is_empty())
+            && !self.frames.values().flatten().any(|(name, file, _)| {
+                file.is_some() && !is_left_out(name) && !name.starts_with("__")
+            })
+        {
+            return None;
+        }
+        self.root = self.find_root();
+        Some(stacks.iter().map(|stack| self.site(stack)).collect())
+    }
+
+    fn look_up(&mut self, address: usize) {
+        if self.frames.contains_key(&address) {
+            return;
+        }
+        let mut frames = Vec::new();
+        backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
+            let name = symbol
+                .name()
+                .map(|name| plain(&format!("{name:#}")))
+                .unwrap_or_default();
+            frames.push((name, symbol.filename().map(Path::to_owned), symbol.lineno()));
+        });
+        self.frames.insert(address, frames);
+    }
+
+    fn find_root(&self) -> Option<PathBuf> {
+        let known = Path::new(&self.known_file);
+        let by_caller = self.frames.values().flatten().find_map(|(_, file, _)| {
+            let file = file.as_ref()?;
+            if known.as_os_str().is_empty() || known.is_absolute() || !file.ends_with(known) {
+                return None;
+            }
+            Some(file.ancestors().nth(known.components().count())?.to_owned())
+        });
+        by_caller.or_else(|| {
+            let here = std::env::current_dir().ok()?;
+            let root = here
+                .ancestors()
+                .filter(|dir| dir.join("Cargo.lock").exists())
+                .last();
+            root.map(Path::to_owned)
+        })
+    }
+
+    fn site(&self, stack: &[usize]) -> Site {
+        let mut site = Site::default();
+        for (function, file, line) in stack.iter().filter_map(|ip| self.frames.get(ip)).flatten() {
+            if function.contains(BOUNDARY) {
+                break;
+            }
+            if function.is_empty() || is_left_out(function) {
+                continue;
+            }
+            let place = match (file, line) {
+                (Some(file), Some(line)) => format!("{}:{line}", self.relative(file)),
+                _ => String::new(),
+            };
+            site.frames.push(Frame {
+                function: function.clone(),
+                place,
+            });
+        }
+        site
+    }
+
+    /// A path without what belongs to this machine.
+    fn relative(&self, file: &Path) -> String {
+        let inside = self
+            .root
+            .as_ref()
+            .and_then(|root| file.strip_prefix(root).ok());
+        if let Some(inside) = inside {
+            return slashes(inside);
+        }
+        let text = slashes(file);
+        if let Some((_, crates)) = text.split_once("/registry/src/") {
+            return crates
+                .split_once('/')
+                .map_or(crates, |(_, file)| file)
+                .to_owned();
+        }
+        // The folder that holds `src` is named like the crate.
+        let parts: Vec<&str> = text.split('/').collect();
+        let src = parts
+            .iter()
+            .rposition(|part| ["src", "tests", "benches"].contains(part));
+        let from = src
+            .unwrap_or(parts.len().saturating_sub(1))
+            .saturating_sub(1);
+        parts[from..].join("/")
+    }
+}
+
+fn slashes(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/")
+}
+
+fn is_left_out(function: &str) -> bool {
+    let path = function.trim_start_matches(['<', '&', '(', ' ']);
+    let path = path.strip_prefix("dyn ").unwrap_or(path);
+    let krate = path.split([':', ' ', '>']).next().unwrap_or(path);
+    if path.starts_with(krate) && path[krate.len()..].starts_with("::") {
+        return LEFT_OUT.contains(&krate);
+    }
+    // `<T as core::…>::…`: a blanket impl; or a bare C symbol.
+    if function.starts_with('<') {
+        return function.split(" as ").nth(1).is_some_and(is_left_out);
+    }
+    ["_start", "main", "rust_eh_personality"].contains(&function)
+        || function.starts_with("__")
+        || function.starts_with("_Unwind")
+}
+
+/// A demangled name without generic arguments, and with closures written in one way.
+fn plain(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(start) = rest.find(['<', '{']) {
+        out.push_str(&rest[..start]);
+        let tail = &rest[start..];
+        if tail.starts_with('{') {
+            let close = tail.find('}').map_or(tail.len(), |at| at + 1);
+            let inner = tail[..close].trim_matches(['{', '}']);
+            let _ = write!(out, "{{{{{}}}}}", inner.split('#').next().unwrap_or(inner));
+            rest = tail[close..].trim_start_matches('}');
+            continue;
+        }
+        // `<A as B>::c` at the start of a path is kept; `::<…>` and `Vec<…>` are arguments.
+        let is_argument = out.ends_with("::") || out.ends_with(|c: char| c.is_alphanumeric());
+        let close = matching(tail);
+        if is_argument {
+            out.truncate(out.trim_end_matches("::").len());
+        } else {
+            let _ = write!(out, "<{}>", plain(&tail[1..close.max(1)]));
+        }
+        rest = tail.get(close + 1..).unwrap_or("");
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The place of the `>` that closes the `<` at the start; an arrow's is none.
+fn matching(text: &str) -> usize {
+    let mut depth = 0;
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' if at > 0 && bytes[at - 1] == b'-' => {}
+            b'>' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at;
+                }
+            }
+            _ => {}
+        }
+    }
+    text.len().saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_generics_and_hashes() {
+        for (name, expected) in [
+            ("app::Batch<T>::stage", "app::Batch::stage"),
+            ("app::run::<alloc::vec::Vec<u8>, 3>", "app::run"),
+            ("app::run::{closure#0}::<u8>", "app::run::{{closure}}"),
+            ("app::run::{{closure}}", "app::run::{{closure}}"),
+            (
+                "<app::Buf<A> as core::ops::drop::Drop>::drop",
+                "<app::Buf as core::ops::drop::Drop>::drop",
+            ),
+            (
+                "<fn() -> u8 as app::Call<u8>>::call",
+                "<fn() -> u8 as app::Call>::call",
+            ),
+        ] {
+            assert_eq!(plain(name), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_subjects_frames_stay() {
+        for left_out in [
+            "std::rt::lang_start",
+            "<alloc::vec::Vec as core::ops::drop::Drop>::drop",
+            "<T as core::convert::Into>::into",
+            "hashbrown::raw::RawTable::reserve_rehash",
+            "mallory::heap::Heap::request",
+            "main",
+            "__libc_start_main_impl",
+        ] {
+            assert!(is_left_out(left_out), "{left_out}");
+        }
+        for kept in [
+            "app::stage",
+            "mallory_scenarios::x",
+            "<app::Buf as core::ops::drop::Drop>::drop",
+        ] {
+            assert!(!is_left_out(kept), "{kept}");
+        }
+    }
+
+    #[test]
+    fn functions_are_said_from_their_type_on() {
+        for (function, expected) in [
+            ("scenarios::lfs_batch::Batch::stage", "Batch::stage"),
+            ("scenarios::lfs_batch::stage", "lfs_batch::stage"),
+            ("app::tests::it::{{closure}}", "tests::it::{{closure}}"),
+            (
+                "<app::x::Buf as core::ops::drop::Drop>::drop",
+                "<Buf as Drop>::drop",
+            ),
+        ] {
+            let frame = Frame {
+                function: function.into(),
+                place: String::new(),
+            };
+            assert_eq!(frame.short_name(), expected);
+        }
+    }
+}

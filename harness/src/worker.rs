@@ -1,0 +1,536 @@
+//! Child processes: runs that may die happen here, and whatever they die of, the parent lives.
+//!
+//! A child is a fork of the process as it is, so the subject's closure is simply there. What it
+//! has done stands on a *board* (memory shared with the parent, which outlives any death); what
+//! it has found comes through a pipe. The parent is one loop over its children and starts no
+//! thread, so forking stays safe.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::run::Scratch;
+use crate::wire;
+
+/// How a child ended that was not meant to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Death {
+    /// It ended itself, with this code.
+    Exit(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// It stood still for too long, and was killed.
+    Stall,
+}
+
+impl Death {
+    fn of(status: i32) -> Death {
+        if libc::WIFSIGNALED(status) {
+            Death::Signal(libc::WTERMSIG(status))
+        } else {
+            Death::Exit(libc::WEXITSTATUS(status))
+        }
+    }
+
+    pub(crate) fn is_abort(self) -> bool {
+        self == Death::Signal(libc::SIGABRT)
+    }
+}
+
+impl std::fmt::Display for Death {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = |signal| match signal {
+            libc::SIGABRT => "SIGABRT",
+            libc::SIGSEGV => "SIGSEGV",
+            libc::SIGBUS => "SIGBUS",
+            libc::SIGILL => "SIGILL",
+            libc::SIGFPE => "SIGFPE",
+            libc::SIGTRAP => "SIGTRAP",
+            libc::SIGKILL => "SIGKILL",
+            libc::SIGTERM => "SIGTERM",
+            libc::SIGPIPE => "SIGPIPE",
+            _ => "a signal",
+        };
+        match self {
+            Death::Exit(code) => write!(f, "it ended the process with exit code {code}"),
+            Death::Signal(signal) => write!(f, "it died of {}", name(*signal)),
+            Death::Stall => f.write_str("it stood still and made no request"),
+        }
+    }
+}
+
+/// Memory that parent and children share.
+pub(crate) struct Board {
+    start: NonNull<AtomicU64>,
+    jobs: usize,
+    points: usize,
+    bytes: usize,
+}
+
+/// A worker that has run out of points stands on this one.
+const DONE: u64 = u64::MAX;
+const HEADER: usize = 1;
+const PER_JOB: usize = 2;
+
+impl Board {
+    pub(crate) fn new(jobs: usize, points: usize) -> io::Result<Board> {
+        let bytes = (HEADER + jobs * PER_JOB) * 8 + points.next_multiple_of(8);
+        // SAFETY: a fresh anonymous mapping, at an address of the kernel's choice.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANON,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or_else(io::Error::last_os_error)?;
+        Ok(Board {
+            start,
+            jobs,
+            points,
+            bytes,
+        })
+    }
+
+    fn word(&self, index: usize) -> &AtomicU64 {
+        assert!(
+            index < HEADER + self.jobs * PER_JOB,
+            "[mallory bug] beyond the board"
+        );
+        // SAFETY: the mapping begins with so many words (asserted), is zeroed, aligned to a page,
+        // and lives as long as `self`.
+        unsafe { self.start.add(index).as_ref() }
+    }
+
+    /// Takes the next point off the list.
+    pub(crate) fn claim(&self) -> Option<usize> {
+        let point = self.word(0).fetch_add(1, Ordering::Relaxed);
+        usize::try_from(point)
+            .ok()
+            .filter(|point| *point < self.points)
+    }
+
+    /// Whether points are left that nobody has taken.
+    pub(crate) fn has_more(&self) -> bool {
+        self.word(0).load(Ordering::Relaxed) < self.points as u64
+    }
+
+    fn place(&self, job: usize) -> &AtomicU64 {
+        self.word(HEADER + job * PER_JOB)
+    }
+
+    /// Where a job's requests are counted, as a sign of life.
+    pub(crate) fn beat(&self, job: usize) -> &AtomicU64 {
+        self.word(HEADER + job * PER_JOB + 1)
+    }
+
+    /// Says what a job is at.
+    pub(crate) fn stand(&self, job: usize, point: Option<usize>) {
+        let place = point.map_or(DONE, |point| point as u64 + 1);
+        self.place(job).store(place, Ordering::Relaxed);
+    }
+
+    fn standing(&self, job: usize) -> Option<usize> {
+        match self.place(job).load(Ordering::Relaxed) {
+            0 | DONE => None,
+            point => Some(point as usize - 1),
+        }
+    }
+
+    /// A point's outcome; 0 until there is one.
+    pub(crate) fn outcome(&self, point: usize) -> &AtomicU8 {
+        assert!(point < self.points, "[mallory bug] beyond the board");
+        // SAFETY: the bytes of the outcomes follow the words, one for each point (asserted).
+        unsafe {
+            self.start
+                .add(HEADER + self.jobs * PER_JOB)
+                .cast::<AtomicU8>()
+                .add(point)
+                .as_ref()
+        }
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        // SAFETY: `new` mapped just this; nobody holds a reference beyond `self`.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// The child's end of the pipe.
+pub(crate) struct Pipe(OwnedFd);
+
+impl Pipe {
+    pub(crate) fn send(&self, value: &impl wire::Wire) {
+        let bytes = wire::message(value);
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            // SAFETY: `rest` is readable; the descriptor is open.
+            let sent = unsafe { libc::write(self.0.as_raw_fd(), rest.as_ptr().cast(), rest.len()) };
+            match usize::try_from(sent) {
+                Ok(sent) => rest = &rest[sent..],
+                Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+                // The parent is gone, or the subject closed the pipe: nobody to tell.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// A running child, seen from the parent.
+pub(crate) struct Child {
+    pid: libc::pid_t,
+    pipe: OwnedFd,
+    buffer: Vec<u8>,
+    ended: bool,
+}
+
+/// Forks. The child runs `work` and ends; it never returns to the caller's code.
+pub(crate) fn fork(work: impl FnOnce(&Rc<Pipe>)) -> io::Result<Child> {
+    let mut ends: [RawFd; 2] = [0; 2];
+    // SAFETY: `ends` has room for two descriptors.
+    if unsafe { libc::pipe(ends.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both descriptors were just opened and are nobody else's.
+    let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+    for end in [&read, &write] {
+        // SAFETY: plain flags on an open descriptor; nothing that the subject starts inherits it.
+        unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    let parent = std::process::id();
+    // SAFETY: the child goes on with this thread alone. `malloc` is usable there (the C library
+    // sees to it); the panic hook was set before; the child leaves by `_exit`, so nothing of the
+    // test runner's is run twice.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            drop(read);
+            settle_in(parent);
+            let work = std::panic::AssertUnwindSafe(|| work(&Rc::new(Pipe(write))));
+            let code = if std::panic::catch_unwind(work).is_ok() {
+                0
+            } else {
+                BUG
+            };
+            // SAFETY: ends this process at once.
+            unsafe { libc::_exit(code) }
+        }
+        pid => Ok(Child {
+            pid,
+            pipe: read,
+            buffer: Vec::new(),
+            ended: false,
+        }),
+    }
+}
+
+/// The process that a child belongs to.
+pub(crate) fn parent() -> u32 {
+    // SAFETY: asks for a number.
+    unsafe { libc::getppid() as u32 }
+}
+
+/// The exit code of a child whose harness, not whose subject, panicked.
+const BUG: i32 = 101;
+
+/// Makes a child a quiet one that doesn't outlive its parent.
+fn settle_in(parent: u32) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: plain numbers; the parent may have gone before the request, hence the second look.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        if libc::getppid() as u32 != parent {
+            libc::_exit(BUG);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = parent;
+    // What the subject prints would come thousands of times, and mixed with the result.
+    // SAFETY: opens a device and puts it in the place of standard output and error; an abort
+    // leaves no core file.
+    unsafe {
+        let none = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+        if none >= 0 {
+            for stream in [0, 1, 2] {
+                libc::dup2(none, stream);
+            }
+            if none > 2 {
+                libc::close(none);
+            }
+        }
+        let no_core = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core);
+    }
+}
+
+/// Ends a child from within, as one that stood still.
+pub(crate) fn stuck() {
+    // SAFETY: ends this process at once.
+    unsafe { libc::_exit(STUCK) }
+}
+
+/// The exit code by which a child says that the subject asks for memory without end.
+const STUCK: i32 = 103;
+
+impl Child {
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid as u32
+    }
+
+    /// Reads what has come; false once nothing more can.
+    fn read(&mut self) -> bool {
+        let mut piece = [0_u8; 1 << 16];
+        // SAFETY: the buffer is writable; the descriptor is open.
+        let got = unsafe {
+            libc::read(
+                self.pipe.as_raw_fd(),
+                piece.as_mut_ptr().cast(),
+                piece.len(),
+            )
+        };
+        match usize::try_from(got) {
+            Ok(0) => false,
+            Ok(got) => {
+                self.buffer.extend_from_slice(&piece[..got]);
+                true
+            }
+            Err(_) => io::Error::last_os_error().kind() == io::ErrorKind::Interrupted,
+        }
+    }
+
+    /// The next whole message that it sent.
+    pub(crate) fn next<T: wire::Wire>(&mut self) -> Option<T> {
+        wire::unpack(&wire::next_message(&mut self.buffer)?)
+    }
+
+    /// Its end, if it has ended. Everything that it sent is then in the buffer.
+    fn reap(&mut self) -> Option<Death> {
+        let mut status = 0;
+        // SAFETY: a child of ours that was not waited for yet (`ended`).
+        let pid = unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG) };
+        if pid != self.pid {
+            return None;
+        }
+        self.ended = true;
+        // A grandchild may hold the pipe open: take what is there, wait for nothing.
+        // SAFETY: plain flags on an open descriptor.
+        unsafe { libc::fcntl(self.pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+        while self.read() {}
+        Some(Death::of(status))
+    }
+
+    fn kill(&self) {
+        // SAFETY: a child of ours that was not waited for yet, so the number is still its.
+        unsafe { libc::kill(self.pid, libc::SIGKILL) };
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.kill();
+            // SAFETY: a child of ours that was not waited for yet; it was just killed.
+            unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
+        }
+        Scratch::remove(std::process::id(), self.pid());
+    }
+}
+
+/// Waits until one of the children sends something or ends, or the time is over.
+fn wait(children: &[&Child], time: Duration) {
+    let mut polled: Vec<libc::pollfd> = children
+        .iter()
+        .map(|child| libc::pollfd {
+            fd: child.pipe.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    let millis = time.as_millis().min(1000) as i32;
+    // SAFETY: `polled` is as long as it says.
+    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, millis) };
+}
+
+/// How often a silent child is looked at.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// One child that does one thing: all that it sent, and its death if it died.
+pub(crate) fn ask<T: wire::Wire>(
+    patience: Duration,
+    beat: &AtomicU64,
+    work: impl FnOnce(&Rc<Pipe>),
+) -> io::Result<(Vec<T>, Option<Death>)> {
+    let mut child = fork(work)?;
+    let mut messages = Vec::new();
+    let mut watch = Watch::new(beat);
+    let death = loop {
+        wait(&[&child], GLANCE);
+        let open = child.read_if_ready();
+        while let Some(message) = child.next() {
+            messages.push(message);
+        }
+        if let Some(death) = child.reap() {
+            while let Some(message) = child.next() {
+                messages.push(message);
+            }
+            break death;
+        }
+        if !open {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        if watch.is_over(beat, patience) {
+            child.kill();
+            while child.reap().is_none() {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            break Death::Stall;
+        }
+    };
+    Ok((messages, abnormal(death)))
+}
+
+fn abnormal(death: Death) -> Option<Death> {
+    match death {
+        Death::Exit(0) => None,
+        Death::Exit(STUCK) => Some(Death::Stall),
+        death => Some(death),
+    }
+}
+
+impl Child {
+    /// Reads without waiting; false once nothing more can come.
+    fn read_if_ready(&mut self) -> bool {
+        let mut polled = libc::pollfd {
+            fd: self.pipe.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one entry, as it says.
+        let ready = unsafe { libc::poll(&raw mut polled, 1, 0) };
+        if ready <= 0 { true } else { self.read() }
+    }
+}
+
+/// Notices a child that makes no request for too long. The clock decides nothing else.
+struct Watch {
+    last: u64,
+    since: Instant,
+}
+
+impl Watch {
+    fn new(beat: &AtomicU64) -> Self {
+        Watch {
+            last: beat.load(Ordering::Relaxed),
+            since: Instant::now(),
+        }
+    }
+
+    fn is_over(&mut self, beat: &AtomicU64, patience: Duration) -> bool {
+        let now = beat.load(Ordering::Relaxed);
+        if now != self.last {
+            *self = Watch {
+                last: now,
+                since: Instant::now(),
+            };
+        }
+        self.since.elapsed() > patience
+    }
+}
+
+/// A worker's part in a crew.
+struct Member {
+    child: Child,
+    watch: Watch,
+}
+
+/// What a crew tells while it works.
+pub(crate) enum News<T> {
+    /// A worker sent this.
+    Message(T),
+    /// A worker died at this point.
+    Death(usize, Death),
+    /// Nothing in particular: time to look at the board.
+    Glance,
+}
+
+/// Runs all points of a board in `jobs` children, started again whenever one dies. Answers the
+/// death of a worker that was at no point: it can't be gone on from.
+pub(crate) fn crew<T: wire::Wire>(
+    board: &Board,
+    patience: Duration,
+    work: &dyn Fn(usize, &Rc<Pipe>),
+    mut hear: impl FnMut(News<T>),
+) -> io::Result<Option<Death>> {
+    let start = |job: usize| -> io::Result<Member> {
+        board.place(job).store(0, Ordering::Relaxed);
+        let child = fork(|pipe| work(job, pipe))?;
+        Ok(Member {
+            child,
+            watch: Watch::new(board.beat(job)),
+        })
+    };
+    let mut members: Vec<Option<Member>> = (0..board.jobs)
+        .map(|job| start(job).map(Some))
+        .collect::<io::Result<_>>()?;
+    while members.iter().any(Option::is_some) {
+        let children: Vec<&Child> = members
+            .iter()
+            .flatten()
+            .map(|member| &member.child)
+            .collect();
+        wait(&children, GLANCE);
+        for (job, place) in members.iter_mut().enumerate() {
+            let Some(member) = place else { continue };
+            let open = member.child.read_if_ready();
+            let mut ended = member.child.reap();
+            if ended.is_none() && !open {
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            if ended.is_none() && member.watch.is_over(board.beat(job), patience) {
+                member.child.kill();
+                while member.child.reap().is_none() {
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                ended = Some(Death::Stall);
+            }
+            while let Some(message) = member.child.next() {
+                hear(News::Message(message));
+            }
+            let Some(death) = ended else { continue };
+            *place = None;
+            let done = board.place(job).load(Ordering::Relaxed) == DONE;
+            if done && death == Death::Exit(0) {
+                // One that stepped down before the end is followed by a fresh one.
+                if board.has_more() {
+                    *place = Some(start(job)?);
+                }
+                continue;
+            }
+            let Some(point) = board.standing(job) else {
+                return Ok(Some(death));
+            };
+            let death = abnormal(death).unwrap_or(Death::Exit(0));
+            hear(News::Death(point, death));
+            if board.has_more() {
+                *place = Some(start(job)?);
+            }
+        }
+        hear(News::Glance);
+    }
+    Ok(None)
+}

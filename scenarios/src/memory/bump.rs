@@ -1,0 +1,201 @@
+//! An arena's blocks the usual way: one behind the other in chunks that double in size.
+//!
+//! ```text
+//!  chunk  | previous, size | block | block | padding | block | free …           |
+//!         0                16                                ^ at               size
+//! ```
+//!
+//! A block that ends at `at` is the last one: it can grow, shrink and go in place. Any other stays
+//! until everything goes.
+#![allow(unsafe_code)]
+
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+use mallory::{Port, Refused};
+
+use super::arena::MAX_ALIGN;
+use super::source::Source;
+
+/// The first chunk's size; each further one is twice as large as the one before.
+const FIRST_CHUNK: usize = 4096;
+
+#[repr(C, align(16))]
+struct Chunk {
+    previous: Option<NonNull<Chunk>>,
+    /// Bytes, this header included.
+    size: usize,
+}
+
+const HEADER: usize = size_of::<Chunk>();
+const _: () = assert!(HEADER.is_multiple_of(MAX_ALIGN) && align_of::<Chunk>() == MAX_ALIGN);
+
+#[derive(Default)]
+pub(super) struct Bump {
+    newest: Cell<Option<NonNull<Chunk>>>,
+    /// The newest chunk's first free byte.
+    at: Cell<usize>,
+}
+
+/// What a block takes up: one of no bytes takes one, so that its address is its own.
+fn extent(layout: Layout) -> usize {
+    layout.size().max(1)
+}
+
+impl Bump {
+    pub(super) fn alloc<P: Port>(
+        &self,
+        source: &Source<P>,
+        layout: Layout,
+    ) -> Result<NonNull<u8>, Refused> {
+        if let Some(block) = self.place(layout) {
+            return Ok(block);
+        }
+        self.add_chunk(source, layout)?;
+        self.place(layout).ok_or(Refused)
+    }
+
+    /// Places a block in the newest chunk, if it fits.
+    fn place(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let chunk = self.newest.get()?;
+        let base = chunk.cast::<u8>();
+        let free = base.addr().get() + self.at.get();
+        let padding = free.checked_next_multiple_of(layout.align())? - free;
+        let start = self.at.get() + padding;
+        let end = start.checked_add(extent(layout))?;
+        // SAFETY: chunks in the list are alive, and headers are written before they get there.
+        if end > unsafe { chunk.as_ref() }.size {
+            return None;
+        }
+        self.at.set(end);
+        // SAFETY: `start` is below `end`, which lies inside the chunk (checked above).
+        Some(unsafe { base.add(start) })
+    }
+
+    /// Adds a chunk in which this layout fits: twice the last one, or what the cap has left.
+    fn add_chunk<P: Port>(&self, source: &Source<P>, layout: Layout) -> Result<(), Refused> {
+        let previous = self.newest.get();
+        // SAFETY: chunks in the list are alive, and headers are written before they get there.
+        let doubled = previous.map(|chunk| unsafe { chunk.as_ref() }.size.saturating_mul(2));
+        // A chunk is aligned to `MAX_ALIGN`, so that much of a larger alignment is never padding.
+        let padding = layout.align().saturating_sub(MAX_ALIGN);
+        let least = HEADER
+            .checked_add(extent(layout))
+            .and_then(|size| size.checked_add(padding));
+        let least = least.ok_or(Refused)?;
+        let size = doubled.unwrap_or(FIRST_CHUNK).min(source.room()).max(least);
+        let chunk = source.take(chunk_layout(size)?)?.cast::<Chunk>();
+        // SAFETY: the block was just taken; it is aligned for a chunk and longer than its header.
+        unsafe { chunk.write(Chunk { previous, size }) };
+        self.newest.set(Some(chunk));
+        self.at.set(HEADER);
+        Ok(())
+    }
+
+    /// Where the block stands in the newest chunk, if it is the last one there.
+    fn last(&self, block: NonNull<u8>, layout: Layout) -> Option<(NonNull<Chunk>, usize)> {
+        let chunk = self.newest.get()?;
+        let base = chunk.addr().get();
+        // No block of another chunk ends behind this chunk's header.
+        let is_last = block.addr().get() + extent(layout) == base + self.at.get();
+        is_last.then(|| (chunk, block.addr().get() - base))
+    }
+
+    /// Resizes a block where it stands, if that is possible.
+    ///
+    /// # Safety
+    /// - `block` is alive, from this arena, and `old` fits it.
+    pub(super) unsafe fn resize<P: Port>(
+        &self,
+        source: &Source<P>,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> bool {
+        if !block.addr().get().is_multiple_of(new.align()) {
+            return false;
+        }
+        let (old_size, new_size) = (extent(old), extent(new));
+        if new_size < old_size {
+            // SAFETY: the tail is inside the block (`new_size` is below `old_size`), and its user
+            // gives it up.
+            unsafe { source.wipe(block.add(new_size), old_size - new_size) };
+        }
+        let Some((chunk, start)) = self.last(block, old) else {
+            return new_size <= old_size;
+        };
+        // SAFETY: chunks in the list are alive, and headers are written before they get there.
+        let size = unsafe { chunk.as_ref() }.size;
+        if new_size > size - start {
+            return false;
+        }
+        self.at.set(start + new_size);
+        true
+    }
+
+    /// Takes a block back: at once if it is the last one, else when everything goes.
+    ///
+    /// # Safety
+    /// - `block` is alive, from this arena, and `layout` fits it;
+    /// - nobody uses it afterwards.
+    pub(super) unsafe fn free<P: Port>(
+        &self,
+        source: &Source<P>,
+        block: NonNull<u8>,
+        layout: Layout,
+    ) {
+        // SAFETY: the block is alive and of this size, and its user gives it up.
+        unsafe { source.wipe(block, layout.size()) };
+        if let Some((_, start)) = self.last(block, layout) {
+            self.at.set(start);
+        }
+    }
+
+    /// Gives up every block, and all memory but the newest chunk, the largest.
+    ///
+    /// # Safety
+    /// - nobody uses a block afterwards.
+    pub(super) unsafe fn reset<P: Port>(&self, source: &Source<P>) {
+        let Some(mut newest) = self.newest.get() else {
+            return;
+        };
+        // SAFETY: chunks in the list are alive, and nothing else refers to this header now.
+        let older = unsafe { newest.as_mut() }.previous.take();
+        // SAFETY: `previous` was taken out above, so these chunks are reached from here only.
+        unsafe { free_chunks(source, older) };
+        // SAFETY: what lies between header and `at` is inside the chunk; no block is used any more.
+        unsafe { source.wipe(newest.cast::<u8>().add(HEADER), self.at.get() - HEADER) };
+        self.at.set(HEADER);
+    }
+
+    /// Gives up every block and all memory.
+    ///
+    /// # Safety
+    /// - nobody uses a block afterwards.
+    pub(super) unsafe fn free_all<P: Port>(&self, source: &Source<P>) {
+        // SAFETY: the list is taken out, so its chunks are reached from here only.
+        unsafe { free_chunks(source, self.newest.take()) };
+    }
+}
+
+fn chunk_layout(size: usize) -> Result<Layout, Refused> {
+    Layout::from_size_align(size, MAX_ALIGN).map_err(|_| Refused)
+}
+
+/// Gives a chunk and all before it back.
+///
+/// # Safety
+/// - the chunks are alive, came from this source, and nobody uses them afterwards.
+unsafe fn free_chunks<P: Port>(source: &Source<P>, mut next: Option<NonNull<Chunk>>) {
+    while let Some(chunk) = next {
+        // SAFETY: the chunk is alive (the caller's promise, and the list is walked once).
+        let header = unsafe { chunk.read() };
+        next = header.previous;
+        // The layout was valid when the chunk was taken with it, so there always is one.
+        if let Ok(layout) = chunk_layout(header.size) {
+            // SAFETY: the chunk was taken with this layout, and is given back once.
+            unsafe { source.give(chunk.cast(), layout) };
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The memory parts that the services share: what they build on instead of the global allocator.
+//!
+//! Each takes its memory from an allocator that its constructor demands, answers [`Refused`]
+//! instead of aborting, and has a kill switch that passes every allocation straight on.
+//!
+//! [`Refused`]: mallory::Refused
+
+pub mod arena;
+mod bump;
+pub mod bytes;
+mod direct;
+pub mod hash;
+pub mod intern;
+mod source;
+
+pub use arena::{Arena, with_arena};
+pub use intern::{Handle, Held, InternTable};
