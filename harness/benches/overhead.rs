@@ -99,11 +99,7 @@ fn replacing(side: &impl Side, live: usize) -> f64 {
 }
 
 fn measure(side: &impl Side, live: usize) -> f64 {
-    if live == 1 {
-        hot(side)
-    } else {
-        replacing(side, live)
-    }
+    if live == 1 { hot(side) } else { replacing(side, live) }
 }
 
 fn median(mut of: Vec<f64>) -> f64 {
@@ -122,10 +118,7 @@ fn main() {
         "dhat",
     ];
     println!("ns per alloc+free pair: the plain allocator, and what each adds to it");
-    println!(
-        "{:<24} {:>12} {:>12} {:>12}",
-        "", "one hot", "1,000 live", "100,000 live"
-    );
+    println!("{:<24} {:>12} {:>12} {:>12}", "", "one hot", "1,000 live", "100,000 live");
     let mut columns = Vec::new();
     for live in [1, 1_000, 100_000] {
         let ledger = Options::new().ledger_only().heap();
@@ -150,9 +143,6 @@ fn main() {
             _ => format!("{:+.1}", column[side] - column[0]),
         };
         let cells: Vec<String> = columns.iter().map(cell).collect();
-        println!(
-            "{name:<24} {:>12} {:>12} {:>12}",
-            cells[0], cells[1], cells[2]
-        );
+        println!("{name:<24} {:>12} {:>12} {:>12}", cells[0], cells[1], cells[2]);
     }
 }

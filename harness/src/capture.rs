@@ -32,17 +32,11 @@ pub(crate) struct Census {
 
 impl Capture {
     pub(crate) fn of(moments: BTreeSet<Moment>) -> Self {
-        Capture {
-            moments,
-            ..Capture::default()
-        }
+        Capture { moments, ..Capture::default() }
     }
 
     pub(crate) fn census() -> Self {
-        Capture {
-            census: Some(Census::default()),
-            ..Capture::default()
-        }
+        Capture { census: Some(Census::default()), ..Capture::default() }
     }
 
     /// Takes the stack of this moment if it is wanted.

@@ -45,10 +45,9 @@ impl Env {
     fn from(look: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let replay = match value("MALLORY_REPLAY", look) {
             None => None,
-            Some(line) => Some(
-                line.parse()
-                    .map_err(|error| Error::new(format!("MALLORY_REPLAY: {error}")))?,
-            ),
+            Some(line) => {
+                Some(line.parse().map_err(|error| Error::new(format!("MALLORY_REPLAY: {error}")))?)
+            }
         };
         let jobs = match number("MALLORY_JOBS", look)? {
             Some(0) => {
@@ -78,26 +77,13 @@ mod tests {
 
     #[test]
     fn each_variable_is_read() {
-        assert_eq!(
-            read("MALLORY_OOM_AFTER", "37").expect("read").oom_after,
-            Some(37)
-        );
+        assert_eq!(read("MALLORY_OOM_AFTER", "37").expect("read").oom_after, Some(37));
         assert_eq!(read("MALLORY_SEED", "9").expect("read").seed, Some(9));
         assert_eq!(read("MALLORY_JOBS", "2").expect("read").jobs, Some(2));
         assert!(read("MALLORY_HISTOGRAM", "1").expect("read").histogram);
-        assert!(
-            read("MALLORY_DISABLE_CUSTOM_ALLOCATORS", "1")
-                .expect("read")
-                .bypass
-        );
-        assert!(
-            !read("MALLORY_DISABLE_CUSTOM_ALLOCATORS", "0")
-                .expect("read")
-                .bypass
-        );
-        let replay = read("MALLORY_REPLAY", "v1 x fp=000001")
-            .expect("read")
-            .replay;
+        assert!(read("MALLORY_DISABLE_CUSTOM_ALLOCATORS", "1").expect("read").bypass);
+        assert!(!read("MALLORY_DISABLE_CUSTOM_ALLOCATORS", "0").expect("read").bypass);
+        let replay = read("MALLORY_REPLAY", "v1 x fp=000001").expect("read").replay;
         assert_eq!(replay.expect("there").scenario(), "x");
     }
 

@@ -14,10 +14,7 @@ impl Error {
     /// A mistake, said in one sentence that names its place.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
-        Error {
-            what: what.into(),
-            mend: None,
-        }
+        Error { what: what.into(), mend: None }
     }
 
     /// Adds how to mend it.

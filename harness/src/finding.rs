@@ -216,17 +216,11 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     pub(crate) fn new(kind: Kind) -> Self {
-        Evidence {
-            kind,
-            block: None,
-            steps: Vec::new(),
-            notes: Vec::new(),
-        }
+        Evidence { kind, block: None, steps: Vec::new(), notes: Vec::new() }
     }
 
     pub(crate) fn about(mut self, block: Subject) -> Self {
-        self.steps
-            .push((Role::Allocated, Moment::Allocation(block.number)));
+        self.steps.push((Role::Allocated, Moment::Allocation(block.number)));
         self.block = Some(block);
         self
     }

@@ -11,10 +11,11 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use crate::capture::{self, Stack};
+use crate::capture;
 use crate::ledger::{Block, Slot};
+use crate::node::{AnyPort, Core, Entered, Gate, Node, NodeRef, mark, start_of};
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::port::{Port, Refused};
@@ -22,7 +23,6 @@ use crate::redzone::{self, Kept};
 use crate::state::{Foreign, State};
 use crate::trace::{End, Op};
 
-type AnyPort = dyn Port + Send;
 type Answer = Result<NonNull<[u8]>, Refused>;
 
 /// A watched allocator: what the harness hands to the subject.
@@ -37,135 +37,12 @@ pub struct Heap {
     node: NonNull<Node<AnyPort>>,
 }
 
-/// One heap of a run. Lives in memory of its own from the system, so that making a heap is no
-/// allocation of the subject's process.
-struct Node<P: ?Sized> {
-    handles: AtomicUsize,
-    run: NonNull<Core>,
-    id: u16,
-    /// All ones where this heap's bytes count towards the run's peak; zero where they are already
-    /// counted by the heap below.
-    counted: usize,
-    port: P,
-}
-
-/// What the heaps of a run share.
-struct Core {
-    nodes: AtomicUsize,
-    /// The mark of the thread that may touch the state; 0 in a parallel run.
-    owner: AtomicUsize,
-    state: UnsafeCell<State>,
-    gate: Gate,
-    foreign: Mutex<Vec<(Foreign, Option<Stack>)>>,
-}
-
 // SAFETY: `state` is touched only by the owning thread (`enter` compares thread marks before) or,
 // in a parallel run, behind the gate; everything else is an atomic or behind a mutex. Ports are
 // `Send` and are called under the same rule.
 unsafe impl Send for Heap {}
 // SAFETY: as above: a shared reference gives another thread nothing that a moved handle doesn't.
 unsafe impl Sync for Heap {}
-
-/// A mark of the present OS thread: the address of a thread-local, cheaper than a thread id.
-#[inline]
-fn mark() -> usize {
-    thread_local!(static MARK: u8 = const { 0 });
-    MARK.with(|mark| std::ptr::from_ref(mark) as usize)
-}
-
-/// The mutex of a parallel run: entered again by the thread that holds it, since a port may come
-/// back to a heap of the same run.
-#[derive(Default)]
-struct Gate {
-    holder: AtomicUsize,
-    depth: AtomicUsize,
-    busy: Mutex<bool>,
-    free: Condvar,
-    /// Marks in the order in which the threads came: their logical numbers.
-    threads: Mutex<Vec<usize>>,
-}
-
-impl Gate {
-    /// Waits for the state, and answers the logical number of this thread.
-    fn enter(&self) -> u16 {
-        let me = mark();
-        if self.holder.load(Ordering::Acquire) != me {
-            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-            while *busy {
-                busy = self.free.wait(busy).unwrap_or_else(PoisonError::into_inner);
-            }
-            *busy = true;
-            self.holder.store(me, Ordering::Release);
-        }
-        self.depth.fetch_add(1, Ordering::Relaxed);
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = threads.iter().position(|thread| *thread == me);
-        known.unwrap_or_else(|| {
-            threads.push(me);
-            threads.len() - 1
-        }) as u16
-    }
-
-    fn leave(&self) {
-        if self.depth.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.holder.store(0, Ordering::Release);
-            *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = false;
-            self.free.notify_one();
-        }
-    }
-}
-
-/// The right to touch the state, for as long as it is held.
-struct Entered<'a> {
-    core: &'a Core,
-    gated: bool,
-}
-
-impl Entered<'_> {
-    /// Runs a step on the state. A step never calls a port, the subject, or `with` again.
-    #[inline]
-    fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
-        // SAFETY: `Core::enter` made sure that no other thread touches the state, and steps don't
-        // nest, so this is the only reference to it.
-        step(unsafe { &mut *self.core.state.get() })
-    }
-}
-
-impl Drop for Entered<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.gated {
-            self.core.gate.leave();
-        }
-    }
-}
-
-impl Core {
-    #[inline]
-    fn enter(&self) -> Option<Entered<'_>> {
-        if self.owner.load(Ordering::Relaxed) == mark() {
-            return Some(Entered {
-                core: self,
-                gated: false,
-            });
-        }
-        self.enter_gate()
-    }
-
-    #[cold]
-    fn enter_gate(&self) -> Option<Entered<'_>> {
-        if self.owner.load(Ordering::Relaxed) != 0 {
-            return None;
-        }
-        let thread = self.gate.enter();
-        let entered = Entered {
-            core: self,
-            gated: true,
-        };
-        entered.with(|state| state.switch_to(thread));
-        Some(entered)
-    }
-}
 
 impl Heap {
     /// A heap over the system's allocator, all detectors on.
@@ -197,12 +74,7 @@ impl Heap {
     /// other's.
     #[must_use]
     pub fn named(&self, name: &'static str) -> Heap {
-        Heap::attach(
-            self.node().run,
-            name,
-            Unwatched(self.clone()),
-            self.node().counted != 0,
-        )
+        Heap::attach(self.node().run, name, Unwatched(self.clone()), self.node().counted != 0)
     }
 
     /// Watches a port that itself takes its memory from a heap of this run, such as an arena: each
@@ -221,9 +93,7 @@ impl Heap {
         // SAFETY: the caller holds a handle on this run, or has just made it.
         let core = unsafe { run.as_ref() };
         core.nodes.fetch_add(1, Ordering::Relaxed);
-        let entered = core
-            .enter()
-            .expect("a heap is made on the thread that its run belongs to");
+        let entered = core.enter().expect("a heap is made on the thread that its run belongs to");
         let id = entered.with(|state| state.enrol(name));
         let node = Node {
             handles: AtomicUsize::new(1),
@@ -262,9 +132,7 @@ impl Heap {
     /// On a thread that the run doesn't belong to.
     pub(crate) fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
         let entered = self.core().enter();
-        entered
-            .expect("[mallory bug] a run's state is asked for on its own thread")
-            .with(step)
+        entered.expect("[mallory bug] a run's state is asked for on its own thread").with(step)
     }
 
     /// Declares that this heap and the other are truly one releaser: blocks of either may be freed
@@ -308,6 +176,25 @@ impl Heap {
 
     fn request(&self, op: Op, layout: Layout) -> Answer {
         let node = self.node();
+        if let Some(entered) = self.core().enter_plain()
+            && op == Op::Alloc
+            && entered.with(State::passes_plainly)
+        {
+            // The plan begins later, and nobody watches but the ledger.
+            if let Ok(start) = node.obtain(layout, false, false, &entered) {
+                let address = start.as_ptr() as usize;
+                entered.with(|state| state.granted(op, address, layout, node.id, node.counted));
+                return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
+            }
+            entered.with(|state| state.refused(op, layout, node.id, End::Refused));
+            return Err(Refused);
+        }
+        self.request_fully(op, layout)
+    }
+
+    #[inline(never)]
+    fn request_fully(&self, op: Op, layout: Layout) -> Answer {
+        let node = self.node();
         let Some(entered) = self.core().enter() else {
             return self.refuse_foreign(op, layout, std::ptr::null_mut());
         };
@@ -346,6 +233,25 @@ impl Heap {
 
     fn release(&self, start: NonNull<u8>, layout: Layout) {
         let node = self.node();
+        if let Some(entered) = self.core().enter_plain() {
+            let address = start.as_ptr() as usize;
+            let (size, align) = (layout.size(), layout.align());
+            let leave = |state: &mut State| {
+                let slot = state.ledger.fits(address, node.id, size, align)?;
+                state.freed(slot, node.id, layout, node.counted);
+                Some(())
+            };
+            if entered.with(leave).is_some() {
+                node.hand_back(start, layout);
+                return;
+            }
+        }
+        self.release_fully(start, layout);
+    }
+
+    #[inline(never)]
+    fn release_fully(&self, start: NonNull<u8>, layout: Layout) {
+        let node = self.node();
         let Some(entered) = self.core().enter() else {
             let _ = self.refuse_foreign(Op::Free, layout, start.as_ptr());
             return;
@@ -357,14 +263,7 @@ impl Heap {
         if let Some(slot) = fitting {
             let number = entered.with(|state| state.ledger.number(slot));
             let heap = node.id;
-            let block = Block {
-                address,
-                heap,
-                size,
-                align,
-                number,
-                tainted: false,
-            };
+            let block = Block { address, heap, size, align, number, tainted: false };
             self.retire(&entered, slot, block);
         } else {
             let settle = |state: &mut State| {
@@ -381,7 +280,7 @@ impl Heap {
     #[inline]
     fn retire(&self, entered: &Entered<'_>, slot: Slot, block: Block) {
         let node = self.node();
-        entered.with(|state| state.freed(slot, &block, node.counted));
+        entered.with(|state| state.freed(slot, block.heap, block.layout(), node.counted));
         self.dispose(entered, block);
     }
 
@@ -405,10 +304,7 @@ impl Heap {
             }
             // SAFETY: as above; its last user gave it back.
             unsafe { redzone::poison(start_of(&block), block.size, state.options.wipe) };
-            state.quarantine.push(Kept {
-                block,
-                event: state.events,
-            });
+            state.quarantine.push(Kept { block, event: state.events });
         });
         while let Some(kept) = entered.with(|state| state.quarantine.pop_surplus()) {
             self.let_go(entered, &kept);
@@ -500,18 +396,9 @@ impl Heap {
     #[cold]
     #[inline(never)]
     fn refuse_foreign(&self, op: Op, layout: Layout, address: *mut u8) -> Answer {
-        let foreign = Foreign {
-            op,
-            heap: self.node().id,
-            address: address as usize,
-            layout,
-        };
+        let foreign = Foreign { op, heap: self.node().id, address: address as usize, layout };
         let stack = capture::stack();
-        let mut parked = self
-            .core()
-            .foreign
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut parked = self.core().foreign.lock().unwrap_or_else(PoisonError::into_inner);
         parked.push((foreign, Some(stack)));
         Err(Refused)
     }
@@ -564,11 +451,7 @@ impl Heap {
             self.let_go(&entered, &kept);
         }
         let foreign = std::mem::take(
-            &mut *self
-                .core()
-                .foreign
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
+            &mut *self.core().foreign.lock().unwrap_or_else(PoisonError::into_inner),
         );
         entered.with(|state| {
             for (nth, (foreign, stack)) in (1..).zip(&foreign) {
@@ -583,179 +466,6 @@ impl Heap {
         entered.with(State::accuse_leaks);
     }
 }
-
-fn start_of(block: &Block) -> NonNull<u8> {
-    NonNull::new(block.address as *mut u8).expect("[mallory bug] no block begins at null")
-}
-
-impl Node<AnyPort> {
-    /// A fresh block from the port, with guards around it where they are on.
-    #[inline]
-    fn obtain(
-        &self,
-        layout: Layout,
-        zeroed: bool,
-        guards: bool,
-        entered: &Entered<'_>,
-    ) -> Result<NonNull<u8>, Refused> {
-        let asked = if guards {
-            redzone::padded(layout).ok_or(Refused)?
-        } else {
-            some(layout)
-        };
-        let block = if zeroed {
-            self.port.alloc_zeroed(asked)?
-        } else {
-            self.port.alloc(asked)?
-        };
-        let base = block.cast::<u8>();
-        if !base.is_aligned_to_(asked.align()) || block.len() < asked.size() {
-            return self.reject(block, asked, layout, entered);
-        }
-        if !guards {
-            return Ok(base);
-        }
-        // SAFETY: the block is as long as the padded layout, which was checked above.
-        unsafe {
-            let start = base.add(redzone::front(layout.align()));
-            redzone::paint(start, layout.size(), layout.align());
-            Ok(start)
-        }
-    }
-
-    /// A block that breaks the port's contract is reported and never reaches the subject. It is
-    /// not given back either: what would it be given back as?
-    #[cold]
-    #[inline(never)]
-    fn reject(
-        &self,
-        block: NonNull<[u8]>,
-        asked: Layout,
-        layout: Layout,
-        entered: &Entered<'_>,
-    ) -> Result<NonNull<u8>, Refused> {
-        entered.with(|state| {
-            let subject = state.subject(0, self.id, layout, state.allocations + 1);
-            let event = state.events + 1;
-            state.accuse(if block.len() < asked.size() {
-                crate::detect::too_small(block.len(), subject, event)
-            } else {
-                crate::detect::misaligned(subject, event)
-            });
-        });
-        Err(Refused)
-    }
-
-    /// Lets the port resize a block; only without guards.
-    fn resize_in_port(
-        &self,
-        op: Op,
-        start: NonNull<u8>,
-        block: &Block,
-        new: Layout,
-    ) -> Result<NonNull<u8>, Refused> {
-        let (old, new) = (some(block.layout()), some(new));
-        // SAFETY: the block is live with this layout (it was found in the ledger), came from this
-        // port through `some`, and each direction gets its own operation.
-        let answer = unsafe {
-            if new.size() >= old.size() && op == Op::Grow {
-                self.port.grow(start, old, new)
-            } else {
-                self.port.shrink(start, old, new)
-            }
-        };
-        answer.map(NonNull::cast)
-    }
-
-    /// Hands a block to the port, guards and all.
-    #[inline]
-    fn give_back(&self, block: &Block, guards: bool) {
-        let layout = block.layout();
-        let start = start_of(block);
-        let (start, layout) = if guards {
-            let Some(padded) = redzone::padded(layout) else {
-                return;
-            };
-            // SAFETY: `obtain` moved the start by just this much.
-            (unsafe { start.sub(redzone::front(layout.align())) }, padded)
-        } else {
-            (start, some(layout))
-        };
-        // SAFETY: the block came from this port with this layout (`obtain`), was live until its
-        // record left the ledger, and is given back once.
-        unsafe { self.port.free(start, layout) };
-    }
-
-    /// Everything that this heap still holds goes back to its port: one by one from quarantine,
-    /// and the live blocks at once, where the port can do that.
-    fn leave(&self, entered: &Entered<'_>) {
-        while let Some(kept) = entered.with(|state| state.quarantine.pop_heap(self.id)) {
-            entered.with(|state| {
-                let block = &kept.block;
-                // SAFETY: the block was poisoned when it came into quarantine and is still ours.
-                let written =
-                    unsafe { redzone::written(start_of(block), block.size, state.options.wipe) };
-                if written.is_some() {
-                    state.accuse_written(written, block, kept.event);
-                }
-            });
-            self.give_back(&kept.block, true);
-        }
-        let live = entered.with(|state| state.ledger.len() != 0);
-        let guarded = |state: &mut State| {
-            for block in state
-                .ledger
-                .live()
-                .iter()
-                .filter(|b| b.heap == self.id && !b.tainted)
-            {
-                // SAFETY: guards are on (checked below), so each live block is painted.
-                let damage = unsafe { redzone::damage(start_of(block), block.size, block.align) };
-                state.judge(damage, block, None);
-            }
-        };
-        if live && entered.with(|state| state.guards) {
-            entered.with(guarded);
-        }
-        // SAFETY: the heap is going, or its user promised (`Heap::reclaim`) that its blocks are
-        // used no more.
-        if unsafe { self.port.reclaim() } && live {
-            entered.with(|state| {
-                for block in state.ledger.take_heap(self.id) {
-                    state.live -= block.size & self.counted;
-                }
-            });
-        }
-    }
-}
-
-/// `NonNull::is_aligned_to` is not stable yet.
-trait Aligned {
-    fn is_aligned_to_(self, align: usize) -> bool;
-}
-
-impl Aligned for NonNull<u8> {
-    #[inline]
-    fn is_aligned_to_(self, align: usize) -> bool {
-        (self.as_ptr() as usize) & (align - 1) == 0
-    }
-}
-
-/// A zero-sized request gets a byte, so that its address is its own.
-#[inline]
-fn some(layout: Layout) -> Layout {
-    if layout.size() != 0 {
-        return layout;
-    }
-    Layout::from_size_align(1, layout.align()).unwrap_or(layout)
-}
-
-/// A node on its way into the state, which finds the ports of quarantined blocks by it.
-#[derive(Clone, Copy)]
-pub(crate) struct NodeRef(NonNull<Node<AnyPort>>);
-
-// SAFETY: it is only followed with the right to touch the state, like the state itself.
-unsafe impl Send for NodeRef {}
 
 impl Clone for Heap {
     #[inline]
@@ -796,11 +506,7 @@ impl Heap {
             System.dealloc(self.node.as_ptr().cast(), layout);
         }
         // SAFETY: the node held one share of the run; the run lives until the last is gone.
-        if unsafe { run.as_ref() }
-            .nodes
-            .fetch_sub(1, Ordering::Release)
-            == 1
-        {
+        if unsafe { run.as_ref() }.nodes.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
             // SAFETY: made by `Box::leak` in `first`; no node is left to reach it by.
             drop(unsafe { Box::from_raw(run.as_ptr()) });
@@ -814,9 +520,7 @@ impl fmt::Debug for Heap {
             .core()
             .enter()
             .map(|entered| entered.with(|state| state.heaps[usize::from(self.node().id)].name));
-        f.debug_tuple("Heap")
-            .field(&name.unwrap_or("of another thread"))
-            .finish()
+        f.debug_tuple("Heap").field(&name.unwrap_or("of another thread")).finish()
     }
 }
 

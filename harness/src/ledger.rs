@@ -173,10 +173,7 @@ impl Ledger {
             self.side.push(size);
             low |= FLAG_SIDE;
         }
-        let record = Record {
-            low,
-            high: number << SIZE_BITS | small,
-        };
+        let record = Record { low, high: number << SIZE_BITS | small };
         let mut index = self.home(address);
         loop {
             let here = *self.at(index);
@@ -323,19 +320,14 @@ impl Ledger {
         (0..self.freed.len())
             .map(|back| {
                 let (record, event) = self.freed[(self.freed_total - 1 - back) % FREED_MAX];
-                Freed {
-                    block: self.decode(record),
-                    event,
-                }
+                Freed { block: self.decode(record), event }
             })
             .find(|freed| accept(&freed.block))
     }
 
     fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let capacity = if self.grow_at == 0 { 0 } else { self.mask + 1 };
-        (0..capacity)
-            .map(|index| *self.at(index))
-            .filter(|record| record.low != 0)
+        (0..capacity).map(|index| *self.at(index)).filter(|record| record.low != 0)
     }
 
     /// All live blocks, in the order in which they were allocated.
@@ -432,9 +424,7 @@ mod tests {
         let mut model: BTreeMap<(usize, u16), (usize, usize, u64)> = BTreeMap::new();
         let mut x = 0x1234_5678_u64;
         for number in 1..200_000_u64 {
-            x = x
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let address = 16 + (x >> 33) as usize % 3000 * 16;
             let heap = (x >> 20) as u16 % 3;
             let size = (x >> 40) as usize % 300;
@@ -468,10 +458,7 @@ mod tests {
         let slot = ledger.find(4096, 2).expect("live");
         let block = ledger.block(slot);
         assert_eq!((block.size, block.align, block.number), (size, 4096, 7));
-        assert!(
-            ledger.fits(4096, 2, size, 4096).is_none(),
-            "the fast path leaves these alone"
-        );
+        assert!(ledger.fits(4096, 2, size, 4096).is_none(), "the fast path leaves these alone");
     }
 
     #[test]
@@ -479,17 +466,9 @@ mod tests {
         let mut ledger = Ledger::new();
         ledger.insert(1000, 0, 500, 8, 1);
         ledger.insert(1000, 1, 100, 8, 2);
-        let owners: Vec<u64> = ledger
-            .owners(1000)
-            .iter()
-            .map(|block| block.number)
-            .collect();
+        let owners: Vec<u64> = ledger.owners(1000).iter().map(|block| block.number).collect();
         assert_eq!(owners, [2, 1]);
-        let inside: Vec<u64> = ledger
-            .owners(1200)
-            .iter()
-            .map(|block| block.number)
-            .collect();
+        let inside: Vec<u64> = ledger.owners(1200).iter().map(|block| block.number).collect();
         assert_eq!(inside, [1]);
     }
 

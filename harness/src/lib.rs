@@ -13,6 +13,7 @@ mod heap;
 #[cfg(feature = "json")]
 mod json;
 mod ledger;
+mod node;
 mod options;
 mod plan;
 mod port;

@@ -156,19 +156,13 @@ unsafe impl Port for Malloc {
     #[inline]
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the size is not zero after `at_least_one`.
-        block(
-            unsafe { StdSystem.alloc(at_least_one(layout)) },
-            layout.size(),
-        )
+        block(unsafe { StdSystem.alloc(at_least_one(layout)) }, layout.size())
     }
 
     #[inline]
     fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the size is not zero after `at_least_one`.
-        block(
-            unsafe { StdSystem.alloc_zeroed(at_least_one(layout)) },
-            layout.size(),
-        )
+        block(unsafe { StdSystem.alloc_zeroed(at_least_one(layout)) }, layout.size())
     }
 
     #[inline]
@@ -190,10 +184,7 @@ unsafe impl Port for Malloc {
         let (old, size) = (at_least_one(old), new.size().max(1));
         // SAFETY: a live block of ours, its own layout, a new size above zero, and `new` is a
         // `Layout`, so its size rounded up to the alignment does not overflow.
-        block(
-            unsafe { StdSystem.realloc(old_block.as_ptr(), old, size) },
-            new.size(),
-        )
+        block(unsafe { StdSystem.realloc(old_block.as_ptr(), old, size) }, new.size())
     }
 
     unsafe fn shrink(
@@ -296,11 +287,7 @@ unsafe impl Port for SystemPort {
         new: Layout,
     ) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the caller's obligations are passed on unchanged.
-        self.count(
-            unsafe { Malloc.grow(block, old, new) },
-            new.size(),
-            old.size(),
-        )
+        self.count(unsafe { Malloc.grow(block, old, new) }, new.size(), old.size())
     }
 
     unsafe fn shrink(
@@ -310,10 +297,6 @@ unsafe impl Port for SystemPort {
         new: Layout,
     ) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the caller's obligations are passed on unchanged.
-        self.count(
-            unsafe { Malloc.shrink(block, old, new) },
-            new.size(),
-            old.size(),
-        )
+        self.count(unsafe { Malloc.shrink(block, old, new) }, new.size(), old.size())
     }
 }

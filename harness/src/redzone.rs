@@ -83,9 +83,7 @@ pub(crate) unsafe fn damage(start: NonNull<u8>, size: usize, align: usize) -> Da
     const WHOLE: u128 = u128::from_ne_bytes([GUARD; 16]);
     let intact = |bytes: &[u8]| {
         bytes.chunks_exact(16).all(|chunk| {
-            chunk
-                .try_into()
-                .is_ok_and(|chunk: [u8; 16]| u128::from_ne_bytes(chunk) == WHOLE)
+            chunk.try_into().is_ok_and(|chunk: [u8; 16]| u128::from_ne_bytes(chunk) == WHOLE)
         })
     };
     if intact(before) && intact(behind) {
@@ -130,9 +128,7 @@ pub(crate) unsafe fn written(start: NonNull<u8>, size: usize, wipe: bool) -> Opt
     let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), size) };
     let whole = u128::from_ne_bytes([poison; 16]);
     let (chunks, rest) = bytes.as_chunks::<16>();
-    if chunks
-        .iter()
-        .all(|chunk| u128::from_ne_bytes(*chunk) == whole)
+    if chunks.iter().all(|chunk| u128::from_ne_bytes(*chunk) == whole)
         && rest.iter().all(|byte| *byte == poison)
     {
         return None;

@@ -139,11 +139,7 @@ impl Finding {
         if let Some(block) = &self.block {
             parts.push(self.block_line(block));
         }
-        parts.extend(
-            self.notes
-                .iter()
-                .map(|note| note.lines().next().unwrap_or("").to_owned()),
-        );
+        parts.extend(self.notes.iter().map(|note| note.lines().next().unwrap_or("").to_owned()));
         for step in &self.steps {
             if let Some(frame) = step.site.frames.first() {
                 parts.push(format!("{} in {}", step.role.label(), frame.short_name()));
@@ -156,11 +152,7 @@ impl Finding {
     }
 
     fn block_line(&self, block: &Subject) -> String {
-        let each = format!(
-            "{} (align {})",
-            count(block.size as u64, "byte"),
-            block.align
-        );
+        let each = format!("{} (align {})", count(block.size as u64, "byte"), block.align);
         if self.blocks > 1 {
             let all = count(self.blocks, "block");
             let bytes = count(self.bytes, "byte");
@@ -172,20 +164,13 @@ impl Finding {
     /// Whether one of its call sites has this text in a function's path.
     pub(crate) fn mentions(&self, text: &str) -> bool {
         self.steps.iter().any(|step| step.site.mentions(text))
-            || self
-                .fault
-                .as_ref()
-                .is_some_and(|fault| fault.site.mentions(text))
+            || self.fault.as_ref().is_some_and(|fault| fault.site.mentions(text))
     }
 }
 
 impl FaultAt {
     fn line(&self, kind: Kind) -> String {
-        let fails = if self.persistent {
-            "fails for good"
-        } else {
-            "fails"
-        };
+        let fails = if self.persistent { "fails for good" } else { "fails" };
         let what = match self.op {
             Op::Alloc => String::new(),
             op => format!(" ({op})"),
@@ -204,11 +189,7 @@ fn write_site(f: &mut fmt::Formatter<'_>, label: &str, site: &Site) -> fmt::Resu
     }
     let shown = &site.frames[..site.frames.len().min(FRAMES_MAX)];
     let names: Vec<String> = shown.iter().map(super::site::Frame::short_name).collect();
-    let width = names
-        .iter()
-        .map(|name| name.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let indent = label.chars().count();
     for (nth, (name, frame)) in names.iter().zip(shown).enumerate() {
         if nth == 0 {
@@ -236,10 +217,7 @@ impl fmt::Display for Finding {
         if let Some(block) = &self.block {
             writeln!(f, "  {}", self.block_line(block))?;
         }
-        let name = self
-            .block
-            .as_ref()
-            .map(|block| format!("a{}  ", block.number));
+        let name = self.block.as_ref().map(|block| format!("a{}  ", block.number));
         for step in &self.steps {
             let label = format!("{}{}", name.as_deref().unwrap_or(""), step.role.label());
             write_site(f, &format!("{label:<16}"), &step.site)?;
@@ -250,11 +228,7 @@ impl fmt::Display for Finding {
         if let Some(fault) = &self.fault {
             write_site(f, &format!("{} in", fault.line(self.kind)), &fault.site)?;
             let seen = count(self.of, "request");
-            writeln!(
-                f,
-                "  seen at {} of {seen}; never without a fault",
-                thousands(self.count)
-            )?;
+            writeln!(f, "  seen at {} of {seen}; never without a fault", thousands(self.count))?;
         } else {
             writeln!(f, "  seen without any fault")?;
         }
@@ -318,10 +292,7 @@ impl Report {
     }
 
     pub(crate) fn failed(scenario: &str, seed: u64, error: Error) -> Report {
-        Report {
-            error: Some(error),
-            ..Report::empty(scenario, seed)
-        }
+        Report { error: Some(error), ..Report::empty(scenario, seed) }
     }
 
     /// The name of what was explored.
@@ -420,20 +391,10 @@ impl Report {
             Verdict::Incomplete => "… incomplete".to_owned(),
             Verdict::Findings => format!("✗ {}", count(self.findings.len() as u64, "finding")),
         };
-        let Coverage {
-            requests,
-            sites,
-            runs,
-            runs_total,
-            complete,
-        } = self.coverage;
+        let Coverage { requests, sites, runs, runs_total, complete } = self.coverage;
         let requests = count(requests, "request");
         let sites = count(sites, "site");
-        let of = if complete {
-            String::new()
-        } else {
-            format!(" of {}", thousands(runs_total))
-        };
+        let of = if complete { String::new() } else { format!(" of {}", thousands(runs_total)) };
         let runs = count(runs, "run");
         format!("{name:<17} {verdict:<12} {requests:>16}  {sites:>9}  {runs:>12}{of}")
             .trim_end()
@@ -471,10 +432,6 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.row())?;
         let details = self.details();
-        if details.is_empty() {
-            Ok(())
-        } else {
-            write!(f, "\n{details}")
-        }
+        if details.is_empty() { Ok(()) } else { write!(f, "\n{details}") }
     }
 }

@@ -171,9 +171,7 @@ impl<'a> Stage<'a> {
             self.text = Some(text);
             return Ended::Ok { differs: None };
         };
-        Ended::Ok {
-            differs: difference(baseline, show),
-        }
+        Ended::Ok { differs: difference(baseline, show) }
     }
 }
 
@@ -208,9 +206,8 @@ pub(crate) fn diff(expected: &str, text: &str) -> String {
     const LINES_MAX: usize = 12;
     const WIDTH_MAX: usize = 160;
     let diff = similar::TextDiff::from_lines(expected, text);
-    let changed = diff
-        .iter_all_changes()
-        .filter(|change| change.tag() != similar::ChangeTag::Equal);
+    let changed =
+        diff.iter_all_changes().filter(|change| change.tag() != similar::ChangeTag::Equal);
     let mut out = String::new();
     let mut left = 0;
     for (nth, change) in changed.enumerate() {
@@ -237,10 +234,7 @@ impl Scratch {
     /// A scratch directory of this process, named after `owner`.
     pub(crate) fn new(owner: u32) -> Self {
         let path = std::env::temp_dir().join(format!("mallory-{owner}-{}", std::process::id()));
-        Scratch {
-            path,
-            used: std::cell::Cell::new(false),
-        }
+        Scratch { path, used: std::cell::Cell::new(false) }
     }
 
     fn path(&self) -> &Path {
@@ -253,10 +247,7 @@ impl Scratch {
 
     fn empty(&self) {
         if self.used.get() {
-            let entries = std::fs::read_dir(&self.path)
-                .into_iter()
-                .flatten()
-                .flatten();
+            let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
             for entry in entries {
                 let path = entry.path();
                 let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
@@ -284,10 +275,7 @@ fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> Ended {
 pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     let heap = (job.port)(job.options);
     job.scratch.empty();
-    let wants_panic = job
-        .capture
-        .as_ref()
-        .is_some_and(|c| c.moments.contains(&Moment::Panic));
+    let wants_panic = job.capture.as_ref().is_some_and(|c| c.moments.contains(&Moment::Panic));
     heap.with(|state| {
         state.set_bound(job.bound);
         state.stuck = job.stuck;
@@ -311,12 +299,7 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
         evidence: Vec::new(),
     };
     let (ended, panic_stack) = catch(wants_panic, || boundary(subject, &mut stage));
-    let Stage {
-        evidence: oracles,
-        text,
-        heap: its_heap,
-        ..
-    } = stage;
+    let Stage { evidence: oracles, text, heap: its_heap, .. } = stage;
     drop(its_heap);
     heap.disarm();
     heap.close();
@@ -356,9 +339,7 @@ fn finish(
         }
         Ended::Oom => Outcome::Propagated,
         Ended::Ok { differs: None } => Outcome::Absorbed,
-        Ended::Ok {
-            differs: Some(diff),
-        } => {
+        Ended::Ok { differs: Some(diff) } => {
             let note = "it answered Ok, and the result is not the fault-free one:";
             state.accuse(Evidence::new(Kind::SilentWrong).note(note).note(diff));
             Outcome::SilentWrong
@@ -418,9 +399,8 @@ pub(crate) fn hook_panics() {
                 };
                 if panicked.message.is_none() {
                     let text = said(info.payload());
-                    let place = info
-                        .location()
-                        .map(|at| format!("{}:{}", base(at.file()), at.line()));
+                    let place =
+                        info.location().map(|at| format!("{}:{}", base(at.file()), at.line()));
                     panicked.message = Some(match place {
                         Some(place) => format!("panicked at {place}: {text}"),
                         None => format!("panicked: {text}"),
@@ -447,29 +427,21 @@ fn base(file: &str) -> &str {
 }
 
 fn said(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned());
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
 fn catch(wants_stack: bool, run: impl FnOnce() -> Ended) -> (Ended, Option<Stack>) {
-    let watch = Panicked {
-        wants_stack,
-        ..Panicked::default()
-    };
+    let watch = Panicked { wants_stack, ..Panicked::default() };
     let before = WATCHED.with(|watched| watched.replace(Some(watch)));
     let result = std::panic::catch_unwind(AssertUnwindSafe(run));
-    let panicked = WATCHED
-        .with(|watched| watched.replace(before))
-        .unwrap_or_default();
+    let panicked = WATCHED.with(|watched| watched.replace(before)).unwrap_or_default();
     match result {
         Ok(ended) => (ended, None),
         Err(payload) => {
-            let message = panicked
-                .message
-                .unwrap_or_else(|| format!("panicked: {}", said(&*payload)));
+            let message =
+                panicked.message.unwrap_or_else(|| format!("panicked: {}", said(&*payload)));
             // A payload may itself panic when it is dropped.
             std::mem::forget(payload);
             (Ended::Panicked(message), panicked.stack)

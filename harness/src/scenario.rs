@@ -77,10 +77,7 @@ impl Scenario {
     /// Runs it as a test would: with the defaults and what the environment asks for.
     #[must_use]
     pub fn sweep(&self) -> Report {
-        self.explore(
-            Sweep::new(self.name.clone()).rerun_by(crate::report::PROGRAM),
-            None,
-        )
+        self.explore(Sweep::new(self.name.clone()).rerun_by(crate::report::PROGRAM), None)
     }
 
     /// The name.

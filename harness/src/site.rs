@@ -61,9 +61,7 @@ impl Site {
 
     /// Whether one of the functions' paths has this text in it.
     pub(crate) fn mentions(&self, text: &str) -> bool {
-        self.frames
-            .iter()
-            .any(|frame| frame.function.contains(text))
+        self.frames.iter().any(|frame| frame.function.contains(text))
     }
 }
 
@@ -77,11 +75,7 @@ impl Frame {
             let segments: Vec<&str> = path.split("::").collect();
             let is_type = |s: &&str| s.starts_with(|c: char| c.is_ascii_uppercase());
             let last_two = segments.len().saturating_sub(2);
-            let closures = segments
-                .iter()
-                .rev()
-                .take_while(|s| s.starts_with("{{"))
-                .count();
+            let closures = segments.iter().rev().take_while(|s| s.starts_with("{{")).count();
             let from = segments
                 .iter()
                 .position(|segment| is_type(&segment))
@@ -107,10 +101,7 @@ impl Symboliser {
     /// `known_file` is a source file as the compiler was told of it, such as a caller's
     /// `Location::file()`: by it the root of the workspace is found, wherever it lies.
     pub(crate) fn new(known_file: &str) -> Self {
-        Symboliser {
-            known_file: known_file.to_owned(),
-            ..Symboliser::default()
-        }
+        Symboliser { known_file: known_file.to_owned(), ..Symboliser::default() }
     }
 
     /// The sites of these stacks; `None` where there is no debug information to tell by.
@@ -135,10 +126,7 @@ impl Symboliser {
         }
         let mut frames = Vec::new();
         backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
-            let name = symbol
-                .name()
-                .map(|name| plain(&format!("{name:#}")))
-                .unwrap_or_default();
+            let name = symbol.name().map(|name| plain(&format!("{name:#}"))).unwrap_or_default();
             frames.push((name, symbol.filename().map(Path::to_owned), symbol.lineno()));
         });
         self.frames.insert(address, frames);
@@ -155,10 +143,7 @@ impl Symboliser {
         });
         by_caller.or_else(|| {
             let here = std::env::current_dir().ok()?;
-            let root = here
-                .ancestors()
-                .filter(|dir| dir.join("Cargo.lock").exists())
-                .last();
+            let root = here.ancestors().filter(|dir| dir.join("Cargo.lock").exists()).last();
             root.map(Path::to_owned)
         })
     }
@@ -176,38 +161,25 @@ impl Symboliser {
                 (Some(file), Some(line)) => format!("{}:{line}", self.relative(file)),
                 _ => String::new(),
             };
-            site.frames.push(Frame {
-                function: function.clone(),
-                place,
-            });
+            site.frames.push(Frame { function: function.clone(), place });
         }
         site
     }
 
     /// A path without what belongs to this machine.
     fn relative(&self, file: &Path) -> String {
-        let inside = self
-            .root
-            .as_ref()
-            .and_then(|root| file.strip_prefix(root).ok());
+        let inside = self.root.as_ref().and_then(|root| file.strip_prefix(root).ok());
         if let Some(inside) = inside {
             return slashes(inside);
         }
         let text = slashes(file);
         if let Some((_, crates)) = text.split_once("/registry/src/") {
-            return crates
-                .split_once('/')
-                .map_or(crates, |(_, file)| file)
-                .to_owned();
+            return crates.split_once('/').map_or(crates, |(_, file)| file).to_owned();
         }
         // The folder that holds `src` is named like the crate.
         let parts: Vec<&str> = text.split('/').collect();
-        let src = parts
-            .iter()
-            .rposition(|part| ["src", "tests", "benches"].contains(part));
-        let from = src
-            .unwrap_or(parts.len().saturating_sub(1))
-            .saturating_sub(1);
+        let src = parts.iter().rposition(|part| ["src", "tests", "benches"].contains(part));
+        let from = src.unwrap_or(parts.len().saturating_sub(1)).saturating_sub(1);
         parts[from..].join("/")
     }
 }
@@ -295,10 +267,7 @@ mod tests {
                 "<app::Buf<A> as core::ops::drop::Drop>::drop",
                 "<app::Buf as core::ops::drop::Drop>::drop",
             ),
-            (
-                "<fn() -> u8 as app::Call<u8>>::call",
-                "<fn() -> u8 as app::Call>::call",
-            ),
+            ("<fn() -> u8 as app::Call<u8>>::call", "<fn() -> u8 as app::Call>::call"),
         ] {
             assert_eq!(plain(name), expected);
         }
@@ -317,11 +286,9 @@ mod tests {
         ] {
             assert!(is_left_out(left_out), "{left_out}");
         }
-        for kept in [
-            "app::stage",
-            "mallory_scenarios::x",
-            "<app::Buf as core::ops::drop::Drop>::drop",
-        ] {
+        for kept in
+            ["app::stage", "mallory_scenarios::x", "<app::Buf as core::ops::drop::Drop>::drop"]
+        {
             assert!(!is_left_out(kept), "{kept}");
         }
     }
@@ -332,15 +299,9 @@ mod tests {
             ("scenarios::lfs_batch::Batch::stage", "Batch::stage"),
             ("scenarios::lfs_batch::stage", "lfs_batch::stage"),
             ("app::tests::it::{{closure}}", "tests::it::{{closure}}"),
-            (
-                "<app::x::Buf as core::ops::drop::Drop>::drop",
-                "<Buf as Drop>::drop",
-            ),
+            ("<app::x::Buf as core::ops::drop::Drop>::drop", "<Buf as Drop>::drop"),
         ] {
-            let frame = Frame {
-                function: function.into(),
-                place: String::new(),
-            };
+            let frame = Frame { function: function.into(), place: String::new() };
             assert_eq!(frame.short_name(), expected);
         }
     }

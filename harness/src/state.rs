@@ -6,8 +6,8 @@ use std::alloc::Layout;
 use crate::capture::Capture;
 use crate::detect::{self, BadFree, Standing};
 use crate::finding::{Evidence, Moment, Role};
-use crate::heap::NodeRef;
 use crate::ledger::{Block, HEAPS_MAX, Ledger, Slot};
+use crate::node::NodeRef;
 use crate::options::Options;
 use crate::plan::{Plan, Request};
 use crate::redzone::{Damage, Quarantine};
@@ -53,6 +53,8 @@ pub(crate) struct State {
     pub(crate) moving: bool,
     /// Somebody looks at single events: a recorder, a capture, a budget, a histogram.
     watched: bool,
+    /// Nobody does, and there are no guards and nothing is wiped: the ledger alone.
+    pub(crate) plain: bool,
     pub(crate) ledger: Ledger,
     pub(crate) quarantine: Quarantine,
 
@@ -95,6 +97,7 @@ impl State {
             guards: options.guards(),
             moving: options.moving,
             watched: false,
+            plain: false,
             ledger: Ledger::new(),
             quarantine: Quarantine::default(),
             sizes: options.histogram.then(|| Box::new([0; CLASSES])),
@@ -126,6 +129,7 @@ impl State {
             || self.capture.is_some()
             || self.sizes.is_some()
             || self.options.budget.is_some();
+        self.plain = !self.watched && !self.guards && !self.options.wipe;
     }
 
     pub(crate) fn record(&mut self) {
@@ -150,11 +154,7 @@ impl State {
         self.armed = true;
         self.requests = 0;
         self.others.clear();
-        if let Some(census) = self
-            .capture
-            .as_mut()
-            .and_then(|capture| capture.census.as_mut())
-        {
+        if let Some(census) = self.capture.as_mut().and_then(|capture| capture.census.as_mut()) {
             *census = Default::default();
         }
         self.restop();
@@ -167,11 +167,7 @@ impl State {
     }
 
     fn restop(&mut self) {
-        let first = if self.armed {
-            self.plan.first(self.thread)
-        } else {
-            u64::MAX
-        };
+        let first = if self.armed { self.plan.first(self.thread) } else { u64::MAX };
         self.stop = first.min(self.bound.saturating_add(1));
     }
 
@@ -200,22 +196,14 @@ impl State {
     /// # Panics
     /// Where too many heaps are alive at once.
     pub(crate) fn enrol(&mut self, name: &'static str) -> u16 {
-        let reused = self
-            .free_heaps
-            .iter()
-            .position(|id| self.heaps[usize::from(*id)].name == name);
+        let reused =
+            self.free_heaps.iter().position(|id| self.heaps[usize::from(*id)].name == name);
         if let Some(place) = reused {
             return self.free_heaps.swap_remove(place);
         }
         let id = self.heaps.len();
-        assert!(
-            id < HEAPS_MAX,
-            "more than {HEAPS_MAX} heaps with names of their own in one run"
-        );
-        self.heaps.push(Standing {
-            name,
-            family: id as u16,
-        });
+        assert!(id < HEAPS_MAX, "more than {HEAPS_MAX} heaps with names of their own in one run");
+        self.heaps.push(Standing { name, family: id as u16 });
         self.nodes.push(None);
         id as u16
     }
@@ -259,10 +247,7 @@ impl State {
 
     pub(crate) fn request(&self, op: Op, layout: Layout, old: usize, heap: u16) -> Request {
         Request {
-            at: Coordinate {
-                thread: self.thread,
-                ordinal: self.requests,
-            },
+            at: Coordinate { thread: self.thread, ordinal: self.requests },
             heap: self.heaps[usize::from(heap)].name,
             op,
             size: layout.size(),
@@ -272,20 +257,20 @@ impl State {
         }
     }
 
+    /// Counts a request if it simply passes; else it is left for a closer look, uncounted.
+    #[inline]
+    pub(crate) fn passes_plainly(&mut self) -> bool {
+        let passes = self.requests + 1 < self.stop;
+        self.requests += u64::from(passes);
+        passes
+    }
+
     /// Records a request that came to nothing.
     pub(crate) fn refused(&mut self, op: Op, layout: Layout, heap: u16, end: End) {
         if end == End::Injected {
             self.injected_total += 1;
-            let at = Coordinate {
-                thread: self.thread,
-                ordinal: self.requests,
-            };
-            self.injected.get_or_insert(Injected {
-                at,
-                op,
-                size: layout.size(),
-                heap,
-            });
+            let at = Coordinate { thread: self.thread, ordinal: self.requests };
+            self.injected.get_or_insert(Injected { at, op, size: layout.size(), heap });
         }
         self.note(op, layout, heap, end, 0);
     }
@@ -327,9 +312,7 @@ impl State {
     ) {
         let heap = old.heap;
         self.note(op, layout, heap, End::Done, 0);
-        let twin = self
-            .ledger
-            .insert(address, heap, layout.size(), layout.align(), old.number);
+        let twin = self.ledger.insert(address, heap, layout.size(), layout.align(), old.number);
         self.live = self.live - (old.size & counted) + (layout.size() & counted);
         self.peak = self.peak.max(self.live);
         if let Some(other) = twin {
@@ -343,16 +326,10 @@ impl State {
 
     /// Takes a block that is rightly freed out of the ledger.
     #[inline]
-    pub(crate) fn freed(&mut self, slot: Slot, block: &Block, counted: usize) {
-        self.live -= block.size & counted;
-        let event = Event {
-            op: Op::Free,
-            heap: block.heap,
-            thread: self.thread,
-            align: block.align,
-            size: block.size,
-            end: End::Done,
-        };
+    pub(crate) fn freed(&mut self, slot: Slot, heap: u16, layout: Layout, counted: usize) {
+        let (size, align) = (layout.size(), layout.align());
+        self.live -= size & counted;
+        let event = Event { op: Op::Free, heap, thread: self.thread, align, size, end: End::Done };
         self.see(event, 0);
         self.ledger.retire(slot, self.events);
     }
@@ -429,17 +406,7 @@ impl State {
         number: u64,
     ) -> crate::finding::Subject {
         let (size, align) = (layout.size(), layout.align());
-        detect::subject(
-            &self.heaps,
-            &Block {
-                address,
-                heap,
-                size,
-                align,
-                number,
-                tainted: false,
-            },
-        )
+        detect::subject(&self.heaps, &Block { address, heap, size, align, number, tainted: false })
     }
 
     /// Keeps evidence, if its detector is on.
@@ -491,18 +458,10 @@ impl State {
             layout,
             heap: owner,
             event: self.events,
-            role: if op == Op::Free {
-                Role::Freed
-            } else {
-                Role::Requested
-            },
+            role: if op == Op::Free { Role::Freed } else { Role::Requested },
         });
         // One root finding per block: it stays as it is, and is no leak as well.
-        let hit = self
-            .ledger
-            .owners(address)
-            .into_iter()
-            .find(|block| block.address == address);
+        let hit = self.ledger.owners(address).into_iter().find(|block| block.address == address);
         if let Some(slot) = hit.and_then(|block| self.ledger.find(address, block.heap)) {
             self.ledger.taint(slot);
         }
@@ -560,13 +519,7 @@ impl State {
         let slot = self.ledger.find(foreign.address, foreign.heap);
         let block = slot.map(|slot| self.ledger.block(slot));
         let subject = block.map(|block| detect::subject(&self.heaps, &block));
-        self.accuse(detect::wrong_thread(
-            foreign.op,
-            foreign.layout,
-            name,
-            subject,
-            call,
-        ));
+        self.accuse(detect::wrong_thread(foreign.op, foreign.layout, name, subject, call));
         if let Some(slot) = slot {
             self.ledger.taint(slot);
         }

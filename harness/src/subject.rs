@@ -174,29 +174,18 @@ impl<S: System> Scripted<S> {
             replies.push(format!("{:?}", S::model(&mut model, op, world)));
             states.push(model.clone());
         }
-        Scripted {
-            ops: ops.to_vec(),
-            replies,
-            states,
-        }
+        Scripted { ops: ops.to_vec(), replies, states }
     }
 }
 
 impl<S: System> Subject for Scripted<S> {
     fn call(&self, stage: &mut Stage<'_>) -> Ended {
         let heap = stage.heap.clone();
-        let world = World {
-            input: stage.input,
-            scratch: stage.scratch(),
-        };
+        let world = World { input: stage.input, scratch: stage.scratch() };
         let mut first_error = None;
         let mut note_error = |error: &S::Error, stage: &Stage<'_>, what: &str| {
             let oom = !stage.is_faultless() && S::is_oom(error);
-            let ended = if oom {
-                Ended::Oom
-            } else {
-                Ended::Err(format!("{what}: {error:?}"))
-            };
+            let ended = if oom { Ended::Oom } else { Ended::Err(format!("{what}: {error:?}")) };
             first_error.get_or_insert(ended);
         };
         stage.arm();
@@ -249,10 +238,7 @@ impl<S: System> Subject for Scripted<S> {
         }
         stage.rest();
         let state = system.snapshot();
-        let expected = self
-            .states
-            .last()
-            .expect("there is a state before the first operation");
+        let expected = self.states.last().expect("there is a state before the first operation");
         if wrong.is_none() && state != *expected {
             let diff = diff_models(expected, &state);
             wrong = Some(format!("the end state is not the model's:\n{diff}"));
@@ -266,9 +252,7 @@ impl<S: System> Subject for Scripted<S> {
             }
             (None, None) => Ended::Ok { differs: None },
             (None, Some(wrong)) if stage.is_faultless() => Ended::Err(wrong),
-            (None, Some(wrong)) => Ended::Ok {
-                differs: Some(wrong),
-            },
+            (None, Some(wrong)) => Ended::Ok { differs: Some(wrong) },
         }
     }
 }
@@ -286,8 +270,7 @@ impl Stage<'_> {
     fn not_recovered(&mut self, note: String) {
         // A subject that fails without any fault is the caller's mistake, not a bad recovery.
         if !self.is_faultless() {
-            self.evidence
-                .push(Evidence::new(Kind::NotRecovered).note(note));
+            self.evidence.push(Evidence::new(Kind::NotRecovered).note(note));
         }
     }
 
@@ -304,11 +287,7 @@ impl Stage<'_> {
 
     fn expect_end(&mut self, show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result) {
         if let Some(baseline) = self.baseline {
-            self.expect_same(
-                "after the retry the end is not the fault-free one:",
-                baseline,
-                show,
-            );
+            self.expect_same("after the retry the end is not the fault-free one:", baseline, show);
         }
     }
 }

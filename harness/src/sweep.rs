@@ -68,10 +68,7 @@ impl Sweep {
         if env.histogram {
             options = options.histogram();
         }
-        let test = std::thread::current()
-            .name()
-            .filter(|name| *name != "main")
-            .map(str::to_owned);
+        let test = std::thread::current().name().filter(|name| *name != "main").map(str::to_owned);
         let rerun = match test {
             Some(test) => Rerun::Test(test),
             None => Rerun::Command(PROGRAM.to_owned()),
@@ -165,14 +162,7 @@ impl<C, V> Sweep<C, V> {
     /// `max` requests at the most, for this reason. One that fits nothing is an error.
     pub fn allow(self, kind: Kind, function: &str, max: u64, reason: &str) -> Self {
         let (site, reason) = (function.to_owned(), reason.to_owned());
-        self.set(|settings| {
-            settings.allowances.push(Allowance {
-                kind,
-                site,
-                max,
-                reason,
-            })
-        })
+        self.set(|settings| settings.allowances.push(Allowance { kind, site, max, reason }))
     }
 
     /// Accepts that a failed request aborts the process at so many call sites, and lists them.
@@ -234,10 +224,7 @@ impl<C, V> Sweep<C, V> {
 
     /// Keeps a journal in this folder; with `resume`, goes on from the one that is there.
     pub fn journal(self, folder: impl Into<std::path::PathBuf>, resume: bool) -> Self {
-        let place = journal::Place {
-            dir: folder.into(),
-            resume,
-        };
+        let place = journal::Place { dir: folder.into(), resume };
         self.set(|settings| settings.journal = Some(place))
     }
 
@@ -298,23 +285,14 @@ impl<C, V> Sweep<C, V> {
         V: Observe<T>,
     {
         let (classify, observe) = (self.classify, self.observe);
-        let subject = Closure {
-            run: RefCell::new(run),
-            classify: &classify,
-            observe: &observe,
-        };
-        self.settings
-            .explore(&subject, self.token, self.oom_after, self.error.take())
+        let subject = Closure { run: RefCell::new(run), classify: &classify, observe: &observe };
+        self.settings.explore(&subject, self.token, self.oom_after, self.error.take())
     }
 
     /// Sweeps an operation on an object that `setup` makes without faults. After a failure the
     /// operation is tried again with memory, and the object must end as without the fault.
     pub fn setup<S, E: Debug, F: Fn(&Heap) -> Result<S, E>>(self, setup: F) -> Setup<F, C, V> {
-        Setup {
-            sweep: self,
-            setup,
-            guarantee: Guarantee::Retryable,
-        }
+        Setup { sweep: self, setup, guarantee: Guarantee::Retryable }
     }
 
     /// Sweeps a script of operations on a system, held against its plain model.
@@ -323,13 +301,9 @@ impl<C, V> Sweep<C, V> {
         self.settings.recovers = true;
         let input = Arc::clone(&self.settings.input);
         let scratch = std::env::temp_dir();
-        let world = World {
-            input: &input,
-            scratch: &scratch,
-        };
+        let world = World { input: &input, scratch: &scratch };
         let subject = Scripted::<S>::new(ops, &world);
-        self.settings
-            .explore(&subject, self.token, self.oom_after, self.error.take())
+        self.settings.explore(&subject, self.token, self.oom_after, self.error.take())
     }
 }
 
@@ -357,29 +331,11 @@ impl<F, C, V> Setup<F, C, V> {
         C: Classify<E>,
         V: Observe<S>,
     {
-        let Setup {
-            sweep,
-            setup,
-            guarantee,
-        } = self;
-        let Sweep {
-            mut settings,
-            classify,
-            observe,
-            token,
-            oom_after,
-            error,
-            ..
-        } = sweep;
+        let Setup { sweep, setup, guarantee } = self;
+        let Sweep { mut settings, classify, observe, token, oom_after, error, .. } = sweep;
         settings.recovers = true;
         let (classify, observe) = (&classify, &observe);
-        let subject = Staged {
-            setup,
-            operation,
-            guarantee,
-            classify,
-            observe,
-        };
+        let subject = Staged { setup, operation, guarantee, classify, observe };
         settings.explore(&subject, token, oom_after, error)
     }
 }
@@ -395,19 +351,13 @@ impl Settings {
     ) -> Report {
         let result = match (error, token) {
             (Some(error), _) => Err(error),
-            (None, Some(token)) => self
-                .follow(&token)
-                .and_then(|()| replay::replay(&self, subject, &token)),
+            (None, Some(token)) => {
+                self.follow(&token).and_then(|()| replay::replay(&self, subject, &token))
+            }
             (None, None) => match (oom_after, self.plan.take()) {
                 (Some(n), _) => {
-                    let at = Coordinate {
-                        thread: 0,
-                        ordinal: n.saturating_add(1),
-                    };
-                    let point = Point {
-                        at,
-                        persistent: true,
-                    };
+                    let at = Coordinate { thread: 0, ordinal: n.saturating_add(1) };
+                    let point = Point { at, persistent: true };
                     let plan = Plan::at(at, true);
                     replay::single(&self, subject, &plan, Some(point))
                         .map_err(|error| Error::new(format!("MALLORY_OOM_AFTER={n}: {error}")))
@@ -422,11 +372,7 @@ impl Settings {
     /// Makes runs as the token's were.
     fn follow(&mut self, token: &Token) -> Result<(), Error> {
         if token.scenario() != self.name {
-            let what = format!(
-                "the token is of `{}`, not of `{}`",
-                token.scenario(),
-                self.name
-            );
+            let what = format!("the token is of `{}`, not of `{}`", token.scenario(), self.name);
             return Err(Error::new(what).mend("replay it with the scenario that it names"));
         }
         if token.input != self.input_hash() {

@@ -45,17 +45,11 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    const ALL: [(Mode, &'static str); 3] = [
-        (Mode::Bypass, "bypass"),
-        (Mode::InPlace, "in-place"),
-        (Mode::Ledger, "ledger"),
-    ];
+    const ALL: [(Mode, &'static str); 3] =
+        [(Mode::Bypass, "bypass"), (Mode::InPlace, "in-place"), (Mode::Ledger, "ledger")];
 
     fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(mode, _)| *mode == self)
-            .map_or("", |(_, name)| name)
+        Self::ALL.iter().find(|(mode, _)| *mode == self).map_or("", |(_, name)| name)
     }
 }
 
@@ -113,11 +107,7 @@ struct Word<'a> {
 }
 
 fn wrong(line: &str, column: usize, what: impl fmt::Display, mend: &str) -> Error {
-    Error::new(format!(
-        "token, column {column}: {what}\n  {line}\n  {:>column$}",
-        '^'
-    ))
-    .mend(mend)
+    Error::new(format!("token, column {column}: {what}\n  {line}\n  {:>column$}", '^')).mend(mend)
 }
 
 fn hex(text: &str, digits: usize) -> Option<u32> {
@@ -131,13 +121,10 @@ fn fault(text: &str) -> Result<Fault, &'static str> {
     let (text, site) = match text.split_once('@') {
         None => (text, None),
         Some((text, site)) => {
-            let (site, occurrence) = site
-                .split_once('.')
-                .ok_or("expected <site>.<occurrence> after the @")?;
+            let (site, occurrence) =
+                site.split_once('.').ok_or("expected <site>.<occurrence> after the @")?;
             let site = hex(site, 6).ok_or("expected six hex digits after the @")?;
-            let occurrence = occurrence
-                .parse()
-                .map_err(|_| "expected a number after the dot")?;
+            let occurrence = occurrence.parse().map_err(|_| "expected a number after the dot")?;
             (text, Some((site, occurrence)))
         }
     };
@@ -145,11 +132,7 @@ fn fault(text: &str) -> Result<Fault, &'static str> {
         Some(text) => (text, true),
         None => (text, false),
     };
-    Ok(Fault {
-        at: text.parse()?,
-        persistent,
-        site,
-    })
+    Ok(Fault { at: text.parse()?, persistent, site })
 }
 
 impl FromStr for Token {
@@ -164,23 +147,16 @@ impl FromStr for Token {
         let mut words = Vec::new();
         for piece in line.split(' ') {
             if !piece.is_empty() {
-                words.push(Word {
-                    text: piece,
-                    column,
-                });
+                words.push(Word { text: piece, column });
             }
             column += piece.chars().count() + 1;
         }
         let end = column - 1;
         let mut words = words.into_iter();
-        let version = words
-            .next()
-            .ok_or_else(|| wrong(line, 1, "it is empty", SHAPE))?;
+        let version = words.next().ok_or_else(|| wrong(line, 1, "it is empty", SHAPE))?;
         if version.text != "v1" {
-            let version_like = version
-                .text
-                .strip_prefix('v')
-                .is_some_and(|n| n.parse::<u32>().is_ok());
+            let version_like =
+                version.text.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok());
             return Err(if version_like {
                 let what = format!("this is a token of version {}", version.text);
                 wrong(
@@ -193,9 +169,8 @@ impl FromStr for Token {
                 wrong(line, version.column, "expected v1", SHAPE)
             });
         }
-        let name = words
-            .next()
-            .ok_or_else(|| wrong(line, end, "the scenario is missing", SHAPE))?;
+        let name =
+            words.next().ok_or_else(|| wrong(line, end, "the scenario is missing", SHAPE))?;
         if !is_name(name.text) {
             return Err(wrong(
                 line,
@@ -231,9 +206,7 @@ impl FromStr for Token {
                 }
                 "r" => {
                     let what = "expected the seed, a number";
-                    token.seed = value
-                        .parse()
-                        .map_err(|_| wrong(line, column, what, SHAPE))?;
+                    token.seed = value.parse().map_err(|_| wrong(line, column, what, SHAPE))?;
                 }
                 "i" => {
                     let what = "expected the input's hash, eight hex digits";
@@ -260,22 +233,12 @@ impl FromStr for Token {
                     return Err(wrong(line, word.column, "it holds a schedule", mend));
                 }
                 _ => {
-                    return Err(wrong(
-                        line,
-                        word.column,
-                        format!("there is no {key}="),
-                        SHAPE,
-                    ));
+                    return Err(wrong(line, word.column, format!("there is no {key}="), SHAPE));
                 }
             }
         }
         if !seen.contains(&"fp") {
-            return Err(wrong(
-                line,
-                end,
-                "fp= is missing: was the line cut off?",
-                SHAPE,
-            ));
+            return Err(wrong(line, end, "fp= is missing: was the line cut off?", SHAPE));
         }
         Ok(token)
     }
@@ -301,35 +264,17 @@ mod tests {
     fn a_bad_token_is_refused_with_its_place() {
         for (line, expected) in [
             ("", "it is empty"),
-            (
-                "v2 lfs-batch fp=5d0e91",
-                "column 1: this is a token of version v2",
-            ),
+            ("v2 lfs-batch fp=5d0e91", "column 1: this is a token of version v2"),
             ("lfs-batch fp=5d0e91", "column 1: expected v1"),
             ("v1", "the scenario is missing"),
             ("v1 Lfs fp=5d0e91", "column 4: that is no scenario's name"),
             ("v1 lfs-batch", "fp= is missing"),
             ("v1 lfs-batch f=T0#18", "fp= is missing"),
-            (
-                "v1 lfs-batch f=T0#0 fp=5d0e91",
-                "column 16: requests count from 1",
-            ),
-            (
-                "v1 lfs-batch f=T0#99999999999999999999 fp=5d0e91",
-                "column 16: the request's number",
-            ),
-            (
-                "v1 lfs-batch f=T0#18@xyz.1 fp=5d0e91",
-                "column 16: expected six hex digits",
-            ),
-            (
-                "v1 lfs-batch fp=5d0e9",
-                "column 17: expected the fingerprint",
-            ),
-            (
-                "v1 lfs-batch fp=5d0e91 fp=5d0e91",
-                "column 24: a second fp=",
-            ),
+            ("v1 lfs-batch f=T0#0 fp=5d0e91", "column 16: requests count from 1"),
+            ("v1 lfs-batch f=T0#99999999999999999999 fp=5d0e91", "column 16: the request's number"),
+            ("v1 lfs-batch f=T0#18@xyz.1 fp=5d0e91", "column 16: expected six hex digits"),
+            ("v1 lfs-batch fp=5d0e9", "column 17: expected the fingerprint"),
+            ("v1 lfs-batch fp=5d0e91 fp=5d0e91", "column 24: a second fp="),
             ("v1 lfs-batch q=1 fp=5d0e91", "column 14: there is no q="),
             ("v1 lfs-batch m=odd fp=5d0e91", "there is no mode `odd`"),
             ("v1 lfs-batch s=T1@8>T2 fp=5d0e91", "it holds a schedule"),

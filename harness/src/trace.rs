@@ -60,20 +60,14 @@ impl FromStr for Coordinate {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const EXPECTED: &str = "expected a coordinate like T0#18";
-        let (thread, ordinal) = text
-            .strip_prefix('T')
-            .and_then(|rest| rest.split_once('#'))
-            .ok_or(EXPECTED)?;
+        let (thread, ordinal) =
+            text.strip_prefix('T').and_then(|rest| rest.split_once('#')).ok_or(EXPECTED)?;
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         if !digits(thread) || !digits(ordinal) {
             return Err(EXPECTED);
         }
-        let thread = thread
-            .parse()
-            .map_err(|_| "the thread's number is out of range")?;
-        let ordinal = ordinal
-            .parse()
-            .map_err(|_| "the request's number is out of range")?;
+        let thread = thread.parse().map_err(|_| "the thread's number is out of range")?;
+        let ordinal = ordinal.parse().map_err(|_| "the request's number is out of range")?;
         if ordinal == 0 {
             return Err("requests count from 1");
         }
@@ -116,11 +110,7 @@ impl Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {}/{} T{}",
-            self.op, self.size, self.align, self.thread
-        )?;
+        write!(f, "{} {}/{} T{}", self.op, self.size, self.align, self.thread)?;
         match self.end {
             End::Done => Ok(()),
             End::Injected => f.write_str(", failed on purpose"),
@@ -177,46 +167,28 @@ mod tests {
 
     #[test]
     fn coordinates_are_printed_and_read_back() {
-        let place = Coordinate {
-            thread: 3,
-            ordinal: 4096,
-        };
+        let place = Coordinate { thread: 3, ordinal: 4096 };
         assert_eq!(place.to_string().parse(), Ok(place));
-        for bad in [
-            "", "T0", "T#1", "T0#", "T0#0", "T0#-1", "T0#+1", "t0#1", "T70000#1",
-        ] {
+        for bad in ["", "T0", "T#1", "T0#", "T0#0", "T0#-1", "T0#+1", "t0#1", "T70000#1"] {
             assert!(bad.parse::<Coordinate>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn each_part_of_an_event_moves_the_fingerprint() {
-        let event = Event {
-            op: Op::Alloc,
-            heap: 0,
-            thread: 0,
-            align: 8,
-            size: 64,
-            end: End::Done,
-        };
+        let event = Event { op: Op::Alloc, heap: 0, thread: 0, align: 8, size: 64, end: End::Done };
         let of = |event| {
             let mut print = Fingerprint::START;
             print.add(event);
             print.0
         };
         let others = [
-            Event {
-                op: Op::Grow,
-                ..event
-            },
+            Event { op: Op::Grow, ..event },
             Event { heap: 1, ..event },
             Event { thread: 1, ..event },
             Event { align: 16, ..event },
             Event { size: 65, ..event },
-            Event {
-                end: End::Injected,
-                ..event
-            },
+            Event { end: End::Injected, ..event },
         ];
         for other in others {
             assert_ne!(of(event), of(other), "{other}");

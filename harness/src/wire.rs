@@ -51,8 +51,7 @@ impl Wire for u64 {
     }
 
     fn get(from: &mut &[u8]) -> Option<Self> {
-        from.split_off(..8)
-            .map(|bytes| u64::from_ne_bytes(*bytes.first_chunk().expect("8 bytes")))
+        from.split_off(..8).map(|bytes| u64::from_ne_bytes(*bytes.first_chunk().expect("8 bytes")))
     }
 }
 
@@ -112,11 +111,7 @@ impl<T: Wire> Wire for Option<T> {
     }
 
     fn get(from: &mut &[u8]) -> Option<Self> {
-        Some(if bool::get(from)? {
-            Some(T::get(from)?)
-        } else {
-            None
-        })
+        Some(if bool::get(from)? { Some(T::get(from)?) } else { None })
     }
 }
 
@@ -142,9 +137,7 @@ impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
 
     fn get(from: &mut &[u8]) -> Option<Self> {
         let length = usize::get(from)?;
-        (0..length)
-            .map(|_| Some((K::get(from)?, V::get(from)?)))
-            .collect()
+        (0..length).map(|_| Some((K::get(from)?, V::get(from)?))).collect()
     }
 }
 
@@ -206,18 +199,8 @@ macro_rules! wire_struct {
 pub(crate) use wire_struct;
 
 wire_struct!(Coordinate { thread, ordinal });
-wire_struct!(Subject {
-    number,
-    size,
-    align,
-    heap
-});
-wire_struct!(Evidence {
-    kind,
-    block,
-    steps,
-    notes
-});
+wire_struct!(Subject { number, size, align, heap });
+wire_struct!(Evidence { kind, block, steps, notes });
 wire_struct!(Injected { at, op, size, heap });
 
 #[cfg(test)]
@@ -226,12 +209,7 @@ mod tests {
 
     #[test]
     fn messages_cross_in_pieces_and_a_cut_one_is_none() {
-        let block = Subject {
-            number: 17,
-            size: 96,
-            align: 8,
-            heap: "main".into(),
-        };
+        let block = Subject { number: 17, size: 96, align: 8, heap: "main".into() };
         let sent = Evidence::new(Kind::DoubleFree)
             .about(block)
             .step(Role::SecondFree, Moment::Event(9))

@@ -94,19 +94,11 @@ impl Board {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or_else(io::Error::last_os_error)?;
-        Ok(Board {
-            start,
-            jobs,
-            points,
-            bytes,
-        })
+        Ok(Board { start, jobs, points, bytes })
     }
 
     fn word(&self, index: usize) -> &AtomicU64 {
-        assert!(
-            index < HEADER + self.jobs * PER_JOB,
-            "[mallory bug] beyond the board"
-        );
+        assert!(index < HEADER + self.jobs * PER_JOB, "[mallory bug] beyond the board");
         // SAFETY: the mapping begins with so many words (asserted), is zeroed, aligned to a page,
         // and lives as long as `self`.
         unsafe { self.start.add(index).as_ref() }
@@ -115,9 +107,7 @@ impl Board {
     /// Takes the next point off the list.
     pub(crate) fn claim(&self) -> Option<usize> {
         let point = self.word(0).fetch_add(1, Ordering::Relaxed);
-        usize::try_from(point)
-            .ok()
-            .filter(|point| *point < self.points)
+        usize::try_from(point).ok().filter(|point| *point < self.points)
     }
 
     /// Whether points are left that nobody has taken.
@@ -152,11 +142,7 @@ impl Board {
         assert!(point < self.points, "[mallory bug] beyond the board");
         // SAFETY: the bytes of the outcomes follow the words, one for each point (asserted).
         unsafe {
-            self.start
-                .add(HEADER + self.jobs * PER_JOB)
-                .cast::<AtomicU8>()
-                .add(point)
-                .as_ref()
+            self.start.add(HEADER + self.jobs * PER_JOB).cast::<AtomicU8>().add(point).as_ref()
         }
     }
 }
@@ -219,20 +205,11 @@ pub(crate) fn fork(work: impl FnOnce(&Rc<Pipe>)) -> io::Result<Child> {
             drop(read);
             settle_in(parent);
             let work = std::panic::AssertUnwindSafe(|| work(&Rc::new(Pipe(write))));
-            let code = if std::panic::catch_unwind(work).is_ok() {
-                0
-            } else {
-                BUG
-            };
+            let code = if std::panic::catch_unwind(work).is_ok() { 0 } else { BUG };
             // SAFETY: ends this process at once.
             unsafe { libc::_exit(code) }
         }
-        pid => Ok(Child {
-            pid,
-            pipe: read,
-            buffer: Vec::new(),
-            ended: false,
-        }),
+        pid => Ok(Child { pid, pipe: read, buffer: Vec::new(), ended: false }),
     }
 }
 
@@ -270,10 +247,7 @@ fn settle_in(parent: u32) {
                 libc::close(none);
             }
         }
-        let no_core = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: 0,
-        };
+        let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core);
     }
 }
@@ -296,13 +270,8 @@ impl Child {
     fn read(&mut self) -> bool {
         let mut piece = [0_u8; 1 << 16];
         // SAFETY: the buffer is writable; the descriptor is open.
-        let got = unsafe {
-            libc::read(
-                self.pipe.as_raw_fd(),
-                piece.as_mut_ptr().cast(),
-                piece.len(),
-            )
-        };
+        let got =
+            unsafe { libc::read(self.pipe.as_raw_fd(), piece.as_mut_ptr().cast(), piece.len()) };
         match usize::try_from(got) {
             Ok(0) => false,
             Ok(got) => {
@@ -355,11 +324,7 @@ impl Drop for Child {
 fn wait(children: &[&Child], time: Duration) {
     let mut polled: Vec<libc::pollfd> = children
         .iter()
-        .map(|child| libc::pollfd {
-            fd: child.pipe.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        })
+        .map(|child| libc::pollfd { fd: child.pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 })
         .collect();
     let millis = time.as_millis().min(1000) as i32;
     // SAFETY: `polled` is as long as it says.
@@ -415,11 +380,8 @@ fn abnormal(death: Death) -> Option<Death> {
 impl Child {
     /// Reads without waiting; false once nothing more can come.
     fn read_if_ready(&mut self) -> bool {
-        let mut polled = libc::pollfd {
-            fd: self.pipe.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
+        let mut polled =
+            libc::pollfd { fd: self.pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one entry, as it says.
         let ready = unsafe { libc::poll(&raw mut polled, 1, 0) };
         if ready <= 0 { true } else { self.read() }
@@ -434,19 +396,13 @@ struct Watch {
 
 impl Watch {
     fn new(beat: &AtomicU64) -> Self {
-        Watch {
-            last: beat.load(Ordering::Relaxed),
-            since: Instant::now(),
-        }
+        Watch { last: beat.load(Ordering::Relaxed), since: Instant::now() }
     }
 
     fn is_over(&mut self, beat: &AtomicU64, patience: Duration) -> bool {
         let now = beat.load(Ordering::Relaxed);
         if now != self.last {
-            *self = Watch {
-                last: now,
-                since: Instant::now(),
-            };
+            *self = Watch { last: now, since: Instant::now() };
         }
         self.since.elapsed() > patience
     }
@@ -479,20 +435,12 @@ pub(crate) fn crew<T: wire::Wire>(
     let start = |job: usize| -> io::Result<Member> {
         board.place(job).store(0, Ordering::Relaxed);
         let child = fork(|pipe| work(job, pipe))?;
-        Ok(Member {
-            child,
-            watch: Watch::new(board.beat(job)),
-        })
+        Ok(Member { child, watch: Watch::new(board.beat(job)) })
     };
-    let mut members: Vec<Option<Member>> = (0..board.jobs)
-        .map(|job| start(job).map(Some))
-        .collect::<io::Result<_>>()?;
+    let mut members: Vec<Option<Member>> =
+        (0..board.jobs).map(|job| start(job).map(Some)).collect::<io::Result<_>>()?;
     while members.iter().any(Option::is_some) {
-        let children: Vec<&Child> = members
-            .iter()
-            .flatten()
-            .map(|member| &member.child)
-            .collect();
+        let children: Vec<&Child> = members.iter().flatten().map(|member| &member.child).collect();
         wait(&children, GLANCE);
         for (job, place) in members.iter_mut().enumerate() {
             let Some(member) = place else { continue };

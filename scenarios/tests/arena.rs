@@ -21,10 +21,7 @@ fn layout(size: usize, align: usize) -> Layout {
 /// Both ways an arena can work, over a heap.
 fn both(cap: usize) -> [(Heap, Arena<Heap>); 2] {
     let (bump, direct) = (Heap::new(), Heap::new());
-    [
-        (bump.clone(), Arena::new(bump, cap)),
-        (direct.clone(), Arena::direct(direct, cap)),
-    ]
+    [(bump.clone(), Arena::new(bump, cap)), (direct.clone(), Arena::direct(direct, cap))]
 }
 
 #[test]
@@ -38,14 +35,7 @@ fn blocks_are_aligned_and_disjoint() {
             block.fill(MaybeUninit::new(round as u8));
             blocks.push((round as u8, block));
         }
-        assert!(
-            arena
-                .bytes(1)
-                .unwrap()
-                .as_ptr()
-                .addr()
-                .is_multiple_of(MAX_ALIGN)
-        );
+        assert!(arena.bytes(1).unwrap().as_ptr().addr().is_multiple_of(MAX_ALIGN));
         assert!(arena.bytes_aligned(1, 3).is_err());
         for (round, block) in blocks {
             // SAFETY: every byte was filled above.
@@ -84,10 +74,7 @@ fn chunks_grow_geometrically() {
     for _ in 0..10_000 {
         arena.bytes(100).unwrap();
     }
-    assert!(
-        requests.load(Ordering::Relaxed) <= 9,
-        "{requests:?} chunks for a megabyte"
-    );
+    assert!(requests.load(Ordering::Relaxed) <= 9, "{requests:?} chunks for a megabyte");
 }
 
 #[test]
@@ -102,10 +89,7 @@ fn reset_gives_all_back_but_the_newest_chunk() {
             let left = heap.live_bytes();
             assert_eq!(left, arena.held());
             if let Some(before) = steady.replace(left) {
-                assert!(
-                    left <= before * 2,
-                    "{before} bytes after a reset, then {left}"
-                );
+                assert!(left <= before * 2, "{before} bytes after a reset, then {left}");
             }
         }
         drop(arena);
@@ -130,20 +114,13 @@ fn the_last_block_is_resized_in_place_and_others_move() {
         assert_ne!(moved, first);
         assert!((0..100).all(|offset| moved.add(offset).read() == 7));
         arena.free(moved, large);
-        assert_eq!(
-            arena.alloc(small).unwrap().cast::<u8>(),
-            moved,
-            "the last block's room"
-        );
+        assert_eq!(arena.alloc(small).unwrap().cast::<u8>(), moved, "the last block's room");
         arena.free(second, small);
         // A stricter alignment moves a block that doesn't happen to have it.
         let odd = arena.alloc(layout(3, 1)).unwrap().cast::<u8>();
         let one = arena.alloc(layout(3, 1)).unwrap().cast::<u8>();
         assert_eq!(odd.addr().get() + 3, one.addr().get());
-        let strict = arena
-            .grow(one, layout(3, 1), layout(64, 64))
-            .unwrap()
-            .cast::<u8>();
+        let strict = arena.grow(one, layout(3, 1), layout(64, 64)).unwrap().cast::<u8>();
         assert!(strict.addr().get().is_multiple_of(64));
     }
 }
@@ -190,14 +167,9 @@ fn zero_on_free_wipes_what_goes_back() {
     for direct in [false, true] {
         for zero in [false, true] {
             let dirty = Arc::new(AtomicUsize::new(0));
-            let port = Inspector {
-                dirty: dirty.clone(),
-            };
-            let arena = if direct {
-                Arena::direct(port, 1 << 20)
-            } else {
-                Arena::new(port, 1 << 20)
-            };
+            let port = Inspector { dirty: dirty.clone() };
+            let arena =
+                if direct { Arena::direct(port, 1 << 20) } else { Arena::new(port, 1 << 20) };
             let mut arena = if zero { arena.zero_on_free() } else { arena };
             for _ in 0..100 {
                 arena.bytes(100).unwrap().fill(MaybeUninit::new(0xaa));
@@ -223,11 +195,7 @@ fn zero_on_free_wipes_what_stays() {
         assert!((16..32).all(|offset| block.add(offset).read() == 0));
         arena.free(block, layout(16, 16));
         assert!((0..16).all(|offset| block.add(offset).read() == 0));
-        arena
-            .alloc(secret)
-            .unwrap()
-            .cast::<u8>()
-            .write_bytes(0xaa, 32);
+        arena.alloc(secret).unwrap().cast::<u8>().write_bytes(0xaa, 32);
     }
     arena.reset();
     // SAFETY: as above: the newest chunk is kept by a reset.
@@ -275,9 +243,6 @@ fn with_arena_frees_on_every_path() {
                 Err(Refused) => refused += 1,
             }
         }
-        assert!(
-            refused > 50,
-            "each arena allocation is a request: {refused}"
-        );
+        assert!(refused > 50, "each arena allocation is a request: {refused}");
     }
 }

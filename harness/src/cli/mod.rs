@@ -140,19 +140,16 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
 fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::new(format!(
-            "cannot write to standard output: {error}"
-        ))),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::new(format!("cannot write to standard output: {error}")))
+        }
         _ => Ok(()),
     }
 }
 
 fn select<'a>(scenarios: &'a [Scenario], names: &[String]) -> Result<Vec<&'a Scenario>, Error> {
     if names.is_empty() {
-        return Ok(scenarios
-            .iter()
-            .filter(|scenario| scenario.group.is_none())
-            .collect());
+        return Ok(scenarios.iter().filter(|scenario| scenario.group.is_none()).collect());
     }
     let mut selected: Vec<&Scenario> = Vec::new();
     for name in names {
@@ -161,18 +158,13 @@ fn select<'a>(scenarios: &'a [Scenario], names: &[String]) -> Result<Vec<&'a Sce
         };
         let before = selected.len();
         let known: Vec<&str> = selected.iter().map(|scenario| scenario.name()).collect();
-        let more = scenarios
-            .iter()
-            .filter(fits)
-            .filter(|s| !known.contains(&s.name()));
+        let more = scenarios.iter().filter(fits).filter(|s| !known.contains(&s.name()));
         let more: Vec<&Scenario> = more.collect();
         let named = scenarios.iter().any(|scenario| fits(&scenario));
         selected.extend(more);
         if selected.len() == before && !named {
-            return Err(
-                Error::new(format!("there is no scenario or group `{name}`"))
-                    .mend("`list` shows them"),
-            );
+            return Err(Error::new(format!("there is no scenario or group `{name}`"))
+                .mend("`list` shows them"));
         }
     }
     Ok(selected)
@@ -185,10 +177,7 @@ fn read_input(path: &Path) -> Result<Arc<[u8]>, Error> {
     };
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
-        std::io::stdin()
-            .lock()
-            .take(INPUT_MAX + 1)
-            .read_to_end(&mut bytes)
+        std::io::stdin().lock().take(INPUT_MAX + 1).read_to_end(&mut bytes)
     } else {
         std::fs::File::open(path).and_then(|file| file.take(INPUT_MAX + 1).read_to_end(&mut bytes))
     };
@@ -204,10 +193,8 @@ fn read_input(path: &Path) -> Result<Arc<[u8]>, Error> {
 fn input_for(path: Option<&Path>, selected: &[&Scenario]) -> Result<Option<Arc<[u8]>>, Error> {
     let Some(path) = path else { return Ok(None) };
     if !selected.iter().any(|scenario| scenario.input.is_some()) {
-        return Err(
-            Error::new("--input: none of these scenarios reads an input")
-                .mend("`list` shows which do"),
-        );
+        return Err(Error::new("--input: none of these scenarios reads an input")
+            .mend("`list` shows which do"));
     }
     read_input(path).map(Some)
 }
@@ -273,9 +260,7 @@ fn print_json(report: &Report, command: &str) -> Result<(), Error> {
 
 fn replay(scenarios: &[Scenario], args: &ReplayArgs) -> Result<u8, Error> {
     let token: Token = args.token.parse()?;
-    let scenario = scenarios
-        .iter()
-        .find(|scenario| scenario.name == token.scenario());
+    let scenario = scenarios.iter().find(|scenario| scenario.name == token.scenario());
     let scenario = scenario.ok_or_else(|| {
         Error::new(format!("there is no scenario `{}`", token.scenario()))
             .mend("`list` shows them; was it renamed, or is a feature off?")
@@ -296,21 +281,10 @@ fn list(scenarios: &[Scenario], names: &[String]) -> Result<u8, Error> {
         [] => scenarios.iter().collect(),
         names => select(scenarios, names)?,
     };
-    let width = selected
-        .iter()
-        .map(|scenario| scenario.name.len())
-        .max()
-        .unwrap_or(0);
+    let width = selected.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in selected {
-        let input = if scenario.input.is_some() {
-            " (reads --input)"
-        } else {
-            ""
-        };
-        print(&format!(
-            "{:<width$}  {}{input}\n",
-            scenario.name, scenario.about
-        ))?;
+        let input = if scenario.input.is_some() { " (reads --input)" } else { "" };
+        print(&format!("{:<width$}  {}{input}\n", scenario.name, scenario.about))?;
     }
     Ok(0)
 }
@@ -321,7 +295,5 @@ fn journal_folder() -> PathBuf {
         let is_target = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
         program.ancestors().find(is_target).map(Path::to_owned)
     });
-    by_program
-        .unwrap_or_else(|| PathBuf::from("target"))
-        .join("mallory")
+    by_program.unwrap_or_else(|| PathBuf::from("target")).join("mallory")
 }

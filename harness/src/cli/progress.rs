@@ -22,12 +22,7 @@ pub(crate) struct Bar {
 
 impl Bar {
     pub(crate) fn start(name: &str, terminal: bool) -> Bar {
-        Bar {
-            name: name.to_owned(),
-            start: Instant::now(),
-            terminal,
-            drawn: Arc::default(),
-        }
+        Bar { name: name.to_owned(), start: Instant::now(), terminal, drawn: Arc::default() }
     }
 
     /// What the sweep tells its progress to. Draws from the sweep's own loop: a thread for the
@@ -59,20 +54,13 @@ impl Bar {
     }
 
     pub(crate) fn finish(self, report: &Report) {
-        let drawn = self
-            .drawn
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(bar) = drawn {
             bar.finish_and_clear();
             let runs = report.coverage().runs;
             let seconds = self.start.elapsed().as_secs_f64();
             let rate = runs as f64 / seconds;
-            eprintln!(
-                "{}: {runs} runs in {seconds:.1} s, {rate:.0} a second",
-                self.name
-            );
+            eprintln!("{}: {runs} runs in {seconds:.1} s, {rate:.0} a second", self.name);
         }
     }
 }

@@ -7,10 +7,7 @@ pub(crate) fn check(damage: Damage, block: &Subject, noticed: Option<u64>) -> Op
     let far = damage.behind? as u64;
     let evidence = Evidence::new(Kind::HeapBufferOverflow)
         .about(block.clone())
-        .note(format!(
-            "a write behind the block: {} past its end",
-            count(far + 1, "byte")
-        ));
+        .note(format!("a write behind the block: {} past its end", count(far + 1, "byte")));
     Some(match noticed {
         Some(event) => evidence.step(Role::Freed, Moment::Event(event)),
         None => evidence,

@@ -7,10 +7,7 @@ pub(crate) fn check(damage: Damage, block: &Subject, noticed: Option<u64>) -> Op
     let far = damage.before? as u64;
     let evidence = Evidence::new(Kind::HeapBufferUnderflow)
         .about(block.clone())
-        .note(format!(
-            "a write before the block: {} ahead of its start",
-            count(far, "byte")
-        ));
+        .note(format!("a write before the block: {} ahead of its start", count(far, "byte")));
     Some(match noticed {
         Some(event) => evidence.step(Role::Freed, Moment::Event(event)),
         None => evidence,

@@ -5,26 +5,16 @@ use crate::finding::{Evidence, Kind, Moment};
 
 pub(super) fn check(free: &BadFree<'_>) -> Evidence {
     let evidence = Evidence::new(Kind::InvalidFree);
-    let inside = free
-        .ledger
-        .owners(free.address)
-        .into_iter()
-        .find(|b| b.contains(free.address));
+    let inside = free.ledger.owners(free.address).into_iter().find(|b| b.contains(free.address));
     let (evidence, note) = if let Some(block) = inside {
         let offset = free.address - block.address;
-        (
-            evidence.about(free.subject(&block)),
-            format!("the address lies {offset} bytes into it"),
-        )
+        (evidence.about(free.subject(&block)), format!("the address lies {offset} bytes into it"))
     } else if let Some(freed) = free.ledger.freed_around(free.address) {
         let offset = free.address - freed.block.address;
         let note = format!("the address lies {offset} bytes into it, and it was freed before");
         (evidence.about(free.subject(&freed.block)), note)
     } else {
-        (
-            evidence,
-            "no heap of this run gave out this address".to_owned(),
-        )
+        (evidence, "no heap of this run gave out this address".to_owned())
     };
     evidence
         .step(free.role, Moment::Event(free.event))

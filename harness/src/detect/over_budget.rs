@@ -7,16 +7,13 @@ pub(crate) fn check(live: usize, budget: usize, block: Subject, event: u64) -> O
         return None;
     }
     Some(
-        Evidence {
-            block: Some(block),
-            ..Evidence::new(Kind::OverBudget)
-        }
-        .step(Role::Requested, Moment::Event(event))
-        .note(format!(
-            "{} live, {} over the budget of {}",
-            count(live as u64, "byte"),
-            count((live - budget) as u64, "byte"),
-            count(budget as u64, "byte"),
-        )),
+        Evidence { block: Some(block), ..Evidence::new(Kind::OverBudget) }
+            .step(Role::Requested, Moment::Event(event))
+            .note(format!(
+                "{} live, {} over the budget of {}",
+                count(live as u64, "byte"),
+                count((live - budget) as u64, "byte"),
+                count(budget as u64, "byte"),
+            )),
     )
 }

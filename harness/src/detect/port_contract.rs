@@ -3,12 +3,9 @@
 use crate::finding::{Evidence, Kind, Moment, Role, Subject, count};
 
 fn broken(block: Subject, event: u64, note: String) -> Evidence {
-    Evidence {
-        block: Some(block),
-        ..Evidence::new(Kind::PortContract)
-    }
-    .step(Role::Requested, Moment::Event(event))
-    .note(note)
+    Evidence { block: Some(block), ..Evidence::new(Kind::PortContract) }
+        .step(Role::Requested, Moment::Event(event))
+        .note(note)
 }
 
 pub(crate) fn misaligned(block: Subject, event: u64) -> Evidence {
@@ -17,10 +14,7 @@ pub(crate) fn misaligned(block: Subject, event: u64) -> Evidence {
 }
 
 pub(crate) fn too_small(returned: usize, block: Subject, event: u64) -> Evidence {
-    let note = format!(
-        "the port's block is only {} long",
-        count(returned as u64, "byte")
-    );
+    let note = format!("the port's block is only {} long", count(returned as u64, "byte"));
     broken(block, event, note)
 }
 

@@ -8,8 +8,6 @@ pub(crate) fn check(offset: Option<usize>, block: &Subject, freed: u64) -> Optio
         Evidence::new(Kind::UseAfterFree)
             .about(block.clone())
             .step(Role::Freed, Moment::Event(freed))
-            .note(format!(
-                "a write after it was freed, {offset} bytes into it"
-            )),
+            .note(format!("a write after it was freed, {offset} bytes into it")),
     )
 }

@@ -17,11 +17,7 @@ pub(crate) fn check(
     if let Some(block) = block {
         evidence = evidence.about(block);
     }
-    let role = if op == Op::Free {
-        Role::Freed
-    } else {
-        Role::Requested
-    };
+    let role = if op == Op::Free { Role::Freed } else { Role::Requested };
     evidence.step(role, Moment::Foreign(call)).note(format!(
         "{op} of {} bytes (align {}) on heap `{heap}` from a thread that it does not belong to",
         layout.size(),

@@ -15,10 +15,7 @@ use crate::trace::{Coordinate, Fingerprint, hash_bytes};
 
 /// The stacks that these findings need names for, each once.
 pub(crate) fn stacks(found: &[Found]) -> Vec<Stack> {
-    let all: BTreeSet<&Stack> = found
-        .iter()
-        .flat_map(|found| found.stacks.values())
-        .collect();
+    let all: BTreeSet<&Stack> = found.iter().flat_map(|found| found.stacks.values()).collect();
     all.into_iter().cloned().collect()
 }
 
@@ -89,11 +86,7 @@ pub(crate) fn findings(
     findings.sort_by_cached_key(|finding| {
         let place = |step: &Step| step.site.frames.first().map(|frame| frame.function.clone());
         let first = finding.steps.first().and_then(place);
-        (
-            finding.kind,
-            first,
-            finding.fault.as_ref().map(|fault| fault.at),
-        )
+        (finding.kind, first, finding.fault.as_ref().map(|fault| fault.at))
     });
     findings
 }
@@ -102,17 +95,12 @@ pub(crate) fn findings(
 fn root(evidence: &Evidence, found: &Found, steps: &[Step], scouted: &Scouted) -> Vec<u64> {
     let mut root: Vec<u64> = steps.iter().map(|step| step.site.key()).collect();
     if is_about_fault(evidence.kind) || root.is_empty() {
-        let site = found
-            .injected
-            .and_then(|injected| scouted.site(injected.at));
+        let site = found.injected.and_then(|injected| scouted.site(injected.at));
         root.extend(site.map(Site::key));
     }
     if !scouted.has_sites {
         // Without names there is only the place: nothing is put together that may be two.
-        let place = found
-            .point
-            .map(|point| point.at.to_string())
-            .unwrap_or_default();
+        let place = found.point.map(|point| point.at.to_string()).unwrap_or_default();
         root.push(hash_bytes(place.as_bytes()));
     }
     root
@@ -131,16 +119,9 @@ fn steps(
     stacks: &BTreeMap<Moment, Stack>,
     sites: &HashMap<Stack, Site>,
 ) -> Vec<Step> {
-    let site = |moment: &Moment| {
-        stacks
-            .get(moment)
-            .and_then(|stack| sites.get(stack))
-            .cloned()
-    };
-    let step = |(role, moment): &(_, Moment)| Step {
-        role: *role,
-        site: site(moment).unwrap_or_default(),
-    };
+    let site = |moment: &Moment| stacks.get(moment).and_then(|stack| sites.get(stack)).cloned();
+    let step =
+        |(role, moment): &(_, Moment)| Step { role: *role, site: site(moment).unwrap_or_default() };
     evidence.steps.iter().map(step).collect()
 }
 
@@ -183,12 +164,7 @@ fn token(settings: &Settings, scouted: &Scouted, found: &Found) -> Token {
         persistent: point.persistent,
         site: scouted
             .has_sites
-            .then(|| {
-                Some((
-                    scouted.site(point.at)?.short(),
-                    scouted.occurrence(point.at),
-                ))
-            })
+            .then(|| Some((scouted.site(point.at)?.short(), scouted.occurrence(point.at))))
             .flatten(),
     });
     Token {

@@ -41,11 +41,8 @@ pub(crate) struct Key<'a> {
 impl Key<'_> {
     fn hash(&self) -> u64 {
         let mut hash = executable();
-        for part in [
-            hash_bytes(self.settings.as_bytes()),
-            hash_bytes(self.input),
-            self.fingerprint,
-        ] {
+        for part in [hash_bytes(self.settings.as_bytes()), hash_bytes(self.input), self.fingerprint]
+        {
             hash = mix(hash.rotate_left(17) ^ part);
         }
         hash
@@ -63,9 +60,7 @@ impl Key<'_> {
 
 /// The hash of the running program's file, or 0 where it can't be read.
 fn executable() -> u64 {
-    let bytes = std::env::current_exe()
-        .ok()
-        .and_then(|path| std::fs::read(path).ok());
+    let bytes = std::env::current_exe().ok().and_then(|path| std::fs::read(path).ok());
     let Some(bytes) = bytes else { return 0 };
     // Eight bytes at a time: the file is large, and this is no id that is printed.
     let (words, rest) = bytes.as_chunks::<8>();
@@ -87,15 +82,10 @@ impl Journal {
         key: &Key<'_>,
         mut done: impl FnMut(usize, Outcome),
     ) -> Result<Journal, Error> {
-        let path = place
-            .dir
-            .join(format!("{}.journal", key.scenario.replace('/', ".")));
+        let path = place.dir.join(format!("{}.journal", key.scenario.replace('/', ".")));
         let failed = |what: &str, error: &std::io::Error| {
-            Error::new(format!(
-                "{}: cannot {what} the journal: {error}",
-                path.display()
-            ))
-            .mend("look after the folder's rights and space")
+            Error::new(format!("{}: cannot {what} the journal: {error}", path.display()))
+                .mend("look after the folder's rights and space")
         };
         std::fs::create_dir_all(&place.dir).map_err(|error| failed("make a folder for", &error))?;
         let mut written = vec![false; key.points];
@@ -111,8 +101,7 @@ impl Journal {
         let fresh = path.with_extension("journal.new");
         let mut file = File::create(&fresh).map_err(|error| failed("write", &error))?;
         let journal = |file: &mut File, line: String| {
-            file.write_all(line.as_bytes())
-                .map_err(|error| failed("write", &error))
+            file.write_all(line.as_bytes()).map_err(|error| failed("write", &error))
         };
         journal(&mut file, key.header() + "\n")?;
         if written.contains(&true) {
@@ -122,11 +111,7 @@ impl Journal {
             journal(&mut file, old[body..whole].to_owned())?;
         }
         std::fs::rename(&fresh, &path).map_err(|error| failed("replace", &error))?;
-        Ok(Journal {
-            file,
-            path,
-            written,
-        })
+        Ok(Journal { file, path, written })
     }
 
     /// Adds what has been finished since the last time.
@@ -142,11 +127,8 @@ impl Journal {
             }
         }
         self.file.write_all(lines.as_bytes()).map_err(|error| {
-            Error::new(format!(
-                "{}: cannot write the journal: {error}",
-                self.path.display()
-            ))
-            .mend("look after the folder's space")
+            Error::new(format!("{}: cannot write the journal: {error}", self.path.display()))
+                .mend("look after the folder's space")
         })
     }
 }
@@ -202,51 +184,30 @@ mod tests {
 
     fn key(points: usize) -> Key<'static> {
         let settings = "seed=0".to_owned();
-        Key {
-            scenario: "it/is",
-            settings,
-            input: b"x",
-            fingerprint: 7,
-            points,
-        }
+        Key { scenario: "it/is", settings, input: b"x", fingerprint: 7, points }
     }
 
     fn reopen(dir: &Path, points: usize) -> Result<Vec<(usize, Outcome)>, Error> {
         let mut seen = Vec::new();
-        let place = Place {
-            dir: dir.to_owned(),
-            resume: true,
-        };
-        Journal::open(&place, &key(points), |point, outcome| {
-            seen.push((point, outcome))
-        })?;
+        let place = Place { dir: dir.to_owned(), resume: true };
+        Journal::open(&place, &key(points), |point, outcome| seen.push((point, outcome)))?;
         Ok(seen)
     }
 
     #[test]
     fn what_was_finished_is_read_back_also_after_a_kill_in_a_line() {
         let dir = tempfile::tempdir().expect("a folder");
-        let place = Place {
-            dir: dir.path().to_owned(),
-            resume: false,
-        };
+        let place = Place { dir: dir.path().to_owned(), resume: false };
         let mut journal = Journal::open(&place, &key(10), |_, _| {}).expect("opened");
-        journal
-            .add(|n| (n % 3 == 0).then_some(Outcome::Absorbed))
-            .expect("written");
-        journal
-            .add(|n| (n < 2).then_some(Outcome::Propagated))
-            .expect("written");
+        journal.add(|n| (n % 3 == 0).then_some(Outcome::Absorbed)).expect("written");
+        journal.add(|n| (n < 2).then_some(Outcome::Propagated)).expect("written");
         let path = dir.path().join("it.is.journal");
         let mut text = std::fs::read_to_string(&path).expect("text");
         text.push_str("7 propa");
         std::fs::write(&path, text).expect("written");
         let absorbed = |n| (n, Outcome::Absorbed);
-        let expected: Vec<(usize, Outcome)> = [0, 3, 6, 9]
-            .map(absorbed)
-            .into_iter()
-            .chain([(1, Outcome::Propagated)])
-            .collect();
+        let expected: Vec<(usize, Outcome)> =
+            [0, 3, 6, 9].map(absorbed).into_iter().chain([(1, Outcome::Propagated)]).collect();
         assert_eq!(reopen(dir.path(), 10).expect("read"), expected);
         assert_eq!(reopen(dir.path(), 10).expect("and read again"), expected);
     }
@@ -261,14 +222,8 @@ mod tests {
             ("something else\n".into(), ":1: this is no journal"),
             (key(11).header() + "\n", ":1: this journal is stale"),
             (format!("{header}\n99 absorbed\n"), ":2: expected a point"),
-            (
-                format!("{header}\n1 absorbed\n2 sideways\n"),
-                ":3: expected a point",
-            ),
-            (
-                format!("{header}\n{}", "9".repeat(10_000_000)),
-                ":2: this is no journal",
-            ),
+            (format!("{header}\n1 absorbed\n2 sideways\n"), ":3: expected a point"),
+            (format!("{header}\n{}", "9".repeat(10_000_000)), ":2: this is no journal"),
         ] {
             std::fs::write(&path, &text).expect("written");
             let error = reopen(dir.path(), 10).expect_err(expected).to_string();

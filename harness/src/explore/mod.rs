@@ -112,7 +112,6 @@ impl Settings {
 
     /// The hash of an input of the caller's own.
     pub(crate) fn input_hash(&self) -> Option<u32> {
-        self.input_given
-            .then(|| (crate::trace::hash_bytes(&self.input) >> 32) as u32)
+        self.input_given.then(|| (crate::trace::hash_bytes(&self.input) >> 32) as u32)
     }
 }

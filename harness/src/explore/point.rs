@@ -30,13 +30,7 @@ pub(crate) struct Found {
 }
 
 wire_struct!(Point { at, persistent });
-wire_struct!(Found {
-    point,
-    injected,
-    fingerprint,
-    evidence,
-    stacks
-});
+wire_struct!(Found { point, injected, fingerprint, evidence, stacks });
 
 /// What every run of a sweep is compared with.
 pub(crate) struct Norm<'a> {
@@ -77,8 +71,7 @@ impl Norm<'_> {
         if point.is_some() && run.injected.is_none() && run.outcome != Outcome::Hung {
             run.outcome = Outcome::Unreached;
             let note = "the request that was to fail never came: runs are not alike";
-            run.evidence
-                .push(Evidence::new(Kind::Nondeterminism).note(note));
+            run.evidence.push(Evidence::new(Kind::Nondeterminism).note(note));
         }
         if run.evidence.is_empty() {
             return (run, None);
@@ -116,19 +109,13 @@ impl Norm<'_> {
 
 /// The moments whose call sites these findings need.
 pub(crate) fn moments(evidence: &[Evidence]) -> BTreeSet<Moment> {
-    evidence
-        .iter()
-        .flat_map(|evidence| evidence.steps.iter().map(|step| step.1))
-        .collect()
+    evidence.iter().flat_map(|evidence| evidence.steps.iter().map(|step| step.1)).collect()
 }
 
 fn kinds(evidence: &[Evidence]) -> String {
     if evidence.is_empty() {
         return "nothing".to_owned();
     }
-    let kinds: BTreeSet<&str> = evidence
-        .iter()
-        .map(|evidence| evidence.kind.name())
-        .collect();
+    let kinds: BTreeSet<&str> = evidence.iter().map(|evidence| evidence.kind.name()).collect();
     kinds.into_iter().collect::<Vec<&str>>().join(", ")
 }

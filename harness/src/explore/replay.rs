@@ -101,35 +101,21 @@ struct Told {
     whole: Option<Found>,
 }
 
-wire_struct!(Told {
-    evidence,
-    fingerprint,
-    injected,
-    outcome,
-    failure,
-    whole
-});
+wire_struct!(Told { evidence, fingerprint, injected, outcome, failure, whole });
 
 /// Sends on what a run says while it goes.
 struct Teller(Rc<Pipe>);
 
 impl Sink for Teller {
     fn evidence(&self, evidence: &Evidence) {
-        self.0.send(&Told {
-            evidence: vec![evidence.clone()],
-            ..Told::default()
-        });
+        self.0.send(&Told { evidence: vec![evidence.clone()], ..Told::default() });
     }
 
     fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>) {
         // Before the fault the run is the fault-free one, and nobody asks.
         if injected.is_some() {
             let fingerprint = Some(fingerprint.0);
-            self.0.send(&Told {
-                fingerprint,
-                injected: injected.copied(),
-                ..Told::default()
-            });
+            self.0.send(&Told { fingerprint, injected: injected.copied(), ..Told::default() });
         }
     }
 }
@@ -164,11 +150,7 @@ pub(crate) fn witness(
         });
     });
     let (messages, death) = answer.map_err(|error| os_error("start a child", &error))?;
-    let mut witness = Witness {
-        point,
-        death,
-        ..Witness::default()
-    };
+    let mut witness = Witness { point, death, ..Witness::default() };
     for told in messages {
         witness.early.extend(told.evidence);
         witness.fingerprint = told.fingerprint.unwrap_or(witness.fingerprint);
@@ -185,13 +167,7 @@ pub(crate) fn witness(
 /// The norm of single runs, in children.
 fn norm<'a>(settings: &'a Settings, subject: &'a dyn Subject, scouted: &'a Scouted) -> Norm<'a> {
     let (text, requests) = (&*scouted.text, scouted.requests);
-    Norm {
-        settings,
-        subject,
-        text,
-        requests,
-        stuck: Some(worker::stuck),
-    }
+    Norm { settings, subject, text, requests, stuck: Some(worker::stuck) }
 }
 
 /// One run under a plan of the caller's, instead of a sweep.
@@ -220,12 +196,7 @@ pub(crate) fn single(
         return Err(Error::new(what).mend(format!("choose one from 1 to {all}")));
     }
     describe(&scouted, &mut report);
-    let seen = witness(
-        &norm(settings, subject, &scouted),
-        plan,
-        point,
-        patience(&scouted),
-    )?;
+    let seen = witness(&norm(settings, subject, &scouted), plan, point, patience(&scouted))?;
     let mut found = scouted.found.clone();
     found.extend(seen.all());
     let outcome = seen.death.map(outcome_of).or(seen.outcome);
@@ -263,9 +234,7 @@ pub(crate) fn replay(
     describe(&scouted, &mut report);
     found.extend(scouted.found.clone());
     let same = |found: &[Found]| {
-        found
-            .iter()
-            .any(|found| Fingerprint(found.fingerprint).short() == token.fingerprint)
+        found.iter().any(|found| Fingerprint(found.fingerprint).short() == token.fingerprint)
     };
     let verdict = match token.fault {
         _ if !found.is_empty() => {
@@ -282,10 +251,7 @@ pub(crate) fn replay(
                 if at.ordinal > scouted.requests {
                     return Ok(Vec::new());
                 }
-                let point = Point {
-                    at,
-                    persistent: fault.persistent,
-                };
+                let point = Point { at, persistent: fault.persistent };
                 let plan = Plan::at(at, fault.persistent);
                 let seen = witness(&norm, &plan, Some(point), patience(&scouted))?;
                 let outcome = seen.death.map(outcome_of).or(seen.outcome);
@@ -294,10 +260,7 @@ pub(crate) fn replay(
                     .all()
                     .into_iter()
                     .chain(judged)
-                    .map(|found| Found {
-                        fingerprint: seen.fingerprint,
-                        ..found
-                    })
+                    .map(|found| Found { fingerprint: seen.fingerprint, ..found })
                     .collect())
             };
             found = here(fault.at)?;
@@ -325,9 +288,5 @@ pub(crate) fn replay(
 }
 
 fn ended(found: &[Found]) -> Replayed {
-    if found.is_empty() {
-        Replayed::NoFailure
-    } else {
-        Replayed::Different
-    }
+    if found.is_empty() { Replayed::NoFailure } else { Replayed::Different }
 }

@@ -60,24 +60,18 @@ impl Scouted {
         let Some(error) = &self.error else {
             return Ok(());
         };
-        Err(
-            Error::new(format!("the subject fails without any fault: {error}"))
-                .mend("a sweep needs a subject that succeeds while there is memory"),
-        )
+        Err(Error::new(format!("the subject fails without any fault: {error}"))
+            .mend("a sweep needs a subject that succeeds while there is memory"))
     }
 
     /// What a request asks for.
     pub(crate) fn asked(&self, at: Coordinate) -> Option<(Op, u64)> {
-        self.asked
-            .get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?)
-            .copied()
+        self.asked.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?).copied()
     }
 
     /// The site of a request.
     pub(crate) fn site(&self, at: Coordinate) -> Option<&Site> {
-        let index = *self
-            .by_request
-            .get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?)?;
+        let index = *self.by_request.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?)?;
         self.sites.get(index as usize)
     }
 
@@ -86,11 +80,7 @@ impl Scouted {
         let Some(site) = self.site(at) else { return 0 };
         let key = site.key();
         let same = |index: &&u32| self.sites[**index as usize].key() == key;
-        self.by_request
-            .iter()
-            .take(at.ordinal as usize)
-            .filter(same)
-            .count() as u64
+        self.by_request.iter().take(at.ordinal as usize).filter(same).count() as u64
     }
 
     /// The place of a site's nth request.
@@ -124,10 +114,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     };
     let prime = once(&|_| {});
     if let Some(error) = failed(&prime) {
-        return Scouted {
-            error: Some(error),
-            ..Scouted::default()
-        };
+        return Scouted { error: Some(error), ..Scouted::default() };
     }
     let started = Instant::now();
     let first = once(&|job| job.record = true);
@@ -153,11 +140,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     scouted.peak = in_place.peak;
     scouted.budget_used = in_place.budget_used;
     let census = once(&|job| job.capture = Some(Capture::census()));
-    take_sites(
-        &mut scouted,
-        census.census.unwrap_or_default(),
-        settings.known_file,
-    );
+    take_sites(&mut scouted, census.census.unwrap_or_default(), settings.known_file);
     if !first.evidence.is_empty() {
         let moments = moments(&first.evidence);
         let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
@@ -170,17 +153,9 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
         });
         return scouted;
     }
-    let norm = Norm {
-        settings,
-        subject,
-        text: &scouted.text,
-        requests: scouted.requests,
-        stuck: None,
-    };
-    let beyond = Coordinate {
-        thread: 0,
-        ordinal: scouted.requests + 1,
-    };
+    let norm =
+        Norm { settings, subject, text: &scouted.text, requests: scouted.requests, stuck: None };
+    let beyond = Coordinate { thread: 0, ordinal: scouted.requests + 1 };
     let run = execute(subject, norm.job(Plan::at(beyond, true), scratch));
     assert!(
         run.injected.is_none() || run.requests > scouted.requests,
@@ -207,11 +182,7 @@ fn faultless(run: &Run, evidence: Vec<Evidence>) -> Found {
 fn failed(run: &Run) -> Option<String> {
     match run.outcome {
         Outcome::Absorbed => None,
-        _ => Some(
-            run.failure
-                .clone()
-                .unwrap_or_else(|| run.outcome.name().to_owned()),
-        ),
+        _ => Some(run.failure.clone().unwrap_or_else(|| run.outcome.name().to_owned())),
     }
 }
 
@@ -251,10 +222,7 @@ fn unlike(
         .step(Role::Requested, Moment::Event(nth));
     let moments = BTreeSet::from([Moment::Event(nth)]);
     let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
-    Some(Found {
-        stacks: again.taken,
-        ..faultless(first, vec![evidence])
-    })
+    Some(Found { stacks: again.taken, ..faultless(first, vec![evidence]) })
 }
 
 /// Turns the census's raw stacks into sites.

@@ -40,9 +40,7 @@ fn encode(outcome: Outcome, found: bool) -> u8 {
 }
 
 fn decode(byte: u8) -> Option<Outcome> {
-    Outcome::ALL
-        .get(usize::from(byte & !FOUND).checked_sub(1)?)
-        .copied()
+    Outcome::ALL.get(usize::from(byte & !FOUND).checked_sub(1)?).copied()
 }
 
 /// Sweeps a subject.
@@ -75,11 +73,7 @@ pub(crate) fn scouted(
     subject: &dyn Subject,
 ) -> Result<Result<Scouted, Found>, Error> {
     if settings.in_process {
-        return Ok(Ok(scout(
-            settings,
-            subject,
-            &Scratch::new(std::process::id()),
-        )));
+        return Ok(Ok(scout(settings, subject, &Scratch::new(std::process::id()))));
     }
     let owner = std::process::id();
     let beat = AtomicU64::new(0);
@@ -89,10 +83,10 @@ pub(crate) fn scouted(
     let (mut messages, death) = answer.map_err(|error| os_error("start a child", &error))?;
     match (messages.pop(), death) {
         (Some(scouted), _) => Ok(Ok(scouted)),
-        (None, Some(Death::Stall)) => Err(Error::new(
-            "the subject makes no progress without any fault",
-        )
-        .mend("let it end, or give it less to do")),
+        (None, Some(Death::Stall)) => {
+            Err(Error::new("the subject makes no progress without any fault")
+                .mend("let it end, or give it less to do"))
+        }
         (None, death) => {
             let death = death.unwrap_or(Death::Exit(0));
             let evidence = Evidence::new(kind_of(death)).note(format!("without any fault {death}"));
@@ -138,10 +132,7 @@ fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
         move |ordinal| is_new(*ordinal)
     });
     let both = |ordinal| {
-        let point = |persistent| Point {
-            at: Coordinate { thread: 0, ordinal },
-            persistent,
-        };
+        let point = |persistent| Point { at: Coordinate { thread: 0, ordinal }, persistent };
         let transient = (faults != Faults::Persistent).then(|| point(false));
         let persistent = (faults != Faults::Transient).then(|| point(true));
         transient.into_iter().chain(persistent)
@@ -160,11 +151,7 @@ fn sweep_scouted(
     report.peak = scouted.peak as u64;
     report.fingerprint = scouted.fingerprint;
     report.coverage.requests = scouted.requests;
-    report.coverage.sites = if scouted.has_sites {
-        scouted.site_count()
-    } else {
-        0
-    };
+    report.coverage.sites = if scouted.has_sites { scouted.site_count() } else { 0 };
     notes(settings, scouted, report);
     if !scouted.found.is_empty() {
         // What shows without a fault is reported before any sweep.
@@ -181,10 +168,7 @@ fn sweep_scouted(
     report.coverage.runs = points.len() as u64;
     if !report.coverage.complete {
         let left = report.coverage.runs_total - report.coverage.runs;
-        let sites = points
-            .iter()
-            .filter_map(|point| scouted.site(point.at))
-            .map(Site::key);
+        let sites = points.iter().filter_map(|point| scouted.site(point.at)).map(Site::key);
         let sites: BTreeSet<u64> = sites.collect();
         report.notes.push(format!(
             "{} of {} were not made ({} of {} were reached); --limit {} makes all",
@@ -239,9 +223,7 @@ fn notes(settings: &Settings, scouted: &Scouted, report: &mut Report) {
         && used >= 80
     {
         let peak = scouted.peak;
-        note(format!(
-            "warning: the peak of {peak} bytes is {used} % of the budget of {budget}"
-        ));
+        note(format!("warning: the peak of {peak} bytes is {used} % of the budget of {budget}"));
     }
     if let Some(sizes) = &scouted.sizes {
         note(histogram(sizes));
@@ -295,12 +277,7 @@ pub(crate) fn judge(
 fn bare(point: Point, evidence: Evidence, scouted: &Scouted) -> Found {
     Found {
         point: Some(point),
-        injected: Some(Injected {
-            at: point.at,
-            op: Op::Alloc,
-            size: 0,
-            heap: 0,
-        }),
+        injected: Some(Injected { at: point.at, op: Op::Alloc, size: 0, heap: 0 }),
         fingerprint: scouted.fingerprint,
         evidence: vec![evidence],
         stacks: BTreeMap::new(),
@@ -336,27 +313,18 @@ fn run_points(
     let end = worker::crew(&board, patience, &work, |news| match news {
         News::Message(message) => found.push(message),
         News::Death(point, death) => {
-            board
-                .outcome(point)
-                .store(encode(outcome_of(death), true), Ordering::Relaxed);
+            board.outcome(point).store(encode(outcome_of(death), true), Ordering::Relaxed);
             deaths.push((points[point], death));
         }
         News::Glance => {
             let byte = |point: usize| board.outcome(point).load(Ordering::Relaxed);
             if let Some(journal) = &mut journal {
-                let clean = |point| {
-                    Some(byte(point))
-                        .filter(|b| b & FOUND == 0)
-                        .and_then(decode)
-                };
+                let clean = |point| Some(byte(point)).filter(|b| b & FOUND == 0).and_then(decode);
                 trouble = trouble.take().or(journal.add(clean).err());
             }
             if let Some(progress) = &settings.progress {
                 let done = (0..points.len()).filter(|point| byte(*point) != 0).count() as u64;
-                progress(Progress {
-                    done,
-                    total: points.len() as u64,
-                });
+                progress(Progress { done, total: points.len() as u64 });
             }
         }
     });
@@ -364,10 +332,8 @@ fn run_points(
         return Err(error);
     }
     if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
-        return Err(
-            Error::new(format!("a worker died before its first point: {death}"))
-                .mend("the subject does not always do the same without a fault"),
-        );
+        return Err(Error::new(format!("a worker died before its first point: {death}"))
+            .mend("the subject does not always do the same without a fault"));
     }
     let dead: BTreeSet<Point> = deaths.iter().map(|(point, _)| *point).collect();
     found.retain(|found: &Found| found.point.is_none_or(|point| !dead.contains(&point)));
@@ -402,9 +368,7 @@ fn open_journal(
         points: points.len(),
     };
     let journal = Journal::open(place, &key, |point, outcome| {
-        board
-            .outcome(point)
-            .store(encode(outcome, false), Ordering::Relaxed);
+        board.outcome(point).store(encode(outcome, false), Ordering::Relaxed);
     })?;
     Ok(Some(journal))
 }
@@ -424,9 +388,7 @@ fn work(norm: &Norm<'_>, points: &[Point], board: &Board, job: usize, pipe: &wor
         if let Some(found) = &found {
             pipe.send(found);
         }
-        board
-            .outcome(point)
-            .store(encode(run.outcome, found.is_some()), Ordering::Relaxed);
+        board.outcome(point).store(encode(run.outcome, found.is_some()), Ordering::Relaxed);
         runs += 1;
         board.beat(job).store(runs, Ordering::Relaxed);
         leaked += run.leaked;
@@ -515,15 +477,10 @@ pub(crate) fn conclude(
         }
         let total: u64 = fitting.iter().map(Finding::count).sum();
         if total > allowance.max {
-            report.notes.push(format!(
-                "{what}: {total} seen, at most {} allowed",
-                allowance.max
-            ));
+            report.notes.push(format!("{what}: {total} seen, at most {} allowed", allowance.max));
             findings.extend(fitting);
         } else {
-            report
-                .notes
-                .push(format!("{what}: {total} seen: {}", allowance.reason));
+            report.notes.push(format!("{what}: {total} seen: {}", allowance.reason));
         }
     }
     if let Some(max) = settings.allow_aborts {
@@ -538,17 +495,12 @@ fn ratchet(max: u64, findings: &mut Vec<Finding>, report: &mut Report) -> Result
     let is_abort = |finding: &Finding| finding.kind() == Kind::Abort && finding.fault().is_some();
     let sites = findings.iter().filter(|finding| is_abort(finding)).count() as u64;
     if sites > max {
-        report
-            .notes
-            .push(format!("allow_aborts({max}): {sites} sites abort"));
+        report.notes.push(format!("allow_aborts({max}): {sites} sites abort"));
         return Ok(());
     }
     if sites < max {
-        return Err(
-            Error::new(format!("allow_aborts({max}): only {sites} sites abort")).mend(format!(
-                "lower it to allow_aborts({sites}), so that none comes back unseen"
-            )),
-        );
+        return Err(Error::new(format!("allow_aborts({max}): only {sites} sites abort"))
+            .mend(format!("lower it to allow_aborts({sites}), so that none comes back unseen")));
     }
     let (aborts, rest) = findings.drain(..).partition(is_abort);
     *findings = rest;

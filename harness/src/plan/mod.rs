@@ -63,14 +63,8 @@ impl Filter {
         self.thread.is_none_or(|thread| thread == request.at.thread)
             && self.heap.is_none_or(|heap| heap == request.heap)
             && self.op.is_none_or(|op| op == request.op)
-            && self
-                .size
-                .as_ref()
-                .is_none_or(|sizes| sizes.contains(&request.size))
-            && self
-                .align
-                .as_ref()
-                .is_none_or(|aligns| aligns.contains(&request.align))
+            && self.size.as_ref().is_none_or(|sizes| sizes.contains(&request.size))
+            && self.align.as_ref().is_none_or(|aligns| aligns.contains(&request.align))
     }
 
     fn is_whole(&self) -> bool {
@@ -106,16 +100,8 @@ pub struct Plan {
 
 impl Plan {
     fn one(what: What) -> Plan {
-        let rule = Rule {
-            what,
-            filter: Filter::default(),
-            seen: Vec::new(),
-            begun: false,
-        };
-        Plan {
-            rules: vec![rule],
-            seed: 0,
-        }
+        let rule = Rule { what, filter: Filter::default(), seen: Vec::new(), begun: false };
+        Plan { rules: vec![rule], seed: 0 }
     }
 
     /// No request fails.
@@ -150,10 +136,7 @@ impl Plan {
     #[must_use]
     pub fn seeded(numerator: u32, denominator: u32) -> Plan {
         assert!(denominator != 0, "a ratio's denominator is not zero");
-        Plan::one(What::Seeded {
-            numerator,
-            denominator,
-        })
+        Plan::one(What::Seeded { numerator, denominator })
     }
 
     /// A request fails where it would bring the live bytes above `bytes`.
@@ -172,11 +155,7 @@ impl Plan {
     /// Just this coordinate, once or for good.
     pub(crate) fn at(place: Coordinate, persistent: bool) -> Plan {
         let n = place.ordinal;
-        let mut plan = Plan::one(if persistent {
-            What::From(n)
-        } else {
-            What::Nth(n)
-        });
+        let mut plan = Plan::one(if persistent { What::From(n) } else { What::Nth(n) });
         plan.rules[0].filter.thread = Some(place.thread);
         plan
     }
@@ -286,10 +265,9 @@ impl Rule {
                 refused
             }
             What::Burst(n, k) => burst::refuses(nth, *n, *k),
-            What::Seeded {
-                numerator,
-                denominator,
-            } => seeded::refuses(request.at, seed, *numerator, *denominator),
+            What::Seeded { numerator, denominator } => {
+                seeded::refuses(request.at, seed, *numerator, *denominator)
+            }
             What::Budget(bytes) => budget::refuses(request, *bytes),
             What::Closure(refuses) => {
                 let asked = std::panic::AssertUnwindSafe(|| refuses(request));
@@ -307,10 +285,9 @@ impl fmt::Debug for Plan {
                 What::Nth(n) => list.entry(&format_args!("nth({n})")),
                 What::From(n) => list.entry(&format_args!("from({n})")),
                 What::Burst(n, k) => list.entry(&format_args!("burst({n}, {k})")),
-                What::Seeded {
-                    numerator,
-                    denominator,
-                } => list.entry(&format_args!("seeded({numerator}, {denominator})")),
+                What::Seeded { numerator, denominator } => {
+                    list.entry(&format_args!("seeded({numerator}, {denominator})"))
+                }
                 What::Budget(bytes) => list.entry(&format_args!("budget({bytes})")),
                 What::Closure(_) => list.entry(&format_args!("when(…)")),
             };
@@ -347,10 +324,7 @@ mod tests {
         assert_eq!(refused(Plan::from(10)), [10, 11, 12]);
         assert_eq!(refused(Plan::burst(3, 2)), [3, 4]);
         assert_eq!(refused(Plan::burst(u64::MAX, 2)), []);
-        assert_eq!(
-            refused(Plan::when(|r| r.at.ordinal.is_multiple_of(5))),
-            [5, 10]
-        );
+        assert_eq!(refused(Plan::when(|r| r.at.ordinal.is_multiple_of(5))), [5, 10]);
         assert_eq!(refused(Plan::nth(2).or(Plan::nth(7))), [2, 7]);
         assert_eq!(refused(Plan::budget(63)), (1..=12).collect::<Vec<u64>>());
         assert_eq!(refused(Plan::budget(64)), []);
@@ -358,35 +332,13 @@ mod tests {
 
     #[test]
     fn a_filter_counts_only_what_it_admits() {
-        let mut plan = Plan::nth(2)
-            .op(Op::Grow)
-            .heap("arena")
-            .size(10..=20)
-            .align(4..=8);
-        let admitted = Request {
-            heap: "arena",
-            op: Op::Grow,
-            size: 15,
-            align: 4,
-            ..request(0, 1)
-        };
+        let mut plan = Plan::nth(2).op(Op::Grow).heap("arena").size(10..=20).align(4..=8);
+        let admitted = Request { heap: "arena", op: Op::Grow, size: 15, align: 4, ..request(0, 1) };
         let misses = [
-            Request {
-                heap: "main",
-                ..admitted
-            },
-            Request {
-                op: Op::Shrink,
-                ..admitted
-            },
-            Request {
-                size: 21,
-                ..admitted
-            },
-            Request {
-                align: 16,
-                ..admitted
-            },
+            Request { heap: "main", ..admitted },
+            Request { op: Op::Shrink, ..admitted },
+            Request { size: 21, ..admitted },
+            Request { align: 16, ..admitted },
         ];
         assert!(!plan.refuses(&admitted));
         for miss in misses {
@@ -398,13 +350,7 @@ mod tests {
 
     #[test]
     fn a_persistent_plan_reaches_the_other_threads_once_it_has_begun() {
-        let mut plan = Plan::at(
-            Coordinate {
-                thread: 1,
-                ordinal: 3,
-            },
-            true,
-        );
+        let mut plan = Plan::at(Coordinate { thread: 1, ordinal: 3 }, true);
         assert!(!plan.refuses(&request(0, 5)));
         assert!(!plan.refuses(&request(1, 2)));
         assert!(plan.refuses(&request(1, 3)));
@@ -418,9 +364,7 @@ mod tests {
         let of = |seed| {
             let mut plan = Plan::seeded(1, 4);
             plan.set_seed(seed);
-            (1..=4000)
-                .filter(|n| plan.refuses(&request(0, *n)))
-                .collect::<Vec<u64>>()
+            (1..=4000).filter(|n| plan.refuses(&request(0, *n))).collect::<Vec<u64>>()
         };
         assert_eq!(of(7), of(7));
         assert_ne!(of(7), of(8));
@@ -434,17 +378,7 @@ mod tests {
         assert_eq!(Plan::nth(9).first(0), 9);
         assert_eq!(Plan::nth(9).or(Plan::from(4)).first(0), 4);
         assert_eq!(Plan::nth(9).op(Op::Grow).first(0), 0);
-        assert_eq!(
-            Plan::at(
-                Coordinate {
-                    thread: 1,
-                    ordinal: 9
-                },
-                false
-            )
-            .first(0),
-            u64::MAX
-        );
+        assert_eq!(Plan::at(Coordinate { thread: 1, ordinal: 9 }, false).first(0), u64::MAX);
         assert_eq!(Plan::budget(1).first(0), 0);
     }
 

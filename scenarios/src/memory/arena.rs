@@ -42,20 +42,14 @@ impl<P: Port> Arena<P> {
     /// An arena that holds at most `cap` bytes of the port; takes none yet.
     #[must_use]
     pub fn new(port: P, cap: usize) -> Self {
-        Arena {
-            source: Source::new(port, cap),
-            blocks: Blocks::Bump(Bump::default()),
-        }
+        Arena { source: Source::new(port, cap), blocks: Blocks::Bump(Bump::default()) }
     }
 
     /// The kill switch: every allocation goes straight to the port, and every free as well. All
     /// else is the same.
     #[must_use]
     pub fn direct(port: P, cap: usize) -> Self {
-        Arena {
-            source: Source::new(port, cap),
-            blocks: Blocks::Direct(Direct::default()),
-        }
+        Arena { source: Source::new(port, cap), blocks: Blocks::Direct(Direct::default()) }
     }
 
     /// Wipes memory as soon as its user gives it up: for secrets.
@@ -173,10 +167,7 @@ impl<P: Port> Arena<P> {
 // has no clones; nothing here unwinds.
 unsafe impl<P: Port> Port for Arena<P> {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
-        Ok(NonNull::slice_from_raw_parts(
-            self.place(layout)?,
-            layout.size(),
-        ))
+        Ok(NonNull::slice_from_raw_parts(self.place(layout)?, layout.size()))
     }
 
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {

@@ -80,9 +80,7 @@ impl Bump {
         let doubled = previous.map(|chunk| unsafe { chunk.as_ref() }.size.saturating_mul(2));
         // A chunk is aligned to `MAX_ALIGN`, so that much of a larger alignment is never padding.
         let padding = layout.align().saturating_sub(MAX_ALIGN);
-        let least = HEADER
-            .checked_add(extent(layout))
-            .and_then(|size| size.checked_add(padding));
+        let least = HEADER.checked_add(extent(layout)).and_then(|size| size.checked_add(padding));
         let least = least.ok_or(Refused)?;
         let size = doubled.unwrap_or(FIRST_CHUNK).min(source.room()).max(least);
         let chunk = source.take(chunk_layout(size)?)?.cast::<Chunk>();

@@ -61,9 +61,7 @@ pub struct Text<A: Allocator> {
 impl<A: Allocator> Text<A> {
     /// An empty text; takes no memory yet.
     pub fn new_in(alloc: A) -> Self {
-        Text {
-            bytes: Vec::new_in(alloc),
-        }
+        Text { bytes: Vec::new_in(alloc) }
     }
 
     /// Appends bytes, which need not be UTF-8.

@@ -38,13 +38,7 @@ impl Direct {
         let header = base.cast::<Header>();
         let older = self.newest.replace(Some(header));
         // SAFETY: the allocation was just taken; it begins with room for a header.
-        unsafe {
-            header.write(Header {
-                newer: None,
-                older,
-                layout,
-            })
-        };
+        unsafe { header.write(Header { newer: None, older, layout }) };
         if let Some(mut older) = older {
             // SAFETY: headers in the list are alive, and this is the only reference to it.
             unsafe { older.as_mut() }.newer = Some(header);

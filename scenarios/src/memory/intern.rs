@@ -96,11 +96,7 @@ impl InternTable {
                 stats: Stats::default(),
             })
         };
-        InternTable {
-            shards: std::array::from_fn(shard),
-            heap,
-            bypass,
-        }
+        InternTable { shards: std::array::from_fn(shard), heap, bypass }
     }
 
     /// A handle on this string, with one more reference.
@@ -113,20 +109,13 @@ impl InternTable {
         // hashbrown uses the hash's low bits and its highest seven; these are between.
         let number = (hash >> 32) as usize % SHARDS;
         let mut shard = self.lock(number);
-        let found = if self.bypass {
-            None
-        } else {
-            shard.find(hash, text)
-        };
+        let found = if self.bypass { None } else { shard.find(hash, text) };
         let slot = match found {
             Some(slot) => shard.acquire_again(slot)?,
             None => shard.insert(hash, text, &self.heap, !self.bypass)?,
         };
         let place = slot * SHARDS as u32 + number as u32;
-        Ok(Handle {
-            place,
-            age: shard.slots[slot as usize].age,
-        })
+        Ok(Handle { place, age: shard.slots[slot as usize].age })
     }
 
     /// As [`acquire`](Self::acquire), but the reference is given up when the answer is dropped,
@@ -135,10 +124,7 @@ impl InternTable {
     /// # Errors
     /// [`Refused`] where there is no memory; the table is then as before.
     pub fn hold(&self, text: impl AsRef<[u8]>) -> Result<Held<'_>, Refused> {
-        Ok(Held {
-            handle: self.acquire(text)?,
-            table: self,
-        })
+        Ok(Held { handle: self.acquire(text)?, table: self })
     }
 
     /// Adds a reference. False: the handle has outlived its string, or there are too many.
@@ -207,30 +193,24 @@ impl InternTable {
     /// What the table holds, and what it saved.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        (0..SHARDS)
-            .map(|number| self.lock(number).stats)
-            .fold(Stats::default(), |sum, of| Stats {
-                strings: sum.strings + of.strings,
-                bytes: sum.bytes + of.bytes,
-                saved_strings: sum.saved_strings + of.saved_strings,
-                saved_bytes: sum.saved_bytes + of.saved_bytes,
-            })
+        (0..SHARDS).map(|number| self.lock(number).stats).fold(Stats::default(), |sum, of| Stats {
+            strings: sum.strings + of.strings,
+            bytes: sum.bytes + of.bytes,
+            saved_strings: sum.saved_strings + of.saved_strings,
+            saved_bytes: sum.saved_bytes + of.saved_bytes,
+        })
     }
 
     /// No step under the lock leaves a shard half changed, and a reader's closure that panics
     /// changes nothing, so poison means nothing here.
     fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
-        self.shards[shard]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shard {
     fn find(&self, hash: u64, text: &[u8]) -> Option<u32> {
-        self.index
-            .find(hash, |slot| self.slots[*slot as usize].bytes == text)
-            .copied()
+        self.index.find(hash, |slot| self.slots[*slot as usize].bytes == text).copied()
     }
 
     fn acquire_again(&mut self, number: u32) -> Result<u32, Refused> {
@@ -262,29 +242,16 @@ impl Shard {
         }
         let bytes = try_copy(text, heap.clone())?;
 
-        let number = if self.first_free == NONE {
-            slots.len() as u32
-        } else {
-            self.first_free
-        };
+        let number = if self.first_free == NONE { slots.len() as u32 } else { self.first_free };
         if indexed {
             self.index.insert_unique(hash, number, rehash);
         }
         self.stats.strings += 1;
         self.stats.bytes += text.len();
-        let fresh = Slot {
-            bytes,
-            hash,
-            references: 1,
-            age: 0,
-            next_free: NONE,
-        };
+        let fresh = Slot { bytes, hash, references: 1, age: 0, next_free: NONE };
         if let Some(slot) = self.slots.get_mut(number as usize) {
             self.first_free = slot.next_free;
-            *slot = Slot {
-                age: slot.age,
-                ..fresh
-            };
+            *slot = Slot { age: slot.age, ..fresh };
         } else {
             self.slots.push_within_capacity(fresh).map_err(refused)?;
         }

@@ -18,13 +18,7 @@ pub(super) struct Source<P> {
 
 impl<P: Port> Source<P> {
     pub(super) fn new(port: P, cap: usize) -> Self {
-        Source {
-            port,
-            cap,
-            zero_on_free: false,
-            held: Cell::new(0),
-            peak: Cell::new(0),
-        }
+        Source { port, cap, zero_on_free: false, held: Cell::new(0), peak: Cell::new(0) }
     }
 
     pub(super) fn cap(&self) -> usize {

@@ -1,0 +1,315 @@
+//! What a heap is made of: the run's shared core, who may touch it, and one node for each heap.
+//!
+//! ```text
+//!  Heap ─▶ Node { port } ─▶ Core { State } ◀─ Node { port } ◀─ Heap
+//! ```
+//!
+//! Nodes live in memory of their own from the system, so making a heap is no allocation of the
+//! subject's process.
+#![allow(unsafe_code)]
+
+use std::alloc::Layout;
+use std::cell::UnsafeCell;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use crate::capture::Stack;
+use crate::ledger::Block;
+use crate::port::{Port, Refused};
+use crate::redzone;
+use crate::state::{Foreign, State};
+use crate::trace::Op;
+
+pub(crate) type AnyPort = dyn Port + Send;
+
+/// One heap of a run. Lives in memory of its own from the system, so that making a heap is no
+/// allocation of the subject's process.
+pub(crate) struct Node<P: ?Sized> {
+    pub(crate) handles: AtomicUsize,
+    pub(crate) run: NonNull<Core>,
+    pub(crate) id: u16,
+    /// All ones where this heap's bytes count towards the run's peak; zero where they are already
+    /// counted by the heap below.
+    pub(crate) counted: usize,
+    pub(crate) port: P,
+}
+
+/// What the heaps of a run share.
+pub(crate) struct Core {
+    pub(crate) nodes: AtomicUsize,
+    /// The mark of the thread that may touch the state; 0 in a parallel run.
+    pub(crate) owner: AtomicUsize,
+    pub(crate) state: UnsafeCell<State>,
+    pub(crate) gate: Gate,
+    pub(crate) foreign: Mutex<Vec<(Foreign, Option<Stack>)>>,
+}
+
+/// A mark of the present OS thread: the address of a thread-local, cheaper than a thread id.
+#[inline]
+pub(crate) fn mark() -> usize {
+    thread_local!(static MARK: u8 = const { 0 });
+    MARK.with(|mark| std::ptr::from_ref(mark) as usize)
+}
+
+/// The mutex of a parallel run: entered again by the thread that holds it, since a port may come
+/// back to a heap of the same run.
+#[derive(Default)]
+pub(crate) struct Gate {
+    holder: AtomicUsize,
+    depth: AtomicUsize,
+    busy: Mutex<bool>,
+    free: Condvar,
+    /// Marks in the order in which the threads came: their logical numbers.
+    threads: Mutex<Vec<usize>>,
+}
+
+impl Gate {
+    /// Waits for the state, and answers the logical number of this thread.
+    fn enter(&self) -> u16 {
+        let me = mark();
+        if self.holder.load(Ordering::Acquire) != me {
+            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            while *busy {
+                busy = self.free.wait(busy).unwrap_or_else(PoisonError::into_inner);
+            }
+            *busy = true;
+            self.holder.store(me, Ordering::Release);
+        }
+        self.depth.fetch_add(1, Ordering::Relaxed);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = threads.iter().position(|thread| *thread == me);
+        known.unwrap_or_else(|| {
+            threads.push(me);
+            threads.len() - 1
+        }) as u16
+    }
+
+    fn leave(&self) {
+        if self.depth.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.holder.store(0, Ordering::Release);
+            *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = false;
+            self.free.notify_one();
+        }
+    }
+}
+
+/// The right to touch the state, for as long as it is held.
+pub(crate) struct Entered<'a> {
+    core: &'a Core,
+    gated: bool,
+}
+
+impl Entered<'_> {
+    /// Runs a step on the state. A step never calls a port, the subject, or `with` again.
+    #[inline]
+    pub(crate) fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
+        // SAFETY: `Core::enter` made sure that no other thread touches the state, and steps don't
+        // nest, so this is the only reference to it.
+        step(unsafe { &mut *self.core.state.get() })
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.gated {
+            self.core.gate.leave();
+        }
+    }
+}
+
+impl Core {
+    /// As [`enter`](Self::enter), for the fast paths: only in a serial run in which nothing but
+    /// the ledger watches.
+    #[inline]
+    pub(crate) fn enter_plain(&self) -> Option<Entered<'_>> {
+        if self.owner.load(Ordering::Relaxed) != mark() {
+            return None;
+        }
+        let entered = Entered { core: self, gated: false };
+        entered.with(|state| state.plain).then_some(entered)
+    }
+
+    #[inline]
+    pub(crate) fn enter(&self) -> Option<Entered<'_>> {
+        if self.owner.load(Ordering::Relaxed) == mark() {
+            return Some(Entered { core: self, gated: false });
+        }
+        self.enter_gate()
+    }
+
+    #[cold]
+    fn enter_gate(&self) -> Option<Entered<'_>> {
+        if self.owner.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        let thread = self.gate.enter();
+        let entered = Entered { core: self, gated: true };
+        entered.with(|state| state.switch_to(thread));
+        Some(entered)
+    }
+}
+
+pub(crate) fn start_of(block: &Block) -> NonNull<u8> {
+    NonNull::new(block.address as *mut u8).expect("[mallory bug] no block begins at null")
+}
+
+impl Node<AnyPort> {
+    /// A fresh block from the port, with guards around it where they are on.
+    #[inline]
+    pub(crate) fn obtain(
+        &self,
+        layout: Layout,
+        zeroed: bool,
+        guards: bool,
+        entered: &Entered<'_>,
+    ) -> Result<NonNull<u8>, Refused> {
+        let asked = if guards { redzone::padded(layout).ok_or(Refused)? } else { some(layout) };
+        let block = if zeroed { self.port.alloc_zeroed(asked)? } else { self.port.alloc(asked)? };
+        let base = block.cast::<u8>();
+        if !base.is_aligned_to_(asked.align()) || block.len() < asked.size() {
+            return self.reject(block, asked, layout, entered);
+        }
+        if !guards {
+            return Ok(base);
+        }
+        // SAFETY: the block is as long as the padded layout, which was checked above.
+        unsafe {
+            let start = base.add(redzone::front(layout.align()));
+            redzone::paint(start, layout.size(), layout.align());
+            Ok(start)
+        }
+    }
+
+    /// A block that breaks the port's contract is reported and never reaches the subject. It is
+    /// not given back either: what would it be given back as?
+    #[cold]
+    #[inline(never)]
+    fn reject(
+        &self,
+        block: NonNull<[u8]>,
+        asked: Layout,
+        layout: Layout,
+        entered: &Entered<'_>,
+    ) -> Result<NonNull<u8>, Refused> {
+        entered.with(|state| {
+            let subject = state.subject(0, self.id, layout, state.allocations + 1);
+            let event = state.events + 1;
+            state.accuse(if block.len() < asked.size() {
+                crate::detect::too_small(block.len(), subject, event)
+            } else {
+                crate::detect::misaligned(subject, event)
+            });
+        });
+        Err(Refused)
+    }
+
+    /// Lets the port resize a block; only without guards.
+    pub(crate) fn resize_in_port(
+        &self,
+        op: Op,
+        start: NonNull<u8>,
+        block: &Block,
+        new: Layout,
+    ) -> Result<NonNull<u8>, Refused> {
+        let (old, new) = (some(block.layout()), some(new));
+        // SAFETY: the block is live with this layout (it was found in the ledger), came from this
+        // port through `some`, and each direction gets its own operation.
+        let answer = unsafe {
+            if new.size() >= old.size() && op == Op::Grow {
+                self.port.grow(start, old, new)
+            } else {
+                self.port.shrink(start, old, new)
+            }
+        };
+        answer.map(NonNull::cast)
+    }
+
+    /// Hands a block without guards to the port.
+    #[inline]
+    pub(crate) fn hand_back(&self, start: NonNull<u8>, layout: Layout) {
+        // SAFETY: the block came from this port with this layout (`obtain`), was live until its
+        // record left the ledger, and is given back once.
+        unsafe { self.port.free(start, some(layout)) };
+    }
+
+    /// Hands a block to the port, guards and all.
+    #[inline]
+    pub(crate) fn give_back(&self, block: &Block, guards: bool) {
+        let layout = block.layout();
+        if !guards {
+            return self.hand_back(start_of(block), layout);
+        }
+        let Some(padded) = redzone::padded(layout) else { return };
+        // SAFETY: `obtain` moved the start by just this much.
+        let start = unsafe { start_of(block).sub(redzone::front(layout.align())) };
+        // SAFETY: as in `hand_back`, with the layout that `obtain` asked for.
+        unsafe { self.port.free(start, padded) };
+    }
+
+    /// Everything that this heap still holds goes back to its port: one by one from quarantine,
+    /// and the live blocks at once, where the port can do that.
+    pub(crate) fn leave(&self, entered: &Entered<'_>) {
+        while let Some(kept) = entered.with(|state| state.quarantine.pop_heap(self.id)) {
+            entered.with(|state| {
+                let block = &kept.block;
+                // SAFETY: the block was poisoned when it came into quarantine and is still ours.
+                let written =
+                    unsafe { redzone::written(start_of(block), block.size, state.options.wipe) };
+                if written.is_some() {
+                    state.accuse_written(written, block, kept.event);
+                }
+            });
+            self.give_back(&kept.block, true);
+        }
+        let live = entered.with(|state| state.ledger.len() != 0);
+        let guarded = |state: &mut State| {
+            for block in state.ledger.live().iter().filter(|b| b.heap == self.id && !b.tainted) {
+                // SAFETY: guards are on (checked below), so each live block is painted.
+                let damage = unsafe { redzone::damage(start_of(block), block.size, block.align) };
+                state.judge(damage, block, None);
+            }
+        };
+        if live && entered.with(|state| state.guards) {
+            entered.with(guarded);
+        }
+        // SAFETY: the heap is going, or its user promised (`Heap::reclaim`) that its blocks are
+        // used no more.
+        if unsafe { self.port.reclaim() } && live {
+            entered.with(|state| {
+                for block in state.ledger.take_heap(self.id) {
+                    state.live -= block.size & self.counted;
+                }
+            });
+        }
+    }
+}
+
+/// `NonNull::is_aligned_to` is not stable yet.
+trait Aligned {
+    fn is_aligned_to_(self, align: usize) -> bool;
+}
+
+impl Aligned for NonNull<u8> {
+    #[inline]
+    fn is_aligned_to_(self, align: usize) -> bool {
+        (self.as_ptr() as usize) & (align - 1) == 0
+    }
+}
+
+/// A zero-sized request gets a byte, so that its address is its own.
+#[inline]
+pub(crate) fn some(layout: Layout) -> Layout {
+    if layout.size() != 0 {
+        return layout;
+    }
+    Layout::from_size_align(1, layout.align()).unwrap_or(layout)
+}
+
+/// A node on its way into the state, which finds the ports of quarantined blocks by it.
+#[derive(Clone, Copy)]
+pub(crate) struct NodeRef(pub(crate) NonNull<Node<AnyPort>>);
+
+// SAFETY: it is only followed with the right to touch the state, like the state itself.
+unsafe impl Send for NodeRef {}
