@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::finding::Moment;
+use crate::evidence::Moment;
 use crate::trace::Op;
 
 /// Frames per stack that are looked at.

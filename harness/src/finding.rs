@@ -1,6 +1,13 @@
-//! What was wrong: the kinds of findings, and the evidence that a run gathers for one.
+//! What was wrong: the kinds of findings, and a finding as its readers get it.
 
 use std::fmt;
+
+use crate::evidence::{Role, Subject};
+use crate::report::Rerun;
+use crate::site::Site;
+use crate::text::count;
+use crate::token::Token;
+use crate::trace::{Coordinate, Op};
 
 /// What a finding is about: a detector's or an oracle's name, as printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,127 +151,124 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What a call site did to the block in question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Role {
-    Allocated,
-    Freed,
-    FirstFree,
-    SecondFree,
-    Requested,
-    Owner,
-    Panicked,
-}
-
-impl Role {
-    pub(crate) const ALL: [Role; 7] = [
-        Role::Allocated,
-        Role::Freed,
-        Role::FirstFree,
-        Role::SecondFree,
-        Role::Requested,
-        Role::Owner,
-        Role::Panicked,
-    ];
-
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Role::Allocated => "allocated",
-            Role::Freed => "freed",
-            Role::FirstFree => "first free",
-            Role::SecondFree => "second free",
-            Role::Requested => "requested",
-            Role::Owner => "around it",
-            Role::Panicked => "panicked",
-        }
-    }
-}
-
-/// A moment of a run whose call site a finding needs. The run is deterministic, so it is run
-/// again to look at just these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Moment {
-    /// The allocation that made block `aN`.
-    Allocation(u64),
-    /// The run's Nth event, counted from 1.
-    Event(u64),
-    /// The Nth call from a foreign thread.
-    Foreign(u64),
-    /// The panic.
-    Panic,
-}
-
-/// A block as a finding names it: by its number, never by its address.
+/// One thing that was done to the block in question, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Subject {
-    pub(crate) number: u64,
-    pub(crate) size: usize,
-    pub(crate) align: usize,
-    pub(crate) heap: String,
+pub(crate) struct Step {
+    pub(crate) role: Role,
+    pub(crate) site: Site,
 }
 
-/// What a detector has to say about one bug in one run.
+/// The injected failure that a finding needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Evidence {
+pub(crate) struct FaultAt {
+    pub(crate) at: Coordinate,
+    pub(crate) persistent: bool,
+    pub(crate) op: Op,
+    pub(crate) size: u64,
+    pub(crate) site: Site,
+}
+
+/// A detected bug: one root cause, however often it was seen.
+#[derive(Clone, Debug)]
+pub struct Finding {
     pub(crate) kind: Kind,
+    pub(crate) id: String,
+    pub(crate) scenario: String,
     pub(crate) block: Option<Subject>,
-    /// Who did what to it, and when.
-    pub(crate) steps: Vec<(Role, Moment)>,
-    /// Sentences for the report, without places.
+    pub(crate) blocks: u64,
+    pub(crate) bytes: u64,
+    pub(crate) steps: Vec<Step>,
     pub(crate) notes: Vec<String>,
+    pub(crate) fault: Option<FaultAt>,
+    pub(crate) count: u64,
+    pub(crate) of: u64,
+    pub(crate) token: Token,
+    pub(crate) rerun: Rerun,
 }
 
-impl Evidence {
-    pub(crate) fn new(kind: Kind) -> Self {
-        Evidence { kind, block: None, steps: Vec::new(), notes: Vec::new() }
+impl Finding {
+    /// The detector or oracle that found it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
-    pub(crate) fn about(mut self, block: Subject) -> Self {
-        self.steps.push((Role::Allocated, Moment::Allocation(block.number)));
-        self.block = Some(block);
-        self
+    /// A letter and 32 bits, hashed from the kind and the call sites: the same in every run.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
-    pub(crate) fn step(mut self, role: Role, moment: Moment) -> Self {
-        self.steps.push((role, moment));
-        self
+    /// The requests whose failure shows it; 1 where it shows without any.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
-    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
-        self.notes.push(note.into());
-        self
+    /// The request whose failure shows it first; none where it shows without any.
+    #[must_use]
+    pub fn fault(&self) -> Option<Coordinate> {
+        self.fault.as_ref().map(|fault| fault.at)
     }
-}
 
-/// `1 byte`, `2 bytes`.
-pub(crate) fn count(n: u64, noun: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", thousands(n))
-}
+    /// The line that replays it.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
 
-/// `1,204`.
-pub(crate) fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
+    /// Everything that is known about it in one sentence.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(block) = &self.block {
+            parts.push(self.block_line(block));
         }
-        text.push(digit);
+        parts.extend(self.notes.iter().map(|note| note.lines().next().unwrap_or("").to_owned()));
+        for step in &self.steps {
+            if let Some(frame) = step.site.frames.first() {
+                parts.push(format!("{} in {}", step.role.label(), frame.short_name()));
+            }
+        }
+        if let Some(fault) = &self.fault {
+            parts.push(fault.line(self.kind));
+        }
+        parts.join("; ")
     }
-    text
+
+    pub(crate) fn block_line(&self, block: &Subject) -> String {
+        let each = format!("{} (align {})", count(block.size as u64, "byte"), block.align);
+        if self.blocks > 1 {
+            let all = count(self.blocks, "block");
+            let bytes = count(self.bytes, "byte");
+            return format!("{all}, {bytes}, the first {each}, heap `{}`", block.heap);
+        }
+        format!("1 block, {each}, heap `{}`", block.heap)
+    }
+
+    /// Whether one of its call sites has this text in a function's path.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.steps.iter().any(|step| step.site.mentions(text))
+            || self.fault.as_ref().is_some_and(|fault| fault.site.mentions(text))
+    }
+}
+
+impl FaultAt {
+    pub(crate) fn line(&self, kind: Kind) -> String {
+        let fails = if self.persistent { "fails for good" } else { "fails" };
+        let what = match self.op {
+            Op::Alloc => String::new(),
+            op => format!(" ({op})"),
+        };
+        let verb = if kind == Kind::Leak { "lost when " } else { "when " };
+        let bytes = count(self.size, "byte");
+        format!("{verb}{} {fails}: {bytes}{what}", self.at)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_and_nouns_agree() {
-        assert_eq!(count(1, "byte"), "1 byte");
-        assert_eq!(count(1_204_000, "request"), "1,204,000 requests");
-        assert_eq!(thousands(999), "999");
-    }
 
     #[test]
     fn kinds_have_names_of_their_own() {

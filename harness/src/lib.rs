@@ -1,31 +1,38 @@
 //! Mallory: the adversary in your allocator.
 
+mod accuse;
 mod adapters;
+mod board;
 mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod detect;
 mod env;
 mod error;
+mod evidence;
 mod explore;
 mod finding;
+mod handle;
 mod heap;
 #[cfg(feature = "json")]
 mod json;
 mod ledger;
 mod node;
 mod options;
+mod panics;
 mod plan;
 mod port;
 mod redzone;
 mod report;
 mod run;
 mod scenario;
+mod scratch;
 mod site;
 mod state;
 mod subject;
 mod sweep;
 mod system;
+mod text;
 mod token;
 mod trace;
 mod wire;
@@ -33,12 +40,12 @@ mod worker;
 
 pub use error::Error;
 pub use explore::{Faults, Progress};
-pub use finding::Kind;
+pub use finding::{Finding, Kind};
 pub use heap::Heap;
 pub use options::Options;
 pub use plan::{Plan, Request};
 pub use port::{Port, Refused, SystemPort};
-pub use report::{Coverage, Finding, Report, Verdict};
+pub use report::{Coverage, Report, Verdict};
 pub use run::Outcome;
 pub use scenario::Scenario;
 pub use subject::{Classify, Observe};

@@ -168,7 +168,7 @@ impl Node<AnyPort> {
         let asked = if guards { redzone::padded(layout).ok_or(Refused)? } else { some(layout) };
         let block = if zeroed { self.port.alloc_zeroed(asked)? } else { self.port.alloc(asked)? };
         let base = block.cast::<u8>();
-        if !base.is_aligned_to_(asked.align()) || block.len() < asked.size() {
+        if base.as_ptr() as usize & (asked.align() - 1) != 0 || block.len() < asked.size() {
             return self.reject(block, asked, layout, entered);
         }
         if !guards {
@@ -283,18 +283,6 @@ impl Node<AnyPort> {
                 }
             });
         }
-    }
-}
-
-/// `NonNull::is_aligned_to` is not stable yet.
-trait Aligned {
-    fn is_aligned_to_(self, align: usize) -> bool;
-}
-
-impl Aligned for NonNull<u8> {
-    #[inline]
-    fn is_aligned_to_(self, align: usize) -> bool {
-        (self.as_ptr() as usize) & (align - 1) == 0
     }
 }
 

@@ -7,11 +7,12 @@ use std::fmt;
 
 use crate::error::Error;
 use crate::explore::replay::Replayed;
-use crate::finding::{Kind, Role, Subject, count, thousands};
+use crate::finding::Finding;
 use crate::run::Outcome;
 use crate::site::Site;
+use crate::text::{count, thousands};
 use crate::token::Token;
-use crate::trace::{Coordinate, Fingerprint, Op};
+use crate::trace::Fingerprint;
 
 /// How a scenario of a command line is run.
 pub(crate) const PROGRAM: &str = "cargo run --release --";
@@ -63,122 +64,6 @@ impl Rerun {
                 format!("MALLORY_REPLAY='{token}' cargo nextest run {name}")
             }
         }
-    }
-}
-
-/// One thing that was done to the block in question, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) role: Role,
-    pub(crate) site: Site,
-}
-
-/// The injected failure that a finding needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FaultAt {
-    pub(crate) at: Coordinate,
-    pub(crate) persistent: bool,
-    pub(crate) op: Op,
-    pub(crate) size: u64,
-    pub(crate) site: Site,
-}
-
-/// A detected bug: one root cause, however often it was seen.
-#[derive(Clone, Debug)]
-pub struct Finding {
-    pub(crate) kind: Kind,
-    pub(crate) id: String,
-    pub(crate) scenario: String,
-    pub(crate) block: Option<Subject>,
-    pub(crate) blocks: u64,
-    pub(crate) bytes: u64,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) notes: Vec<String>,
-    pub(crate) fault: Option<FaultAt>,
-    pub(crate) count: u64,
-    pub(crate) of: u64,
-    pub(crate) token: Token,
-    pub(crate) rerun: Rerun,
-}
-
-impl Finding {
-    /// The detector or oracle that found it.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// A letter and 32 bits, hashed from the kind and the call sites: the same in every run.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The requests whose failure shows it; 1 where it shows without any.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// The request whose failure shows it first; none where it shows without any.
-    #[must_use]
-    pub fn fault(&self) -> Option<Coordinate> {
-        self.fault.as_ref().map(|fault| fault.at)
-    }
-
-    /// The line that replays it.
-    #[must_use]
-    pub fn token(&self) -> &Token {
-        &self.token
-    }
-
-    /// Everything that is known about it in one sentence.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        let mut parts = Vec::new();
-        if let Some(block) = &self.block {
-            parts.push(self.block_line(block));
-        }
-        parts.extend(self.notes.iter().map(|note| note.lines().next().unwrap_or("").to_owned()));
-        for step in &self.steps {
-            if let Some(frame) = step.site.frames.first() {
-                parts.push(format!("{} in {}", step.role.label(), frame.short_name()));
-            }
-        }
-        if let Some(fault) = &self.fault {
-            parts.push(format!("when {}", fault.line(self.kind)));
-        }
-        parts.join("; ")
-    }
-
-    fn block_line(&self, block: &Subject) -> String {
-        let each = format!("{} (align {})", count(block.size as u64, "byte"), block.align);
-        if self.blocks > 1 {
-            let all = count(self.blocks, "block");
-            let bytes = count(self.bytes, "byte");
-            return format!("{all}, {bytes}, the first {each}, heap `{}`", block.heap);
-        }
-        format!("1 block, {each}, heap `{}`", block.heap)
-    }
-
-    /// Whether one of its call sites has this text in a function's path.
-    pub(crate) fn mentions(&self, text: &str) -> bool {
-        self.steps.iter().any(|step| step.site.mentions(text))
-            || self.fault.as_ref().is_some_and(|fault| fault.site.mentions(text))
-    }
-}
-
-impl FaultAt {
-    fn line(&self, kind: Kind) -> String {
-        let fails = if self.persistent { "fails for good" } else { "fails" };
-        let what = match self.op {
-            Op::Alloc => String::new(),
-            op => format!(" ({op})"),
-        };
-        let verb = if kind == Kind::Leak { "lost when " } else { "" };
-        let bytes = count(self.size, "byte");
-        let verb = if verb.is_empty() { "" } else { verb };
-        format!("{verb}{} {fails}: {bytes}{what}", self.at)
     }
 }
 

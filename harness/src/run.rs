@@ -1,18 +1,19 @@
 //! One execution: subject + plan (+ schedule) = `Run`.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
-use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::fmt;
+use std::path::Path;
 
-use crate::capture::{self, Capture, Census, Stack};
-use crate::finding::{Evidence, Kind, Moment, Role};
+use crate::capture::{Capture, Census, Stack};
+use crate::evidence::{Evidence, Moment, Role};
+use crate::finding::Kind;
 use crate::heap::Heap;
 use crate::options::Options;
+use crate::panics::catch;
 use crate::plan::Plan;
+use crate::scratch::Scratch;
 use crate::state::{Injected, State};
+use crate::text::difference;
 use crate::trace::{Event, Fingerprint};
 
 /// How one faulted run ended.
@@ -175,93 +176,6 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Lines in which a text differs from the expected one; the text is only built where it does.
-pub(crate) fn difference(
-    expected: &str,
-    show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result,
-) -> Option<String> {
-    let mut rest = Rest { expected };
-    if show(&mut rest).is_ok() && rest.expected.is_empty() {
-        return None;
-    }
-    let mut text = String::new();
-    let _ = show(&mut text);
-    Some(diff(expected, &text))
-}
-
-/// Compares what is written with a text, without building it.
-struct Rest<'a> {
-    expected: &'a str,
-}
-
-impl fmt::Write for Rest<'_> {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        self.expected = self.expected.strip_prefix(piece).ok_or(fmt::Error)?;
-        Ok(())
-    }
-}
-
-/// The changed lines of two texts, at most a screenful.
-pub(crate) fn diff(expected: &str, text: &str) -> String {
-    const LINES_MAX: usize = 12;
-    const WIDTH_MAX: usize = 160;
-    let diff = similar::TextDiff::from_lines(expected, text);
-    let changed =
-        diff.iter_all_changes().filter(|change| change.tag() != similar::ChangeTag::Equal);
-    let mut out = String::new();
-    let mut left = 0;
-    for (nth, change) in changed.enumerate() {
-        if nth >= LINES_MAX {
-            left += 1;
-            continue;
-        }
-        let line: String = change.value().trim_end().chars().take(WIDTH_MAX).collect();
-        let _ = writeln!(out, "{} {line}", change.tag());
-    }
-    if left > 0 {
-        let _ = writeln!(out, "… and {left} more lines");
-    }
-    out.trim_end().to_owned()
-}
-
-/// A directory that each run finds empty, made when it is first asked for.
-pub(crate) struct Scratch {
-    path: PathBuf,
-    used: std::cell::Cell<bool>,
-}
-
-impl Scratch {
-    /// A scratch directory of this process, named after `owner`.
-    pub(crate) fn new(owner: u32) -> Self {
-        let path = std::env::temp_dir().join(format!("mallory-{owner}-{}", std::process::id()));
-        Scratch { path, used: std::cell::Cell::new(false) }
-    }
-
-    fn path(&self) -> &Path {
-        if !self.used.replace(true) {
-            // A failure shows when the subject uses the directory, with the subject's own error.
-            let _ = std::fs::create_dir_all(&self.path);
-        }
-        &self.path
-    }
-
-    fn empty(&self) {
-        if self.used.get() {
-            let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
-            for entry in entries {
-                let path = entry.path();
-                let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
-            }
-        }
-    }
-
-    /// Removes the directory of a process that is done, or dead.
-    pub(crate) fn remove(owner: u32, process: u32) {
-        let path = std::env::temp_dir().join(format!("mallory-{owner}-{process}"));
-        let _ = std::fs::remove_dir_all(path);
-    }
-}
-
 /// Where everything outside of the subject is called from: the outer end of every call site.
 #[inline(never)]
 fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> Ended {
@@ -368,107 +282,5 @@ fn finish(
         census: capture.census,
         sizes: state.sizes.take().map(|sizes| sizes.to_vec()),
         budget_used: state.budget_used(),
-    }
-}
-
-/// What the panic hook writes down of a watched subject's first panic.
-#[derive(Default)]
-struct Panicked {
-    message: Option<String>,
-    stack: Option<Stack>,
-    wants_stack: bool,
-}
-
-thread_local! {
-    static WATCHED: RefCell<Option<Panicked>> = const { RefCell::new(None) };
-}
-
-/// Puts a hook before the present one that keeps quiet about watched subjects. Done once, and
-/// before any fork: a child of a threaded process must not touch the hook's lock for writing.
-pub(crate) fn hook_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            let ours = WATCHED.with(|watched| {
-                let Ok(mut watched) = watched.try_borrow_mut() else {
-                    return false;
-                };
-                let Some(panicked) = watched.as_mut() else {
-                    return false;
-                };
-                if panicked.message.is_none() {
-                    let text = said(info.payload());
-                    let place =
-                        info.location().map(|at| format!("{}:{}", base(at.file()), at.line()));
-                    panicked.message = Some(match place {
-                        Some(place) => format!("panicked at {place}: {text}"),
-                        None => format!("panicked: {text}"),
-                    });
-                    panicked.stack = panicked.wants_stack.then(capture::stack);
-                }
-                true
-            });
-            if !ours {
-                before(info);
-            }
-        }));
-    });
-}
-
-/// A source path without what belongs to this machine: compilers are told absolute paths of
-/// registry crates only.
-fn base(file: &str) -> &str {
-    if !Path::new(file).is_absolute() {
-        return file;
-    }
-    let cut = file.rfind("/src/").and_then(|src| file[..src].rfind('/'));
-    cut.map_or(file, |cut| &file[cut + 1..])
-}
-
-fn said(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a value that is no text".to_owned())
-}
-
-fn catch(wants_stack: bool, run: impl FnOnce() -> Ended) -> (Ended, Option<Stack>) {
-    let watch = Panicked { wants_stack, ..Panicked::default() };
-    let before = WATCHED.with(|watched| watched.replace(Some(watch)));
-    let result = std::panic::catch_unwind(AssertUnwindSafe(run));
-    let panicked = WATCHED.with(|watched| watched.replace(before)).unwrap_or_default();
-    match result {
-        Ok(ended) => (ended, None),
-        Err(payload) => {
-            let message =
-                panicked.message.unwrap_or_else(|| format!("panicked: {}", said(&*payload)));
-            // A payload may itself panic when it is dropped.
-            std::mem::forget(payload);
-            (Ended::Panicked(message), panicked.stack)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equal_texts_differ_in_nothing_however_they_are_written() {
-        let show = |out: &mut dyn fmt::Write| {
-            out.write_str("entries: ")?;
-            out.write_str("3\n")
-        };
-        assert_eq!(difference("entries: 3\n", &show), None);
-        let shorter = difference("entries: 3\nmore\n", &show).expect("differs");
-        assert_eq!(shorter, "- more");
-        let other = difference("entries: 2\n", &show).expect("differs");
-        assert_eq!(other, "- entries: 2\n+ entries: 3");
-    }
-
-    #[test]
-    fn a_long_difference_is_cut() {
-        let expected: String = (0..100).map(|n| format!("{n}\n")).collect();
-        assert!(diff(&expected, "").ends_with("… and 88 more lines"));
     }
 }

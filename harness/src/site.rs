@@ -78,7 +78,7 @@ impl Frame {
             let closures = segments.iter().rev().take_while(|s| s.starts_with("{{")).count();
             let from = segments
                 .iter()
-                .position(|segment| is_type(&segment))
+                .position(is_type)
                 .unwrap_or(last_two.saturating_sub(closures));
             let _ = write!(short, "{}{tail}", segments[from..].join("::"));
         }
@@ -86,11 +86,14 @@ impl Frame {
     }
 }
 
+/// A function with its file and line, as the debug information has them.
+type Resolved = (String, Option<PathBuf>, Option<u32>);
+
 /// Turns stacks into sites. Reads the debug information of the whole program: slow at first, and
 /// large, so it is done in a child.
 #[derive(Default)]
 pub(crate) struct Symboliser {
-    frames: HashMap<usize, Vec<(String, Option<PathBuf>, Option<u32>)>>,
+    frames: HashMap<usize, Vec<Resolved>>,
     /// Where the workspace lies: cut off from every path.
     root: Option<PathBuf>,
     /// A file that is known relative to that place.

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::fmt::{self, Debug};
 
-use crate::finding::{Evidence, Kind};
+use crate::evidence::Evidence;
+use crate::finding::Kind;
 use crate::heap::Heap;
-use crate::run::{Ended, Stage, Subject, diff, difference};
+use crate::run::{Ended, Stage, Subject};
 use crate::system::{Guarantee, System, World};
+use crate::text::{diff, difference};
 
 /// Says which errors mean out of memory. What [`Sweep::oom`](crate::Sweep::oom) sets.
 pub trait Classify<E> {

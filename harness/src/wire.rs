@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::finding::{Evidence, Kind, Moment, Role, Subject};
+use crate::evidence::{Evidence, Moment, Role, Subject};
+use crate::finding::Kind;
 use crate::state::Injected;
 use crate::trace::{Coordinate, Op};
 

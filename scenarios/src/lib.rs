@@ -1,3 +1,6 @@
 //! The systems that Mallory is tried on.
 
+pub mod cache_rebuild;
+pub mod journal;
+pub mod journal_intern;
 pub mod memory;

@@ -2,7 +2,8 @@
 //! of the heap below, the innermost owner is the one that counts.
 
 use super::BadFree;
-use crate::finding::{Evidence, Kind, Moment};
+use crate::evidence::{Evidence, Moment};
+use crate::finding::Kind;
 
 pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
     let owner =

@@ -1,7 +1,8 @@
 //! A block freed that had been freed before: three steps, each with its place.
 
 use super::BadFree;
-use crate::finding::{Evidence, Kind, Moment, Role};
+use crate::evidence::{Evidence, Moment, Role};
+use crate::finding::Kind;
 
 pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
     let freed = free.ledger.freed_at(free.address)?;

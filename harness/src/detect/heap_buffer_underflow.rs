@@ -1,7 +1,9 @@
 //! Bytes before a block were written: its front guard is damaged.
 
-use crate::finding::{Evidence, Kind, Moment, Role, Subject, count};
+use crate::evidence::{Evidence, Moment, Role, Subject};
+use crate::finding::Kind;
 use crate::redzone::Damage;
+use crate::text::count;
 
 pub(crate) fn check(damage: Damage, block: &Subject, noticed: Option<u64>) -> Option<Evidence> {
     let far = damage.before? as u64;

@@ -1,7 +1,8 @@
 //! An address freed that no heap of the run gave out, or one that lies inside a block.
 
 use super::BadFree;
-use crate::finding::{Evidence, Kind, Moment};
+use crate::evidence::{Evidence, Moment};
+use crate::finding::Kind;
 
 pub(super) fn check(free: &BadFree<'_>) -> Evidence {
     let evidence = Evidence::new(Kind::InvalidFree);

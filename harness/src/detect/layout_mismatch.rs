@@ -1,7 +1,8 @@
 //! A block given back with another size or alignment than it was asked for with.
 
 use super::BadFree;
-use crate::finding::{Evidence, Kind, Moment};
+use crate::evidence::{Evidence, Moment};
+use crate::finding::Kind;
 
 pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
     let slot = free.ledger.find(free.address, free.heap)?;

@@ -18,7 +18,7 @@ mod wrong_thread;
 
 use std::alloc::Layout;
 
-use crate::finding::{Evidence, Role, Subject};
+use crate::evidence::{Evidence, Role, Subject};
 use crate::ledger::{Block, Ledger};
 
 pub(crate) use heap_buffer_overflow::check as overflow;

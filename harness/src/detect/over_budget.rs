@@ -1,6 +1,8 @@
 //! More bytes were live than the budget allows.
 
-use crate::finding::{Evidence, Kind, Moment, Role, Subject, count};
+use crate::evidence::{Evidence, Moment, Role, Subject};
+use crate::finding::Kind;
+use crate::text::count;
 
 pub(crate) fn check(live: usize, budget: usize, block: Subject, event: u64) -> Option<Evidence> {
     if live <= budget {

@@ -1,6 +1,8 @@
 //! The wrapped allocator broke its own contract.
 
-use crate::finding::{Evidence, Kind, Moment, Role, Subject, count};
+use crate::evidence::{Evidence, Moment, Role, Subject};
+use crate::finding::Kind;
+use crate::text::count;
 
 fn broken(block: Subject, event: u64, note: String) -> Evidence {
     Evidence { block: Some(block), ..Evidence::new(Kind::PortContract) }

@@ -1,6 +1,7 @@
 //! A freed block was written: the poison in it is damaged. Seen while it is in quarantine.
 
-use crate::finding::{Evidence, Kind, Moment, Role, Subject};
+use crate::evidence::{Evidence, Moment, Role, Subject};
+use crate::finding::Kind;
 
 pub(crate) fn check(offset: Option<usize>, block: &Subject, freed: u64) -> Option<Evidence> {
     let offset = offset?;

@@ -3,7 +3,8 @@
 
 use std::alloc::Layout;
 
-use crate::finding::{Evidence, Kind, Moment, Role, Subject};
+use crate::evidence::{Evidence, Moment, Role, Subject};
+use crate::finding::Kind;
 use crate::trace::Op;
 
 pub(crate) fn check(

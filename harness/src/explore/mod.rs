@@ -1,5 +1,7 @@
 //! Explorers: the loops that we own. Each decides which runs to make and gathers what they show.
 
+pub(crate) mod conclude;
+pub(crate) mod crew;
 pub(crate) mod gather;
 pub(crate) mod journal;
 pub(crate) mod point;
@@ -14,7 +16,8 @@ use crate::heap::Heap;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::report::Rerun;
-use crate::run::{Job, Scratch};
+use crate::run::Job;
+use crate::scratch::Scratch;
 use crate::token::Mode;
 
 /// Which faults a sweep makes of each request.

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Settings;
 use crate::capture::{Capture, Stack};
-use crate::finding::{Evidence, Kind, Moment};
+use crate::evidence::{Evidence, Moment};
+use crate::finding::Kind;
 use crate::plan::Plan;
-use crate::run::{Job, Outcome, Run, Scratch, Subject, execute};
+use crate::run::{Job, Outcome, Run, Subject, execute};
+use crate::scratch::Scratch;
 use crate::state::Injected;
 use crate::trace::Coordinate;
 use crate::wire::wire_struct;

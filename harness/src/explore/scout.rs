@@ -8,9 +8,11 @@ use super::Settings;
 use super::point::{Found, Norm, moments};
 use crate::capture::{Capture, Census, Stack};
 use crate::error::Error;
-use crate::finding::{Evidence, Kind, Moment, Role};
+use crate::evidence::{Evidence, Moment, Role};
+use crate::finding::Kind;
 use crate::plan::Plan;
-use crate::run::{Outcome, Run, Scratch, Subject, execute};
+use crate::run::{Job, Outcome, Run, Subject, execute};
+use crate::scratch::Scratch;
 use crate::site::{Site, Symboliser};
 use crate::trace::{Coordinate, Event, Fingerprint, Op};
 use crate::wire::wire_struct;
@@ -107,7 +109,7 @@ impl Scouted {
 /// Makes the fault-free runs: one to warm up, two that must be alike, one in which growing does
 /// not move (for the peak), one to take stacks, and one whose fault lies just beyond the end.
 pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratch) -> Scouted {
-    let once = |change: &dyn Fn(&mut crate::run::Job<'_>)| {
+    let once = |change: &dyn Fn(&mut Job<'_>)| {
         let mut job = settings.job(scratch);
         change(&mut job);
         execute(subject, job)
@@ -186,12 +188,11 @@ fn failed(run: &Run) -> Option<String> {
     }
 }
 
+/// Makes a run that is changed a little.
+type Once<'a> = dyn Fn(&dyn Fn(&mut Job<'_>)) -> Run + 'a;
+
 /// Compares two traces; the first difference is named with both sites.
-fn unlike(
-    first: &Run,
-    second: &Run,
-    once: &dyn Fn(&dyn Fn(&mut crate::run::Job<'_>)) -> Run,
-) -> Option<Found> {
+fn unlike(first: &Run, second: &Run, once: &Once<'_>) -> Option<Found> {
     let same_text = first.text == second.text;
     let (a, b) = (&first.trace, &second.trace);
     let event = a.iter().zip(b).position(|(a, b)| a != b);
@@ -201,7 +202,7 @@ fn unlike(
             return None;
         }
         let (a, b) = (first.text.as_deref(), second.text.as_deref());
-        let diff = crate::run::diff(a.unwrap_or(""), b.unwrap_or(""));
+        let diff = crate::text::diff(a.unwrap_or(""), b.unwrap_or(""));
         let note = "two runs without a fault gave different results:";
         let evidence = Evidence::new(Kind::Nondeterminism).note(note).note(diff);
         return Some(faultless(first, vec![evidence]));

@@ -1,47 +1,31 @@
 //! The sweep: every request in turn, once and for good. Count, then repeat; the loop's end does
 //! not depend on what the subject answers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::gather;
-use super::journal::{Journal, Key};
+use super::conclude::{conclude, judge};
+use super::crew::{kind_of, run_points};
 use super::point::{Found, Norm, Point};
 use super::scout::{Scouted, scout};
-use super::{Faults, Progress, Settings};
+use super::{Faults, Settings};
 use crate::error::Error;
-use crate::finding::{Evidence, Kind};
-use crate::plan::Plan;
-use crate::report::{Finding, Report};
-use crate::run::{Outcome, Scratch, Subject, hook_panics};
+use crate::evidence::Evidence;
+use crate::panics::hook_panics;
+use crate::report::Report;
+use crate::run::Subject;
+use crate::scratch::Scratch;
 use crate::site::Site;
-use crate::state::Injected;
-use crate::trace::{Coordinate, Op};
-use crate::worker::{self, Board, Death, News};
+use crate::trace::Coordinate;
+use crate::worker::{self, Death};
 
 /// Requests that a sweep makes at most, in all its runs together, unless a limit is given.
 const REQUESTS_MAX: u64 = 1_000_000_000;
 /// Runs that it makes in any case.
 const RUNS_MIN: u64 = 1000;
-/// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
-const LEAKED_MAX: usize = 64 << 20;
-/// How long a child may stand still: the clock decides nothing else, and is never printed.
-const PATIENCE: Duration = Duration::from_secs(10);
-const FIRST_PATIENCE: Duration = Duration::from_secs(120);
-
-/// What a worker's outcome looks like on the board: 0 is none yet.
-const FOUND: u8 = 0x80;
-
-fn encode(outcome: Outcome, found: bool) -> u8 {
-    (outcome as u8 + 1) | if found { FOUND } else { 0 }
-}
-
-fn decode(byte: u8) -> Option<Outcome> {
-    Outcome::ALL.get(usize::from(byte & !FOUND).checked_sub(1)?).copied()
-}
+pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Sweeps a subject.
 pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
@@ -101,24 +85,6 @@ pub(crate) fn scouted(
     }
 }
 
-pub(crate) fn kind_of(death: Death) -> Kind {
-    match death {
-        Death::Exit(_) => Kind::Exit,
-        Death::Stall => Kind::NoProgress,
-        death if death.is_abort() => Kind::Abort,
-        Death::Signal(_) => Kind::Crash,
-    }
-}
-
-pub(crate) fn outcome_of(death: Death) -> Outcome {
-    match death {
-        Death::Exit(_) => Outcome::Exited,
-        Death::Stall => Outcome::Hung,
-        death if death.is_abort() => Outcome::Aborted,
-        Death::Signal(_) => Outcome::Crashed,
-    }
-}
-
 /// All points, new sites first, so that a limit loses least.
 fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
     let mut seen = BTreeSet::new();
@@ -172,10 +138,10 @@ fn sweep_scouted(
         let sites: BTreeSet<u64> = sites.collect();
         report.notes.push(format!(
             "{} of {} were not made ({} of {} were reached); --limit {} makes all",
-            crate::finding::thousands(left),
-            crate::finding::count(report.coverage.runs_total, "run"),
+            crate::text::thousands(left),
+            crate::text::count(report.coverage.runs_total, "run"),
             sites.len(),
-            crate::finding::count(report.coverage.sites, "site"),
+            crate::text::count(report.coverage.sites, "site"),
             report.coverage.runs_total,
         ));
     }
@@ -247,277 +213,6 @@ fn histogram(sizes: &[u64]) -> String {
         below(50),
         below(90),
         below(99),
-        crate::finding::count(total, "request")
+        crate::text::count(total, "request")
     )
-}
-
-/// What the parent finds in an outcome: only it knows which sites are benign.
-pub(crate) fn judge(
-    settings: &Settings,
-    scouted: &Scouted,
-    point: Point,
-    outcome: Outcome,
-) -> Option<Found> {
-    let site = scouted.site(point.at);
-    let benign = || site.is_some_and(|site| settings.benign.iter().any(|name| site.mentions(name)));
-    let evidence = match outcome {
-        Outcome::Absorbed if settings.strict && !benign() => {
-            Evidence::new(Kind::Absorbed).note("it went on as if nothing had happened")
-        }
-        Outcome::Propagated if !settings.benign.is_empty() && benign() => {
-            Evidence::new(Kind::WrongError)
-                .note("the site is declared benign, and yet it was an Err")
-        }
-        _ => return None,
-    };
-    Some(bare(point, evidence, scouted))
-}
-
-/// A finding about a point itself.
-fn bare(point: Point, evidence: Evidence, scouted: &Scouted) -> Found {
-    Found {
-        point: Some(point),
-        injected: Some(Injected { at: point.at, op: Op::Alloc, size: 0, heap: 0 }),
-        fingerprint: scouted.fingerprint,
-        evidence: vec![evidence],
-        stacks: BTreeMap::new(),
-    }
-}
-
-/// Runs all points, in children or in process.
-fn run_points(
-    norm: &Norm<'_>,
-    scouted: &Scouted,
-    points: &[Point],
-) -> Result<(Vec<Outcome>, Vec<Found>), Error> {
-    let settings = norm.settings;
-    let mut found = Vec::new();
-    if settings.in_process {
-        let scratch = Scratch::new(std::process::id());
-        let mut outcomes = Vec::with_capacity(points.len());
-        for point in points {
-            let (run, its_found) = norm.try_point(*point, &scratch);
-            outcomes.push(run.outcome);
-            found.extend(its_found);
-        }
-        Scratch::remove(std::process::id(), std::process::id());
-        return Ok((outcomes, found));
-    }
-    let jobs = settings.jobs.min(points.len()).max(1);
-    let board = Board::new(jobs, points.len()).map_err(|e| os_error("share memory", &e))?;
-    let mut journal = open_journal(norm, scouted, points, &board)?;
-    let mut deaths: Vec<(Point, Death)> = Vec::new();
-    let mut trouble = None;
-    let patience = patience(scouted);
-    let work = |job: usize, pipe: &Rc<worker::Pipe>| work(norm, points, &board, job, pipe);
-    let end = worker::crew(&board, patience, &work, |news| match news {
-        News::Message(message) => found.push(message),
-        News::Death(point, death) => {
-            board.outcome(point).store(encode(outcome_of(death), true), Ordering::Relaxed);
-            deaths.push((points[point], death));
-        }
-        News::Glance => {
-            let byte = |point: usize| board.outcome(point).load(Ordering::Relaxed);
-            if let Some(journal) = &mut journal {
-                let clean = |point| Some(byte(point)).filter(|b| b & FOUND == 0).and_then(decode);
-                trouble = trouble.take().or(journal.add(clean).err());
-            }
-            if let Some(progress) = &settings.progress {
-                let done = (0..points.len()).filter(|point| byte(*point) != 0).count() as u64;
-                progress(Progress { done, total: points.len() as u64 });
-            }
-        }
-    });
-    if let Some(error) = trouble {
-        return Err(error);
-    }
-    if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
-        return Err(Error::new(format!("a worker died before its first point: {death}"))
-            .mend("the subject does not always do the same without a fault"));
-    }
-    let dead: BTreeSet<Point> = deaths.iter().map(|(point, _)| *point).collect();
-    found.retain(|found: &Found| found.point.is_none_or(|point| !dead.contains(&point)));
-    found.extend(confirm_deaths(norm, scouted, &deaths, patience)?);
-    let outcome = |point| decode(board.outcome(point).load(Ordering::Relaxed));
-    let outcomes = (0..points.len()).map(|point| outcome(point).unwrap_or(Outcome::Unreached));
-    Ok((outcomes.collect(), found))
-}
-
-pub(crate) fn patience(scouted: &Scouted) -> Duration {
-    PATIENCE.max(Duration::from_micros(scouted.micros.saturating_mul(50)))
-}
-
-fn open_journal(
-    norm: &Norm<'_>,
-    scouted: &Scouted,
-    points: &[Point],
-    board: &Board,
-) -> Result<Option<Journal>, Error> {
-    let settings = norm.settings;
-    let Some(place) = &settings.journal else {
-        return Ok(None);
-    };
-    let key = Key {
-        scenario: &settings.name,
-        settings: format!(
-            "seed={} strict={} faults={:?} options={:?}",
-            settings.seed, settings.strict, settings.faults, settings.options
-        ),
-        input: &settings.input,
-        fingerprint: scouted.fingerprint,
-        points: points.len(),
-    };
-    let journal = Journal::open(place, &key, |point, outcome| {
-        board.outcome(point).store(encode(outcome, false), Ordering::Relaxed);
-    })?;
-    Ok(Some(journal))
-}
-
-/// A worker's life: warm up once, then take points until there are none.
-fn work(norm: &Norm<'_>, points: &[Point], board: &Board, job: usize, pipe: &worker::Pipe) {
-    let scratch = Scratch::new(worker::parent());
-    let mut leaked = 0;
-    let mut runs = 0_u64;
-    crate::run::execute(norm.subject, norm.settings.job(&scratch));
-    while let Some(point) = board.claim() {
-        if board.outcome(point).load(Ordering::Relaxed) != 0 {
-            continue;
-        }
-        board.stand(job, Some(point));
-        let (run, found) = norm.try_point(points[point], &scratch);
-        if let Some(found) = &found {
-            pipe.send(found);
-        }
-        board.outcome(point).store(encode(run.outcome, found.is_some()), Ordering::Relaxed);
-        runs += 1;
-        board.beat(job).store(runs, Ordering::Relaxed);
-        leaked += run.leaked;
-        if leaked > LEAKED_MAX {
-            break;
-        }
-    }
-    board.stand(job, None);
-}
-
-/// Each place where the subject died is tried again in a child of its own, which tells what it
-/// sees as it goes: one for each site and kind, at its smallest coordinate.
-fn confirm_deaths(
-    norm: &Norm<'_>,
-    scouted: &Scouted,
-    deaths: &[(Point, Death)],
-    patience: Duration,
-) -> Result<Vec<Found>, Error> {
-    let mut deaths = deaths.to_vec();
-    deaths.sort_unstable();
-    let mut confirmed: BTreeMap<(Kind, u64), u64> = BTreeMap::new();
-    let mut found = Vec::new();
-    for (point, death) in deaths {
-        let kind = kind_of(death);
-        let site = scouted.site(point.at).filter(|_| scouted.has_sites);
-        let root = (kind, site.map_or(point.at.ordinal, Site::key));
-        let note = death.to_string();
-        let fingerprint = match confirmed.get(&root) {
-            Some(fingerprint) => *fingerprint,
-            None => {
-                let plan = Plan::at(point.at, point.persistent);
-                let witness = super::replay::witness(norm, &plan, Some(point), patience)?;
-                if witness.death != Some(death) {
-                    let evidence = Evidence::new(Kind::Nondeterminism)
-                        .note(format!("{note} at first, and not when it was run again"));
-                    found.push(bare(point, evidence, scouted));
-                    continue;
-                }
-                let seen = witness.fingerprint;
-                confirmed.insert(root, seen);
-                // What the child found before it died stands beside the death.
-                found.extend(witness.found());
-                seen
-            }
-        };
-        let mut dead = bare(point, Evidence::new(kind).note(note), scouted);
-        dead.fingerprint = fingerprint;
-        found.push(dead);
-    }
-    Ok(found)
-}
-
-/// Names the call sites, groups, and takes out what is allowed.
-pub(crate) fn conclude(
-    settings: &Settings,
-    scouted: &Scouted,
-    mut found: Vec<Found>,
-    report: &mut Report,
-) -> Result<(), Error> {
-    complete_requests(scouted, &mut found);
-    let stacks = gather::stacks(&found);
-    let sites = if stacks.is_empty() {
-        Vec::new()
-    } else if settings.in_process {
-        gather::symbolise(settings, &stacks)
-    } else {
-        let beat = AtomicU64::new(0);
-        let answer = worker::ask::<Vec<Site>>(FIRST_PATIENCE, &beat, |pipe| {
-            pipe.send(&gather::symbolise(settings, &stacks));
-        });
-        let (mut messages, _) = answer.map_err(|error| os_error("start a child", &error))?;
-        messages.pop().unwrap_or_default()
-    };
-    let sites: HashMap<_, _> = stacks.into_iter().zip(sites).collect();
-    let mut findings = gather::findings(settings, scouted, &found, &sites);
-    for allowance in &settings.allowances {
-        let fits = |finding: &Finding| {
-            finding.kind() == allowance.kind && finding.mentions(&allowance.site)
-        };
-        let (fitting, rest): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(fits);
-        findings = rest;
-        let what = format!("allow({}, {:?})", allowance.kind, allowance.site);
-        if fitting.is_empty() {
-            return Err(Error::new(format!("{what}: nothing of the kind was found"))
-                .mend("take it out: what it allowed is mended"));
-        }
-        let total: u64 = fitting.iter().map(Finding::count).sum();
-        if total > allowance.max {
-            report.notes.push(format!("{what}: {total} seen, at most {} allowed", allowance.max));
-            findings.extend(fitting);
-        } else {
-            report.notes.push(format!("{what}: {total} seen: {}", allowance.reason));
-        }
-    }
-    if let Some(max) = settings.allow_aborts {
-        ratchet(max, &mut findings, report)?;
-    }
-    report.findings = findings;
-    Ok(())
-}
-
-/// Holds the number of places that abort against the committed one.
-fn ratchet(max: u64, findings: &mut Vec<Finding>, report: &mut Report) -> Result<(), Error> {
-    let is_abort = |finding: &Finding| finding.kind() == Kind::Abort && finding.fault().is_some();
-    let sites = findings.iter().filter(|finding| is_abort(finding)).count() as u64;
-    if sites > max {
-        report.notes.push(format!("allow_aborts({max}): {sites} sites abort"));
-        return Ok(());
-    }
-    if sites < max {
-        return Err(Error::new(format!("allow_aborts({max}): only {sites} sites abort"))
-            .mend(format!("lower it to allow_aborts({sites}), so that none comes back unseen")));
-    }
-    let (aborts, rest) = findings.drain(..).partition(is_abort);
-    *findings = rest;
-    report.inventory = aborts;
-    Ok(())
-}
-
-/// What was asked for at a point that the parent judged stands in the runs before the fault,
-/// which are all alike: the census's run is one of them.
-fn complete_requests(scouted: &Scouted, found: &mut [Found]) {
-    for found in found {
-        if let Some(injected) = &mut found.injected
-            && injected.size == 0
-            && let Some((op, size)) = scouted.asked(injected.at)
-        {
-            injected.op = op;
-            injected.size = size as usize;
-        }
-    }
 }

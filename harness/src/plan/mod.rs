@@ -319,15 +319,15 @@ mod tests {
 
     #[test]
     fn each_kind_of_plan_refuses_what_it_says() {
-        assert_eq!(refused(Plan::none()), []);
+        assert!(refused(Plan::none()).is_empty());
         assert_eq!(refused(Plan::nth(4)), [4]);
         assert_eq!(refused(Plan::from(10)), [10, 11, 12]);
         assert_eq!(refused(Plan::burst(3, 2)), [3, 4]);
-        assert_eq!(refused(Plan::burst(u64::MAX, 2)), []);
+        assert!(refused(Plan::burst(u64::MAX, 2)).is_empty());
         assert_eq!(refused(Plan::when(|r| r.at.ordinal.is_multiple_of(5))), [5, 10]);
         assert_eq!(refused(Plan::nth(2).or(Plan::nth(7))), [2, 7]);
         assert_eq!(refused(Plan::budget(63)), (1..=12).collect::<Vec<u64>>());
-        assert_eq!(refused(Plan::budget(64)), []);
+        assert!(refused(Plan::budget(64)).is_empty());
     }
 
     #[test]

@@ -221,11 +221,18 @@ impl<P: Port> Drop for Arena<P> {
 /// The arena holds at most `cap` bytes of `heap`. Under the kill switch ([`Heap::bypass`]) it
 /// passes every allocation straight to `heap`.
 ///
-/// A container made with the arena stays inside:
-/// ```compile_fail
+/// ```
 /// use allocator_api2::vec::Vec;
 /// use mallory_scenarios::memory::with_arena;
 /// let heap = mallory::Heap::new();
+/// let length = with_arena(&heap, 1 << 20, |arena| Vec::<u8, _>::new_in(arena).len());
+/// # assert_eq!(length, 0);
+/// ```
+/// A container made with the arena stays inside:
+/// ```compile_fail
+/// # use allocator_api2::vec::Vec;
+/// # use mallory_scenarios::memory::with_arena;
+/// # let heap = mallory::Heap::new();
 /// let escaped = with_arena(&heap, 1 << 20, |arena| Vec::<u8, _>::new_in(arena));
 /// ```
 pub fn with_arena<R>(heap: &Heap, cap: usize, body: impl FnOnce(&Heap) -> R) -> R {

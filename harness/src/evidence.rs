@@ -1,0 +1,95 @@
+//! What a run gathers for a finding: who did what to which block, and when.
+
+use crate::finding::Kind;
+
+/// What a call site did to the block in question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Role {
+    Allocated,
+    Freed,
+    FirstFree,
+    SecondFree,
+    Requested,
+    Owner,
+    Panicked,
+}
+
+impl Role {
+    pub(crate) const ALL: [Role; 7] = [
+        Role::Allocated,
+        Role::Freed,
+        Role::FirstFree,
+        Role::SecondFree,
+        Role::Requested,
+        Role::Owner,
+        Role::Panicked,
+    ];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Role::Allocated => "allocated",
+            Role::Freed => "freed",
+            Role::FirstFree => "first free",
+            Role::SecondFree => "second free",
+            Role::Requested => "requested",
+            Role::Owner => "around it",
+            Role::Panicked => "panicked",
+        }
+    }
+}
+
+/// A moment of a run whose call site a finding needs. The run is deterministic, so it is run
+/// again to look at just these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Moment {
+    /// The allocation that made block `aN`.
+    Allocation(u64),
+    /// The run's Nth event, counted from 1.
+    Event(u64),
+    /// The Nth call from a foreign thread.
+    Foreign(u64),
+    /// The panic.
+    Panic,
+}
+
+/// A block as a finding names it: by its number, never by its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) number: u64,
+    pub(crate) size: usize,
+    pub(crate) align: usize,
+    pub(crate) heap: String,
+}
+
+/// What a detector has to say about one bug in one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    pub(crate) kind: Kind,
+    pub(crate) block: Option<Subject>,
+    /// Who did what to it, and when.
+    pub(crate) steps: Vec<(Role, Moment)>,
+    /// Sentences for the report, without places.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Evidence {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Evidence { kind, block: None, steps: Vec::new(), notes: Vec::new() }
+    }
+
+    pub(crate) fn about(mut self, block: Subject) -> Self {
+        self.steps.push((Role::Allocated, Moment::Allocation(block.number)));
+        self.block = Some(block);
+        self
+    }
+
+    pub(crate) fn step(mut self, role: Role, moment: Moment) -> Self {
+        self.steps.push((role, moment));
+        self
+    }
+
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+}

@@ -1,0 +1,135 @@
+//! The end of an exploration: what was found is judged, named, grouped, and held against what
+//! the caller allows.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU64;
+
+use super::Settings;
+use super::gather;
+use super::point::{Found, Point};
+use super::scout::Scouted;
+use super::sweep::{FIRST_PATIENCE, os_error};
+use crate::error::Error;
+use crate::evidence::Evidence;
+use crate::finding::Finding;
+use crate::finding::Kind;
+use crate::report::Report;
+use crate::run::Outcome;
+use crate::site::Site;
+use crate::state::Injected;
+use crate::trace::Op;
+use crate::worker;
+
+/// What the parent finds in an outcome: only it knows which sites are benign.
+pub(crate) fn judge(
+    settings: &Settings,
+    scouted: &Scouted,
+    point: Point,
+    outcome: Outcome,
+) -> Option<Found> {
+    let site = scouted.site(point.at);
+    let benign = || site.is_some_and(|site| settings.benign.iter().any(|name| site.mentions(name)));
+    let evidence = match outcome {
+        Outcome::Absorbed if settings.strict && !benign() => {
+            Evidence::new(Kind::Absorbed).note("it went on as if nothing had happened")
+        }
+        Outcome::Propagated if !settings.benign.is_empty() && benign() => {
+            Evidence::new(Kind::WrongError)
+                .note("the site is declared benign, and yet it was an Err")
+        }
+        _ => return None,
+    };
+    Some(bare(point, evidence, scouted))
+}
+
+/// A finding about a point itself.
+pub(crate) fn bare(point: Point, evidence: Evidence, scouted: &Scouted) -> Found {
+    Found {
+        point: Some(point),
+        injected: Some(Injected { at: point.at, op: Op::Alloc, size: 0, heap: 0 }),
+        fingerprint: scouted.fingerprint,
+        evidence: vec![evidence],
+        stacks: BTreeMap::new(),
+    }
+}
+
+/// Names the call sites, groups, and takes out what is allowed.
+pub(crate) fn conclude(
+    settings: &Settings,
+    scouted: &Scouted,
+    mut found: Vec<Found>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    complete_requests(scouted, &mut found);
+    let stacks = gather::stacks(&found);
+    let sites = if stacks.is_empty() {
+        Vec::new()
+    } else if settings.in_process {
+        gather::symbolise(settings, &stacks)
+    } else {
+        let beat = AtomicU64::new(0);
+        let answer = worker::ask::<Vec<Site>>(FIRST_PATIENCE, &beat, |pipe| {
+            pipe.send(&gather::symbolise(settings, &stacks));
+        });
+        let (mut messages, _) = answer.map_err(|error| os_error("start a child", &error))?;
+        messages.pop().unwrap_or_default()
+    };
+    let sites: HashMap<_, _> = stacks.into_iter().zip(sites).collect();
+    let mut findings = gather::findings(settings, scouted, &found, &sites);
+    for allowance in &settings.allowances {
+        let fits = |finding: &Finding| {
+            finding.kind() == allowance.kind && finding.mentions(&allowance.site)
+        };
+        let (fitting, rest): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(fits);
+        findings = rest;
+        let what = format!("allow({}, {:?})", allowance.kind, allowance.site);
+        if fitting.is_empty() {
+            return Err(Error::new(format!("{what}: nothing of the kind was found"))
+                .mend("take it out: what it allowed is mended"));
+        }
+        let total: u64 = fitting.iter().map(Finding::count).sum();
+        if total > allowance.max {
+            report.notes.push(format!("{what}: {total} seen, at most {} allowed", allowance.max));
+            findings.extend(fitting);
+        } else {
+            report.notes.push(format!("{what}: {total} seen: {}", allowance.reason));
+        }
+    }
+    if let Some(max) = settings.allow_aborts {
+        ratchet(max, &mut findings, report)?;
+    }
+    report.findings = findings;
+    Ok(())
+}
+
+/// Holds the number of places that abort against the committed one.
+fn ratchet(max: u64, findings: &mut Vec<Finding>, report: &mut Report) -> Result<(), Error> {
+    let is_abort = |finding: &Finding| finding.kind() == Kind::Abort && finding.fault().is_some();
+    let sites = findings.iter().filter(|finding| is_abort(finding)).count() as u64;
+    if sites > max {
+        report.notes.push(format!("allow_aborts({max}): {sites} sites abort"));
+        return Ok(());
+    }
+    if sites < max {
+        return Err(Error::new(format!("allow_aborts({max}): only {sites} sites abort"))
+            .mend(format!("lower it to allow_aborts({sites}), so that none comes back unseen")));
+    }
+    let (aborts, rest) = findings.drain(..).partition(is_abort);
+    *findings = rest;
+    report.inventory = aborts;
+    Ok(())
+}
+
+/// What was asked for at a point that the parent judged stands in the runs before the fault,
+/// which are all alike: the census's run is one of them.
+fn complete_requests(scouted: &Scouted, found: &mut [Found]) {
+    for found in found {
+        if let Some(injected) = &mut found.injected
+            && injected.size == 0
+            && let Some((op, size)) = scouted.asked(injected.at)
+        {
+            injected.op = op;
+            injected.size = size as usize;
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Texts for people: what differs between two of them, and numbers as they are written.
+
+use std::fmt::{self, Write as _};
+
+/// Lines in which a text differs from the expected one; the text is only built where it does.
+pub(crate) fn difference(
+    expected: &str,
+    show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result,
+) -> Option<String> {
+    let mut rest = Rest { expected };
+    if show(&mut rest).is_ok() && rest.expected.is_empty() {
+        return None;
+    }
+    let mut text = String::new();
+    let _ = show(&mut text);
+    Some(diff(expected, &text))
+}
+
+/// Compares what is written with a text, without building it.
+struct Rest<'a> {
+    expected: &'a str,
+}
+
+impl fmt::Write for Rest<'_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.expected = self.expected.strip_prefix(piece).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}
+
+/// The changed lines of two texts, at most a screenful.
+pub(crate) fn diff(expected: &str, text: &str) -> String {
+    const LINES_MAX: usize = 12;
+    const WIDTH_MAX: usize = 160;
+    let diff = similar::TextDiff::from_lines(expected, text);
+    let changed =
+        diff.iter_all_changes().filter(|change| change.tag() != similar::ChangeTag::Equal);
+    let mut out = String::new();
+    let mut left = 0;
+    for (nth, change) in changed.enumerate() {
+        if nth >= LINES_MAX {
+            left += 1;
+            continue;
+        }
+        let line: String = change.value().trim_end().chars().take(WIDTH_MAX).collect();
+        let _ = writeln!(out, "{} {line}", change.tag());
+    }
+    if left > 0 {
+        let _ = writeln!(out, "… and {left} more lines");
+    }
+    out.trim_end().to_owned()
+}
+
+/// `1 byte`, `2 bytes`.
+pub(crate) fn count(n: u64, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(n))
+}
+
+/// `1,204`.
+pub(crate) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_nouns_agree() {
+        assert_eq!(count(1, "byte"), "1 byte");
+        assert_eq!(count(1_204_000, "request"), "1,204,000 requests");
+        assert_eq!(thousands(999), "999");
+    }
+
+    #[test]
+    fn equal_texts_differ_in_nothing_however_they_are_written() {
+        let show = |out: &mut dyn fmt::Write| {
+            out.write_str("entries: ")?;
+            out.write_str("3\n")
+        };
+        assert_eq!(difference("entries: 3\n", &show), None);
+        let shorter = difference("entries: 3\nmore\n", &show).expect("differs");
+        assert_eq!(shorter, "- more");
+        let other = difference("entries: 2\n", &show).expect("differs");
+        assert_eq!(other, "- entries: 2\n+ entries: 3");
+    }
+
+    #[test]
+    fn a_long_difference_is_cut() {
+        let expected: String = (0..100).map(|n| format!("{n}\n")).collect();
+        assert!(diff(&expected, "").ends_with("… and 88 more lines"));
+    }
+}
