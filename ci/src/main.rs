@@ -1,2 +1,186 @@
-//! x
-fn main() {}
+//! Continuous integration as a program: the README's test command, `.ci/run` and the workflow
+//! files call it, and say nothing of their own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+const USAGE: &str = "\
+usage: cargo run -p ci -- COMMAND
+
+  test     the tests (cargo nextest) and the doctests; installs cargo-nextest if it is missing
+  lint     formatting, clippy and documentation, warnings being errors
+  smoke    the main job as a user runs it, and the canary that must fail
+  matrix   debug and release × kill switch off and on × N in {1, 3, 7, 37},
+           and AddressSanitizer with LeakSanitizer where a nightly toolchain is installed
+  all      lint, test, smoke and matrix";
+
+/// What one step came to.
+type Step = Result<(), String>;
+
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1).unwrap_or_default();
+    let done = match command.as_str() {
+        "test" => test(),
+        "lint" => lint(),
+        "smoke" => smoke(),
+        "matrix" => matrix(),
+        "all" => lint().and_then(|()| test()).and_then(|()| smoke()).and_then(|()| matrix()),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(what) => {
+            eprintln!("{what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    let ci = Path::new(env!("CARGO_MANIFEST_DIR"));
+    ci.parent().expect("the crate lies in the workspace").to_owned()
+}
+
+/// A cargo of the same toolchain, in the workspace's folder, with nothing of this run's settings.
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(root());
+    let ours = std::env::vars().map(|(name, _)| name);
+    for name in ours.filter(|name| name.starts_with("MALLORY_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn said(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs a command that has to succeed.
+fn run(command: &mut Command) -> Step {
+    exits(command, 0)
+}
+
+/// Runs a command that has to end with this code.
+fn exits(command: &mut Command, code: i32) -> Step {
+    let said = said(command);
+    eprintln!("$ {said}");
+    let start = Instant::now();
+    let status = command.status().map_err(|error| format!("cannot start `{said}`: {error}"))?;
+    eprintln!("  {:.1} s", start.elapsed().as_secs_f64());
+    if status.code() == Some(code) {
+        return Ok(());
+    }
+    Err(format!("`{said}` ended with {status}, expected exit code {code}"))
+}
+
+/// What a command prints; it has to end with this code.
+fn output(command: &mut Command, code: i32) -> Result<String, String> {
+    let said = said(command);
+    eprintln!("$ {said}");
+    let out = command.output().map_err(|error| format!("cannot start `{said}`: {error}"))?;
+    if out.status.code() != Some(code) {
+        eprintln!("{}", String::from_utf8_lossy(&out.stdout));
+        eprintln!("{}", String::from_utf8_lossy(&out.stderr));
+        return Err(format!("`{said}` ended with {}, expected exit code {code}", out.status));
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+fn install_nextest() -> Step {
+    let there = cargo(&["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
+    if there {
+        return Ok(());
+    }
+    run(&mut cargo(&["install", "cargo-nextest", "--locked"]))
+}
+
+fn test() -> Step {
+    install_nextest()?;
+    run(&mut cargo(&["nextest", "run", "--workspace", "--all-features"]))?;
+    run(&mut cargo(&["test", "--doc", "--workspace", "--all-features", "--quiet"]))
+}
+
+fn lint() -> Step {
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--quiet"];
+    run(cargo(&clippy).args(["--", "-D", "warnings"]))?;
+    // The library by itself, as its users get it.
+    run(cargo(&["clippy", "-p", "mallory", "--quiet"]).args(["--", "-D", "warnings"]))?;
+    run(&mut cargo(&["clippy", "-p", "mallory", "--quiet", "--no-default-features"]))?;
+    let doc = ["doc", "--workspace", "--no-deps", "--all-features", "--quiet"];
+    run(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn mallory(release: bool, args: &[&str]) -> Command {
+    let profile: &[&str] = if release { &["--release"] } else { &[] };
+    let mut command = cargo(&["run", "--quiet", "-p", "mallory-scenarios"]);
+    command.args(profile).arg("--").args(args);
+    command
+}
+
+fn smoke() -> Step {
+    run(&mut mallory(true, &["sweep"]))?;
+    // The canary: planted bugs that are not found are a broken harness.
+    let planted = output(&mut mallory(true, &["sweep", "planted"]), 1)?;
+    let replay = planted.lines().find_map(|line| line.trim().strip_prefix("replay  "));
+    let token = replay.and_then(|line| line.split('\'').nth(1)).ok_or("no replay line")?;
+    let replayed = output(&mut mallory(true, &["replay", token]), 1)?;
+    if !replayed.contains("reproduced") {
+        return Err(format!("`{token}` was not reproduced:\n{replayed}"));
+    }
+    output(&mut mallory(true, &["replay", "v1 broken"]), 2)?;
+    let json = |jobs| output(&mut mallory(true, &["sweep", "--format", "json", "--jobs", jobs]), 0);
+    if json("1")? != json("2")? {
+        return Err("the JSON of one job and of two differ".to_owned());
+    }
+    Ok(())
+}
+
+fn matrix() -> Step {
+    for release in [false, true] {
+        for bypass in ["0", "1"] {
+            let switched = |mut command: Command| {
+                command.env("MALLORY_DISABLE_CUSTOM_ALLOCATORS", bypass);
+                command
+            };
+            run(&mut switched(mallory(release, &["sweep"])))?;
+            for n in ["1", "3", "7", "37"] {
+                eprintln!("release {release}, kill switch {bypass}, N {n}");
+                run(switched(mallory(release, &["sweep"])).env("MALLORY_OOM_AFTER", n))?;
+            }
+        }
+    }
+    sanitizers()
+}
+
+/// The harness and the services under AddressSanitizer and LeakSanitizer.
+fn sanitizers() -> Step {
+    let nightly = |args: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.arg("+nightly").args(args).current_dir(root());
+        for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC"] {
+            command.env_remove(name);
+        }
+        command
+    };
+    let there = nightly(&["--version"]).output().is_ok_and(|out| out.status.success());
+    if !there {
+        eprintln!("no nightly toolchain: AddressSanitizer and LeakSanitizer were not run");
+        return Ok(());
+    }
+    let target = "x86_64-unknown-linux-gnu";
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        eprintln!("not {target}: AddressSanitizer and LeakSanitizer were not run");
+        return Ok(());
+    }
+    // A planted bug is one for the sanitizers as well: they see the services only.
+    let test = ["test", "--quiet", "--target", target, "-p", "mallory-scenarios"];
+    run(nightly(&test)
+        .args(["--test", "services"])
+        .env("RUSTFLAGS", "-Zsanitizer=address")
+        .env("ASAN_OPTIONS", "detect_leaks=1")
+        .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))
+}

@@ -33,6 +33,7 @@ impl Heap {
         let core = Box::new(Core {
             nodes: AtomicUsize::new(0),
             owner: AtomicUsize::new(owner),
+            bypass: options.bypass,
             state: UnsafeCell::new(State::new(options)),
             gate: Gate::default(),
             foreign: Mutex::default(),
@@ -65,13 +66,7 @@ impl Heap {
         core.nodes.fetch_add(1, Ordering::Relaxed);
         let entered = core.enter().expect("a heap is made on the thread that its run belongs to");
         let id = entered.with(|state| state.enrol(name));
-        let node = Node {
-            handles: AtomicUsize::new(1),
-            run,
-            id,
-            counted: if counts { usize::MAX } else { 0 },
-            port,
-        };
+        let node = Node::new(run, id, counts, port);
         let layout = Layout::new::<Node<P>>();
         // SAFETY: a node is never zero-sized.
         let Some(place) = NonNull::new(unsafe { System.alloc(layout) }.cast::<Node<P>>()) else {
@@ -91,9 +86,10 @@ impl Heap {
         if let Some(entered) = self.core().enter() {
             self.node().leave(&entered);
             let id = self.node().id;
+            let live = self.node().live(&entered);
             entered.with(|state| {
                 state.nodes[usize::from(id)] = None;
-                state.retire(id);
+                state.retire(id, live);
             });
         }
         let layout = Layout::for_value(self.node());

@@ -84,7 +84,7 @@ impl Heap {
     /// `MALLORY_DISABLE_CUSTOM_ALLOCATORS=1` or [`Options::bypass`].
     #[must_use]
     pub fn bypass(&self) -> bool {
-        self.with(|state| state.options.bypass)
+        self.core().bypass
     }
 
     /// Bytes live in the run, over all heaps that don't stand on another one.
@@ -111,6 +111,7 @@ impl Heap {
             if let Ok(start) = node.obtain(layout, false, false, &entered) {
                 let address = start.as_ptr() as usize;
                 entered.with(|state| state.granted(op, address, layout, node.id, node.counted));
+                node.gained(&entered);
                 return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
             }
             entered.with(|state| state.refused(op, layout, node.id, End::Refused));
@@ -139,6 +140,7 @@ impl Heap {
         // Record.
         let address = start.as_ptr() as usize;
         entered.with(|state| state.granted(op, address, layout, node.id, node.counted));
+        node.gained(&entered);
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 
@@ -169,6 +171,7 @@ impl Heap {
                 Some(())
             };
             if entered.with(leave).is_some() {
+                node.lost(&entered);
                 node.hand_back(start, layout);
                 return;
             }
@@ -208,6 +211,12 @@ impl Heap {
     fn retire(&self, entered: &Entered<'_>, slot: Slot, block: Block) {
         let node = self.node();
         entered.with(|state| state.freed(slot, block.heap, block.layout(), node.counted));
+        if block.heap == node.id {
+            node.lost(entered);
+        } else if let Some(owner) = entered.with(|state| state.nodes[usize::from(block.heap)]) {
+            // SAFETY: a node leaves `nodes` when it goes, so this one lives.
+            unsafe { owner.0.as_ref() }.lost(entered);
+        }
         self.dispose(entered, block);
     }
 
@@ -265,7 +274,6 @@ impl Heap {
             return self.refuse_foreign(op, new, start.as_ptr());
         };
         let address = start.as_ptr() as usize;
-        let passes = entered.with(State::passes);
         // Detect.
         let find = |state: &mut State| {
             let fits = state.ledger.fits(address, node.id, old.size(), old.align());
@@ -274,7 +282,7 @@ impl Heap {
         };
         let block = entered.with(find).ok_or(Refused)?;
         // Decide.
-        if !passes && self.consult(&entered, op, new, old.size()) {
+        if !entered.with(State::passes) && self.consult(&entered, op, new, old.size()) {
             entered.with(|state| state.refused(op, new, block.heap, End::Injected));
             return Err(Refused);
         }

@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 const ADDRESS_BITS: u32 = 48;
@@ -114,7 +115,13 @@ pub(crate) struct Ledger {
 unsafe impl Send for Ledger {}
 
 impl Ledger {
+    /// An empty ledger: one of an earlier run of this thread, or a new one.
     pub(crate) fn new() -> Self {
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        spare.unwrap_or_else(Ledger::fresh)
+    }
+
+    fn fresh() -> Self {
         Ledger {
             table: NonNull::dangling(),
             shift: 63,
@@ -127,6 +134,7 @@ impl Ledger {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -401,6 +409,27 @@ impl Ledger {
         // SAFETY: a table of this capacity was allocated by `enlarge` with this layout, and its
         // owner has just given it up.
         unsafe { System.dealloc(table.as_ptr().cast(), layout) }
+    }
+}
+
+thread_local! {
+    /// A table that is empty again is as good as new, and as large as the next run will want it:
+    /// a clean run costs no more than its requests.
+    static SPARE: Cell<Option<Ledger>> = const { Cell::new(None) };
+}
+
+impl Ledger {
+    /// Keeps this one for the thread's next run, if it is empty.
+    pub(crate) fn recycle(&mut self) {
+        if self.len != 0 || self.grow_at == 0 {
+            return;
+        }
+        let mut spare = std::mem::replace(self, Ledger::fresh());
+        spare.side.clear();
+        spare.freed.clear();
+        spare.freed_total = 0;
+        // A thread that is ending keeps nothing.
+        let _ = SPARE.try_with(|kept| kept.set(Some(spare)));
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Node<P: ?Sized> {
     /// All ones where this heap's bytes count towards the run's peak; zero where they are already
     /// counted by the heap below.
     pub(crate) counted: usize,
+    /// Live blocks; touched with the right to touch the state only.
+    live: UnsafeCell<usize>,
     pub(crate) port: P,
 }
 
@@ -40,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) nodes: AtomicUsize,
     /// The mark of the thread that may touch the state; 0 in a parallel run.
     pub(crate) owner: AtomicUsize,
+    /// The kill switch, as the run was made with it.
+    pub(crate) bypass: bool,
     pub(crate) state: UnsafeCell<State>,
     pub(crate) gate: Gate,
     pub(crate) foreign: Mutex<Vec<(Foreign, Option<Stack>)>>,
@@ -155,7 +159,33 @@ pub(crate) fn start_of(block: &Block) -> NonNull<u8> {
     NonNull::new(block.address as *mut u8).expect("[mallory bug] no block begins at null")
 }
 
+impl<P> Node<P> {
+    pub(crate) fn new(run: NonNull<Core>, id: u16, counts: bool, port: P) -> Self {
+        let counted = if counts { usize::MAX } else { 0 };
+        Node { handles: AtomicUsize::new(1), run, id, counted, live: UnsafeCell::new(0), port }
+    }
+}
+
 impl Node<AnyPort> {
+    /// Live blocks of this heap.
+    #[inline]
+    pub(crate) fn live(&self, _: &Entered<'_>) -> usize {
+        // SAFETY: whoever has entered is alone with the run, and references don't outlive calls.
+        unsafe { *self.live.get() }
+    }
+
+    #[inline]
+    pub(crate) fn gained(&self, _: &Entered<'_>) {
+        // SAFETY: as in `live`.
+        unsafe { *self.live.get() += 1 }
+    }
+
+    #[inline]
+    pub(crate) fn lost(&self, _: &Entered<'_>) {
+        // SAFETY: as in `live`.
+        unsafe { *self.live.get() -= 1 }
+    }
+
     /// A fresh block from the port, with guards around it where they are on.
     #[inline]
     pub(crate) fn obtain(
@@ -263,7 +293,7 @@ impl Node<AnyPort> {
             });
             self.give_back(&kept.block, true);
         }
-        let live = entered.with(|state| state.ledger.len() != 0);
+        let live = self.live(entered) != 0;
         let guarded = |state: &mut State| {
             for block in state.ledger.live().iter().filter(|b| b.heap == self.id && !b.tainted) {
                 // SAFETY: guards are on (checked below), so each live block is painted.
@@ -282,6 +312,8 @@ impl Node<AnyPort> {
                     state.live -= block.size & self.counted;
                 }
             });
+            // SAFETY: as in `live`.
+            unsafe { *self.live.get() = 0 };
         }
     }
 }

@@ -76,10 +76,8 @@ impl Frame {
             let is_type = |s: &&str| s.starts_with(|c: char| c.is_ascii_uppercase());
             let last_two = segments.len().saturating_sub(2);
             let closures = segments.iter().rev().take_while(|s| s.starts_with("{{")).count();
-            let from = segments
-                .iter()
-                .position(is_type)
-                .unwrap_or(last_two.saturating_sub(closures));
+            let from =
+                segments.iter().position(is_type).unwrap_or(last_two.saturating_sub(closures));
             let _ = write!(short, "{}{tail}", segments[from..].join("::"));
         }
         short

@@ -183,7 +183,7 @@ impl<S: System> Scripted<S> {
 impl<S: System> Subject for Scripted<S> {
     fn call(&self, stage: &mut Stage<'_>) -> Ended {
         let heap = stage.heap.clone();
-        let world = World { input: stage.input, scratch: stage.scratch() };
+        let world = World::new(stage.input, stage.scratch());
         let mut first_error = None;
         let mut note_error = |error: &S::Error, stage: &Stage<'_>, what: &str| {
             let oom = !stage.is_faultless() && S::is_oom(error);

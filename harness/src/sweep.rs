@@ -301,7 +301,7 @@ impl<C, V> Sweep<C, V> {
         self.settings.recovers = true;
         let input = Arc::clone(&self.settings.input);
         let scratch = std::env::temp_dir();
-        let world = World { input: &input, scratch: &scratch };
+        let world = World::new(&input, &scratch);
         let subject = Scripted::<S>::new(ops, &world);
         self.settings.explore(&subject, self.token, self.oom_after, self.error.take())
     }

@@ -28,6 +28,14 @@ pub struct World<'a> {
     pub scratch: &'a Path,
 }
 
+impl<'a> World<'a> {
+    /// A world of this input and this directory.
+    #[must_use]
+    pub fn new(input: &'a [u8], scratch: &'a Path) -> Self {
+        World { input, scratch }
+    }
+}
+
 /// A system under test.
 ///
 /// Every byte that it keeps comes from the heap it is opened on, and every path answers an error

@@ -1,0 +1,129 @@
+//! The sweep of a linked list of strings, beside the same loop on the bare allocator.
+//!
+//! `cargo bench -p mallory --bench sweep`. The loop beside it counts, fails one request in turn
+//! and checks nothing: what a sweep would cost if it watched nothing. Both sides take turns.
+
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::hint::black_box;
+use std::ptr::NonNull;
+use std::time::Instant;
+
+use allocator_api2::alloc::{AllocError, Allocator, Global};
+use allocator_api2::boxed::Box;
+use allocator_api2::vec::Vec;
+use mallory::{Faults, Heap, Options, Sweep};
+
+/// A list of strings: two requests an entry.
+struct Node<A: Allocator + Copy> {
+    text: Vec<u8, A>,
+    next: Option<Box<Node<A>, A>>,
+}
+
+/// Builds a list of so many requests and adds its bytes up.
+fn list<A: Allocator + Copy>(heap: A, requests: u64) -> Result<u64, AllocError> {
+    let mut head: Option<Box<Node<A>, A>> = None;
+    let mut failed = false;
+    for n in 0..requests / 2 {
+        let mut text = Vec::new_in(heap);
+        if text.try_reserve_exact(16 + n as usize % 48).is_err() {
+            failed = true;
+            break;
+        }
+        text.resize(8, n as u8);
+        match Box::try_new_in(Node { text, next: None }, heap) {
+            Ok(mut node) => {
+                node.next = head.take();
+                head = Some(node);
+            }
+            Err(AllocError) => {
+                failed = true;
+                break;
+            }
+        }
+    }
+    let mut sum = 0;
+    while let Some(mut node) = head {
+        sum += node.text.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        // Taken apart one by one: a long list must not be dropped by recursion.
+        head = node.next.take();
+    }
+    if failed { Err(AllocError) } else { Ok(sum) }
+}
+
+/// The bare allocator with a countdown.
+struct Countdown(Cell<u64>);
+
+#[allow(unsafe_code)]
+// SAFETY: every call goes to `Global`, or is refused.
+unsafe impl Allocator for Countdown {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let left = self.0.get();
+        self.0.set(left.wrapping_sub(1));
+        if left == 0 { Err(AllocError) } else { Global.allocate(layout) }
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's obligations are passed on unchanged.
+        unsafe { Global.deallocate(block, layout) }
+    }
+}
+
+fn bare(requests: u64) -> f64 {
+    let start = Instant::now();
+    for nth in 0..requests {
+        let heap = Countdown(Cell::new(nth));
+        let _ = black_box(list(&heap, requests));
+    }
+    start.elapsed().as_secs_f64()
+}
+
+fn swept(requests: u64, jobs: usize, options: &Options) -> f64 {
+    let start = Instant::now();
+    let report = Sweep::new("list")
+        .jobs(jobs)
+        .faults(Faults::Transient)
+        .options(options.clone())
+        .limit(requests)
+        .run(|heap: &Heap| list(heap, requests));
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(report.coverage().runs, requests, "{report}");
+    report.assert_clean();
+    seconds
+}
+
+fn median(mut of: std::vec::Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
+}
+
+fn main() {
+    println!("exhaustive sweep of a list of strings, every request failing once");
+    println!(
+        "{:<10} {:<28} {:>10} {:>14} {:>14}",
+        "requests", "", "seconds", "µs per point", "to the loop"
+    );
+    for (requests, rounds) in [(4_000, 9), (16_000, 3)] {
+        let sides: [(&str, &dyn Fn() -> f64); 5] = [
+            ("the bare loop", &|| bare(requests)),
+            ("ledger, one core", &|| swept(requests, 1, &Options::new().ledger_only())),
+            ("ledger, two cores", &|| swept(requests, 2, &Options::new().ledger_only())),
+            ("all detectors, one core", &|| swept(requests, 1, &Options::new())),
+            ("all detectors, two cores", &|| swept(requests, 2, &Options::new())),
+        ];
+        let mut times = vec![std::vec::Vec::new(); sides.len()];
+        for _ in 0..rounds {
+            for (side, (_, measure)) in sides.iter().enumerate() {
+                times[side].push(measure());
+            }
+        }
+        let medians: std::vec::Vec<f64> = times.into_iter().map(median).collect();
+        for ((name, _), seconds) in sides.iter().zip(&medians) {
+            println!(
+                "{requests:<10} {name:<28} {seconds:>10.3} {:>14.1} {:>13.2}×",
+                seconds * 1e6 / requests as f64,
+                seconds / medians[0]
+            );
+        }
+    }
+}
