@@ -14,15 +14,22 @@ use crate::trace::{End, Op};
 const EVIDENCE_MAX: usize = 64;
 
 impl State {
+    /// Looks at a new block: does it lie where another one does, is the budget kept?
     #[cold]
     #[inline(never)]
-    pub(crate) fn weigh(&mut self, address: usize, heap: u16, layout: Layout, number: u64) {
-        let Some(budget) = self.options.budget else {
-            return;
-        };
-        if self.over_budget {
-            return;
+    pub(crate) fn look(
+        &mut self,
+        address: usize,
+        heap: u16,
+        layout: Layout,
+        number: u64,
+        twin: Option<u64>,
+    ) {
+        if let Some(other) = twin {
+            let subject = self.subject(address, heap, layout, number);
+            self.accuse(detect::overlapping(other, subject, self.events));
         }
+        let Some(budget) = self.options.budget.filter(|_| !self.over_budget) else { return };
         let subject = self.subject(address, heap, layout, number);
         if let Some(evidence) = detect::over_budget(self.live, budget, subject, self.events) {
             // Once over, every request would say it again.

@@ -164,13 +164,7 @@ impl Heap {
         let node = self.node();
         if let Some(entered) = self.core().enter_plain() {
             let address = start.as_ptr() as usize;
-            let (size, align) = (layout.size(), layout.align());
-            let leave = |state: &mut State| {
-                let slot = state.ledger.fits(address, node.id, size, align)?;
-                state.freed(slot, node.id, layout, node.counted);
-                Some(())
-            };
-            if entered.with(leave).is_some() {
+            if entered.with(|s| s.free_fitting(address, node.id, layout, node.counted)) {
                 node.lost(&entered);
                 node.hand_back(start, layout);
                 return;
@@ -210,7 +204,7 @@ impl Heap {
     #[inline]
     fn retire(&self, entered: &Entered<'_>, slot: Slot, block: Block) {
         let node = self.node();
-        entered.with(|state| state.freed(slot, block.heap, block.layout(), node.counted));
+        entered.with(|state| state.freed(slot, &block, node.counted));
         if block.heap == node.id {
             node.lost(entered);
         } else if let Some(owner) = entered.with(|state| state.nodes[usize::from(block.heap)]) {

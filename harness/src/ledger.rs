@@ -301,16 +301,31 @@ impl Ledger {
         self.len -= 1;
     }
 
+    /// Takes out a live, untainted block of just this heap, address, size and alignment, and
+    /// remembers it. False where there is none.
+    #[inline]
+    pub(crate) fn take(
+        &mut self,
+        address: usize,
+        heap: u16,
+        size: usize,
+        align: usize,
+        event: u64,
+    ) -> bool {
+        let Some(slot) = self.fits(address, heap, size, align) else { return false };
+        self.retire(slot, event);
+        true
+    }
+
     /// Takes a freed block out, and remembers it and its event instead of the oldest of too many.
     #[inline]
     pub(crate) fn retire(&mut self, slot: Slot, event: u64) {
         let record = *self.at(slot.0);
         self.remove(slot);
-        let place = self.freed_total % FREED_MAX;
-        self.freed_total += 1;
-        match self.freed.get_mut(place) {
-            Some(oldest) => *oldest = (record, event),
-            None => self.freed.push((record, event)),
+        // The ring is there since the table is (`enlarge`).
+        if let Some(oldest) = self.freed.get_mut(self.freed_total % FREED_MAX) {
+            *oldest = (record, event);
+            self.freed_total += 1;
         }
     }
 
@@ -325,7 +340,7 @@ impl Ledger {
     }
 
     fn freed_by(&self, accept: impl Fn(&Block) -> bool) -> Option<Freed> {
-        (0..self.freed.len())
+        (0..self.freed_total.min(FREED_MAX))
             .map(|back| {
                 let (record, event) = self.freed[(self.freed_total - 1 - back) % FREED_MAX];
                 Freed { block: self.decode(record), event }
@@ -374,6 +389,7 @@ impl Ledger {
     fn enlarge(&mut self) {
         let old_capacity = if self.grow_at == 0 { 0 } else { self.mask + 1 };
         let capacity = (old_capacity * 2).max(1024);
+        self.freed.resize(FREED_MAX, (Record::default(), 0));
         let layout = Layout::array::<Record>(capacity)
             .expect("[mallory bug] the ledger outgrew the address space");
         // SAFETY: the layout is not empty; a zeroed `Record` is a valid, empty one.
@@ -426,7 +442,6 @@ impl Ledger {
         }
         let mut spare = std::mem::replace(self, Ledger::fresh());
         spare.side.clear();
-        spare.freed.clear();
         spare.freed_total = 0;
         // A thread that is ending keeps nothing.
         let _ = SPARE.try_with(|kept| kept.set(Some(spare)));
@@ -512,7 +527,6 @@ mod tests {
         let latest = ledger.freed_at(64).expect("remembered");
         assert_eq!(latest.event, FREED_MAX as u64 + 9);
         assert_eq!(latest.block.number, FREED_MAX as u64 + 9);
-        assert_eq!(ledger.freed.len(), FREED_MAX);
         assert!(ledger.freed_around(68).is_some());
         assert!(ledger.freed_around(72).is_none());
     }

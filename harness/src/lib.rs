@@ -27,6 +27,8 @@ mod report;
 mod run;
 mod scenario;
 mod scratch;
+#[cfg(feature = "ron")]
+mod script;
 mod site;
 mod state;
 mod subject;
@@ -48,6 +50,8 @@ pub use port::{Port, Refused, SystemPort};
 pub use report::{Coverage, Report, Verdict};
 pub use run::Outcome;
 pub use scenario::Scenario;
+#[cfg(feature = "ron")]
+pub use script::{Allowed, Expect, Script};
 pub use subject::{Classify, Observe};
 pub use sweep::{Setup, Sweep};
 pub use system::{Guarantee, System, World};

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::report::Report;
+#[cfg(feature = "ron")]
+use crate::script::Script;
 use crate::sweep::Sweep;
+#[cfg(feature = "ron")]
+use crate::system::System;
 
 type Run = dyn Fn(Sweep) -> Report;
 type Input = dyn Fn() -> Result<Arc<[u8]>, Error>;
@@ -44,6 +48,24 @@ impl Scenario {
             run: Box::new(run),
             known_file: Location::caller().file(),
         }
+    }
+
+    /// A scenario that sweeps a script of a system. `file` is what errors call it; its stem is the
+    /// scenario's name.
+    #[cfg(feature = "ron")]
+    #[track_caller]
+    pub fn script<S: System>(file: &'static str, text: &'static str) -> Scenario
+    where
+        S::Op: serde::de::DeserializeOwned,
+    {
+        let name = file.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or(file);
+        let about = Script::<S::Op>::read(text, file).map(|script| script.about);
+        Scenario::new(name, about.unwrap_or_default(), move |sweep| {
+            match Script::read(text, file) {
+                Ok(script) => sweep.scripted::<S>(&script),
+                Err(error) => sweep.failed(error),
+            }
+        })
     }
 
     /// Puts it in a group: it is run when the group or the scenario is named, and else left out.

@@ -4,29 +4,37 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 /// A directory that each run finds empty, made when it is first asked for.
+///
+/// A child makes it its working directory and hands out `.`: a path that is as long on every
+/// machine and in every process, since what a subject keeps of it is part of its trace.
 pub(crate) struct Scratch {
-    path: PathBuf,
+    folder: PathBuf,
+    is_child: bool,
     used: Cell<bool>,
 }
 
 impl Scratch {
-    /// A scratch directory of this process, named after `owner`.
+    /// The scratch directory of this process, which works for `owner` (or is it).
     pub(crate) fn new(owner: u32) -> Self {
-        let path = std::env::temp_dir().join(format!("mallory-{owner}-{}", std::process::id()));
-        Scratch { path, used: Cell::new(false) }
+        let process = std::process::id();
+        let folder = folder(owner, process);
+        Scratch { folder, is_child: owner != process, used: Cell::new(false) }
     }
 
     pub(crate) fn path(&self) -> &Path {
         if !self.used.replace(true) {
             // A failure shows when the subject uses the directory, with the subject's own error.
-            let _ = std::fs::create_dir_all(&self.path);
+            let _ = std::fs::create_dir_all(&self.folder);
+            if self.is_child {
+                let _ = std::env::set_current_dir(&self.folder);
+            }
         }
-        &self.path
+        if self.is_child { Path::new(".") } else { &self.folder }
     }
 
     pub(crate) fn empty(&self) {
         if self.used.get() {
-            let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+            let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
             for entry in entries {
                 let path = entry.path();
                 let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
@@ -36,7 +44,10 @@ impl Scratch {
 
     /// Removes the directory of a process that is done, or dead.
     pub(crate) fn remove(owner: u32, process: u32) {
-        let path = std::env::temp_dir().join(format!("mallory-{owner}-{process}"));
-        let _ = std::fs::remove_dir_all(path);
+        let _ = std::fs::remove_dir_all(folder(owner, process));
     }
+}
+
+fn folder(owner: u32, process: u32) -> PathBuf {
+    std::env::temp_dir().join(format!("mallory-{owner:08x}-{process:08x}"))
 }

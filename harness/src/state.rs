@@ -4,7 +4,7 @@
 use std::alloc::Layout;
 
 use crate::capture::Capture;
-use crate::detect::{self, Standing};
+use crate::detect::Standing;
 use crate::evidence::{Evidence, Moment};
 use crate::ledger::{Block, HEAPS_MAX, Ledger, Slot};
 use crate::node::NodeRef;
@@ -283,16 +283,14 @@ impl State {
         self.allocations += 1;
         let number = self.allocations;
         let (size, align) = (layout.size(), layout.align());
-        self.note(op, layout, heap, End::Done, number);
+        let event = Event { op, heap, thread: self.thread, align, size, end: End::Done };
+        self.stamp(event);
         let twin = self.ledger.insert(address, heap, size, align, number);
         self.live += size & counted;
         self.peak = self.peak.max(self.live);
-        if let Some(other) = twin {
-            let subject = self.subject(address, heap, layout, number);
-            self.accuse(detect::overlapping(other, subject, self.events));
-        }
-        if self.watched {
-            self.weigh(address, heap, layout, number);
+        if self.watched || twin.is_some() {
+            self.watch(event, number);
+            self.look(address, heap, layout, number, twin);
         }
     }
 
@@ -310,45 +308,49 @@ impl State {
         let twin = self.ledger.insert(address, heap, layout.size(), layout.align(), old.number);
         self.live = self.live - (old.size & counted) + (layout.size() & counted);
         self.peak = self.peak.max(self.live);
-        if let Some(other) = twin {
-            let subject = self.subject(address, heap, layout, old.number);
-            self.accuse(detect::overlapping(other, subject, self.events));
+        self.look(address, heap, layout, old.number, twin);
+    }
+
+    /// Takes a block out of the ledger if this free fits it in every respect.
+    #[inline]
+    pub(crate) fn free_fitting(
+        &mut self,
+        address: usize,
+        heap: u16,
+        layout: Layout,
+        counted: usize,
+    ) -> bool {
+        let (size, align) = (layout.size(), layout.align());
+        if !self.ledger.take(address, heap, size, align, self.events + 1) {
+            return false;
         }
-        if self.watched {
-            self.weigh(address, heap, layout, old.number);
-        }
+        self.live -= size & counted;
+        let event = Event { op: Op::Free, heap, thread: self.thread, align, size, end: End::Done };
+        self.stamp(event);
+        true
     }
 
     /// Takes a block that is rightly freed out of the ledger.
-    #[inline]
-    pub(crate) fn freed(&mut self, slot: Slot, heap: u16, layout: Layout, counted: usize) {
-        let (size, align) = (layout.size(), layout.align());
-        self.live -= size & counted;
-        let event = Event { op: Op::Free, heap, thread: self.thread, align, size, end: End::Done };
-        self.see(event, 0);
+    pub(crate) fn freed(&mut self, slot: Slot, block: &Block, counted: usize) {
+        self.note(Op::Free, block.layout(), block.heap, End::Done, 0);
+        self.live -= block.size & counted;
         self.ledger.retire(slot, self.events);
     }
 
-    #[inline]
     pub(crate) fn note(&mut self, op: Op, layout: Layout, heap: u16, end: End, number: u64) {
-        let event = Event {
-            op,
-            heap,
-            thread: self.thread,
-            align: layout.align(),
-            size: layout.size(),
-            end,
-        };
-        self.see(event, number);
-    }
-
-    #[inline]
-    fn see(&mut self, event: Event, number: u64) {
-        self.events += 1;
-        self.fingerprint.add(event);
+        let (size, align) = (layout.size(), layout.align());
+        let event = Event { op, heap, thread: self.thread, align, size, end };
+        self.stamp(event);
         if self.watched {
             self.watch(event, number);
         }
+    }
+
+    /// What every event costs, however little is watched.
+    #[inline]
+    fn stamp(&mut self, event: Event) {
+        self.events += 1;
+        self.fingerprint.add(event);
     }
 
     #[cold]

@@ -248,6 +248,12 @@ impl<C, V> Sweep<C, V> {
         self.set(|settings| settings.rerun = Rerun::Command(program.to_owned()))
     }
 
+    /// The report of a sweep that its caller could not even begin.
+    #[must_use]
+    pub fn failed(self, error: Error) -> Report {
+        Report::failed(&self.settings.name, self.settings.seed, error)
+    }
+
     /// Replays this token instead of sweeping.
     pub fn replay(mut self, token: Token) -> Self {
         self.token = Some(token);
@@ -304,6 +310,44 @@ impl<C, V> Sweep<C, V> {
         let world = World::new(&input, &scratch);
         let subject = Scripted::<S>::new(ops, &world);
         self.settings.explore(&subject, self.token, self.oom_after, self.error.take())
+    }
+}
+
+#[cfg(feature = "ron")]
+impl<C, V> Sweep<C, V> {
+    /// Sweeps what a script says, held against the system's plain model.
+    pub fn scripted<S: System>(mut self, script: &crate::script::Script<S::Op>) -> Report {
+        let failed = |settings: &Settings, what: String, mend: String| {
+            Report::failed(&settings.name, settings.seed, Error::new(what).mend(mend))
+        };
+        if script.system != S::NAME {
+            let what = format!("the script is for the system `{}`", script.system);
+            return failed(&self.settings, what, format!("this one is `{}`", S::NAME));
+        }
+        let [ops] = script.threads.as_slice() else {
+            let what = format!("the script has {} threads", script.threads.len());
+            return failed(&self.settings, what, "a sweep runs one; explore runs more".to_owned());
+        };
+        match (script.fault(), script.allowances()) {
+            (Err(error), _) | (_, Err(error)) => {
+                return Report::failed(&self.settings.name, self.settings.seed, error);
+            }
+            (Ok(fault), Ok(allowances)) => {
+                if self.settings.seed == 0 {
+                    self.settings.seed = script.seed;
+                }
+                self.settings.strict |= script.expect.strict;
+                self.settings.benign.extend(script.expect.benign.iter().cloned());
+                if let Some((at, persistent)) = fault {
+                    self.settings.plan = Some(Plan::at(at, persistent));
+                }
+                for (kind, allowed) in allowances {
+                    let (function, reason) = (&allowed.function, &allowed.reason);
+                    self = self.allow(kind, function, allowed.max, reason);
+                }
+            }
+        }
+        self.script::<S>(ops)
     }
 }
 

@@ -41,6 +41,9 @@ impl<'a> World<'a> {
 /// Every byte that it keeps comes from the heap it is opened on, and every path answers an error
 /// instead of aborting: the sweep fails each request in turn and holds the system to its word.
 pub trait System: Sized {
+    /// What scripts call it.
+    const NAME: &'static str;
+
     /// One operation, as scripts write it.
     type Op: Clone + Debug;
     /// What an operation answers. Compared by its `Debug` text.

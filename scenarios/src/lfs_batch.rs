@@ -82,6 +82,8 @@ impl From<Refused> for Error {
 }
 
 impl System for LfsBatch {
+    const NAME: &'static str = "lfs-batch";
+
     type Op = Op;
     type Reply = Reply;
     type Error = Error;

@@ -1,8 +1,35 @@
-//! The systems that Mallory is tried on.
+//! The systems that Mallory is tried on: three services on a fallible allocator with the memory
+//! parts that they share, and planted bugs that it has to find.
 
 pub mod cache_rebuild;
+pub mod fixture;
 pub mod journal;
 pub mod journal_intern;
 pub mod lfs;
 pub mod lfs_batch;
 pub mod memory;
+
+use mallory::Scenario;
+
+/// Everything that the command line can be told to sweep.
+#[must_use]
+pub fn scenarios() -> Vec<Scenario> {
+    services()
+}
+
+/// The three services, each with its script and its input.
+fn services() -> Vec<Scenario> {
+    macro_rules! script {
+        ($system:ty, $file:literal) => {
+            Scenario::script::<$system>(
+                concat!("scenarios/scripts/", $file),
+                include_str!(concat!("../scripts/", $file)),
+            )
+        };
+    }
+    vec![
+        script!(cache_rebuild::CacheRebuild, "cache-rebuild.ron").input(fixture::journal),
+        script!(journal_intern::JournalIntern, "journal-intern.ron").input(fixture::journal),
+        script!(lfs_batch::LfsBatch, "lfs-batch.ron").input(fixture::lfs_requests),
+    ]
+}

@@ -208,6 +208,8 @@ impl CacheRebuild {
 }
 
 impl System for CacheRebuild {
+    const NAME: &'static str = "cache-rebuild";
+
     type Op = Op;
     type Reply = Reply<Ids, Paths>;
     type Error = Error;

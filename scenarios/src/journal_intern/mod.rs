@@ -280,6 +280,8 @@ fn note(
 }
 
 impl System for JournalIntern {
+    const NAME: &'static str = "journal-intern";
+
     type Op = Op;
     type Reply = Reply<Path, Ids>;
     type Error = Error;
