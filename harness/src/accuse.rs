@@ -101,8 +101,9 @@ impl State {
             role: if op == Op::Free { Role::Freed } else { Role::Requested },
         });
         // One root finding per block: it stays as it is, and is no leak as well.
-        let hit = self.ledger.owners(address).into_iter().find(|block| block.address == address);
-        if let Some(slot) = hit.and_then(|block| self.ledger.find(address, block.heap)) {
+        let named = evidence.block.as_ref().map(|block| block.number);
+        let hit = self.ledger.owners(address).into_iter().find(|b| Some(b.number) == named);
+        if let Some(slot) = hit.and_then(|block| self.ledger.find(block.address, block.heap)) {
             self.ledger.taint(slot);
         }
         self.accuse(evidence);

@@ -1,4 +1,43 @@
-//! Mallory: the adversary in your allocator.
+//! Mallory: the adversary in your allocator. It shows, deterministically, what a program does
+//! when memory runs out: it fails every allocation one by one, watches every block, and hands
+//! back one short line that replays what it found.
+//!
+//! # A first sweep
+//!
+//! Give it a closure from a [`Heap`] to a `Result`. It is run once for each of its requests for
+//! memory, twice in fact: once where that request fails, and once where it and all after it do.
+//!
+//! ```
+//! use allocator_api2::vec::Vec;
+//! use mallory::{Heap, Sweep};
+//!
+//! fn join(heap: &Heap, words: &[&str]) -> Result<usize, allocator_api2::collections::TryReserveError> {
+//!     let mut text = Vec::new_in(heap.clone());
+//!     for word in words {
+//!         text.try_reserve(word.len())?;
+//!         text.extend_from_slice(word.as_bytes());
+//!     }
+//!     Ok(text.len())
+//! }
+//!
+//! Sweep::new("join").run(|heap| join(heap, &["fails", "well"])).assert_clean();
+//! ```
+//!
+//! A run ends *propagated* (an error came out), *absorbed* (the result is the same all the same),
+//! or as a finding: a silently wrong result, a panic, an abort, a hang, a leak, a double free …;
+//! see [`Kind`]. Runs are made in child processes, so a subject that aborts is a line in the
+//! report and not the end of the test.
+//!
+//! # What to say more
+//!
+//! - [`Sweep::oom`] says which errors mean out of memory; others are then findings.
+//! - [`Sweep::setup`] makes an object first, and holds an operation on it to its word: as before
+//!   after an error, and as ever after a retry.
+//! - [`System`] does the same for a whole script of operations, beside a plain model.
+//! - [`Options`] switches detectors, sets a budget, lets several threads in.
+//! - [`Plan`] fails what you choose instead of everything in turn.
+//! - [`Report`] is a value: assert it clean, look into it, or take its text as a snapshot.
+//! - `cli::main` (feature `cli`) makes a command line of your scenarios.
 
 mod accuse;
 mod adapters;

@@ -70,15 +70,15 @@ impl Rerun {
 /// Writes a call site below a label, the innermost frame on the label's line.
 fn write_site(f: &mut fmt::Formatter<'_>, label: &str, site: &Site) -> fmt::Result {
     if site.frames.is_empty() {
-        return writeln!(f, "  {label}  (site unavailable)");
+        return writeln!(f, "  {label}(site unavailable)");
     }
     let shown = &site.frames[..site.frames.len().min(FRAMES_MAX)];
     let names: Vec<String> = shown.iter().map(super::site::Frame::short_name).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let indent = label.chars().count();
+    let indent = label.chars().count().saturating_sub(2);
     for (nth, (name, frame)) in names.iter().zip(shown).enumerate() {
         if nth == 0 {
-            write!(f, "  {label}  {name}")?;
+            write!(f, "  {label}{name}")?;
         } else {
             write!(f, "  {:indent$}← {name}", "")?;
         }
@@ -103,15 +103,17 @@ impl fmt::Display for Finding {
             writeln!(f, "  {}", self.block_line(block))?;
         }
         let name = self.block.as_ref().map(|block| format!("a{}  ", block.number));
+        let roles = self.steps.iter().map(|step| step.role.label());
+        let width = roles.map(str::len).max().unwrap_or(0);
         for step in &self.steps {
-            let label = format!("{}{}", name.as_deref().unwrap_or(""), step.role.label());
-            write_site(f, &format!("{label:<16}"), &step.site)?;
+            let name = name.as_deref().unwrap_or("");
+            write_site(f, &format!("{name}{:<width$}  ", step.role.label()), &step.site)?;
         }
         for line in self.notes.iter().flat_map(|note| note.lines()) {
             writeln!(f, "  {line}")?;
         }
         if let Some(fault) = &self.fault {
-            write_site(f, &format!("{} in", fault.line(self.kind)), &fault.site)?;
+            write_site(f, &format!("{} in ", fault.line(self.kind)), &fault.site)?;
             let seen = count(self.of, "request");
             writeln!(f, "  seen at {} of {seen}; never without a fault", thousands(self.count))?;
         } else {
@@ -263,12 +265,18 @@ impl Report {
     /// The line of the summary table.
     #[must_use]
     pub fn row(&self) -> String {
+        self.row_below(0)
+    }
+
+    /// The same in a table whose longest name has so many characters.
+    pub(crate) fn row_below(&self, longest: usize) -> String {
         let name = &self.scenario;
+        let width = longest.max(17);
         if self.error.is_some() {
-            return format!("{name:<17} ! error");
+            return format!("{name:<width$} ! error");
         }
         if let Some(replayed) = &self.replayed {
-            return format!("{name:<17} {replayed}");
+            return format!("{name:<width$} {replayed}");
         }
         let verdict = match self.verdict() {
             Verdict::Clean => "✓ clean".to_owned(),
@@ -281,12 +289,12 @@ impl Report {
         let sites = count(sites, "site");
         let of = if complete { String::new() } else { format!(" of {}", thousands(runs_total)) };
         let runs = count(runs, "run");
-        format!("{name:<17} {verdict:<12} {requests:>16}  {sites:>9}  {runs:>12}{of}")
+        format!("{name:<width$} {verdict:<12} {requests:>16}  {sites:>9}  {runs:>12}{of}")
             .trim_end()
             .to_owned()
     }
 
-    /// All but the summary line: findings, what is allowed, notes, or the error.
+    /// All but the summary line and the notes: findings, what is allowed, or the error.
     #[must_use]
     pub fn details(&self) -> String {
         let mut out = String::new();
@@ -302,9 +310,6 @@ impl Report {
                 out.push_str(&format!("{finding}\n"));
             }
         }
-        for note in &self.notes {
-            out.push_str(&format!("note: {}: {note}\n", self.scenario));
-        }
         out
     }
 
@@ -316,7 +321,32 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.row())?;
-        let details = self.details();
-        if details.is_empty() { Ok(()) } else { write!(f, "\n{details}") }
+        let (details, notes) = (self.details(), notes([self]));
+        if details.is_empty() && notes.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "\n{details}{notes}")
+        }
     }
+}
+
+/// The notes of all reports, each once, with the scenarios that it is about.
+pub(crate) fn notes<'a>(reports: impl IntoIterator<Item = &'a Report>) -> String {
+    let mut about: Vec<(&str, Vec<&str>)> = Vec::new();
+    for report in reports {
+        for note in &report.notes {
+            match about.iter_mut().find(|(known, _)| known == note) {
+                Some((_, names)) => names.push(&report.scenario),
+                None => about.push((note, vec![&report.scenario])),
+            }
+        }
+    }
+    let line = |(note, names): (&str, Vec<&str>)| match names.as_slice() {
+        [name] => format!("note: {name}: {note}\n"),
+        [name, others @ ..] => {
+            format!("note: {name} and {}: {note}\n", count(others.len() as u64, "other"))
+        }
+        [] => String::new(),
+    };
+    about.into_iter().map(line).collect()
 }

@@ -231,7 +231,7 @@ fn finish(
     let mut failure = None;
     let outcome = match ended {
         _ if state.hung => {
-            let note = "after the failure it went on asking, past ten times as many requests";
+            let note = "it went on asking, past ten times the requests of the run without a fault";
             state.accuse(Evidence::new(Kind::NoProgress).note(note));
             Outcome::Hung
         }

@@ -15,6 +15,9 @@ use crate::wire::wire_struct;
 /// The function that everything outside of the subject is called from: where a site ends.
 const BOUNDARY: &str = "mallory::run::boundary";
 
+/// Where std begins a thread of the subject's own: below it there is only the system.
+const THREAD: &str = "__rust_begin_short_backtrace";
+
 /// Crates whose frames say nothing about the subject.
 const LEFT_OUT: [&str; 10] = [
     "__rustc",
@@ -152,7 +155,7 @@ impl Symboliser {
     fn site(&self, stack: &[usize]) -> Site {
         let mut site = Site::default();
         for (function, file, line) in stack.iter().filter_map(|ip| self.frames.get(ip)).flatten() {
-            if function.contains(BOUNDARY) {
+            if function.contains(BOUNDARY) || function.contains(THREAD) {
                 break;
             }
             if function.is_empty() || is_left_out(function) {

@@ -110,7 +110,8 @@ impl Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{} T{}", self.op, self.size, self.align, self.thread)?;
+        let bytes = crate::text::count(self.size as u64, "byte");
+        write!(f, "T{} {} of {bytes} (align {})", self.thread, self.op, self.align)?;
         match self.end {
             End::Done => Ok(()),
             End::Injected => f.write_str(", failed on purpose"),

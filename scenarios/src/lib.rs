@@ -8,13 +8,14 @@ pub mod journal_intern;
 pub mod lfs;
 pub mod lfs_batch;
 pub mod memory;
+pub mod planted;
 
 use mallory::Scenario;
 
 /// Everything that the command line can be told to sweep.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
-    services()
+    services().into_iter().chain(planted::scenarios()).collect()
 }
 
 /// The three services, each with its script and its input.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::Error;
-use crate::report::{PROGRAM, Report};
+use crate::report::{self, PROGRAM, Report};
 use crate::scenario::Scenario;
 use crate::sweep::Sweep;
 use crate::token::Token;
@@ -210,8 +210,8 @@ fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let folder = journal_folder();
     let text = args.format == Format::Text;
-    let mut codes = Vec::new();
-    let mut details = String::new();
+    let longest = selected.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or(0);
+    let mut reports = Vec::new();
     for (nth, scenario) in selected.iter().enumerate() {
         let bar = progress::Bar::start(&scenario.name, std::io::stderr().is_terminal());
         let mut sweep = Sweep::new(scenario.name.clone())
@@ -232,17 +232,19 @@ fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
         }
         let report = explore(scenario, sweep, input.as_ref());
         bar.finish(&report);
-        codes.push(report.exit_code());
         if text {
-            print(&format!("{}\n", report.row()))?;
-            details.push_str(&report.details());
+            print(&format!("{}\n", report.row_below(longest)))?;
         } else {
             print_json(&report, "sweep")?;
         }
+        reports.push(report);
     }
-    if !details.is_empty() {
-        print(&format!("\n{details}"))?;
+    let details: String = reports.iter().map(Report::details).collect();
+    let notes = report::notes(&reports);
+    if text && !(details.is_empty() && notes.is_empty()) {
+        print(&format!("\n{details}{notes}"))?;
     }
+    let codes: Vec<u8> = reports.iter().map(Report::exit_code).collect();
     // The caller's mistake beats findings, and findings beat what was left undone.
     let worst = [2, 1, 3].into_iter().find(|code| codes.contains(code));
     Ok(worst.unwrap_or(0))

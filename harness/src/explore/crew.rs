@@ -213,3 +213,38 @@ fn confirm_deaths(
     }
     Ok(found)
 }
+
+/// What the parent judged by the outcome alone is run again as well, one for each site and kind,
+/// at its smallest coordinate: for the fingerprint, and to be sure.
+pub(crate) fn confirm_judged(
+    norm: &Norm<'_>,
+    scouted: &Scouted,
+    mut judged: Vec<(Outcome, Found)>,
+) -> Result<Vec<Found>, Error> {
+    judged.sort_by_key(|(_, found)| found.point);
+    let mut confirmed: BTreeSet<(Kind, u64)> = BTreeSet::new();
+    let mut all = Vec::with_capacity(judged.len());
+    for (outcome, mut found) in judged {
+        let (Some(point), Some(evidence)) = (found.point, found.evidence.first_mut()) else {
+            continue;
+        };
+        let site = scouted.site(point.at).filter(|_| scouted.has_sites);
+        if confirmed.insert((evidence.kind, site.map_or(point.at.ordinal, Site::key))) {
+            let (again, fingerprint) = if norm.settings.in_process {
+                let (run, _) = norm.try_point(point, &Scratch::new(std::process::id()));
+                (Some(run.outcome), run.fingerprint.0)
+            } else {
+                let plan = Plan::at(point.at, point.persistent);
+                let seen = witness(norm, &plan, Some(point), patience(scouted))?;
+                (seen.outcome, seen.fingerprint)
+            };
+            if again != Some(outcome) {
+                let note = format!("{} at first, and not when it was run again", outcome.name());
+                *evidence = Evidence::new(Kind::Nondeterminism).note(note);
+            }
+            found.fingerprint = fingerprint;
+        }
+        all.push(found);
+    }
+    Ok(all)
+}

@@ -98,7 +98,8 @@ impl Journal {
             }
         }
         // Written anew: a line that was cut off by the kill goes, and nothing is doubled.
-        let fresh = path.with_extension("journal.new");
+        // Another process may sweep the same scenario just now: the name is this one's own.
+        let fresh = path.with_extension(format!("journal.{}", std::process::id()));
         let mut file = File::create(&fresh).map_err(|error| failed("write", &error))?;
         let journal = |file: &mut File, line: String| {
             file.write_all(line.as_bytes()).map_err(|error| failed("write", &error))

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::conclude::{conclude, judge};
-use super::crew::{kind_of, run_points};
+use super::crew::{confirm_judged, kind_of, run_points};
 use super::point::{Found, Norm, Point};
 use super::scout::{Scouted, scout};
 use super::{Faults, Settings};
@@ -21,10 +21,12 @@ use crate::site::Site;
 use crate::trace::Coordinate;
 use crate::worker::{self, Death};
 
-/// Requests that a sweep makes at most, in all its runs together, unless a limit is given.
-const REQUESTS_MAX: u64 = 1_000_000_000;
-/// Runs that it makes in any case.
-const RUNS_MIN: u64 = 1000;
+/// A sweep that needs no more requests than this, in all its runs together, is made whole.
+const REQUESTS_WHOLE: u64 = 400_000_000;
+/// One that needs more is a sample, new sites first, of so many requests; unless a limit is given.
+const REQUESTS_SAMPLE: u64 = 50_000_000;
+const RUNS_MIN: u64 = 100;
+/// How long the runs without a fault may stand still.
 pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Sweeps a subject.
@@ -125,7 +127,10 @@ fn sweep_scouted(
         return conclude(settings, scouted, scouted.found.clone(), report);
     }
     let mut points = points(scouted, settings.faults);
-    let default_limit = (REQUESTS_MAX / scouted.requests.max(1)).max(RUNS_MIN);
+    let requests = scouted.requests.max(1);
+    let is_whole = (points.len() as u64).saturating_mul(requests) <= REQUESTS_WHOLE;
+    let default_limit =
+        if is_whole { u64::MAX } else { (REQUESTS_SAMPLE / requests).max(RUNS_MIN) };
     let limit = settings.limit.unwrap_or(default_limit);
     report.coverage.runs_total = points.len() as u64;
     report.coverage.complete = points.len() as u64 <= limit;
@@ -153,10 +158,12 @@ fn sweep_scouted(
         stuck: (!settings.in_process).then_some(worker::stuck as fn()),
     };
     let (outcomes, mut found) = run_points(&norm, scouted, &points)?;
+    let mut judged = Vec::new();
     for (point, outcome) in points.iter().zip(&outcomes) {
         report.outcomes[*outcome as usize] += 1;
-        found.extend(judge(settings, scouted, *point, *outcome));
+        judged.extend(judge(settings, scouted, *point, *outcome).map(|found| (*outcome, found)));
     }
+    found.extend(confirm_judged(&norm, scouted, judged)?);
     conclude(settings, scouted, found, report)
 }
 
@@ -173,7 +180,7 @@ fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), Error> {
 
 fn notes(settings: &Settings, scouted: &Scouted, report: &mut Report) {
     let mut note = |text: String| report.notes.push(text);
-    if !scouted.has_sites && scouted.requests > 0 {
+    if !scouted.has_sites && !scouted.by_request.is_empty() {
         note("sites unavailable: build with debug = 1 to see them".to_owned());
     }
     if !settings.classified {
@@ -186,7 +193,7 @@ fn notes(settings: &Settings, scouted: &Scouted, report: &mut Report) {
         note("runs were made in process: an abort would have ended it".to_owned());
     }
     if let (Some(used), Some(budget)) = (scouted.budget_used, settings.options.budget)
-        && used >= 80
+        && (80..=100).contains(&used)
     {
         let peak = scouted.peak;
         note(format!("warning: the peak of {peak} bytes is {used} % of the budget of {budget}"));

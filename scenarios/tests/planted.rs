@@ -1,0 +1,203 @@
+//! The planted bugs, through the program that a user runs: each reported once, as what it is, and
+//! replayed by its token; no near miss reported; the reports' text reviewed in `snapshots/`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use mallory::{Kind, Sweep, Verdict};
+use mallory_scenarios::planted::{PAIRS, Pair};
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+/// Runs the program as from a shell in which nothing of Mallory's is set.
+fn mallory(arguments: &[&str]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_mallory"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MALLORY_")) {
+        program.env_remove(name);
+    }
+    program.args(arguments).output().expect("the program starts")
+}
+
+/// What it prints, if it ends with this code.
+fn printed(arguments: &[&str], code: i32) -> String {
+    let output = mallory(arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    String::from_utf8(output.stdout).expect("reports are text")
+}
+
+/// The reports of a sweep, one for each line of JSON.
+fn reports(arguments: &[&str], code: i32) -> Vec<Value> {
+    let arguments = [&["sweep", "--format", "json"], arguments].concat();
+    let lines = printed(&arguments, code);
+    lines.lines().map(|line| serde_json::from_str(line).expect("a line is an object")).collect()
+}
+
+fn findings(report: &Value) -> &[Value] {
+    report["findings"].as_array().expect("a report has findings")
+}
+
+fn pair(kind: Kind) -> &'static Pair {
+    PAIRS.iter().find(|pair| pair.kind == kind).expect("every kind has a pair")
+}
+
+/// The report, as the program prints it, is the reviewed one.
+fn report_is_as_reviewed(kind: Kind) {
+    let name = pair(kind).name();
+    let report = printed(&["sweep", &name], 1);
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.add_filter(r"\.rs:[0-9]+", ".rs:LL");
+    settings.bind(|| insta::assert_snapshot!(name.replace('/', "-"), report));
+}
+
+/// The token shows the same in a fresh process, and one with another fingerprint doesn't.
+fn token_replays(kind: Kind) {
+    let report = reports(&[&pair(kind).name()], 1).remove(0);
+    let finding = &findings(&report)[0];
+    let token = finding["replay"].as_str().expect("a finding has a token");
+    assert!(token.len() <= 100, "{token}: {} characters", token.len());
+    let again = printed(&["replay", token], 1);
+    assert!(again.lines().next().is_some_and(|row| row.ends_with(" reproduced")), "{again}");
+    let id = finding["id"].as_str().expect("a finding has an id");
+    assert!(again.contains(id), "{id} is not in {again}");
+
+    let last = token.chars().last().expect("a token has characters");
+    let other = if last == '0' { '1' } else { '0' };
+    let altered = format!("{}{other}", &token[..token.len() - 1]);
+    let again = printed(&["replay", &altered], 1);
+    assert!(again.lines().next().is_some_and(|row| !row.contains("reproduced")), "{again}");
+}
+
+/// With its detector off nothing is reported: no other says the same by chance.
+fn detector_carries_its_weight(kind: Kind) {
+    let pair = pair(kind);
+    let options = (pair.options)().without(kind);
+    let report = (pair.planted)(Sweep::new(pair.name()).options(options));
+    assert_eq!(report.verdict(), Verdict::Clean, "{report}");
+    assert!(report.error().is_none(), "{report}");
+}
+
+/// The tests that each kind gets; those from detectors get one more.
+macro_rules! each {
+    ($($kind:ident $module:ident $($detector:literal)?;)*) => {
+        $(mod $module {
+            use mallory::Kind::$kind as KIND;
+
+            #[test]
+            fn report_is_as_reviewed() {
+                super::report_is_as_reviewed(KIND);
+            }
+
+            #[test]
+            fn token_replays() {
+                super::token_replays(KIND);
+            }
+
+            $(#[test]
+            #[doc = $detector]
+            fn detector_carries_its_weight() {
+                super::detector_carries_its_weight(KIND);
+            })?
+        })*
+
+        /// The kinds that have the tests above.
+        const TESTED: &[Kind] = &[$(Kind::$kind),*];
+    };
+}
+
+each! {
+    Leak leak "detector";
+    DoubleFree double_free "detector";
+    InvalidFree invalid_free "detector";
+    CrossAllocatorFree cross_allocator_free "detector";
+    LayoutMismatch layout_mismatch "detector";
+    HeapBufferOverflow heap_buffer_overflow "detector";
+    HeapBufferUnderflow heap_buffer_underflow "detector";
+    UseAfterFree use_after_free "detector";
+    WrongThread wrong_thread "detector";
+    OverBudget over_budget "detector";
+    SilentWrong silent_wrong;
+    WrongError wrong_error;
+    Absorbed absorbed;
+    NotRecovered not_recovered;
+    NoProgress no_progress;
+    Panic panic;
+    Abort abort;
+    Crash crash;
+    Exit exit;
+    Nondeterminism nondeterminism;
+}
+
+#[test]
+fn every_kind_has_a_pair_and_its_tests() {
+    let elsewhere = [Kind::PortContract, Kind::Deadlock];
+    let wanted: BTreeSet<Kind> =
+        Kind::ALL.into_iter().filter(|kind| !elsewhere.contains(kind)).collect();
+    assert_eq!(PAIRS.iter().map(|pair| pair.kind).collect::<BTreeSet<_>>(), wanted);
+    assert_eq!(TESTED.iter().copied().collect::<BTreeSet<_>>(), wanted);
+}
+
+#[test]
+fn every_kind_is_reported_once_and_nothing_else() {
+    let reports = reports(&["planted"], 1);
+    assert_eq!(reports.len(), 2 * PAIRS.len());
+    let tokens = reports.iter().flat_map(findings).filter_map(|finding| finding["replay"].as_str());
+    let with_fault = tokens.filter(|token| token.contains(" f=")).count();
+    assert!(2 * with_fault >= PAIRS.len(), "only {with_fault} need a fault to show");
+    for (pair, reports) in PAIRS.iter().zip(reports.chunks(2)) {
+        let [planted, near_miss] = reports else { unreachable!("two each") };
+        assert_eq!(planted["scenario"], pair.name());
+        let kinds: Vec<&Value> = findings(planted).iter().map(|finding| &finding["kind"]).collect();
+        assert_eq!(kinds, [pair.kind.name()], "{planted:#}");
+        assert_eq!(near_miss["scenario"], pair.near_miss_name());
+        assert!(findings(near_miss).is_empty(), "{near_miss:#}");
+    }
+}
+
+#[test]
+fn near_misses_are_clean() {
+    let names: Vec<String> = PAIRS.iter().map(Pair::near_miss_name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for report in reports(&names, 0) {
+        assert_eq!(report["verdict"], "clean", "{report:#}");
+        assert_eq!(report["coverage"]["complete"], true, "{report:#}");
+        assert_ne!(report["coverage"]["runs"], 0, "{report:#}");
+    }
+}
+
+#[test]
+fn json_is_the_same_for_every_run_and_number_of_jobs() {
+    let names: Vec<String> = PAIRS.iter().map(Pair::name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let sweep = |jobs| {
+        printed(&[&["sweep", "--format", "json", "--jobs", jobs], names.as_slice()].concat(), 1)
+    };
+    let one = sweep("1");
+    assert_eq!(one, sweep("1"));
+    assert_eq!(one, sweep("2"));
+}
+
+/// The lines of a function, without its name.
+fn function(source: &str, name: &str) -> String {
+    let start = source.find(&format!("\nfn {name}(")).expect("the function is there") + 1;
+    let end = start + source[start..].find("\n}\n").expect("it ends") + "\n}\n".len();
+    source[start..end].replacen(name, "", 1)
+}
+
+#[test]
+fn a_pair_differs_by_three_lines_at_most() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/planted");
+    for pair in PAIRS {
+        let file = folder.join(pair.kind.name().replace('-', "_") + ".rs");
+        let source = std::fs::read_to_string(&file).expect("a kind has a file of its name");
+        let (planted, near_miss) = (function(&source, "planted"), function(&source, "near_miss"));
+        let diff = TextDiff::from_lines(&planted, &near_miss);
+        let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count();
+        let lines = count(ChangeTag::Delete).max(count(ChangeTag::Insert));
+        assert!((1..=3).contains(&lines), "{}: {lines} lines", pair.kind);
+    }
+}
