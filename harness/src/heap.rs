@@ -103,7 +103,7 @@ impl Heap {
 
     fn request(&self, op: Op, layout: Layout) -> Answer {
         let node = self.node();
-        if let Some(entered) = self.core().enter_plain()
+        if let Some(entered) = self.core().enter_serial()
             && op == Op::Alloc
             && entered.with(State::passes_plainly)
         {
@@ -114,10 +114,17 @@ impl Heap {
                 node.gained(&entered);
                 return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
             }
-            entered.with(|state| state.refused(op, layout, node.id, End::Refused));
-            return Err(Refused);
+            return self.refuse(&entered, op, layout);
         }
         self.request_fully(op, layout)
+    }
+
+    /// Passes on that the port has no memory.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self, entered: &Entered<'_>, op: Op, layout: Layout) -> Answer {
+        entered.with(|state| state.refused(op, layout, self.node().id, End::Refused));
+        Err(Refused)
     }
 
     #[inline(never)]
@@ -162,7 +169,9 @@ impl Heap {
 
     fn release(&self, start: NonNull<u8>, layout: Layout) {
         let node = self.node();
-        if let Some(entered) = self.core().enter_plain() {
+        if let Some(entered) = self.core().enter_serial()
+            && entered.with(|state| state.plain)
+        {
             let address = start.as_ptr() as usize;
             if entered.with(|s| s.free_fitting(address, node.id, layout, node.counted)) {
                 node.lost(&entered);

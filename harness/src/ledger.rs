@@ -31,6 +31,9 @@ const FLAG_SIDE: u64 = 2 << FLAG_SHIFT;
 /// Heaps that can be alive in one run at a time.
 pub(crate) const HEAPS_MAX: usize = 1 << HEAP_BITS;
 
+/// Tables of so many records are kept at most an eighth full, larger ones at most four fifths.
+const SPARSE_MAX: usize = 1 << 13;
+
 /// How many freed blocks are remembered: few enough that writing them down stays in the cache.
 const FREED_MAX: usize = 1024;
 
@@ -139,10 +142,16 @@ impl Ledger {
         self.len
     }
 
+    /// Where a block's record would like to stand: neighbours in memory are neighbours here, so
+    /// that a subject which goes through its memory in order goes through the table in order.
+    /// What the low bits of the 16-byte granule can't tell (blocks inside of one granule, places
+    /// a whole table apart) is spread by Fibonacci hashing.
     #[inline]
     fn home(&self, address: usize) -> usize {
-        // Fibonacci hashing: the high bits of the product depend on all bits of the address.
-        ((address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize & self.mask
+        let granule = address as u64 >> 4;
+        let rest = (granule >> (64 - self.shift)) << 4 | (address as u64 & 15);
+        let spread = rest.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
+        granule.wrapping_add(spread) as usize & self.mask
     }
 
     #[inline]
@@ -389,6 +398,9 @@ impl Ledger {
     fn enlarge(&mut self) {
         let old_capacity = if self.grow_at == 0 { 0 } else { self.mask + 1 };
         let capacity = (old_capacity * 2).max(1024);
+        // A table that fits the cache is kept sparse, since what costs there is a wrong guess
+        // about where a probe ends; a large one is kept dense, since there it is the memory.
+        self.grow_at = if capacity <= SPARSE_MAX { capacity / 8 } else { capacity / 5 * 4 };
         self.freed.resize(FREED_MAX, (Record::default(), 0));
         let layout = Layout::array::<Record>(capacity)
             .expect("[mallory bug] the ledger outgrew the address space");
@@ -401,7 +413,6 @@ impl Ledger {
         let old = std::mem::replace(&mut self.table, fresh);
         self.mask = capacity - 1;
         self.shift = 64 - capacity.trailing_zeros();
-        self.grow_at = capacity / 5 * 4;
         for index in 0..old_capacity {
             // SAFETY: the old table had `old_capacity` initialised records.
             let record = unsafe { old.add(index).read() };

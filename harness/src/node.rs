@@ -124,15 +124,11 @@ impl Drop for Entered<'_> {
 }
 
 impl Core {
-    /// As [`enter`](Self::enter), for the fast paths: only in a serial run in which nothing but
-    /// the ledger watches.
+    /// As [`enter`](Self::enter), for the fast paths: only in a serial run.
     #[inline]
-    pub(crate) fn enter_plain(&self) -> Option<Entered<'_>> {
-        if self.owner.load(Ordering::Relaxed) != mark() {
-            return None;
-        }
-        let entered = Entered { core: self, gated: false };
-        entered.with(|state| state.plain).then_some(entered)
+    pub(crate) fn enter_serial(&self) -> Option<Entered<'_>> {
+        let is_ours = self.owner.load(Ordering::Relaxed) == mark();
+        is_ours.then_some(Entered { core: self, gated: false })
     }
 
     #[inline]

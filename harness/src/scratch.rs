@@ -48,6 +48,35 @@ impl Scratch {
     }
 }
 
+/// Removes the directories of processes that were killed before they could.
+pub(crate) fn tidy(is_alive: impl Fn(u32) -> bool) {
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix("mallory-"));
+        let owner = owner.and_then(|rest| rest.split_once('-')).map(|(owner, _)| owner);
+        let owner = owner.and_then(|owner| u32::from_str_radix(owner, 16).ok());
+        if owner.is_some_and(|owner| !is_alive(owner)) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 fn folder(owner: u32, process: u32) -> PathBuf {
     std::env::temp_dir().join(format!("mallory-{owner:08x}-{process:08x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let (dead, alive) = (folder(0xFFFF_FFF1, 1), folder(0xFFFF_FFF2, 1));
+        for folder in [&dead, &alive] {
+            std::fs::create_dir_all(folder).expect("made");
+        }
+        tidy(|owner| owner != 0xFFFF_FFF1);
+        assert!(!dead.exists() && alive.exists());
+        std::fs::remove_dir_all(alive).expect("removed");
+    }
 }

@@ -52,6 +52,8 @@ pub(crate) struct State {
     watched: bool,
     /// Nobody does, and there are no guards and nothing is wiped: the ledger alone.
     pub(crate) plain: bool,
+    /// `stop` in a plain run, and 0 in another: one comparison for both questions.
+    plain_stop: u64,
     pub(crate) ledger: Ledger,
     pub(crate) quarantine: Quarantine,
 
@@ -95,6 +97,7 @@ impl State {
             moving: options.moving,
             watched: false,
             plain: false,
+            plain_stop: 0,
             ledger: Ledger::new(),
             quarantine: Quarantine::default(),
             sizes: options.histogram.then(|| Box::new([0; CLASSES])),
@@ -127,6 +130,7 @@ impl State {
             || self.sizes.is_some()
             || self.options.budget.is_some();
         self.plain = !self.watched && !self.guards && !self.options.wipe;
+        self.restop();
     }
 
     pub(crate) fn record(&mut self) {
@@ -166,6 +170,7 @@ impl State {
     fn restop(&mut self) {
         let first = if self.armed { self.plan.first(self.thread) } else { u64::MAX };
         self.stop = first.min(self.bound.saturating_add(1));
+        self.plain_stop = if self.plain { self.stop } else { 0 };
     }
 
     pub(crate) fn set_bound(&mut self, requests: u64) {
@@ -252,12 +257,16 @@ impl State {
         }
     }
 
-    /// Counts a request if it simply passes; else it is left for a closer look, uncounted.
+    /// Counts a request if it simply passes and nothing but the ledger watches; else it is left
+    /// for a closer look, uncounted.
     #[inline]
     pub(crate) fn passes_plainly(&mut self) -> bool {
-        let passes = self.requests + 1 < self.stop;
-        self.requests += u64::from(passes);
-        passes
+        let next = self.requests + 1;
+        if next >= self.plain_stop {
+            return false;
+        }
+        self.requests = next;
+        true
     }
 
     /// Records a request that came to nothing.
@@ -271,7 +280,7 @@ impl State {
     }
 
     /// Records a new block.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn granted(
         &mut self,
         op: Op,

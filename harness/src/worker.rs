@@ -122,6 +122,13 @@ pub(crate) fn fork(work: impl FnOnce(&Rc<Pipe>)) -> io::Result<Child> {
     }
 }
 
+/// Whether there is a process of this number.
+pub(crate) fn is_alive(process: u32) -> bool {
+    // SAFETY: signal 0 is none; it only asks.
+    let there = unsafe { libc::kill(process as libc::pid_t, 0) == 0 };
+    there || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
 /// The process that a child belongs to.
 pub(crate) fn parent() -> u32 {
     // SAFETY: asks for a number.

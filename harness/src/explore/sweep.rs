@@ -16,7 +16,7 @@ use crate::evidence::Evidence;
 use crate::panics::hook_panics;
 use crate::report::Report;
 use crate::run::Subject;
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, tidy};
 use crate::site::Site;
 use crate::trace::Coordinate;
 use crate::worker::{self, Death};
@@ -32,6 +32,7 @@ pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(120);
 /// Sweeps a subject.
 pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
     hook_panics();
+    tidy(worker::is_alive);
     let mut report = Report::empty(&settings.name, settings.seed);
     report.sampled = settings.options.parallel;
     let result = scouted(settings, subject).and_then(|scouted| match scouted {

@@ -1,0 +1,249 @@
+//! The rules of the house, read off the source: imports point down, files stay short, `unsafe`
+//! stays where it is, and nothing is left for later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Every module of the crate, from the top down: each imports from its own layer and from those
+/// below it. A folder is one module.
+const LAYERS: [(&str, &[&str]); 10] = [
+    ("the command line", &["cli"]),
+    ("what callers write", &["env", "scenario", "script", "sweep"]),
+    ("the loops", &["explore", "host"]),
+    ("the report", &["json", "report", "token"]),
+    (
+        "one run",
+        &["board", "panics", "run", "scratch", "site", "subject", "system", "wire", "worker"],
+    ),
+    ("the heap", &["adapters", "handle", "heap", "node"]),
+    ("what a heap knows", &["accuse", "state"]),
+    ("what is wrong, and what fails", &["detect", "options", "plan"]),
+    ("what blocks leave behind", &["capture", "redzone"]),
+    ("words", &["error", "evidence", "finding", "ledger", "port", "text", "trace"]),
+];
+
+/// Imports that point up all the same, and why. One that is gone has to leave the list.
+const UPWARD: [(&str, &str, &str); 7] = [
+    ("finding", "report", "a finding says how it is replayed"),
+    ("finding", "site", "a finding names its call sites"),
+    ("finding", "token", "a finding carries its token"),
+    ("options", "heap", "a heap is made from its options: `Options::heap`"),
+    ("report", "explore", "a report holds what a replay came to"),
+    ("state", "node", "the state finds the ports of quarantined blocks by their nodes"),
+    ("state", "run", "the state tells a run's listener what it sees"),
+];
+
+const LINES_MAX: usize = 400;
+/// Below this a file is no long one any more.
+const LINES_SHORT: usize = 350;
+
+/// Files that are longer, and why. One that is short again has to leave the list.
+const LONG: [(&str, &str); 4] = [
+    ("heap.rs", "the one choke point: every call of the subject, in four steps"),
+    ("ledger.rs", "one data structure, with its model test"),
+    ("worker.rs", "fork, pipe and wait share what a child must not inherit"),
+    ("sweep.rs", "one method for each thing that can be asked of a sweep"),
+];
+
+/// The only files with `unsafe` in them.
+const UNSAFE: [&str; 10] = [
+    "adapters/allocator_api2.rs",
+    "adapters/allocator_api2_04.rs",
+    "board.rs",
+    "handle.rs",
+    "heap.rs",
+    "ledger.rs",
+    "node.rs",
+    "port.rs",
+    "redzone.rs",
+    "worker.rs",
+];
+
+/// A source file: its path below `src`, with slashes, and its text.
+struct File {
+    path: String,
+    text: String,
+}
+
+impl File {
+    /// The module that it belongs to: its folder, or its own name.
+    fn module(&self) -> &str {
+        let first = self.path.split('/').next().unwrap_or(&self.path);
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// Its code without comments and tests.
+    fn code(&self) -> String {
+        let code = self.text.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
+        let is_comment = |line: &&str| line.trim_start().starts_with("//");
+        code.lines().filter(|line| !is_comment(line)).flat_map(|line| [line, "\n"]).collect()
+    }
+}
+
+fn sources(folder: &str) -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut folders: Vec<PathBuf> = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the folder is there") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                let text = std::fs::read_to_string(&path).expect("source is text");
+                let below = path.strip_prefix(&root).expect("below the root");
+                let path = below.to_string_lossy().replace('\\', "/");
+                files.push(File { path, text });
+            }
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(files.len() > 3, "there is something to read in {}", root.display());
+    files
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|(_, modules)| modules.contains(&module))
+}
+
+/// What `lib.rs` makes public, by name, with the module it comes from.
+fn public_names(lib: &str) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::new();
+    for line in lib.lines().filter_map(|line| line.strip_prefix("pub use ")) {
+        let Some((module, list)) = line.trim_end_matches(';').split_once("::") else { continue };
+        for name in list.trim_matches(['{', '}']).split(',') {
+            names.insert(name.trim().to_owned(), module.to_owned());
+        }
+    }
+    names
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// The modules that a file names, as `crate::x` or `crate::{x, …}`, or `super::x` at the top.
+fn imports(file: &File, public: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let code = file.code();
+    let mut places: Vec<&str> = code.split("crate::").skip(1).collect();
+    if !file.path.contains('/') {
+        places.extend(code.split("super::").skip(1));
+    }
+    let mut found = BTreeSet::new();
+    for place in places {
+        let named: Vec<&str> = match place.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap_or("").split(',').collect(),
+            None => vec![place],
+        };
+        for name in named.into_iter().filter_map(|name| words(name).next()) {
+            let module = public.get(name).map_or(name, String::as_str);
+            found.insert(module.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_point_down() {
+    let files = sources("src");
+    let lib = files.iter().find(|file| file.path == "lib.rs").expect("there is a lib.rs");
+    let public = public_names(&lib.text);
+    assert_eq!(public.get("Heap").map(String::as_str), Some("heap"), "public names are read");
+    let mut upward = BTreeSet::new();
+    let mut seen = 0;
+    for file in files.iter().filter(|file| file.path != "lib.rs") {
+        let from = layer(file.module());
+        for to in imports(file, &public) {
+            if let (Some(from), Some(to_layer)) = (from, layer(&to)) {
+                seen += 1;
+                if to_layer < from {
+                    upward.insert((file.module().to_owned(), to));
+                }
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} imports were found: does this test still read them?");
+    let known = UPWARD.map(|(from, to, _)| (from.to_owned(), to.to_owned()));
+    assert_eq!(upward, BTreeSet::from(known), "left: imports that point up; right: those known");
+}
+
+#[test]
+fn every_file_has_its_layer_and_there_is_one_level_of_folders() {
+    for file in sources("src").iter().filter(|file| file.path != "lib.rs") {
+        let path = &file.path;
+        assert!(layer(file.module()).is_some(), "{path} has no layer: which one is it in?");
+        assert!(path.matches('/').count() <= 1, "{path} is in a folder of a folder");
+    }
+    let all = LAYERS.iter().flat_map(|(_, modules)| *modules);
+    let once: BTreeSet<&&str> = all.clone().collect();
+    assert_eq!(all.count(), once.len(), "a module is in two layers");
+}
+
+#[test]
+fn nothing_below_the_run_knows_that_scenarios_exist() {
+    let run = layer("run").expect("it has a layer");
+    // A finding carries its scenario's name from below the run to the report.
+    let excused = |file: &File| file.path == "finding.rs";
+    for file in sources("src").iter().filter(|file| !excused(file)) {
+        if layer(file.module()).is_some_and(|layer| layer > run) {
+            for word in ["scenario", "Scenario", "sweep", "Sweep"] {
+                let said = words(&file.code()).any(|found| found == word);
+                assert!(!said, "{} says {word}", file.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_file_has_a_reason() {
+    for File { path, text } in sources("tests") {
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "tests/{path} has {lines} lines: split it");
+    }
+    for File { path, text } in sources("src") {
+        let lines = text.lines().count();
+        let known = LONG.iter().any(|(long, _)| *long == path);
+        assert!(known || lines <= LINES_MAX, "{path} has {lines} lines: split it, or say why");
+        assert!(!known || lines > LINES_SHORT, "{path} has {lines} lines: it needs no reason now");
+    }
+}
+
+#[test]
+fn unsafe_stays_where_it_is() {
+    let keyword = |file: &File| words(&file.code()).any(|word| word == "unsafe");
+    let files = sources("src");
+    let found: Vec<&str> =
+        files.iter().filter(|file| keyword(file)).map(|file| &*file.path).collect();
+    assert_eq!(found, UNSAFE);
+}
+
+#[test]
+fn every_file_begins_with_a_sentence_about_itself() {
+    for folder in ["src", "tests"] {
+        for file in sources(folder) {
+            let first = file.text.lines().next().unwrap_or("");
+            let says = first.strip_prefix("//! ").is_some_and(|said| said.len() > 10);
+            let header: String = file.text.lines().take_while(|l| l.starts_with("//!")).collect();
+            assert!(says, "{folder}/{}: {first}", file.path);
+            assert!(header.contains('.') || header.contains(':'), "{folder}/{}", file.path);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let later = [
+        concat!("to", "do!"),
+        concat!("unimple", "mented!"),
+        concat!("#[ig", "nore"),
+        concat!("FIX", "ME"),
+        concat!("db", "g!("),
+    ];
+    for folder in ["src", "tests"] {
+        for file in sources(folder) {
+            for mark in later {
+                assert!(!file.text.contains(mark), "{folder}/{}: {mark}", file.path);
+            }
+        }
+    }
+}
