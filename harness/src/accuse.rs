@@ -91,6 +91,13 @@ impl State {
             }
         }
         self.note(op, layout, heap, End::Refused, 0);
+        let inner = self.ledger.owners(address);
+        if inner
+            .first()
+            .is_some_and(|block| block.tainted && (block.address == address || block.heap == owner))
+        {
+            return None;
+        }
         let evidence = detect::bad_free(&BadFree {
             ledger: &self.ledger,
             heaps: &self.heaps,
@@ -102,7 +109,7 @@ impl State {
         });
         // One root finding per block: it stays as it is, and is no leak as well.
         let named = evidence.block.as_ref().map(|block| block.number);
-        let hit = self.ledger.owners(address).into_iter().find(|b| Some(b.number) == named);
+        let hit = inner.into_iter().find(|b| Some(b.number) == named);
         if let Some(slot) = hit.and_then(|block| self.ledger.find(block.address, block.heap)) {
             self.ledger.taint(slot);
         }

@@ -1,6 +1,6 @@
 //! What a run gathers for a finding: who did what to which block, and when.
 
-use crate::finding::Kind;
+use crate::kind::Kind;
 
 /// What a call site did to the block in question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,11 +4,14 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::{Mutex, PoisonError};
 
+use crate::detect::Standing;
 use crate::heap::{Answer, Heap};
+use crate::ledger::HEAPS_MAX;
 use crate::node::{AnyPort, Core, Gate, Node, NodeRef, mark};
 use crate::options::Options;
 use crate::port::Port;
@@ -37,6 +40,7 @@ impl Heap {
             state: UnsafeCell::new(State::new(options)),
             gate: Gate::default(),
             foreign: Mutex::default(),
+            orphans: Mutex::default(),
         });
         Heap::attach(NonNull::from(Box::leak(core)), "main", port, true)
     }
@@ -83,15 +87,20 @@ impl Heap {
     #[inline(never)]
     fn node_gone(&mut self) {
         let run = self.node().run;
-        if let Some(entered) = self.core().enter() {
-            self.node().leave(&entered);
-            let id = self.node().id;
-            let live = self.node().live(&entered);
-            entered.with(|state| {
-                state.nodes[usize::from(id)] = None;
-                state.retire(id, live);
-            });
-        }
+        let Some(entered) = self.core().enter() else {
+            // The state is not this thread's to touch: the owner takes the node down (`adopt`).
+            let orphans = &self.core().orphans;
+            orphans.lock().unwrap_or_else(PoisonError::into_inner).push(NodeRef(self.node));
+            return;
+        };
+        self.node().leave(&entered);
+        let id = self.node().id;
+        let live = self.node().live(&entered);
+        entered.with(|state| {
+            state.nodes[usize::from(id)] = None;
+            state.retire(id, live);
+        });
+        drop(entered);
         let layout = Layout::for_value(self.node());
         // SAFETY: this was the last handle (the count fell to zero), so nobody else can reach the
         // node; it was allocated by `attach` from `System` with this layout.
@@ -104,6 +113,16 @@ impl Heap {
             fence(Ordering::Acquire);
             // SAFETY: made by `Box::leak` in `first`; no node is left to reach it by.
             drop(unsafe { Box::from_raw(run.as_ptr()) });
+        }
+    }
+
+    /// Takes down the heaps whose last handle went on another thread.
+    pub(crate) fn adopt(&self) {
+        let orphans = &self.core().orphans;
+        let orphans = std::mem::take(&mut *orphans.lock().unwrap_or_else(PoisonError::into_inner));
+        for NodeRef(node) in orphans {
+            // Its count is at zero and stays there: this is no handle, only a way to the node.
+            ManuallyDrop::new(Heap { node }).node_gone();
         }
     }
 }
@@ -162,5 +181,30 @@ unsafe impl Port for Unwatched {
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
         // SAFETY: the caller's obligations are passed on unchanged.
         unsafe { self.0.node().port.shrink(block, old, new) }
+    }
+}
+
+impl State {
+    /// A place for a heap of this name. Where too many are alive at once, the last ones share one.
+    pub(crate) fn enrol(&mut self, name: &'static str) -> u16 {
+        let reused =
+            self.free_heaps.iter().position(|id| self.heaps[usize::from(*id)].name == name);
+        if let Some(place) = reused {
+            return self.free_heaps.swap_remove(place);
+        }
+        let id = self.heaps.len();
+        if id == HEAPS_MAX {
+            return id as u16 - 1;
+        }
+        self.heaps.push(Standing { name, family: id as u16 });
+        self.nodes.push(None);
+        id as u16
+    }
+
+    /// The heap is gone; a later one of its name takes its place, unless blocks are left.
+    pub(crate) fn retire(&mut self, heap: u16, live: usize) {
+        if live == 0 && usize::from(heap) != HEAPS_MAX - 1 {
+            self.free_heaps.push(heap);
+        }
     }
 }

@@ -162,7 +162,9 @@ impl Heap {
         let request = entered.with(|state| state.request(op, layout, old, self.node().id));
         let refuses = plan.refuses(&request);
         entered.with(|state| state.take_plan_back(plan));
-        refuses
+        // After a failure made it panic, what unwinds gets its memory: a second panic would end
+        // the process and hide the first.
+        refuses && !(std::thread::panicking() && entered.with(|state| state.injected.is_some()))
     }
 
     // ---- and for a free ----
@@ -296,7 +298,7 @@ impl Heap {
         let fresh = if moves {
             node.obtain(new, false, guards, &entered)
         } else {
-            node.resize_in_port(op, start, &block, new)
+            node.resize_in_port(op, start, &block, new, &entered)
         };
         let Ok(fresh) = fresh else {
             entered.with(|state| state.refused(op, new, block.heap, End::Refused));
@@ -385,6 +387,7 @@ impl Heap {
         let Some(entered) = self.core().enter() else {
             return;
         };
+        self.adopt();
         while let Some(kept) = entered.with(|state| state.quarantine.pop()) {
             self.let_go(&entered, &kept);
         }
@@ -446,15 +449,13 @@ unsafe impl Port for Heap {
 impl Heap {
     /// Grows a block and zeroes what is new.
     ///
+    /// # Errors
+    /// As [`Port::grow`].
+    ///
     /// # Safety
     /// - As for [`Port::grow`].
     #[inline]
-    pub(crate) unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Answer {
+    pub unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
         let answer = self.resize(Op::Grow, block, old, new, true);
         keep_frame();
         answer

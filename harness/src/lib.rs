@@ -55,6 +55,7 @@ mod handle;
 mod heap;
 #[cfg(feature = "json")]
 mod json;
+mod kind;
 mod ledger;
 mod node;
 mod options;
@@ -81,8 +82,9 @@ mod worker;
 
 pub use error::Error;
 pub use explore::{Faults, Progress};
-pub use finding::{Finding, Kind};
+pub use finding::Finding;
 pub use heap::Heap;
+pub use kind::Kind;
 pub use options::Options;
 pub use plan::{Plan, Request};
 pub use port::{Port, Refused, SystemPort};

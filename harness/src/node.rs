@@ -47,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) state: UnsafeCell<State>,
     pub(crate) gate: Gate,
     pub(crate) foreign: Mutex<Vec<(Foreign, Option<Stack>)>>,
+    /// Nodes whose last handle went on a thread that they don't belong to: the owner's to empty.
+    pub(crate) orphans: Mutex<Vec<NodeRef>>,
 }
 
 /// A mark of the present OS thread: the address of a thread-local, cheaper than a thread id.
@@ -219,6 +221,12 @@ impl Node<AnyPort> {
         layout: Layout,
         entered: &Entered<'_>,
     ) -> Result<NonNull<u8>, Refused> {
+        self.accuse(block, asked, layout, entered);
+        Err(Refused)
+    }
+
+    /// Reports a block that is misaligned or too small.
+    fn accuse(&self, block: NonNull<[u8]>, asked: Layout, layout: Layout, entered: &Entered<'_>) {
         entered.with(|state| {
             let subject = state.subject(0, self.id, layout, state.allocations + 1);
             let event = state.events + 1;
@@ -228,7 +236,6 @@ impl Node<AnyPort> {
                 crate::detect::misaligned(subject, event)
             });
         });
-        Err(Refused)
     }
 
     /// Lets the port resize a block; only without guards.
@@ -237,9 +244,10 @@ impl Node<AnyPort> {
         op: Op,
         start: NonNull<u8>,
         block: &Block,
-        new: Layout,
+        layout: Layout,
+        entered: &Entered<'_>,
     ) -> Result<NonNull<u8>, Refused> {
-        let (old, new) = (some(block.layout()), some(new));
+        let (old, new) = (some(block.layout()), some(layout));
         // SAFETY: the block is live with this layout (it was found in the ledger), came from this
         // port through `some`, and each direction gets its own operation.
         let answer = unsafe {
@@ -249,7 +257,18 @@ impl Node<AnyPort> {
                 self.port.shrink(start, old, new)
             }
         };
-        answer.map(NonNull::cast)
+        let resized = answer?;
+        let base = resized.cast::<u8>();
+        if base.as_ptr() as usize & (new.align() - 1) == 0 && resized.len() >= new.size() {
+            return Ok(base);
+        }
+        // The old block is gone, and the new one can't be handed on: another takes its contents.
+        self.accuse(resized, new, layout, entered);
+        let fresh = self.obtain(layout, false, false, entered)?;
+        let common = resized.len().min(old.size()).min(new.size());
+        // SAFETY: both blocks are live and at least as long, and disjoint (the port's contract).
+        unsafe { fresh.copy_from_nonoverlapping(base, common) };
+        Ok(fresh)
     }
 
     /// Hands a block without guards to the port.

@@ -1,6 +1,6 @@
 //! What a heap watches and how: the switches of a run.
 
-use crate::finding::Kind;
+use crate::kind::Kind;
 
 /// What a heap watches. The default is everything.
 ///

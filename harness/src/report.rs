@@ -6,12 +6,13 @@
 use std::fmt;
 
 use crate::error::Error;
-use crate::explore::replay::Replayed;
 use crate::finding::Finding;
 use crate::run::Outcome;
 use crate::site::Site;
 use crate::text::{count, thousands};
 use crate::token::Token;
+use crate::trace::Coordinate;
+#[cfg(feature = "json")]
 use crate::trace::Fingerprint;
 
 /// How a scenario of a command line is run.
@@ -43,6 +44,30 @@ impl Verdict {
             Verdict::Findings => "findings",
             Verdict::Incomplete => "incomplete",
             Verdict::Sampled => "sampled",
+        }
+    }
+}
+
+/// What a replay came to. It never passes silently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replayed {
+    /// The same run, the same finding.
+    Reproduced,
+    /// The same failure stands at another place now.
+    Moved(Coordinate),
+    /// There is a finding, in a run that went otherwise.
+    Different,
+    /// Nothing was found.
+    NoFailure,
+}
+
+impl fmt::Display for Replayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Replayed::Reproduced => f.write_str("reproduced"),
+            Replayed::Moved(at) => write!(f, "moved to {at}"),
+            Replayed::Different => f.write_str("different finding"),
+            Replayed::NoFailure => f.write_str("no failure"),
         }
     }
 }
@@ -188,6 +213,12 @@ impl Report {
         &self.scenario
     }
 
+    /// The seed that all chance came from.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// What it says in one word. Meaningless where there is an [`error`](Self::error).
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -313,6 +344,7 @@ impl Report {
         out
     }
 
+    #[cfg(feature = "json")]
     pub(crate) fn hash_text(&self) -> String {
         Fingerprint(self.fingerprint).to_string()
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::capture::{Capture, Census, Stack};
 use crate::evidence::{Evidence, Moment, Role};
-use crate::finding::Kind;
 use crate::heap::Heap;
+use crate::kind::Kind;
 use crate::options::Options;
 use crate::panics::catch;
 use crate::plan::Plan;
@@ -141,6 +141,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) input: &'a [u8],
     scratch: &'a Scratch,
     plan: Option<Plan>,
+    bound: u64,
     pub(crate) baseline: Option<&'a str>,
     text: Option<String>,
     /// Findings of oracles, as detectors' are.
@@ -152,6 +153,8 @@ impl<'a> Stage<'a> {
     pub(crate) fn arm(&mut self) {
         if let Some(plan) = self.plan.take() {
             self.heap.arm(plan);
+            // The set-up before this may ask as often as it likes.
+            self.heap.with(|state| state.set_bound(self.bound));
         }
     }
 
@@ -191,7 +194,6 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     job.scratch.empty();
     let wants_panic = job.capture.as_ref().is_some_and(|c| c.moments.contains(&Moment::Panic));
     heap.with(|state| {
-        state.set_bound(job.bound);
         state.stuck = job.stuck;
         if let Some(sink) = job.sink {
             state.tell(sink);
@@ -208,6 +210,7 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
         input: job.input,
         scratch: job.scratch,
         plan: Some(job.plan),
+        bound: job.bound,
         baseline: job.baseline,
         text: None,
         evidence: Vec::new(),
@@ -272,7 +275,7 @@ fn finish(
         failure,
         evidence: std::mem::take(&mut state.evidence),
         fingerprint: state.fingerprint,
-        requests: state.requests,
+        requests: state.asked,
         injected,
         peak: state.peak,
         leaked: state.live,

@@ -24,7 +24,7 @@ type Input = dyn Fn() -> Result<Arc<[u8]>, Error>;
 /// ```
 pub struct Scenario {
     pub(crate) name: String,
-    pub(crate) about: String,
+    about: String,
     pub(crate) group: Option<String>,
     pub(crate) input: Option<Box<Input>>,
     run: Box<Run>,
@@ -100,6 +100,12 @@ impl Scenario {
     #[must_use]
     pub fn sweep(&self) -> Report {
         self.explore(Sweep::new(self.name.clone()).rerun_by(crate::report::PROGRAM), None)
+    }
+
+    /// What it is about, in one line.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.about
     }
 
     /// The name.

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::finding::Kind;
+use crate::kind::Kind;
 use crate::trace::Coordinate;
 
 /// The largest script that is read, in bytes.
@@ -204,8 +204,8 @@ mod tests {
             ("(system: \"x\", threads: [[Add(-1)]])", "it.ron:1:31: "),
             ("(system: \"x\", threads: [[Add(99999999999)]])", "it.ron:1:"),
             ("(system: \"x\",\n threads: [[Clear]],\n extra: 1)", "it.ron:3:2: "),
-            ("(system: 3, threads: [])", "it.ron:1:10: "),
-            ("(system: \"x\", threads: []) more", "it.ron:1:28: "),
+            ("(system: 3, threads: [])", "it.ron:1:9: "),
+            ("(system: \"x\", threads: []) more", "it.ron:1:27: "),
             ("(system: \"x\", threads: [], fault: Some(\"18\"))", "expected a coordinate"),
             ("(system: \"x\", threads: [], fault: Some(\"T0#0\"))", "requests count from 1"),
             (

@@ -6,7 +6,7 @@ use std::alloc::Layout;
 use crate::capture::Capture;
 use crate::detect::Standing;
 use crate::evidence::{Evidence, Moment};
-use crate::ledger::{Block, HEAPS_MAX, Ledger, Slot};
+use crate::ledger::{Block, Ledger, Slot};
 use crate::node::NodeRef;
 use crate::options::Options;
 use crate::plan::{Plan, Request};
@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub(crate) options: Options,
     pub(crate) plan: Plan,
     armed: bool,
+    /// Requests of the part under test.
+    pub(crate) asked: u64,
     /// Requests after which the plan is lifted: the run makes no progress.
     pub(crate) bound: u64,
     pub(crate) hung: bool,
@@ -68,7 +70,7 @@ pub(crate) struct State {
     pub(crate) heaps: Vec<Standing>,
     /// The heaps that are alive, by number; only `heap.rs` follows them.
     pub(crate) nodes: Vec<Option<NodeRef>>,
-    free_heaps: Vec<u16>,
+    pub(crate) free_heaps: Vec<u16>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) injected: Option<Injected>,
     pub(crate) injected_total: u64,
@@ -104,6 +106,7 @@ impl State {
             options,
             plan: Plan::none(),
             armed: false,
+            asked: 0,
             bound: u64::MAX,
             hung: false,
             stuck: None,
@@ -163,6 +166,9 @@ impl State {
 
     /// Lifts the plan; requests go on being counted.
     pub(crate) fn disarm(&mut self) {
+        if self.armed {
+            self.asked = self.requests;
+        }
         self.armed = false;
         self.restop();
     }
@@ -191,29 +197,6 @@ impl State {
         self.requests = self.others[usize::from(thread)];
         self.thread = thread;
         self.restop();
-    }
-
-    /// A place for a heap of this name. Where too many are alive at once, the last ones share one.
-    pub(crate) fn enrol(&mut self, name: &'static str) -> u16 {
-        let reused =
-            self.free_heaps.iter().position(|id| self.heaps[usize::from(*id)].name == name);
-        if let Some(place) = reused {
-            return self.free_heaps.swap_remove(place);
-        }
-        let id = self.heaps.len();
-        if id == HEAPS_MAX {
-            return id as u16 - 1;
-        }
-        self.heaps.push(Standing { name, family: id as u16 });
-        self.nodes.push(None);
-        id as u16
-    }
-
-    /// The heap is gone; a later one of its name takes its place, unless blocks are left.
-    pub(crate) fn retire(&mut self, heap: u16, live: usize) {
-        if live == 0 && usize::from(heap) != HEAPS_MAX - 1 {
-            self.free_heaps.push(heap);
-        }
     }
 
     /// Counts a request. False: it has to be looked at more closely.
@@ -376,7 +359,7 @@ impl State {
             if number != 0 {
                 capture.see(Moment::Allocation(number));
             }
-            if event.op != Op::Free {
+            if event.op != Op::Free && event.thread == 0 {
                 capture.request(event.op, event.size);
             }
         }

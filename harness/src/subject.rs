@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::fmt::{self, Debug};
 
 use crate::evidence::Evidence;
-use crate::finding::Kind;
 use crate::heap::Heap;
+use crate::kind::Kind;
 use crate::run::{Ended, Stage, Subject};
 use crate::system::{Guarantee, System, World};
 use crate::text::{diff, difference};

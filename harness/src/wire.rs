@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::evidence::{Evidence, Moment, Role, Subject};
-use crate::finding::Kind;
+use crate::kind::Kind;
 use crate::state::Injected;
 use crate::trace::{Coordinate, Op};
 

@@ -105,6 +105,9 @@ pub(crate) fn fork(work: impl FnOnce(&Rc<Pipe>)) -> io::Result<Child> {
         unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
     }
     let parent = std::process::id();
+    // Held across the fork: a lock that another thread holds would stay locked in the child for
+    // ever, and the subject may print.
+    let _streams = (io::stdout().lock(), io::stderr().lock());
     // SAFETY: the child goes on with this thread alone. `malloc` is usable there (the C library
     // sees to it); the panic hook was set before; the child leaves by `_exit`, so nothing of the
     // test runner's is run twice.
@@ -165,6 +168,8 @@ fn settle_in(parent: u32) {
         }
         let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core);
+        // Where memory runs out, std would look up a backtrace before it aborts: 200 ms for nobody.
+        libc::setenv(c"RUST_BACKTRACE".as_ptr(), c"0".as_ptr(), 1);
     }
 }
 

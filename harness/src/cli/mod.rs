@@ -286,7 +286,7 @@ fn list(scenarios: &[Scenario], names: &[String]) -> Result<u8, Error> {
     let width = selected.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in selected {
         let input = if scenario.input.is_some() { " (reads --input)" } else { "" };
-        print(&format!("{:<width$}  {}{input}\n", scenario.name, scenario.about))?;
+        print(&format!("{:<width$}  {}{input}\n", scenario.name, scenario.about()))?;
     }
     Ok(0)
 }

@@ -3,13 +3,23 @@
 
 use super::BadFree;
 use crate::evidence::{Evidence, Moment};
-use crate::finding::Kind;
+use crate::kind::Kind;
+use crate::ledger::Block;
+
+/// A block of another heap that begins here and has just the layout given: also where a block of
+/// the freeing heap begins at the same place, as an arena's chunk does.
+pub(super) fn exact(free: &BadFree<'_>) -> Option<Evidence> {
+    of_another(free, |block| block.layout() == free.layout)
+}
 
 pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
-    let owner =
-        free.ledger.owners(free.address).into_iter().find(|block| {
-            block.address == free.address && !block.tainted && block.heap != free.heap
-        })?;
+    of_another(free, |_| true)
+}
+
+fn of_another(free: &BadFree<'_>, accept: impl Fn(&Block) -> bool) -> Option<Evidence> {
+    let owner = free.ledger.owners(free.address).into_iter().find(|block| {
+        block.address == free.address && !block.tainted && block.heap != free.heap && accept(block)
+    })?;
     Some(
         Evidence::new(Kind::CrossAllocatorFree)
             .about(free.subject(&owner))

@@ -2,7 +2,7 @@
 
 use super::BadFree;
 use crate::evidence::{Evidence, Moment, Role};
-use crate::finding::Kind;
+use crate::kind::Kind;
 
 pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
     let freed = free.ledger.freed_at(free.address)?;

@@ -1,7 +1,7 @@
 //! Bytes before a block were written: its front guard is damaged.
 
 use crate::evidence::{Evidence, Moment, Role, Subject};
-use crate::finding::Kind;
+use crate::kind::Kind;
 use crate::redzone::Damage;
 use crate::text::count;
 

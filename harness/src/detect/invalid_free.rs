@@ -2,7 +2,7 @@
 
 use super::BadFree;
 use crate::evidence::{Evidence, Moment};
-use crate::finding::Kind;
+use crate::kind::Kind;
 
 pub(super) fn check(free: &BadFree<'_>) -> Evidence {
     let evidence = Evidence::new(Kind::InvalidFree);

@@ -2,7 +2,7 @@
 
 use super::BadFree;
 use crate::evidence::{Evidence, Moment};
-use crate::finding::Kind;
+use crate::kind::Kind;
 
 pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
     let slot = free.ledger.find(free.address, free.heap)?;

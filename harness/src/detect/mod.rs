@@ -71,7 +71,8 @@ pub(crate) fn subject(heaps: &[Standing], block: &Block) -> Subject {
 
 /// What is wrong with a free, by the first detector that knows.
 pub(crate) fn bad_free(free: &BadFree<'_>) -> Evidence {
-    layout_mismatch::check(free)
+    cross_allocator_free::exact(free)
+        .or_else(|| layout_mismatch::check(free))
         .or_else(|| cross_allocator_free::check(free))
         .or_else(|| double_free::check(free))
         .unwrap_or_else(|| invalid_free::check(free))

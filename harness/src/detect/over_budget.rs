@@ -1,7 +1,7 @@
 //! More bytes were live than the budget allows.
 
 use crate::evidence::{Evidence, Moment, Role, Subject};
-use crate::finding::Kind;
+use crate::kind::Kind;
 use crate::text::count;
 
 pub(crate) fn check(live: usize, budget: usize, block: Subject, event: u64) -> Option<Evidence> {

@@ -1,7 +1,7 @@
 //! The wrapped allocator broke its own contract.
 
 use crate::evidence::{Evidence, Moment, Role, Subject};
-use crate::finding::Kind;
+use crate::kind::Kind;
 use crate::text::count;
 
 fn broken(block: Subject, event: u64, note: String) -> Evidence {

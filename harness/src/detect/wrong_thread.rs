@@ -4,7 +4,7 @@
 use std::alloc::Layout;
 
 use crate::evidence::{Evidence, Moment, Role, Subject};
-use crate::finding::Kind;
+use crate::kind::Kind;
 use crate::trace::Op;
 
 pub(crate) fn check(

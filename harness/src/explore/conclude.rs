@@ -12,7 +12,7 @@ use super::sweep::{FIRST_PATIENCE, os_error};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::finding::Finding;
-use crate::finding::Kind;
+use crate::kind::Kind;
 use crate::report::Report;
 use crate::run::Outcome;
 use crate::site::Site;

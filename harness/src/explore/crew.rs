@@ -15,7 +15,7 @@ use super::sweep::os_error;
 use crate::board::Board;
 use crate::error::Error;
 use crate::evidence::Evidence;
-use crate::finding::Kind;
+use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::run::{Outcome, execute};
 use crate::scratch::Scratch;

@@ -8,8 +8,8 @@ use super::point::Found;
 use super::scout::Scouted;
 use crate::capture::Stack;
 use crate::evidence::{Evidence, Moment};
-use crate::finding::Kind;
 use crate::finding::{FaultAt, Finding, Step};
+use crate::kind::Kind;
 use crate::site::{Site, Symboliser};
 use crate::token::{Fault, Token};
 use crate::trace::{Coordinate, Fingerprint, hash_bytes};
@@ -134,12 +134,15 @@ fn finding(
     steps: Vec<Step>,
     id: String,
 ) -> Finding {
-    let fault = found.injected.map(|injected| FaultAt {
-        at: injected.at,
+    // A request that was to fail and never came is known from the runs without a fault.
+    let meant = found.point.and_then(|point| Some((point.at, scouted.asked(point.at)?)));
+    let met = found.injected.map(|injected| (injected.at, (injected.op, injected.size as u64)));
+    let fault = met.or(meant).map(|(at, (op, size))| FaultAt {
+        at,
         persistent: found.point.is_some_and(|point| point.persistent),
-        op: injected.op,
-        size: injected.size as u64,
-        site: scouted.site(injected.at).cloned().unwrap_or_default(),
+        op,
+        size,
+        site: scouted.site(at).cloned().unwrap_or_default(),
     });
     Finding {
         kind: evidence.kind,

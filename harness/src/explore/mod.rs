@@ -11,8 +11,8 @@ pub(crate) mod sweep;
 
 use std::sync::Arc;
 
-use crate::finding::Kind;
 use crate::heap::Heap;
+use crate::kind::Kind;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::report::Rerun;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Settings;
 use crate::capture::{Capture, Stack};
 use crate::evidence::{Evidence, Moment};
-use crate::finding::Kind;
+use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::run::{Job, Outcome, Run, Subject, execute};
 use crate::scratch::Scratch;
@@ -89,7 +89,10 @@ impl Norm<'_> {
             evidence: run.evidence.clone(),
             stacks: again.taken,
         };
-        if run.outcome != Outcome::Unreached
+        // Real threads need not come in the same order again.
+        let in_order = !self.settings.options.parallel;
+        if in_order
+            && run.outcome != Outcome::Unreached
             && (again.evidence != run.evidence || again.fingerprint != run.fingerprint)
         {
             let note = format!(

@@ -1,7 +1,6 @@
 //! Replays: one run again, in a process of its own, and what became of what it showed before.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::panics::hook_panics;
 use crate::plan::Plan;
-use crate::report::Report;
+use crate::report::{Replayed, Report};
 use crate::run::{Outcome, Sink, Subject, execute};
 use crate::scratch::Scratch;
 use crate::state::Injected;
@@ -24,30 +23,6 @@ use crate::token::Token;
 use crate::trace::{Coordinate, Fingerprint};
 use crate::wire::wire_struct;
 use crate::worker::{self, Death, Pipe};
-
-/// What a replay came to. It never passes silently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Replayed {
-    /// The same run, the same finding.
-    Reproduced,
-    /// The same failure stands at another place now.
-    Moved(Coordinate),
-    /// There is a finding, in a run that went otherwise.
-    Different,
-    /// Nothing was found.
-    NoFailure,
-}
-
-impl fmt::Display for Replayed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Replayed::Reproduced => f.write_str("reproduced"),
-            Replayed::Moved(at) => write!(f, "moved to {at}"),
-            Replayed::Different => f.write_str("different finding"),
-            Replayed::NoFailure => f.write_str("no failure"),
-        }
-    }
-}
 
 /// One run in a child that told what it saw while it went, since it might die.
 #[derive(Debug, Default)]
@@ -165,6 +140,10 @@ pub(crate) fn witness(
             witness.outcome = Outcome::ALL.get(usize::from(place)).copied();
         }
     }
+    if witness.death.is_none() && witness.outcome.is_none() {
+        // It never came to its end, and calls that a success: the subject ended the process.
+        witness.death = Some(Death::Exit(0));
+    }
     Ok(witness)
 }
 
@@ -197,7 +176,9 @@ pub(crate) fn single(
     {
         let (all, wanted) = (scouted.requests, point.at.ordinal);
         let what = format!("request {wanted} is to fail, and the run has only {all}");
-        return Err(Error::new(what).mend(format!("choose one from 1 to {all}")));
+        return Err(
+            Error::new(what).mend(format!("choose one from 0 to {}", all.saturating_sub(1)))
+        );
     }
     describe(&scouted, &mut report);
     let seen = witness(&norm(settings, subject, &scouted), plan, point, patience(&scouted))?;

@@ -9,7 +9,7 @@ use super::point::{Found, Norm, moments};
 use crate::capture::{Capture, Census, Stack};
 use crate::error::Error;
 use crate::evidence::{Evidence, Moment, Role};
-use crate::finding::Kind;
+use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::run::{Job, Outcome, Run, Subject, execute};
 use crate::scratch::Scratch;
@@ -134,7 +134,9 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     if scouted.error.is_some() {
         return scouted;
     }
-    if let Some(found) = unlike(&first, &second, &once) {
+    // Real threads come in another order each time; only the result has to be the same.
+    let in_order = !settings.options.parallel;
+    if let Some(found) = unlike(&first, &second, in_order, &once) {
         scouted.found.push(found);
         return scouted;
     }
@@ -163,7 +165,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
         run.injected.is_none() || run.requests > scouted.requests,
         "[mallory bug] a fault beyond the last request was injected"
     );
-    if run.fingerprint != Fingerprint(scouted.fingerprint) {
+    if in_order && run.fingerprint != Fingerprint(scouted.fingerprint) {
         let note = "a third run without a fault was not like the first two";
         let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
         scouted.found.push(faultless(&first, evidence));
@@ -192,12 +194,12 @@ fn failed(run: &Run) -> Option<String> {
 type Once<'a> = dyn Fn(&dyn Fn(&mut Job<'_>)) -> Run + 'a;
 
 /// Compares two traces; the first difference is named with both sites.
-fn unlike(first: &Run, second: &Run, once: &Once<'_>) -> Option<Found> {
+fn unlike(first: &Run, second: &Run, in_order: bool, once: &Once<'_>) -> Option<Found> {
     let same_text = first.text == second.text;
     let (a, b) = (&first.trace, &second.trace);
     let event = a.iter().zip(b).position(|(a, b)| a != b);
     let event = event.or_else(|| (a.len() != b.len()).then(|| a.len().min(b.len())));
-    let Some(event) = event else {
+    let Some(event) = event.filter(|_| in_order) else {
         if same_text {
             return None;
         }
@@ -227,7 +229,12 @@ fn unlike(first: &Run, second: &Run, once: &Once<'_>) -> Option<Found> {
 }
 
 /// Turns the census's raw stacks into sites.
-fn take_sites(scouted: &mut Scouted, census: Census, known_file: &str) {
+fn take_sites(scouted: &mut Scouted, mut census: Census, known_file: &str) {
+    // What is asked for once the part under test is over is no coordinate.
+    census.by_request.truncate(scouted.requests as usize);
+    census.asked.truncate(scouted.requests as usize);
+    let last = census.by_request.iter().max().map_or(0, |last| *last as usize + 1);
+    census.stacks.truncate(last);
     scouted.asked = census.asked;
     let stacks: &[Stack] = &census.stacks;
     match Symboliser::new(known_file).sites(stacks) {

@@ -1,0 +1,158 @@
+//! The kinds of findings: the words that reports are made of.
+
+use std::fmt;
+
+/// What a finding is about: a detector's or an oracle's name, as printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A block was still live when the subject was done.
+    Leak,
+    /// A block was freed that had been freed before.
+    DoubleFree,
+    /// An address was freed that no heap ever gave out, or one inside a block.
+    InvalidFree,
+    /// A block of one heap was freed through another.
+    CrossAllocatorFree,
+    /// A block was given back with another size or alignment than it was asked for with.
+    LayoutMismatch,
+    /// Bytes behind a block were written.
+    HeapBufferOverflow,
+    /// Bytes before a block were written.
+    HeapBufferUnderflow,
+    /// A freed block was written.
+    UseAfterFree,
+    /// A heap of one thread was used from another.
+    WrongThread,
+    /// More bytes were live than the budget allows.
+    OverBudget,
+    /// The wrapped allocator broke its own contract.
+    PortContract,
+    /// Threads wait for each other for ever.
+    Deadlock,
+    /// A failed request changed the result, and nobody was told.
+    SilentWrong,
+    /// A failed request came out as an error that is not out of memory.
+    WrongError,
+    /// A failed request changed nothing, where the scenario is strict.
+    Absorbed,
+    /// After a failed request, the same object did not end as the fault-free run did.
+    NotRecovered,
+    /// A failed request made the subject ask for memory without end.
+    NoProgress,
+    /// A failed request made the subject panic.
+    Panic,
+    /// The subject aborted.
+    Abort,
+    /// The subject died of a signal.
+    Crash,
+    /// The subject ended the process.
+    Exit,
+    /// Two runs that should be equal were not.
+    Nondeterminism,
+}
+
+impl Kind {
+    /// Every kind, in the order of their names in the documentation.
+    pub const ALL: [Kind; 22] = [
+        Kind::Leak,
+        Kind::DoubleFree,
+        Kind::InvalidFree,
+        Kind::CrossAllocatorFree,
+        Kind::LayoutMismatch,
+        Kind::HeapBufferOverflow,
+        Kind::HeapBufferUnderflow,
+        Kind::UseAfterFree,
+        Kind::WrongThread,
+        Kind::OverBudget,
+        Kind::PortContract,
+        Kind::Deadlock,
+        Kind::SilentWrong,
+        Kind::WrongError,
+        Kind::Absorbed,
+        Kind::NotRecovered,
+        Kind::NoProgress,
+        Kind::Panic,
+        Kind::Abort,
+        Kind::Crash,
+        Kind::Exit,
+        Kind::Nondeterminism,
+    ];
+
+    /// The name as printed, such as `double-free`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Leak => "leak",
+            Kind::DoubleFree => "double-free",
+            Kind::InvalidFree => "invalid-free",
+            Kind::CrossAllocatorFree => "cross-allocator-free",
+            Kind::LayoutMismatch => "layout-mismatch",
+            Kind::HeapBufferOverflow => "heap-buffer-overflow",
+            Kind::HeapBufferUnderflow => "heap-buffer-underflow",
+            Kind::UseAfterFree => "use-after-free",
+            Kind::WrongThread => "wrong-thread",
+            Kind::OverBudget => "over-budget",
+            Kind::PortContract => "port-contract",
+            Kind::Deadlock => "deadlock",
+            Kind::SilentWrong => "silent-wrong",
+            Kind::WrongError => "wrong-error",
+            Kind::Absorbed => "absorbed",
+            Kind::NotRecovered => "not-recovered",
+            Kind::NoProgress => "no-progress",
+            Kind::Panic => "panic",
+            Kind::Abort => "abort",
+            Kind::Crash => "crash",
+            Kind::Exit => "exit",
+            Kind::Nondeterminism => "nondeterminism",
+        }
+    }
+
+    /// The letter that an id of this kind begins with. Kinds may share one: the hash tells them
+    /// apart.
+    pub(crate) fn letter(self) -> char {
+        match self {
+            Kind::Leak => 'L',
+            Kind::DoubleFree => 'D',
+            Kind::InvalidFree => 'I',
+            Kind::CrossAllocatorFree => 'X',
+            Kind::LayoutMismatch => 'M',
+            Kind::HeapBufferOverflow => 'O',
+            Kind::HeapBufferUnderflow => 'U',
+            Kind::UseAfterFree => 'F',
+            Kind::WrongThread => 'T',
+            Kind::OverBudget => 'B',
+            Kind::PortContract => 'P',
+            Kind::Deadlock => 'K',
+            Kind::SilentWrong => 'S',
+            Kind::WrongError => 'W',
+            Kind::Absorbed => 'Q',
+            Kind::NotRecovered => 'R',
+            Kind::NoProgress => 'H',
+            Kind::Panic => 'C',
+            Kind::Abort => 'A',
+            Kind::Crash => 'Z',
+            Kind::Exit => 'E',
+            Kind::Nondeterminism => 'N',
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_names_of_their_own() {
+        let mut names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Kind::ALL.len());
+    }
+}
