@@ -27,7 +27,7 @@ pub(crate) type Answer = Result<NonNull<[u8]>, Refused>;
 /// `Allocator`, so `hashbrown::HashMap<_, _, _, Heap>` and `allocator_api2::vec::Vec<_, Heap>`
 /// just work; it is a [`Port`] as well, so that memory parts can stand on it.
 ///
-/// *Serial* unless [`Options::parallel`] is asked for: it belongs to the OS thread that made it.
+/// *Serial* unless [`Options::parallel`](crate::Options::parallel) is asked for: it belongs to the OS thread that made it.
 /// Another thread's request is refused and its free is parked; both are reported.
 pub struct Heap {
     pub(crate) node: NonNull<Node<AnyPort>>,
@@ -81,7 +81,7 @@ impl Heap {
     }
 
     /// Whether memory parts shall pass every allocation straight to their port: the kill switch,
-    /// `MALLORY_DISABLE_CUSTOM_ALLOCATORS=1` or [`Options::bypass`].
+    /// `MALLORY_DISABLE_CUSTOM_ALLOCATORS=1` or [`Options::bypass`](crate::Options::bypass).
     #[must_use]
     pub fn bypass(&self) -> bool {
         self.core().bypass

@@ -1,14 +1,14 @@
 //! The end of an exploration: what was found is judged, named, grouped, and held against what
 //! the caller allows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 
 use super::Settings;
+use super::ends::{FIRST_PATIENCE, bare, os_error};
 use super::gather;
 use super::point::{Found, Point};
 use super::scout::Scouted;
-use super::sweep::{FIRST_PATIENCE, os_error};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::finding::Finding;
@@ -16,8 +16,6 @@ use crate::kind::Kind;
 use crate::report::Report;
 use crate::run::Outcome;
 use crate::site::Site;
-use crate::state::Injected;
-use crate::trace::Op;
 use crate::worker;
 
 /// What the parent finds in an outcome: only it knows which sites are benign.
@@ -40,17 +38,6 @@ pub(crate) fn judge(
         _ => return None,
     };
     Some(bare(point, evidence, scouted))
-}
-
-/// A finding about a point itself.
-pub(crate) fn bare(point: Point, evidence: Evidence, scouted: &Scouted) -> Found {
-    Found {
-        point: Some(point),
-        injected: Some(Injected { at: point.at, op: Op::Alloc, size: 0, heap: 0 }),
-        fingerprint: scouted.fingerprint,
-        evidence: vec![evidence],
-        stacks: BTreeMap::new(),
-    }
 }
 
 /// Names the call sites, groups, and takes out what is allowed.

@@ -6,12 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Progress;
-use super::conclude::bare;
+use super::ends::{bare, kind_of, os_error, outcome_of, patience};
 use super::journal::{Journal, Key};
 use super::point::{Found, Norm, Point};
 use super::replay::witness;
 use super::scout::Scouted;
-use super::sweep::os_error;
 use crate::board::Board;
 use crate::error::Error;
 use crate::evidence::Evidence;
@@ -35,27 +34,6 @@ fn decode(byte: u8) -> Option<Outcome> {
 
 /// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
 const LEAKED_MAX: usize = 64 << 20;
-
-/// How long a child may stand still: the clock decides nothing else, and is never printed.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-pub(crate) fn kind_of(death: Death) -> Kind {
-    match death {
-        Death::Exit(_) => Kind::Exit,
-        Death::Stall => Kind::NoProgress,
-        death if death.is_abort() => Kind::Abort,
-        Death::Signal(_) => Kind::Crash,
-    }
-}
-
-pub(crate) fn outcome_of(death: Death) -> Outcome {
-    match death {
-        Death::Exit(_) => Outcome::Exited,
-        Death::Stall => Outcome::Hung,
-        death if death.is_abort() => Outcome::Aborted,
-        Death::Signal(_) => Outcome::Crashed,
-    }
-}
 
 /// Runs all points, in children or in process.
 pub(crate) fn run_points(
@@ -114,10 +92,6 @@ pub(crate) fn run_points(
     let outcome = |point| decode(board.outcome(point).load(Ordering::Relaxed));
     let outcomes = (0..points.len()).map(|point| outcome(point).unwrap_or(Outcome::Unreached));
     Ok((outcomes.collect(), found))
-}
-
-pub(crate) fn patience(scouted: &Scouted) -> Duration {
-    PATIENCE.max(Duration::from_micros(scouted.micros.saturating_mul(50)))
 }
 
 fn open_journal(

@@ -2,6 +2,7 @@
 
 pub(crate) mod conclude;
 pub(crate) mod crew;
+pub(crate) mod ends;
 pub(crate) mod gather;
 pub(crate) mod journal;
 pub(crate) mod point;

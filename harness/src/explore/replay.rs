@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use super::Settings;
 use super::conclude::{conclude, judge};
-use super::crew::{kind_of, outcome_of, patience};
+use super::ends::{kind_of, os_error, outcome_of, patience};
 use super::point::{Found, Norm, Point};
-use super::scout::Scouted;
-use super::sweep::{os_error, scouted};
+use super::scout::{Scouted, scouted};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::panics::hook_panics;

@@ -1,10 +1,12 @@
 //! The runs without a fault that come before a sweep: they say what there is to fail, where it is
 //! asked for, and whether the subject does the same thing twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use super::Settings;
+use super::ends::{FIRST_PATIENCE, kind_of, os_error};
 use super::point::{Found, Norm, moments};
 use crate::capture::{Capture, Census, Stack};
 use crate::error::Error;
@@ -16,6 +18,7 @@ use crate::scratch::Scratch;
 use crate::site::{Site, Symboliser};
 use crate::trace::{Coordinate, Event, Fingerprint, Op};
 use crate::wire::wire_struct;
+use crate::worker::{self, Death};
 
 /// What the fault-free runs showed.
 #[derive(Clone, Debug, Default)]
@@ -103,6 +106,40 @@ impl Scouted {
     pub(crate) fn site_count(&self) -> u64 {
         let keys: BTreeSet<u64> = self.sites.iter().map(Site::key).collect();
         keys.len() as u64
+    }
+}
+
+/// The fault-free runs, in a child; or what killed it.
+pub(crate) fn scouted(
+    settings: &Settings,
+    subject: &dyn Subject,
+) -> Result<Result<Scouted, Found>, Error> {
+    if settings.in_process {
+        return Ok(Ok(scout(settings, subject, &Scratch::new(std::process::id()))));
+    }
+    let owner = std::process::id();
+    let beat = AtomicU64::new(0);
+    let answer = worker::ask::<Scouted>(FIRST_PATIENCE, &beat, |pipe| {
+        pipe.send(&scout(settings, subject, &Scratch::new(owner)));
+    });
+    let (mut messages, death) = answer.map_err(|error| os_error("start a child", &error))?;
+    match (messages.pop(), death) {
+        (Some(scouted), _) => Ok(Ok(scouted)),
+        (None, Some(Death::Stall)) => {
+            Err(Error::new("the subject makes no progress without any fault")
+                .mend("let it end, or give it less to do"))
+        }
+        (None, death) => {
+            let death = death.unwrap_or(Death::Exit(0));
+            let evidence = Evidence::new(kind_of(death)).note(format!("without any fault {death}"));
+            Ok(Err(Found {
+                point: None,
+                injected: None,
+                fingerprint: 0,
+                evidence: vec![evidence],
+                stacks: BTreeMap::new(),
+            }))
+        }
     }
 }
 

@@ -1,34 +1,27 @@
 //! The sweep: every request in turn, once and for good. Count, then repeat; the loop's end does
 //! not depend on what the subject answers.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use super::conclude::{conclude, judge};
-use super::crew::{confirm_judged, kind_of, run_points};
-use super::point::{Found, Norm, Point};
-use super::scout::{Scouted, scout};
+use super::crew::{confirm_judged, run_points};
+use super::point::{Norm, Point};
+use super::scout::{Scouted, scouted};
 use super::{Faults, Settings};
 use crate::error::Error;
-use crate::evidence::Evidence;
 use crate::panics::hook_panics;
 use crate::report::Report;
 use crate::run::Subject;
-use crate::scratch::{Scratch, tidy};
+use crate::scratch::tidy;
 use crate::site::Site;
 use crate::trace::Coordinate;
-use crate::worker::{self, Death};
+use crate::worker::{self};
 
 /// A sweep that needs no more requests than this, in all its runs together, is made whole.
 const REQUESTS_WHOLE: u64 = 400_000_000;
 /// One that needs more is a sample, new sites first, of so many requests; unless a limit is given.
 const REQUESTS_SAMPLE: u64 = 50_000_000;
 const RUNS_MIN: u64 = 100;
-/// How long the runs without a fault may stand still.
-pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(120);
-
 /// Sweeps a subject.
 pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
     hook_panics();
@@ -46,45 +39,6 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
     match result {
         Ok(()) => report,
         Err(error) => Report::failed(&settings.name, settings.seed, error),
-    }
-}
-
-pub(crate) fn os_error(what: &str, error: &io::Error) -> Error {
-    Error::new(format!("cannot {what}: {error}"))
-        .mend("look after the limits of processes and memory (ulimit -a)")
-}
-
-/// The fault-free runs, in a child; or what killed it.
-pub(crate) fn scouted(
-    settings: &Settings,
-    subject: &dyn Subject,
-) -> Result<Result<Scouted, Found>, Error> {
-    if settings.in_process {
-        return Ok(Ok(scout(settings, subject, &Scratch::new(std::process::id()))));
-    }
-    let owner = std::process::id();
-    let beat = AtomicU64::new(0);
-    let answer = worker::ask::<Scouted>(FIRST_PATIENCE, &beat, |pipe| {
-        pipe.send(&scout(settings, subject, &Scratch::new(owner)));
-    });
-    let (mut messages, death) = answer.map_err(|error| os_error("start a child", &error))?;
-    match (messages.pop(), death) {
-        (Some(scouted), _) => Ok(Ok(scouted)),
-        (None, Some(Death::Stall)) => {
-            Err(Error::new("the subject makes no progress without any fault")
-                .mend("let it end, or give it less to do"))
-        }
-        (None, death) => {
-            let death = death.unwrap_or(Death::Exit(0));
-            let evidence = Evidence::new(kind_of(death)).note(format!("without any fault {death}"));
-            Ok(Err(Found {
-                point: None,
-                injected: None,
-                fingerprint: 0,
-                evidence: vec![evidence],
-                stacks: BTreeMap::new(),
-            }))
-        }
     }
 }
 
