@@ -105,6 +105,8 @@ pub(crate) struct Ledger {
     /// `64 - log2(capacity)`; the capacity is a power of two, or none yet.
     shift: u32,
     mask: usize,
+    /// The bits of an address that its place among the granules of one table doesn't tell.
+    rest: usize,
     len: usize,
     grow_at: usize,
     /// Sizes that do not fit a record.
@@ -129,6 +131,7 @@ impl Ledger {
             table: NonNull::dangling(),
             shift: 63,
             mask: 0,
+            rest: 0,
             len: 0,
             grow_at: 0,
             side: Vec::new(),
@@ -148,10 +151,10 @@ impl Ledger {
     /// a whole table apart) is spread by Fibonacci hashing.
     #[inline]
     fn home(&self, address: usize) -> usize {
-        let granule = address as u64 >> 4;
-        let rest = (granule >> (64 - self.shift)) << 4 | (address as u64 & 15);
-        let spread = rest.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
-        granule.wrapping_add(spread) as usize & self.mask
+        let granule = address >> 4;
+        let rest = address & self.rest;
+        let spread = (rest as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
+        granule.wrapping_add(spread as usize) & self.mask
     }
 
     #[inline]
@@ -412,6 +415,7 @@ impl Ledger {
         };
         let old = std::mem::replace(&mut self.table, fresh);
         self.mask = capacity - 1;
+        self.rest = !(self.mask << 4);
         self.shift = 64 - capacity.trailing_zeros();
         for index in 0..old_capacity {
             // SAFETY: the old table had `old_capacity` initialised records.
