@@ -91,8 +91,53 @@ pub(crate) struct Child {
     ended: bool,
 }
 
+/// How long a child may take to say that it has begun, and how often one is started again.
+const GREETING_MILLIS: i32 = 500;
+const FORKS_MAX: u32 = 20;
+
 /// Forks. The child runs `work` and ends; it never returns to the caller's code.
+///
+/// Another thread may be printing a panic in the moment of the fork. The lock that std takes for
+/// that would stay locked in the child for ever, so the child tries it first and greets: one that
+/// does not is given up, and another is made.
 pub(crate) fn fork(work: impl FnOnce(&Rc<Pipe>)) -> io::Result<Child> {
+    let parent = std::process::id();
+    for _ in 0..FORKS_MAX {
+        let (read, write) = pipe()?;
+        // Held across the fork, for the same reason; and the subject may print.
+        let streams = (io::stdout().lock(), io::stderr().lock());
+        // SAFETY: the child goes on with this thread alone. `malloc` is usable there (the C
+        // library sees to it); the panic hook was set before; the child leaves by `_exit`, so
+        // nothing of the test runner's is run twice.
+        let pid = match unsafe { libc::fork() } {
+            -1 => return Err(io::Error::last_os_error()),
+            0 => {
+                drop((read, streams));
+                settle_in(parent);
+                drop(std::backtrace::Backtrace::force_capture());
+                let pipe = Pipe(write);
+                pipe.send(&GREETING);
+                let work = std::panic::AssertUnwindSafe(|| work(&Rc::new(pipe)));
+                let code = if std::panic::catch_unwind(work).is_ok() { 0 } else { BUG };
+                // SAFETY: ends this process at once.
+                unsafe { libc::_exit(code) }
+            }
+            pid => pid,
+        };
+        drop((write, streams));
+        let mut child = Child { pid, pipe: read, buffer: Vec::new(), ended: false };
+        if child.greets() {
+            return Ok(child);
+        }
+    }
+    Err(io::Error::other("no child began: do other threads panic without pause?"))
+}
+
+/// What a child sends first.
+const GREETING: u64 = 0x6865_6C6C_6F00;
+
+/// A pipe that nothing which the subject starts inherits.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends: [RawFd; 2] = [0; 2];
     // SAFETY: `ends` has room for two descriptors.
     if unsafe { libc::pipe(ends.as_mut_ptr()) } != 0 {
@@ -101,28 +146,10 @@ pub(crate) fn fork(work: impl FnOnce(&Rc<Pipe>)) -> io::Result<Child> {
     // SAFETY: both descriptors were just opened and are nobody else's.
     let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
     for end in [&read, &write] {
-        // SAFETY: plain flags on an open descriptor; nothing that the subject starts inherits it.
+        // SAFETY: plain flags on an open descriptor.
         unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
     }
-    let parent = std::process::id();
-    // Held across the fork: a lock that another thread holds would stay locked in the child for
-    // ever, and the subject may print.
-    let _streams = (io::stdout().lock(), io::stderr().lock());
-    // SAFETY: the child goes on with this thread alone. `malloc` is usable there (the C library
-    // sees to it); the panic hook was set before; the child leaves by `_exit`, so nothing of the
-    // test runner's is run twice.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
-            drop(read);
-            settle_in(parent);
-            let work = std::panic::AssertUnwindSafe(|| work(&Rc::new(Pipe(write))));
-            let code = if std::panic::catch_unwind(work).is_ok() { 0 } else { BUG };
-            // SAFETY: ends this process at once.
-            unsafe { libc::_exit(code) }
-        }
-        pid => Ok(Child { pid, pipe: read, buffer: Vec::new(), ended: false }),
-    }
+    Ok((read, write))
 }
 
 /// Whether there is a process of this number.
@@ -200,6 +227,21 @@ impl Child {
                 true
             }
             Err(_) => io::Error::last_os_error().kind() == io::ErrorKind::Interrupted,
+        }
+    }
+
+    /// Waits for the greeting; false where it doesn't come.
+    fn greets(&mut self) -> bool {
+        loop {
+            let mut polled =
+                libc::pollfd { fd: self.pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one entry, as it says.
+            if unsafe { libc::poll(&raw mut polled, 1, GREETING_MILLIS) } <= 0 || !self.read() {
+                return false;
+            }
+            if let Some(greeting) = self.next::<u64>() {
+                return greeting == GREETING;
+            }
         }
     }
 
