@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
+use std::any::TypeId;
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::capture::Stack;
 use crate::ledger::Block;
-use crate::port::{Port, Refused};
+use crate::port::{Malloc, Port, Refused};
 use crate::redzone;
 use crate::state::{Foreign, State};
 use crate::trace::Op;
@@ -34,6 +35,8 @@ pub(crate) struct Node<P: ?Sized> {
     pub(crate) counted: usize,
     /// Live blocks; touched with the right to touch the state only.
     live: UnsafeCell<usize>,
+    /// The port is the system's own: it is called directly, which is most of the time.
+    is_malloc: bool,
     pub(crate) port: P,
 }
 
@@ -157,10 +160,12 @@ pub(crate) fn start_of(block: &Block) -> NonNull<u8> {
     NonNull::new(block.address as *mut u8).expect("[mallory bug] no block begins at null")
 }
 
-impl<P> Node<P> {
+impl<P: 'static> Node<P> {
     pub(crate) fn new(run: NonNull<Core>, id: u16, counts: bool, port: P) -> Self {
         let counted = if counts { usize::MAX } else { 0 };
-        Node { handles: AtomicUsize::new(1), run, id, counted, live: UnsafeCell::new(0), port }
+        let is_malloc = TypeId::of::<P>() == TypeId::of::<Malloc>();
+        let (handles, live) = (AtomicUsize::new(1), UnsafeCell::new(0));
+        Node { handles, run, id, counted, live, is_malloc, port }
     }
 }
 
@@ -194,7 +199,11 @@ impl Node<AnyPort> {
         entered: &Entered<'_>,
     ) -> Result<NonNull<u8>, Refused> {
         let asked = if guards { redzone::padded(layout).ok_or(Refused)? } else { some(layout) };
-        let block = if zeroed { self.port.alloc_zeroed(asked)? } else { self.port.alloc(asked)? };
+        let block = match (zeroed, self.is_malloc) {
+            (false, true) => Malloc.alloc(asked)?,
+            (false, false) => self.port.alloc(asked)?,
+            (true, _) => self.port.alloc_zeroed(asked)?,
+        };
         let base = block.cast::<u8>();
         if base.as_ptr() as usize & (asked.align() - 1) != 0 || block.len() < asked.size() {
             return self.reject(block, asked, layout, entered);
@@ -276,7 +285,13 @@ impl Node<AnyPort> {
     pub(crate) fn hand_back(&self, start: NonNull<u8>, layout: Layout) {
         // SAFETY: the block came from this port with this layout (`obtain`), was live until its
         // record left the ledger, and is given back once.
-        unsafe { self.port.free(start, some(layout)) };
+        unsafe {
+            if self.is_malloc {
+                Malloc.free(start, some(layout));
+            } else {
+                self.port.free(start, some(layout));
+            }
+        }
     }
 
     /// Hands a block to the port, guards and all.
