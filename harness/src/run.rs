@@ -43,7 +43,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub(crate) const ALL: [Outcome; 10] = [
+    /// Every outcome, in the order in which reports count them.
+    pub const ALL: [Outcome; 10] = [
         Outcome::Propagated,
         Outcome::Absorbed,
         Outcome::SilentWrong,

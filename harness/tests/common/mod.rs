@@ -169,19 +169,8 @@ pub(crate) fn mistake(report: &Report) -> String {
 
 /// The outcomes that there were, with how often.
 pub(crate) fn outcomes(report: &Report) -> Vec<(Outcome, u64)> {
-    const ALL: [Outcome; 10] = [
-        Outcome::Propagated,
-        Outcome::Absorbed,
-        Outcome::SilentWrong,
-        Outcome::WrongError,
-        Outcome::Panicked,
-        Outcome::Aborted,
-        Outcome::Crashed,
-        Outcome::Exited,
-        Outcome::Hung,
-        Outcome::Unreached,
-    ];
-    ALL.into_iter()
+    Outcome::ALL
+        .into_iter()
         .map(|outcome| (outcome, report.outcomes(outcome)))
         .filter(|(_, count)| *count > 0)
         .collect()
