@@ -1,6 +1,7 @@
 //! Call stacks, taken only in the one run that looks for them: raw return addresses here, names
 //! in `site.rs`.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::evidence::Moment;
@@ -62,11 +63,38 @@ impl Capture {
     }
 }
 
+thread_local! {
+    /// How far out this thread's stacks are taken: what lies beyond is not the subject's.
+    static OUTER: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Calls what stacks are wanted of: those taken meanwhile on this thread end with the caller, which
+/// saves most of the frames of most stacks.
+#[inline(always)]
+pub(crate) fn within<R>(call: impl FnOnce() -> R) -> R {
+    /// Puts the former end back, also where the call panics.
+    struct Before(usize);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            OUTER.set(self.0);
+        }
+    }
+    let here = 0_u8;
+    let here = std::ptr::from_ref(std::hint::black_box(&here)) as usize;
+    let _before = Before(OUTER.replace(here));
+    call()
+}
+
 /// The present stack.
 #[inline(never)]
 pub(crate) fn stack() -> Stack {
+    let outer = OUTER.get();
     let mut frames = Vec::with_capacity(32);
     backtrace::trace(|frame| {
+        // Stacks grow downwards; a frame that doesn't know its place says 0.
+        if frame.sp() as usize > outer {
+            return false;
+        }
         frames.push(frame.ip() as usize);
         frames.len() < FRAMES_MAX
     });

@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::sync::PoisonError;
 
 use crate::capture;
-use crate::ledger::{Block, Slot};
+use crate::ledger::{Block, Record, Slot};
 use crate::node::{AnyPort, Core, Entered, Node, start_of};
 use crate::plan::Plan;
 use crate::port::{Port, Refused};
@@ -102,29 +102,12 @@ impl Heap {
     // ---- the four steps, for a request ----
 
     fn request(&self, op: Op, layout: Layout) -> Answer {
-        let node = self.node();
-        if let Some(entered) = self.core().enter_serial()
-            && op == Op::Alloc
-            && entered.with(State::passes_plainly)
+        if op == Op::Alloc
+            && let Some(start) = self.alloc_quickly(layout)
         {
-            // The plan begins later, and nobody watches but the ledger.
-            if let Ok(start) = node.obtain(layout, false, false, &entered) {
-                let address = start.as_ptr() as usize;
-                entered.with(|state| state.granted(op, address, layout, node.id, node.counted));
-                node.gained(&entered);
-                return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
-            }
-            return self.refuse(&entered, op, layout);
+            return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
         }
         self.request_fully(op, layout)
-    }
-
-    /// Passes on that the port has no memory.
-    #[cold]
-    #[inline(never)]
-    fn refuse(&self, entered: &Entered<'_>, op: Op, layout: Layout) -> Answer {
-        entered.with(|state| state.refused(op, layout, self.node().id, End::Refused));
-        Err(Refused)
     }
 
     #[inline(never)]
@@ -147,7 +130,7 @@ impl Heap {
         // Record.
         let address = start.as_ptr() as usize;
         entered.with(|state| state.granted(op, address, layout, node.id, node.counted));
-        node.gained(&entered);
+        entered.with(|state| node.gained(state));
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 
@@ -170,18 +153,9 @@ impl Heap {
     // ---- and for a free ----
 
     fn release(&self, start: NonNull<u8>, layout: Layout) {
-        let node = self.node();
-        if let Some(entered) = self.core().enter_serial()
-            && entered.with(|state| state.plain)
-        {
-            let address = start.as_ptr() as usize;
-            if entered.with(|s| s.free_fitting(address, node.id, layout, node.counted)) {
-                node.lost(&entered);
-                node.hand_back(start, layout);
-                return;
-            }
+        if !self.free_quickly(start, layout) {
+            self.release_fully(start, layout);
         }
-        self.release_fully(start, layout);
     }
 
     #[inline(never)]
@@ -215,19 +189,20 @@ impl Heap {
     #[inline]
     fn retire(&self, entered: &Entered<'_>, slot: Slot, block: Block) {
         let node = self.node();
-        entered.with(|state| state.freed(slot, &block, node.counted));
+        let record = entered.with(|state| state.freed(slot, &block, node.counted));
         if block.heap == node.id {
-            node.lost(entered);
+            entered.with(|state| node.lost(state));
         } else if let Some(owner) = entered.with(|state| state.nodes[usize::from(block.heap)]) {
             // SAFETY: a node leaves `nodes` when it goes, so this one lives.
-            unsafe { owner.0.as_ref() }.lost(entered);
+            let owner = unsafe { owner.0.as_ref() };
+            entered.with(|state| owner.lost(state));
         }
-        self.dispose(entered, block);
+        self.dispose(entered, block, record);
     }
 
     /// Sees a block off that is no longer in the ledger: into quarantine, or to the port.
     #[inline]
-    fn dispose(&self, entered: &Entered<'_>, block: Block) {
+    fn dispose(&self, entered: &Entered<'_>, block: Block, record: Record) {
         let node = self.node();
         if !entered.with(|state| state.guards) {
             if entered.with(|state| state.options.wipe) {
@@ -245,29 +220,32 @@ impl Heap {
             }
             // SAFETY: as above; its last user gave it back.
             unsafe { redzone::poison(start_of(&block), block.size, state.options.wipe) };
-            state.quarantine.push(Kept { block, event: state.events });
+            state.quarantine.push(Kept { record, event: state.events }, block.size);
         });
-        while let Some(kept) = entered.with(|state| state.quarantine.pop_surplus()) {
+        while let Some(kept) = entered.with(State::surplus) {
             self.let_go(entered, &kept);
         }
     }
 
     /// Looks a last time at a block from the quarantine, and hands it to its port.
-    fn let_go(&self, entered: &Entered<'_>, kept: &Kept) {
-        let block = &kept.block;
-        let port = entered.with(|state| {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn let_go(&self, entered: &Entered<'_>, kept: &Kept) {
+        let (block, port) = entered.with(|state| {
+            let block = state.ledger.decode(kept.record);
             // SAFETY: the block was poisoned when it came into quarantine and is still ours.
             let written =
-                unsafe { redzone::written(start_of(block), block.size, state.options.wipe) };
+                unsafe { redzone::written(start_of(&block), block.size, state.options.wipe) };
             if written.is_some() {
-                state.accuse_written(written, block, kept.event);
+                state.accuse_written(written, &block, kept.event);
             }
-            state.nodes[usize::from(block.heap)]
+            let port = state.nodes[usize::from(block.heap)];
+            (block, port)
         });
         if let Some(node) = port {
             // SAFETY: a node leaves `nodes` when it goes, and empties its part of the quarantine
             // before (`Node::leave`), so this one lives.
-            unsafe { node.0.as_ref() }.give_back(block, true);
+            unsafe { node.0.as_ref() }.give_back(&block, true);
         }
     }
 
@@ -314,19 +292,22 @@ impl Heap {
             unsafe { fresh.add(common).write_bytes(0, new.size() - common) };
         }
         // Record.
-        entered.with(|state| {
-            if let Some(slot) = state.ledger.find(address, block.heap) {
-                if moves {
-                    // The resize is the event at which the old place was given up.
-                    state.ledger.retire(slot, state.events + 1);
-                } else {
+        let record = entered.with(|state| {
+            let slot = state.ledger.find(address, block.heap);
+            let record = match slot {
+                // The resize is the event at which the old place was given up.
+                Some(slot) if moves => Some(state.ledger.retire(slot, state.events + 1)),
+                Some(slot) => {
                     state.ledger.remove(slot);
+                    None
                 }
-            }
+                None => None,
+            };
             state.resized(op, &block, fresh.as_ptr() as usize, new, node.counted);
+            record
         });
-        if moves {
-            self.dispose(&entered, block);
+        if let Some(record) = record {
+            self.dispose(&entered, block, record);
         }
         Ok(NonNull::slice_from_raw_parts(fresh, new.size()))
     }
@@ -388,7 +369,7 @@ impl Heap {
             return;
         };
         self.adopt();
-        while let Some(kept) = entered.with(|state| state.quarantine.pop()) {
+        while let Some(kept) = entered.with(State::release_kept) {
             self.let_go(&entered, &kept);
         }
         let foreign = std::mem::take(

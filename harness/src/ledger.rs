@@ -21,6 +21,8 @@ const ADDRESS_BITS: u32 = 48;
 const HEAP_BITS: u32 = 9;
 const SIZE_BITS: u32 = 28;
 const SIZE_MASK: u64 = (1 << SIZE_BITS) - 1;
+/// Sizes from here on don't fit a record.
+pub(crate) const SIZE_SIDE: usize = SIZE_MASK as usize;
 const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
 const FLAG_SHIFT: u32 = ADDRESS_BITS + HEAP_BITS + 5;
 /// The block met a bad free or was written over: it has its finding, and is no leak as well.
@@ -31,14 +33,19 @@ const FLAG_SIDE: u64 = 2 << FLAG_SHIFT;
 /// Heaps that can be alive in one run at a time.
 pub(crate) const HEAPS_MAX: usize = 1 << HEAP_BITS;
 
+/// Neighbouring places are so many bytes of memory apart (as a power of two): what the smallest
+/// block takes in most allocators.
+const GRANULE_BITS: u32 = 4;
+
 /// Tables of so many records are kept at most an eighth full, larger ones at most four fifths.
 const SPARSE_MAX: usize = 1 << 13;
 
 /// How many freed blocks are remembered: few enough that writing them down stays in the cache.
 const FREED_MAX: usize = 1024;
 
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-struct Record {
+/// A block in 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Record {
     low: u64,
     high: u64,
 }
@@ -52,12 +59,26 @@ impl Record {
     }
 
     #[inline]
-    fn address(self) -> usize {
+    pub(crate) fn address(self) -> usize {
         (self.low & ADDRESS_MASK) as usize
     }
 
+    /// The size, of a block that is [`plain`](Self::is_plain).
     #[inline]
-    fn heap(self) -> u16 {
+    pub(crate) fn small_size(self) -> usize {
+        (self.high & SIZE_MASK) as usize
+    }
+
+    /// Whether the block is of this heap, aligned to at most 16, without any flag, and of a size
+    /// that stands in the record: what the quick routes deal with.
+    #[inline]
+    pub(crate) fn is_plain(self, heap: u16) -> bool {
+        let align = self.low >> (ADDRESS_BITS + HEAP_BITS);
+        self.heap() == heap && align <= 4
+    }
+
+    #[inline]
+    pub(crate) fn heap(self) -> u16 {
         (self.low >> ADDRESS_BITS) as u16 & (HEAPS_MAX as u16 - 1)
     }
 
@@ -65,6 +86,9 @@ impl Record {
         1 << (self.low >> (ADDRESS_BITS + HEAP_BITS) & 31)
     }
 }
+
+/// What a ledger without a table looks into: one place, free for ever.
+static NO_RECORD: Record = Record { low: 0, high: 0 };
 
 /// A block as the ledger knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +136,7 @@ pub(crate) struct Ledger {
     /// Sizes that do not fit a record.
     side: Vec<usize>,
     /// The last freed blocks with the events at which they were, in a ring.
-    freed: Vec<(Record, u64)>,
+    freed: NonNull<[(Record, u64); FREED_MAX]>,
     freed_total: usize,
 }
 
@@ -128,14 +152,14 @@ impl Ledger {
 
     fn fresh() -> Self {
         Ledger {
-            table: NonNull::dangling(),
+            table: NonNull::from(&NO_RECORD),
             shift: 63,
             mask: 0,
             rest: 0,
             len: 0,
             grow_at: 0,
             side: Vec::new(),
-            freed: Vec::new(),
+            freed: NonNull::dangling(),
             freed_total: 0,
         }
     }
@@ -151,7 +175,7 @@ impl Ledger {
     /// a whole table apart) is spread by Fibonacci hashing.
     #[inline]
     fn home(&self, address: usize) -> usize {
-        let granule = address >> 4;
+        let granule = address >> GRANULE_BITS;
         let rest = address & self.rest;
         let spread = (rest as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
         granule.wrapping_add(spread as usize) & self.mask
@@ -161,14 +185,15 @@ impl Ledger {
     fn at(&self, index: usize) -> &Record {
         debug_assert!(index <= self.mask);
         // SAFETY: indices are masked with `mask`, and the table has `mask + 1` initialised
-        // records; callers come here only once there is a table (`grow_at > 0`).
+        // records, of which the one before the first table is `NO_RECORD`.
         unsafe { self.table.add(index).as_ref() }
     }
 
     #[inline]
     fn put(&mut self, index: usize, record: Record) {
         debug_assert!(index <= self.mask);
-        // SAFETY: as in `at`; `&mut self` makes the write exclusive.
+        // SAFETY: as in `at`; `&mut self` makes the write exclusive, and callers have found room
+        // or a record, so this is a table of our own (`grow_at > 0`).
         unsafe { self.table.add(index).write(record) }
     }
 
@@ -259,15 +284,17 @@ impl Ledger {
         }
     }
 
-    fn decode(&self, record: Record) -> Block {
-        let mut size = (record.high & SIZE_MASK) as usize;
-        if record.low & FLAG_SIDE != 0 {
-            size = self.side[size];
-        }
+    #[inline]
+    pub(crate) fn size(&self, record: Record) -> usize {
+        let size = (record.high & SIZE_MASK) as usize;
+        if record.low & FLAG_SIDE == 0 { size } else { self.side[size] }
+    }
+
+    pub(crate) fn decode(&self, record: Record) -> Block {
         Block {
             address: record.address(),
             heap: record.heap(),
-            size,
+            size: self.size(record),
             align: record.align(),
             number: record.high >> SIZE_BITS,
             tainted: record.low & FLAG_TAINTED != 0,
@@ -313,9 +340,8 @@ impl Ledger {
         self.len -= 1;
     }
 
-    /// Takes out a live, untainted block of just this heap, address, size and alignment, and
-    /// remembers it. False where there is none.
-    #[inline]
+    /// [`take_at_home`](Self::take_at_home), wherever the record stands.
+    #[inline(never)]
     pub(crate) fn take(
         &mut self,
         address: usize,
@@ -323,22 +349,74 @@ impl Ledger {
         size: usize,
         align: usize,
         event: u64,
-    ) -> bool {
-        let Some(slot) = self.fits(address, heap, size, align) else { return false };
-        self.retire(slot, event);
-        true
+    ) -> Option<Record> {
+        let slot = self.fits(address, heap, size, align)?;
+        Some(self.retire(slot, event))
     }
 
     /// Takes a freed block out, and remembers it and its event instead of the oldest of too many.
     #[inline]
-    pub(crate) fn retire(&mut self, slot: Slot, event: u64) {
+    pub(crate) fn retire(&mut self, slot: Slot, event: u64) -> Record {
         let record = *self.at(slot.0);
         self.remove(slot);
-        // The ring is there since the table is (`enlarge`).
-        if let Some(oldest) = self.freed.get_mut(self.freed_total % FREED_MAX) {
-            *oldest = (record, event);
-            self.freed_total += 1;
+        self.remember(record, event);
+        record
+    }
+
+    #[inline]
+    fn remember(&mut self, record: Record, event: u64) {
+        // SAFETY: there was a record, so there is a table, and the ring was made with it.
+        unsafe { self.freed.as_mut()[self.freed_total % FREED_MAX] = (record, event) };
+        self.freed_total += 1;
+    }
+
+    /// [`insert`](Self::insert), where the first place that is looked at is free: nearly always.
+    /// False where it isn't, and nothing is done; the size must fit a record.
+    #[inline(always)]
+    pub(crate) fn insert_at_home(
+        &mut self,
+        address: usize,
+        heap: u16,
+        size: usize,
+        align: usize,
+        number: u64,
+    ) -> bool {
+        if self.len >= self.grow_at {
+            return false;
         }
+        let home = self.home(address);
+        if self.at(home).low != 0 {
+            return false;
+        }
+        let low = Record::key(address, heap, align);
+        self.put(home, Record { low, high: number << SIZE_BITS | size as u64 });
+        self.len += 1;
+        true
+    }
+
+    /// Takes out and remembers the block that a right free asks for, where its record is in the first place that is looked at and none
+    /// stands behind it: nearly always. `None` where it isn't so, and nothing is done.
+    #[inline(always)]
+    pub(crate) fn take_at_home(
+        &mut self,
+        address: usize,
+        heap: u16,
+        size: usize,
+        align: usize,
+        event: u64,
+    ) -> Option<Record> {
+        let home = self.home(address);
+        let record = *self.at(home);
+        let behind = self.at((home + 1) & self.mask).low;
+        let fits = record.low == Record::key(address, heap, align)
+            && record.high & SIZE_MASK == size as u64;
+        if !fits || behind != 0 {
+            return None;
+        }
+        self.put(home, Record::default());
+        self.len -= 1;
+        self.remember(record, event);
+        Some(record)
     }
 
     /// The latest remembered block that was freed at this address.
@@ -354,7 +432,9 @@ impl Ledger {
     fn freed_by(&self, accept: impl Fn(&Block) -> bool) -> Option<Freed> {
         (0..self.freed_total.min(FREED_MAX))
             .map(|back| {
-                let (record, event) = self.freed[(self.freed_total - 1 - back) % FREED_MAX];
+                // SAFETY: something was remembered, so the ring is there.
+                let ring = unsafe { self.freed.as_ref() };
+                let (record, event) = ring[(self.freed_total - 1 - back) % FREED_MAX];
                 Freed { block: self.decode(record), event }
             })
             .find(|freed| accept(&freed.block))
@@ -404,18 +484,15 @@ impl Ledger {
         // A table that fits the cache is kept sparse, since what costs there is a wrong guess
         // about where a probe ends; a large one is kept dense, since there it is the memory.
         self.grow_at = if capacity <= SPARSE_MAX { capacity / 8 } else { capacity / 5 * 4 };
-        self.freed.resize(FREED_MAX, (Record::default(), 0));
+        if old_capacity == 0 {
+            self.freed = zeroed(Layout::new::<[(Record, u64); FREED_MAX]>()).cast();
+        }
         let layout = Layout::array::<Record>(capacity)
             .expect("[mallory bug] the ledger outgrew the address space");
-        // SAFETY: the layout is not empty; a zeroed `Record` is a valid, empty one.
-        let fresh = unsafe { System.alloc_zeroed(layout) }.cast::<Record>();
-        let Some(fresh) = NonNull::new(fresh) else {
-            // The machine itself is out of memory; there is nothing left to observe with.
-            std::alloc::handle_alloc_error(layout)
-        };
+        let fresh = zeroed(layout).cast::<Record>();
         let old = std::mem::replace(&mut self.table, fresh);
         self.mask = capacity - 1;
-        self.rest = !(self.mask << 4);
+        self.rest = !(self.mask << GRANULE_BITS);
         self.shift = 64 - capacity.trailing_zeros();
         for index in 0..old_capacity {
             // SAFETY: the old table had `old_capacity` initialised records.
@@ -443,6 +520,16 @@ impl Ledger {
     }
 }
 
+/// Memory of the harness's own: from the system, past every allocator that is watched.
+fn zeroed(layout: Layout) -> NonNull<u8> {
+    // SAFETY: no layout of this file is empty.
+    let Some(fresh) = NonNull::new(unsafe { System.alloc_zeroed(layout) }) else {
+        // The machine itself is out of memory; there is nothing left to observe with.
+        std::alloc::handle_alloc_error(layout)
+    };
+    fresh
+}
+
 thread_local! {
     /// A table that is empty again is as good as new, and as large as the next run will want it:
     /// a clean run costs no more than its requests.
@@ -467,6 +554,9 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         if self.grow_at != 0 {
             Self::release(self.table, self.mask + 1);
+            let layout = Layout::new::<[(Record, u64); FREED_MAX]>();
+            // SAFETY: made by `enlarge` with this layout, when the first table was.
+            unsafe { System.dealloc(self.freed.as_ptr().cast(), layout) }
         }
     }
 }

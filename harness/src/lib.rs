@@ -62,6 +62,7 @@ mod options;
 mod panics;
 mod plan;
 mod port;
+mod quick;
 mod redzone;
 mod report;
 mod run;

@@ -36,7 +36,7 @@ pub(crate) struct Node<P: ?Sized> {
     /// Live blocks; touched with the right to touch the state only.
     live: UnsafeCell<usize>,
     /// The port is the system's own: it is called directly, which is most of the time.
-    is_malloc: bool,
+    pub(crate) is_malloc: bool,
     pub(crate) port: P,
 }
 
@@ -178,14 +178,14 @@ impl Node<AnyPort> {
     }
 
     #[inline]
-    pub(crate) fn gained(&self, _: &Entered<'_>) {
-        // SAFETY: as in `live`.
+    pub(crate) fn gained(&self, _: &mut State) {
+        // SAFETY: whoever holds the state has entered; the rest as in `live`.
         unsafe { *self.live.get() += 1 }
     }
 
     #[inline]
-    pub(crate) fn lost(&self, _: &Entered<'_>) {
-        // SAFETY: as in `live`.
+    pub(crate) fn lost(&self, _: &mut State) {
+        // SAFETY: as in `gained`.
         unsafe { *self.live.get() -= 1 }
     }
 
@@ -311,17 +311,18 @@ impl Node<AnyPort> {
     /// Everything that this heap still holds goes back to its port: one by one from quarantine,
     /// and the live blocks at once, where the port can do that.
     pub(crate) fn leave(&self, entered: &Entered<'_>) {
-        while let Some(kept) = entered.with(|state| state.quarantine.pop_heap(self.id)) {
-            entered.with(|state| {
-                let block = &kept.block;
+        while let Some(kept) = entered.with(|state| state.release_kept_of(self.id)) {
+            let block = entered.with(|state| {
+                let block = state.ledger.decode(kept.record);
                 // SAFETY: the block was poisoned when it came into quarantine and is still ours.
                 let written =
-                    unsafe { redzone::written(start_of(block), block.size, state.options.wipe) };
+                    unsafe { redzone::written(start_of(&block), block.size, state.options.wipe) };
                 if written.is_some() {
-                    state.accuse_written(written, block, kept.event);
+                    state.accuse_written(written, &block, kept.event);
                 }
+                block
             });
-            self.give_back(&kept.block, true);
+            self.give_back(&block, true);
         }
         let live = self.live(entered) != 0;
         let guarded = |state: &mut State| {

@@ -13,20 +13,20 @@
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
-use std::collections::VecDeque;
 use std::ptr::NonNull;
 
-use crate::ledger::Block;
+use crate::ledger::Record;
 
 const GUARD: u8 = 0xB6;
 const POISON: u8 = 0xDB;
+const WHOLE: u128 = u128::from_ne_bytes([GUARD; 16]);
 const REAR: usize = 16;
 const FRONT_MIN: usize = 16;
 const FRONT_PAINTED_MAX: usize = 64;
 
 /// The bounds of the quarantine: a stray write is seen as long as fewer than so many blocks and
-/// bytes were freed after the block it hits.
-const QUARANTINE_BLOCKS_MAX: usize = 1024;
+/// bytes were freed after the block it hits. With one more, the blocks fill a ring of a power of two.
+const QUARANTINE_BLOCKS_MAX: usize = 1023;
 const QUARANTINE_BYTES_MAX: usize = 256 << 10;
 
 /// Where the subject's block begins inside the port's.
@@ -80,7 +80,6 @@ pub(crate) unsafe fn damage(start: NonNull<u8>, size: usize, align: usize) -> Da
             std::slice::from_raw_parts(start.as_ptr().add(size), REAR),
         )
     };
-    const WHOLE: u128 = u128::from_ne_bytes([GUARD; 16]);
     let intact = |bytes: &[u8]| {
         bytes.chunks_exact(16).all(|chunk| {
             chunk.try_into().is_ok_and(|chunk: [u8; 16]| u128::from_ne_bytes(chunk) == WHOLE)
@@ -117,66 +116,148 @@ pub(crate) unsafe fn wipe(start: NonNull<u8>, size: usize) {
     }
 }
 
-/// The offset of the first byte of a freed block that was written.
+/// Whether every byte of a freed block is as [`poison`] left it.
 ///
 /// # Safety
 /// - `start` was poisoned with this size and `wipe`, and its memory is still the heap's.
 #[inline]
-pub(crate) unsafe fn written(start: NonNull<u8>, size: usize, wipe: bool) -> Option<usize> {
+pub(crate) unsafe fn is_unwritten(start: NonNull<u8>, size: usize, wipe: bool) -> bool {
     let poison = if wipe { 0 } else { POISON };
     // SAFETY: `poison` wrote just these bytes, so they are there and initialised.
     let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), size) };
-    let whole = u128::from_ne_bytes([poison; 16]);
-    let (chunks, rest) = bytes.as_chunks::<16>();
-    if chunks.iter().all(|chunk| u128::from_ne_bytes(*chunk) == whole)
-        && rest.iter().all(|byte| *byte == poison)
-    {
+    match bytes.first_chunk::<16>() {
+        // All are alike if each is like the one sixteen before it: the C library compares faster
+        // than any loop of ours.
+        Some(first) => *first == [poison; 16] && bytes[16..] == bytes[..size - 16],
+        None => bytes.iter().all(|byte| *byte == poison),
+    }
+}
+
+/// The offset of the first byte of a freed block that was written.
+///
+/// # Safety
+/// - As for [`is_unwritten`].
+#[inline]
+pub(crate) unsafe fn written(start: NonNull<u8>, size: usize, wipe: bool) -> Option<usize> {
+    // SAFETY: the caller's promise.
+    if unsafe { is_unwritten(start, size, wipe) } {
         return None;
     }
+    let poison = if wipe { 0 } else { POISON };
+    // SAFETY: as in `is_unwritten`.
+    let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), size) };
     bytes.iter().position(|byte| *byte != poison)
 }
 
-/// A freed block that is kept from the port.
-#[derive(Clone, Copy, Debug)]
+/// What the quick routes ask the port for: room for both guards, aligned to 16.
+pub(crate) const QUICK_ROOM: usize = FRONT_MIN + REAR;
+
+/// [`paint`] for a block that is aligned to at most 16. Answers the block's start.
+///
+/// # Safety
+/// - `base` begins `size + QUICK_ROOM` writable bytes.
+#[inline(always)]
+pub(crate) unsafe fn paint_quickly(base: NonNull<u8>, size: usize) -> NonNull<u8> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        base.cast::<u128>().write_unaligned(WHOLE);
+        base.add(FRONT_MIN + size).cast::<u128>().write_unaligned(WHOLE);
+        base.add(FRONT_MIN)
+    }
+}
+
+/// Whether both guards are whole, of a block that is aligned to at most 16.
+///
+/// # Safety
+/// - `start` was painted with this size, and its memory is still the heap's.
+#[inline(always)]
+pub(crate) unsafe fn is_whole(start: NonNull<u8>, size: usize) -> bool {
+    // SAFETY: `paint` wrote 16 bytes on either side.
+    unsafe {
+        start.sub(FRONT_MIN).cast::<u128>().read_unaligned() == WHOLE
+            && start.add(size).cast::<u128>().read_unaligned() == WHOLE
+    }
+}
+
+/// The port's block around one that is aligned to at most 16.
+///
+/// # Safety
+/// - `start` was answered by [`paint_quickly`], or was painted with such an alignment.
+#[inline(always)]
+pub(crate) unsafe fn base_of(start: NonNull<u8>) -> NonNull<u8> {
+    // SAFETY: the front guard is just this long.
+    unsafe { start.sub(FRONT_MIN) }
+}
+
+/// A freed block that is kept from the port, and the event at which it was freed.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Kept {
-    pub(crate) block: Block,
+    pub(crate) record: Record,
     pub(crate) event: u64,
 }
 
-/// Freed blocks on their way back to the port, oldest first.
+/// Freed blocks on their way back to the port, oldest first: a ring.
 #[derive(Default)]
 pub(crate) struct Quarantine {
-    kept: VecDeque<Kept>,
+    kept: Vec<Kept>,
+    head: usize,
+    len: usize,
     bytes: usize,
 }
 
 impl Quarantine {
     #[inline]
-    pub(crate) fn push(&mut self, kept: Kept) {
-        self.bytes += kept.block.size;
-        self.kept.push_back(kept);
+    pub(crate) fn push(&mut self, kept: Kept, size: usize) {
+        if self.kept.is_empty() {
+            self.kept.resize(QUARANTINE_BLOCKS_MAX + 1, Kept::default());
+        }
+        self.bytes += size;
+        let place = self.place(self.len);
+        if let Some(place) = self.kept.get_mut(place) {
+            *place = kept;
+        }
+        self.len += 1;
     }
 
-    /// The block whose time is up, if any.
     #[inline]
-    pub(crate) fn pop_surplus(&mut self) -> Option<Kept> {
-        if self.kept.len() <= QUARANTINE_BLOCKS_MAX && self.bytes <= QUARANTINE_BYTES_MAX {
+    fn place(&self, nth: usize) -> usize {
+        (self.head + nth) & QUARANTINE_BLOCKS_MAX
+    }
+
+    /// The block whose time is up, if any; `size` tells sizes.
+    #[inline]
+    pub(crate) fn pop_surplus(&mut self, size: impl Fn(Record) -> usize) -> Option<Kept> {
+        if self.len <= QUARANTINE_BLOCKS_MAX && self.bytes <= QUARANTINE_BYTES_MAX {
             return None;
         }
-        self.pop()
+        self.pop(size)
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Kept> {
-        let kept = self.kept.pop_front()?;
-        self.bytes -= kept.block.size;
+    #[inline]
+    pub(crate) fn pop(&mut self, size: impl Fn(Record) -> usize) -> Option<Kept> {
+        if self.len == 0 {
+            return None;
+        }
+        let kept = *self.kept.get(self.head)?;
+        self.head = self.place(1);
+        self.len -= 1;
+        self.bytes -= size(kept.record);
         Some(kept)
     }
 
     /// A block of this heap, if one is left.
-    pub(crate) fn pop_heap(&mut self, heap: u16) -> Option<Kept> {
-        let place = self.kept.iter().position(|kept| kept.block.heap == heap)?;
-        let kept = self.kept.remove(place)?;
-        self.bytes -= kept.block.size;
+    pub(crate) fn pop_heap(&mut self, heap: u16, size: impl Fn(Record) -> usize) -> Option<Kept> {
+        let is_its = |nth: &usize| self.kept[self.place(*nth)].record.heap() == heap;
+        let nth = (0..self.len).find(is_its)?;
+        let kept = self.kept[self.place(nth)];
+        // Those before it move up: mostly there are none.
+        for nth in (0..nth).rev() {
+            let (to, from) = (self.place(nth + 1), self.place(nth));
+            self.kept[to] = self.kept[from];
+        }
+        self.head = self.place(1);
+        self.len -= 1;
+        self.bytes -= size(kept.record);
         Some(kept)
     }
 }

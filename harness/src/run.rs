@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use crate::capture::{Capture, Census, Stack};
+use crate::capture::{self, Capture, Census, Stack};
 use crate::evidence::{Evidence, Moment, Role};
 use crate::heap::Heap;
 use crate::kind::Kind;
@@ -183,7 +183,7 @@ impl<'a> Stage<'a> {
 /// Where everything outside of the subject is called from: the outer end of every call site.
 #[inline(never)]
 fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> Ended {
-    let ended = subject.call(stage);
+    let ended = capture::within(|| subject.call(stage));
     // Work after the call keeps this frame on the stack during it.
     std::hint::black_box(&ended);
     ended

@@ -110,8 +110,14 @@ impl Symboliser {
 
     /// The sites of these stacks; `None` where there is no debug information to tell by.
     pub(crate) fn sites(&mut self, stacks: &[Stack]) -> Option<Vec<Site>> {
-        for address in stacks.iter().flatten() {
-            self.look_up(*address);
+        for stack in stacks {
+            // What lies beyond the boundary is never asked for: its debug information, such as
+            // the C library's, may take longer to read than all the rest.
+            for address in stack {
+                if self.look_up(*address).iter().any(|frame| is_boundary(&frame.0)) {
+                    break;
+                }
+            }
         }
         if stacks.iter().any(|stack| !stack.is_empty())
             && !self.frames.values().flatten().any(|(name, file, _)| {
@@ -124,28 +130,28 @@ impl Symboliser {
         Some(stacks.iter().map(|stack| self.site(stack)).collect())
     }
 
-    fn look_up(&mut self, address: usize) {
-        if self.frames.contains_key(&address) {
-            return;
-        }
-        let mut frames = Vec::new();
-        backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
-            let name = symbol.name().map(|name| plain(&format!("{name:#}"))).unwrap_or_default();
-            frames.push((name, symbol.filename().map(Path::to_owned), symbol.lineno()));
-        });
-        self.frames.insert(address, frames);
+    fn look_up(&mut self, address: usize) -> &[Resolved] {
+        self.frames.entry(address).or_insert_with(|| resolve(address))
     }
 
     fn find_root(&self) -> Option<PathBuf> {
         let known = Path::new(&self.known_file);
-        let by_caller = self.frames.values().flatten().find_map(|(_, file, _)| {
-            let file = file.as_ref()?;
-            if known.as_os_str().is_empty() || known.is_absolute() || !file.ends_with(known) {
-                return None;
-            }
+        let is_telling = !known.as_os_str().is_empty() && !known.is_absolute();
+        let root = |frame: &Resolved| {
+            let file = frame.1.as_ref().filter(|file| is_telling && file.ends_with(known))?;
             Some(file.ancestors().nth(known.components().count())?.to_owned())
-        });
-        by_caller.or_else(|| {
+        };
+        let by_subject = self.frames.values().flatten().find_map(root);
+        // The subject may live elsewhere; whoever asked for the sweep is further out on this stack.
+        let by_caller = || {
+            let mut found = None;
+            backtrace::trace(|frame| {
+                found = resolve(frame.ip() as usize).iter().find_map(root);
+                is_telling && found.is_none()
+            });
+            found
+        };
+        by_subject.or_else(by_caller).or_else(|| {
             let here = std::env::current_dir().ok()?;
             let root = here.ancestors().filter(|dir| dir.join("Cargo.lock").exists()).last();
             root.map(Path::to_owned)
@@ -155,7 +161,7 @@ impl Symboliser {
     fn site(&self, stack: &[usize]) -> Site {
         let mut site = Site::default();
         for (function, file, line) in stack.iter().filter_map(|ip| self.frames.get(ip)).flatten() {
-            if function.contains(BOUNDARY) || function.contains(THREAD) {
+            if is_boundary(function) {
                 break;
             }
             if function.is_empty() || is_left_out(function) {
@@ -186,6 +192,20 @@ impl Symboliser {
         let from = src.unwrap_or(parts.len().saturating_sub(1)).saturating_sub(1);
         parts[from..].join("/")
     }
+}
+
+/// All functions at an address: the one that it lies in, and those that were inlined there.
+fn resolve(address: usize) -> Vec<Resolved> {
+    let mut frames = Vec::new();
+    backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
+        let name = symbol.name().map(|name| plain(&format!("{name:#}"))).unwrap_or_default();
+        frames.push((name, symbol.filename().map(Path::to_owned), symbol.lineno()));
+    });
+    frames
+}
+
+fn is_boundary(function: &str) -> bool {
+    function.contains(BOUNDARY) || function.contains(THREAD)
 }
 
 fn slashes(path: &Path) -> String {

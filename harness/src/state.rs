@@ -6,11 +6,11 @@ use std::alloc::Layout;
 use crate::capture::Capture;
 use crate::detect::Standing;
 use crate::evidence::{Evidence, Moment};
-use crate::ledger::{Block, Ledger, Slot};
+use crate::ledger::{Block, Ledger, Record, Slot};
 use crate::node::NodeRef;
 use crate::options::Options;
 use crate::plan::{Plan, Request};
-use crate::redzone::Quarantine;
+use crate::redzone::{Kept, Quarantine};
 use crate::run::Sink;
 use crate::trace::{Coordinate, End, Event, Fingerprint, Op};
 
@@ -50,10 +50,9 @@ pub(crate) struct State {
     pub(crate) moving: bool,
     /// Somebody looks at single events: a recorder, a capture, a budget, a histogram.
     watched: bool,
-    /// Nobody does, and there are no guards and nothing is wiped: the ledger alone.
-    pub(crate) plain: bool,
-    /// `stop` in a plain run, and 0 in another: one comparison for both questions.
-    plain_stop: u64,
+    /// `stop` where the quick routes may be taken (nobody does, and nothing is wiped), and 0
+    /// elsewhere: one comparison for both questions.
+    pub(crate) quick_stop: u64,
     pub(crate) ledger: Ledger,
     pub(crate) quarantine: Quarantine,
 
@@ -98,8 +97,7 @@ impl State {
             guards: options.guards(),
             moving: options.moving,
             watched: false,
-            plain: false,
-            plain_stop: 0,
+            quick_stop: 0,
             ledger: Ledger::new(),
             quarantine: Quarantine::default(),
             sizes: options.histogram.then(|| Box::new([0; CLASSES])),
@@ -132,7 +130,6 @@ impl State {
             || self.capture.is_some()
             || self.sizes.is_some()
             || self.options.budget.is_some();
-        self.plain = !self.watched && !self.guards && !self.options.wipe;
         self.restop();
     }
 
@@ -174,9 +171,9 @@ impl State {
     }
 
     fn restop(&mut self) {
-        let first = if self.armed { self.plan.first(self.thread) } else { u64::MAX };
+        let first = if self.armed { self.plan.first(self.thread, self.requests) } else { u64::MAX };
         self.stop = first.min(self.bound.saturating_add(1));
-        self.plain_stop = if self.plain { self.stop } else { 0 };
+        self.quick_stop = if self.watched || self.options.wipe { 0 } else { self.stop };
     }
 
     pub(crate) fn set_bound(&mut self, requests: u64) {
@@ -240,16 +237,23 @@ impl State {
         }
     }
 
-    /// Counts a request if it simply passes and nothing but the ledger watches; else it is left
-    /// for a closer look, uncounted.
+    /// A block whose time in quarantine is up, if any.
     #[inline]
-    pub(crate) fn passes_plainly(&mut self) -> bool {
-        let next = self.requests + 1;
-        if next >= self.plain_stop {
-            return false;
-        }
-        self.requests = next;
-        true
+    pub(crate) fn surplus(&mut self) -> Option<Kept> {
+        let State { quarantine, ledger, .. } = self;
+        quarantine.pop_surplus(|record| ledger.size(record))
+    }
+
+    /// The oldest block in quarantine.
+    pub(crate) fn release_kept(&mut self) -> Option<Kept> {
+        let State { quarantine, ledger, .. } = self;
+        quarantine.pop(|record| ledger.size(record))
+    }
+
+    /// A block of this heap in quarantine.
+    pub(crate) fn release_kept_of(&mut self, heap: u16) -> Option<Kept> {
+        let State { quarantine, ledger, .. } = self;
+        quarantine.pop_heap(heap, |record| ledger.size(record))
     }
 
     /// Records a request that came to nothing.
@@ -303,30 +307,11 @@ impl State {
         self.look(address, heap, layout, old.number, twin);
     }
 
-    /// Takes a block out of the ledger if this free fits it in every respect.
-    #[inline]
-    pub(crate) fn free_fitting(
-        &mut self,
-        address: usize,
-        heap: u16,
-        layout: Layout,
-        counted: usize,
-    ) -> bool {
-        let (size, align) = (layout.size(), layout.align());
-        if !self.ledger.take(address, heap, size, align, self.events + 1) {
-            return false;
-        }
-        self.live -= size & counted;
-        let event = Event { op: Op::Free, heap, thread: self.thread, align, size, end: End::Done };
-        self.stamp(event);
-        true
-    }
-
     /// Takes a block that is rightly freed out of the ledger.
-    pub(crate) fn freed(&mut self, slot: Slot, block: &Block, counted: usize) {
+    pub(crate) fn freed(&mut self, slot: Slot, block: &Block, counted: usize) -> Record {
         self.note(Op::Free, block.layout(), block.heap, End::Done, 0);
         self.live -= block.size & counted;
-        self.ledger.retire(slot, self.events);
+        self.ledger.retire(slot, self.events)
     }
 
     pub(crate) fn note(&mut self, op: Op, layout: Layout, heap: u16, end: End, number: u64) {
@@ -339,8 +324,8 @@ impl State {
     }
 
     /// What every event costs, however little is watched.
-    #[inline]
-    fn stamp(&mut self, event: Event) {
+    #[inline(always)]
+    pub(crate) fn stamp(&mut self, event: Event) {
         self.events += 1;
         self.fingerprint.add(event);
     }

@@ -97,7 +97,7 @@ pub(crate) enum End {
 }
 
 impl Event {
-    #[inline]
+    #[inline(always)]
     fn word(self) -> u64 {
         (self.size as u64)
             ^ (self.op as u64) << 61
@@ -128,7 +128,7 @@ pub(crate) struct Fingerprint(pub(crate) u64);
 impl Fingerprint {
     pub(crate) const START: Fingerprint = Fingerprint(0x6D61_6C6C_6F72_7900);
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add(&mut self, event: Event) {
         self.0 = (self.0.rotate_left(23) ^ event.word()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }

@@ -210,14 +210,16 @@ impl Plan {
         }
     }
 
-    /// The first ordinal of this thread at which the plan has to be asked at all: what lets the
-    /// hot path pass every request before it with one comparison.
-    pub(crate) fn first(&self, thread: u16) -> u64 {
+    /// The first ordinal of this thread, after so many, at which the plan has to be asked at all:
+    /// what lets the hot path pass every request before it with one comparison.
+    pub(crate) fn first(&self, thread: u16, after: u64) -> u64 {
         let first = |rule: &Rule| {
             let elsewhere = rule.filter.thread.is_some_and(|only| only != thread);
             match rule.what {
                 What::Nth(_) | What::Burst(..) if elsewhere => u64::MAX,
                 What::From(_) if elsewhere || rule.begun => 0,
+                // What fails once has failed, or never will.
+                What::Nth(n) if rule.filter.is_whole() && n <= after => u64::MAX,
                 What::Nth(n) | What::From(n) | What::Burst(n, _) if rule.filter.is_whole() => n,
                 _ => 0,
             }
@@ -374,12 +376,14 @@ mod tests {
 
     #[test]
     fn the_hot_path_is_told_where_a_plan_begins() {
-        assert_eq!(Plan::none().first(0), u64::MAX);
-        assert_eq!(Plan::nth(9).first(0), 9);
-        assert_eq!(Plan::nth(9).or(Plan::from(4)).first(0), 4);
-        assert_eq!(Plan::nth(9).op(Op::Grow).first(0), 0);
-        assert_eq!(Plan::at(Coordinate { thread: 1, ordinal: 9 }, false).first(0), u64::MAX);
-        assert_eq!(Plan::budget(1).first(0), 0);
+        assert_eq!(Plan::none().first(0, 0), u64::MAX);
+        assert_eq!(Plan::nth(9).first(0, 0), 9);
+        assert_eq!(Plan::nth(9).first(0, 8), 9);
+        assert_eq!(Plan::nth(9).first(0, 9), u64::MAX, "it is over");
+        assert_eq!(Plan::nth(9).or(Plan::from(4)).first(0, 0), 4);
+        assert_eq!(Plan::nth(9).op(Op::Grow).first(0, 0), 0);
+        assert_eq!(Plan::at(Coordinate { thread: 1, ordinal: 9 }, false).first(0, 0), u64::MAX);
+        assert_eq!(Plan::budget(1).first(0, 0), 0);
     }
 
     #[test]

@@ -1,0 +1,269 @@
+//! The quick routes: what a request and a free cost while nothing is wrong.
+//!
+//! Most calls are alike: an `alloc` or a `free` on the thread that the run belongs to, of a block
+//! of ordinary size and alignment, over the system's own allocator, where the plan has not begun
+//! and nobody watches single events. They come through here in a handful of comparisons; whatever
+//! is out of the ordinary is left untouched, for the full routes of `heap.rs`.
+#![allow(unsafe_code)]
+
+use std::alloc::Layout;
+#[cfg(not(unix))]
+use std::alloc::{GlobalAlloc, System};
+use std::ptr::NonNull;
+
+use crate::heap::Heap;
+use crate::ledger::{Record, SIZE_SIDE};
+use crate::node::{AnyPort, Entered, Node};
+use crate::redzone::{self, Kept};
+use crate::state::State;
+use crate::trace::{End, Event, Op};
+
+/// What the quick routes are for; 16 is what `malloc` aligns to without being asked.
+#[inline(always)]
+fn is_ordinary(layout: Layout) -> bool {
+    layout.align() <= 16 && layout.size() >= layout.align() && layout.size() < SIZE_SIDE
+}
+
+/// An ordinary block of the system's.
+#[inline(always)]
+fn malloc(layout: Layout) -> Option<NonNull<u8>> {
+    // On Unix std's `System` is the C library's `malloc` and `free`, behind a choice that has been
+    // made here already (`is_ordinary`).
+    #[cfg(unix)]
+    // SAFETY: takes any size.
+    let start = unsafe { libc::malloc(layout.size()) }.cast();
+    #[cfg(not(unix))]
+    // SAFETY: an ordinary layout is not empty.
+    let start = unsafe { System.alloc(layout) };
+    NonNull::new(start)
+}
+
+/// Gives such a block back.
+///
+/// # Safety
+/// - It came from [`malloc`] or from `System`, with this ordinary layout, and nobody uses it.
+#[inline(always)]
+unsafe fn free(start: NonNull<u8>, layout: Layout) {
+    #[cfg(unix)]
+    // SAFETY: the caller's promise; `System` frees such a block just so.
+    unsafe {
+        let _ = layout;
+        libc::free(start.as_ptr().cast());
+    }
+    #[cfg(not(unix))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        System.dealloc(start.as_ptr(), layout)
+    }
+}
+
+/// What is asked of the system for an ordinary block with guards.
+#[inline(always)]
+fn guarded(size: usize) -> Layout {
+    // SAFETY: an ordinary size (below 2^28) with the guards' added doesn't overflow.
+    unsafe { Layout::from_size_align_unchecked(size + redzone::QUICK_ROOM, 16) }
+}
+
+impl Heap {
+    /// An `alloc`, if it is an ordinary one; `None` where nothing was done.
+    #[inline(always)]
+    pub(crate) fn alloc_quickly(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let node = self.node();
+        let entered = self.core().enter_serial()?;
+        let passes = entered.with(|state| state.requests + 1 < state.quick_stop);
+        if !passes || !is_ordinary(layout) || !node.is_malloc {
+            return None;
+        }
+        if entered.with(|state| state.guards) {
+            return alloc_guarded(node, &entered, layout);
+        }
+        let start = malloc(layout)?;
+        if !entered.with(|state| state.grant_quickly(start, layout, node)) {
+            grant(node, &entered, start, layout);
+        }
+        Some(start)
+    }
+
+    /// A free, if it is an ordinary one; `false` where nothing was done.
+    #[inline(always)]
+    pub(crate) fn free_quickly(&self, start: NonNull<u8>, layout: Layout) -> bool {
+        let node = self.node();
+        let Some(entered) = self.core().enter_serial() else { return false };
+        let (may, guards) = entered.with(|state| (state.quick_stop != 0, state.guards));
+        if !may || !is_ordinary(layout) || !node.is_malloc {
+            return false;
+        }
+        if guards {
+            return self.free_guarded(&entered, start, layout);
+        }
+        if entered.with(|state| state.free_quickly(start, layout, node)).is_none()
+            && !free_elsewhere(node, &entered, start, layout)
+        {
+            return false;
+        }
+        // SAFETY: an ordinary block that came from the system with this layout: it was in the
+        // ledger under this heap, whose port is the system's.
+        unsafe { free(start, layout) };
+        true
+    }
+
+    /// The rest of a quick free, where there are guards.
+    #[inline(never)]
+    fn free_guarded(&self, entered: &Entered<'_>, start: NonNull<u8>, layout: Layout) -> bool {
+        let (node, size) = (self.node(), layout.size());
+        let kept = entered.with(|state| {
+            let at_home = state.free_quickly(start, layout, node);
+            at_home.or_else(|| state.free_from_afar(start, layout, node))
+        });
+        let Some(kept) = kept else { return false };
+        // SAFETY: guards are on for a whole run, so the block is painted; nobody uses it any more.
+        unsafe {
+            if !redzone::is_whole(start, size) {
+                judge(entered, &kept);
+            }
+            redzone::poison(start, size, false);
+        }
+        let surplus = entered.with(|state| {
+            state.quarantine.push(kept, size);
+            state.surplus()
+        });
+        if let Some(surplus) = surplus {
+            self.evict(entered, surplus);
+        }
+        true
+    }
+
+    /// Lets blocks go whose time in quarantine is up.
+    #[inline]
+    fn evict(&self, entered: &Entered<'_>, first: Kept) {
+        let node = self.node();
+        let mut surplus = Some(first);
+        while let Some(kept) = surplus {
+            let record = kept.record;
+            let size = record.small_size();
+            let start = NonNull::new(record.address() as *mut u8);
+            // SAFETY: the block was poisoned when it came into quarantine and is still ours.
+            let is_unwritten = |start| unsafe { redzone::is_unwritten(start, size, false) };
+            match start {
+                Some(start) if record.is_plain(node.id) && is_unwritten(start) => {
+                    // SAFETY: a block of this heap, which stands over the system: it was asked
+                    // for with this layout, and leaves the quarantine once.
+                    unsafe {
+                        free(redzone::base_of(start), guarded(size));
+                    }
+                }
+                _ => self.let_go(entered, &kept),
+            }
+            surplus = entered.with(State::surplus);
+        }
+    }
+}
+
+/// The rest of a quick `alloc`, where there are guards.
+#[inline(never)]
+fn alloc_guarded(
+    node: &Node<AnyPort>,
+    entered: &Entered<'_>,
+    layout: Layout,
+) -> Option<NonNull<u8>> {
+    let base = malloc(guarded(layout.size()))?;
+    // SAFETY: the block has room for both guards.
+    let start = unsafe { redzone::paint_quickly(base, layout.size()) };
+    if !entered.with(|state| state.grant_quickly(start, layout, node)) {
+        grant(node, entered, start, layout);
+    }
+    Some(start)
+}
+
+/// Records a block whose first place in the ledger is taken.
+#[inline(never)]
+fn grant(node: &Node<AnyPort>, entered: &Entered<'_>, start: NonNull<u8>, layout: Layout) {
+    let address = start.as_ptr() as usize;
+    entered.with(|state| {
+        state.requests += 1;
+        state.granted(Op::Alloc, address, layout, node.id, node.counted);
+        node.gained(state);
+    });
+}
+
+/// Records the free of a block that is not in its first place in the ledger.
+#[inline(never)]
+fn free_elsewhere(
+    node: &Node<AnyPort>,
+    entered: &Entered<'_>,
+    start: NonNull<u8>,
+    layout: Layout,
+) -> bool {
+    entered.with(|state| state.free_from_afar(start, layout, node)).is_some()
+}
+
+#[cold]
+#[inline(never)]
+fn judge(entered: &Entered<'_>, kept: &Kept) {
+    entered.with(|state| {
+        let block = state.ledger.decode(kept.record);
+        // SAFETY: the block is painted (the caller read its guards) and still the heap's.
+        let damage =
+            unsafe { redzone::damage(crate::node::start_of(&block), block.size, block.align) };
+        state.judge(damage, &block, Some(kept.event));
+    });
+}
+
+impl State {
+    /// Records a request and its block. False where it takes longer, and nothing is done.
+    #[inline(always)]
+    fn grant_quickly(&mut self, start: NonNull<u8>, layout: Layout, node: &Node<AnyPort>) -> bool {
+        let (size, align, heap) = (layout.size(), layout.align(), node.id);
+        let number = self.allocations + 1;
+        if !self.ledger.insert_at_home(start.as_ptr() as usize, heap, size, align, number) {
+            return false;
+        }
+        self.requests += 1;
+        self.allocations = number;
+        self.stamp(Event { op: Op::Alloc, heap, thread: self.thread, align, size, end: End::Done });
+        self.live += size & node.counted;
+        if self.live > self.peak {
+            self.peak = self.live;
+        }
+        node.gained(self);
+        true
+    }
+
+    /// Records a free and takes the block out of the ledger. `None` where it is not in order or
+    /// takes longer, and nothing is done.
+    #[inline(always)]
+    fn free_quickly(
+        &mut self,
+        start: NonNull<u8>,
+        layout: Layout,
+        node: &Node<AnyPort>,
+    ) -> Option<Kept> {
+        let (size, align) = (layout.size(), layout.align());
+        let (address, event) = (start.as_ptr() as usize, self.events + 1);
+        let record = self.ledger.take_at_home(address, node.id, size, align, event)?;
+        Some(self.free_record(record, layout, node))
+    }
+
+    /// [`free_quickly`](Self::free_quickly), wherever the block stands in the ledger. `None` where
+    /// the free is not in order.
+    fn free_from_afar(
+        &mut self,
+        start: NonNull<u8>,
+        layout: Layout,
+        node: &Node<AnyPort>,
+    ) -> Option<Kept> {
+        let (size, align) = (layout.size(), layout.align());
+        let (address, event) = (start.as_ptr() as usize, self.events + 1);
+        let record = self.ledger.take(address, node.id, size, align, event)?;
+        Some(self.free_record(record, layout, node))
+    }
+
+    #[inline(always)]
+    fn free_record(&mut self, record: Record, layout: Layout, node: &Node<AnyPort>) -> Kept {
+        let (size, align, heap) = (layout.size(), layout.align(), node.id);
+        self.stamp(Event { op: Op::Free, heap, thread: self.thread, align, size, end: End::Done });
+        self.live -= size & node.counted;
+        node.lost(self);
+        Kept { record, event: self.events }
+    }
+}
