@@ -156,10 +156,14 @@ impl State {
     pub(crate) fn accuse_leaks(&mut self) {
         for block in self.ledger.live() {
             if !block.tainted {
-                let subject = detect::subject(&self.heaps, &block);
-                self.accuse(detect::leak(subject));
+                self.accuse_leak(&block);
             }
         }
+    }
+
+    pub(crate) fn accuse_leak(&mut self, block: &Block) {
+        let subject = detect::subject(&self.heaps, block);
+        self.accuse(detect::leak(subject));
     }
 
     pub(crate) fn accuse_foreign(&mut self, foreign: &Foreign, call: u64) {

@@ -18,7 +18,7 @@ pub(crate) type Stack = Vec<usize>;
 pub(crate) struct Capture {
     pub(crate) moments: BTreeSet<Moment>,
     pub(crate) taken: BTreeMap<Moment, Stack>,
-    /// In a census, the stack of every request: an index into `stacks`, by ordinal.
+    /// In a census, the stack of every request: an index into `stacks`, by thread and ordinal.
     pub(crate) census: Option<Census>,
 }
 
@@ -26,8 +26,8 @@ pub(crate) struct Capture {
 #[derive(Debug, Default)]
 pub(crate) struct Census {
     pub(crate) stacks: Vec<Stack>,
-    pub(crate) by_request: Vec<u32>,
-    pub(crate) asked: Vec<(Op, u64)>,
+    pub(crate) by_request: Vec<Vec<u32>>,
+    pub(crate) asked: Vec<Vec<(Op, u64)>>,
     known: HashMap<Stack, u32>,
 }
 
@@ -48,7 +48,7 @@ impl Capture {
     }
 
     /// Takes the stack of a request if this is a census.
-    pub(crate) fn request(&mut self, op: Op, size: usize) {
+    pub(crate) fn request(&mut self, thread: u16, op: Op, size: usize) {
         let Some(census) = &mut self.census else {
             return;
         };
@@ -58,8 +58,13 @@ impl Capture {
             census.stacks.push(stack.clone());
             next
         });
-        census.by_request.push(index);
-        census.asked.push((op, size as u64));
+        let thread = usize::from(thread);
+        if census.by_request.len() <= thread {
+            census.by_request.resize(thread + 1, Vec::new());
+            census.asked.resize(thread + 1, Vec::new());
+        }
+        census.by_request[thread].push(index);
+        census.asked[thread].push((op, size as u64));
     }
 }
 

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
 use crate::detect::Standing;
+use crate::gate::{Gate, SHARED, SOLO, look_for_threads, mark};
 use crate::heap::{Answer, Heap};
 use crate::ledger::HEAPS_MAX;
-use crate::node::{AnyPort, Core, Gate, Node, NodeRef, mark};
+use crate::node::{AnyPort, Core, Node, NodeRef};
 use crate::options::Options;
 use crate::port::Port;
 use crate::state::State;
@@ -32,13 +33,21 @@ impl Heap {
     }
 
     pub(crate) fn first(options: Options, port: impl Port + Send + 'static) -> Heap {
-        let owner = if options.parallel { 0 } else { mark() };
+        let owner = match () {
+            () if options.global => SOLO,
+            () if options.parallel => SHARED,
+            () => mark(),
+        };
+        if options.global {
+            look_for_threads();
+        }
+        let gate = if options.global { Gate::of_this_thread() } else { Gate::default() };
         let core = Box::new(Core {
             nodes: AtomicUsize::new(0),
             owner: AtomicUsize::new(owner),
             bypass: options.bypass,
             state: UnsafeCell::new(State::new(options)),
-            gate: Gate::default(),
+            gate,
             foreign: Mutex::default(),
             orphans: Mutex::default(),
         });

@@ -11,6 +11,7 @@ use std::ptr::NonNull;
 use std::sync::PoisonError;
 
 use crate::capture;
+use crate::global::Global;
 use crate::ledger::{Block, Record, Slot};
 use crate::node::{AnyPort, Core, Entered, Node, start_of};
 use crate::plan::Plan;
@@ -101,7 +102,7 @@ impl Heap {
 
     // ---- the four steps, for a request ----
 
-    fn request(&self, op: Op, layout: Layout) -> Answer {
+    pub(crate) fn request(&self, op: Op, layout: Layout) -> Answer {
         if op == Op::Alloc
             && let Some(start) = self.alloc_quickly(layout)
         {
@@ -111,7 +112,7 @@ impl Heap {
     }
 
     #[inline(never)]
-    fn request_fully(&self, op: Op, layout: Layout) -> Answer {
+    pub(crate) fn request_fully(&self, op: Op, layout: Layout) -> Answer {
         let node = self.node();
         let Some(entered) = self.core().enter() else {
             return self.refuse_foreign(op, layout, std::ptr::null_mut());
@@ -251,7 +252,14 @@ impl Heap {
 
     // ---- and for a resize ----
 
-    fn resize(&self, op: Op, start: NonNull<u8>, old: Layout, new: Layout, zeroed: bool) -> Answer {
+    pub(crate) fn resize(
+        &self,
+        op: Op,
+        start: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+        zeroed: bool,
+    ) -> Answer {
         let node = self.node();
         let Some(entered) = self.core().enter() else {
             return self.refuse_foreign(op, new, start.as_ptr());
@@ -310,6 +318,60 @@ impl Heap {
             self.dispose(&entered, block, record);
         }
         Ok(NonNull::slice_from_raw_parts(fresh, new.size()))
+    }
+
+    // ---- for a global heap, whose callers also hold blocks of others ----
+
+    /// A free, unless no block of this run has to do with its address.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn takes_back(&self, start: NonNull<u8>, layout: Layout) -> bool {
+        let address = start.as_ptr() as usize;
+        if !self.with(|state| state.ledger.knows(address)) {
+            return false;
+        }
+        self.release_fully(start, layout);
+        true
+    }
+
+    /// Whether a live block of this run stands here.
+    pub(crate) fn owns(&self, start: NonNull<u8>) -> bool {
+        self.with(|state| state.ledger.owns(start.as_ptr() as usize))
+    }
+
+    /// See [`Ledger::forget`](crate::ledger::Ledger::forget).
+    #[cold]
+    pub(crate) fn forget(&self, address: usize, size: usize) {
+        self.with(|state| state.ledger.forget(address, size));
+    }
+
+    /// A block that outlived an earlier run is gone.
+    pub(crate) fn survivor_gone(&self, size: usize) {
+        self.with(|state| {
+            state.outlived.0 += 1;
+            state.outlived.1 += size;
+        });
+    }
+
+    /// Whether the plan is asked about what unwinding asks for.
+    #[cold]
+    pub(crate) fn fails_while_panicking(&self) -> bool {
+        self.with(|state| state.options.unwinding)
+    }
+
+    /// A resize that neither counts nor fails.
+    #[cold]
+    pub(crate) fn resize_in_peace(
+        &self,
+        op: Op,
+        start: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Answer {
+        let before = self.with(State::pause);
+        let answer = self.resize(op, start, old, new, false);
+        self.with(|state| state.go_on(before));
+        answer
     }
 
     // ---- other threads, other moments ----
@@ -385,7 +447,34 @@ impl Heap {
             }
         });
         self.check();
-        entered.with(State::accuse_leaks);
+        // Of a global heap's blocks some are statics'; see `leave_to`.
+        entered.with(|state| (!state.options.global).then(|| state.accuse_leaks()));
+    }
+
+    /// Leaves what is still live to the global heap. Answers by how many blocks and bytes that is
+    /// more than was there before; if it is, each block is a suspect.
+    pub(crate) fn leave_to(&self, global: &dyn Global) -> (i64, i64) {
+        let (left, guards, (gone, gone_bytes)) = self.with(|state| {
+            let left = state.ledger.take_heap(self.node().id);
+            (left, state.guards, state.outlived)
+        });
+        // A block that has its finding is no leak as well.
+        let suspects = || left.iter().filter(|block| !block.tainted);
+        let bytes: usize = suspects().map(|block| block.size).sum();
+        let more = (suspects().count() as i64 - gone as i64, bytes as i64 - gone_bytes as i64);
+        if more.0 > 0 || more.1 > 0 {
+            self.with(|state| suspects().for_each(|block| state.accuse_leak(block)));
+        }
+        for block in &left {
+            self.with(|state| self.node().lost(state));
+            global.keep(block, guards);
+        }
+        more
+    }
+
+    /// How many threads used this run.
+    pub(crate) fn threads(&self) -> usize {
+        self.core().gate.threads().max(1)
     }
 }
 

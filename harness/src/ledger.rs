@@ -150,9 +150,9 @@ impl Ledger {
         spare.unwrap_or_else(Ledger::fresh)
     }
 
-    fn fresh() -> Self {
+    pub(crate) const fn fresh() -> Self {
         Ledger {
-            table: NonNull::from(&NO_RECORD),
+            table: NonNull::from_ref(&NO_RECORD),
             shift: 63,
             mask: 0,
             rest: 0,
@@ -394,8 +394,9 @@ impl Ledger {
         true
     }
 
-    /// Takes out and remembers the block that a right free asks for, where its record is in the first place that is looked at and none
-    /// stands behind it: nearly always. `None` where it isn't so, and nothing is done.
+    /// Takes out and remembers the block that a right free asks for, where its record is in the
+    /// first place that is looked at and none stands behind it: nearly always. `None` where it
+    /// isn't so, and nothing is done.
     #[inline(always)]
     pub(crate) fn take_at_home(
         &mut self,
@@ -438,6 +439,31 @@ impl Ledger {
                 Freed { block: self.decode(record), event }
             })
             .find(|freed| accept(&freed.block))
+    }
+
+    /// Whether a block stands at this address, or around it, or was freed there not long ago.
+    pub(crate) fn knows(&self, address: usize) -> bool {
+        self.owns(address)
+            || self.freed_at(address).is_some()
+            || self.records().any(|record| self.decode(record).contains(address))
+    }
+
+    /// Whether a live block stands at this address.
+    pub(crate) fn owns(&self, address: usize) -> bool {
+        self.probe(address, |_| true).is_some()
+    }
+
+    /// Forgets what was freed in this range: it has been handed out again, past this ledger.
+    pub(crate) fn forget(&mut self, address: usize, size: usize) {
+        for nth in 0..self.freed_total.min(FREED_MAX) {
+            // SAFETY: something was remembered, so the ring is there.
+            let ring = unsafe { self.freed.as_mut() };
+            let record = ring[nth].0;
+            let start = record.address();
+            if start < address + size.max(1) && address < start + self.size(record).max(1) {
+                ring[nth].0 = Record::default();
+            }
+        }
     }
 
     fn records(&self) -> impl Iterator<Item = Record> + '_ {

@@ -12,10 +12,12 @@ use std::alloc::Layout;
 use std::any::TypeId;
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::capture::Stack;
+use crate::gate::{Gate, SHARED, SOLO, is_single_threaded, mark};
+use crate::global::In;
 use crate::ledger::Block;
 use crate::port::{Malloc, Port, Refused};
 use crate::redzone;
@@ -43,7 +45,7 @@ pub(crate) struct Node<P: ?Sized> {
 /// What the heaps of a run share.
 pub(crate) struct Core {
     pub(crate) nodes: AtomicUsize,
-    /// The mark of the thread that may touch the state; 0 in a parallel run.
+    /// The mark of the thread that may touch the state; [`SHARED`] or [`SOLO`] where it is nobody's.
     pub(crate) owner: AtomicUsize,
     /// The kill switch, as the run was made with it.
     pub(crate) bypass: bool,
@@ -54,59 +56,12 @@ pub(crate) struct Core {
     pub(crate) orphans: Mutex<Vec<NodeRef>>,
 }
 
-/// A mark of the present OS thread: the address of a thread-local, cheaper than a thread id.
-#[inline]
-pub(crate) fn mark() -> usize {
-    thread_local!(static MARK: u8 = const { 0 });
-    MARK.with(|mark| std::ptr::from_ref(mark) as usize)
-}
-
-/// The mutex of a parallel run: entered again by the thread that holds it, since a port may come
-/// back to a heap of the same run.
-#[derive(Default)]
-pub(crate) struct Gate {
-    holder: AtomicUsize,
-    depth: AtomicUsize,
-    busy: Mutex<bool>,
-    free: Condvar,
-    /// Marks in the order in which the threads came: their logical numbers.
-    threads: Mutex<Vec<usize>>,
-}
-
-impl Gate {
-    /// Waits for the state, and answers the logical number of this thread.
-    fn enter(&self) -> u16 {
-        let me = mark();
-        if self.holder.load(Ordering::Acquire) != me {
-            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-            while *busy {
-                busy = self.free.wait(busy).unwrap_or_else(PoisonError::into_inner);
-            }
-            *busy = true;
-            self.holder.store(me, Ordering::Release);
-        }
-        self.depth.fetch_add(1, Ordering::Relaxed);
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = threads.iter().position(|thread| *thread == me);
-        known.unwrap_or_else(|| {
-            threads.push(me);
-            threads.len() - 1
-        }) as u16
-    }
-
-    fn leave(&self) {
-        if self.depth.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.holder.store(0, Ordering::Release);
-            *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = false;
-            self.free.notify_one();
-        }
-    }
-}
-
 /// The right to touch the state, for as long as it is held.
 pub(crate) struct Entered<'a> {
     core: &'a Core,
     gated: bool,
+    /// In the run of a global heap: what the harness asks for meanwhile is not the subject's.
+    _aside: Option<In>,
 }
 
 impl Entered<'_> {
@@ -133,24 +88,33 @@ impl Core {
     #[inline]
     pub(crate) fn enter_serial(&self) -> Option<Entered<'_>> {
         let is_ours = self.owner.load(Ordering::Relaxed) == mark();
-        is_ours.then_some(Entered { core: self, gated: false })
+        is_ours.then_some(Entered { core: self, gated: false, _aside: None })
+    }
+
+    /// The same for a global heap, as long as the process has one thread; by one who is `aside`.
+    #[inline]
+    pub(crate) fn enter_solo(&self) -> Option<Entered<'_>> {
+        let is_ours = self.owner.load(Ordering::Relaxed) == SOLO && is_single_threaded();
+        is_ours.then_some(Entered { core: self, gated: false, _aside: None })
     }
 
     #[inline]
     pub(crate) fn enter(&self) -> Option<Entered<'_>> {
-        if self.owner.load(Ordering::Relaxed) == mark() {
-            return Some(Entered { core: self, gated: false });
-        }
-        self.enter_gate()
+        self.enter_serial().or_else(|| self.enter_gate())
     }
 
     #[cold]
     fn enter_gate(&self) -> Option<Entered<'_>> {
-        if self.owner.load(Ordering::Relaxed) != 0 {
-            return None;
+        let aside = match self.owner.load(Ordering::Relaxed) {
+            SHARED => None,
+            SOLO => Some(In::side()),
+            _ => return None,
+        };
+        if let Some(entered) = self.enter_solo() {
+            return Some(Entered { _aside: aside, ..entered });
         }
         let thread = self.gate.enter();
-        let entered = Entered { core: self, gated: true };
+        let entered = Entered { core: self, gated: true, _aside: aside };
         entered.with(|state| state.switch_to(thread));
         Some(entered)
     }

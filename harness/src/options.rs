@@ -17,6 +17,10 @@ pub struct Options {
     pub(crate) budget: Option<usize>,
     pub(crate) histogram: bool,
     pub(crate) parallel: bool,
+    /// The heap stands behind the global allocator: any thread may come.
+    pub(crate) global: bool,
+    /// Requests of code that runs while a panic unwinds count and fail as well.
+    pub(crate) unwinding: bool,
     pub(crate) bypass: bool,
 }
 
@@ -29,6 +33,8 @@ impl Default for Options {
             budget: None,
             histogram: false,
             parallel: false,
+            global: false,
+            unwinding: false,
             bypass: false,
         }
     }
@@ -99,6 +105,12 @@ impl Options {
     #[must_use]
     pub fn bypass(mut self, bypass: bool) -> Self {
         self.bypass = bypass;
+        self
+    }
+
+    /// For a heap that stands behind the global allocator.
+    pub(crate) fn global(mut self) -> Self {
+        self.global = true;
         self
     }
 

@@ -68,18 +68,28 @@ impl Heap {
     /// An `alloc`, if it is an ordinary one; `None` where nothing was done.
     #[inline(always)]
     pub(crate) fn alloc_quickly(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let node = self.node();
         let entered = self.core().enter_serial()?;
+        self.alloc_entered(&entered, layout)
+    }
+
+    /// [`alloc_quickly`](Self::alloc_quickly) by one who may touch the state.
+    #[inline(always)]
+    pub(crate) fn alloc_entered(
+        &self,
+        entered: &Entered<'_>,
+        layout: Layout,
+    ) -> Option<NonNull<u8>> {
+        let node = self.node();
         let passes = entered.with(|state| state.requests + 1 < state.quick_stop);
         if !passes || !is_ordinary(layout) || !node.is_malloc {
             return None;
         }
         if entered.with(|state| state.guards) {
-            return alloc_guarded(node, &entered, layout);
+            return alloc_guarded(node, entered, layout);
         }
         let start = malloc(layout)?;
         if !entered.with(|state| state.grant_quickly(start, layout, node)) {
-            grant(node, &entered, start, layout);
+            grant(node, entered, start, layout);
         }
         Some(start)
     }
@@ -87,17 +97,28 @@ impl Heap {
     /// A free, if it is an ordinary one; `false` where nothing was done.
     #[inline(always)]
     pub(crate) fn free_quickly(&self, start: NonNull<u8>, layout: Layout) -> bool {
-        let node = self.node();
         let Some(entered) = self.core().enter_serial() else { return false };
+        self.free_entered(&entered, start, layout)
+    }
+
+    /// [`free_quickly`](Self::free_quickly) by one who may touch the state.
+    #[inline(always)]
+    pub(crate) fn free_entered(
+        &self,
+        entered: &Entered<'_>,
+        start: NonNull<u8>,
+        layout: Layout,
+    ) -> bool {
+        let node = self.node();
         let (may, guards) = entered.with(|state| (state.quick_stop != 0, state.guards));
         if !may || !is_ordinary(layout) || !node.is_malloc {
             return false;
         }
         if guards {
-            return self.free_guarded(&entered, start, layout);
+            return self.free_guarded(entered, start, layout);
         }
         if entered.with(|state| state.free_quickly(start, layout, node)).is_none()
-            && !free_elsewhere(node, &entered, start, layout)
+            && !free_elsewhere(node, entered, start, layout)
         {
             return false;
         }

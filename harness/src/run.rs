@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::capture::{self, Capture, Census, Stack};
 use crate::evidence::{Evidence, Moment, Role};
+use crate::global::{self, Global};
 use crate::heap::Heap;
 use crate::kind::Kind;
 use crate::options::Options;
@@ -96,6 +97,10 @@ pub(crate) enum Ended {
 pub(crate) struct Job<'a> {
     pub(crate) options: Options,
     pub(crate) port: &'a dyn Fn(Options) -> Heap,
+    /// The global allocator, where that is what the subject uses.
+    pub(crate) global: Option<&'static dyn Global>,
+    /// Whether all threads of the process are the subject's: so in a child.
+    pub(crate) everyone: bool,
     pub(crate) plan: Plan,
     /// Requests after which the plan is lifted.
     pub(crate) bound: u64,
@@ -124,7 +129,8 @@ pub(crate) struct Run {
     pub(crate) failure: Option<String>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) requests: u64,
+    /// Requests of the part under test, by logical thread.
+    pub(crate) requests: Vec<u64>,
     pub(crate) injected: Option<Injected>,
     pub(crate) peak: usize,
     pub(crate) leaked: usize,
@@ -134,6 +140,12 @@ pub(crate) struct Run {
     pub(crate) census: Option<Census>,
     pub(crate) sizes: Option<Vec<u64>>,
     pub(crate) budget_used: Option<u64>,
+    /// Under the global allocator: by how many blocks and bytes there is more left than before.
+    pub(crate) survived: (i64, i64),
+    /// Calls of threads that the run doesn't own.
+    pub(crate) unattributed: u64,
+    /// Threads that called.
+    pub(crate) threads: usize,
 }
 
 /// What a subject is given, and where it says what came of it.
@@ -183,7 +195,7 @@ impl<'a> Stage<'a> {
 /// Where everything outside of the subject is called from: the outer end of every call site.
 #[inline(never)]
 fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> Ended {
-    let ended = capture::within(|| subject.call(stage));
+    let ended = capture::within(|| global::aside(|| subject.call(stage)));
     // Work after the call keeps this frame on the stack during it.
     std::hint::black_box(&ended);
     ended
@@ -216,12 +228,35 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
         text: None,
         evidence: Vec::new(),
     };
-    let (ended, panic_stack) = catch(wants_panic, || boundary(subject, &mut stage));
+    let (ended, panic_stack) = catch(wants_panic, || {
+        let _armed = job.global.map(|global| Armed::new(global, &heap, job.everyone));
+        boundary(subject, &mut stage)
+    });
     let Stage { evidence: oracles, text, heap: its_heap, .. } = stage;
     drop(its_heap);
     heap.disarm();
     heap.close();
-    heap.with(|state| finish(state, ended, oracles, text, panic_stack))
+    let survived = job.global.map(|global| heap.leave_to(global)).unwrap_or_default();
+    let run = heap.with(|state| finish(state, ended, oracles, text, panic_stack));
+    let unattributed = job.global.map_or(0, Global::take_unattributed);
+    let leaked = if job.global.is_some() { survived.1.max(0) as usize } else { run.leaked };
+    Run { survived, unattributed, leaked, threads: heap.threads(), ..run }
+}
+
+/// A global heap that is armed until this is dropped.
+struct Armed(&'static dyn Global);
+
+impl Armed {
+    fn new(global: &'static dyn Global, heap: &Heap, everyone: bool) -> Armed {
+        global.arm(heap, everyone);
+        Armed(global)
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        self.0.disarm();
+    }
 }
 
 fn finish(
@@ -276,7 +311,7 @@ fn finish(
         failure,
         evidence: std::mem::take(&mut state.evidence),
         fingerprint: state.fingerprint,
-        requests: state.asked,
+        requests: std::mem::take(&mut state.asked),
         injected,
         peak: state.peak,
         leaked: state.live,
@@ -286,5 +321,8 @@ fn finish(
         census: capture.census,
         sizes: state.sizes.take().map(|sizes| sizes.to_vec()),
         budget_used: state.budget_used(),
+        survived: (0, 0),
+        unattributed: 0,
+        threads: 1,
     }
 }

@@ -59,8 +59,8 @@ pub(crate) struct State {
     pub(crate) options: Options,
     pub(crate) plan: Plan,
     armed: bool,
-    /// Requests of the part under test.
-    pub(crate) asked: u64,
+    /// Requests of the part under test, by logical thread.
+    pub(crate) asked: Vec<u64>,
     /// Requests after which the plan is lifted: the run makes no progress.
     pub(crate) bound: u64,
     pub(crate) hung: bool,
@@ -79,6 +79,8 @@ pub(crate) struct State {
     /// Who is told of events and findings at once: a run that may die keeps nothing.
     pub(crate) sink: Option<Box<dyn Sink>>,
     pub(crate) over_budget: bool,
+    /// Blocks and bytes of earlier runs that were given back in this one.
+    pub(crate) outlived: (usize, usize),
     /// The counters of the logical threads that don't run at present.
     others: Vec<u64>,
 }
@@ -104,7 +106,7 @@ impl State {
             options,
             plan: Plan::none(),
             armed: false,
-            asked: 0,
+            asked: Vec::new(),
             bound: u64::MAX,
             hung: false,
             stuck: None,
@@ -118,6 +120,7 @@ impl State {
             capture: None,
             sink: None,
             over_budget: false,
+            outlived: (0, 0),
             others: Vec::new(),
         };
         state.rewatch();
@@ -164,7 +167,11 @@ impl State {
     /// Lifts the plan; requests go on being counted.
     pub(crate) fn disarm(&mut self) {
         if self.armed {
-            self.asked = self.requests;
+            let mut asked = self.others.clone();
+            let present = usize::from(self.thread);
+            asked.resize(asked.len().max(present + 1), 0);
+            asked[present] = self.requests;
+            self.asked = asked;
         }
         self.armed = false;
         self.restop();
@@ -178,6 +185,20 @@ impl State {
 
     pub(crate) fn set_bound(&mut self, requests: u64) {
         self.bound = requests;
+        self.restop();
+    }
+
+    /// Lets requests pass uncounted, until [`go_on`](Self::go_on).
+    pub(crate) fn pause(&mut self) -> (u64, bool) {
+        let before = (self.requests, self.armed);
+        self.armed = false;
+        self.restop();
+        before
+    }
+
+    pub(crate) fn go_on(&mut self, (requests, armed): (u64, bool)) {
+        self.requests = requests;
+        self.armed = armed;
         self.restop();
     }
 
@@ -344,8 +365,8 @@ impl State {
             if number != 0 {
                 capture.see(Moment::Allocation(number));
             }
-            if event.op != Op::Free && event.thread == 0 {
-                capture.request(event.op, event.size);
+            if event.op != Op::Free {
+                capture.request(event.thread, event.op, event.size);
             }
         }
         if let Some(sizes) = &mut self.sizes

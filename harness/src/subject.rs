@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt::{self, Debug};
 
 use crate::evidence::Evidence;
+use crate::global::ours;
 use crate::heap::Heap;
 use crate::kind::Kind;
 use crate::run::{Ended, Stage, Subject};
@@ -86,7 +87,7 @@ where
     fn call(&self, stage: &mut Stage<'_>) -> Ended {
         let heap = stage.heap.clone();
         stage.arm();
-        let result = (self.run.borrow_mut())(&heap);
+        let result = ours(|| (self.run.borrow_mut())(&heap));
         stage.rest();
         match result {
             Ok(value) => stage.ok(&|out| self.observe.show(&value, out)),
@@ -116,7 +117,7 @@ where
 {
     fn call(&self, stage: &mut Stage<'_>) -> Ended {
         let heap = stage.heap.clone();
-        let mut object = match (self.setup)(&heap) {
+        let mut object = match ours(|| (self.setup)(&heap)) {
             Ok(object) => object,
             Err(error) => return Ended::Err(format!("the set-up failed: {error:?}")),
         };
@@ -127,7 +128,7 @@ where
         };
         let before = state(&object);
         stage.arm();
-        let first = (self.operation)(&mut object);
+        let first = ours(|| (self.operation)(&mut object));
         stage.rest();
         let error = match first {
             Ok(reply) => {
@@ -148,7 +149,7 @@ where
                 &|out| self.observe.show(&object, out),
             );
         }
-        match (self.operation)(&mut object) {
+        match ours(|| (self.operation)(&mut object)) {
             Ok(reply) => stage.expect_end(&|out| {
                 writeln!(out, "{reply:#?}")?;
                 self.observe.show(&object, out)
@@ -191,11 +192,11 @@ impl<S: System> Subject for Scripted<S> {
             first_error.get_or_insert(ended);
         };
         stage.arm();
-        let mut opened = S::open(&heap, &world);
+        let mut opened = ours(|| S::open(&heap, &world));
         if let Err(error) = &opened {
             note_error(error, stage, "open");
             stage.rest();
-            opened = S::open(&heap, &world);
+            opened = ours(|| S::open(&heap, &world));
         }
         let mut system = match opened {
             Ok(system) => system,
@@ -206,7 +207,7 @@ impl<S: System> Subject for Scripted<S> {
         };
         let mut wrong = None;
         for (nth, op) in self.ops.iter().enumerate() {
-            let mut reply = system.apply(op, &world);
+            let mut reply = ours(|| system.apply(op, &world));
             if let Err(error) = &reply {
                 let what = format!("operation {} ({op:?})", nth + 1);
                 note_error(error, stage, &what);
@@ -220,7 +221,7 @@ impl<S: System> Subject for Scripted<S> {
                         ));
                     }
                 }
-                reply = system.apply(op, &world);
+                reply = ours(|| system.apply(op, &world));
             }
             match reply {
                 Ok(reply) => {
@@ -245,7 +246,7 @@ impl<S: System> Subject for Scripted<S> {
             let diff = diff_models(expected, &state);
             wrong = Some(format!("the end state is not the model's:\n{diff}"));
         }
-        drop(system);
+        ours(|| drop(system));
         match (first_error, wrong) {
             (Some(ended), None) => ended,
             (Some(ended), Some(wrong)) => {

@@ -1,5 +1,6 @@
 //! The sweep as its callers write it: a name, what is wanted, and a closure.
 
+use std::alloc::GlobalAlloc;
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::panic::Location;
@@ -9,6 +10,7 @@ use crate::env::Env;
 use crate::error::Error;
 use crate::explore::point::Point;
 use crate::explore::{Allowance, Faults, Progress, Settings, journal, replay, sweep};
+use crate::global::{Global, GlobalHeap};
 use crate::heap::Heap;
 use crate::kind::Kind;
 use crate::options::Options;
@@ -87,6 +89,7 @@ impl Sweep {
             input: Arc::from([]),
             input_given: false,
             port: Box::new(Options::heap),
+            global: None,
             known_file: Location::caller().file(),
             rerun,
             journal: None,
@@ -175,7 +178,9 @@ impl<C, V> Sweep<C, V> {
     pub fn options(self, options: Options) -> Self {
         self.set(|settings| {
             let bypass = settings.options.bypass || options.bypass;
+            let unwinding = settings.options.unwinding;
             settings.options = options.bypass(bypass);
+            settings.options.unwinding = unwinding;
         })
     }
 
@@ -192,6 +197,23 @@ impl<C, V> Sweep<C, V> {
     /// A port of the caller's below the heap, made anew for every run.
     pub fn port<P: Port + Send + 'static>(self, port: impl Fn() -> P + 'static) -> Self {
         self.set(|settings| settings.port = Box::new(move |options| options.heap_over(port())))
+    }
+
+    /// Sweeps code that uses the global allocator, as it is: what the closure asks for anywhere is
+    /// watched and fails, not only what it takes from the heap that it is given.
+    ///
+    /// A failure that nobody catches aborts: see [`allow_aborts`](Self::allow_aborts).
+    pub fn global<A: GlobalAlloc + Sync>(self, heap: &'static GlobalHeap<A>) -> Self {
+        self.set(|settings| {
+            settings.port = Box::new(move |options| heap.heap(options));
+            settings.global = Some(heap);
+        })
+    }
+
+    /// Lets requests fail as well that are made while a panic unwinds. What the panic machinery
+    /// itself asks for never fails.
+    pub fn unwinding(self) -> Self {
+        self.set(|settings| settings.options.unwinding = true)
     }
 
     /// What the subject reads: see [`World::input`].

@@ -6,12 +6,14 @@ pub(crate) mod ends;
 pub(crate) mod gather;
 pub(crate) mod journal;
 pub(crate) mod point;
+pub(crate) mod repeat;
 pub(crate) mod replay;
 pub(crate) mod scout;
 pub(crate) mod sweep;
 
 use std::sync::Arc;
 
+use crate::global::Global;
 use crate::heap::Heap;
 use crate::kind::Kind;
 use crate::options::Options;
@@ -70,6 +72,8 @@ pub(crate) struct Settings {
     /// Whether the input is another one than the scenario's own.
     pub(crate) input_given: bool,
     pub(crate) port: Box<dyn Fn(Options) -> Heap>,
+    /// The global allocator, where the subject uses that.
+    pub(crate) global: Option<&'static dyn Global>,
     pub(crate) known_file: &'static str,
     pub(crate) rerun: Rerun,
     pub(crate) journal: Option<journal::Place>,
@@ -87,6 +91,8 @@ impl Settings {
         Job {
             options: self.options.clone(),
             port: &*self.port,
+            global: self.global,
+            everyone: !self.in_process,
             plan,
             bound: u64::MAX,
             stuck: None,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Settings;
+use super::scout::Scouted;
 use crate::capture::{Capture, Stack};
 use crate::evidence::{Evidence, Moment};
 use crate::kind::Kind;
@@ -13,6 +14,7 @@ use crate::scratch::Scratch;
 use crate::state::Injected;
 use crate::trace::Coordinate;
 use crate::wire::wire_struct;
+use crate::worker;
 
 /// A coordinate and how it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,8 +44,23 @@ pub(crate) struct Norm<'a> {
     pub(crate) text: &'a str,
     /// Requests of the fault-free run.
     pub(crate) requests: u64,
+    /// Whether runs come in the same order each time; real threads don't.
+    pub(crate) in_order: bool,
     /// What to do with a subject that asks for memory without end.
     pub(crate) stuck: Option<fn()>,
+}
+
+impl<'a> Norm<'a> {
+    pub(crate) fn new(
+        settings: &'a Settings,
+        subject: &'a dyn Subject,
+        scouted: &'a Scouted,
+    ) -> Self {
+        let (text, requests) = (&*scouted.text, scouted.requests);
+        let in_order = scouted.is_in_order(settings);
+        let stuck = (!settings.in_process).then_some(worker::stuck as fn());
+        Norm { settings, subject, text, requests, in_order, stuck }
+    }
 }
 
 impl Norm<'_> {
@@ -72,8 +89,10 @@ impl Norm<'_> {
         let mut run = execute(self.subject, self.job(plan.clone(), scratch));
         if point.is_some() && run.injected.is_none() && run.outcome != Outcome::Hung {
             run.outcome = Outcome::Unreached;
-            let note = "the request that was to fail never came: runs are not alike";
-            run.evidence.push(Evidence::new(Kind::Nondeterminism).note(note));
+            if self.in_order {
+                let note = "the request that was to fail never came: runs are not alike";
+                run.evidence.push(Evidence::new(Kind::Nondeterminism).note(note));
+            }
         }
         if run.evidence.is_empty() {
             return (run, None);
@@ -89,11 +108,10 @@ impl Norm<'_> {
             evidence: run.evidence.clone(),
             stacks: again.taken,
         };
-        // Real threads need not come in the same order again.
-        let in_order = !self.settings.options.parallel;
-        if in_order
+        if self.in_order
             && run.outcome != Outcome::Unreached
-            && (again.evidence != run.evidence || again.fingerprint != run.fingerprint)
+            && (self.firm(&again.evidence) != self.firm(&run.evidence)
+                || again.fingerprint != run.fingerprint)
         {
             let note = format!(
                 "the same run showed {} at first, and {} when it was run again",
@@ -104,6 +122,13 @@ impl Norm<'_> {
             found.stacks.clear();
         }
         (run, Some(found))
+    }
+
+    /// What two equal runs must both show: under the global allocator, where the first may leave
+    /// what the second finds there, all but leaks.
+    fn firm<'e>(&self, evidence: &'e [Evidence]) -> Vec<&'e Evidence> {
+        let global = self.settings.global.is_some();
+        evidence.iter().filter(|evidence| !global || evidence.kind != Kind::Leak).collect()
     }
 
     /// Tries one point.

@@ -9,6 +9,7 @@ use super::Settings;
 use super::conclude::{conclude, judge};
 use super::ends::{kind_of, os_error, outcome_of, patience};
 use super::point::{Found, Norm, Point};
+use super::repeat;
 use super::scout::{Scouted, scouted};
 use crate::error::Error;
 use crate::evidence::Evidence;
@@ -146,12 +147,6 @@ pub(crate) fn witness(
     Ok(witness)
 }
 
-/// The norm of single runs, in children.
-fn norm<'a>(settings: &'a Settings, subject: &'a dyn Subject, scouted: &'a Scouted) -> Norm<'a> {
-    let (text, requests) = (&*scouted.text, scouted.requests);
-    Norm { settings, subject, text, requests, stuck: Some(worker::stuck) }
-}
-
 /// One run under a plan of the caller's, instead of a sweep.
 pub(crate) fn single(
     settings: &Settings,
@@ -171,16 +166,17 @@ pub(crate) fn single(
     };
     scouted.check()?;
     if let Some(point) = point
-        && point.at.ordinal > scouted.requests
+        && point.at.ordinal > scouted.count(0)
     {
-        let (all, wanted) = (scouted.requests, point.at.ordinal);
+        let (all, wanted) = (scouted.count(0), point.at.ordinal);
         let what = format!("request {wanted} is to fail, and the run has only {all}");
         return Err(
             Error::new(what).mend(format!("choose one from 0 to {}", all.saturating_sub(1)))
         );
     }
     describe(&scouted, &mut report);
-    let seen = witness(&norm(settings, subject, &scouted), plan, point, patience(&scouted))?;
+    let norm = Norm::new(settings, subject, &scouted);
+    let seen = witness(&norm, plan, point, patience(&scouted))?;
     let mut found = scouted.found.clone();
     found.extend(seen.all());
     let outcome = seen.death.map(outcome_of).or(seen.outcome);
@@ -190,6 +186,7 @@ pub(crate) fn single(
         report.outcomes[outcome as usize] += 1;
         found.extend(point.and_then(|point| judge(settings, &scouted, point, outcome)));
     }
+    let found = repeat::confirm(&norm, &scouted, found)?;
     conclude(settings, &scouted, found, &mut report)?;
     Ok(report)
 }
@@ -230,9 +227,9 @@ pub(crate) fn replay(
         }
         None => Replayed::NoFailure,
         Some(fault) => {
-            let norm = norm(settings, subject, &scouted);
+            let norm = Norm::new(settings, subject, &scouted);
             let here = |at: Coordinate| -> Result<Vec<Found>, Error> {
-                if at.ordinal > scouted.requests {
+                if at.ordinal > scouted.count(at.thread) {
                     return Ok(Vec::new());
                 }
                 let point = Point { at, persistent: fault.persistent };
@@ -240,15 +237,12 @@ pub(crate) fn replay(
                 let seen = witness(&norm, &plan, Some(point), patience(&scouted))?;
                 let outcome = seen.death.map(outcome_of).or(seen.outcome);
                 let judged = outcome.and_then(|outcome| judge(settings, &scouted, point, outcome));
-                Ok(seen
-                    .all()
-                    .into_iter()
-                    .chain(judged)
-                    .map(|found| Found { fingerprint: seen.fingerprint, ..found })
-                    .collect())
+                let all = seen.all().into_iter().chain(judged);
+                let all = all.map(|found| Found { fingerprint: seen.fingerprint, ..found });
+                repeat::confirm(&norm, &scouted, all.collect())
             };
             found = here(fault.at)?;
-            let moved = fault.site.and_then(|(site, nth)| scouted.find(site, nth));
+            let moved = fault.site.and_then(|(site, nth)| scouted.find(fault.at.thread, site, nth));
             match moved.filter(|at| *at != fault.at) {
                 _ if same(&found) => Replayed::Reproduced,
                 Some(at) => {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::Settings;
 use super::ends::{FIRST_PATIENCE, kind_of, os_error};
 use super::point::{Found, Norm, moments};
+use super::repeat;
 use crate::capture::{Capture, Census, Stack};
 use crate::error::Error;
 use crate::evidence::{Evidence, Moment, Role};
@@ -25,20 +26,27 @@ use crate::worker::{self, Death};
 pub(crate) struct Scouted {
     /// The subject fails without any fault: the caller's mistake.
     pub(crate) error: Option<String>,
+    /// Requests of all threads together, and of each.
     pub(crate) requests: u64,
+    pub(crate) by_thread: Vec<u64>,
     pub(crate) fingerprint: u64,
     pub(crate) peak: usize,
     pub(crate) text: String,
     /// Whether call sites can be told at all.
     pub(crate) has_sites: bool,
     pub(crate) sites: Vec<Site>,
-    /// For each request, by ordinal, its index in `sites`.
-    pub(crate) by_request: Vec<u32>,
+    /// For each request, by thread and ordinal, its index in `sites`.
+    by_request: Vec<Vec<u32>>,
     /// What each request asks for.
-    asked: Vec<(Op, u64)>,
+    asked: Vec<Vec<(Op, u64)>>,
     pub(crate) found: Vec<Found>,
     pub(crate) sizes: Option<Vec<u64>>,
     pub(crate) budget_used: Option<u64>,
+    /// Threads that made requests, and calls of those that belong to no run.
+    pub(crate) threads: u64,
+    pub(crate) unattributed: u64,
+    /// What statics and thread-locals keep from the first run on.
+    pub(crate) once: Vec<String>,
     /// How long a run took: only to know when a later one stands still.
     pub(crate) micros: u64,
 }
@@ -46,6 +54,7 @@ pub(crate) struct Scouted {
 wire_struct!(Scouted {
     error,
     requests,
+    by_thread,
     fingerprint,
     peak,
     text,
@@ -56,6 +65,9 @@ wire_struct!(Scouted {
     found,
     sizes,
     budget_used,
+    threads,
+    unattributed,
+    once,
     micros,
 });
 
@@ -69,15 +81,39 @@ impl Scouted {
             .mend("a sweep needs a subject that succeeds while there is memory"))
     }
 
+    /// Whether runs of this subject are alike to the event.
+    pub(crate) fn is_in_order(&self, settings: &Settings) -> bool {
+        !settings.options.parallel && self.threads <= 1
+    }
+
     /// What a request asks for.
     pub(crate) fn asked(&self, at: Coordinate) -> Option<(Op, u64)> {
-        self.asked.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?).copied()
+        let asked = self.asked.get(usize::from(at.thread))?;
+        asked.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?).copied()
     }
 
     /// The site of a request.
     pub(crate) fn site(&self, at: Coordinate) -> Option<&Site> {
-        let index = *self.by_request.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?)?;
-        self.sites.get(index as usize)
+        self.sites.get(self.site_number(at)?)
+    }
+
+    /// The place of a request's site in the list.
+    pub(crate) fn site_number(&self, at: Coordinate) -> Option<usize> {
+        let sites = self.by_request.get(usize::from(at.thread))?;
+        Some(*sites.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?)? as usize)
+    }
+
+    /// Requests of a thread.
+    pub(crate) fn count(&self, thread: u16) -> u64 {
+        self.by_thread.get(usize::from(thread)).copied().unwrap_or(0)
+    }
+
+    /// Every coordinate, thread by thread.
+    pub(crate) fn coordinates(&self) -> impl Iterator<Item = Coordinate> {
+        let threads = (0..).zip(&self.by_thread);
+        threads.flat_map(|(thread, count)| {
+            (1..=*count).map(move |ordinal| Coordinate { thread, ordinal })
+        })
     }
 
     /// How many requests of this one's site come up to it, itself included.
@@ -85,17 +121,18 @@ impl Scouted {
         let Some(site) = self.site(at) else { return 0 };
         let key = site.key();
         let same = |index: &&u32| self.sites[**index as usize].key() == key;
-        self.by_request.iter().take(at.ordinal as usize).filter(same).count() as u64
+        let sites = self.by_request.get(usize::from(at.thread)).map_or(&[][..], Vec::as_slice);
+        sites.iter().take(at.ordinal as usize).filter(same).count() as u64
     }
 
-    /// The place of a site's nth request.
-    pub(crate) fn find(&self, site: u32, occurrence: u64) -> Option<Coordinate> {
+    /// The place of a thread's nth request from a site.
+    pub(crate) fn find(&self, thread: u16, site: u32, occurrence: u64) -> Option<Coordinate> {
         let mut left = occurrence;
-        for (ordinal, index) in (1..).zip(&self.by_request) {
+        for (ordinal, index) in (1..).zip(self.by_request.get(usize::from(thread))?) {
             if self.sites[*index as usize].short() == site {
                 left = left.checked_sub(1)?;
                 if left == 0 {
-                    return Some(Coordinate { thread: 0, ordinal });
+                    return Some(Coordinate { thread, ordinal });
                 }
             }
         }
@@ -119,12 +156,21 @@ pub(crate) fn scouted(
     }
     let owner = std::process::id();
     let beat = AtomicU64::new(0);
+    let mut once = Vec::new();
+    if settings.global.is_some() {
+        let (found, kept) =
+            repeat::without_fault(&Norm::new(settings, subject, &Scouted::default()))?;
+        if let Some(found) = found {
+            return Ok(Err(found));
+        }
+        once = kept;
+    }
     let answer = worker::ask::<Scouted>(FIRST_PATIENCE, &beat, |pipe| {
         pipe.send(&scout(settings, subject, &Scratch::new(owner)));
     });
     let (mut messages, death) = answer.map_err(|error| os_error("start a child", &error))?;
     match (messages.pop(), death) {
-        (Some(scouted), _) => Ok(Ok(scouted)),
+        (Some(scouted), _) => Ok(Ok(Scouted { once, ..scouted })),
         (None, Some(Death::Stall)) => {
             Err(Error::new("the subject makes no progress without any fault")
                 .mend("let it end, or give it less to do"))
@@ -161,10 +207,13 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     let second = once(&|job| job.record = true);
     let mut scouted = Scouted {
         error: failed(&first),
-        requests: first.requests,
+        requests: first.requests.iter().sum(),
+        by_thread: first.requests.clone(),
         fingerprint: first.fingerprint.0,
         text: first.text.clone().unwrap_or_default(),
         sizes: first.sizes.clone(),
+        threads: first.threads.max(second.threads) as u64,
+        unattributed: first.unattributed + second.unattributed,
         micros,
         ..Scouted::default()
     };
@@ -172,7 +221,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
         return scouted;
     }
     // Real threads come in another order each time; only the result has to be the same.
-    let in_order = !settings.options.parallel;
+    let in_order = scouted.is_in_order(settings);
     if let Some(found) = unlike(&first, &second, in_order, &once) {
         scouted.found.push(found);
         return scouted;
@@ -182,24 +231,26 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     scouted.budget_used = in_place.budget_used;
     let census = once(&|job| job.capture = Some(Capture::census()));
     take_sites(&mut scouted, census.census.unwrap_or_default(), settings.known_file);
-    if !first.evidence.is_empty() {
-        let moments = moments(&first.evidence);
+    // Under the global allocator leaks are told by repetition, which has been done.
+    let is_firm = |evidence: &&Evidence| settings.global.is_none() || evidence.kind != Kind::Leak;
+    let evidence: Vec<Evidence> = first.evidence.iter().filter(is_firm).cloned().collect();
+    if !evidence.is_empty() {
+        let moments = moments(&evidence);
         let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
         scouted.found.push(Found {
             point: None,
             injected: None,
             fingerprint: first.fingerprint.0,
-            evidence: first.evidence.clone(),
+            evidence,
             stacks: again.taken,
         });
         return scouted;
     }
-    let norm =
-        Norm { settings, subject, text: &scouted.text, requests: scouted.requests, stuck: None };
-    let beyond = Coordinate { thread: 0, ordinal: scouted.requests + 1 };
+    let norm = Norm { in_order, ..Norm::new(settings, subject, &scouted) };
+    let beyond = Coordinate { thread: 0, ordinal: scouted.count(0) + 1 };
     let run = execute(subject, norm.job(Plan::at(beyond, true), scratch));
     assert!(
-        run.injected.is_none() || run.requests > scouted.requests,
+        run.injected.is_none() || run.requests.first() > scouted.by_thread.first(),
         "[mallory bug] a fault beyond the last request was injected"
     );
     if in_order && run.fingerprint != Fingerprint(scouted.fingerprint) {
@@ -268,9 +319,15 @@ fn unlike(first: &Run, second: &Run, in_order: bool, once: &Once<'_>) -> Option<
 /// Turns the census's raw stacks into sites.
 fn take_sites(scouted: &mut Scouted, mut census: Census, known_file: &str) {
     // What is asked for once the part under test is over is no coordinate.
-    census.by_request.truncate(scouted.requests as usize);
-    census.asked.truncate(scouted.requests as usize);
-    let last = census.by_request.iter().max().map_or(0, |last| *last as usize + 1);
+    for (thread, count) in scouted.by_thread.iter().enumerate() {
+        if let (Some(sites), Some(asked)) =
+            (census.by_request.get_mut(thread), census.asked.get_mut(thread))
+        {
+            sites.truncate(*count as usize);
+            asked.truncate(*count as usize);
+        }
+    }
+    let last = census.by_request.iter().flatten().max().map_or(0, |last| *last as usize + 1);
     census.stacks.truncate(last);
     scouted.asked = census.asked;
     let stacks: &[Stack] = &census.stacks;
@@ -282,7 +339,7 @@ fn take_sites(scouted: &mut Scouted, mut census: Census, known_file: &str) {
         }
         None => {
             scouted.sites = vec![Site::default()];
-            scouted.by_request = vec![0; census.by_request.len()];
+            scouted.by_request = census.by_request.iter().map(|of| vec![0; of.len()]).collect();
         }
     }
 }

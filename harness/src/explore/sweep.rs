@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::conclude::{conclude, judge};
 use super::crew::{confirm_judged, run_points};
 use super::point::{Norm, Point};
+use super::repeat;
 use super::scout::{Scouted, scouted};
 use super::{Faults, Settings};
 use crate::error::Error;
@@ -46,16 +47,14 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
 fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
     let mut seen = BTreeSet::new();
     let keys: Vec<u64> = scouted.sites.iter().map(Site::key).collect();
-    let is_new = |ordinal: u64| match scouted.by_request.get(ordinal as usize - 1) {
-        Some(site) if scouted.has_sites => seen.insert(keys[*site as usize]),
+    let mut is_new = |at: &Coordinate| match scouted.site_number(*at) {
+        Some(site) if scouted.has_sites => seen.insert(keys[site]),
         _ => false,
     };
-    let (first, rest): (Vec<u64>, Vec<u64>) = (1..=scouted.requests).partition({
-        let mut is_new = is_new;
-        move |ordinal| is_new(*ordinal)
-    });
-    let both = |ordinal| {
-        let point = |persistent| Point { at: Coordinate { thread: 0, ordinal }, persistent };
+    let (first, rest): (Vec<Coordinate>, Vec<Coordinate>) =
+        scouted.coordinates().partition(&mut is_new);
+    let both = |at| {
+        let point = |persistent| Point { at, persistent };
         let transient = (faults != Faults::Persistent).then(|| point(false));
         let persistent = (faults != Faults::Transient).then(|| point(true));
         transient.into_iter().chain(persistent)
@@ -71,6 +70,7 @@ fn sweep_scouted(
 ) -> Result<(), Error> {
     scouted.check()?;
     check_names(settings, scouted)?;
+    report.sampled |= scouted.threads > 1;
     report.peak = scouted.peak as u64;
     report.fingerprint = scouted.fingerprint;
     report.coverage.requests = scouted.requests;
@@ -92,7 +92,8 @@ fn sweep_scouted(
     report.limit_asked = settings.limit.is_some();
     points.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     report.coverage.runs = points.len() as u64;
-    if !report.coverage.complete {
+    report.coverage.complete &= scouted.unattributed == 0;
+    if report.coverage.runs < report.coverage.runs_total {
         let left = report.coverage.runs_total - report.coverage.runs;
         let sites = points.iter().filter_map(|point| scouted.site(point.at)).map(Site::key);
         let sites: BTreeSet<u64> = sites.collect();
@@ -105,13 +106,7 @@ fn sweep_scouted(
             report.coverage.runs_total,
         ));
     }
-    let norm = Norm {
-        settings,
-        subject,
-        text: &scouted.text,
-        requests: scouted.requests,
-        stuck: (!settings.in_process).then_some(worker::stuck as fn()),
-    };
+    let norm = Norm::new(settings, subject, scouted);
     let (outcomes, mut found) = run_points(&norm, scouted, &points)?;
     let mut judged = Vec::new();
     for (point, outcome) in points.iter().zip(&outcomes) {
@@ -119,6 +114,7 @@ fn sweep_scouted(
         judged.extend(judge(settings, scouted, *point, *outcome).map(|found| (*outcome, found)));
     }
     found.extend(confirm_judged(&norm, scouted, judged)?);
+    let found = repeat::confirm(&norm, scouted, found)?;
     conclude(settings, scouted, found, report)
 }
 
@@ -135,7 +131,7 @@ fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), Error> {
 
 fn notes(settings: &Settings, scouted: &Scouted, report: &mut Report) {
     let mut note = |text: String| report.notes.push(text);
-    if !scouted.has_sites && !scouted.by_request.is_empty() {
+    if !scouted.has_sites && scouted.requests > 0 {
         note("sites unavailable: build with debug = 1 to see them".to_owned());
     }
     if !settings.classified {
@@ -153,6 +149,10 @@ fn notes(settings: &Settings, scouted: &Scouted, report: &mut Report) {
         let peak = scouted.peak;
         note(format!("warning: the peak of {peak} bytes is {used} % of the budget of {budget}"));
     }
+    if scouted.unattributed > 0 {
+        note("unattributed: threads that belong to no run asked for memory, and got it".to_owned());
+    }
+    scouted.once.iter().for_each(|kept| note(kept.clone()));
     if let Some(sizes) = &scouted.sizes {
         note(histogram(sizes));
     }
