@@ -13,10 +13,13 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("the report", &["finding", "json", "report", "token"]),
     (
         "one run",
-        &["board", "panics", "run", "scratch", "site", "subject", "system", "wire", "worker"],
+        &[
+            "board", "death", "omen", "panics", "pipe", "run", "scratch", "site", "subject",
+            "system", "wire", "worker",
+        ],
     ),
     ("the heap", &["adapters", "handle", "heap", "node"]),
-    ("what a heap knows", &["accuse", "state"]),
+    ("what a heap knows", &["accuse", "pulse", "state"]),
     ("what is wrong, and what fails", &["detect", "options", "plan"]),
     ("what blocks leave behind", &["capture", "redzone"]),
     ("words", &["error", "evidence", "kind", "ledger", "port", "text", "trace"]),
@@ -42,13 +45,15 @@ const LONG: [(&str, &str); 4] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 9] = [
+const UNSAFE: [&str; 11] = [
     "adapters/mod.rs",
     "board.rs",
     "handle.rs",
     "heap.rs",
     "ledger.rs",
     "node.rs",
+    "omen.rs",
+    "pipe.rs",
     "port.rs",
     "redzone.rs",
     "worker.rs",

@@ -11,9 +11,11 @@ pub(crate) mod scout;
 pub(crate) mod sweep;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::heap::Heap;
 use crate::kind::Kind;
+use crate::omen::LIFELINE;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::report::Rerun;
@@ -77,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) classified: bool,
     pub(crate) recovers: bool,
     pub(crate) in_process: bool,
+    /// How long a run may make no request, if the caller says so.
+    pub(crate) patience: Option<Duration>,
 }
 
 impl Settings {
@@ -89,7 +93,7 @@ impl Settings {
             port: &*self.port,
             plan,
             bound: u64::MAX,
-            stuck: None,
+            lifeline: (!self.in_process).then_some(LIFELINE),
             baseline: None,
             record: false,
             capture: None,

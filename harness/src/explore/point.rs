@@ -42,8 +42,6 @@ pub(crate) struct Norm<'a> {
     pub(crate) text: &'a str,
     /// Requests of the fault-free run.
     pub(crate) requests: u64,
-    /// What to do with a subject that asks for memory without end.
-    pub(crate) stuck: Option<fn()>,
 }
 
 impl Norm<'_> {
@@ -57,7 +55,6 @@ impl Norm<'_> {
         job.plan = plan;
         job.plan.set_seed(self.settings.seed);
         job.bound = self.bound();
-        job.stuck = self.stuck;
         job.baseline = Some(self.text);
         job
     }

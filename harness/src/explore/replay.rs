@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::Settings;
 use super::conclude::{conclude, judge};
-use super::ends::{kind_of, os_error, outcome_of, patience};
+use super::ends::{kind_of, notes, os_error, outcome_of, patience};
 use super::point::{Found, Norm, Point};
 use super::scout::{Scouted, scouted};
+use crate::capture::Stack;
+use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::panics::hook_panics;
+use crate::pipe::Pipe;
 use crate::plan::Plan;
 use crate::report::{Replayed, Report};
 use crate::run::{Outcome, Sink, Subject, execute};
@@ -21,13 +23,15 @@ use crate::state::Injected;
 use crate::token::Token;
 use crate::trace::{Coordinate, Fingerprint};
 use crate::wire::wire_struct;
-use crate::worker::{self, Death, Pipe};
+use crate::worker::{self, Answer};
 
 /// One run in a child that told what it saw while it went, since it might die.
 #[derive(Debug, Default)]
 pub(crate) struct Witness {
     point: Option<Point>,
     pub(crate) death: Option<Death>,
+    /// Where it aborted, if it did.
+    pub(crate) stack: Stack,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) fingerprint: u64,
     injected: Option<Injected>,
@@ -59,11 +63,13 @@ impl Witness {
     }
 
     /// What the run showed, and its death.
-    fn all(&self) -> Vec<Found> {
-        let death = self
-            .death
-            .map(|death| self.bare(vec![Evidence::new(kind_of(death)).note(death.to_string())]));
-        self.found().into_iter().chain(death).collect()
+    fn all(&self) -> Result<Vec<Found>, Error> {
+        let mut all: Vec<Found> = self.found().into_iter().collect();
+        if let Some(death) = self.death {
+            let note = notes(&[(death, self.stack.clone())])?.concat();
+            all.push(self.bare(vec![Evidence::new(kind_of(death)).note(note)]));
+        }
+        Ok(all)
     }
 }
 
@@ -106,8 +112,7 @@ pub(crate) fn witness(
     patience: Duration,
 ) -> Result<Witness, Error> {
     let owner = std::process::id();
-    let beat = AtomicU64::new(0);
-    let answer = worker::ask::<Told>(patience, &beat, |pipe| {
+    let answer = worker::ask::<Told>(patience, |pipe| {
         let scratch = Scratch::new(owner);
         execute(norm.subject, norm.settings.job(&scratch));
         let mut job = norm.job(plan.clone(), &scratch);
@@ -127,8 +132,9 @@ pub(crate) fn witness(
             ..Told::default()
         });
     });
-    let (messages, death) = answer.map_err(|error| os_error("start a child", &error))?;
-    let mut witness = Witness { point, death, ..Witness::default() };
+    let Answer { messages, death, stack } =
+        answer.map_err(|error| os_error("start a child", &error))?;
+    let mut witness = Witness { point, death, stack, ..Witness::default() };
     for told in messages {
         witness.early.extend(told.evidence);
         witness.fingerprint = told.fingerprint.unwrap_or(witness.fingerprint);
@@ -149,7 +155,7 @@ pub(crate) fn witness(
 /// The norm of single runs, in children.
 fn norm<'a>(settings: &'a Settings, subject: &'a dyn Subject, scouted: &'a Scouted) -> Norm<'a> {
     let (text, requests) = (&*scouted.text, scouted.requests);
-    Norm { settings, subject, text, requests, stuck: Some(worker::stuck) }
+    Norm { settings, subject, text, requests }
 }
 
 /// One run under a plan of the caller's, instead of a sweep.
@@ -180,9 +186,10 @@ pub(crate) fn single(
         );
     }
     describe(&scouted, &mut report);
-    let seen = witness(&norm(settings, subject, &scouted), plan, point, patience(&scouted))?;
+    let seen =
+        witness(&norm(settings, subject, &scouted), plan, point, patience(settings, &scouted))?;
     let mut found = scouted.found.clone();
-    found.extend(seen.all());
+    found.extend(seen.all()?);
     let outcome = seen.death.map(outcome_of).or(seen.outcome);
     if let Some(outcome) = outcome.filter(|_| seen.injected.is_some()) {
         report.coverage.runs = 1;
@@ -237,11 +244,11 @@ pub(crate) fn replay(
                 }
                 let point = Point { at, persistent: fault.persistent };
                 let plan = Plan::at(at, fault.persistent);
-                let seen = witness(&norm, &plan, Some(point), patience(&scouted))?;
+                let seen = witness(&norm, &plan, Some(point), patience(settings, &scouted))?;
                 let outcome = seen.death.map(outcome_of).or(seen.outcome);
                 let judged = outcome.and_then(|outcome| judge(settings, &scouted, point, outcome));
                 Ok(seen
-                    .all()
+                    .all()?
                     .into_iter()
                     .chain(judged)
                     .map(|found| Found { fingerprint: seen.fingerprint, ..found })

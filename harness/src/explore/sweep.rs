@@ -105,13 +105,7 @@ fn sweep_scouted(
             report.coverage.runs_total,
         ));
     }
-    let norm = Norm {
-        settings,
-        subject,
-        text: &scouted.text,
-        requests: scouted.requests,
-        stuck: (!settings.in_process).then_some(worker::stuck as fn()),
-    };
+    let norm = Norm { settings, subject, text: &scouted.text, requests: scouted.requests };
     let (outcomes, mut found) = run_points(&norm, scouted, &points)?;
     let mut judged = Vec::new();
     for (point, outcome) in points.iter().zip(&outcomes) {
