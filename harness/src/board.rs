@@ -80,6 +80,11 @@ impl Life {
         }
     }
 
+    /// Whether its first run, the one without a fault, is behind it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.place.load(Ordering::Relaxed) != 0
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.place.load(Ordering::Relaxed) == DONE
     }

@@ -47,6 +47,13 @@ pub(crate) fn beat() {
     }
 }
 
+/// Says that the first run without a fault is done, so that the subject's own hangs begin.
+pub(crate) fn begun() {
+    if let Some(life) = own() {
+        life.stand(Some(0));
+    }
+}
+
 /// Ends a child from within, as one whose subject asks for memory without end. Comes back where
 /// this process is no child.
 fn stuck() {

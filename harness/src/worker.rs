@@ -29,6 +29,8 @@ pub(crate) struct Child<'a> {
     ended: bool,
     /// How often in a row its pipe was seen closed.
     closed: u32,
+    /// Whether other threads ran beside the one that forked it.
+    had_company: bool,
 }
 
 /// How long a child may take to say that it has begun, and how often one is started again.
@@ -39,8 +41,9 @@ const FORKS_MAX: u32 = 20;
 /// its end stands in `life`; with `tells_aborts`, where it aborted as well.
 ///
 /// Another thread may be printing a panic in the moment of the fork. The lock that std takes for
-/// that would stay locked in the child for ever, so the child tries it first and greets: one that
-/// does not is given up, and another is made.
+/// that would stay locked in the child for ever, so it is taken once right before, which is a
+/// moment in which it is free; and the child tries it first and greets: one that does not is given
+/// up, and another is made.
 fn fork<'a>(
     life: &'a Life,
     tells_aborts: bool,
@@ -49,9 +52,13 @@ fn fork<'a>(
     let parent = std::process::id();
     for _ in 0..FORKS_MAX {
         let (read, write) = pipe()?;
+        let had_company = has_company();
         life.begin();
         // Held across the fork, for the same reason; and the subject may print.
         let streams = (io::stdout().lock(), io::stderr().lock());
+        if had_company {
+            drop(std::backtrace::Backtrace::force_capture());
+        }
         // SAFETY: the child goes on with this thread alone. `malloc` is usable there (the C
         // library sees to it); the panic hook was set before; the child leaves by `_exit`, so
         // nothing of the test runner's is run twice.
@@ -78,13 +85,25 @@ fn fork<'a>(
             pid => pid,
         };
         drop((write, streams));
+        let buffer = Vec::new();
         let mut child =
-            Child { pid, pipe: read, life, buffer: Vec::new(), ended: false, closed: 0 };
+            Child { pid, pipe: read, life, buffer, ended: false, closed: 0, had_company };
         if child.greets() {
             return Ok(child);
         }
     }
     Err(io::Error::other("no child began: do other threads panic without pause?"))
+}
+
+/// Whether other threads may be at work: what they hold in the moment of a fork stays held in the
+/// child. Under nextest the only other one waits for this one.
+fn has_company() -> bool {
+    if cfg!(not(target_os = "linux")) {
+        return true;
+    }
+    let threads = std::fs::read_dir("/proc/self/task").map_or(usize::MAX, Iterator::count);
+    let is_waited_for = || std::env::var_os("NEXTEST").is_some_and(|set| set == "1");
+    threads > 2 || (threads == 2 && !is_waited_for())
 }
 
 /// What a child sends first.
@@ -287,42 +306,50 @@ pub(crate) struct Answer<T> {
     pub(crate) stack: Stack,
 }
 
-/// One child that does one thing: all that it sent, and its death if it died.
+/// One child that does one thing: all that it sent, and its death if it died. It is given up and
+/// another made if it seems to wait for what another thread held at the fork.
 pub(crate) fn ask<T: wire::Wire>(
     patience: Duration,
-    work: impl FnOnce(&Rc<Pipe>),
+    work: impl Fn(&Rc<Pipe>),
 ) -> io::Result<Answer<T>> {
     let board = Board::new(1, 0)?;
     let life = board.life(0);
-    let mut child = fork(life, true, work)?;
-    let mut messages = Vec::new();
-    let mut watch = Watch::new(life);
-    let death = loop {
-        wait(&[&child], GLANCE);
-        let open = child.read_if_ready();
+    let mut attempt = 0;
+    loop {
+        let mut child = fork(life, true, &work)?;
+        let mut watch = Watch::new(&child, attempt, patience);
+        let mut messages = Vec::new();
+        let death = loop {
+            wait(&[&child], GLANCE);
+            let open = child.read_if_ready();
+            while let Some(message) = child.next() {
+                messages.push(message);
+            }
+            if let Some(death) = child.reap() {
+                break death;
+            }
+            if !open {
+                child.nap();
+            }
+            if watch.is_over(life) {
+                child.put_down();
+                break Death::silent(life);
+            }
+        };
         while let Some(message) = child.next() {
             messages.push(message);
         }
-        if let Some(death) = child.reap() {
-            break death;
+        if death == Death::Stall && messages.is_empty() && watch.was_early(life) {
+            attempt += 1;
+            continue;
         }
-        if !open {
-            child.nap();
-        }
-        if watch.is_over(life, patience) {
-            child.put_down();
-            break Death::silent(life);
-        }
-    };
-    while let Some(message) = child.next() {
-        messages.push(message);
+        let death = Some(death).filter(|death| *death != Death::Exit(0));
+        let stack = match death {
+            Some(death) if death.is_abort() => life.said().map(|word| word as usize).collect(),
+            _ => Stack::new(),
+        };
+        return Ok(Answer { messages, death, stack });
     }
-    let death = Some(death).filter(|death| *death != Death::Exit(0));
-    let stack = match death {
-        Some(death) if death.is_abort() => life.said().map(|word| word as usize).collect(),
-        _ => Stack::new(),
-    };
-    Ok(Answer { messages, death, stack })
 }
 
 impl Child<'_> {
@@ -348,17 +375,31 @@ struct Watch {
     beat: u64,
     looked: Instant,
     quiet: Duration,
+    patience: Duration,
+    /// How long the child may be quiet before its first run without a fault is done.
+    early: Duration,
 }
 
 /// More than so much between two looks is not counted: the parent itself was held up.
 const HELD_UP: Duration = Duration::from_millis(100);
 
+/// How long a child of a process with several threads may be quiet at first. It may wait for what
+/// one of them held at the fork, and for ever; so it is given up, and the next has twice the time.
+const EARLY: Duration = Duration::from_millis(500);
+
 impl Watch {
-    fn new(life: &Life) -> Self {
-        Watch { beat: life.beat(), looked: Instant::now(), quiet: Duration::ZERO }
+    fn new(child: &Child, attempt: u32, patience: Duration) -> Self {
+        let early = EARLY.saturating_mul(1 << attempt.min(16)).min(patience);
+        Watch {
+            beat: child.life.beat(),
+            looked: Instant::now(),
+            quiet: Duration::ZERO,
+            patience,
+            early: if child.had_company { early } else { patience },
+        }
     }
 
-    fn is_over(&mut self, life: &Life, patience: Duration) -> bool {
+    fn is_over(&mut self, life: &Life) -> bool {
         let now = Instant::now();
         self.quiet += (now - self.looked).min(HELD_UP);
         self.looked = now;
@@ -367,7 +408,12 @@ impl Watch {
             self.beat = beat;
             self.quiet = Duration::ZERO;
         }
-        self.quiet > patience
+        self.quiet > if life.has_begun() { self.patience } else { self.early }
+    }
+
+    /// Whether a child that was quiet for too long might have been another's with more time.
+    fn was_early(&self, life: &Life) -> bool {
+        !life.has_begun() && self.early < self.patience
     }
 }
 
@@ -375,14 +421,15 @@ impl Watch {
 struct Member<'a> {
     child: Child<'a>,
     watch: Watch,
+    attempt: u32,
 }
 
 /// What a crew tells while it works.
 pub(crate) enum News<T> {
     /// A worker sent this.
     Message(T),
-    /// A worker died at this point.
-    Death(usize, Death),
+    /// A worker died at this point; and whether other threads ran beside the one that forked it.
+    Death(usize, Death, bool),
     /// A worker died before its first point, and is followed by another.
     FalseStart(Death),
     /// Nothing in particular: time to look at the board.
@@ -400,26 +447,26 @@ pub(crate) fn crew<T: wire::Wire>(
     work: &dyn Fn(&Life, &Rc<Pipe>),
     mut hear: impl FnMut(News<T>),
 ) -> io::Result<Option<Death>> {
-    let start = |job: usize| {
+    let start = |job: usize, attempt: u32| {
         let life = board.life(job);
         let child = fork(life, false, |pipe| work(life, pipe))?;
-        Ok(Member { child, watch: Watch::new(life) })
+        Ok(Member { watch: Watch::new(&child, attempt, patience), child, attempt })
     };
     let mut members: Vec<Option<Member>> =
-        (0..board.jobs).map(|job| start(job).map(Some)).collect::<io::Result<_>>()?;
+        (0..board.jobs).map(|job| start(job, 0).map(Some)).collect::<io::Result<_>>()?;
     let mut false_starts = 0;
     while members.iter().any(Option::is_some) {
         let children: Vec<&Child> = members.iter().flatten().map(|member| &member.child).collect();
         wait(&children, GLANCE);
         for (job, place) in members.iter_mut().enumerate() {
-            let Some(Member { child, watch }) = place else { continue };
+            let Some(Member { child, watch, attempt }) = place else { continue };
             let life = board.life(job);
             let open = child.read_if_ready();
             let mut ended = child.reap();
             if ended.is_none() && !open {
                 child.nap();
             }
-            if ended.is_none() && watch.is_over(life, patience) {
+            if ended.is_none() && watch.is_over(life) {
                 child.put_down();
                 ended = Some(Death::silent(life));
             }
@@ -427,11 +474,19 @@ pub(crate) fn crew<T: wire::Wire>(
                 hear(News::Message(message));
             }
             let Some(death) = ended else { continue };
+            let attempt = *attempt;
+            if death == Death::Stall && watch.was_early(life) {
+                let attempt = attempt + 1;
+                *place = None;
+                *place = Some(start(job, attempt)?);
+                continue;
+            }
+            let had_company = child.had_company;
             *place = None;
             match life.standing() {
                 Some(point) => {
                     false_starts = 0;
-                    hear(News::Death(point, death));
+                    hear(News::Death(point, death, had_company));
                 }
                 // It stepped down: what threads it leaves do to it is nobody's outcome.
                 None if life.is_done() => {}
@@ -445,7 +500,7 @@ pub(crate) fn crew<T: wire::Wire>(
             }
             // One that stepped down before the end is followed by a fresh one, too.
             if board.has_more() {
-                *place = Some(start(job)?);
+                *place = Some(start(job, attempt)?);
             }
         }
         hear(News::Glance);

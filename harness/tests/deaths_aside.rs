@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,9 +30,13 @@ fn a_grandchild_that_survives_is_ended_and_nobody_waits_for_it() {
         }
         std::process::exit(3);
     };
-    let started = Instant::now();
+    let (mut far, end) = std::io::pipe().expect("a pipe, which every child has as well");
     expect(fork, Kind::Exit, Outcome::Exited, "it ended the process with exit code 3");
-    assert!(started.elapsed() < Duration::from_secs(50), "it was waited for");
+    drop(end);
+    let started = Instant::now();
+    let left = far.read(&mut [0]).expect("it is open here");
+    assert_eq!(left, 0, "nobody wrote");
+    assert!(started.elapsed() < Duration::from_secs(50), "the grandchildren lived on");
 }
 
 /// It comes back with a copy of everything: it must not go on with the sweep a second time.
@@ -122,4 +126,12 @@ fn what_was_lost_on_the_way_is_found_again() {
     });
     assert_eq!(report.exit_code(), 1, "never a pass:\n{report}");
     assert!(report.to_string().contains("got lost on its way"), "{report}");
+}
+
+/// A panic outside of the subject is no outcome of its: it comes out here, with what it said.
+#[test]
+#[should_panic(expected = "a child panicked outside of the subject: no such port")]
+fn a_panic_of_the_harness_in_a_child_is_one_in_the_parent() {
+    let port = || -> mallory::SystemPort { panic!("no such port") };
+    let _ = Sweep::new("port").port(port).run(|heap| dies(heap, |_| ()));
 }

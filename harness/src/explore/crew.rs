@@ -61,14 +61,20 @@ pub(crate) fn run_points(
     let board = Board::new(jobs, points.len()).map_err(|e| os_error("share memory", &e))?;
     let mut journal = open_journal(norm, scouted, points, &board)?;
     let mut deaths: Vec<(Point, Death)> = Vec::new();
+    // Where a worker stood still that may have waited for what another thread held at the fork.
+    let mut doubtful: Vec<usize> = Vec::new();
     let mut trouble = None;
     let patience = patience(settings, scouted);
     let work = |life: &Life, pipe: &Rc<Pipe>| work(norm, points, &board, life, pipe);
     let end = worker::crew(&board, patience, &work, |news| match news {
         News::Message(message) => found.push(message),
-        News::Death(point, death) => {
+        News::Death(point, death, had_company) => {
             board.outcome(point).store(encode(outcome_of(death), true), Ordering::Relaxed);
-            deaths.push((points[point], death));
+            if had_company && death == Death::Stall {
+                doubtful.push(point);
+            } else {
+                deaths.push((points[point], death));
+            }
         }
         News::FalseStart(death) => {
             let note = format!("one of many runs without a fault ended otherwise: {death}");
@@ -94,6 +100,17 @@ pub(crate) fn run_points(
     if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
         return Err(Error::new(format!("a worker died before its first point: {death}"))
             .mend("the subject does not always do the same without a fault"));
+    }
+    for point in doubtful {
+        let at = points[point];
+        let again = witness(norm, &Plan::at(at.at, at.persistent), Some(at), patience)?;
+        let outcome = again.death.map(outcome_of).or(again.outcome);
+        let byte = encode(outcome.unwrap_or(Outcome::Hung), again.found().is_some());
+        board.outcome(point).store(byte, Ordering::Relaxed);
+        match again.death {
+            Some(death) => deaths.push((at, death)),
+            None => found.extend(again.found()),
+        }
     }
     let dead: BTreeSet<Point> = deaths.iter().map(|(point, _)| *point).collect();
     found.retain(|found: &Found| found.point.is_none_or(|point| !dead.contains(&point)));

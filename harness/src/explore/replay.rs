@@ -13,6 +13,7 @@ use crate::capture::Stack;
 use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::Evidence;
+use crate::omen;
 use crate::panics::hook_panics;
 use crate::pipe::Pipe;
 use crate::plan::Plan;
@@ -115,6 +116,7 @@ pub(crate) fn witness(
     let answer = worker::ask::<Told>(patience, |pipe| {
         let scratch = Scratch::new(owner);
         execute(norm.subject, norm.settings.job(&scratch));
+        omen::begun();
         let mut job = norm.job(plan.clone(), &scratch);
         job.sink = Some(Box::new(Teller(Rc::clone(pipe))));
         let run = execute(norm.subject, job);

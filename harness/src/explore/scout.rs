@@ -12,6 +12,7 @@ use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::{Evidence, Moment, Role};
 use crate::kind::Kind;
+use crate::omen;
 use crate::plan::Plan;
 use crate::run::{Job, Outcome, Run, Subject, execute};
 use crate::scratch::Scratch;
@@ -152,6 +153,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
         execute(subject, job)
     };
     let prime = once(&|_| {});
+    omen::begun();
     if let Some(error) = failed(&prime) {
         return Scouted { error: Some(error), ..Scouted::default() };
     }
