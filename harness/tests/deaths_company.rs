@@ -44,7 +44,8 @@ fn shares(heap: &Heap) -> Result<usize, Oom> {
 fn sweeps_in_company() {
     let Ok(company) = std::env::var(COMPANY) else { return };
     let done = AtomicBool::new(false);
-    let goes_on = || company == "many" && !done.load(Ordering::Relaxed);
+    let is_many = company == "many";
+    let goes_on = || is_many && !done.load(Ordering::Relaxed);
     let report = std::thread::scope(|scope| {
         scope.spawn(|| {
             while goes_on() {
@@ -63,6 +64,14 @@ fn sweeps_in_company() {
                 std::thread::sleep(Duration::from_millis(4));
             }
         });
+        // The first child is made while it is held, whatever the others come upon.
+        let (held, is_held) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            let _first = OFTEN.lock().expect("nobody panics with it");
+            held.send(()).expect("it is waited for");
+            std::thread::sleep(Duration::from_millis(if is_many { 250 } else { 0 }));
+        });
+        is_held.recv().expect("it is held");
         let report = Sweep::new("company").run(shares);
         done.store(true, Ordering::Relaxed);
         report
