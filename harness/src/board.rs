@@ -16,9 +16,118 @@ pub(crate) struct Board {
 /// A worker that has run out of points stands on this one.
 pub(crate) const DONE: u64 = u64::MAX;
 
-const HEADER: usize = 1;
+/// What a child knows of its own end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The subject asks for memory without end.
+    Stuck,
+    /// The harness panicked, not the subject.
+    Bug,
+    /// A bad memory access, and not by a stack that overflowed.
+    Fault,
+    /// The stack overflowed.
+    Overflow,
+    /// A bad memory access, on a machine whose stack pointer is not known here.
+    Unsure,
+    /// It looks where it aborted.
+    Aborting,
+}
 
-const PER_JOB: usize = 2;
+impl Mark {
+    const ALL: [Mark; 6] =
+        [Mark::Stuck, Mark::Bug, Mark::Fault, Mark::Overflow, Mark::Unsure, Mark::Aborting];
+}
+
+/// What a child tells of itself, however it ends: one for each job.
+///
+/// Written also by handlers of signals, so it is atomics and nothing else.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Life {
+    /// What it is at: a point's number and one, 0 before the first, [`DONE`] after the last.
+    place: AtomicU64,
+    /// Changes while it makes requests.
+    beat: AtomicU64,
+    /// A [`Mark`]'s place in the list and one; 0 is none.
+    mark: AtomicU64,
+    /// How many of the words are written.
+    said: AtomicU64,
+    /// The stack of an abort, or the text of a bug.
+    words: [AtomicU64; Life::WORDS],
+}
+
+impl Life {
+    const WORDS: usize = 60;
+
+    /// Forgets the job's last child.
+    pub(crate) fn begin(&self) {
+        self.place.store(0, Ordering::Relaxed);
+        self.said.store(0, Ordering::Relaxed);
+        self.mark.store(0, Ordering::Relaxed);
+    }
+
+    /// Says what it is at. What was marked before was survived.
+    pub(crate) fn stand(&self, point: Option<usize>) {
+        let place = point.map_or(DONE, |point| point as u64 + 1);
+        self.mark.store(0, Ordering::Relaxed);
+        self.place.store(place, Ordering::Relaxed);
+    }
+
+    pub(crate) fn standing(&self) -> Option<usize> {
+        match self.place.load(Ordering::Relaxed) {
+            0 | DONE => None,
+            point => Some(point as usize - 1),
+        }
+    }
+
+    /// Whether its first run, the one without a fault, is behind it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.place.load(Ordering::Relaxed) != 0
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.place.load(Ordering::Relaxed) == DONE
+    }
+
+    pub(crate) fn live(&self) {
+        self.beat.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn beat(&self) -> u64 {
+        self.beat.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_mark(&self, mark: Mark) {
+        self.mark.store(mark as u64 + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        let place = usize::try_from(self.mark.load(Ordering::Relaxed)).ok()?;
+        Mark::ALL.get(place.checked_sub(1)?).copied()
+    }
+
+    /// Adds a word; false once there is no room for another.
+    pub(crate) fn say(&self, word: u64) -> bool {
+        let place = self.said.load(Ordering::Relaxed);
+        let Some(free) = self.words.get(place as usize) else {
+            return false;
+        };
+        free.store(word, Ordering::Relaxed);
+        self.said.store(place + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// What was said.
+    pub(crate) fn said(&self) -> impl Iterator<Item = u64> {
+        let words = self.said.load(Ordering::Relaxed) as usize;
+        self.words.iter().take(words).map(|word| word.load(Ordering::Relaxed))
+    }
+}
+
+/// The points that were claimed stand first, on a cache line of their own.
+const HEADER: usize = 8;
+
+const PER_JOB: usize = size_of::<Life>() / size_of::<AtomicU64>();
 
 impl Board {
     pub(crate) fn new(jobs: usize, points: usize) -> io::Result<Board> {
@@ -41,50 +150,35 @@ impl Board {
         Ok(Board { start, jobs, points, bytes })
     }
 
-    fn word(&self, index: usize) -> &AtomicU64 {
-        assert!(index < HEADER + self.jobs * PER_JOB, "[mallory bug] beyond the board");
-        // SAFETY: the mapping begins with so many words (asserted), is zeroed, aligned to a page,
-        // and lives as long as `self`.
-        unsafe { self.start.add(index).as_ref() }
+    fn claimed(&self) -> &AtomicU64 {
+        // SAFETY: the mapping begins with so many words, is zeroed, aligned to a page, and lives
+        // as long as `self`.
+        unsafe { self.start.as_ref() }
     }
 
     /// Takes the next point off the list.
     pub(crate) fn claim(&self) -> Option<usize> {
-        let point = self.word(0).fetch_add(1, Ordering::Relaxed);
+        let point = self.claimed().fetch_add(1, Ordering::Relaxed);
         usize::try_from(point).ok().filter(|point| *point < self.points)
     }
 
     /// Whether points are left that nobody has taken.
     pub(crate) fn has_more(&self) -> bool {
-        self.word(0).load(Ordering::Relaxed) < self.points as u64
+        self.claimed().load(Ordering::Relaxed) < self.points as u64
     }
 
-    pub(crate) fn place(&self, job: usize) -> &AtomicU64 {
-        self.word(HEADER + job * PER_JOB)
-    }
-
-    /// Where a job's requests are counted, as a sign of life.
-    pub(crate) fn beat(&self, job: usize) -> &AtomicU64 {
-        self.word(HEADER + job * PER_JOB + 1)
-    }
-
-    /// Says what a job is at.
-    pub(crate) fn stand(&self, job: usize, point: Option<usize>) {
-        let place = point.map_or(DONE, |point| point as u64 + 1);
-        self.place(job).store(place, Ordering::Relaxed);
-    }
-
-    pub(crate) fn standing(&self, job: usize) -> Option<usize> {
-        match self.place(job).load(Ordering::Relaxed) {
-            0 | DONE => None,
-            point => Some(point as usize - 1),
-        }
+    /// What a job's present child tells of itself.
+    pub(crate) fn life(&self, job: usize) -> &Life {
+        assert!(job < self.jobs, "[mallory bug] beyond the board");
+        // SAFETY: so many lives follow the header (asserted); all of it is atomics, for which
+        // zeroed memory is good.
+        unsafe { self.start.add(HEADER + job * PER_JOB).cast::<Life>().as_ref() }
     }
 
     /// A point's outcome; 0 until there is one.
     pub(crate) fn outcome(&self, point: usize) -> &AtomicU8 {
         assert!(point < self.points, "[mallory bug] beyond the board");
-        // SAFETY: the bytes of the outcomes follow the words, one for each point (asserted).
+        // SAFETY: the bytes of the outcomes follow the lives, one for each point (asserted).
         unsafe {
             self.start.add(HEADER + self.jobs * PER_JOB).cast::<AtomicU8>().add(point).as_ref()
         }

@@ -63,7 +63,8 @@ fn base(file: &str) -> &str {
     cut.map_or(file, |cut| &file[cut + 1..])
 }
 
-fn said(payload: &(dyn std::any::Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn said(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a value that is no text".to_owned())

@@ -9,9 +9,11 @@ use crate::evidence::{Evidence, Moment, Role};
 use crate::global::{self, Global};
 use crate::heap::Heap;
 use crate::kind::Kind;
+use crate::omen;
 use crate::options::Options;
 use crate::panics::catch;
 use crate::plan::Plan;
+use crate::pulse::Lifeline;
 use crate::scratch::Scratch;
 use crate::state::{Injected, State};
 use crate::text::difference;
@@ -104,7 +106,8 @@ pub(crate) struct Job<'a> {
     pub(crate) plan: Plan,
     /// Requests after which the plan is lifted.
     pub(crate) bound: u64,
-    pub(crate) stuck: Option<fn()>,
+    /// By what it says that it is alive, where somebody listens.
+    pub(crate) lifeline: Option<Lifeline>,
     /// The text of the fault-free result.
     pub(crate) baseline: Option<&'a str>,
     pub(crate) record: bool,
@@ -207,7 +210,9 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     job.scratch.empty();
     let wants_panic = job.capture.as_ref().is_some_and(|c| c.moments.contains(&Moment::Panic));
     heap.with(|state| {
-        state.stuck = job.stuck;
+        if let Some(lifeline) = job.lifeline {
+            state.hold(lifeline);
+        }
         if let Some(sink) = job.sink {
             state.tell(sink);
         }
@@ -232,6 +237,8 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
         let _armed = job.global.map(|global| Armed::new(global, &heap, job.everyone));
         boundary(subject, &mut stage)
     });
+    // A process that the subject forked comes back here as well, with everything of its parent's.
+    omen::end_strangers();
     let Stage { evidence: oracles, text, heap: its_heap, .. } = stage;
     drop(its_heap);
     heap.disarm();

@@ -130,6 +130,15 @@ impl Symboliser {
         Some(stacks.iter().map(|stack| self.site(stack)).collect())
     }
 
+    /// Every function on a stack, those of std as well; none where there are no symbols.
+    pub(crate) fn functions(&mut self, stack: &[usize]) -> Vec<&str> {
+        for address in stack {
+            self.look_up(*address);
+        }
+        let frames = stack.iter().filter_map(|address| self.frames.get(address)).flatten();
+        frames.map(|(function, _, _)| function.as_str()).collect()
+    }
+
     fn look_up(&mut self, address: usize) -> &[Resolved] {
         self.frames.entry(address).or_insert_with(|| resolve(address))
     }

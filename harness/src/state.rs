@@ -10,6 +10,7 @@ use crate::ledger::{Block, Ledger, Record, Slot};
 use crate::node::NodeRef;
 use crate::options::Options;
 use crate::plan::{Plan, Request};
+use crate::pulse::{Lifeline, Pulse};
 use crate::redzone::{Kept, Quarantine};
 use crate::run::Sink;
 use crate::trace::{Coordinate, End, Event, Fingerprint, Op};
@@ -64,8 +65,8 @@ pub(crate) struct State {
     /// Requests after which the plan is lifted: the run makes no progress.
     pub(crate) bound: u64,
     pub(crate) hung: bool,
-    /// What to do when lifting the plan didn't help either.
-    pub(crate) stuck: Option<fn()>,
+    /// Like a plan, it has a first request that leaves the fast path.
+    pulse: Pulse,
     pub(crate) heaps: Vec<Standing>,
     /// The heaps that are alive, by number; only `heap.rs` follows them.
     pub(crate) nodes: Vec<Option<NodeRef>>,
@@ -109,7 +110,7 @@ impl State {
             asked: Vec::new(),
             bound: u64::MAX,
             hung: false,
-            stuck: None,
+            pulse: Pulse::NONE,
             heaps: Vec::new(),
             nodes: Vec::new(),
             free_heaps: Vec::new(),
@@ -134,6 +135,11 @@ impl State {
             || self.sizes.is_some()
             || self.options.budget.is_some();
         self.restop();
+    }
+
+    /// Gives signs of life here, from the part under test on.
+    pub(crate) fn hold(&mut self, line: Lifeline) {
+        self.pulse = Pulse::on(line);
     }
 
     pub(crate) fn record(&mut self) {
@@ -161,6 +167,7 @@ impl State {
         if let Some(census) = self.capture.as_mut().and_then(|capture| capture.census.as_mut()) {
             *census = Default::default();
         }
+        self.pulse.arm(self.plan.first(self.thread, self.requests) != u64::MAX);
         self.restop();
     }
 
@@ -177,10 +184,13 @@ impl State {
         self.restop();
     }
 
-    fn restop(&mut self) {
-        let first = if self.armed { self.plan.first(self.thread, self.requests) } else { u64::MAX };
-        self.stop = first.min(self.bound.saturating_add(1));
+    fn restop(&mut self) -> u64 {
+        // The present request may be on its way to the plan.
+        let after = self.requests.saturating_sub(1);
+        let first = if self.armed { self.plan.first(self.thread, after) } else { u64::MAX };
+        self.stop = first.min(self.bound.saturating_add(1)).min(self.pulse.at());
         self.quick_stop = if self.watched || self.options.wipe { 0 } else { self.stop };
+        self.stop
     }
 
     pub(crate) fn set_bound(&mut self, requests: u64) {
@@ -214,6 +224,7 @@ impl State {
         self.others[usize::from(self.thread)] = self.requests;
         self.requests = self.others[usize::from(thread)];
         self.thread = thread;
+        self.pulse.soon(self.requests);
         self.restop();
     }
 
@@ -226,15 +237,18 @@ impl State {
 
     /// Takes the plan out for a consultation, since a closure in it may come back to the heap.
     pub(crate) fn lend_plan(&mut self) -> Option<Plan> {
+        if self.pulse.beat(self.requests) && self.requests < self.restop() {
+            // Nothing else is due: a plan is not asked before its first request.
+            return None;
+        }
         if self.requests > self.bound {
             if !self.hung {
                 self.hung = true;
                 self.disarm();
                 // Lifting the plan has to help within as many requests again.
                 self.set_bound(self.bound.saturating_mul(2));
-            } else if let Some(stuck) = self.stuck {
-                stuck();
             } else {
+                self.pulse.stuck();
                 self.set_bound(u64::MAX);
             }
         }
@@ -282,7 +296,11 @@ impl State {
         if end == End::Injected {
             self.injected_total += 1;
             let at = Coordinate { thread: self.thread, ordinal: self.requests };
-            self.injected.get_or_insert(Injected { at, op, size: layout.size(), heap });
+            if self.injected.is_none() {
+                self.injected = Some(Injected { at, op, size: layout.size(), heap });
+                self.pulse.soon(self.requests);
+                self.restop();
+            }
         }
         self.note(op, layout, heap, end, 0);
     }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::env::Env;
 use crate::error::Error;
@@ -97,6 +98,7 @@ impl Sweep {
             classified: false,
             recovers: false,
             in_process: !cfg!(unix) || cfg!(miri),
+            patience: None,
             name,
         };
         Sweep {
@@ -187,6 +189,12 @@ impl<C, V> Sweep<C, V> {
     /// Which faults are made of each request.
     pub fn faults(self, faults: Faults) -> Self {
         self.set(|settings| settings.faults = faults)
+    }
+
+    /// How long a run may make no request before it counts as hung: ten seconds or fifty times
+    /// the run without a fault, whichever is more, unless given. Nothing else is timed.
+    pub fn patience(self, time: Duration) -> Self {
+        self.set(|settings| settings.patience = Some(time))
     }
 
     /// One run under this plan instead of the sweep.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::death::Abort;
 use crate::evidence::{Evidence, Moment, Role, Subject};
 use crate::kind::Kind;
 use crate::state::Injected;
@@ -157,7 +158,7 @@ macro_rules! by_place {
         }
     )*};
 }
-by_place!(Op, Kind, Role);
+by_place!(Op, Kind, Role, Abort);
 
 impl Wire for Moment {
     fn put(&self, out: &mut Vec<u8>) {

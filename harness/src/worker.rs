@@ -7,125 +7,87 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::board::{Board, DONE};
+use crate::board::{Board, Life, Mark};
+use crate::capture::Stack;
+use crate::death::Death;
+use crate::omen;
+use crate::panics::said;
+use crate::pipe::{Pipe, pipe};
 use crate::scratch::Scratch;
 use crate::wire;
 
-/// How a child ended that was not meant to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Death {
-    /// It ended itself, with this code.
-    Exit(i32),
-    /// A signal ended it.
-    Signal(i32),
-    /// It stood still for too long, and was killed.
-    Stall,
-}
-
-impl Death {
-    fn of(status: i32) -> Death {
-        if libc::WIFSIGNALED(status) {
-            Death::Signal(libc::WTERMSIG(status))
-        } else {
-            Death::Exit(libc::WEXITSTATUS(status))
-        }
-    }
-
-    pub(crate) fn is_abort(self) -> bool {
-        self == Death::Signal(libc::SIGABRT)
-    }
-}
-
-impl std::fmt::Display for Death {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = |signal| match signal {
-            libc::SIGABRT => "SIGABRT",
-            libc::SIGSEGV => "SIGSEGV",
-            libc::SIGBUS => "SIGBUS",
-            libc::SIGILL => "SIGILL",
-            libc::SIGFPE => "SIGFPE",
-            libc::SIGTRAP => "SIGTRAP",
-            libc::SIGKILL => "SIGKILL",
-            libc::SIGTERM => "SIGTERM",
-            libc::SIGPIPE => "SIGPIPE",
-            _ => "a signal",
-        };
-        match self {
-            Death::Exit(code) => write!(f, "it ended the process with exit code {code}"),
-            Death::Signal(signal) => write!(f, "it died of {}", name(*signal)),
-            Death::Stall => f.write_str("it stood still and made no request"),
-        }
-    }
-}
-
-/// The child's end of the pipe.
-pub(crate) struct Pipe(OwnedFd);
-
-impl Pipe {
-    pub(crate) fn send(&self, value: &impl wire::Wire) {
-        let bytes = wire::message(value);
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            // SAFETY: `rest` is readable; the descriptor is open.
-            let sent = unsafe { libc::write(self.0.as_raw_fd(), rest.as_ptr().cast(), rest.len()) };
-            match usize::try_from(sent) {
-                Ok(sent) => rest = &rest[sent..],
-                Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-                // The parent is gone, or the subject closed the pipe: nobody to tell.
-                Err(_) => return,
-            }
-        }
-    }
-}
-
 /// A running child, seen from the parent.
-pub(crate) struct Child {
+pub(crate) struct Child<'a> {
     pid: libc::pid_t,
     pipe: OwnedFd,
+    life: &'a Life,
     buffer: Vec<u8>,
     ended: bool,
+    /// How often in a row its pipe was seen closed.
+    closed: u32,
+    /// Whether other threads ran beside the one that forked it.
+    had_company: bool,
 }
 
 /// How long a child may take to say that it has begun, and how often one is started again.
 const GREETING_MILLIS: i32 = 500;
 const FORKS_MAX: u32 = 20;
 
-/// Forks. The child runs `work` and ends; it never returns to the caller's code.
+/// Forks. The child runs `work` and ends; it never returns to the caller's code. What it knows of
+/// its end stands in `life`; with `tells_aborts`, where it aborted as well.
 ///
 /// Another thread may be printing a panic in the moment of the fork. The lock that std takes for
-/// that would stay locked in the child for ever, so the child tries it first and greets: one that
-/// does not is given up, and another is made.
-pub(crate) fn fork(work: impl FnOnce(&Rc<Pipe>)) -> io::Result<Child> {
+/// that would stay locked in the child for ever, so it is taken once right before, which is a
+/// moment in which it is free; and the child tries it first and greets: one that does not is given
+/// up, and another is made.
+fn fork<'a>(
+    life: &'a Life,
+    tells_aborts: bool,
+    work: impl FnOnce(&Rc<Pipe>),
+) -> io::Result<Child<'a>> {
     let parent = std::process::id();
     for _ in 0..FORKS_MAX {
         let (read, write) = pipe()?;
+        let had_company = has_company();
+        life.begin();
         // Held across the fork, for the same reason; and the subject may print.
         let streams = (io::stdout().lock(), io::stderr().lock());
+        if had_company {
+            drop(std::backtrace::Backtrace::force_capture());
+        }
         // SAFETY: the child goes on with this thread alone. `malloc` is usable there (the C
         // library sees to it); the panic hook was set before; the child leaves by `_exit`, so
         // nothing of the test runner's is run twice.
         let pid = match unsafe { libc::fork() } {
             -1 => return Err(io::Error::last_os_error()),
             0 => {
+                let pipe = Pipe::new(write, parent, read.as_raw_fd());
                 drop((read, streams));
                 settle_in(parent);
+                omen::adopt(life);
+                omen::watch_faults();
                 drop(std::backtrace::Backtrace::force_capture());
-                let pipe = Pipe(write);
+                if tells_aborts {
+                    omen::watch_aborts();
+                }
                 pipe.send(&GREETING);
                 let work = std::panic::AssertUnwindSafe(|| work(&Rc::new(pipe)));
-                let code = if std::panic::catch_unwind(work).is_ok() { 0 } else { BUG };
+                if let Err(payload) = std::panic::catch_unwind(work) {
+                    omen::bug(&said(&*payload));
+                }
                 // SAFETY: ends this process at once.
-                unsafe { libc::_exit(code) }
+                unsafe { libc::_exit(0) }
             }
             pid => pid,
         };
         drop((write, streams));
-        let mut child = Child { pid, pipe: read, buffer: Vec::new(), ended: false };
+        let buffer = Vec::new();
+        let mut child =
+            Child { pid, pipe: read, life, buffer, ended: false, closed: 0, had_company };
         if child.greets() {
             return Ok(child);
         }
@@ -133,24 +95,19 @@ pub(crate) fn fork(work: impl FnOnce(&Rc<Pipe>)) -> io::Result<Child> {
     Err(io::Error::other("no child began: do other threads panic without pause?"))
 }
 
+/// Whether other threads may be at work: what they hold in the moment of a fork stays held in the
+/// child. Under nextest the only other one waits for this one.
+fn has_company() -> bool {
+    if cfg!(not(target_os = "linux")) {
+        return true;
+    }
+    let threads = std::fs::read_dir("/proc/self/task").map_or(usize::MAX, Iterator::count);
+    let is_waited_for = || std::env::var_os("NEXTEST").is_some_and(|set| set == "1");
+    threads > 2 || (threads == 2 && !is_waited_for())
+}
+
 /// What a child sends first.
 const GREETING: u64 = 0x6865_6C6C_6F00;
-
-/// A pipe that nothing which the subject starts inherits.
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut ends: [RawFd; 2] = [0; 2];
-    // SAFETY: `ends` has room for two descriptors.
-    if unsafe { libc::pipe(ends.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: both descriptors were just opened and are nobody else's.
-    let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
-    for end in [&read, &write] {
-        // SAFETY: plain flags on an open descriptor.
-        unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
-    }
-    Ok((read, write))
-}
 
 /// Whether there is a process of this number.
 pub(crate) fn is_alive(process: u32) -> bool {
@@ -165,9 +122,6 @@ pub(crate) fn parent() -> u32 {
     unsafe { libc::getppid() as u32 }
 }
 
-/// The exit code of a child whose harness, not whose subject, panicked.
-const BUG: i32 = 101;
-
 /// Makes a child a quiet one that doesn't outlive its parent.
 fn settle_in(parent: u32) {
     #[cfg(target_os = "linux")]
@@ -175,8 +129,10 @@ fn settle_in(parent: u32) {
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         if libc::getppid() as u32 != parent {
-            libc::_exit(BUG);
+            libc::_exit(0);
         }
+        // A group of its own, so that what the subject starts can be ended with it.
+        libc::setpgid(0, 0);
     }
     #[cfg(not(target_os = "linux"))]
     let _ = parent;
@@ -200,16 +156,7 @@ fn settle_in(parent: u32) {
     }
 }
 
-/// Ends a child from within, as one that stood still.
-pub(crate) fn stuck() {
-    // SAFETY: ends this process at once.
-    unsafe { libc::_exit(STUCK) }
-}
-
-/// The exit code by which a child says that the subject asks for memory without end.
-const STUCK: i32 = 103;
-
-impl Child {
+impl Child<'_> {
     pub(crate) fn pid(&self) -> u32 {
         self.pid as u32
     }
@@ -224,6 +171,7 @@ impl Child {
             Ok(0) => false,
             Ok(got) => {
                 self.buffer.extend_from_slice(&piece[..got]);
+                self.closed = 0;
                 true
             }
             Err(_) => io::Error::last_os_error().kind() == io::ErrorKind::Interrupted,
@@ -250,20 +198,66 @@ impl Child {
         wire::unpack(&wire::next_message(&mut self.buffer)?)
     }
 
-    /// Its end, if it has ended. Everything that it sent is then in the buffer.
+    /// Its end, if it has ended. Everything it sent is then in the buffer, and everything that the
+    /// subject started and left is ended.
     fn reap(&mut self) -> Option<Death> {
-        let mut status = 0;
-        // SAFETY: a child of ours that was not waited for yet (`ended`).
-        let pid = unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG) };
-        if pid != self.pid {
-            return None;
-        }
+        let death = match self.status(libc::WNOHANG) {
+            Ok(None) => return None,
+            Ok(Some(status)) if libc::WIFSTOPPED(status) => {
+                self.kill();
+                let _ = self.status(0);
+                Death::Stopped(libc::WSTOPSIG(status))
+            }
+            Ok(Some(status)) => Death::of(status, self.life),
+            Err(_) => Death::Unseen,
+        };
         self.ended = true;
-        // A grandchild may hold the pipe open: take what is there, wait for nothing.
+        // A process that outlived even this may hold the pipe open: take what is there, wait for
+        // nothing.
         // SAFETY: plain flags on an open descriptor.
         unsafe { libc::fcntl(self.pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
         while self.read() {}
-        Some(Death::of(status))
+        assert!(
+            self.life.mark() != Some(Mark::Bug),
+            "[mallory bug] a child panicked outside of the subject: {}",
+            omen::bug_text(self.life)
+        );
+        Some(death)
+    }
+
+    /// Its status, if there is a new one: of its end, or of its being stopped.
+    fn status(&mut self, how: i32) -> io::Result<Option<i32>> {
+        #[cfg(target_os = "linux")]
+        // SAFETY: zeroed is a good `siginfo_t`. As long as the child was not waited for, its
+        // number is its, and its group's.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let flags = libc::WEXITED | libc::WSTOPPED | libc::WNOWAIT | how;
+            if libc::waitid(libc::P_PID, self.pid as u32, &raw mut info, flags) != 0 {
+                return or_interrupted();
+            }
+            if info.si_signo == 0 {
+                return Ok(None);
+            }
+            if info.si_code != libc::CLD_STOPPED {
+                libc::kill(-self.pid, libc::SIGKILL);
+            }
+        }
+        let stopped = if cfg!(target_os = "linux") { libc::WUNTRACED } else { 0 };
+        let mut status = 0;
+        // SAFETY: a child of ours that was not waited for yet (`ended`).
+        match unsafe { libc::waitpid(self.pid, &raw mut status, how | stopped) } {
+            -1 => or_interrupted(),
+            pid => Ok((pid == self.pid).then_some(status)),
+        }
+    }
+
+    /// Kills it and waits for its end.
+    fn put_down(&mut self) {
+        self.kill();
+        while self.reap().is_none() {
+            std::thread::sleep(Duration::from_micros(200));
+        }
     }
 
     fn kill(&self) {
@@ -272,12 +266,19 @@ impl Child {
     }
 }
 
-impl Drop for Child {
+/// Nothing for now, if only a signal came between.
+fn or_interrupted() -> io::Result<Option<i32>> {
+    match io::Error::last_os_error() {
+        error if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+        error => Err(error),
+    }
+}
+
+impl Drop for Child<'_> {
     fn drop(&mut self) {
         if !self.ended {
             self.kill();
-            // SAFETY: a child of ours that was not waited for yet; it was just killed.
-            unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
+            while matches!(self.status(0), Ok(None)) {}
         }
         Scratch::remove(std::process::id(), self.pid());
     }
@@ -297,50 +298,61 @@ fn wait(children: &[&Child], time: Duration) {
 /// How often a silent child is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// One child that does one thing: all that it sent, and its death if it died.
+/// What came of a child that was asked one thing.
+pub(crate) struct Answer<T> {
+    pub(crate) messages: Vec<T>,
+    pub(crate) death: Option<Death>,
+    /// Where it aborted, if it did.
+    pub(crate) stack: Stack,
+}
+
+/// One child that does one thing: all that it sent, and its death if it died. It is given up and
+/// another made if it seems to wait for what another thread held at the fork.
 pub(crate) fn ask<T: wire::Wire>(
     patience: Duration,
-    beat: &AtomicU64,
-    work: impl FnOnce(&Rc<Pipe>),
-) -> io::Result<(Vec<T>, Option<Death>)> {
-    let mut child = fork(work)?;
-    let mut messages = Vec::new();
-    let mut watch = Watch::new(beat);
-    let death = loop {
-        wait(&[&child], GLANCE);
-        let open = child.read_if_ready();
-        while let Some(message) = child.next() {
-            messages.push(message);
-        }
-        if let Some(death) = child.reap() {
+    work: impl Fn(&Rc<Pipe>),
+) -> io::Result<Answer<T>> {
+    let board = Board::new(1, 0)?;
+    let life = board.life(0);
+    let mut attempt = 0;
+    loop {
+        let mut child = fork(life, true, &work)?;
+        let mut watch = Watch::new(&child, attempt, patience);
+        let mut messages = Vec::new();
+        let death = loop {
+            wait(&[&child], GLANCE);
+            let open = child.read_if_ready();
             while let Some(message) = child.next() {
                 messages.push(message);
             }
-            break death;
-        }
-        if !open {
-            std::thread::sleep(Duration::from_micros(50));
-        }
-        if watch.is_over(beat, patience) {
-            child.kill();
-            while child.reap().is_none() {
-                std::thread::sleep(Duration::from_micros(200));
+            if let Some(death) = child.reap() {
+                break death;
             }
-            break Death::Stall;
+            if !open {
+                child.nap();
+            }
+            if watch.is_over(life) {
+                child.put_down();
+                break Death::silent(life);
+            }
+        };
+        while let Some(message) = child.next() {
+            messages.push(message);
         }
-    };
-    Ok((messages, abnormal(death)))
-}
-
-fn abnormal(death: Death) -> Option<Death> {
-    match death {
-        Death::Exit(0) => None,
-        Death::Exit(STUCK) => Some(Death::Stall),
-        death => Some(death),
+        if death == Death::Stall && messages.is_empty() && watch.was_early(life) {
+            attempt += 1;
+            continue;
+        }
+        let death = Some(death).filter(|death| *death != Death::Exit(0));
+        let stack = match death {
+            Some(death) if death.is_abort() => life.said().map(|word| word as usize).collect(),
+            _ => Stack::new(),
+        };
+        return Ok(Answer { messages, death, stack });
     }
 }
 
-impl Child {
+impl Child<'_> {
     /// Reads without waiting; false once nothing more can come.
     fn read_if_ready(&mut self) -> bool {
         let mut polled =
@@ -349,96 +361,146 @@ impl Child {
         let ready = unsafe { libc::poll(&raw mut polled, 1, 0) };
         if ready <= 0 { true } else { self.read() }
     }
+
+    /// Sleeps a little: its pipe is closed, so there is nothing to wait for. At first it is about
+    /// to end; later it is a child whose subject closed the pipe, and which may live long.
+    fn nap(&mut self) {
+        std::thread::sleep(Duration::from_micros(50 << self.closed.min(6)));
+        self.closed += 1;
+    }
 }
 
 /// Notices a child that makes no request for too long. The clock decides nothing else.
 struct Watch {
-    last: u64,
-    since: Instant,
+    beat: u64,
+    looked: Instant,
+    quiet: Duration,
+    patience: Duration,
+    /// How long the child may be quiet before its first run without a fault is done.
+    early: Duration,
 }
 
+/// More than so much between two looks is not counted: the parent itself was held up.
+const HELD_UP: Duration = Duration::from_millis(100);
+
+/// How long a child of a process with several threads may be quiet at first. It may wait for what
+/// one of them held at the fork, and for ever; so it is given up, and the next has twice the time.
+const EARLY: Duration = Duration::from_millis(500);
+
 impl Watch {
-    fn new(beat: &AtomicU64) -> Self {
-        Watch { last: beat.load(Ordering::Relaxed), since: Instant::now() }
+    fn new(child: &Child, attempt: u32, patience: Duration) -> Self {
+        let early = EARLY.saturating_mul(1 << attempt.min(16)).min(patience);
+        Watch {
+            beat: child.life.beat(),
+            looked: Instant::now(),
+            quiet: Duration::ZERO,
+            patience,
+            early: if child.had_company { early } else { patience },
+        }
     }
 
-    fn is_over(&mut self, beat: &AtomicU64, patience: Duration) -> bool {
-        let now = beat.load(Ordering::Relaxed);
-        if now != self.last {
-            *self = Watch { last: now, since: Instant::now() };
+    fn is_over(&mut self, life: &Life) -> bool {
+        let now = Instant::now();
+        self.quiet += (now - self.looked).min(HELD_UP);
+        self.looked = now;
+        let beat = life.beat();
+        if beat != self.beat {
+            self.beat = beat;
+            self.quiet = Duration::ZERO;
         }
-        self.since.elapsed() > patience
+        self.quiet > if life.has_begun() { self.patience } else { self.early }
+    }
+
+    /// Whether a child that was quiet for too long might have been another's with more time.
+    fn was_early(&self, life: &Life) -> bool {
+        !life.has_begun() && self.early < self.patience
     }
 }
 
 /// A worker's part in a crew.
-struct Member {
-    child: Child,
+struct Member<'a> {
+    child: Child<'a>,
     watch: Watch,
+    attempt: u32,
 }
 
 /// What a crew tells while it works.
 pub(crate) enum News<T> {
     /// A worker sent this.
     Message(T),
-    /// A worker died at this point.
-    Death(usize, Death),
+    /// A worker died at this point; and whether other threads ran beside the one that forked it.
+    Death(usize, Death, bool),
+    /// A worker died before its first point, and is followed by another.
+    FalseStart(Death),
     /// Nothing in particular: time to look at the board.
     Glance,
 }
 
+/// So many workers in a row that die before their first point are not followed by another.
+const FALSE_STARTS_MAX: u32 = 3;
+
 /// Runs all points of a board in `jobs` children, started again whenever one dies. Answers the
-/// death of a worker that was at no point: it can't be gone on from.
+/// death of a worker that was at no point, where others would die so as well.
 pub(crate) fn crew<T: wire::Wire>(
     board: &Board,
     patience: Duration,
-    work: &dyn Fn(usize, &Rc<Pipe>),
+    work: &dyn Fn(&Life, &Rc<Pipe>),
     mut hear: impl FnMut(News<T>),
 ) -> io::Result<Option<Death>> {
-    let start = |job: usize| -> io::Result<Member> {
-        board.place(job).store(0, Ordering::Relaxed);
-        let child = fork(|pipe| work(job, pipe))?;
-        Ok(Member { child, watch: Watch::new(board.beat(job)) })
+    let start = |job: usize, attempt: u32| {
+        let life = board.life(job);
+        let child = fork(life, false, |pipe| work(life, pipe))?;
+        Ok(Member { watch: Watch::new(&child, attempt, patience), child, attempt })
     };
     let mut members: Vec<Option<Member>> =
-        (0..board.jobs).map(|job| start(job).map(Some)).collect::<io::Result<_>>()?;
+        (0..board.jobs).map(|job| start(job, 0).map(Some)).collect::<io::Result<_>>()?;
+    let mut false_starts = 0;
     while members.iter().any(Option::is_some) {
         let children: Vec<&Child> = members.iter().flatten().map(|member| &member.child).collect();
         wait(&children, GLANCE);
         for (job, place) in members.iter_mut().enumerate() {
-            let Some(member) = place else { continue };
-            let open = member.child.read_if_ready();
-            let mut ended = member.child.reap();
+            let Some(Member { child, watch, attempt }) = place else { continue };
+            let life = board.life(job);
+            let open = child.read_if_ready();
+            let mut ended = child.reap();
             if ended.is_none() && !open {
-                std::thread::sleep(Duration::from_micros(50));
+                child.nap();
             }
-            if ended.is_none() && member.watch.is_over(board.beat(job), patience) {
-                member.child.kill();
-                while member.child.reap().is_none() {
-                    std::thread::sleep(Duration::from_micros(200));
-                }
-                ended = Some(Death::Stall);
+            if ended.is_none() && watch.is_over(life) {
+                child.put_down();
+                ended = Some(Death::silent(life));
             }
-            while let Some(message) = member.child.next() {
+            while let Some(message) = child.next() {
                 hear(News::Message(message));
             }
             let Some(death) = ended else { continue };
-            *place = None;
-            let done = board.place(job).load(Ordering::Relaxed) == DONE;
-            if done && death == Death::Exit(0) {
-                // One that stepped down before the end is followed by a fresh one.
-                if board.has_more() {
-                    *place = Some(start(job)?);
-                }
+            let attempt = *attempt;
+            if death == Death::Stall && watch.was_early(life) {
+                let attempt = attempt + 1;
+                *place = None;
+                *place = Some(start(job, attempt)?);
                 continue;
             }
-            let Some(point) = board.standing(job) else {
-                return Ok(Some(death));
-            };
-            let death = abnormal(death).unwrap_or(Death::Exit(0));
-            hear(News::Death(point, death));
+            let had_company = child.had_company;
+            *place = None;
+            match life.standing() {
+                Some(point) => {
+                    false_starts = 0;
+                    hear(News::Death(point, death, had_company));
+                }
+                // It stepped down: what threads it leaves do to it is nobody's outcome.
+                None if life.is_done() => {}
+                None => {
+                    false_starts += 1;
+                    if false_starts >= FALSE_STARTS_MAX {
+                        return Ok(Some(death));
+                    }
+                    hear(News::FalseStart(death));
+                }
+            }
+            // One that stepped down before the end is followed by a fresh one, too.
             if board.has_more() {
-                *place = Some(start(job)?);
+                *place = Some(start(job, attempt)?);
             }
         }
         hear(News::Glance);

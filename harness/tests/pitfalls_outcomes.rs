@@ -4,6 +4,7 @@
 mod common;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use allocator_api2::vec::Vec;
 use common::{Oom, Owned, kinds, only, outcomes, the};
@@ -154,7 +155,8 @@ fn a_loop_that_memory_does_not_end_is_no_progress_and_ends_all_the_same() {
 /// Pitfall ten as well: standing still without a request, which takes the clock to notice.
 #[test]
 fn standing_still_is_no_progress() {
-    let report = Sweep::new("still").faults(Faults::Transient).run(|heap| {
+    let sweep = Sweep::new("still").faults(Faults::Transient).patience(Duration::from_secs(1));
+    let report = sweep.run(|heap| {
         if Owned::new(heap, 16).is_err() {
             loop {
                 std::thread::park();

@@ -2,7 +2,6 @@
 //! the caller allows.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
 
 use super::Settings;
 use super::ends::{FIRST_PATIENCE, bare, os_error};
@@ -54,12 +53,11 @@ pub(crate) fn conclude(
     } else if settings.in_process {
         gather::symbolise(settings, &stacks)
     } else {
-        let beat = AtomicU64::new(0);
-        let answer = worker::ask::<Vec<Site>>(FIRST_PATIENCE, &beat, |pipe| {
+        let answer = worker::ask::<Vec<Site>>(FIRST_PATIENCE, |pipe| {
             pipe.send(&gather::symbolise(settings, &stacks));
         });
-        let (mut messages, _) = answer.map_err(|error| os_error("start a child", &error))?;
-        messages.pop().unwrap_or_default()
+        let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
+        answer.messages.pop().unwrap_or_default()
     };
     let sites: HashMap<_, _> = stacks.into_iter().zip(sites).collect();
     let mut findings = gather::findings(settings, scouted, &found, &sites);

@@ -6,20 +6,23 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Progress;
-use super::ends::{bare, kind_of, os_error, outcome_of, patience};
+use super::ends::{bare, kind_of, notes, os_error, outcome_of, patience};
 use super::journal::{Journal, Key};
 use super::point::{Found, Norm, Point};
 use super::replay::witness;
 use super::scout::Scouted;
-use crate::board::Board;
+use crate::board::{Board, Life};
+use crate::capture::Stack;
+use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::kind::Kind;
+use crate::pipe::Pipe;
 use crate::plan::Plan;
 use crate::run::{Outcome, execute};
 use crate::scratch::Scratch;
 use crate::site::Site;
-use crate::worker::{self, Death, News, Pipe};
+use crate::worker::{self, News};
 
 /// What a worker's outcome looks like on the board: 0 is none yet.
 const FOUND: u8 = 0x80;
@@ -58,14 +61,26 @@ pub(crate) fn run_points(
     let board = Board::new(jobs, points.len()).map_err(|e| os_error("share memory", &e))?;
     let mut journal = open_journal(norm, scouted, points, &board)?;
     let mut deaths: Vec<(Point, Death)> = Vec::new();
+    // Where a worker stood still that may have waited for what another thread held at the fork.
+    let mut doubtful: Vec<usize> = Vec::new();
     let mut trouble = None;
-    let patience = patience(scouted);
-    let work = |job: usize, pipe: &Rc<Pipe>| work(norm, points, &board, job, pipe);
+    let patience = patience(settings, scouted);
+    let work = |life: &Life, pipe: &Rc<Pipe>| work(norm, points, &board, life, pipe);
     let end = worker::crew(&board, patience, &work, |news| match news {
         News::Message(message) => found.push(message),
-        News::Death(point, death) => {
+        News::Death(point, death, had_company) => {
             board.outcome(point).store(encode(outcome_of(death), true), Ordering::Relaxed);
-            deaths.push((points[point], death));
+            if had_company && death == Death::Stall {
+                doubtful.push(point);
+            } else {
+                deaths.push((points[point], death));
+            }
+        }
+        News::FalseStart(death) => {
+            let note = format!("one of many runs without a fault ended otherwise: {death}");
+            let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
+            let (fingerprint, stacks) = (scouted.fingerprint, BTreeMap::new());
+            found.push(Found { point: None, injected: None, fingerprint, evidence, stacks });
         }
         News::Glance => {
             let byte = |point: usize| board.outcome(point).load(Ordering::Relaxed);
@@ -86,9 +101,28 @@ pub(crate) fn run_points(
         return Err(Error::new(format!("a worker died before its first point: {death}"))
             .mend("the subject does not always do the same without a fault"));
     }
+    for point in doubtful {
+        let at = points[point];
+        let again = witness(norm, &Plan::at(at.at, at.persistent), Some(at), patience)?;
+        let outcome = again.death.map(outcome_of).or(again.outcome);
+        let byte = encode(outcome.unwrap_or(Outcome::Hung), again.found().is_some());
+        board.outcome(point).store(byte, Ordering::Relaxed);
+        match again.death {
+            Some(death) => deaths.push((at, death)),
+            None => found.extend(again.found()),
+        }
+    }
     let dead: BTreeSet<Point> = deaths.iter().map(|(point, _)| *point).collect();
     found.retain(|found: &Found| found.point.is_none_or(|point| !dead.contains(&point)));
     found.extend(confirm_deaths(norm, scouted, &deaths, patience)?);
+    let heard: BTreeSet<Point> = found.iter().filter_map(|found| found.point).collect();
+    let is_unheard = |point: &usize| {
+        let said = board.outcome(*point).load(Ordering::Relaxed) & FOUND != 0;
+        said && !heard.contains(&points[*point])
+    };
+    for point in (0..points.len()).filter(is_unheard) {
+        found.push(find_again(norm, scouted, points[point], patience)?);
+    }
     let outcome = |point| decode(board.outcome(point).load(Ordering::Relaxed));
     let outcomes = (0..points.len()).map(|point| outcome(point).unwrap_or(Outcome::Unreached));
     Ok((outcomes.collect(), found))
@@ -121,29 +155,43 @@ fn open_journal(
 }
 
 /// A worker's life: warm up once, then take points until there are none.
-fn work(norm: &Norm<'_>, points: &[Point], board: &Board, job: usize, pipe: &Pipe) {
+fn work(norm: &Norm<'_>, points: &[Point], board: &Board, life: &Life, pipe: &Pipe) {
     let scratch = Scratch::new(worker::parent());
     let mut leaked = 0;
-    let mut runs = 0_u64;
     execute(norm.subject, norm.settings.job(&scratch));
     while let Some(point) = board.claim() {
         if board.outcome(point).load(Ordering::Relaxed) != 0 {
             continue;
         }
-        board.stand(job, Some(point));
+        life.stand(Some(point));
         let (run, found) = norm.try_point(points[point], &scratch);
         if let Some(found) = &found {
             pipe.send(found);
         }
         board.outcome(point).store(encode(run.outcome, found.is_some()), Ordering::Relaxed);
-        runs += 1;
-        board.beat(job).store(runs, Ordering::Relaxed);
+        life.live();
         leaked += run.leaked;
         if leaked > LEAKED_MAX {
             break;
         }
     }
-    board.stand(job, None);
+    life.stand(None);
+}
+
+/// Runs a point again of which the board says that something was found, where nobody heard what.
+fn find_again(
+    norm: &Norm<'_>,
+    scouted: &Scouted,
+    point: Point,
+    patience: Duration,
+) -> Result<Found, Error> {
+    let plan = Plan::at(point.at, point.persistent);
+    let again = witness(norm, &plan, Some(point), patience)?;
+    Ok(again.found().unwrap_or_else(|| {
+        let note = "something was found, and what it was got lost on its way";
+        let cause = "does the subject close or write to descriptors that are not its own?";
+        bare(point, Evidence::new(Kind::Nondeterminism).note(note).note(cause), scouted)
+    }))
 }
 
 /// Each place where the subject died is tried again in a child of its own, which tells what it
@@ -156,33 +204,42 @@ fn confirm_deaths(
 ) -> Result<Vec<Found>, Error> {
     let mut deaths = deaths.to_vec();
     deaths.sort_unstable();
-    let mut confirmed: BTreeMap<(Kind, u64), u64> = BTreeMap::new();
     let mut found = Vec::new();
+    // The places, and what a witness saw at each: how it died and where, and its trace.
+    let mut confirmed: BTreeMap<(Kind, u64), usize> = BTreeMap::new();
+    let mut seen: Vec<(Death, Stack)> = Vec::new();
+    let mut fingerprints = Vec::new();
+    let mut at_place = Vec::with_capacity(deaths.len());
     for (point, death) in deaths {
-        let kind = kind_of(death);
         let site = scouted.site(point.at).filter(|_| scouted.has_sites);
-        let root = (kind, site.map_or(point.at.ordinal, Site::key));
-        let note = death.to_string();
-        let fingerprint = match confirmed.get(&root) {
-            Some(fingerprint) => *fingerprint,
+        let root = (kind_of(death), site.map_or(point.at.ordinal, Site::key));
+        let place = match confirmed.get(&root) {
+            Some(place) => *place,
             None => {
                 let plan = Plan::at(point.at, point.persistent);
                 let witness = witness(norm, &plan, Some(point), patience)?;
                 if witness.death != Some(death) {
                     let evidence = Evidence::new(Kind::Nondeterminism)
-                        .note(format!("{note} at first, and not when it was run again"));
+                        .note(format!("{death} at first, and not when it was run again"));
                     found.push(bare(point, evidence, scouted));
                     continue;
                 }
-                let seen = witness.fingerprint;
-                confirmed.insert(root, seen);
                 // What the child found before it died stands beside the death.
                 found.extend(witness.found());
-                seen
+                fingerprints.push(witness.fingerprint);
+                seen.push((death, witness.stack));
+                confirmed.insert(root, seen.len() - 1);
+                seen.len() - 1
             }
         };
-        let mut dead = bare(point, Evidence::new(kind).note(note), scouted);
-        dead.fingerprint = fingerprint;
+        at_place.push((point, death, place));
+    }
+    let notes = notes(&seen)?;
+    for (point, death, place) in at_place {
+        let same = death == seen[place].0;
+        let note = if same { notes[place].clone() } else { death.to_string() };
+        let mut dead = bare(point, Evidence::new(kind_of(death)).note(note), scouted);
+        dead.fingerprint = fingerprints[place];
         found.push(dead);
     }
     Ok(found)
@@ -209,7 +266,7 @@ pub(crate) fn confirm_judged(
                 (Some(run.outcome), run.fingerprint.0)
             } else {
                 let plan = Plan::at(point.at, point.persistent);
-                let seen = witness(norm, &plan, Some(point), patience(scouted))?;
+                let seen = witness(norm, &plan, Some(point), patience(norm.settings, scouted))?;
                 (seen.outcome, seen.fingerprint)
             };
             if again != Some(outcome) {

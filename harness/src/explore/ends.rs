@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use super::Settings;
 use super::point::{Found, Point};
 use super::scout::Scouted;
+use crate::capture::Stack;
+use crate::death::{Abort, Death};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::kind::Kind;
 use crate::run::Outcome;
+use crate::site::Symboliser;
 use crate::state::Injected;
 use crate::trace::Op;
-use crate::worker::Death;
+use crate::worker;
 
 /// How long the runs without a fault may stand still.
 pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(120);
@@ -20,26 +24,49 @@ pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a child may stand still: the clock decides nothing else, and is never printed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) fn patience(scouted: &Scouted) -> Duration {
-    PATIENCE.max(Duration::from_micros(scouted.micros.saturating_mul(50)))
+pub(crate) fn patience(settings: &Settings, scouted: &Scouted) -> Duration {
+    let usual = PATIENCE.max(Duration::from_micros(scouted.micros.saturating_mul(50)));
+    settings.patience.unwrap_or(usual)
 }
 
 pub(crate) fn kind_of(death: Death) -> Kind {
     match death {
-        Death::Exit(_) => Kind::Exit,
-        Death::Stall => Kind::NoProgress,
+        Death::Exit(_) | Death::Unseen => Kind::Exit,
+        Death::Endless | Death::Stall | Death::Stopped(_) => Kind::NoProgress,
         death if death.is_abort() => Kind::Abort,
-        Death::Signal(_) => Kind::Crash,
+        Death::Signal(_) | Death::Unhandled(_) | Death::Overflow => Kind::Crash,
     }
 }
 
 pub(crate) fn outcome_of(death: Death) -> Outcome {
-    match death {
-        Death::Exit(_) => Outcome::Exited,
-        Death::Stall => Outcome::Hung,
-        death if death.is_abort() => Outcome::Aborted,
-        Death::Signal(_) => Outcome::Crashed,
+    match kind_of(death) {
+        Kind::Abort => Outcome::Aborted,
+        Kind::Crash => Outcome::Crashed,
+        Kind::Exit => Outcome::Exited,
+        _ => Outcome::Hung,
     }
+}
+
+/// What is said of each of these deaths, given where it was if it was an abort: the functions on
+/// the way there tell ways to abort from each other. They are looked up all at once, in a child:
+/// the first one is slow.
+pub(crate) fn notes(deaths: &[(Death, Stack)]) -> Result<Vec<String>, Error> {
+    let said: Vec<String> = deaths.iter().map(|(death, _)| death.to_string()).collect();
+    if deaths.iter().all(|(_, stack)| stack.is_empty()) {
+        return Ok(said);
+    }
+    let answer = worker::ask::<Vec<Option<Abort>>>(FIRST_PATIENCE, |pipe| {
+        let mut symbols = Symboliser::default();
+        let abort = |(_, stack): &(Death, Stack)| Abort::of(&symbols.functions(stack));
+        pipe.send(&deaths.iter().map(abort).collect::<Vec<_>>());
+    });
+    let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
+    let known = answer.messages.pop().unwrap_or_else(|| vec![None; deaths.len()]);
+    let note = |(said, abort): (String, Option<Abort>)| match abort {
+        Some(abort) => abort.note().to_owned(),
+        None => said,
+    };
+    Ok(said.into_iter().zip(known).map(note).collect())
 }
 
 pub(crate) fn os_error(what: &str, error: &io::Error) -> Error {

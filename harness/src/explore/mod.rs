@@ -12,10 +12,12 @@ pub(crate) mod scout;
 pub(crate) mod sweep;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::global::Global;
 use crate::heap::Heap;
 use crate::kind::Kind;
+use crate::omen::LIFELINE;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::report::Rerun;
@@ -81,6 +83,8 @@ pub(crate) struct Settings {
     pub(crate) classified: bool,
     pub(crate) recovers: bool,
     pub(crate) in_process: bool,
+    /// How long a run may make no request, if the caller says so.
+    pub(crate) patience: Option<Duration>,
 }
 
 impl Settings {
@@ -95,7 +99,7 @@ impl Settings {
             everyone: !self.in_process,
             plan,
             bound: u64::MAX,
-            stuck: None,
+            lifeline: (!self.in_process).then_some(LIFELINE),
             baseline: None,
             record: false,
             capture: None,

@@ -14,7 +14,6 @@ use crate::scratch::Scratch;
 use crate::state::Injected;
 use crate::trace::Coordinate;
 use crate::wire::wire_struct;
-use crate::worker;
 
 /// A coordinate and how it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,8 +45,6 @@ pub(crate) struct Norm<'a> {
     pub(crate) requests: u64,
     /// Whether runs come in the same order each time; real threads don't.
     pub(crate) in_order: bool,
-    /// What to do with a subject that asks for memory without end.
-    pub(crate) stuck: Option<fn()>,
 }
 
 impl<'a> Norm<'a> {
@@ -58,8 +55,7 @@ impl<'a> Norm<'a> {
     ) -> Self {
         let (text, requests) = (&*scouted.text, scouted.requests);
         let in_order = scouted.is_in_order(settings);
-        let stuck = (!settings.in_process).then_some(worker::stuck as fn());
-        Norm { settings, subject, text, requests, in_order, stuck }
+        Norm { settings, subject, text, requests, in_order }
     }
 }
 
@@ -74,7 +70,6 @@ impl Norm<'_> {
         job.plan = plan;
         job.plan.set_seed(self.settings.seed);
         job.bound = self.bound();
-        job.stuck = self.stuck;
         job.baseline = Some(self.text);
         job
     }

@@ -7,7 +7,7 @@
 //! keeps its doubling for the runs that need it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
+
 use std::time::Duration;
 
 use super::ends::{FIRST_PATIENCE, os_error, patience};
@@ -145,11 +145,12 @@ fn seen(norm: &Norm<'_>, plan: Option<&Plan>, time: Duration) -> Result<Option<S
         return Ok(Some(Series { stacks: BTreeMap::new(), ..blind }));
     }
     let ask = |eyes: Option<&Series>| {
-        let beat = AtomicU64::new(0);
-        let answer = worker::ask::<Series>(time, &beat, |pipe| {
+        let answer = worker::ask::<Series>(time, |pipe| {
             pipe.send(&series(norm, plan, eyes));
         });
-        answer.map(|(mut said, _)| said.pop()).map_err(|error| os_error("start a child", &error))
+        answer
+            .map(|mut answer| answer.messages.pop())
+            .map_err(|error| os_error("start a child", &error))
     };
     let Some(blind) = ask(None)? else { return Ok(None) };
     if blind.more.iter().all(|more| *more == 0) {
@@ -231,7 +232,7 @@ pub(crate) fn confirm(
                 Some(verdict) => verdict.clone(),
                 None => {
                     let plan = Plan::at(point.at, point.persistent);
-                    let series = seen(norm, Some(&plan), patience(scouted))?;
+                    let series = seen(norm, Some(&plan), patience(norm.settings, scouted))?;
                     let verdict = series.and_then(|series| series.note());
                     known.insert(root, verdict.clone());
                     verdict

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::Settings;
 use super::conclude::{conclude, judge};
-use super::ends::{kind_of, os_error, outcome_of, patience};
+use super::ends::{kind_of, notes, os_error, outcome_of, patience};
 use super::point::{Found, Norm, Point};
 use super::repeat;
 use super::scout::{Scouted, scouted};
+use crate::capture::Stack;
+use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::Evidence;
+use crate::omen;
 use crate::panics::hook_panics;
+use crate::pipe::Pipe;
 use crate::plan::Plan;
 use crate::report::{Replayed, Report};
 use crate::run::{Outcome, Sink, Subject, execute};
@@ -22,13 +25,15 @@ use crate::state::Injected;
 use crate::token::Token;
 use crate::trace::{Coordinate, Fingerprint};
 use crate::wire::wire_struct;
-use crate::worker::{self, Death, Pipe};
+use crate::worker::{self, Answer};
 
 /// One run in a child that told what it saw while it went, since it might die.
 #[derive(Debug, Default)]
 pub(crate) struct Witness {
     point: Option<Point>,
     pub(crate) death: Option<Death>,
+    /// Where it aborted, if it did.
+    pub(crate) stack: Stack,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) fingerprint: u64,
     injected: Option<Injected>,
@@ -60,11 +65,13 @@ impl Witness {
     }
 
     /// What the run showed, and its death.
-    fn all(&self) -> Vec<Found> {
-        let death = self
-            .death
-            .map(|death| self.bare(vec![Evidence::new(kind_of(death)).note(death.to_string())]));
-        self.found().into_iter().chain(death).collect()
+    fn all(&self) -> Result<Vec<Found>, Error> {
+        let mut all: Vec<Found> = self.found().into_iter().collect();
+        if let Some(death) = self.death {
+            let note = notes(&[(death, self.stack.clone())])?.concat();
+            all.push(self.bare(vec![Evidence::new(kind_of(death)).note(note)]));
+        }
+        Ok(all)
     }
 }
 
@@ -107,10 +114,10 @@ pub(crate) fn witness(
     patience: Duration,
 ) -> Result<Witness, Error> {
     let owner = std::process::id();
-    let beat = AtomicU64::new(0);
-    let answer = worker::ask::<Told>(patience, &beat, |pipe| {
+    let answer = worker::ask::<Told>(patience, |pipe| {
         let scratch = Scratch::new(owner);
         execute(norm.subject, norm.settings.job(&scratch));
+        omen::begun();
         let mut job = norm.job(plan.clone(), &scratch);
         job.sink = Some(Box::new(Teller(Rc::clone(pipe))));
         let run = execute(norm.subject, job);
@@ -128,8 +135,9 @@ pub(crate) fn witness(
             ..Told::default()
         });
     });
-    let (messages, death) = answer.map_err(|error| os_error("start a child", &error))?;
-    let mut witness = Witness { point, death, ..Witness::default() };
+    let Answer { messages, death, stack } =
+        answer.map_err(|error| os_error("start a child", &error))?;
+    let mut witness = Witness { point, death, stack, ..Witness::default() };
     for told in messages {
         witness.early.extend(told.evidence);
         witness.fingerprint = told.fingerprint.unwrap_or(witness.fingerprint);
@@ -176,9 +184,9 @@ pub(crate) fn single(
     }
     describe(&scouted, &mut report);
     let norm = Norm::new(settings, subject, &scouted);
-    let seen = witness(&norm, plan, point, patience(&scouted))?;
+    let seen = witness(&norm, plan, point, patience(settings, &scouted))?;
     let mut found = scouted.found.clone();
-    found.extend(seen.all());
+    found.extend(seen.all()?);
     let outcome = seen.death.map(outcome_of).or(seen.outcome);
     if let Some(outcome) = outcome.filter(|_| seen.injected.is_some()) {
         report.coverage.runs = 1;
@@ -234,10 +242,10 @@ pub(crate) fn replay(
                 }
                 let point = Point { at, persistent: fault.persistent };
                 let plan = Plan::at(at, fault.persistent);
-                let seen = witness(&norm, &plan, Some(point), patience(&scouted))?;
+                let seen = witness(&norm, &plan, Some(point), patience(settings, &scouted))?;
                 let outcome = seen.death.map(outcome_of).or(seen.outcome);
                 let judged = outcome.and_then(|outcome| judge(settings, &scouted, point, outcome));
-                let all = seen.all().into_iter().chain(judged);
+                let all = seen.all()?.into_iter().chain(judged);
                 let all = all.map(|found| Found { fingerprint: seen.fingerprint, ..found });
                 repeat::confirm(&norm, &scouted, all.collect())
             };

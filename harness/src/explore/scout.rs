@@ -2,24 +2,25 @@
 //! asked for, and whether the subject does the same thing twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use super::Settings;
-use super::ends::{FIRST_PATIENCE, kind_of, os_error};
+use super::ends::{FIRST_PATIENCE, kind_of, notes, os_error};
 use super::point::{Found, Norm, moments};
 use super::repeat;
 use crate::capture::{Capture, Census, Stack};
+use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::{Evidence, Moment, Role};
 use crate::kind::Kind;
+use crate::omen;
 use crate::plan::Plan;
 use crate::run::{Job, Outcome, Run, Subject, execute};
 use crate::scratch::Scratch;
 use crate::site::{Site, Symboliser};
 use crate::trace::{Coordinate, Event, Fingerprint, Op};
 use crate::wire::wire_struct;
-use crate::worker::{self, Death};
+use crate::worker;
 
 /// What the fault-free runs showed.
 #[derive(Clone, Debug, Default)]
@@ -155,7 +156,6 @@ pub(crate) fn scouted(
         return Ok(Ok(scout(settings, subject, &Scratch::new(std::process::id()))));
     }
     let owner = std::process::id();
-    let beat = AtomicU64::new(0);
     let mut once = Vec::new();
     if settings.global.is_some() {
         let (found, kept) =
@@ -165,19 +165,20 @@ pub(crate) fn scouted(
         }
         once = kept;
     }
-    let answer = worker::ask::<Scouted>(FIRST_PATIENCE, &beat, |pipe| {
+    let answer = worker::ask::<Scouted>(FIRST_PATIENCE, |pipe| {
         pipe.send(&scout(settings, subject, &Scratch::new(owner)));
     });
-    let (mut messages, death) = answer.map_err(|error| os_error("start a child", &error))?;
-    match (messages.pop(), death) {
+    let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
+    match (answer.messages.pop(), answer.death) {
         (Some(scouted), _) => Ok(Ok(Scouted { once, ..scouted })),
-        (None, Some(Death::Stall)) => {
+        (None, Some(death)) if kind_of(death) == Kind::NoProgress => {
             Err(Error::new("the subject makes no progress without any fault")
                 .mend("let it end, or give it less to do"))
         }
         (None, death) => {
             let death = death.unwrap_or(Death::Exit(0));
-            let evidence = Evidence::new(kind_of(death)).note(format!("without any fault {death}"));
+            let said = notes(&[(death, answer.stack)])?.concat();
+            let evidence = Evidence::new(kind_of(death)).note(format!("without any fault {said}"));
             Ok(Err(Found {
                 point: None,
                 injected: None,
@@ -198,6 +199,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
         execute(subject, job)
     };
     let prime = once(&|_| {});
+    omen::begun();
     if let Some(error) = failed(&prime) {
         return Scouted { error: Some(error), ..Scouted::default() };
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(unsafe_code, reason = "blocks are taken and given back by hand")]
 
+pub(crate) mod deaths;
 pub(crate) mod ports;
 
 use std::alloc::Layout;

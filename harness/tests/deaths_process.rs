@@ -1,0 +1,89 @@
+//! Ends of children beside what belongs to a whole process: handlers, descriptors, memory. One
+//! test, so that no other test of this binary runs in the same process at the same time.
+#![cfg(target_os = "linux")]
+#![allow(unsafe_code, reason = "what belongs to the process is changed on purpose")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Oom, Owned, outcomes, the};
+use mallory::{Faults, Heap, Kind, Outcome, Report, Sweep};
+
+fn sweep(end: fn()) -> Report {
+    let patience = Duration::from_secs(5);
+    Sweep::new("dies").faults(Faults::Transient).patience(patience).run(move |heap| {
+        drop(Owned::new(heap, 16)?);
+        if let Err(refused) = Owned::new(heap, 32) {
+            end();
+            return Err(Oom::from(refused));
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_process_keeps_what_is_its_own() {
+    two_thousand_children_leave_nothing_behind();
+    a_handler_of_the_process_comes_after_ours();
+    ends_that_nobody_tells_are_no_hang_and_no_pass();
+}
+
+/// What this process has open, and how many pages it holds.
+fn holdings() -> (usize, u64) {
+    let open = std::fs::read_dir("/proc/self/fd").expect("there").count();
+    let sizes = std::fs::read_to_string("/proc/self/statm").expect("there");
+    let pages = sizes.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    (open, pages.expect("a number"))
+}
+
+fn two_thousand_children_leave_nothing_behind() {
+    let many = || {
+        let report = Sweep::new("many").run(|heap: &Heap| {
+            for _ in 0..1000 {
+                if Owned::new(heap, 16).is_err() {
+                    std::process::exit(1);
+                }
+            }
+            Ok::<_, Oom>(())
+        });
+        assert_eq!(outcomes(&report), [(Outcome::Exited, 2000)]);
+        assert_eq!(the(&report, Kind::Exit).count(), 1000, "{report}");
+    };
+    // The first time the program's own tables are made.
+    assert_eq!(sweep(|| std::process::exit(1)).outcomes(Outcome::Exited), 1);
+    let (open, pages) = holdings();
+    many();
+    let (open_after, pages_after) = holdings();
+    assert_eq!(open_after, open, "descriptors stay open");
+    assert!(pages_after < pages + 2048, "{pages} pages before, {pages_after} after");
+    // SAFETY: asks for any child, and waits for none.
+    let left = unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) };
+    assert_eq!(left, -1, "a child is left");
+}
+
+/// A handler of the subject's own still has its say.
+fn a_handler_of_the_process_comes_after_ours() {
+    extern "C" fn leave(_: i32) {
+        // SAFETY: ends the process at once.
+        unsafe { libc::_exit(9) };
+    }
+    // SAFETY: sets a handler that only ends the process; nobody in this process aborts but
+    // children of the sweep below.
+    let before = unsafe { libc::signal(libc::SIGABRT, leave as *const () as libc::sighandler_t) };
+    let report = sweep(|| std::process::abort());
+    // SAFETY: puts back what was there.
+    unsafe { libc::signal(libc::SIGABRT, before) };
+    assert!(the(&report, Kind::Exit).to_string().contains("exit code 9"), "{report}");
+}
+
+/// A process that ignores the ends of its children is not told of them.
+fn ends_that_nobody_tells_are_no_hang_and_no_pass() {
+    // SAFETY: an action of the system's.
+    let before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let report = sweep(|| std::process::exit(0));
+    // SAFETY: puts back what was there.
+    unsafe { libc::signal(libc::SIGCHLD, before) };
+    assert_eq!(report.outcomes(Outcome::Exited), 1, "{report}");
+    assert!(report.to_string().contains("how is not known"), "{report}");
+}
