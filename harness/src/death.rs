@@ -1,6 +1,7 @@
 //! Deaths: how a child ended that was not meant to, and what its readers are told of it.
 
 use crate::board::{Life, Mark};
+use crate::wire;
 
 /// How a child ended that was not meant to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +57,38 @@ impl Death {
 
     pub(crate) fn is_abort(self) -> bool {
         self == Death::Signal(libc::SIGABRT)
+    }
+}
+
+impl wire::Wire for Death {
+    fn put(&self, out: &mut Vec<u8>) {
+        let (kind, number) = match *self {
+            Death::Exit(code) => (0, code),
+            Death::Signal(signal) => (1, signal),
+            Death::Unhandled(signal) => (2, signal),
+            Death::Overflow => (3, 0),
+            Death::Endless => (4, 0),
+            Death::Stall => (5, 0),
+            Death::Stopped(signal) => (6, signal),
+            Death::Unseen => (7, 0),
+        };
+        (u64::from(kind as u8), number as u32).put(out);
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        let (kind, number) = <(u64, u32)>::get(from)?;
+        let number = number as i32;
+        Some(match kind {
+            0 => Death::Exit(number),
+            1 => Death::Signal(number),
+            2 => Death::Unhandled(number),
+            3 => Death::Overflow,
+            4 => Death::Endless,
+            5 => Death::Stall,
+            6 => Death::Stopped(number),
+            7 => Death::Unseen,
+            _ => return None,
+        })
     }
 }
 

@@ -42,6 +42,7 @@
 mod accuse;
 mod adapters;
 mod board;
+mod brood;
 mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -98,7 +99,7 @@ pub use options::Options;
 pub use plan::{Plan, Request};
 pub use port::{Port, Refused, SystemPort};
 pub use report::{Coverage, Report, Verdict};
-pub use run::Outcome;
+pub use run::{Outcome, Strategy};
 pub use scenario::Scenario;
 #[cfg(feature = "ron")]
 pub use script::{Allowed, Expect, Script};

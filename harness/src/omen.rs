@@ -54,6 +54,13 @@ pub(crate) fn begun() {
     }
 }
 
+/// Says that all that was to be done is done.
+pub(crate) fn finished() {
+    if let Some(life) = own() {
+        life.stand(None);
+    }
+}
+
 /// Ends a child from within, as one whose subject asks for memory without end. Comes back where
 /// this process is no child.
 fn stuck() {
@@ -83,6 +90,19 @@ pub(crate) fn bug(text: &str) {
             life.say(u64::from_ne_bytes(word));
         }
     }
+}
+
+/// Whether an address lies in the same program or library as this code. What lies elsewhere, such
+/// as the C library, may have debug information that takes longer to read than all the rest.
+pub(crate) fn is_at_home(address: usize) -> bool {
+    let base = |address: *const c_void| {
+        // SAFETY: zeroed is a good `Dl_info`, which is filled in where the address is known.
+        unsafe {
+            let mut info: libc::Dl_info = MaybeUninit::zeroed().assume_init();
+            (libc::dladdr(address, &raw mut info) != 0).then_some(info.dli_fbase)
+        }
+    };
+    base(address as *const c_void) == base(is_at_home as *const c_void)
 }
 
 /// What a child's harness panicked with.

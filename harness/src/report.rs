@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::error::Error;
 use crate::finding::Finding;
-use crate::run::Outcome;
+use crate::run::{Outcome, Strategy};
 use crate::site::Site;
 use crate::text::{count, thousands};
 use crate::token::Token;
@@ -182,6 +182,7 @@ pub struct Report {
     pub(crate) fingerprint: u64,
     pub(crate) error: Option<Error>,
     pub(crate) replayed: Option<Replayed>,
+    pub(crate) forked: bool,
 }
 
 impl Report {
@@ -200,6 +201,7 @@ impl Report {
             fingerprint: 0,
             error: None,
             replayed: None,
+            forked: false,
         }
     }
 
@@ -231,6 +233,13 @@ impl Report {
         } else {
             Verdict::Clean
         }
+    }
+
+    /// Whether points were forked off one pass or run from the beginning, which is never printed:
+    /// it may hang on how fast the machine is, and nothing else hangs on it.
+    #[must_use]
+    pub fn strategy(&self) -> Strategy {
+        if self.forked { Strategy::Fork } else { Strategy::Rerun }
     }
 
     /// The findings, by kind, site and ordinal.

@@ -76,6 +76,20 @@ impl Outcome {
     }
 }
 
+/// How a sweep comes to each of its points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// The faster of the two, as far as a few runs tell.
+    #[default]
+    Auto,
+    /// Each point is a run of its own, from the beginning, in a worker.
+    Rerun,
+    /// One pass through the subject forks a child at each request, which fails it. Needs a subject
+    /// with one thread that holds nothing open for writing.
+    Fork,
+}
+
 /// The code under test, with its types forgotten.
 pub(crate) trait Subject {
     /// Runs it once, from an empty heap to an empty heap.

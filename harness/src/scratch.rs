@@ -32,6 +32,12 @@ impl Scratch {
         if self.is_child { Path::new(".") } else { &self.folder }
     }
 
+    /// Whether anything was put there.
+    pub(crate) fn holds_files(&self) -> bool {
+        let entries = || std::fs::read_dir(&self.folder).ok();
+        self.used.get() && entries().is_some_and(|mut entries| entries.next().is_some())
+    }
+
     pub(crate) fn empty(&self) {
         if self.used.get() {
             let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();

@@ -18,7 +18,7 @@ use crate::options::Options;
 use crate::plan::Plan;
 use crate::port::Port;
 use crate::report::{PROGRAM, Report, Rerun};
-use crate::run::Subject;
+use crate::run::{Strategy, Subject};
 use crate::subject::{By, Classify, Closure, Observe, Scripted, Staged, Unclassified, Whole};
 use crate::system::{Guarantee, System, World};
 use crate::token::{Mode, Token, is_name};
@@ -86,6 +86,7 @@ impl Sweep {
             allow_aborts: None,
             options,
             faults: Faults::Both,
+            strategy: Strategy::Auto,
             plan: None,
             input: Arc::from([]),
             input_given: false,
@@ -195,6 +196,11 @@ impl<C, V> Sweep<C, V> {
     /// the run without a fault, whichever is more, unless given. Nothing else is timed.
     pub fn patience(self, time: Duration) -> Self {
         self.set(|settings| settings.patience = Some(time))
+    }
+
+    /// How to come to each point. The report is the same for any; see [`Report::strategy`].
+    pub fn strategy(self, strategy: Strategy) -> Self {
+        self.set(|settings| settings.strategy = strategy)
     }
 
     /// One run under this plan instead of the sweep.

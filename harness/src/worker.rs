@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ use crate::wire;
 pub(crate) struct Child<'a> {
     pid: libc::pid_t,
     pipe: OwnedFd,
+    /// What tells of its end at once, where the system has that.
+    end: Option<OwnedFd>,
     life: &'a Life,
     buffer: Vec<u8>,
     ended: bool,
@@ -85,9 +87,8 @@ fn fork<'a>(
             pid => pid,
         };
         drop((write, streams));
-        let buffer = Vec::new();
-        let mut child =
-            Child { pid, pipe: read, life, buffer, ended: false, closed: 0, had_company };
+        let mut child = Child::new(pid, read, life);
+        child.had_company = had_company;
         if child.greets() {
             return Ok(child);
         }
@@ -156,7 +157,21 @@ fn settle_in(parent: u32) {
     }
 }
 
+impl<'a> Child<'a> {
+    /// A child that was forked otherwise, and needs no greeting.
+    pub(crate) fn new(pid: libc::pid_t, pipe: OwnedFd, life: &'a Life) -> Self {
+        let (end, buffer) = (end_of(pid), Vec::new());
+        Child { pid, pipe, end, life, buffer, ended: false, closed: 0, had_company: false }
+    }
+}
+
 impl Child<'_> {
+    /// Whether this descriptor is one that it is watched by.
+    pub(crate) fn holds(&self, descriptor: RawFd) -> bool {
+        let end = self.end.as_ref().map(OwnedFd::as_raw_fd);
+        self.pipe.as_raw_fd() == descriptor || end == Some(descriptor)
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.pid as u32
     }
@@ -200,7 +215,7 @@ impl Child<'_> {
 
     /// Its end, if it has ended. Everything it sent is then in the buffer, and everything that the
     /// subject started and left is ended.
-    fn reap(&mut self) -> Option<Death> {
+    pub(crate) fn reap(&mut self) -> Option<Death> {
         let death = match self.status(libc::WNOHANG) {
             Ok(None) => return None,
             Ok(Some(status)) if libc::WIFSTOPPED(status) => {
@@ -253,7 +268,7 @@ impl Child<'_> {
     }
 
     /// Kills it and waits for its end.
-    fn put_down(&mut self) {
+    pub(crate) fn put_down(&mut self) {
         self.kill();
         while self.reap().is_none() {
             std::thread::sleep(Duration::from_micros(200));
@@ -263,6 +278,21 @@ impl Child<'_> {
     fn kill(&self) {
         // SAFETY: a child of ours that was not waited for yet, so the number is still its.
         unsafe { libc::kill(self.pid, libc::SIGKILL) };
+    }
+}
+
+/// A descriptor that can be read from once the process has ended. Nothing inherits it.
+fn end_of(pid: libc::pid_t) -> Option<OwnedFd> {
+    #[cfg(target_os = "linux")]
+    // SAFETY: plain numbers; the answer is a fresh descriptor of ours, or none.
+    unsafe {
+        let end = libc::syscall(libc::SYS_pidfd_open, pid, 0);
+        (end >= 0).then(|| OwnedFd::from_raw_fd(end as RawFd))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = pid;
+        None
     }
 }
 
@@ -285,18 +315,22 @@ impl Drop for Child<'_> {
 }
 
 /// Waits until one of the children sends something or ends, or the time is over.
-fn wait(children: &[&Child], time: Duration) {
-    let mut polled: Vec<libc::pollfd> = children
-        .iter()
-        .map(|child| libc::pollfd { fd: child.pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 })
-        .collect();
+pub(crate) fn wait(children: &[&Child], time: Duration) {
+    let poll = |fd: RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut polled = Vec::with_capacity(2 * children.len());
+    for child in children {
+        // A pipe that is closed is always ready.
+        let is_telling = child.closed == 0 || child.end.is_none();
+        polled.extend(is_telling.then(|| poll(child.pipe.as_raw_fd())));
+        polled.extend(child.end.iter().map(|end| poll(end.as_raw_fd())));
+    }
     let millis = time.as_millis().min(1000) as i32;
     // SAFETY: `polled` is as long as it says.
     unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, millis) };
 }
 
 /// How often a silent child is looked at.
-const GLANCE: Duration = Duration::from_millis(20);
+pub(crate) const GLANCE: Duration = Duration::from_millis(20);
 
 /// What came of a child that was asked one thing.
 pub(crate) struct Answer<T> {
@@ -312,6 +346,15 @@ pub(crate) fn ask<T: wire::Wire>(
     patience: Duration,
     work: impl Fn(&Rc<Pipe>),
 ) -> io::Result<Answer<T>> {
+    ask_while(patience, &mut || {}, work)
+}
+
+/// The same, with something to do several times a second.
+pub(crate) fn ask_while<T: wire::Wire>(
+    patience: Duration,
+    glance: &mut dyn FnMut(),
+    work: impl Fn(&Rc<Pipe>),
+) -> io::Result<Answer<T>> {
     let board = Board::new(1, 0)?;
     let life = board.life(0);
     let mut attempt = 0;
@@ -321,6 +364,7 @@ pub(crate) fn ask<T: wire::Wire>(
         let mut messages = Vec::new();
         let death = loop {
             wait(&[&child], GLANCE);
+            glance();
             let open = child.read_if_ready();
             while let Some(message) = child.next() {
                 messages.push(message);
@@ -354,7 +398,7 @@ pub(crate) fn ask<T: wire::Wire>(
 
 impl Child<'_> {
     /// Reads without waiting; false once nothing more can come.
-    fn read_if_ready(&mut self) -> bool {
+    pub(crate) fn read_if_ready(&mut self) -> bool {
         let mut polled =
             libc::pollfd { fd: self.pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one entry, as it says.
@@ -362,16 +406,18 @@ impl Child<'_> {
         if ready <= 0 { true } else { self.read() }
     }
 
-    /// Sleeps a little: its pipe is closed, so there is nothing to wait for. At first it is about
+    /// Sleeps a little, where nothing tells of its end: its pipe is closed. At first it is about
     /// to end; later it is a child whose subject closed the pipe, and which may live long.
-    fn nap(&mut self) {
-        std::thread::sleep(Duration::from_micros(50 << self.closed.min(6)));
+    pub(crate) fn nap(&mut self) {
+        if self.end.is_none() {
+            std::thread::sleep(Duration::from_micros(50 << self.closed.min(6)));
+        }
         self.closed += 1;
     }
 }
 
 /// Notices a child that makes no request for too long. The clock decides nothing else.
-struct Watch {
+pub(crate) struct Watch {
     beat: u64,
     looked: Instant,
     quiet: Duration,
@@ -388,7 +434,7 @@ const HELD_UP: Duration = Duration::from_millis(100);
 const EARLY: Duration = Duration::from_millis(500);
 
 impl Watch {
-    fn new(child: &Child, attempt: u32, patience: Duration) -> Self {
+    pub(crate) fn new(child: &Child, attempt: u32, patience: Duration) -> Self {
         let early = EARLY.saturating_mul(1 << attempt.min(16)).min(patience);
         Watch {
             beat: child.life.beat(),
@@ -399,7 +445,7 @@ impl Watch {
         }
     }
 
-    fn is_over(&mut self, life: &Life) -> bool {
+    pub(crate) fn is_over(&mut self, life: &Life) -> bool {
         let now = Instant::now();
         self.quiet += (now - self.looked).min(HELD_UP);
         self.looked = now;

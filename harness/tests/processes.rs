@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Oom, Owned};
-use mallory::{Heap, Sweep};
+use mallory::{Heap, Strategy, Sweep};
 
 /// Tells the sweep below where to keep its journal, and that it is to be slow.
 const FOLDER: &str = "TEST_JOURNAL_FOLDER";
@@ -145,14 +145,15 @@ fn a_child_never_waits_for_what_another_thread_held_at_the_fork() {
 fn keeps_a_journal() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let runs = Path::new(&folder).join("runs");
-    let report = Sweep::new("journalled").journal(&folder, std::env::var_os(RESUME).is_some()).run(
-        move |heap| {
+    let report = Sweep::new("journalled")
+        .strategy(Strategy::Rerun)
+        .journal(&folder, std::env::var_os(RESUME).is_some())
+        .run(move |heap| {
             let file = std::fs::File::options().create(true).append(true).open(&runs);
             file.and_then(|mut file| file.write_all(b".")).expect("the folder is ours");
             std::thread::sleep(Duration::from_millis(5));
             lossy(heap)
-        },
-    );
+        });
     println!("<{report}>");
 }
 

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::Error;
 use crate::report::{self, PROGRAM, Report};
+use crate::run::Strategy;
 use crate::scenario::Scenario;
 use crate::sweep::Sweep;
 use crate::token::Token;
@@ -83,6 +84,9 @@ struct SweepArgs {
     /// Absorbing a failed request is a finding too.
     #[arg(long)]
     strict: bool,
+    /// How to come to each point. The report is the same for any.
+    #[arg(long, value_enum, default_value_t = Way::Auto)]
+    strategy: Way,
     /// Goes on where a killed sweep was.
     #[arg(long)]
     resume: bool,
@@ -101,6 +105,26 @@ struct ReplayArgs {
     /// How to print the report.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// The faster of the two, as a few points tell.
+    Auto,
+    /// Each point from the beginning, in workers.
+    Rerun,
+    /// Each point forked off one pass through the subject.
+    Fork,
+}
+
+impl From<Way> for Strategy {
+    fn from(way: Way) -> Strategy {
+        match way {
+            Way::Auto => Strategy::Auto,
+            Way::Rerun => Strategy::Rerun,
+            Way::Fork => Strategy::Fork,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -216,6 +240,7 @@ fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
         let bar = progress::Bar::start(&scenario.name, std::io::stderr().is_terminal());
         let mut sweep = Sweep::new(scenario.name.clone())
             .jobs_unless_set(args.jobs.map(usize::from), cores)
+            .strategy(args.strategy.into())
             .journal(&folder, args.resume)
             .on_progress(bar.hearer());
         if let Some(seed) = args.seed {

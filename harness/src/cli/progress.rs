@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::explore::Progress;
 use crate::report::Report;
+use crate::run::Strategy;
 
 /// Sweeps shorter than this show no bar.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -60,7 +61,11 @@ impl Bar {
             let runs = report.coverage().runs;
             let seconds = self.start.elapsed().as_secs_f64();
             let rate = runs as f64 / seconds;
-            eprintln!("{}: {runs} runs in {seconds:.1} s, {rate:.0} a second", self.name);
+            let way = match report.strategy() {
+                Strategy::Fork => "forked off one pass",
+                _ => "each from the beginning",
+            };
+            eprintln!("{}: {runs} runs in {seconds:.1} s, {rate:.0} a second, {way}", self.name);
         }
     }
 }

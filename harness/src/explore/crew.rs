@@ -1,49 +1,41 @@
 //! The points of a sweep, run in worker children (or in process), and what became of each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Progress;
+use super::batch::{Batch, FOUND, Seen, decode, encode};
 use super::ends::{bare, kind_of, notes, os_error, outcome_of, patience};
 use super::journal::{Journal, Key};
 use super::point::{Found, Norm, Point};
 use super::replay::witness;
 use super::scout::Scouted;
-use crate::board::{Board, Life};
+use crate::board::Board;
 use crate::capture::Stack;
 use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::kind::Kind;
-use crate::pipe::Pipe;
 use crate::plan::Plan;
-use crate::run::{Outcome, execute};
+use crate::run::Outcome;
 use crate::scratch::Scratch;
 use crate::site::Site;
-use crate::worker::{self, News};
 
-/// What a worker's outcome looks like on the board: 0 is none yet.
-const FOUND: u8 = 0x80;
-
-fn encode(outcome: Outcome, found: bool) -> u8 {
-    (outcome as u8 + 1) | if found { FOUND } else { 0 }
+/// What came of the points of a sweep, in their order.
+pub(crate) struct Ran {
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) found: Vec<Found>,
+    /// Whether they were forked off a pass.
+    pub(crate) forked: bool,
 }
-
-fn decode(byte: u8) -> Option<Outcome> {
-    Outcome::ALL.get(usize::from(byte & !FOUND).checked_sub(1)?).copied()
-}
-
-/// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
-const LEAKED_MAX: usize = 64 << 20;
 
 /// Runs all points, in children or in process.
 pub(crate) fn run_points(
     norm: &Norm<'_>,
     scouted: &Scouted,
     points: &[Point],
-) -> Result<(Vec<Outcome>, Vec<Found>), Error> {
+) -> Result<Ran, Error> {
     let settings = norm.settings;
     let mut found = Vec::new();
     if settings.in_process {
@@ -55,52 +47,30 @@ pub(crate) fn run_points(
             found.extend(its_found);
         }
         Scratch::remove(std::process::id(), std::process::id());
-        return Ok((outcomes, found));
+        return Ok(Ran { outcomes, found, forked: false });
     }
-    let jobs = settings.jobs.min(points.len()).max(1);
-    let board = Board::new(jobs, points.len()).map_err(|e| os_error("share memory", &e))?;
+    let board = Board::new(1, points.len()).map_err(|e| os_error("share memory", &e))?;
     let mut journal = open_journal(norm, scouted, points, &board)?;
-    let mut deaths: Vec<(Point, Death)> = Vec::new();
-    // Where a worker stood still that may have waited for what another thread held at the fork.
-    let mut doubtful: Vec<usize> = Vec::new();
     let mut trouble = None;
+    let mut glance = || {
+        let byte = |point: usize| board.outcome(point).load(Ordering::Relaxed);
+        if let Some(journal) = &mut journal {
+            let clean = |point| Some(byte(point)).filter(|b| b & FOUND == 0).and_then(decode);
+            trouble = trouble.take().or(journal.add(clean).err());
+        }
+        if let Some(progress) = &settings.progress {
+            let done = (0..points.len()).filter(|point| byte(*point) != 0).count() as u64;
+            progress(Progress { done, total: points.len() as u64 });
+        }
+    };
     let patience = patience(settings, scouted);
-    let work = |life: &Life, pipe: &Rc<Pipe>| work(norm, points, &board, life, pipe);
-    let end = worker::crew(&board, patience, &work, |news| match news {
-        News::Message(message) => found.push(message),
-        News::Death(point, death, had_company) => {
-            board.outcome(point).store(encode(outcome_of(death), true), Ordering::Relaxed);
-            if had_company && death == Death::Stall {
-                doubtful.push(point);
-            } else {
-                deaths.push((points[point], death));
-            }
-        }
-        News::FalseStart(death) => {
-            let note = format!("one of many runs without a fault ended otherwise: {death}");
-            let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
-            let (fingerprint, stacks) = (scouted.fingerprint, BTreeMap::new());
-            found.push(Found { point: None, injected: None, fingerprint, evidence, stacks });
-        }
-        News::Glance => {
-            let byte = |point: usize| board.outcome(point).load(Ordering::Relaxed);
-            if let Some(journal) = &mut journal {
-                let clean = |point| Some(byte(point)).filter(|b| b & FOUND == 0).and_then(decode);
-                trouble = trouble.take().or(journal.add(clean).err());
-            }
-            if let Some(progress) = &settings.progress {
-                let done = (0..points.len()).filter(|point| byte(*point) != 0).count() as u64;
-                progress(Progress { done, total: points.len() as u64 });
-            }
-        }
-    });
+    let mut batch = Batch { norm, scouted, points, board: &board, patience, glance: &mut glance };
+    let mut seen = Seen::default();
+    let forked = batch.run_all(&mut seen)?;
     if let Some(error) = trouble {
         return Err(error);
     }
-    if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
-        return Err(Error::new(format!("a worker died before its first point: {death}"))
-            .mend("the subject does not always do the same without a fault"));
-    }
+    let Seen { mut found, mut deaths, doubtful } = seen;
     for point in doubtful {
         let at = points[point];
         let again = witness(norm, &Plan::at(at.at, at.persistent), Some(at), patience)?;
@@ -125,7 +95,7 @@ pub(crate) fn run_points(
     }
     let outcome = |point| decode(board.outcome(point).load(Ordering::Relaxed));
     let outcomes = (0..points.len()).map(|point| outcome(point).unwrap_or(Outcome::Unreached));
-    Ok((outcomes.collect(), found))
+    Ok(Ran { outcomes: outcomes.collect(), found, forked })
 }
 
 fn open_journal(
@@ -152,30 +122,6 @@ fn open_journal(
         board.outcome(point).store(encode(outcome, false), Ordering::Relaxed);
     })?;
     Ok(Some(journal))
-}
-
-/// A worker's life: warm up once, then take points until there are none.
-fn work(norm: &Norm<'_>, points: &[Point], board: &Board, life: &Life, pipe: &Pipe) {
-    let scratch = Scratch::new(worker::parent());
-    let mut leaked = 0;
-    execute(norm.subject, norm.settings.job(&scratch));
-    while let Some(point) = board.claim() {
-        if board.outcome(point).load(Ordering::Relaxed) != 0 {
-            continue;
-        }
-        life.stand(Some(point));
-        let (run, found) = norm.try_point(points[point], &scratch);
-        if let Some(found) = &found {
-            pipe.send(found);
-        }
-        board.outcome(point).store(encode(run.outcome, found.is_some()), Ordering::Relaxed);
-        life.live();
-        leaked += run.leaked;
-        if leaked > LEAKED_MAX {
-            break;
-        }
-    }
-    life.stand(None);
 }
 
 /// Runs a point again of which the board says that something was found, where nobody heard what.

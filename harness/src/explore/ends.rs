@@ -12,6 +12,7 @@ use crate::death::{Abort, Death};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::kind::Kind;
+use crate::omen;
 use crate::run::Outcome;
 use crate::site::Symboliser;
 use crate::state::Injected;
@@ -57,7 +58,10 @@ pub(crate) fn notes(deaths: &[(Death, Stack)]) -> Result<Vec<String>, Error> {
     }
     let answer = worker::ask::<Vec<Option<Abort>>>(FIRST_PATIENCE, |pipe| {
         let mut symbols = Symboliser::default();
-        let abort = |(_, stack): &(Death, Stack)| Abort::of(&symbols.functions(stack));
+        let abort = |(_, stack): &(Death, Stack)| {
+            let home = stack.iter().copied().filter(|address| omen::is_at_home(*address));
+            Abort::of(&symbols.functions(&home.collect::<Stack>()))
+        };
         pipe.send(&deaths.iter().map(abort).collect::<Vec<_>>());
     });
     let mut answer = answer.map_err(|error| os_error("start a child", &error))?;

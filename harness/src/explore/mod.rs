@@ -1,8 +1,10 @@
 //! Explorers: the loops that we own. Each decides which runs to make and gathers what they show.
 
+pub(crate) mod batch;
 pub(crate) mod conclude;
 pub(crate) mod crew;
 pub(crate) mod ends;
+pub(crate) mod fork;
 pub(crate) mod gather;
 pub(crate) mod journal;
 pub(crate) mod point;
@@ -21,7 +23,7 @@ use crate::omen::LIFELINE;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::report::Rerun;
-use crate::run::Job;
+use crate::run::{Job, Strategy};
 use crate::scratch::Scratch;
 use crate::token::Mode;
 
@@ -68,6 +70,7 @@ pub(crate) struct Settings {
     pub(crate) allow_aborts: Option<u64>,
     pub(crate) options: Options,
     pub(crate) faults: Faults,
+    pub(crate) strategy: Strategy,
     /// One run under this plan instead of a sweep.
     pub(crate) plan: Option<Plan>,
     pub(crate) input: Arc<[u8]>,

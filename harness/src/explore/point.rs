@@ -81,7 +81,18 @@ impl Norm<'_> {
         point: Option<Point>,
         scratch: &Scratch,
     ) -> (Run, Option<Found>) {
-        let mut run = execute(self.subject, self.job(plan.clone(), scratch));
+        let run = execute(self.subject, self.job(plan.clone(), scratch));
+        self.look_into(run, plan, point, scratch)
+    }
+
+    /// Makes a run of this plan again with open eyes, if it showed anything.
+    pub(crate) fn look_into(
+        &self,
+        mut run: Run,
+        plan: &Plan,
+        point: Option<Point>,
+        scratch: &Scratch,
+    ) -> (Run, Option<Found>) {
         if point.is_some() && run.injected.is_none() && run.outcome != Outcome::Hung {
             run.outcome = Outcome::Unreached;
             if self.in_order {

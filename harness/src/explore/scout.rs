@@ -87,6 +87,11 @@ impl Scouted {
         !settings.options.parallel && self.threads <= 1
     }
 
+    /// Whether there were requests to look for the sites of, and no names were found.
+    pub(crate) fn lacks_sites(&self) -> bool {
+        !self.has_sites && self.by_request.iter().any(|requests| !requests.is_empty())
+    }
+
     /// What a request asks for.
     pub(crate) fn asked(&self, at: Coordinate) -> Option<(Op, u64)> {
         let asked = self.asked.get(usize::from(at.thread))?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::conclude::{conclude, judge};
-use super::crew::{confirm_judged, run_points};
+use super::crew::{Ran, confirm_judged, run_points};
 use super::point::{Norm, Point};
 use super::repeat;
 use super::scout::{Scouted, scouted};
@@ -107,7 +107,8 @@ fn sweep_scouted(
         ));
     }
     let norm = Norm::new(settings, subject, scouted);
-    let (outcomes, mut found) = run_points(&norm, scouted, &points)?;
+    let Ran { outcomes, mut found, forked } = run_points(&norm, scouted, &points)?;
+    report.forked = forked;
     let mut judged = Vec::new();
     for (point, outcome) in points.iter().zip(&outcomes) {
         report.outcomes[*outcome as usize] += 1;
@@ -131,7 +132,7 @@ fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), Error> {
 
 fn notes(settings: &Settings, scouted: &Scouted, report: &mut Report) {
     let mut note = |text: String| report.notes.push(text);
-    if !scouted.has_sites && scouted.requests > 0 {
+    if scouted.lacks_sites() {
         note("sites unavailable: build with debug = 1 to see them".to_owned());
     }
     if !settings.classified {

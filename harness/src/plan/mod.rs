@@ -14,6 +14,7 @@ mod seeded;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::trace::{Coordinate, Op};
 
@@ -44,9 +45,14 @@ enum What {
     Nth(u64),
     From(u64),
     Burst(u64, u64),
-    Seeded { numerator: u32, denominator: u32 },
+    Seeded {
+        numerator: u32,
+        denominator: u32,
+    },
     Budget(usize),
     Closure(Closure),
+    /// The closure is asked from the ordinal on that stands here.
+    Next(Closure, Arc<AtomicU64>),
 }
 
 #[derive(Clone, Default)]
@@ -152,6 +158,11 @@ impl Plan {
         Plan::one(What::Closure(Arc::new(refuses)))
     }
 
+    /// A closure that says itself from which ordinal on it wants to be asked.
+    pub(crate) fn from_next(refuses: Closure, next: Arc<AtomicU64>) -> Plan {
+        Plan::one(What::Next(refuses, next))
+    }
+
     /// Just this coordinate, once or for good.
     pub(crate) fn at(place: Coordinate, persistent: bool) -> Plan {
         let n = place.ordinal;
@@ -215,12 +226,13 @@ impl Plan {
     pub(crate) fn first(&self, thread: u16, after: u64) -> u64 {
         let first = |rule: &Rule| {
             let elsewhere = rule.filter.thread.is_some_and(|only| only != thread);
-            match rule.what {
+            match &rule.what {
                 What::Nth(_) | What::Burst(..) if elsewhere => u64::MAX,
                 What::From(_) if elsewhere || rule.begun => 0,
                 // What fails once has failed, or never will.
-                What::Nth(n) if rule.filter.is_whole() && n <= after => u64::MAX,
-                What::Nth(n) | What::From(n) | What::Burst(n, _) if rule.filter.is_whole() => n,
+                What::Nth(n) if rule.filter.is_whole() && *n <= after => u64::MAX,
+                What::Next(_, next) => next.load(Ordering::Relaxed),
+                What::Nth(n) | What::From(n) | What::Burst(n, _) if rule.filter.is_whole() => *n,
                 _ => 0,
             }
         };
@@ -271,7 +283,7 @@ impl Rule {
                 seeded::refuses(request.at, seed, *numerator, *denominator)
             }
             What::Budget(bytes) => budget::refuses(request, *bytes),
-            What::Closure(refuses) => {
+            What::Closure(refuses) | What::Next(refuses, _) => {
                 let asked = std::panic::AssertUnwindSafe(|| refuses(request));
                 std::panic::catch_unwind(asked).unwrap_or(false)
             }
@@ -291,7 +303,7 @@ impl fmt::Debug for Plan {
                     list.entry(&format_args!("seeded({numerator}, {denominator})"))
                 }
                 What::Budget(bytes) => list.entry(&format_args!("budget({bytes})")),
-                What::Closure(_) => list.entry(&format_args!("when(…)")),
+                What::Closure(_) | What::Next(..) => list.entry(&format_args!("when(…)")),
             };
         }
         list.finish()
