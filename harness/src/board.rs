@@ -162,6 +162,17 @@ impl Board {
         usize::try_from(point).ok().filter(|point| *point < self.points)
     }
 
+    /// Adds requests that were made.
+    pub(crate) fn count(&self, requests: u64) {
+        self.requests().fetch_add(requests, Ordering::Relaxed);
+    }
+
+    /// All requests that were made, as far as whoever made them lived to say so.
+    pub(crate) fn requests(&self) -> &AtomicU64 {
+        // SAFETY: as in `claimed`; the second word.
+        unsafe { self.start.add(1).as_ref() }
+    }
+
     /// Whether points are left that nobody has taken.
     pub(crate) fn has_more(&self) -> bool {
         self.claimed().load(Ordering::Relaxed) < self.points as u64

@@ -183,6 +183,7 @@ pub struct Report {
     pub(crate) error: Option<Error>,
     pub(crate) replayed: Option<Replayed>,
     pub(crate) forked: bool,
+    pub(crate) effort: u64,
 }
 
 impl Report {
@@ -202,6 +203,7 @@ impl Report {
             error: None,
             replayed: None,
             forked: false,
+            effort: 0,
         }
     }
 
@@ -240,6 +242,13 @@ impl Report {
     #[must_use]
     pub fn strategy(&self) -> Strategy {
         if self.forked { Strategy::Fork } else { Strategy::Rerun }
+    }
+
+    /// Requests that all faulted runs made together, those of a run that died up to its fault: what
+    /// a sweep costs, clocks apart. Never printed, since it differs by [`strategy`](Self::strategy).
+    #[must_use]
+    pub fn effort(&self) -> u64 {
+        self.effort
     }
 
     /// The findings, by kind, site and ordinal.

@@ -141,6 +141,7 @@ impl Batch<'_> {
         };
         let answer = work(&own, &points, &mut copy);
         copy();
+        board.count(own.requests().load(Ordering::Relaxed));
         answer
     }
 
@@ -156,6 +157,7 @@ impl Batch<'_> {
                 News::Message(message) => seen.found.push(message),
                 News::Death(point, death, had_company) => {
                     board.outcome(point).store(dead(death), Ordering::Relaxed);
+                    board.count(points[point].at.ordinal);
                     if had_company && death == Death::Stall {
                         seen.doubtful.push(some[point]);
                     } else {
@@ -201,7 +203,8 @@ impl Batch<'_> {
 fn work(norm: &Norm<'_>, points: &[Point], board: &Board, life: &Life, pipe: &Pipe) {
     let scratch = Scratch::new(worker::parent());
     let mut leaked = 0;
-    execute(norm.subject, norm.settings.job(&scratch));
+    let warm = execute(norm.subject, norm.settings.job(&scratch));
+    board.count(warm.requests.iter().sum());
     while let Some(point) = board.claim() {
         if board.outcome(point).load(Ordering::Relaxed) != 0 {
             continue;
@@ -211,6 +214,7 @@ fn work(norm: &Norm<'_>, points: &[Point], board: &Board, life: &Life, pipe: &Pi
         if let Some(found) = &found {
             pipe.send(found);
         }
+        board.count(run.requests.iter().sum());
         board.outcome(point).store(encode(run.outcome, found.is_some()), Ordering::Relaxed);
         life.live();
         leaked += run.leaked;

@@ -28,6 +28,8 @@ pub(crate) struct Ran {
     pub(crate) found: Vec<Found>,
     /// Whether they were forked off a pass.
     pub(crate) forked: bool,
+    /// Requests that were made for all of them.
+    pub(crate) effort: u64,
 }
 
 /// Runs all points, in children or in process.
@@ -41,13 +43,15 @@ pub(crate) fn run_points(
     if settings.in_process {
         let scratch = Scratch::new(std::process::id());
         let mut outcomes = Vec::with_capacity(points.len());
+        let mut effort = 0;
         for point in points {
             let (run, its_found) = norm.try_point(*point, &scratch);
             outcomes.push(run.outcome);
+            effort += run.requests.iter().sum::<u64>();
             found.extend(its_found);
         }
         Scratch::remove(std::process::id(), std::process::id());
-        return Ok(Ran { outcomes, found, forked: false });
+        return Ok(Ran { outcomes, found, forked: false, effort });
     }
     let board = Board::new(1, points.len()).map_err(|e| os_error("share memory", &e))?;
     let mut journal = open_journal(norm, scouted, points, &board)?;
@@ -95,7 +99,8 @@ pub(crate) fn run_points(
     }
     let outcome = |point| decode(board.outcome(point).load(Ordering::Relaxed));
     let outcomes = (0..points.len()).map(|point| outcome(point).unwrap_or(Outcome::Unreached));
-    Ok(Ran { outcomes: outcomes.collect(), found, forked })
+    let effort = board.requests().load(Ordering::Relaxed);
+    Ok(Ran { outcomes: outcomes.collect(), found, forked, effort })
 }
 
 fn open_journal(

@@ -85,7 +85,8 @@ fn go(
     pipe: &Pipe,
 ) -> Option<String> {
     let scratch = Scratch::new(worker::parent());
-    execute(norm.subject, norm.settings.job(&scratch));
+    let warm = execute(norm.subject, norm.settings.job(&scratch));
+    board.count(warm.requests.iter().sum());
     if scratch.holds_files() {
         return Some("it keeps files in its scratch directory".to_owned());
     }
@@ -138,8 +139,11 @@ fn go(
     let run = execute(norm.subject, norm.job(plan, &scratch));
     let Some(part) = part.take() else {
         brood.borrow_mut().wait(&mut hear.clone());
+        board.count(run.requests.iter().sum());
         return refused.take();
     };
+    // The way to its request is the pass's.
+    board.count(run.requests.iter().sum::<u64>().saturating_sub(part.point.at.ordinal));
     let own = Scratch::new(worker::parent());
     let plan = Plan::at(part.point.at, part.point.persistent);
     let (run, found) = norm.look_into(run, &plan, Some(part.point), &own);

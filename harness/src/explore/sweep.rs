@@ -107,8 +107,8 @@ fn sweep_scouted(
         ));
     }
     let norm = Norm::new(settings, subject, scouted);
-    let Ran { outcomes, mut found, forked } = run_points(&norm, scouted, &points)?;
-    report.forked = forked;
+    let Ran { outcomes, mut found, forked, effort } = run_points(&norm, scouted, &points)?;
+    (report.forked, report.effort) = (forked, effort);
     let mut judged = Vec::new();
     for (point, outcome) in points.iter().zip(&outcomes) {
         report.outcomes[*outcome as usize] += 1;
