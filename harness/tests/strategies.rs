@@ -1,0 +1,216 @@
+//! Two ways to come to a point, one report: run again from the beginning, or forked off one pass.
+
+mod common;
+
+use std::cell::Cell;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use common::{Oom, Owned, mistake};
+use mallory::{Guarantee, Heap, Outcome, Report, Strategy, Sweep, System, World};
+
+/// A subject, swept in this way.
+fn swept(
+    strategy: Strategy,
+    jobs: usize,
+    subject: impl Fn(&Heap) -> Result<u64, Oom> + Sync,
+) -> Report {
+    Sweep::new("ways")
+        .strategy(strategy)
+        .jobs(jobs)
+        .patience(Duration::from_secs(1))
+        .oom(|_: &Oom| true)
+        .run(subject)
+}
+
+/// The reports of all ways are the same to the byte; it is the one that is answered.
+#[track_caller]
+fn the_same(subject: impl Fn(&Heap) -> Result<u64, Oom> + Sync + Copy) -> Report {
+    let by_rerun = swept(Strategy::Rerun, 1, subject);
+    assert_eq!(by_rerun.strategy(), Strategy::Rerun);
+    for (strategy, jobs) in [
+        (Strategy::Fork, 1),
+        (Strategy::Fork, 2),
+        (Strategy::Rerun, 2),
+        (Strategy::Auto, 1),
+        (Strategy::Auto, 2),
+    ] {
+        let other = swept(strategy, jobs, subject);
+        assert_eq!(other.to_string(), by_rerun.to_string(), "{strategy:?}, {jobs} jobs");
+        if strategy != Strategy::Auto {
+            assert_eq!(other.strategy(), strategy, "it was done as it was asked for");
+        }
+    }
+    by_rerun
+}
+
+/// So many blocks that are all kept until the end.
+fn keeps(heap: &Heap, count: usize) -> Result<u64, Oom> {
+    let mut kept = Vec::new();
+    for size in 1..=count {
+        kept.push(Owned::new(heap, size)?);
+    }
+    Ok(kept.len() as u64)
+}
+
+#[test]
+fn clean_code_is_clean_in_each_way() {
+    the_same(|heap| keeps(heap, 40)).assert_clean();
+}
+
+#[test]
+fn the_pass_is_made_once_and_not_for_each_point() {
+    let of = |strategy| swept(strategy, 1, |heap| keeps(heap, 200)).effort();
+    let (rerun, fork) = (of(Strategy::Rerun), of(Strategy::Fork));
+    assert!(rerun > 200 * 200 / 2, "half the requests for each of two faults: {rerun}");
+    assert!(fork < 10 * 200, "two runs, and what comes after each fault: {fork}");
+}
+
+#[test]
+fn what_is_found_is_found_in_each_way() {
+    let report = the_same(|heap| {
+        let first = Owned::new(heap, 16)?;
+        let Ok(second) = Owned::new(heap, 32) else {
+            first.lose();
+            return Err(Oom);
+        };
+        let answer = if Owned::new(heap, 48).is_ok() { 1 } else { 2 };
+        drop((first, second));
+        Ok(answer)
+    });
+    assert_eq!(report.findings().len(), 2, "a leak and a wrong answer:\n{report}");
+}
+
+#[test]
+fn every_death_is_told_in_each_way() {
+    let report = the_same(|heap| {
+        if Owned::new(heap, 16).is_err() {
+            std::process::abort();
+        }
+        if Owned::new(heap, 32).is_err() {
+            std::process::exit(7);
+        }
+        if Owned::new(heap, 48).is_err() {
+            panic!("no memory");
+        }
+        if Owned::new(heap, 64).is_err() {
+            loop {
+                std::hint::spin_loop();
+            }
+        }
+        if Owned::new(heap, 80).is_err() {
+            while Owned::new(heap, 8).is_err() {}
+        }
+        Ok(0)
+    });
+    for outcome in [Outcome::Aborted, Outcome::Exited, Outcome::Panicked, Outcome::Hung] {
+        assert!(report.outcomes(outcome) >= 2, "{outcome:?}\n{report}");
+    }
+}
+
+/// Sweeps by forking what can't be forked, and without being told to.
+#[track_caller]
+fn refused(subject: impl Fn(&Heap) -> Result<u64, Oom> + Sync + Copy) -> String {
+    let otherwise = swept(Strategy::Auto, 1, subject);
+    otherwise.assert_clean();
+    assert_eq!(otherwise.strategy(), Strategy::Rerun);
+    mistake(&swept(Strategy::Fork, 1, subject))
+}
+
+#[test]
+fn a_subject_with_a_thread_beside_it_is_not_forked() {
+    let said = refused(|heap| {
+        let (go, wait) = channel::<()>();
+        let thread = std::thread::spawn(move || wait.recv().is_ok());
+        let answer = keeps(heap, 60);
+        drop(go);
+        let _ = thread.join();
+        answer
+    });
+    assert!(said.contains("it has 2 threads") && said.contains("choose rerun"), "{said}");
+    // A thread that is over is none.
+    the_same(|heap| {
+        let _ = std::thread::spawn(|| ()).join();
+        keeps(heap, 10)
+    });
+}
+
+#[test]
+fn a_subject_that_holds_something_open_for_writing_is_not_forked() {
+    let said = refused(|heap| {
+        let _file = tempfile::tempfile().expect("a file");
+        keeps(heap, 60)
+    });
+    assert!(said.contains("it holds a descriptor open for writing"), "{said}");
+    the_same(|heap| {
+        let _file = std::fs::File::open("/dev/null").expect("it can be read");
+        keeps(heap, 10)
+    });
+    the_same(|heap| {
+        drop(tempfile::tempfile().expect("a file"));
+        keeps(heap, 10)
+    });
+}
+
+/// A system that may keep a file.
+struct Filing<const KEEPS: bool>;
+
+impl<const KEEPS: bool> System for Filing<KEEPS> {
+    const NAME: &'static str = "filing";
+    type Op = ();
+    type Reply = ();
+    type Error = Oom;
+    type Model = ();
+
+    fn open(heap: &Heap, world: &World<'_>) -> Result<Self, Oom> {
+        Owned::new(heap, 8)?;
+        if KEEPS {
+            std::fs::write(world.scratch.join("file"), "text").map_err(|_| Oom)?;
+        }
+        Ok(Filing)
+    }
+
+    fn apply(&mut self, _op: &(), _world: &World<'_>) -> Result<(), Oom> {
+        Ok(())
+    }
+
+    fn is_oom(_error: &Oom) -> bool {
+        true
+    }
+
+    fn guarantee(_op: &()) -> Guarantee {
+        Guarantee::Retryable
+    }
+
+    fn snapshot(&self) {}
+
+    fn model(_model: &mut (), _op: &(), _world: &World<'_>) -> impl std::fmt::Debug {}
+}
+
+#[test]
+fn a_system_that_keeps_files_is_not_forked() {
+    let fork = |name: &str| Sweep::new(name).strategy(Strategy::Fork);
+    fork("fileless").script::<Filing<false>>(&[()]).assert_clean();
+    let said = mistake(&fork("filing").script::<Filing<true>>(&[()]));
+    assert!(said.contains("it keeps files in its scratch directory"), "{said}");
+}
+
+#[test]
+fn a_limit_and_its_order_hold_in_each_way() {
+    let limited = |strategy| {
+        let sweep = Sweep::new("limited").strategy(strategy).limit(13).oom(|_: &Oom| true);
+        sweep.run(|heap| keeps(heap, 30)).to_string()
+    };
+    assert_eq!(limited(Strategy::Fork), limited(Strategy::Rerun));
+}
+
+#[test]
+fn what_the_caller_holds_is_never_touched() {
+    let runs = Cell::new(0_u64);
+    let report = Sweep::new("local").strategy(Strategy::Fork).run_local(|heap| {
+        runs.set(runs.get() + 1);
+        keeps(heap, 5)
+    });
+    report.assert_clean();
+    assert_eq!(runs.get(), 0, "all runs are made in children");
+}
