@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::evidence::Moment;
 use crate::trace::Op;
@@ -104,4 +105,37 @@ pub(crate) fn stack() -> Stack {
         frames.len() < FRAMES_MAX
     });
     frames
+}
+
+/// The functions of std that are on the stack from a panic's begin until it unwinds, by where they
+/// start: learnt from a panic made for that, since their names are std's own business.
+static MACHINERY: [AtomicUsize; 32] = [const { AtomicUsize::new(0) }; 32];
+
+/// Where the functions on the present stack start, innermost first.
+#[inline(never)]
+pub(crate) fn functions() -> Vec<usize> {
+    let mut starts = Vec::new();
+    backtrace::trace(|frame| {
+        starts.push(frame.symbol_address() as usize);
+        starts.len() < FRAMES_MAX
+    });
+    starts
+}
+
+/// Notes functions as the panic machinery's.
+pub(crate) fn note_machinery(starts: impl IntoIterator<Item = usize>) {
+    for (place, start) in MACHINERY.iter().zip(starts) {
+        place.store(start, Ordering::Relaxed);
+    }
+}
+
+/// Whether the present request is the panic machinery's own.
+pub(crate) fn is_machinery() -> bool {
+    let known: Vec<usize> = MACHINERY.iter().map(|start| start.load(Ordering::Relaxed)).collect();
+    functions().iter().any(|start| *start != 0 && known.contains(start))
+}
+
+/// Whether std is about to abort the process, since a request failed that can't be refused.
+pub(crate) fn is_dying() -> bool {
+    functions().contains(&(std::alloc::handle_alloc_error as *const () as usize))
 }

@@ -13,7 +13,7 @@ use super::repeat;
 use super::scout::{Scouted, scouted};
 use crate::error::Error;
 use crate::evidence::Evidence;
-use crate::panics::hook_panics;
+use crate::panics::{hook_panics, learn_machinery};
 use crate::plan::Plan;
 use crate::report::{Replayed, Report};
 use crate::run::{Outcome, Sink, Subject, execute};
@@ -155,6 +155,9 @@ pub(crate) fn single(
     point: Option<Point>,
 ) -> Result<Report, Error> {
     hook_panics();
+    if settings.options.unwinding {
+        learn_machinery();
+    }
     let mut report = Report::empty(&settings.name, settings.seed);
     report.coverage.complete = true;
     let scouted = match scouted(settings, subject)? {
@@ -166,9 +169,9 @@ pub(crate) fn single(
     };
     scouted.check()?;
     if let Some(point) = point
-        && point.at.ordinal > scouted.count(0)
+        && point.at.ordinal > scouted.count(point.at.thread)
     {
-        let (all, wanted) = (scouted.count(0), point.at.ordinal);
+        let (all, wanted) = (scouted.count(point.at.thread), point.at.ordinal);
         let what = format!("request {wanted} is to fail, and the run has only {all}");
         return Err(
             Error::new(what).mend(format!("choose one from 0 to {}", all.saturating_sub(1)))
@@ -205,6 +208,9 @@ pub(crate) fn replay(
     token: &Token,
 ) -> Result<Report, Error> {
     hook_panics();
+    if settings.options.unwinding {
+        learn_machinery();
+    }
     let mut report = Report::empty(&settings.name, settings.seed);
     report.coverage.complete = true;
     let (scouted, mut found) = match scouted(settings, subject)? {
