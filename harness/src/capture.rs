@@ -1,5 +1,6 @@
 //! Call stacks, taken only in the one run that looks for them: raw return addresses here, names
 //! in `site.rs`.
+#![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -91,12 +92,26 @@ pub(crate) fn within<R>(call: impl FnOnce() -> R) -> R {
     call()
 }
 
+/// Walks the present stack. Without the lock of the crate: it stands for one platform's library,
+/// and whoever holds it while it asks a global heap for memory would wait for this thread, which
+/// may be behind that heap's gate.
+#[inline(always)]
+fn walk(frame: impl FnMut(&backtrace::Frame) -> bool) {
+    #[cfg(unix)]
+    // SAFETY: the unwinder may be used by several threads at once.
+    unsafe {
+        backtrace::trace_unsynchronized(frame);
+    }
+    #[cfg(not(unix))]
+    backtrace::trace(frame);
+}
+
 /// The present stack.
 #[inline(never)]
 pub(crate) fn stack() -> Stack {
     let outer = OUTER.get();
     let mut frames = Vec::with_capacity(32);
-    backtrace::trace(|frame| {
+    walk(|frame| {
         // Stacks grow downwards; a frame that doesn't know its place says 0.
         if frame.sp() as usize > outer {
             return false;
@@ -115,7 +130,7 @@ static MACHINERY: [AtomicUsize; 32] = [const { AtomicUsize::new(0) }; 32];
 #[inline(never)]
 pub(crate) fn functions() -> Vec<usize> {
     let mut starts = Vec::new();
-    backtrace::trace(|frame| {
+    walk(|frame| {
         starts.push(frame.symbol_address() as usize);
         starts.len() < FRAMES_MAX
     });

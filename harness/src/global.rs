@@ -335,10 +335,12 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     }
 
     fn past(&self, layout: Layout, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
-        // What the allocator inside asks for itself is nobody's either.
+        // Inside of a heap there is no way in again. And what the allocator inside asks for itself
+        // is nobody's either.
+        let is_inside = PLACE.get() == INSIDE;
         let _in = In::side();
         let start = plain();
-        if let Some(way) = self.way() {
+        if !is_inside && let Some(way) = self.way() {
             way.entered.with(|state| state.ledger.forget(start as usize, layout.size()));
         }
         start
@@ -420,7 +422,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
             return answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr());
         }
         // A block from before the run, or of the harness: as a new one, a copy and a free.
-        let fresh = match self.way().filter(|_| counts) {
+        let fresh = match counts.then(|| self.way()).flatten() {
             Some(way) => {
                 let answer = way.heap.request_fully(op, new);
                 answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())

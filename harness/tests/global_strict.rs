@@ -6,6 +6,7 @@ mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::{Oom, kinds, layout};
 use mallory::{GlobalHeap, Options, Plan, Sweep};
@@ -58,6 +59,13 @@ unsafe impl GlobalAlloc for Strict {
             System.dealloc(start.sub(room), whole);
         }
     }
+}
+
+/// One test at a time: a process that is forked beside a run in the same process inherits it.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 static STRICT: GlobalHeap<Strict> =
@@ -162,6 +170,7 @@ fn ways() -> [Options; 5] {
 /// Blocks go from before the run into it, through it, and out of it.
 #[test]
 fn every_block_comes_back_as_it_was_asked_for() {
+    let _turn = turn();
     let mut random = Random(0x2545_F491_4F6C_DD1D);
     let mut blocks = Blocks::default();
     for options in ways().iter().cycle().take(10) {
@@ -177,6 +186,7 @@ fn every_block_comes_back_as_it_was_asked_for() {
 
 #[test]
 fn with_several_threads_as_well() {
+    let _turn = turn();
     for options in ways() {
         std::thread::scope(|scope| {
             // Some threads don't care whether a run goes on.
@@ -211,6 +221,7 @@ fn with_several_threads_as_well() {
 
 #[test]
 fn in_a_sweep_with_faults_as_well() {
+    let _turn = turn();
     for options in ways() {
         let plan = Plan::seeded(1, 10);
         let report = Sweep::new("strict").global(&STRICT).options(options).plan(plan).run(|_| {

@@ -43,9 +43,10 @@ const LONG: [(&str, &str); 5] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 12] = [
+const UNSAFE: [&str; 13] = [
     "adapters/mod.rs",
     "board.rs",
+    "capture.rs",
     "gate.rs",
     "global.rs",
     "handle.rs",

@@ -206,12 +206,13 @@ fn once(series: &Series) -> Vec<String> {
     )]
 }
 
-/// Confirms the leaks among what was found, each root once, at its smallest point. What settles is
-/// no leak.
+/// Confirms the leaks among what was found, each root once, at its smallest point, or under the
+/// caller's own plan. What settles is no leak.
 pub(crate) fn confirm(
     norm: &Norm<'_>,
     scouted: &Scouted,
     mut found: Vec<Found>,
+    own: Option<&Plan>,
 ) -> Result<Vec<Found>, Error> {
     if norm.settings.global.is_none() {
         return Ok(found);
@@ -221,9 +222,11 @@ pub(crate) fn confirm(
     // some.
     const SETTLED: usize = 3;
     let mut leaking: BTreeMap<Vec<Stack>, String> = BTreeMap::new();
-    let mut settled: BTreeMap<Vec<Stack>, BTreeSet<Point>> = BTreeMap::new();
+    let mut settled: BTreeMap<Vec<Stack>, BTreeSet<Option<Point>>> = BTreeMap::new();
     for found in &mut found {
-        let Some(point) = found.point else { continue };
+        let point = found.point;
+        let plan = point.map(|point| Plan::at(point.at, point.persistent));
+        let Some(plan) = plan.as_ref().or(own) else { continue };
         let mut kept = Vec::with_capacity(found.evidence.len());
         for evidence in std::mem::take(&mut found.evidence) {
             if evidence.kind != Kind::Leak {
@@ -238,8 +241,7 @@ pub(crate) fn confirm(
                 Some(verdict) => Some(verdict.clone()),
                 None if is_settled => None,
                 None => {
-                    let plan = Plan::at(point.at, point.persistent);
-                    let series = seen(norm, Some(&plan), patience(scouted))?;
+                    let series = seen(norm, Some(plan), patience(scouted))?;
                     let verdict = series.and_then(|series| series.note());
                     match &verdict {
                         Some(note) => drop(leaking.insert(root, note.clone())),

@@ -189,7 +189,7 @@ pub(crate) fn single(
         report.outcomes[outcome as usize] += 1;
         found.extend(point.and_then(|point| judge(settings, &scouted, point, outcome)));
     }
-    let found = repeat::confirm(&norm, &scouted, found)?;
+    let found = repeat::confirm(&norm, &scouted, found, Some(plan))?;
     conclude(settings, &scouted, found, &mut report)?;
     Ok(report)
 }
@@ -245,7 +245,7 @@ pub(crate) fn replay(
                 let judged = outcome.and_then(|outcome| judge(settings, &scouted, point, outcome));
                 let all = seen.all().into_iter().chain(judged);
                 let all = all.map(|found| Found { fingerprint: seen.fingerprint, ..found });
-                repeat::confirm(&norm, &scouted, all.collect())
+                repeat::confirm(&norm, &scouted, all.collect(), None)
             };
             found = here(fault.at)?;
             let moved = fault.site.and_then(|(site, nth)| scouted.find(fault.at.thread, site, nth));

@@ -117,7 +117,7 @@ fn sweep_scouted(
         judged.extend(judge(settings, scouted, *point, *outcome).map(|found| (*outcome, found)));
     }
     found.extend(confirm_judged(&norm, scouted, judged)?);
-    let found = repeat::confirm(&norm, scouted, found)?;
+    let found = repeat::confirm(&norm, scouted, found, None)?;
     conclude(settings, scouted, found, report)
 }
 
