@@ -159,7 +159,8 @@ impl Heap {
             let again = state.injected.is_some();
             (again, again && !state.options.unwinding)
         });
-        !(again && self.is_dying(entered)) && !(spares && std::thread::panicking())
+        let gets_it = again && self.is_dying(entered) || spares && std::thread::panicking();
+        !gets_it
     }
 
     /// Whether a global heap's request is one of std's own, on its way from a failed request to the

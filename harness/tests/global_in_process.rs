@@ -4,10 +4,9 @@
 mod common;
 
 use std::collections::TryReserveError;
-use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::kinds;
+use common::{bytes, kinds};
 use mallory::{GlobalHeap, Sweep};
 
 #[global_allocator]
@@ -15,14 +14,6 @@ static HEAP: GlobalHeap = GlobalHeap::system();
 
 fn sweep(name: &str) -> Sweep {
     Sweep::new(name).global(&HEAP)
-}
-
-/// A list of so many bytes, or an error.
-fn bytes(size: usize) -> Result<Vec<u8>, TryReserveError> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(size)?;
-    list.resize(size, 7);
-    Ok(black_box(list))
 }
 
 /// In process other threads are not the subject's: their requests pass, and the report says so.

@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use common::{kinds, only, the};
+use common::{bytes, kinds, only, the};
 use mallory::{Faults, Finding, GlobalHeap, Kind, Outcome, Report, Sweep, Token, Verdict};
 
 #[global_allocator]
@@ -18,14 +18,6 @@ static HEAP: GlobalHeap = GlobalHeap::system();
 
 fn sweep(name: &str) -> Sweep {
     Sweep::new(name).global(&HEAP)
-}
-
-/// A list of so many bytes, or an error.
-fn bytes(size: usize) -> Result<Vec<u8>, TryReserveError> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(size)?;
-    list.resize(size, 7);
-    Ok(black_box(list))
 }
 
 /// Loses its first list where the second is refused.
