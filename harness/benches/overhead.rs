@@ -3,6 +3,11 @@
 //! `cargo bench -p mallory --bench overhead`. All sides take turns in the same process; of each
 //! the median of many rounds is compared with the plain allocator's median. On a noisy machine
 //! trust the differences and ratios, not the single figures.
+//!
+//! With the word `threads` (`… --bench overhead -- threads`) a second thread has been there before,
+//! as in a test runner's children: calls of an armed global heap then come through its gate.
+//! AddressSanitizer replaces the allocator of a whole build and needs an unstable compiler, so it
+//! has no row here.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -10,7 +15,10 @@ use std::hint::black_box;
 use std::ptr::NonNull;
 use std::time::Instant;
 
-use mallory::{Heap, Options, Port};
+use mallory::{GlobalHeap, Heap, Options, Port};
+
+/// Not the process's: its own calls are measured, idle and armed.
+static GLOBAL: GlobalHeap = GlobalHeap::system();
 
 const ROUNDS: usize = 41;
 const PAIRS: usize = 100_000;
@@ -35,6 +43,28 @@ impl<A: GlobalAlloc> Side for Global<A> {
         // SAFETY: each block goes back once, with its own layout.
         unsafe { self.0.dealloc(block, layout) }
     }
+}
+
+/// The global heap, as it stands.
+struct Idle;
+
+impl Side for Idle {
+    #[inline(always)]
+    fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: no layout of this benchmark is empty.
+        unsafe { GLOBAL.alloc(layout) }
+    }
+
+    #[inline(always)]
+    fn free(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: each block goes back once, with its own layout.
+        unsafe { GLOBAL.dealloc(block, layout) }
+    }
+}
+
+/// Measures the global heap while it is armed.
+fn armed(options: Options, live: usize) -> f64 {
+    GLOBAL.watch(options, || measure(&Idle, live))
 }
 
 impl Side for Heap {
@@ -108,11 +138,17 @@ fn median(mut of: Vec<f64>) -> f64 {
 }
 
 fn main() {
+    if std::env::args().any(|word| word == "threads") {
+        let _ = std::thread::spawn(|| ()).join();
+    }
     let profiler = dhat::Profiler::builder().testing().build();
     let names = [
         "System",
         "Mallory, ledger",
         "Mallory, all detectors",
+        "GlobalHeap, idle",
+        "GlobalHeap, ledger",
+        "GlobalHeap, all",
         "stats_alloc",
         "mockalloc, idle",
         "dhat",
@@ -128,10 +164,13 @@ fn main() {
             times[0].push(measure(&Global(System), live));
             times[1].push(measure(&ledger, live));
             times[2].push(measure(&all, live));
-            times[3].push(measure(&Global(stats_alloc::StatsAlloc::system()), live));
-            times[4].push(measure(&Global(mockalloc::Mockalloc(System)), live));
-            if times[5].len() < 3 {
-                times[5].push(measure(&Global(dhat::Alloc), live));
+            times[3].push(measure(&Idle, live));
+            times[4].push(armed(Options::new().ledger_only(), live));
+            times[5].push(armed(Options::new(), live));
+            times[6].push(measure(&Global(stats_alloc::StatsAlloc::system()), live));
+            times[7].push(measure(&Global(mockalloc::Mockalloc(System)), live));
+            if times[8].len() < 3 {
+                times[8].push(measure(&Global(dhat::Alloc), live));
             }
         }
         columns.push(times.into_iter().map(median).collect::<Vec<f64>>());

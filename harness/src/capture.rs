@@ -1,8 +1,10 @@
 //! Call stacks, taken only in the one run that looks for them: raw return addresses here, names
 //! in `site.rs`.
+#![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::evidence::Moment;
 use crate::trace::Op;
@@ -90,12 +92,26 @@ pub(crate) fn within<R>(call: impl FnOnce() -> R) -> R {
     call()
 }
 
+/// Walks the present stack. Without the lock of the crate: it stands for one platform's library,
+/// and whoever holds it while it asks a global heap for memory would wait for this thread, which
+/// may be behind that heap's gate.
+#[inline(always)]
+fn walk(frame: impl FnMut(&backtrace::Frame) -> bool) {
+    #[cfg(unix)]
+    // SAFETY: the unwinder may be used by several threads at once.
+    unsafe {
+        backtrace::trace_unsynchronized(frame);
+    }
+    #[cfg(not(unix))]
+    backtrace::trace(frame);
+}
+
 /// The present stack.
 #[inline(never)]
 pub(crate) fn stack() -> Stack {
     let outer = OUTER.get();
     let mut frames = Vec::with_capacity(32);
-    backtrace::trace(|frame| {
+    walk(|frame| {
         // Stacks grow downwards; a frame that doesn't know its place says 0.
         if frame.sp() as usize > outer {
             return false;
@@ -104,4 +120,37 @@ pub(crate) fn stack() -> Stack {
         frames.len() < FRAMES_MAX
     });
     frames
+}
+
+/// The functions of std that are on the stack from a panic's begin until it unwinds, by where they
+/// start: learnt from a panic made for that, since their names are std's own business.
+static MACHINERY: [AtomicUsize; 32] = [const { AtomicUsize::new(0) }; 32];
+
+/// Where the functions on the present stack start, innermost first.
+#[inline(never)]
+pub(crate) fn functions() -> Vec<usize> {
+    let mut starts = Vec::new();
+    walk(|frame| {
+        starts.push(frame.symbol_address() as usize);
+        starts.len() < FRAMES_MAX
+    });
+    starts
+}
+
+/// Notes functions as the panic machinery's.
+pub(crate) fn note_machinery(starts: impl IntoIterator<Item = usize>) {
+    for (place, start) in MACHINERY.iter().zip(starts) {
+        place.store(start, Ordering::Relaxed);
+    }
+}
+
+/// Whether the present request is the panic machinery's own.
+pub(crate) fn is_machinery() -> bool {
+    let known: Vec<usize> = MACHINERY.iter().map(|start| start.load(Ordering::Relaxed)).collect();
+    functions().iter().any(|start| *start != 0 && known.contains(start))
+}
+
+/// Whether std is about to abort the process, since a request failed that can't be refused.
+pub(crate) fn is_dying() -> bool {
+    functions().contains(&(std::alloc::handle_alloc_error as *const () as usize))
 }

@@ -6,8 +6,10 @@
 //! ```
 //!
 //! Off, it passes every call on. While a run goes on it is *armed*: the subject's calls go through
-//! the run's heap like any other's. Three kinds of calls pass unwatched all the same: those of the
-//! harness, those of the panic machinery, and those of threads that the run doesn't own.
+//! the run's heap like any other's. Three kinds of requests pass unwatched all the same: those of
+//! the harness, those of the panic machinery, and those of threads that the run doesn't own. Frees
+//! are looked at whoever makes them, until the last block of the run is accounted for: a thread of
+//! the subject's may still be on its way out.
 //!
 //! A block may outlive its run: a static's, a leaked one. It is a *survivor*: kept in a table, so
 //! that a later free finds the guards that were put around it.
@@ -16,10 +18,11 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::TypeId;
 use std::cell::{Cell, UnsafeCell};
-use std::hint::spin_loop;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+use crate::capture::is_machinery;
+use crate::gate::{GATE, begin_alone, end_alone, is_single_threaded, wait_for_threads};
 use crate::heap::Heap;
 use crate::ledger::{Block, Ledger};
 use crate::node::{Entered, some, start_of};
@@ -51,10 +54,8 @@ pub struct GlobalHeap<A = System> {
     busy: AtomicUsize,
     /// The run's heap, while its subject runs.
     armed: AtomicPtr<Heap>,
-    /// Whether every thread is the subject's: so in a child, which has no others.
-    everyone: AtomicBool,
-    /// Calls that are inside the armed heap, of processes with several threads.
-    pins: AtomicUsize,
+    /// Whose requests are the subject's.
+    owners: AtomicU8,
     unattributed: AtomicU64,
     survivors: Survivors,
 }
@@ -62,6 +63,12 @@ pub struct GlobalHeap<A = System> {
 /// In `busy`: a run is going on. Above it the survivors are counted.
 const ARMED: usize = 1;
 const SURVIVOR: usize = 2;
+
+/// In `owners`: the threads that are attributed to the run; all of them, so in a child, which has
+/// no others; or none, since the run is over.
+const ATTRIBUTED_ONES: u8 = 0;
+const EVERYONE: u8 = 1;
+const NOBODY: u8 = 2;
 
 thread_local! {
     /// What this thread's calls are: the subject's, or see [`PASSING`] and [`INSIDE`].
@@ -89,6 +96,16 @@ impl In {
     pub(crate) fn side() -> In {
         In::place(INSIDE)
     }
+
+    /// At work for the harness.
+    pub(crate) fn passing() -> In {
+        In::place(PASSING)
+    }
+
+    /// Where the thread was before.
+    pub(crate) fn undone(&self) -> In {
+        In::place(self.0)
+    }
 }
 
 impl Drop for In {
@@ -100,7 +117,7 @@ impl Drop for In {
 
 /// Runs something of the harness's while a subject's run goes on: its memory is not the subject's.
 pub(crate) fn aside<R>(work: impl FnOnce() -> R) -> R {
-    let _in = In::place(PASSING);
+    let _in = In::passing();
     work()
 }
 
@@ -120,6 +137,36 @@ pub(crate) fn attribute(is_ours: bool) {
     ATTRIBUTED.set(is_ours);
 }
 
+/// A global heap that is armed until this is dropped.
+pub(crate) struct Armed<'a> {
+    global: &'a dyn Global,
+    heap: &'a Heap,
+}
+
+impl<'a> Armed<'a> {
+    pub(crate) fn new(global: &'a dyn Global, heap: &'a Heap, everyone: bool) -> Self {
+        global.arm(heap, everyone);
+        Armed { global, heap }
+    }
+
+    /// Ends the run. Answers by how many blocks and bytes there is more left than after the run
+    /// before, and how many calls belonged to no run.
+    pub(crate) fn end(self) -> ((i64, i64), u64) {
+        self.global.rest();
+        let heap = self.heap;
+        heap.disarm();
+        wait_for_threads(heap.threads());
+        heap.close();
+        (heap.leave_to(self.global), self.global.take_unattributed())
+    }
+}
+
+impl Drop for Armed<'_> {
+    fn drop(&mut self) {
+        self.global.disarm();
+    }
+}
+
 /// What runs know of a global heap, whatever it wraps.
 pub(crate) trait Global: Sync {
     /// A run's heap over the allocator inside.
@@ -127,9 +174,14 @@ pub(crate) trait Global: Sync {
     /// Lets the calls of the present thread (or of all) go through this heap, until
     /// [`disarm`](Self::disarm).
     fn arm(&self, heap: &Heap, everyone: bool);
+    /// From here on requests pass; frees are looked at.
+    fn rest(&self);
     fn disarm(&self);
     /// Remembers a block that outlives its run.
     fn keep(&self, block: &Block, guards: bool);
+    /// By how many blocks and bytes there are more survivors than the last time it was asked;
+    /// those with a finding of their own apart.
+    fn more(&self) -> (i64, i64);
     /// Calls since the last time it was asked that belonged to no run.
     fn take_unattributed(&self) -> u64;
 }
@@ -150,11 +202,31 @@ impl<A> GlobalHeap<A> {
             inner,
             busy: AtomicUsize::new(0),
             armed: AtomicPtr::new(std::ptr::null_mut()),
-            everyone: AtomicBool::new(false),
-            pins: AtomicUsize::new(0),
+            owners: AtomicU8::new(NOBODY),
             unattributed: AtomicU64::new(0),
             survivors: Survivors::new(),
         }
+    }
+}
+
+impl<A: GlobalAlloc + Sync + 'static> GlobalHeap<A> {
+    /// Watches all threads' calls while this works, without a fault and without a report: for the
+    /// benchmark, which measures what that costs.
+    #[doc(hidden)]
+    pub fn watch<R>(&'static self, options: Options, work: impl FnOnce() -> R) -> R {
+        let heap = Global::heap(self, options);
+        let armed = Armed::new(self, &heap, true);
+        let answer = work();
+        armed.end();
+        answer
+    }
+}
+
+impl<A> GlobalHeap<A> {
+    /// The allocator inside.
+    #[must_use]
+    pub const fn inside(&self) -> &A {
+        &self.inner
     }
 }
 
@@ -167,117 +239,140 @@ impl<A> std::fmt::Debug for GlobalHeap<A> {
 /// The way into an armed heap, held while a call is in there.
 struct Way<'a> {
     heap: &'a Heap,
-    /// The right to touch the run's state, where the process has one thread.
-    entered: Option<Entered<'a>>,
-    pins: Option<&'a AtomicUsize>,
+    /// The right to touch the run's state.
+    entered: Entered<'a>,
     _in: In,
 }
 
-impl Way<'_> {
-    #[inline]
-    fn takes_back(&self, start: NonNull<u8>, layout: Layout) -> bool {
-        let quick = |entered: &Entered<'_>| self.heap.free_entered(entered, start, layout);
-        self.entered.as_ref().is_some_and(quick) || self.heap.takes_back(start, layout)
-    }
-}
-
-impl Drop for Way<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(pins) = self.pins {
-            pins.fetch_sub(1, Ordering::Release);
-        }
-    }
-}
-
 impl<A: GlobalAlloc> GlobalHeap<A> {
-    /// The armed heap, if this call is one for it.
+    /// The armed heap, where the process has one thread: the quick way, without a mark that the
+    /// thread is inside.
     #[inline]
-    fn way(&self) -> Option<Way<'_>> {
+    fn solo(&self) -> Option<(&Heap, Entered<'_>)> {
         let heap = self.armed.load(Ordering::Relaxed);
-        if heap.is_null() {
+        if heap.is_null() || !is_single_threaded() {
             return None;
         }
         // SAFETY: armed by the only thread there is (so nobody disarms meanwhile), and the heap
         // outlives that (`arm`).
-        let only = unsafe { &*heap };
-        if let Some(entered) = only.core().enter_solo() {
-            return Some(Way { heap: only, entered: Some(entered), pins: None, _in: In::side() });
-        }
-        self.way_among_threads()
+        let heap = unsafe { &*heap };
+        Some((heap, heap.core().enter_solo()))
     }
 
-    #[cold]
-    #[inline(never)]
-    fn way_among_threads(&self) -> Option<Way<'_>> {
-        self.pins.fetch_add(1, Ordering::SeqCst);
-        let heap = self.armed.load(Ordering::SeqCst);
+    /// The armed heap, if there is one.
+    fn way(&self) -> Option<Way<'_>> {
+        let _in = In::side();
+        if let Some((heap, entered)) = self.solo() {
+            return Some(Way { heap, entered, _in });
+        }
+        GATE.shut();
+        let heap = self.armed.load(Ordering::Relaxed);
         if heap.is_null() {
-            self.pins.fetch_sub(1, Ordering::Release);
+            GATE.open();
             return None;
         }
-        // SAFETY: `disarm` takes the heap away first and then waits for all pins, of which this
-        // is one.
+        // SAFETY: `disarm` takes the heap away behind the gate, before which it waits now.
         let heap = unsafe { &*heap };
-        Some(Way { heap, entered: None, pins: Some(&self.pins), _in: In::side() })
+        Some(Way { heap, entered: heap.core().enter_shut(None), _in })
     }
 
     /// Whether this thread's requests are the subject's.
     #[inline]
     fn is_ours(&self) -> bool {
-        if PLACE.get() != 0 {
-            return false;
-        }
-        self.everyone.load(Ordering::Relaxed) || ATTRIBUTED.get() || self.is_anothers()
+        PLACE.get() == 0 && (self.owners.load(Ordering::Relaxed) == EVERYONE || self.is_owner())
     }
 
     #[cold]
-    fn is_anothers(&self) -> bool {
-        self.unattributed.fetch_add(1, Ordering::Relaxed);
-        false
+    fn is_owner(&self) -> bool {
+        let is_over = self.owners.load(Ordering::Relaxed) == NOBODY;
+        if !is_over && !ATTRIBUTED.get() {
+            self.unattributed.fetch_add(1, Ordering::Relaxed);
+        }
+        !is_over && ATTRIBUTED.get()
     }
 
     /// A request while a run goes on. `plain` is how to pass it on.
     #[inline]
     fn ask(&self, layout: Layout, zeroed: bool, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
-        if !self.is_ours() {
-            return self.pass(layout, plain());
-        }
-        let Some(way) = self.way() else {
-            return plain();
-        };
-        if std::thread::panicking() && !way.heap.fails_while_panicking() {
-            drop(way);
-            return self.pass(layout, plain());
+        if !self.is_ours() || std::thread::panicking() {
+            return self.pass(layout, zeroed, plain);
         }
         if !zeroed
-            && let Some(entered) = &way.entered
-            && let Some(start) = way.heap.alloc_entered(entered, layout)
+            && let Some((heap, entered)) = self.solo()
+            && let Some(start) = heap.alloc_entered(&entered, layout)
         {
             return start.as_ptr();
         }
-        let op = if zeroed { Op::AllocZeroed } else { Op::Alloc };
-        let answer = way.heap.request_fully(op, layout);
-        answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())
+        self.ask_fully(layout, zeroed).unwrap_or_else(|| self.pass(layout, zeroed, plain))
     }
 
-    /// Notes that a block was handed out past the armed heap, which must not take it for one of
+    /// `None` where the run is over.
+    #[inline(never)]
+    fn ask_fully(&self, layout: Layout, zeroed: bool) -> Option<*mut u8> {
+        let way = self.way()?;
+        if !zeroed && let Some(start) = way.heap.alloc_entered(&way.entered, layout) {
+            return Some(start.as_ptr());
+        }
+        let op = if zeroed { Op::AllocZeroed } else { Op::Alloc };
+        let answer = way.heap.request_fully(op, layout);
+        Some(answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr()))
+    }
+
+    /// A request that is not the subject's. The armed heap must not take its block for one of
     /// those that it remembers as freed.
-    fn pass(&self, layout: Layout, start: *mut u8) -> *mut u8 {
-        if PLACE.get() != INSIDE
-            && let Some(way) = self.way()
+    #[cold]
+    #[inline(never)]
+    fn pass(&self, layout: Layout, zeroed: bool, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
+        if PLACE.get() == INSIDE {
+            return plain();
+        }
+        if self.fails_while_panicking()
+            && let Some(start) = self.ask_fully(layout, zeroed)
         {
-            way.heap.forget(start as usize, layout.size());
+            return start;
+        }
+        self.past(layout, plain)
+    }
+
+    fn past(&self, layout: Layout, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
+        // Inside of a heap there is no way in again. And what the allocator inside asks for itself
+        // is nobody's either.
+        let is_inside = PLACE.get() == INSIDE;
+        let _in = In::side();
+        let start = plain();
+        if !is_inside && let Some(way) = self.way() {
+            way.entered.with(|state| state.ledger.forget(start as usize, layout.size()));
         }
         start
+    }
+
+    /// Whether the subject's requests fail while this thread panics, and this is one.
+    fn fails_while_panicking(&self) -> bool {
+        self.is_ours()
+            && std::thread::panicking()
+            && self.way().is_some_and(|way| {
+                way.entered.with(|state| state.options.unwinding) && !is_machinery()
+            })
     }
 
     /// A free while a run goes on, or while there are survivors.
     #[inline]
     fn take_back(&self, start: NonNull<u8>, layout: Layout) {
         if PLACE.get() != INSIDE
+            && let Some((heap, entered)) = self.solo()
+            && heap.free_entered(&entered, start, layout)
+        {
+            return;
+        }
+        self.take_back_fully(start, layout);
+    }
+
+    #[inline(never)]
+    fn take_back_fully(&self, start: NonNull<u8>, layout: Layout) {
+        if PLACE.get() != INSIDE
             && let Some(way) = self.way()
-            && way.takes_back(start, layout)
+            && (way.heap.free_entered(&way.entered, start, layout)
+                || way.heap.takes_back(start, layout))
         {
             return;
         }
@@ -293,9 +388,6 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
             && let Some((block, guards)) = self.survivors.take(start)
         {
             self.busy.fetch_sub(SURVIVOR, Ordering::Release);
-            if let Some(way) = self.way() {
-                way.heap.survivor_gone(block.size);
-            }
             let at = if guards { block.layout() } else { layout };
             return self.hand_back(start, at, guards);
         }
@@ -316,27 +408,27 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     #[inline(never)]
     fn resize(&self, start: NonNull<u8>, old: Layout, new: Layout) -> *mut u8 {
         let op = if new.size() >= old.size() { Op::Grow } else { Op::Shrink };
-        let place = PLACE.get();
-        let is_ours = self.is_ours();
-        if place != INSIDE
+        let counts = self.busy.load(Ordering::Relaxed) & ARMED != 0
+            && self.is_ours()
+            && (!std::thread::panicking() || self.fails_while_panicking());
+        if PLACE.get() != INSIDE
             && let Some(way) = self.way()
-            && way.heap.owns(start)
+            && way.entered.with(|state| state.ledger.knows(start.as_ptr() as usize))
         {
-            let answer = match is_ours && !std::thread::panicking() {
+            let answer = match counts {
                 true => way.heap.resize(op, start, old, new, false),
                 false => way.heap.resize_in_peace(op, start, old, new),
             };
             return answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr());
         }
         // A block from before the run, or of the harness: as a new one, a copy and a free.
-        // SAFETY: the size is not zero (`GlobalAlloc::realloc`).
-        let plain = || unsafe { self.inner.alloc(new) };
-        let fresh = match self.way().filter(|_| is_ours && !std::thread::panicking()) {
+        let fresh = match counts.then(|| self.way()).flatten() {
             Some(way) => {
                 let answer = way.heap.request_fully(op, new);
                 answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())
             }
-            None => self.pass(new, plain()),
+            // SAFETY: the size is not zero (`GlobalAlloc::realloc`).
+            None => self.past(new, || unsafe { self.inner.alloc(new) }),
         };
         if !fresh.is_null() {
             // SAFETY: both blocks are live and disjoint, and at least as long.
@@ -403,25 +495,42 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
     }
 
     fn arm(&self, heap: &Heap, everyone: bool) {
-        self.everyone.store(everyone, Ordering::Relaxed);
+        let run = heap.core().run;
+        begin_alone(run);
+        GATE.shut();
+        self.owners.store(if everyone { EVERYONE } else { ATTRIBUTED_ONES }, Ordering::Relaxed);
         attribute(true);
-        self.armed.store(std::ptr::from_ref(heap).cast_mut(), Ordering::SeqCst);
-        self.busy.fetch_or(ARMED, Ordering::SeqCst);
+        self.armed.store(std::ptr::from_ref(heap).cast_mut(), Ordering::Relaxed);
+        self.busy.fetch_or(ARMED, Ordering::Relaxed);
+        GATE.open();
+    }
+
+    fn rest(&self) {
+        self.owners.store(NOBODY, Ordering::Relaxed);
     }
 
     fn disarm(&self) {
-        self.busy.fetch_and(!ARMED, Ordering::SeqCst);
-        self.armed.store(std::ptr::null_mut(), Ordering::SeqCst);
+        self.rest();
+        GATE.shut();
+        self.busy.fetch_and(!ARMED, Ordering::Relaxed);
+        self.armed.store(std::ptr::null_mut(), Ordering::Relaxed);
+        GATE.open();
         attribute(false);
-        while self.pins.load(Ordering::SeqCst) != 0 {
-            spin_loop();
-        }
+        end_alone();
     }
 
     fn keep(&self, block: &Block, guards: bool) {
         let _in = In::side();
         self.survivors.keep(block, guards);
         self.busy.fetch_add(SURVIVOR, Ordering::Release);
+    }
+
+    fn more(&self) -> (i64, i64) {
+        self.survivors.with(|kept| {
+            let (before, now) = (kept.before, kept.now);
+            kept.before = now;
+            (now.0 - before.0, now.1 - before.1)
+        })
     }
 
     fn take_unattributed(&self) -> u64 {
@@ -453,50 +562,58 @@ unsafe impl<A: GlobalAlloc + Sync> Port for Inner<A> {
     }
 }
 
-/// Blocks that outlived their runs, behind a lock that nobody holds for long.
-struct Survivors {
-    locked: AtomicBool,
-    table: UnsafeCell<Ledger>,
+/// Blocks that outlived their runs.
+struct Survivors(UnsafeCell<Kept>);
+
+struct Kept {
+    /// By address; the heap's number says whether there are guards.
+    table: Ledger,
+    /// Blocks and bytes that are no finding of their own: now, and when they were last counted.
+    now: (i64, i64),
+    before: (i64, i64),
 }
 
-// SAFETY: the table is touched behind the lock only.
+// SAFETY: the table is touched behind the gate only.
 unsafe impl Sync for Survivors {}
 
 impl Survivors {
     const fn new() -> Self {
-        Survivors { locked: AtomicBool::new(false), table: UnsafeCell::new(Ledger::fresh()) }
+        let table = Ledger::fresh();
+        Survivors(UnsafeCell::new(Kept { table, now: (0, 0), before: (0, 0) }))
     }
 
-    fn with<R>(&self, work: impl FnOnce(&mut Ledger) -> R) -> R {
-        while self.locked.swap(true, Ordering::Acquire) {
-            spin_loop();
-        }
-        // SAFETY: whoever has the lock is alone with the table; `work` doesn't come back here,
-        // since calls are `INSIDE` meanwhile.
-        let answer = work(unsafe { &mut *self.table.get() });
-        self.locked.store(false, Ordering::Release);
+    /// Behind the gate, as the ledger of a run is: a block is always in one of the two.
+    fn with<R>(&self, work: impl FnOnce(&mut Kept) -> R) -> R {
+        GATE.shut();
+        // SAFETY: whoever has shut the gate is alone with the table; `work` doesn't come back
+        // here, since calls are `INSIDE` meanwhile.
+        let answer = work(unsafe { &mut *self.0.get() });
+        GATE.open();
         answer
     }
 
     fn keep(&self, block: &Block, guards: bool) {
-        self.with(|table| {
-            table.insert(
-                start_of(block).as_ptr() as usize,
-                guards.into(),
-                block.size,
-                block.align,
-                0,
-            );
+        self.with(|kept| {
+            let (size, align) = (block.size, block.align);
+            let address = start_of(block).as_ptr() as usize;
+            kept.table.insert(address, guards.into(), size, align, 0);
+            match kept.table.find(address, guards.into()) {
+                Some(slot) if block.tainted => kept.table.taint(slot),
+                _ => kept.now = (kept.now.0 + 1, kept.now.1 + size as i64),
+            }
         });
     }
 
     /// Takes a survivor out, and whether it has guards.
     fn take(&self, start: NonNull<u8>) -> Option<(Block, bool)> {
-        self.with(|table| {
+        self.with(|kept| {
             let address = start.as_ptr() as usize;
-            let slot = table.find(address, 0).or_else(|| table.find(address, 1))?;
-            let block = table.block(slot);
-            table.remove(slot);
+            let slot = kept.table.find(address, 0).or_else(|| kept.table.find(address, 1))?;
+            let block = kept.table.block(slot);
+            kept.table.remove(slot);
+            if !block.tainted {
+                kept.now = (kept.now.0 - 1, kept.now.1 - block.size as i64);
+            }
             Some((block, block.heap == 1))
         })
     }

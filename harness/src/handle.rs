@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
 use crate::detect::Standing;
-use crate::gate::{Gate, SHARED, SOLO, look_for_threads, mark};
+use crate::gate::{Gate, SHARED, SOLO, look_for_threads, mark, new_run};
 use crate::heap::{Answer, Heap};
 use crate::ledger::HEAPS_MAX;
 use crate::node::{AnyPort, Core, Node, NodeRef};
@@ -41,13 +41,14 @@ impl Heap {
         if options.global {
             look_for_threads();
         }
-        let gate = if options.global { Gate::of_this_thread() } else { Gate::default() };
+        let run = new_run();
         let core = Box::new(Core {
             nodes: AtomicUsize::new(0),
             owner: AtomicUsize::new(owner),
             bypass: options.bypass,
             state: UnsafeCell::new(State::new(options)),
-            gate,
+            run,
+            gate: Gate::of(run),
             foreign: Mutex::default(),
             orphans: Mutex::default(),
         });

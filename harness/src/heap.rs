@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::sync::PoisonError;
 
 use crate::capture;
-use crate::global::Global;
+use crate::global::{Global, aside};
 use crate::ledger::{Block, Record, Slot};
 use crate::node::{AnyPort, Core, Entered, Node, start_of};
 use crate::plan::Plan;
@@ -140,15 +140,41 @@ impl Heap {
     #[cold]
     #[inline(never)]
     fn consult(&self, entered: &Entered<'_>, op: Op, layout: Layout, old: usize) -> bool {
+        if entered.with(|state| state.requests > state.bound) && self.is_dying(entered) {
+            return false;
+        }
         let Some(mut plan) = entered.with(State::lend_plan) else {
             return false;
         };
         let request = entered.with(|state| state.request(op, layout, old, self.node().id));
-        let refuses = plan.refuses(&request);
+        // A closure's memory is neither the subject's nor the harness's.
+        let refuses = aside(|| plan.refuses(&request));
         entered.with(|state| state.take_plan_back(plan));
-        // After a failure made it panic, what unwinds gets its memory: a second panic would end
-        // the process and hide the first.
-        refuses && !(std::thread::panicking() && entered.with(|state| state.injected.is_some()))
+        // After a failure made it panic, what unwinds gets its memory, unless that is to be tried:
+        // a second panic would end the process and hide the first.
+        if !refuses {
+            return false;
+        }
+        let (again, spares) = entered.with(|state| {
+            let again = state.injected.is_some();
+            (again, again && !state.options.unwinding)
+        });
+        let gets_it = again && self.is_dying(entered) || spares && std::thread::panicking();
+        !gets_it
+    }
+
+    /// Whether a global heap's request is one of std's own, on its way from a failed request to the
+    /// abort: it may look up a backtrace before, and print it. Those get their memory from here on.
+    #[cold]
+    fn is_dying(&self, entered: &Entered<'_>) -> bool {
+        let is_dying = entered.with(|state| state.options.global) && capture::is_dying();
+        if is_dying {
+            entered.with(|state| {
+                state.disarm();
+                state.set_bound(u64::MAX);
+            });
+        }
+        is_dying
     }
 
     // ---- and for a free ----
@@ -210,7 +236,7 @@ impl Heap {
                 // SAFETY: the block was live until now and is its last user's no more.
                 unsafe { redzone::wipe(start_of(&block), block.size) };
             }
-            node.give_back(&block, false);
+            node.give_back(&block, false, entered);
             return;
         }
         // SAFETY: the block is painted: guards are on for a whole run or not at all.
@@ -246,7 +272,7 @@ impl Heap {
         if let Some(node) = port {
             // SAFETY: a node leaves `nodes` when it goes, and empties its part of the quarantine
             // before (`Node::leave`), so this one lives.
-            unsafe { node.0.as_ref() }.give_back(&block, true);
+            unsafe { node.0.as_ref() }.give_back(&block, true, entered);
         }
     }
 
@@ -279,7 +305,9 @@ impl Heap {
         }
         // Forward, as a fresh block, a copy and a free: the block keeps its name and is found at
         // another address, which no in-place luck can change. Or as the port likes.
-        let (guards, moving) = entered.with(|state| (state.guards, state.moving));
+        // The port would give the old place up unwiped.
+        let guards = entered.with(|state| state.guards);
+        let moving = entered.with(|state| state.moving || state.options.wipe);
         let moves = moving || guards || old.align() != new.align();
         let fresh = if moves {
             node.obtain(new, false, guards, &entered)
@@ -332,31 +360,6 @@ impl Heap {
         }
         self.release_fully(start, layout);
         true
-    }
-
-    /// Whether a live block of this run stands here.
-    pub(crate) fn owns(&self, start: NonNull<u8>) -> bool {
-        self.with(|state| state.ledger.owns(start.as_ptr() as usize))
-    }
-
-    /// See [`Ledger::forget`](crate::ledger::Ledger::forget).
-    #[cold]
-    pub(crate) fn forget(&self, address: usize, size: usize) {
-        self.with(|state| state.ledger.forget(address, size));
-    }
-
-    /// A block that outlived an earlier run is gone.
-    pub(crate) fn survivor_gone(&self, size: usize) {
-        self.with(|state| {
-            state.outlived.0 += 1;
-            state.outlived.1 += size;
-        });
-    }
-
-    /// Whether the plan is asked about what unwinding asks for.
-    #[cold]
-    pub(crate) fn fails_while_panicking(&self) -> bool {
-        self.with(|state| state.options.unwinding)
     }
 
     /// A resize that neither counts nor fails.
@@ -451,30 +454,32 @@ impl Heap {
         entered.with(|state| (!state.options.global).then(|| state.accuse_leaks()));
     }
 
-    /// Leaves what is still live to the global heap. Answers by how many blocks and bytes that is
-    /// more than was there before; if it is, each block is a suspect.
+    /// Leaves what is still live to the global heap. Answers by how many blocks and bytes there is
+    /// more than after the run before; if there is, each block is a suspect.
     pub(crate) fn leave_to(&self, global: &dyn Global) -> (i64, i64) {
-        let (left, guards, (gone, gone_bytes)) = self.with(|state| {
-            let left = state.ledger.take_heap(self.node().id);
-            (left, state.guards, state.outlived)
-        });
-        // A block that has its finding is no leak as well.
-        let suspects = || left.iter().filter(|block| !block.tainted);
-        let bytes: usize = suspects().map(|block| block.size).sum();
-        let more = (suspects().count() as i64 - gone as i64, bytes as i64 - gone_bytes as i64);
-        if more.0 > 0 || more.1 > 0 {
-            self.with(|state| suspects().for_each(|block| state.accuse_leak(block)));
-        }
+        let Some(entered) = self.core().enter() else {
+            return (0, 0);
+        };
+        // All of it behind the gate: another thread that frees such a block finds it in the
+        // ledger or among the survivors.
+        let left = entered.with(|state| state.ledger.take_heap(self.node().id));
+        let guards = entered.with(|state| state.guards);
         for block in &left {
-            self.with(|state| self.node().lost(state));
+            entered.with(|state| self.node().lost(state));
             global.keep(block, guards);
+        }
+        let more = global.more();
+        if is_more(more) > 0 {
+            // A block that has its finding is no leak as well.
+            let suspects = left.iter().filter(|block| !block.tainted);
+            entered.with(|state| suspects.for_each(|block| state.accuse_leak(block)));
         }
         more
     }
 
     /// How many threads used this run.
     pub(crate) fn threads(&self) -> usize {
-        self.core().gate.threads().max(1)
+        self.core().gate().threads().max(1)
     }
 }
 
@@ -530,6 +535,11 @@ impl Heap {
         keep_frame();
         answer
     }
+}
+
+/// Whether there is more left than before: by how many bytes, or blocks where there are none.
+pub(crate) fn is_more((blocks, bytes): (i64, i64)) -> i64 {
+    if bytes == 0 { blocks } else { bytes }
 }
 
 /// Keeps the caller's frame on the stack until the call into the heap is over: as a tail call it

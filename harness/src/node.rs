@@ -10,13 +10,13 @@
 
 use std::alloc::Layout;
 use std::any::TypeId;
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::capture::Stack;
-use crate::gate::{Gate, SHARED, SOLO, is_single_threaded, mark};
+use crate::gate::{GATE, Gate, SHARED, SOLO, is_single_threaded, mark};
 use crate::global::In;
 use crate::ledger::Block;
 use crate::port::{Malloc, Port, Refused};
@@ -50,6 +50,8 @@ pub(crate) struct Core {
     /// The kill switch, as the run was made with it.
     pub(crate) bypass: bool,
     pub(crate) state: UnsafeCell<State>,
+    /// The run's number, by which a gate knows it.
+    pub(crate) run: u64,
     pub(crate) gate: Gate,
     pub(crate) foreign: Mutex<Vec<(Foreign, Option<Stack>)>>,
     /// Nodes whose last handle went on a thread that they don't belong to: the owner's to empty.
@@ -59,12 +61,29 @@ pub(crate) struct Core {
 /// The right to touch the state, for as long as it is held.
 pub(crate) struct Entered<'a> {
     core: &'a Core,
-    gated: bool,
+    /// The gate that is shut behind it, where there may be several threads.
+    gate: Cell<Option<&'a Gate>>,
     /// In the run of a global heap: what the harness asks for meanwhile is not the subject's.
-    _aside: Option<In>,
+    aside: Option<In>,
 }
 
-impl Entered<'_> {
+/// A call into a port of the subject's own: what it asks a global heap for is the subject's.
+pub(crate) struct Outside<'e, 'a> {
+    entered: &'e Entered<'a>,
+    _in: In,
+}
+
+impl Drop for Outside<'_, '_> {
+    fn drop(&mut self) {
+        // The port may have started the process's second thread.
+        if self.entered.gate.get().is_none() && !is_single_threaded() {
+            self.entered.core.gate().shut();
+            self.entered.gate.set(Some(self.entered.core.gate()));
+        }
+    }
+}
+
+impl<'a> Entered<'a> {
     /// Runs a step on the state. A step never calls a port, the subject, or `with` again.
     #[inline]
     pub(crate) fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
@@ -72,30 +91,50 @@ impl Entered<'_> {
         // nest, so this is the only reference to it.
         step(unsafe { &mut *self.core.state.get() })
     }
+
+    fn outside(&self) -> Option<Outside<'_, 'a>> {
+        let aside = self.aside.as_ref()?;
+        Some(Outside { entered: self, _in: aside.undone() })
+    }
 }
 
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.gated {
-            self.core.gate.leave();
+        if let Some(gate) = self.gate.get() {
+            gate.open();
         }
     }
 }
 
 impl Core {
+    /// The gate through which several threads come.
+    #[inline]
+    pub(crate) fn gate(&self) -> &Gate {
+        if self.owner.load(Ordering::Relaxed) == SOLO { &GATE } else { &self.gate }
+    }
+
     /// As [`enter`](Self::enter), for the fast paths: only in a serial run.
     #[inline]
     pub(crate) fn enter_serial(&self) -> Option<Entered<'_>> {
         let is_ours = self.owner.load(Ordering::Relaxed) == mark();
-        is_ours.then_some(Entered { core: self, gated: false, _aside: None })
+        is_ours.then_some(Entered { core: self, gate: Cell::new(None), aside: None })
     }
 
-    /// The same for a global heap, as long as the process has one thread; by one who is `aside`.
+    /// The same for a global heap that is armed, by the only thread of the process.
     #[inline]
-    pub(crate) fn enter_solo(&self) -> Option<Entered<'_>> {
-        let is_ours = self.owner.load(Ordering::Relaxed) == SOLO && is_single_threaded();
-        is_ours.then_some(Entered { core: self, gated: false, _aside: None })
+    pub(crate) fn enter_solo(&self) -> Entered<'_> {
+        Entered { core: self, gate: Cell::new(None), aside: None }
+    }
+
+    /// The same behind the gate, which this thread has shut; it is opened again in the end.
+    #[inline]
+    pub(crate) fn enter_shut(&self, aside: Option<In>) -> Entered<'_> {
+        let gate = self.gate();
+        let thread = gate.number(self.run);
+        let entered = Entered { core: self, gate: Cell::new(Some(gate)), aside };
+        entered.with(|state| state.switch_to(thread));
+        entered
     }
 
     #[inline]
@@ -110,13 +149,11 @@ impl Core {
             SOLO => Some(In::side()),
             _ => return None,
         };
-        if let Some(entered) = self.enter_solo() {
-            return Some(Entered { _aside: aside, ..entered });
+        if aside.is_some() && is_single_threaded() {
+            return Some(Entered { core: self, gate: Cell::new(None), aside });
         }
-        let thread = self.gate.enter();
-        let entered = Entered { core: self, gated: true, _aside: aside };
-        entered.with(|state| state.switch_to(thread));
-        Some(entered)
+        self.gate().shut();
+        Some(self.enter_shut(aside))
     }
 }
 
@@ -165,8 +202,8 @@ impl Node<AnyPort> {
         let asked = if guards { redzone::padded(layout).ok_or(Refused)? } else { some(layout) };
         let block = match (zeroed, self.is_malloc) {
             (false, true) => Malloc.alloc(asked)?,
-            (false, false) => self.port.alloc(asked)?,
-            (true, _) => self.port.alloc_zeroed(asked)?,
+            (false, false) => self.called(entered, |port| port.alloc(asked))?,
+            (true, _) => self.called(entered, |port| port.alloc_zeroed(asked))?,
         };
         let base = block.cast::<u8>();
         if base.as_ptr() as usize & (asked.align() - 1) != 0 || block.len() < asked.size() {
@@ -223,13 +260,13 @@ impl Node<AnyPort> {
         let (old, new) = (some(block.layout()), some(layout));
         // SAFETY: the block is live with this layout (it was found in the ledger), came from this
         // port through `some`, and each direction gets its own operation.
-        let answer = unsafe {
+        let answer = self.called(entered, |port| unsafe {
             if new.size() >= old.size() && op == Op::Grow {
-                self.port.grow(start, old, new)
+                port.grow(start, old, new)
             } else {
-                self.port.shrink(start, old, new)
+                port.shrink(start, old, new)
             }
-        };
+        });
         let resized = answer?;
         let base = resized.cast::<u8>();
         if base.as_ptr() as usize & (new.align() - 1) == 0 && resized.len() >= new.size() {
@@ -246,30 +283,38 @@ impl Node<AnyPort> {
 
     /// Hands a block without guards to the port.
     #[inline]
-    pub(crate) fn hand_back(&self, start: NonNull<u8>, layout: Layout) {
+    fn hand_back(&self, start: NonNull<u8>, layout: Layout, entered: &Entered<'_>) {
         // SAFETY: the block came from this port with this layout (`obtain`), was live until its
         // record left the ledger, and is given back once.
         unsafe {
             if self.is_malloc {
                 Malloc.free(start, some(layout));
             } else {
-                self.port.free(start, some(layout));
+                self.called(entered, |port| port.free(start, some(layout)));
             }
         }
     }
 
+    /// Calls the port. One of the subject's own is no part of the harness: what it asks a global
+    /// heap for is watched, and what it gives back there may have guards.
+    #[inline]
+    fn called<R>(&self, entered: &Entered<'_>, call: impl FnOnce(&AnyPort) -> R) -> R {
+        let _outside = if self.counted == 0 { entered.outside() } else { None };
+        call(&self.port)
+    }
+
     /// Hands a block to the port, guards and all.
     #[inline]
-    pub(crate) fn give_back(&self, block: &Block, guards: bool) {
+    pub(crate) fn give_back(&self, block: &Block, guards: bool, entered: &Entered<'_>) {
         let layout = block.layout();
         if !guards {
-            return self.hand_back(start_of(block), layout);
+            return self.hand_back(start_of(block), layout, entered);
         }
         let Some(padded) = redzone::padded(layout) else { return };
         // SAFETY: `obtain` moved the start by just this much.
         let start = unsafe { start_of(block).sub(redzone::front(layout.align())) };
         // SAFETY: as in `hand_back`, with the layout that `obtain` asked for.
-        unsafe { self.port.free(start, padded) };
+        self.called(entered, |port| unsafe { port.free(start, padded) });
     }
 
     /// Everything that this heap still holds goes back to its port: one by one from quarantine,
@@ -286,7 +331,7 @@ impl Node<AnyPort> {
                 }
                 block
             });
-            self.give_back(&block, true);
+            self.give_back(&block, true, entered);
         }
         let live = self.live(entered) != 0;
         let guarded = |state: &mut State| {
@@ -301,7 +346,7 @@ impl Node<AnyPort> {
         }
         // SAFETY: the heap is going, or its user promised (`Heap::reclaim`) that its blocks are
         // used no more.
-        if unsafe { self.port.reclaim() } && live {
+        if self.called(entered, |port| unsafe { port.reclaim() }) && live {
             entered.with(|state| {
                 for block in state.ledger.take_heap(self.id) {
                     state.live -= block.size & self.counted;

@@ -1,11 +1,12 @@
 //! A watched subject's panics: kept from the terminal, and written down.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Once;
 
 use crate::capture::{self, Stack};
+use crate::global::In;
 use crate::run::Ended;
 
 /// What the panic hook writes down of a watched subject's first panic.
@@ -17,6 +18,9 @@ struct Panicked {
 }
 
 thread_local! {
+    /// Whether the next panic is made to see what a panic stands on, and what was seen.
+    static LEARNING: Cell<bool> = const { Cell::new(false) };
+    static LEARNT: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
     static WATCHED: RefCell<Option<Panicked>> = const { RefCell::new(None) };
 }
 
@@ -27,6 +31,13 @@ pub(crate) fn hook_panics() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
+            // What is said of a panic is not the subject's.
+            let _in = In::passing();
+            if LEARNING.get() {
+                let stack = capture::functions();
+                let _ = LEARNT.try_with(|learnt| learnt.replace(stack));
+                return;
+            }
             let ours = WATCHED.with(|watched| {
                 let Ok(mut watched) = watched.try_borrow_mut() else {
                     return false;
@@ -53,6 +64,28 @@ pub(crate) fn hook_panics() {
     });
 }
 
+/// Panics once to learn what a panic stands on, so that its own requests are told from those of
+/// what unwinds. After [`hook_panics`], and as early.
+pub(crate) fn learn_machinery() {
+    #[inline(never)]
+    fn panicking() {
+        panic!("{}", std::hint::black_box("a panic to learn from"));
+    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        LEARNING.set(true);
+        let _ = std::panic::catch_unwind(panicking);
+        LEARNING.set(false);
+        let learnt = LEARNT.with(RefCell::take);
+        let elsewhere = capture::functions();
+        let panicked = learnt.iter().position(|start| *start == panicking as *const () as usize);
+        let machinery = learnt.iter().take(panicked.unwrap_or(0)).copied();
+        let resumed = std::panic::resume_unwind as *const () as usize;
+        let of_panics = machinery.filter(|start| !elsewhere.contains(start));
+        capture::note_machinery(std::iter::once(resumed).chain(of_panics));
+    });
+}
+
 /// A source path without what belongs to this machine: compilers are told absolute paths of
 /// registry crates only.
 fn base(file: &str) -> &str {
@@ -74,15 +107,18 @@ pub(crate) fn said(payload: &(dyn std::any::Any + Send)) -> String {
 pub(crate) fn catch(wants_stack: bool, run: impl FnOnce() -> Ended) -> (Ended, Option<Stack>) {
     let watch = Panicked { wants_stack, ..Panicked::default() };
     let before = WATCHED.with(|watched| watched.replace(Some(watch)));
-    let result = std::panic::catch_unwind(AssertUnwindSafe(run));
+    let result = std::panic::catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        let message = said(&*payload);
+        // A payload is the subject's memory, and may itself panic when it is dropped.
+        let drop = AssertUnwindSafe(|| drop(payload));
+        std::panic::catch_unwind(drop).unwrap_or_else(std::mem::forget);
+        message
+    });
     let panicked = WATCHED.with(|watched| watched.replace(before)).unwrap_or_default();
     match result {
         Ok(ended) => (ended, None),
-        Err(payload) => {
-            let message =
-                panicked.message.unwrap_or_else(|| format!("panicked: {}", said(&*payload)));
-            // A payload may itself panic when it is dropped.
-            std::mem::forget(payload);
+        Err(said) => {
+            let message = panicked.message.unwrap_or_else(|| format!("panicked: {said}"));
             (Ended::Panicked(message), panicked.stack)
         }
     }

@@ -3,7 +3,8 @@
 //! Most calls are alike: an `alloc` or a `free` on the thread that the run belongs to, of a block
 //! of ordinary size and alignment, over the system's own allocator, where the plan has not begun
 //! and nobody watches single events. They come through here in a handful of comparisons; whatever
-//! is out of the ordinary is left untouched, for the full routes of `heap.rs`.
+//! is out of the ordinary is left untouched, for the full routes of `heap.rs`. A global heap comes
+//! here without the mark that it is inside: what may ask for memory of its own sets it.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -11,6 +12,7 @@ use std::alloc::Layout;
 use std::alloc::{GlobalAlloc, System};
 use std::ptr::NonNull;
 
+use crate::global::In;
 use crate::heap::Heap;
 use crate::ledger::{Record, SIZE_SIDE};
 use crate::node::{AnyPort, Entered, Node};
@@ -131,6 +133,7 @@ impl Heap {
     /// The rest of a quick free, where there are guards.
     #[inline(never)]
     fn free_guarded(&self, entered: &Entered<'_>, start: NonNull<u8>, layout: Layout) -> bool {
+        let _in = In::side();
         let (node, size) = (self.node(), layout.size());
         let kept = entered.with(|state| {
             let at_home = state.free_quickly(start, layout, node);
@@ -199,6 +202,7 @@ fn alloc_guarded(
 /// Records a block whose first place in the ledger is taken.
 #[inline(never)]
 fn grant(node: &Node<AnyPort>, entered: &Entered<'_>, start: NonNull<u8>, layout: Layout) {
+    let _in = In::side();
     let address = start.as_ptr() as usize;
     entered.with(|state| {
         state.requests += 1;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::capture::{self, Capture, Census, Stack};
 use crate::evidence::{Evidence, Moment, Role};
-use crate::global::{self, Global};
+use crate::global::{Armed, Global, In};
 use crate::heap::Heap;
 use crate::kind::Kind;
 use crate::omen;
@@ -112,7 +112,7 @@ pub(crate) enum Ended {
 /// How to make one run.
 pub(crate) struct Job<'a> {
     pub(crate) options: Options,
-    pub(crate) port: &'a dyn Fn(Options) -> Heap,
+    pub(crate) port: Option<&'a dyn Fn(Options) -> Heap>,
     /// The global allocator, where that is what the subject uses.
     pub(crate) global: Option<&'static dyn Global>,
     /// Whether all threads of the process are the subject's: so in a child.
@@ -212,7 +212,7 @@ impl<'a> Stage<'a> {
 /// Where everything outside of the subject is called from: the outer end of every call site.
 #[inline(never)]
 fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> Ended {
-    let ended = capture::within(|| global::aside(|| subject.call(stage)));
+    let ended = capture::within(|| subject.call(stage));
     // Work after the call keeps this frame on the stack during it.
     std::hint::black_box(&ended);
     ended
@@ -220,7 +220,13 @@ fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> Ended {
 
 /// Runs the subject once.
 pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
-    let heap = (job.port)(job.options);
+    let _in = In::passing();
+    let heap = match (job.global, job.port) {
+        (Some(global), _) => global.heap(job.options),
+        (None, Some(port)) => port(job.options),
+        (None, None) => job.options.heap(),
+    };
+    let armed = job.global.map(|global| Armed::new(global, &heap, job.everyone));
     job.scratch.empty();
     let wants_panic = job.capture.as_ref().is_some_and(|c| c.moments.contains(&Moment::Panic));
     heap.with(|state| {
@@ -247,37 +253,23 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
         text: None,
         evidence: Vec::new(),
     };
-    let (ended, panic_stack) = catch(wants_panic, || {
-        let _armed = job.global.map(|global| Armed::new(global, &heap, job.everyone));
-        boundary(subject, &mut stage)
-    });
+    let (ended, panic_stack) = catch(wants_panic, || boundary(subject, &mut stage));
     // A process that the subject forked comes back here as well, with everything of its parent's.
     omen::end_strangers();
     let Stage { evidence: oracles, text, heap: its_heap, .. } = stage;
     drop(its_heap);
-    heap.disarm();
-    heap.close();
-    let survived = job.global.map(|global| heap.leave_to(global)).unwrap_or_default();
+    let threads = heap.threads();
+    let (survived, unattributed) = match armed {
+        Some(armed) => armed.end(),
+        None => {
+            heap.disarm();
+            heap.close();
+            ((0, 0), 0)
+        }
+    };
     let run = heap.with(|state| finish(state, ended, oracles, text, panic_stack));
-    let unattributed = job.global.map_or(0, Global::take_unattributed);
     let leaked = if job.global.is_some() { survived.1.max(0) as usize } else { run.leaked };
-    Run { survived, unattributed, leaked, threads: heap.threads(), ..run }
-}
-
-/// A global heap that is armed until this is dropped.
-struct Armed(&'static dyn Global);
-
-impl Armed {
-    fn new(global: &'static dyn Global, heap: &Heap, everyone: bool) -> Armed {
-        global.arm(heap, everyone);
-        Armed(global)
-    }
-}
-
-impl Drop for Armed {
-    fn drop(&mut self) {
-        self.0.disarm();
-    }
+    Run { survived, unattributed, leaked, threads, ..run }
 }
 
 fn finish(

@@ -80,8 +80,6 @@ pub(crate) struct State {
     /// Who is told of events and findings at once: a run that may die keeps nothing.
     pub(crate) sink: Option<Box<dyn Sink>>,
     pub(crate) over_budget: bool,
-    /// Blocks and bytes of earlier runs that were given back in this one.
-    pub(crate) outlived: (usize, usize),
     /// The counters of the logical threads that don't run at present.
     others: Vec<u64>,
 }
@@ -121,7 +119,6 @@ impl State {
             capture: None,
             sink: None,
             over_budget: false,
-            outlived: (0, 0),
             others: Vec::new(),
         };
         state.rewatch();

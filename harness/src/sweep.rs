@@ -11,7 +11,7 @@ use crate::env::Env;
 use crate::error::Error;
 use crate::explore::point::Point;
 use crate::explore::{Allowance, Faults, Progress, Settings, journal, replay, sweep};
-use crate::global::{Global, GlobalHeap};
+use crate::global::GlobalHeap;
 use crate::heap::Heap;
 use crate::kind::Kind;
 use crate::options::Options;
@@ -90,7 +90,7 @@ impl Sweep {
             plan: None,
             input: Arc::from([]),
             input_given: false,
-            port: Box::new(Options::heap),
+            port: None,
             global: None,
             known_file: Location::caller().file(),
             rerun,
@@ -210,7 +210,9 @@ impl<C, V> Sweep<C, V> {
 
     /// A port of the caller's below the heap, made anew for every run.
     pub fn port<P: Port + Send + 'static>(self, port: impl Fn() -> P + 'static) -> Self {
-        self.set(|settings| settings.port = Box::new(move |options| options.heap_over(port())))
+        self.set(|settings| {
+            settings.port = Some(Box::new(move |options| options.heap_over(port())));
+        })
     }
 
     /// Sweeps code that uses the global allocator, as it is: what the closure asks for anywhere is
@@ -218,10 +220,14 @@ impl<C, V> Sweep<C, V> {
     ///
     /// A failure that nobody catches aborts: see [`allow_aborts`](Self::allow_aborts).
     pub fn global<A: GlobalAlloc + Sync>(self, heap: &'static GlobalHeap<A>) -> Self {
-        self.set(|settings| {
-            settings.port = Box::new(move |options| heap.heap(options));
-            settings.global = Some(heap);
-        })
+        self.set(|settings| settings.global = Some(heap))
+    }
+
+    /// Makes all runs in this process, as where there are no children: an abort ends it. For tests
+    /// of just that.
+    #[doc(hidden)]
+    pub fn in_process(self) -> Self {
+        self.set(|settings| settings.in_process = true)
     }
 
     /// Lets requests fail as well that are made while a panic unwinds. What the panic machinery
@@ -429,7 +435,11 @@ impl Settings {
         oom_after: Option<u64>,
         error: Option<Error>,
     ) -> Report {
-        let result = match (error, token) {
+        let clash = (self.global.is_some() && self.port.is_some()).then(|| {
+            Error::new("both a port and a global heap are given")
+                .mend("a GlobalHeap stands over an allocator of its own: GlobalHeap::over")
+        });
+        let result = match (error.or(clash), token) {
             (Some(error), _) => Err(error),
             (None, Some(token)) => {
                 self.follow(&token).and_then(|()| replay::replay(&self, subject, &token))

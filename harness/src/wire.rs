@@ -72,6 +72,16 @@ macro_rules! as_u64 {
 }
 as_u64!(u8, u16, u32, usize);
 
+impl Wire for i64 {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.cast_unsigned().put(out);
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        u64::get(from).map(u64::cast_signed)
+    }
+}
+
 impl Wire for bool {
     fn put(&self, out: &mut Vec<u8>) {
         u64::from(*self).put(out);

@@ -48,10 +48,11 @@ const LONG: [(&str, &str); 7] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 16] = [
+const UNSAFE: [&str; 17] = [
     "adapters/mod.rs",
     "board.rs",
     "brood.rs",
+    "capture.rs",
     "explore/fork.rs",
     "gate.rs",
     "global.rs",

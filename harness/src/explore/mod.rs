@@ -76,7 +76,8 @@ pub(crate) struct Settings {
     pub(crate) input: Arc<[u8]>,
     /// Whether the input is another one than the scenario's own.
     pub(crate) input_given: bool,
-    pub(crate) port: Box<dyn Fn(Options) -> Heap>,
+    /// What stands below the heap, where that is the caller's.
+    pub(crate) port: Option<Box<dyn Fn(Options) -> Heap>>,
     /// The global allocator, where the subject uses that.
     pub(crate) global: Option<&'static dyn Global>,
     pub(crate) known_file: &'static str,
@@ -97,7 +98,7 @@ impl Settings {
         plan.set_seed(self.seed);
         Job {
             options: self.options.clone(),
-            port: &*self.port,
+            port: self.port.as_deref(),
             global: self.global,
             everyone: !self.in_process,
             plan,

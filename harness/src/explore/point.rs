@@ -85,14 +85,8 @@ impl Norm<'_> {
         self.look_into(run, plan, point, scratch)
     }
 
-    /// Makes a run of this plan again with open eyes, if it showed anything.
-    pub(crate) fn look_into(
-        &self,
-        mut run: Run,
-        plan: &Plan,
-        point: Option<Point>,
-        scratch: &Scratch,
-    ) -> (Run, Option<Found>) {
+    /// A run of a point whose fault never came is told so.
+    fn reached(&self, mut run: Run, point: Option<Point>) -> Run {
         if point.is_some() && run.injected.is_none() && run.outcome != Outcome::Hung {
             run.outcome = Outcome::Unreached;
             if self.in_order {
@@ -100,34 +94,62 @@ impl Norm<'_> {
                 run.evidence.push(Evidence::new(Kind::Nondeterminism).note(note));
             }
         }
+        run
+    }
+
+    /// Makes a run of this plan again with open eyes, if it showed anything.
+    pub(crate) fn look_into(
+        &self,
+        run: Run,
+        plan: &Plan,
+        point: Option<Point>,
+        scratch: &Scratch,
+    ) -> (Run, Option<Found>) {
+        let mut run = self.reached(run, point);
         if run.evidence.is_empty() {
             return (run, None);
         }
-        let moments = moments(&run.evidence);
-        let mut job = self.job(plan.clone(), scratch);
-        job.capture = Some(Capture::of(moments));
-        let again = execute(self.subject, job);
+        let again = |run: &Run| {
+            let mut job = self.job(plan.clone(), scratch);
+            job.capture = Some(Capture::of(moments(&run.evidence)));
+            execute(self.subject, job)
+        };
+        let mut second = again(&run);
+        if self.differ(&run, &second) && self.settings.global.is_some() {
+            // The first run that comes this way makes what later ones find there: statics,
+            // thread-locals. What is told is what every later run shows.
+            run = execute(self.subject, self.job(plan.clone(), scratch));
+            run = self.reached(run, point);
+            if run.evidence.is_empty() {
+                return (run, None);
+            }
+            second = again(&run);
+        }
         let mut found = Found {
             point,
             injected: run.injected,
             fingerprint: run.fingerprint.0,
             evidence: run.evidence.clone(),
-            stacks: again.taken,
+            stacks: std::mem::take(&mut second.taken),
         };
-        if self.in_order
-            && run.outcome != Outcome::Unreached
-            && (self.firm(&again.evidence) != self.firm(&run.evidence)
-                || again.fingerprint != run.fingerprint)
-        {
+        if self.differ(&run, &second) {
             let note = format!(
                 "the same run showed {} at first, and {} when it was run again",
                 kinds(&run.evidence),
-                kinds(&again.evidence)
+                kinds(&second.evidence)
             );
             found.evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
             found.stacks.clear();
         }
         (run, Some(found))
+    }
+
+    /// Whether two runs of the same plan that ought to be alike are not.
+    fn differ(&self, run: &Run, again: &Run) -> bool {
+        self.in_order
+            && run.outcome != Outcome::Unreached
+            && (self.firm(&again.evidence) != self.firm(&run.evidence)
+                || again.fingerprint != run.fingerprint)
     }
 
     /// What two equal runs must both show: under the global allocator, where the first may leave

@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::ends::{FIRST_PATIENCE, os_error, patience};
-use super::point::{Found, Norm, moments};
+use super::point::{Found, Norm, Point, moments};
 use super::scout::Scouted;
 use crate::capture::{Capture, Stack};
 use crate::error::Error;
 use crate::evidence::{Evidence, Moment};
+use crate::heap::is_more;
 use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::run::{Run, execute};
@@ -31,8 +32,9 @@ const RUNS: usize = 16;
 /// What a series of equal runs left over.
 #[derive(Clone, Debug, Default)]
 struct Series {
-    /// Bytes that there were more after each run than before it; a block without bytes counts one.
-    more: Vec<u64>,
+    /// By how many bytes there was more after each run than before it (or blocks, where the bytes
+    /// are the same); or less.
+    more: Vec<i64>,
     /// What the first run left, and the last one that left anything.
     first: Vec<Evidence>,
     last: Vec<Evidence>,
@@ -58,7 +60,7 @@ impl Series {
         if !later.is_empty() && later.iter().all(|more| *more > 0) {
             return Left::Every;
         }
-        let after = |runs: usize| later.iter().take(runs - 1).sum::<u64>();
+        let after = |runs: usize| later.iter().take(runs - 1).sum::<i64>();
         let grows = RUNS / 4..=RUNS / 2;
         let (quarter, half) = (*grows.start(), *grows.end());
         if after(RUNS) > after(half) && after(half) > after(quarter) {
@@ -73,7 +75,7 @@ impl Series {
 
     /// What is said about a leak of this kind.
     fn note(&self) -> Option<String> {
-        let total = |runs: usize| self.more.iter().take(runs).sum::<u64>();
+        let total = |runs: usize| self.more.iter().take(runs).sum::<i64>().max(0) as u64;
         match self.left() {
             Left::Settled => None,
             Left::Every => Some(format!("every run leaves some: {RUNS} runs were made")),
@@ -118,8 +120,7 @@ fn series(norm: &Norm<'_>, plan: Option<&Plan>, open_eyes: Option<&Series>) -> S
         let mut job = job();
         job.capture = eyes(nth);
         let mut run = execute(norm.subject, job);
-        let (blocks, bytes) = run.survived;
-        let more = bytes.max(blocks).max(0) as u64;
+        let more = is_more(run.survived);
         series.more.push(more);
         let leaks = leaks(&run);
         if nth == 0 && plan.is_none() {
@@ -153,7 +154,7 @@ fn seen(norm: &Norm<'_>, plan: Option<&Plan>, time: Duration) -> Result<Option<S
             .map_err(|error| os_error("start a child", &error))
     };
     let Some(blind) = ask(None)? else { return Ok(None) };
-    if blind.more.iter().all(|more| *more == 0) {
+    if blind.more.iter().all(|more| *more <= 0) {
         return Ok(Some(blind));
     }
     let eyes = ask(Some(&blind))?;
@@ -206,20 +207,27 @@ fn once(series: &Series) -> Vec<String> {
     )]
 }
 
-/// Confirms the leaks among what was found, each root once, at its smallest point. What settles is
-/// no leak.
+/// Confirms the leaks among what was found, each root once, at its smallest point, or under the
+/// caller's own plan. What settles is no leak.
 pub(crate) fn confirm(
     norm: &Norm<'_>,
     scouted: &Scouted,
     mut found: Vec<Found>,
+    own: Option<&Plan>,
 ) -> Result<Vec<Found>, Error> {
     if norm.settings.global.is_none() {
         return Ok(found);
     }
     found.sort_by_key(|found| found.point);
-    let mut known: BTreeMap<Vec<Stack>, Option<String>> = BTreeMap::new();
+    // What settles at one point may be a leak at another, but is hardly one once it has settled at
+    // some.
+    const SETTLED: usize = 3;
+    let mut leaking: BTreeMap<Vec<Stack>, String> = BTreeMap::new();
+    let mut settled: BTreeMap<Vec<Stack>, BTreeSet<Option<Point>>> = BTreeMap::new();
     for found in &mut found {
-        let Some(point) = found.point else { continue };
+        let point = found.point;
+        let plan = point.map(|point| Plan::at(point.at, point.persistent));
+        let Some(plan) = plan.as_ref().or(own) else { continue };
         let mut kept = Vec::with_capacity(found.evidence.len());
         for evidence in std::mem::take(&mut found.evidence) {
             if evidence.kind != Kind::Leak {
@@ -228,13 +236,18 @@ pub(crate) fn confirm(
             }
             let stacks = evidence.steps.iter().filter_map(|step| found.stacks.get(&step.1));
             let root: Vec<Stack> = stacks.cloned().collect();
-            let verdict = match known.get(&root) {
-                Some(verdict) => verdict.clone(),
+            let points = settled.get(&root);
+            let is_settled = points.is_some_and(|p| p.len() >= SETTLED || p.contains(&point));
+            let verdict = match leaking.get(&root) {
+                Some(verdict) => Some(verdict.clone()),
+                None if is_settled => None,
                 None => {
-                    let plan = Plan::at(point.at, point.persistent);
-                    let series = seen(norm, Some(&plan), patience(norm.settings, scouted))?;
+                    let series = seen(norm, Some(plan), patience(norm.settings, scouted))?;
                     let verdict = series.and_then(|series| series.note());
-                    known.insert(root, verdict.clone());
+                    match &verdict {
+                        Some(note) => drop(leaking.insert(root, note.clone())),
+                        None => drop(settled.entry(root).or_default().insert(point)),
+                    }
                     verdict
                 }
             };

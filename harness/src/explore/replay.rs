@@ -15,7 +15,7 @@ use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::omen;
-use crate::panics::hook_panics;
+use crate::panics::{hook_panics, learn_machinery};
 use crate::pipe::Pipe;
 use crate::plan::Plan;
 use crate::report::{Replayed, Report};
@@ -163,6 +163,9 @@ pub(crate) fn single(
     point: Option<Point>,
 ) -> Result<Report, Error> {
     hook_panics();
+    if settings.options.unwinding {
+        learn_machinery();
+    }
     let mut report = Report::empty(&settings.name, settings.seed);
     report.coverage.complete = true;
     let scouted = match scouted(settings, subject)? {
@@ -174,9 +177,9 @@ pub(crate) fn single(
     };
     scouted.check()?;
     if let Some(point) = point
-        && point.at.ordinal > scouted.count(0)
+        && point.at.ordinal > scouted.count(point.at.thread)
     {
-        let (all, wanted) = (scouted.count(0), point.at.ordinal);
+        let (all, wanted) = (scouted.count(point.at.thread), point.at.ordinal);
         let what = format!("request {wanted} is to fail, and the run has only {all}");
         return Err(
             Error::new(what).mend(format!("choose one from 0 to {}", all.saturating_sub(1)))
@@ -194,7 +197,7 @@ pub(crate) fn single(
         report.outcomes[outcome as usize] += 1;
         found.extend(point.and_then(|point| judge(settings, &scouted, point, outcome)));
     }
-    let found = repeat::confirm(&norm, &scouted, found)?;
+    let found = repeat::confirm(&norm, &scouted, found, Some(plan))?;
     conclude(settings, &scouted, found, &mut report)?;
     Ok(report)
 }
@@ -213,6 +216,9 @@ pub(crate) fn replay(
     token: &Token,
 ) -> Result<Report, Error> {
     hook_panics();
+    if settings.options.unwinding {
+        learn_machinery();
+    }
     let mut report = Report::empty(&settings.name, settings.seed);
     report.coverage.complete = true;
     let (scouted, mut found) = match scouted(settings, subject)? {
@@ -247,7 +253,7 @@ pub(crate) fn replay(
                 let judged = outcome.and_then(|outcome| judge(settings, &scouted, point, outcome));
                 let all = seen.all()?.into_iter().chain(judged);
                 let all = all.map(|found| Found { fingerprint: seen.fingerprint, ..found });
-                repeat::confirm(&norm, &scouted, all.collect())
+                repeat::confirm(&norm, &scouted, all.collect(), None)
             };
             found = here(fault.at)?;
             let moved = fault.site.and_then(|(site, nth)| scouted.find(fault.at.thread, site, nth));

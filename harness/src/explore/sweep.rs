@@ -10,7 +10,7 @@ use super::repeat;
 use super::scout::{Scouted, scouted};
 use super::{Faults, Settings};
 use crate::error::Error;
-use crate::panics::hook_panics;
+use crate::panics::{hook_panics, learn_machinery};
 use crate::report::Report;
 use crate::run::Subject;
 use crate::scratch::tidy;
@@ -26,6 +26,9 @@ const RUNS_MIN: u64 = 100;
 /// Sweeps a subject.
 pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
     hook_panics();
+    if settings.options.unwinding {
+        learn_machinery();
+    }
     tidy(worker::is_alive);
     let mut report = Report::empty(&settings.name, settings.seed);
     report.sampled = settings.options.parallel;
@@ -115,7 +118,7 @@ fn sweep_scouted(
         judged.extend(judge(settings, scouted, *point, *outcome).map(|found| (*outcome, found)));
     }
     found.extend(confirm_judged(&norm, scouted, judged)?);
-    let found = repeat::confirm(&norm, scouted, found)?;
+    let found = repeat::confirm(&norm, scouted, found, None)?;
     conclude(settings, scouted, found, report)
 }
 

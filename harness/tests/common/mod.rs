@@ -176,3 +176,23 @@ pub(crate) fn outcomes(report: &Report) -> Vec<(Outcome, u64)> {
         .filter(|(_, count)| *count > 0)
         .collect()
 }
+
+/// A list of so many bytes, or an error.
+pub(crate) fn bytes(size: usize) -> Result<Vec<u8>, std::collections::TryReserveError> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(size)?;
+    list.resize(size, 7);
+    Ok(std::hint::black_box(list))
+}
+
+/// The same value a second time, as a mistake in unsafe code makes it.
+pub(crate) trait CloneAsItIs {
+    fn clone_as_it_is(&self) -> Self;
+}
+
+impl CloneAsItIs for std::mem::ManuallyDrop<Vec<u8>> {
+    fn clone_as_it_is(&self) -> Self {
+        // SAFETY: none: that is what is planted.
+        unsafe { std::ptr::read(self) }
+    }
+}
