@@ -131,7 +131,7 @@ fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), Error> {
 
 fn notes(settings: &Settings, scouted: &Scouted, report: &mut Report) {
     let mut note = |text: String| report.notes.push(text);
-    if !scouted.has_sites && scouted.requests > 0 {
+    if !scouted.has_sites && scouted.took_census() && scouted.requests > 0 {
         note("sites unavailable: build with debug = 1 to see them".to_owned());
     }
     if !settings.classified {
