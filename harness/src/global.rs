@@ -20,6 +20,7 @@ use std::hint::spin_loop;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
+use crate::gate::{is_single_threaded, mark};
 use crate::heap::Heap;
 use crate::ledger::{Block, Ledger};
 use crate::node::{Entered, some, start_of};
@@ -57,11 +58,19 @@ pub struct GlobalHeap<A = System> {
     pins: AtomicUsize,
     unattributed: AtomicU64,
     survivors: Survivors,
+    /// The thread that is closing a run, while [`CLOSING`].
+    closer: AtomicUsize,
+    /// Survivors, and their bytes, that were given back between runs.
+    gone: [AtomicUsize; 2],
 }
 
-/// In `busy`: a run is going on. Above it the survivors are counted.
+/// In `busy`: a run is going on.
 const ARMED: usize = 1;
-const SURVIVOR: usize = 2;
+/// A run is over, and what is left of it is not in the table of survivors yet: threads of the
+/// subject's that outlive it wait with their frees.
+const CLOSING: usize = 2;
+/// Above these the survivors are counted.
+const SURVIVOR: usize = 4;
 
 thread_local! {
     /// What this thread's calls are: the subject's, or see [`PASSING`] and [`INSIDE`].
@@ -127,7 +136,14 @@ pub(crate) trait Global: Sync {
     /// Lets the calls of the present thread (or of all) go through this heap, until
     /// [`disarm`](Self::disarm).
     fn arm(&self, heap: &Heap, everyone: bool);
+    /// The present thread goes on with what is left, and says so when it is done: see
+    /// [`settle`](Self::settle).
     fn disarm(&self);
+    /// All that outlives the run is kept.
+    fn settle(&self);
+    /// Survivors, and their bytes, that were given back since the last time it was asked, past
+    /// every run.
+    fn take_gone(&self) -> (usize, usize);
     /// Remembers a block that outlives its run.
     fn keep(&self, block: &Block, guards: bool);
     /// Calls since the last time it was asked that belonged to no run.
@@ -154,6 +170,8 @@ impl<A> GlobalHeap<A> {
             pins: AtomicUsize::new(0),
             unattributed: AtomicU64::new(0),
             survivors: Survivors::new(),
+            closer: AtomicUsize::new(0),
+            gone: [const { AtomicUsize::new(0) }; 2],
         }
     }
 }
@@ -194,15 +212,17 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     /// The armed heap, if this call is one for it.
     #[inline]
     fn way(&self) -> Option<Way<'_>> {
-        let heap = self.armed.load(Ordering::Relaxed);
+        let heap = self.armed.load(Ordering::Acquire);
         if heap.is_null() {
             return None;
         }
-        // SAFETY: armed by the only thread there is (so nobody disarms meanwhile), and the heap
-        // outlives that (`arm`).
-        let only = unsafe { &*heap };
-        if let Some(entered) = only.core().enter_solo() {
-            return Some(Way { heap: only, entered: Some(entered), pins: None, _in: In::side() });
+        if is_single_threaded() {
+            // SAFETY: armed by the only thread there is (so nobody disarms meanwhile), and the
+            // heap outlives that (`arm`).
+            let heap = unsafe { &*heap };
+            if let Some(entered) = heap.core().enter_solo() {
+                return Some(Way { heap, entered: Some(entered), pins: None, _in: In::side() });
+            }
         }
         self.way_among_threads()
     }
@@ -288,18 +308,36 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     #[cold]
     #[inline(never)]
     fn take_back_foreign(&self, start: NonNull<u8>, layout: Layout) {
+        // What is given back inside of a heap is the harness's: whoever closes the run may be
+        // waiting for just this call to end.
+        if PLACE.get() != INSIDE {
+            self.wait_for_survivors();
+        }
         let _in = In::side();
         if self.busy.load(Ordering::Acquire) >= SURVIVOR
             && let Some((block, guards)) = self.survivors.take(start)
         {
             self.busy.fetch_sub(SURVIVOR, Ordering::Release);
-            if let Some(way) = self.way() {
-                way.heap.survivor_gone(block.size);
+            match self.way() {
+                Some(way) => way.heap.survivor_gone(block.size),
+                None => {
+                    self.gone[0].fetch_add(1, Ordering::Relaxed);
+                    self.gone[1].fetch_add(block.size, Ordering::Relaxed);
+                }
             }
             let at = if guards { block.layout() } else { layout };
             return self.hand_back(start, at, guards);
         }
         self.hand_back(start, layout, false);
+    }
+
+    /// While a run is closed by another thread, its blocks are neither the run's nor survivors.
+    fn wait_for_survivors(&self) {
+        while self.busy.load(Ordering::Acquire) & CLOSING != 0
+            && self.closer.load(Ordering::Relaxed) != mark()
+        {
+            std::thread::yield_now();
+        }
     }
 
     fn hand_back(&self, start: NonNull<u8>, layout: Layout, guards: bool) {
@@ -410,12 +448,23 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
     }
 
     fn disarm(&self) {
+        self.closer.store(mark(), Ordering::SeqCst);
+        self.busy.fetch_or(CLOSING, Ordering::SeqCst);
         self.busy.fetch_and(!ARMED, Ordering::SeqCst);
         self.armed.store(std::ptr::null_mut(), Ordering::SeqCst);
         attribute(false);
         while self.pins.load(Ordering::SeqCst) != 0 {
             spin_loop();
         }
+    }
+
+    fn settle(&self) {
+        self.busy.fetch_and(!CLOSING, Ordering::SeqCst);
+    }
+
+    fn take_gone(&self) -> (usize, usize) {
+        let [blocks, bytes] = &self.gone;
+        (blocks.swap(0, Ordering::Relaxed), bytes.swap(0, Ordering::Relaxed))
     }
 
     fn keep(&self, block: &Block, guards: bool) {

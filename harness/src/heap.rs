@@ -454,10 +454,12 @@ impl Heap {
     /// Leaves what is still live to the global heap. Answers by how many blocks and bytes that is
     /// more than was there before; if it is, each block is a suspect.
     pub(crate) fn leave_to(&self, global: &dyn Global) -> (i64, i64) {
-        let (left, guards, (gone, gone_bytes)) = self.with(|state| {
+        let (left, guards, outlived) = self.with(|state| {
             let left = state.ledger.take_heap(self.node().id);
             (left, state.guards, state.outlived)
         });
+        let between = global.take_gone();
+        let (gone, gone_bytes) = (outlived.0 + between.0, outlived.1 + between.1);
         // A block that has its finding is no leak as well.
         let suspects = || left.iter().filter(|block| !block.tainted);
         let bytes: usize = suspects().map(|block| block.size).sum();

@@ -237,6 +237,7 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     heap.disarm();
     heap.close();
     let survived = job.global.map(|global| heap.leave_to(global)).unwrap_or_default();
+    job.global.into_iter().for_each(Global::settle);
     let run = heap.with(|state| finish(state, ended, oracles, text, panic_stack));
     let unattributed = job.global.map_or(0, Global::take_unattributed);
     let leaked = if job.global.is_some() { survived.1.max(0) as usize } else { run.leaked };
