@@ -152,7 +152,8 @@ impl Ledger {
 
     pub(crate) const fn fresh() -> Self {
         Ledger {
-            table: NonNull::from_ref(&NO_RECORD),
+            // SAFETY: a static's address is not null.
+            table: unsafe { NonNull::new_unchecked((&raw const NO_RECORD).cast_mut()) },
             shift: 63,
             mask: 0,
             rest: 0,
