@@ -99,6 +99,7 @@ fn install_nextest() -> Step {
 
 fn test() -> Step {
     install_nextest()?;
+    // With all features: the crates of `foreign` are built here, and in no plain `nextest run`.
     run(&mut cargo(&["nextest", "run", "--workspace", "--all-features"]))?;
     run(&mut cargo(&["test", "--doc", "--workspace", "--all-features", "--quiet"]))
 }
@@ -121,8 +122,17 @@ fn mallory(release: bool, args: &[&str]) -> Command {
     command
 }
 
+/// The same with the crates that know nothing of Mallory.
+fn mallory_foreign(args: &[&str]) -> Command {
+    let run = ["run", "--quiet", "--release", "-p", "mallory-scenarios", "--features", "foreign"];
+    let mut command = cargo(&run);
+    command.arg("--").args(args);
+    command
+}
+
 fn smoke() -> Step {
     run(&mut mallory(true, &["sweep"]))?;
+    run(&mut mallory_foreign(&["sweep", "foreign"]))?;
     // The canary: planted bugs that are not found are a broken harness.
     let planted = output(&mut mallory(true, &["sweep", "planted"]), 1)?;
     let replay = planted.lines().find_map(|line| line.trim().strip_prefix("replay  "));

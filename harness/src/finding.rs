@@ -88,7 +88,9 @@ impl Finding {
             }
         }
         if let Some(fault) = &self.fault {
-            parts.push(fault.line(self.kind));
+            let place =
+                fault.site.frames.first().map(|frame| format!(" in {}", frame.short_name()));
+            parts.push(fault.line(self.kind) + &place.unwrap_or_default());
         }
         parts.join("; ")
     }

@@ -148,6 +148,26 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Frames of a call site that an inventory's line shows.
+const FRAMES_IN_LINE: usize = 3;
+
+/// An allowed finding in one line: there may be hundreds.
+fn inventory_line(finding: &Finding) -> String {
+    let Some(fault) = &finding.fault else { return String::new() };
+    let frames = &fault.site.frames;
+    let names = frames.iter().take(FRAMES_IN_LINE).map(super::site::Frame::short_name);
+    let mut names: Vec<String> = names.collect();
+    match frames.len().saturating_sub(FRAMES_IN_LINE) {
+        _ if names.is_empty() => names.push("(site unavailable)".to_owned()),
+        0 => {}
+        left => names.push(format!("{left} more")),
+    }
+    let place = frames.first().map_or("", |frame| &frame.place);
+    let gap = if place.is_empty() { "" } else { "  " };
+    let (id, at, times) = (&finding.id, fault.at.to_string(), format!("{}×", finding.count));
+    format!("  {id}  {at:<8} {times:>6}  {}{gap}{place}\n", names.join(" ← "))
+}
+
 /// How much of what there is was looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -257,6 +277,13 @@ impl Report {
         &self.findings
     }
 
+    /// The call sites at which a failed request may abort, since
+    /// [`allow_aborts`](crate::Sweep::allow_aborts) says so.
+    #[must_use]
+    pub fn allowed(&self) -> &[Finding] {
+        &self.inventory
+    }
+
     /// The caller's mistake that kept the exploration from being made.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
@@ -354,10 +381,12 @@ impl Report {
             out.push_str(&format!("{finding}\n"));
         }
         if !self.inventory.is_empty() {
-            out.push_str("allowed:\n");
-            for finding in &self.inventory {
-                out.push_str(&format!("{finding}\n"));
-            }
+            let sites = count(self.inventory.len() as u64, "call site");
+            out.push_str(&format!(
+                "allowed: failures abort at {sites} (the first, how many, where)\n"
+            ));
+            self.inventory.iter().for_each(|finding| out.push_str(&inventory_line(finding)));
+            out.push('\n');
         }
         out
     }

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::report::Report;
+use crate::report::{PROGRAM, Report};
 #[cfg(feature = "ron")]
 use crate::script::Script;
 use crate::sweep::Sweep;
@@ -28,6 +28,8 @@ pub struct Scenario {
     pub(crate) group: Option<String>,
     pub(crate) input: Option<Box<Input>>,
     run: Box<Run>,
+    /// How its replays are run.
+    program: String,
     known_file: &'static str,
 }
 
@@ -46,6 +48,7 @@ impl Scenario {
             group: None,
             input: None,
             run: Box::new(run),
+            program: PROGRAM.to_owned(),
             known_file: Location::caller().file(),
         }
     }
@@ -75,6 +78,14 @@ impl Scenario {
         self
     }
 
+    /// How the program is started that knows it, where `cargo run --release --` is not enough: with
+    /// a feature, or by another name. It stands before `replay` in the lines that findings print.
+    #[must_use]
+    pub fn rerun_by(mut self, program: &str) -> Self {
+        self.program = program.to_owned();
+        self
+    }
+
     /// Where its input comes from unless `--input` names another.
     #[must_use]
     pub fn input(mut self, read: impl Fn() -> Result<Arc<[u8]>, Error> + 'static) -> Self {
@@ -84,7 +95,7 @@ impl Scenario {
 
     /// Runs it with what was asked for; `other_input` takes the place of its own.
     pub(crate) fn explore(&self, sweep: Sweep, other_input: Option<&Arc<[u8]>>) -> Report {
-        let mut sweep = sweep.known_file(self.known_file);
+        let mut sweep = sweep.known_file(self.known_file).rerun_by(&self.program);
         match (&self.input, other_input) {
             (_, Some(other)) => sweep = sweep.other_input(Arc::clone(other)),
             (Some(read), None) => match read() {
@@ -99,7 +110,7 @@ impl Scenario {
     /// Runs it as a test would: with the defaults and what the environment asks for.
     #[must_use]
     pub fn sweep(&self) -> Report {
-        self.explore(Sweep::new(self.name.clone()).rerun_by(crate::report::PROGRAM), None)
+        self.explore(Sweep::new(self.name.clone()), None)
     }
 
     /// What it is about, in one line.

@@ -32,6 +32,12 @@ const LEFT_OUT: [&str; 10] = [
     "rustc_demangle",
 ];
 
+/// Types that have no path.
+const PRIMITIVES: [&str; 17] = [
+    "bool", "char", "str", "f32", "f64", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16",
+    "i32", "i64", "i128", "isize",
+];
+
 /// One function on the way from the subject to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -75,13 +81,15 @@ impl Frame {
         for part in self.function.split_inclusive([' ', '<', '>']) {
             let path = part.trim_end_matches([' ', '<', '>']);
             let tail = &part[path.len()..];
+            // What goes on after a `>` belongs to what stands before it.
+            let (goes_on, path) = path.strip_prefix("::").map_or(("", path), |path| ("::", path));
             let segments: Vec<&str> = path.split("::").collect();
             let is_type = |s: &&str| s.starts_with(|c: char| c.is_ascii_uppercase());
             let last_two = segments.len().saturating_sub(2);
             let closures = segments.iter().rev().take_while(|s| s.starts_with("{{")).count();
             let from =
                 segments.iter().position(is_type).unwrap_or(last_two.saturating_sub(closures));
-            let _ = write!(short, "{}{tail}", segments[from..].join("::"));
+            let _ = write!(short, "{goes_on}{}{tail}", segments[from..].join("::"));
         }
         short
     }
@@ -222,6 +230,9 @@ fn slashes(path: &Path) -> String {
 }
 
 fn is_left_out(function: &str) -> bool {
+    if is_of_primitive(function) {
+        return true;
+    }
     let path = function.trim_start_matches(['<', '&', '(', ' ']);
     let path = path.strip_prefix("dyn ").unwrap_or(path);
     let krate = path.split([':', ' ', '>']).next().unwrap_or(path);
@@ -235,6 +246,14 @@ fn is_left_out(function: &str) -> bool {
     ["_start", "main", "rust_eh_personality"].contains(&function)
         || function.starts_with("__")
         || function.starts_with("_Unwind")
+}
+
+/// `<[T]>::to_vec`, `<str>::repeat`: a method of a type without a path, which only std can give it.
+fn is_of_primitive(function: &str) -> bool {
+    let Some(inner) = function.strip_prefix('<') else { return false };
+    let (inner, rest) = inner.split_at(matching(function).saturating_sub(1).min(inner.len()));
+    let starts = inner.starts_with(['[', '*', '(']) || PRIMITIVES.contains(&inner);
+    starts && rest.starts_with(">::") && !inner.contains(" as ")
 }
 
 /// A demangled name without generic arguments, and with closures written in one way.
@@ -316,12 +335,19 @@ mod tests {
             "mallory::heap::Heap::request",
             "main",
             "__libc_start_main_impl",
+            "<[u8]>::to_vec_in",
+            "<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec",
+            "<str>::repeat",
         ] {
             assert!(is_left_out(left_out), "{left_out}");
         }
-        for kept in
-            ["app::stage", "mallory_scenarios::x", "<app::Buf as core::ops::drop::Drop>::drop"]
-        {
+        for kept in [
+            "app::stage",
+            "mallory_scenarios::x",
+            "<app::Buf as core::ops::drop::Drop>::drop",
+            "<[u8] as app::Bytes>::copy",
+            "<str as app::Text>::copy",
+        ] {
             assert!(!is_left_out(kept), "{kept}");
         }
     }
@@ -333,6 +359,10 @@ mod tests {
             ("scenarios::lfs_batch::stage", "lfs_batch::stage"),
             ("app::tests::it::{{closure}}", "tests::it::{{closure}}"),
             ("<app::x::Buf as core::ops::drop::Drop>::drop", "<Buf as Drop>::drop"),
+            (
+                "<<app::Text as app::Show>::show::Pen as app::Write>::write",
+                "<<Text as Show>::Pen as Write>::write",
+            ),
         ] {
             let frame = Frame { function: function.into(), place: String::new() };
             assert_eq!(frame.short_name(), expected);

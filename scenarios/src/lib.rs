@@ -1,8 +1,11 @@
 //! The systems that Mallory is tried on: three services on a fallible allocator with the memory
-//! parts that they share, and planted bugs that it has to find.
+//! parts that they share, planted bugs that it has to find, and (with the feature `foreign`) crates
+//! that know nothing of it.
 
 pub mod cache_rebuild;
 pub mod fixture;
+#[cfg(feature = "foreign")]
+pub mod foreign;
 pub mod journal;
 pub mod journal_intern;
 pub mod lfs;

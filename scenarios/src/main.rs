@@ -2,6 +2,15 @@
 
 use std::process::ExitCode;
 
+/// What foreign crates are watched by.
+#[cfg(feature = "foreign")]
+#[global_allocator]
+static HEAP: mallory::GlobalHeap = mallory::GlobalHeap::system();
+
 fn main() -> ExitCode {
-    mallory::cli::main(&mallory_scenarios::scenarios())
+    #[cfg_attr(not(feature = "foreign"), expect(unused_mut, reason = "nothing is added"))]
+    let mut scenarios = mallory_scenarios::scenarios();
+    #[cfg(feature = "foreign")]
+    scenarios.extend(mallory_scenarios::foreign::scenarios(&HEAP));
+    mallory::cli::main(&scenarios)
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::Error;
-use crate::report::{self, PROGRAM, Report};
+use crate::report::{self, Report};
 use crate::run::Strategy;
 use crate::scenario::Scenario;
 use crate::sweep::Sweep;
@@ -225,7 +225,7 @@ fn input_for(path: Option<&Path>, selected: &[&Scenario]) -> Result<Option<Arc<[
 
 fn explore(scenario: &Scenario, sweep: Sweep, input: Option<&Arc<[u8]>>) -> Report {
     let input = input.filter(|_| scenario.input.is_some());
-    scenario.explore(sweep.rerun_by(PROGRAM), input)
+    scenario.explore(sweep, input)
 }
 
 fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {

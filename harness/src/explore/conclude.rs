@@ -15,6 +15,7 @@ use crate::kind::Kind;
 use crate::report::Report;
 use crate::run::Outcome;
 use crate::site::Site;
+use crate::text::count;
 use crate::worker;
 
 /// What the parent finds in an outcome: only it knows which sites are benign.
@@ -92,7 +93,9 @@ fn ratchet(max: u64, findings: &mut Vec<Finding>, report: &mut Report) -> Result
     let is_abort = |finding: &Finding| finding.kind() == Kind::Abort && finding.fault().is_some();
     let sites = findings.iter().filter(|finding| is_abort(finding)).count() as u64;
     if sites > max {
-        report.notes.push(format!("allow_aborts({max}): {sites} sites abort"));
+        report
+            .notes
+            .push(format!("allow_aborts({max}): failures abort at {}", count(sites, "call site")));
         return Ok(());
     }
     if sites < max {

@@ -229,7 +229,8 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     }
     // Real threads come in another order each time; only the result has to be the same.
     let in_order = scouted.is_in_order(settings);
-    if let Some(found) = unlike(&first, &second, in_order, &once) {
+    let compared = in_order.then(|| Compared::of(settings));
+    if let Some(found) = unlike(&first, &second, compared, &once) {
         scouted.found.push(found);
         return scouted;
     }
@@ -288,14 +289,46 @@ fn failed(run: &Run) -> Option<String> {
 /// Makes a run that is changed a little.
 type Once<'a> = dyn Fn(&dyn Fn(&mut Job<'_>)) -> Run + 'a;
 
-/// Compares two traces; the first difference is named with both sites.
-fn unlike(first: &Run, second: &Run, in_order: bool, once: &Once<'_>) -> Option<Found> {
-    let same_text = first.text == second.text;
-    let (a, b) = (&first.trace, &second.trace);
-    let event = a.iter().zip(b).position(|(a, b)| a != b);
-    let event = event.or_else(|| (a.len() != b.len()).then(|| a.len().min(b.len())));
-    let Some(event) = event.filter(|_| in_order) else {
-        if same_text {
+/// What of two traces has to be alike.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Events,
+    /// Under the global allocator: the order of frees is not the subject's to choose where it has a
+    /// map of std's, whose seeds are random. No request fails elsewhere for that.
+    Requests,
+}
+
+impl Compared {
+    fn of(settings: &Settings) -> Compared {
+        if settings.global.is_some() { Compared::Requests } else { Compared::Events }
+    }
+
+    /// What is compared of a trace, each with its number.
+    fn events(self, trace: &[Event]) -> impl Iterator<Item = (u64, Event)> {
+        let all = (1..).zip(trace.iter().copied());
+        all.filter(move |(_, event)| self == Compared::Events || event.op != Op::Free)
+    }
+}
+
+/// The first event in which two traces differ, as each has it, and its number in the first that has
+/// one there.
+fn parting(first: &[Event], second: &[Event], by: Compared) -> Option<(u64, [Option<Event>; 2])> {
+    let (mut first, mut second) = (by.events(first), by.events(second));
+    loop {
+        let (a, b) = (first.next(), second.next());
+        let nth = a.or(b)?.0;
+        let events = [a, b].map(|event| event.map(|(_, event)| event));
+        if events[0] != events[1] {
+            return Some((nth, events));
+        }
+    }
+}
+
+/// Compares two runs; the first difference is named with both sites. Runs that come in no order
+/// (`by` is `None`) are compared by their results alone.
+fn unlike(first: &Run, second: &Run, by: Option<Compared>, once: &Once<'_>) -> Option<Found> {
+    let Some((nth, events)) = by.and_then(|by| parting(&first.trace, &second.trace, by)) else {
+        if first.text == second.text {
             return None;
         }
         let (a, b) = (first.text.as_deref(), second.text.as_deref());
@@ -304,15 +337,12 @@ fn unlike(first: &Run, second: &Run, in_order: bool, once: &Once<'_>) -> Option<
         let evidence = Evidence::new(Kind::Nondeterminism).note(note).note(diff);
         return Some(faultless(first, vec![evidence]));
     };
-    let said = |trace: &[Event]| match trace.get(event) {
+    let [a, b] = events.map(|event| match event {
         Some(event) => event.to_string(),
         None => "the end".to_owned(),
-    };
-    let nth = event as u64 + 1;
+    });
     let note = format!(
-        "two runs without a fault part at event {nth}: {} in the first, {} in the second",
-        said(a),
-        said(b)
+        "two runs without a fault part at event {nth}: {a} in the first, {b} in the second"
     );
     let evidence = Evidence::new(Kind::Nondeterminism)
         .note(note)
