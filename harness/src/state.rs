@@ -3,7 +3,7 @@
 
 use std::alloc::Layout;
 
-use crate::capture::Capture;
+use crate::capture::{self, Capture};
 use crate::detect::Standing;
 use crate::evidence::{Evidence, Moment};
 use crate::ledger::{Block, Ledger, Record, Slot};
@@ -354,7 +354,11 @@ impl State {
         if let Some(recorder) = &mut self.recorder {
             recorder.push(event);
         }
-        if let Some(sink) = &self.sink {
+        // What std asks for on its way to an abort, to print a backtrace, is none of the run's.
+        let is_over = || self.options.global && self.injected.is_some() && capture::is_dying();
+        if let Some(sink) = &self.sink
+            && !is_over()
+        {
             sink.fingerprint(self.fingerprint, self.injected.as_ref());
         }
         if let Some(capture) = &mut self.capture {
