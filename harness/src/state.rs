@@ -200,10 +200,15 @@ impl State {
     }
 
     /// Lets another logical thread's counters take the place of the present one's.
+    #[inline]
     pub(crate) fn switch_to(&mut self, thread: u16) {
-        if thread == self.thread {
-            return;
+        if thread != self.thread {
+            self.switch(thread);
         }
+    }
+
+    #[cold]
+    fn switch(&mut self, thread: u16) {
         let most = usize::from(thread.max(self.thread));
         if self.others.len() <= most {
             self.others.resize(most + 1, 0);
