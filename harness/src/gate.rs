@@ -71,11 +71,13 @@ thread_local! {
 /// The lock of a parallel run: entered again by the thread that holds it, since a port may come
 /// back to a heap of the same run.
 ///
-/// It is made of one word, so that it costs two locked instructions while nobody else comes, and
-/// neither allocates nor unwinds: under a global heap every request of the process passes here.
+/// It costs one locked instruction while nobody else comes, and neither allocates nor unwinds:
+/// under a global heap every request of a process with threads passes here.
 #[derive(Default)]
 pub(crate) struct Gate {
     word: AtomicU32,
+    /// Threads that sleep before it.
+    waiting: AtomicU32,
     holder: AtomicUsize,
     /// Touched by the holder only, like all that follows.
     depth: Cell<u32>,
@@ -91,6 +93,7 @@ unsafe impl Sync for Gate {}
 /// that a thread may wait at it for a run that is just ending.
 pub(crate) static GATE: Gate = Gate {
     word: AtomicU32::new(OPEN),
+    waiting: AtomicU32::new(0),
     holder: AtomicUsize::new(0),
     depth: Cell::new(0),
     run: Cell::new(0),
@@ -99,8 +102,6 @@ pub(crate) static GATE: Gate = Gate {
 
 const OPEN: u32 = 0;
 const SHUT: u32 = 1;
-/// Shut, and somebody sleeps before it.
-const AWAITED: u32 = 2;
 
 /// How often a thread looks whether the gate is open before it sleeps: calls are short.
 const GLANCES: u32 = 100;
@@ -135,8 +136,7 @@ impl Gate {
     pub(crate) fn shut(&self) {
         let me = mark();
         if self.holder.load(Ordering::Relaxed) != me {
-            if self.word.compare_exchange(OPEN, SHUT, Ordering::Acquire, Ordering::Relaxed).is_err()
-            {
+            if !self.try_shut() {
                 self.wait();
             }
             self.holder.store(me, Ordering::Relaxed);
@@ -151,27 +151,35 @@ impl Gate {
         self.depth.set(depth);
         if depth == 0 {
             self.holder.store(0, Ordering::Relaxed);
-            if self.word.swap(OPEN, Ordering::Release) == AWAITED {
+            // Who lies down just now may be missed, since these two may change places; it looks
+            // again after a while. A swap instead would cost every call as much as all the rest.
+            self.word.store(OPEN, Ordering::Release);
+            if self.waiting.load(Ordering::Relaxed) != 0 {
                 wake_one(&self.word);
             }
         }
+    }
+
+    #[inline]
+    fn try_shut(&self) -> bool {
+        let (done, not) = (Ordering::Acquire, Ordering::Relaxed);
+        self.word.compare_exchange(OPEN, SHUT, done, not).is_ok()
     }
 
     #[cold]
     #[inline(never)]
     fn wait(&self) {
         for _ in 0..GLANCES {
-            let is_open = self.word.load(Ordering::Relaxed) == OPEN;
-            let order = (Ordering::Acquire, Ordering::Relaxed);
-            if is_open && self.word.compare_exchange(OPEN, SHUT, order.0, order.1).is_ok() {
+            if self.word.load(Ordering::Relaxed) == OPEN && self.try_shut() {
                 return;
             }
             spin_loop();
         }
-        // Whoever has slept may not be the last: it leaves the word as if others did, too.
-        while self.word.swap(AWAITED, Ordering::Acquire) != OPEN {
-            sleep_while(&self.word, AWAITED);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        while !self.try_shut() {
+            sleep_while(&self.word, SHUT);
         }
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The logical number of this thread, which has shut the gate, in this run.
@@ -210,12 +218,12 @@ impl Gate {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn sleep_while(word: &AtomicU32, value: u32) {
-    // SAFETY: the word lives as long as the call; without a time there is nothing else to read.
-    unsafe {
-        let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-        let never = std::ptr::null::<libc::timespec>();
-        libc::syscall(libc::SYS_futex, word.as_ptr(), wait, value, never);
-    }
+    // SAFETY: no number is a bad one in either part.
+    let mut soon: libc::timespec = unsafe { std::mem::zeroed() };
+    soon.tv_nsec = 1_000_000;
+    let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the word and the time live as long as the call.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), wait, value, &raw const soon) };
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

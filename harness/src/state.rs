@@ -3,7 +3,7 @@
 
 use std::alloc::Layout;
 
-use crate::capture::Capture;
+use crate::capture::{self, Capture};
 use crate::detect::Standing;
 use crate::evidence::{Evidence, Moment};
 use crate::ledger::{Block, Ledger, Record, Slot};
@@ -210,10 +210,15 @@ impl State {
     }
 
     /// Lets another logical thread's counters take the place of the present one's.
+    #[inline]
     pub(crate) fn switch_to(&mut self, thread: u16) {
-        if thread == self.thread {
-            return;
+        if thread != self.thread {
+            self.switch(thread);
         }
+    }
+
+    #[cold]
+    fn switch(&mut self, thread: u16) {
         let most = usize::from(thread.max(self.thread));
         if self.others.len() <= most {
             self.others.resize(most + 1, 0);
@@ -376,7 +381,11 @@ impl State {
         if let Some(recorder) = &mut self.recorder {
             recorder.push(event);
         }
-        if let Some(sink) = &self.sink {
+        // What std asks for on its way to an abort, to print a backtrace, is none of the run's.
+        let is_over = || self.options.global && self.injected.is_some() && capture::is_dying();
+        if let Some(sink) = &self.sink
+            && !is_over()
+        {
             sink.fingerprint(self.fingerprint, self.injected.as_ref());
         }
         if let Some(capture) = &mut self.capture {
