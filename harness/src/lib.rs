@@ -86,6 +86,7 @@ mod text;
 pub mod thread;
 mod token;
 mod trace;
+mod verdict;
 mod wire;
 mod worker;
 

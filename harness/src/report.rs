@@ -11,66 +11,16 @@ use crate::run::{Outcome, Strategy};
 use crate::site::Site;
 use crate::text::{count, thousands};
 use crate::token::Token;
-use crate::trace::Coordinate;
 #[cfg(feature = "json")]
 use crate::trace::Fingerprint;
+pub(crate) use crate::verdict::Replayed;
+pub use crate::verdict::{Coverage, Verdict};
 
 /// How a scenario of a command line is run.
 pub(crate) const PROGRAM: &str = "cargo run --release --";
 
 /// Frames of a call site that are printed.
 const FRAMES_MAX: usize = 8;
-
-/// What a report says in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// Nothing was found, and all that was asked for was done.
-    Clean,
-    /// Something was found.
-    Findings,
-    /// Nothing was found, but a limit that nobody asked for was hit.
-    Incomplete,
-    /// Nothing was found by real threads, which show some of their schedules only.
-    Sampled,
-}
-
-impl Verdict {
-    /// The word as it stands in JSON.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Verdict::Clean => "clean",
-            Verdict::Findings => "findings",
-            Verdict::Incomplete => "incomplete",
-            Verdict::Sampled => "sampled",
-        }
-    }
-}
-
-/// What a replay came to. It never passes silently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Replayed {
-    /// The same run, the same finding.
-    Reproduced,
-    /// The same failure stands at another place now.
-    Moved(Coordinate),
-    /// There is a finding, in a run that went otherwise.
-    Different,
-    /// Nothing was found.
-    NoFailure,
-}
-
-impl fmt::Display for Replayed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Replayed::Reproduced => f.write_str("reproduced"),
-            Replayed::Moved(at) => write!(f, "moved to {at}"),
-            Replayed::Different => f.write_str("different finding"),
-            Replayed::NoFailure => f.write_str("no failure"),
-        }
-    }
-}
 
 /// How a reader is told to run a finding again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,22 +116,6 @@ fn inventory_line(finding: &Finding) -> String {
     let gap = if place.is_empty() { "" } else { "  " };
     let (id, at, times) = (&finding.id, fault.at.to_string(), format!("{}×", finding.count));
     format!("  {id}  {at:<8} {times:>6}  {}{gap}{place}\n", names.join(" ← "))
-}
-
-/// How much of what there is was looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Coverage {
-    /// Requests of the fault-free run.
-    pub requests: u64,
-    /// Different call sites among them.
-    pub sites: u64,
-    /// Faulted runs made.
-    pub runs: u64,
-    /// Faulted runs that there are.
-    pub runs_total: u64,
-    /// Whether every one was made.
-    pub complete: bool,
 }
 
 /// What an exploration found.

@@ -10,7 +10,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("the command line", &["cli"]),
     ("what callers write", &["env", "scenario", "script", "sweep"]),
     ("the loops", &["explore", "host"]),
-    ("the report", &["finding", "json", "report", "token"]),
+    ("the report", &["finding", "json", "report", "token", "verdict"]),
     (
         "one run",
         &[

@@ -1,0 +1,72 @@
+//! A report in a word: what it says, how much was looked at, what a replay came to.
+
+use std::fmt;
+
+use crate::trace::Coordinate;
+
+/// What a report says in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Nothing was found, and all that was asked for was done.
+    Clean,
+    /// Something was found.
+    Findings,
+    /// Nothing was found, but a limit that nobody asked for was hit.
+    Incomplete,
+    /// Nothing was found by real threads, which show some of their schedules only.
+    Sampled,
+}
+
+impl Verdict {
+    /// The word as it stands in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Clean => "clean",
+            Verdict::Findings => "findings",
+            Verdict::Incomplete => "incomplete",
+            Verdict::Sampled => "sampled",
+        }
+    }
+}
+
+/// What a replay came to. It never passes silently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replayed {
+    /// The same run, the same finding.
+    Reproduced,
+    /// The same failure stands at another place now.
+    Moved(Coordinate),
+    /// There is a finding, in a run that went otherwise.
+    Different,
+    /// Nothing was found.
+    NoFailure,
+}
+
+impl fmt::Display for Replayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Replayed::Reproduced => f.write_str("reproduced"),
+            Replayed::Moved(at) => write!(f, "moved to {at}"),
+            Replayed::Different => f.write_str("different finding"),
+            Replayed::NoFailure => f.write_str("no failure"),
+        }
+    }
+}
+
+/// How much of what there is was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Coverage {
+    /// Requests of the fault-free run.
+    pub requests: u64,
+    /// Different call sites among them.
+    pub sites: u64,
+    /// Faulted runs made.
+    pub runs: u64,
+    /// Faulted runs that there are.
+    pub runs_total: u64,
+    /// Whether every one was made.
+    pub complete: bool,
+}
