@@ -22,7 +22,7 @@ use crate::plan::Plan;
 use crate::run::{Run, execute};
 use crate::scratch::Scratch;
 use crate::site::{Site, Symboliser};
-use crate::text::count;
+use crate::text::{count, thousands};
 use crate::wire::wire_struct;
 use crate::worker;
 
@@ -83,9 +83,9 @@ impl Series {
                 "what is left grows: {} after {} runs, {} after {}, {} after {RUNS}",
                 count(total(RUNS / 4), "byte"),
                 RUNS / 4,
-                total(RUNS / 2),
+                thousands(total(RUNS / 2)),
                 RUNS / 2,
-                total(RUNS),
+                thousands(total(RUNS)),
             )),
         }
     }
