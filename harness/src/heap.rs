@@ -102,15 +102,7 @@ impl Heap {
 
     // ---- the four steps, for a request ----
 
-    pub(crate) fn request(&self, op: Op, layout: Layout) -> Answer {
-        if op == Op::Alloc
-            && let Some(start) = self.alloc_quickly(layout)
-        {
-            return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
-        }
-        self.request_fully(op, layout)
-    }
-
+    /// In full: what is out of the ordinary for `quick.rs`.
     #[inline(never)]
     pub(crate) fn request_fully(&self, op: Op, layout: Layout) -> Answer {
         let node = self.node();
@@ -179,14 +171,8 @@ impl Heap {
 
     // ---- and for a free ----
 
-    fn release(&self, start: NonNull<u8>, layout: Layout) {
-        if !self.free_quickly(start, layout) {
-            self.release_fully(start, layout);
-        }
-    }
-
     #[inline(never)]
-    fn release_fully(&self, start: NonNull<u8>, layout: Layout) {
+    pub(crate) fn release_fully(&self, start: NonNull<u8>, layout: Layout) {
         let node = self.node();
         let Some(entered) = self.core().enter() else {
             let _ = self.refuse_foreign(Op::Free, layout, start.as_ptr());
@@ -488,14 +474,14 @@ impl Heap {
 unsafe impl Port for Heap {
     #[inline]
     fn alloc(&self, layout: Layout) -> Answer {
-        let answer = self.request(Op::Alloc, layout);
+        let answer = self.request_alloc(layout);
         keep_frame();
         answer
     }
 
     #[inline]
     fn alloc_zeroed(&self, layout: Layout) -> Answer {
-        let answer = self.request(Op::AllocZeroed, layout);
+        let answer = self.request_fully(Op::AllocZeroed, layout);
         keep_frame();
         answer
     }

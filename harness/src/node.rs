@@ -121,6 +121,12 @@ impl Core {
         is_ours.then_some(Entered { core: self, gate: Cell::new(None), aside: None })
     }
 
+    /// The right of the thread that a serial run belongs to: nothing is undone when it goes.
+    #[inline(always)]
+    pub(crate) fn alone(&self) -> Option<Alone<'_>> {
+        (self.owner.load(Ordering::Relaxed) == mark()).then_some(Alone(self))
+    }
+
     /// The same for a global heap that is armed, by the only thread of the process.
     #[inline]
     pub(crate) fn enter_solo(&self) -> Entered<'_> {
@@ -154,6 +160,20 @@ impl Core {
         }
         self.gate().shut();
         Some(self.enter_shut(aside))
+    }
+}
+
+/// The right to touch the state of a serial run.
+#[derive(Clone, Copy)]
+pub(crate) struct Alone<'a>(&'a Core);
+
+impl Alone<'_> {
+    /// Runs a step on the state. A step never calls a port, the subject, or `with` again.
+    #[inline(always)]
+    pub(crate) fn with<R>(self, step: impl FnOnce(&mut State) -> R) -> R {
+        // SAFETY: `Core::alone` made sure that the run belongs to this thread, and steps don't
+        // nest, so this is the only reference to the state.
+        step(unsafe { &mut *self.0.state.get() })
     }
 }
 

@@ -13,7 +13,7 @@ use std::alloc::{GlobalAlloc, System};
 use std::ptr::NonNull;
 
 use crate::global::In;
-use crate::heap::Heap;
+use crate::heap::{Answer, Heap};
 use crate::ledger::{Record, SIZE_SIDE};
 use crate::node::{AnyPort, Entered, Node};
 use crate::redzone::{self, Kept};
@@ -67,14 +67,89 @@ fn guarded(size: usize) -> Layout {
 }
 
 impl Heap {
-    /// An `alloc`, if it is an ordinary one; `None` where nothing was done.
-    #[inline(always)]
-    pub(crate) fn alloc_quickly(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let entered = self.core().enter_serial()?;
-        self.alloc_entered(&entered, layout)
+    /// An `alloc`. Whatever is out of the ordinary is the last thing that is called, so that an
+    /// ordinary one keeps nothing for it.
+    #[inline(never)]
+    pub(crate) fn request_alloc(&self, layout: Layout) -> Answer {
+        let node = self.node();
+        if let Some(run) = self.core().alone() {
+            let passes = run.with(|state| state.requests + 1 < state.quick_stop);
+            if passes && is_ordinary(layout) && node.is_malloc {
+                if run.with(|state| state.guards) {
+                    return self.request_guarded(layout);
+                }
+                if let Some(start) = malloc(layout) {
+                    if run.with(|state| state.grant_quickly(start, layout, node)) {
+                        return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
+                    }
+                    return self.request_granted(start, layout);
+                }
+            }
+        }
+        self.request_fully(Op::Alloc, layout)
     }
 
-    /// [`alloc_quickly`](Self::alloc_quickly) by one who may touch the state.
+    #[inline(never)]
+    fn request_guarded(&self, layout: Layout) -> Answer {
+        if let Some(entered) = self.core().enter_serial()
+            && let Some(start) = alloc_guarded(self.node(), &entered, layout)
+        {
+            return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
+        }
+        self.request_fully(Op::Alloc, layout)
+    }
+
+    #[inline(never)]
+    fn request_granted(&self, start: NonNull<u8>, layout: Layout) -> Answer {
+        if let Some(entered) = self.core().enter_serial() {
+            grant(self.node(), &entered, start, layout);
+        }
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
+    }
+
+    /// A free, in the same way.
+    #[inline(never)]
+    pub(crate) fn release(&self, start: NonNull<u8>, layout: Layout) {
+        let node = self.node();
+        if let Some(run) = self.core().alone() {
+            let (may, guards) = run.with(|state| (state.quick_stop != 0, state.guards));
+            if may && is_ordinary(layout) && node.is_malloc {
+                if guards {
+                    return self.release_guarded(start, layout);
+                }
+                if run.with(|state| state.free_quickly(start, layout, node)).is_some() {
+                    // SAFETY: as in `free_entered`.
+                    return unsafe { free(start, layout) };
+                }
+                return self.release_elsewhere(start, layout);
+            }
+        }
+        self.release_fully(start, layout);
+    }
+
+    #[inline(never)]
+    fn release_guarded(&self, start: NonNull<u8>, layout: Layout) {
+        if let Some(entered) = self.core().enter_serial()
+            && self.free_guarded(&entered, start, layout)
+        {
+            return;
+        }
+        self.release_fully(start, layout);
+    }
+
+    #[inline(never)]
+    fn release_elsewhere(&self, start: NonNull<u8>, layout: Layout) {
+        if let Some(entered) = self.core().enter_serial()
+            && free_elsewhere(self.node(), &entered, start, layout)
+        {
+            // SAFETY: as in `free_entered`.
+            return unsafe { free(start, layout) };
+        }
+        self.release_fully(start, layout);
+    }
+
+    /// An `alloc` by one who may touch the state, if it is an ordinary one; `None` where nothing
+    /// was done.
     #[inline(always)]
     pub(crate) fn alloc_entered(
         &self,
@@ -96,14 +171,8 @@ impl Heap {
         Some(start)
     }
 
-    /// A free, if it is an ordinary one; `false` where nothing was done.
-    #[inline(always)]
-    pub(crate) fn free_quickly(&self, start: NonNull<u8>, layout: Layout) -> bool {
-        let Some(entered) = self.core().enter_serial() else { return false };
-        self.free_entered(&entered, start, layout)
-    }
-
-    /// [`free_quickly`](Self::free_quickly) by one who may touch the state.
+    /// A free by one who may touch the state, if it is an ordinary one; `false` where nothing was
+    /// done.
     #[inline(always)]
     pub(crate) fn free_entered(
         &self,
@@ -133,7 +202,6 @@ impl Heap {
     /// The rest of a quick free, where there are guards.
     #[inline(never)]
     fn free_guarded(&self, entered: &Entered<'_>, start: NonNull<u8>, layout: Layout) -> bool {
-        let _in = In::side();
         let (node, size) = (self.node(), layout.size());
         let kept = entered.with(|state| {
             let at_home = state.free_quickly(start, layout, node);
@@ -146,6 +214,10 @@ impl Heap {
                 judge(entered, &kept);
             }
             redzone::poison(start, size, false);
+        }
+        if entered.with(|state| !state.quarantine.has_room()) {
+            let _in = In::side();
+            entered.with(|state| state.quarantine.make_room());
         }
         let surplus = entered.with(|state| {
             state.quarantine.push(kept, size);
@@ -176,7 +248,10 @@ impl Heap {
                         free(redzone::base_of(start), guarded(size));
                     }
                 }
-                _ => self.let_go(entered, &kept),
+                _ => {
+                    let _in = In::side();
+                    self.let_go(entered, &kept);
+                }
             }
             surplus = entered.with(State::surplus);
         }
@@ -225,6 +300,7 @@ fn free_elsewhere(
 #[cold]
 #[inline(never)]
 fn judge(entered: &Entered<'_>, kept: &Kept) {
+    let _in = In::side();
     entered.with(|state| {
         let block = state.ledger.decode(kept.record);
         // SAFETY: the block is painted (the caller read its guards) and still the heap's.

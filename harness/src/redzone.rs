@@ -208,8 +208,8 @@ pub(crate) struct Quarantine {
 impl Quarantine {
     #[inline]
     pub(crate) fn push(&mut self, kept: Kept, size: usize) {
-        if self.kept.is_empty() {
-            self.kept.resize(QUARANTINE_BLOCKS_MAX + 1, Kept::default());
+        if !self.has_room() {
+            self.make_room();
         }
         self.bytes += size;
         let place = self.place(self.len);
@@ -217,6 +217,18 @@ impl Quarantine {
             *place = kept;
         }
         self.len += 1;
+    }
+
+    /// Whether the ring was made.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Makes the ring: the only memory that it ever asks for.
+    #[cold]
+    pub(crate) fn make_room(&mut self) {
+        self.kept.resize(QUARANTINE_BLOCKS_MAX + 1, Kept::default());
     }
 
     #[inline]
