@@ -135,20 +135,24 @@ macro_rules! port_of_an_allocator {
     };
 }
 
+mod adversary;
 #[cfg(feature = "allocator-api2")]
 mod allocator_api2;
 #[cfg(feature = "allocator-api2-04")]
 mod allocator_api2_04;
 mod arena;
 mod global_alloc;
+mod guarded;
 #[cfg(mallory_std_allocator)]
 mod std_allocator;
 
+pub use adversary::{Adversarial, Adversary, Guard, Reuse};
 #[cfg(feature = "allocator-api2")]
 pub use allocator_api2::Api2Port;
 #[cfg(feature = "allocator-api2-04")]
 pub use allocator_api2_04::Api2V04Port;
 pub use arena::ArenaPort;
 pub use global_alloc::{GlobalPort, StaticPort};
+pub(crate) use guarded::{Hit, read, tell};
 #[cfg(mallory_std_allocator)]
 pub use std_allocator::StdPort;
