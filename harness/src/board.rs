@@ -25,6 +25,8 @@ pub(crate) enum Mark {
     Bug,
     /// A bad memory access, and not by a stack that overflowed.
     Fault,
+    /// A bad memory access, at a guard page of a block that it told of.
+    Guard,
     /// The stack overflowed.
     Overflow,
     /// A bad memory access, on a machine whose stack pointer is not known here.
@@ -34,8 +36,15 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
-    const ALL: [Mark; 6] =
-        [Mark::Stuck, Mark::Bug, Mark::Fault, Mark::Overflow, Mark::Unsure, Mark::Aborting];
+    const ALL: [Mark; 7] = [
+        Mark::Stuck,
+        Mark::Bug,
+        Mark::Fault,
+        Mark::Guard,
+        Mark::Overflow,
+        Mark::Unsure,
+        Mark::Aborting,
+    ];
 }
 
 /// What a child tells of itself, however it ends: one for each job.
@@ -52,12 +61,12 @@ pub(crate) struct Life {
     mark: AtomicU64,
     /// How many of the words are written.
     said: AtomicU64,
-    /// The stack of an abort, or the text of a bug.
+    /// The stack of an abort, whose guard page was touched and from where, or the text of a bug.
     words: [AtomicU64; Life::WORDS],
 }
 
 impl Life {
-    const WORDS: usize = 60;
+    const WORDS: usize = 124;
 
     /// Forgets the job's last child.
     pub(crate) fn begin(&self) {

@@ -12,6 +12,8 @@ pub(crate) enum Death {
     Signal(i32),
     /// A signal of a bad memory access ended it before any handler could run.
     Unhandled(i32),
+    /// This signal of a bad memory access ended it, at a guard page that it told of.
+    Guard(i32),
     /// Its stack had no room left.
     Overflow,
     /// It asked for memory without end.
@@ -39,6 +41,7 @@ impl Death {
         match mark {
             // std ends a program whose stack overflowed by an abort, other runtimes by the fault.
             Some(Mark::Overflow) if bad_access || signal == libc::SIGABRT => Death::Overflow,
+            Some(Mark::Guard) if bad_access => Death::Guard(signal),
             Some(Mark::Unsure) if signal == libc::SIGABRT => Death::Overflow,
             // It stumbled while it looked where it aborted.
             Some(Mark::Aborting) => Death::Signal(libc::SIGABRT),
@@ -53,6 +56,11 @@ impl Death {
             Some(Mark::Aborting) => Death::Signal(libc::SIGABRT),
             _ => Death::Stall,
         }
+    }
+
+    /// Whether what it said is more than its status.
+    pub(crate) fn tells(self) -> bool {
+        self.is_abort() || matches!(self, Death::Guard(_))
     }
 
     pub(crate) fn is_abort(self) -> bool {
@@ -71,6 +79,7 @@ impl wire::Wire for Death {
             Death::Stall => (5, 0),
             Death::Stopped(signal) => (6, signal),
             Death::Unseen => (7, 0),
+            Death::Guard(signal) => (8, signal),
         };
         (u64::from(kind as u8), number as u32).put(out);
     }
@@ -87,6 +96,7 @@ impl wire::Wire for Death {
             5 => Death::Stall,
             6 => Death::Stopped(number),
             7 => Death::Unseen,
+            8 => Death::Guard(number),
             _ => return None,
         })
     }
@@ -97,6 +107,7 @@ impl std::fmt::Display for Death {
         match self {
             Death::Exit(code) => write!(f, "it ended the process with exit code {code}"),
             Death::Signal(signal) => write!(f, "it died of {}", name(*signal)),
+            Death::Guard(signal) => write!(f, "it died of {} at a guard page", name(*signal)),
             Death::Unhandled(signal) => write!(
                 f,
                 "it died of {}, and no handler could run: its stack may have overflowed",

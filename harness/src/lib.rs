@@ -36,8 +36,12 @@
 //! - [`System`] does the same for a whole script of operations, beside a plain model.
 //! - [`Options`] switches detectors, sets a budget, lets several threads in.
 //! - [`Plan`] fails what you choose instead of everything in turn.
+//! - [`Adversary`] puts a heap below that does all that a friendly `malloc` never does.
+//! - [`conformance`] holds an allocator to its contract, and shrinks what breaks it.
 //! - [`Report`] is a value: assert it clean, look into it, or take its text as a snapshot.
 //! - `cli::main` (feature `cli`) makes a command line of your scenarios.
+
+#![cfg_attr(mallory_std_allocator_feature, feature(allocator_api))]
 
 mod accuse;
 mod adapters;
@@ -46,6 +50,7 @@ mod brood;
 mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod conformance;
 mod death;
 mod detect;
 mod env;
@@ -90,6 +95,14 @@ mod verdict;
 mod wire;
 mod worker;
 
+#[cfg(feature = "allocator-api2")]
+pub use adapters::Api2Port;
+#[cfg(feature = "allocator-api2-04")]
+pub use adapters::Api2V04Port;
+#[cfg(mallory_std_allocator)]
+pub use adapters::StdPort;
+pub use adapters::{Adversarial, Adversary, ArenaPort, GlobalPort, Guard, Reuse, StaticPort};
+pub use conformance::{Conformance, conformance};
 pub use error::Error;
 pub use explore::{Faults, Progress};
 pub use finding::Finding;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 
+use crate::adapters;
 use crate::board::{Life, Mark};
 use crate::pulse::Lifeline;
 
@@ -185,9 +186,18 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void
         life.set_mark(match stack_pointer(context) {
             _ if is_sent => Mark::Fault,
             Some(stack) if is_overflow(address, stack) => Mark::Overflow,
+            _ if adapters::tell(address, &mut |word| {
+                life.say(word);
+            }) =>
+            {
+                Mark::Guard
+            }
             Some(_) => Mark::Fault,
             None => Mark::Unsure,
         });
+        if life.mark() == Some(Mark::Guard) {
+            say_stack(life, program_counter(context));
+        }
     }
     hand_back(signal);
     if is_sent {
@@ -221,19 +231,46 @@ fn is_readable(address: usize) -> bool {
 
 /// Where the stack was at the access.
 fn stack_pointer(context: *mut c_void) -> Option<usize> {
+    registers(context).map(|(stack, _)| stack)
+}
+
+/// The instruction that made the access.
+fn program_counter(context: *mut c_void) -> Option<usize> {
+    registers(context).map(|(_, instruction)| instruction)
+}
+
+/// The stack pointer and the program counter at the access.
+fn registers(context: *mut c_void) -> Option<(usize, usize)> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     // SAFETY: the kernel gives it to a handler with SA_SIGINFO.
     return unsafe {
-        let context = &*context.cast::<libc::ucontext_t>();
-        Some(context.uc_mcontext.gregs[libc::REG_RSP as usize] as usize)
+        let registers = &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
+        let register = |number: c_int| registers[number as usize] as usize;
+        Some((register(libc::REG_RSP), register(libc::REG_RIP)))
     };
     #[cfg(all(target_os = "linux", target_arch = "aarch64"))]
     // SAFETY: as above.
-    return unsafe { Some((*context.cast::<libc::ucontext_t>()).uc_mcontext.sp as usize) };
+    return unsafe {
+        let registers = &(*context.cast::<libc::ucontext_t>()).uc_mcontext;
+        Some((registers.sp as usize, registers.pc as usize))
+    };
     #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
     {
         let _ = context;
         None
+    }
+}
+
+/// Says the present stack. Addresses in it are taken for those behind a call, so that of the
+/// instruction that came to no end is said with one more.
+fn say_stack(life: &Life, interrupted: Option<usize>) {
+    // SAFETY: the unwinder of this system takes care of threads by itself, and was used before
+    // (`worker::fork`), so that it has nothing to load.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            let address = frame.ip() as usize;
+            life.say(address as u64 + u64::from(interrupted == Some(address)))
+        });
     }
 }
 
@@ -243,9 +280,7 @@ extern "C" fn on_abort(signal: c_int, _: *mut siginfo_t, _: *mut c_void) {
     {
         // Should the next step die: it is an abort all the same.
         life.set_mark(Mark::Aborting);
-        // SAFETY: the unwinder of this system takes care of threads by itself, and was used
-        // before (`worker::fork`), so that it has nothing to load.
-        unsafe { backtrace::trace_unsynchronized(|frame| life.say(frame.ip() as u64)) };
+        say_stack(life, None);
     }
     hand_back(signal);
     // SAFETY: sends a signal to this thread, which comes once this handler is left.

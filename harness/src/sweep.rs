@@ -7,6 +7,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adapters::Adversary;
 use crate::env::Env;
 use crate::error::Error;
 use crate::explore::point::Point;
@@ -16,7 +17,7 @@ use crate::heap::Heap;
 use crate::kind::Kind;
 use crate::options::Options;
 use crate::plan::Plan;
-use crate::port::Port;
+use crate::port::{Malloc, Port};
 use crate::report::{PROGRAM, Report, Rerun};
 use crate::run::{Strategy, Subject};
 use crate::subject::{By, Classify, Closure, Observe, Scripted, Staged, Unclassified, Whole};
@@ -210,9 +211,25 @@ impl<C, V> Sweep<C, V> {
 
     /// A port of the caller's below the heap, made anew for every run.
     pub fn port<P: Port + Send + 'static>(self, port: impl Fn() -> P + 'static) -> Self {
-        self.set(|settings| {
-            settings.port = Some(Box::new(move |options| options.heap_over(port())));
+        self.port_with(move |options| options.heap_over(port()))
+    }
+
+    /// The adversarial heap below, made anew for every run: see [`Adversary`]. Its guard pages and
+    /// its rubbish take the place of guard bytes, poison and quarantine, and growing happens as it
+    /// likes. Slack is left out: a heap never hands it out.
+    ///
+    /// A bad access is a `crash` with its block; what hangs on rubbish or on addresses is
+    /// `nondeterminism` or another result. Where only the way of a failure reads uninitialised
+    /// bytes, the finding's text may change with the number of jobs.
+    pub fn adversary(self, adversary: Adversary) -> Self {
+        self.port_with(move |options| {
+            let options = options.ledger_only().moving(false);
+            options.heap_over(adversary.clone().slack(false).over(Malloc))
         })
+    }
+
+    fn port_with(self, heap: impl Fn(Options) -> Heap + 'static) -> Self {
+        self.set(|settings| settings.port = Some(Box::new(heap)))
     }
 
     /// Sweeps code that uses the global allocator, as it is: what the closure asks for anywhere is

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::death::Abort;
 use crate::evidence::{Evidence, Moment, Role, Subject};
 use crate::kind::Kind;
 use crate::state::Injected;
@@ -168,7 +167,7 @@ macro_rules! by_place {
         }
     )*};
 }
-by_place!(Op, Kind, Role, Abort);
+by_place!(Op, Kind, Role);
 
 impl Wire for Moment {
     fn put(&self, out: &mut Vec<u8>) {

@@ -336,7 +336,7 @@ pub(crate) const GLANCE: Duration = Duration::from_millis(20);
 pub(crate) struct Answer<T> {
     pub(crate) messages: Vec<T>,
     pub(crate) death: Option<Death>,
-    /// Where it aborted, if it did.
+    /// Where it aborted, if it did; or what it said of a guard page.
     pub(crate) stack: Stack,
 }
 
@@ -389,7 +389,7 @@ pub(crate) fn ask_while<T: wire::Wire>(
         }
         let death = Some(death).filter(|death| *death != Death::Exit(0));
         let stack = match death {
-            Some(death) if death.is_abort() => life.said().map(|word| word as usize).collect(),
+            Some(death) if death.tells() => life.said().map(|word| word as usize).collect(),
             _ => Stack::new(),
         };
         return Ok(Answer { messages, death, stack });

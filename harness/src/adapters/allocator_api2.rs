@@ -1,3 +1,13 @@
-//! A heap is an `Allocator` of allocator-api2 0.2, hashbrown's and bumpalo's.
+//! Both ways between ports and the `Allocator` of allocator-api2 0.2, hashbrown's and bumpalo's.
 
 heap_is_an_allocator_of!(allocator_api2);
+
+port_of_an_allocator! {
+    /// An `Allocator` of allocator-api2 0.2 as a [`Port`](crate::Port).
+    ///
+    /// ```
+    /// use mallory::{Api2Port, conformance};
+    /// conformance(|| Api2Port(allocator_api2::alloc::Global)).run().assert_clean();
+    /// ```
+    Api2Port, allocator_api2::alloc::Allocator
+}

@@ -1,4 +1,5 @@
-//! Adapters: what a heap looks like to code that knows somebody else's allocator trait.
+//! Adapters: what a heap looks like to code that knows somebody else's allocator trait, and what
+//! somebody else's allocator looks like as a port.
 #![allow(unsafe_code)]
 
 /// Makes a heap an `Allocator` of one version of allocator-api2: their traits are alike, and yet
@@ -73,7 +74,85 @@ macro_rules! heap_is_an_allocator_of {
     };
 }
 
+/// Makes an allocator of one version of an `Allocator` trait a port, as a newtype.
+#[cfg(any(feature = "allocator-api2", feature = "allocator-api2-04", mallory_std_allocator))]
+macro_rules! port_of_an_allocator {
+    ($(#[$docs:meta])* $name:ident, $($allocator:tt)+) => {
+        $(#[$docs])*
+        #[derive(Clone, Copy, Debug, Default)]
+        pub struct $name<A>(
+            /// The allocator.
+            pub A,
+        );
+
+        // SAFETY: the contract of `Allocator` is the port's: fitting layouts are the same, a failed
+        // resize leaves the old block, and clones own each other's blocks.
+        unsafe impl<A: $($allocator)+> crate::port::Port for $name<A> {
+            #[inline]
+            fn alloc(
+                &self,
+                layout: std::alloc::Layout,
+            ) -> Result<std::ptr::NonNull<[u8]>, crate::port::Refused> {
+                self.0.allocate(layout).map_err(|_| crate::port::Refused)
+            }
+
+            #[inline]
+            fn alloc_zeroed(
+                &self,
+                layout: std::alloc::Layout,
+            ) -> Result<std::ptr::NonNull<[u8]>, crate::port::Refused> {
+                self.0.allocate_zeroed(layout).map_err(|_| crate::port::Refused)
+            }
+
+            #[inline]
+            unsafe fn free(&self, block: std::ptr::NonNull<u8>, layout: std::alloc::Layout) {
+                // SAFETY: the caller's obligations are the allocator's.
+                unsafe { self.0.deallocate(block, layout) }
+            }
+
+            #[inline]
+            unsafe fn grow(
+                &self,
+                block: std::ptr::NonNull<u8>,
+                old: std::alloc::Layout,
+                new: std::alloc::Layout,
+            ) -> Result<std::ptr::NonNull<[u8]>, crate::port::Refused> {
+                // SAFETY: the caller's obligations are the allocator's.
+                unsafe { self.0.grow(block, old, new) }.map_err(|_| crate::port::Refused)
+            }
+
+            #[inline]
+            unsafe fn shrink(
+                &self,
+                block: std::ptr::NonNull<u8>,
+                old: std::alloc::Layout,
+                new: std::alloc::Layout,
+            ) -> Result<std::ptr::NonNull<[u8]>, crate::port::Refused> {
+                // SAFETY: the caller's obligations are the allocator's.
+                unsafe { self.0.shrink(block, old, new) }.map_err(|_| crate::port::Refused)
+            }
+        }
+    };
+}
+
+mod adversary;
 #[cfg(feature = "allocator-api2")]
 mod allocator_api2;
 #[cfg(feature = "allocator-api2-04")]
 mod allocator_api2_04;
+mod arena;
+mod global_alloc;
+mod guarded;
+#[cfg(mallory_std_allocator)]
+mod std_allocator;
+
+pub use adversary::{Adversarial, Adversary, Guard, Reuse};
+#[cfg(feature = "allocator-api2")]
+pub use allocator_api2::Api2Port;
+#[cfg(feature = "allocator-api2-04")]
+pub use allocator_api2_04::Api2V04Port;
+pub use arena::ArenaPort;
+pub use global_alloc::{GlobalPort, StaticPort};
+pub(crate) use guarded::{Hit, read, tell};
+#[cfg(mallory_std_allocator)]
+pub use std_allocator::StdPort;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Settings;
 use super::point::{Found, Point};
 use super::scout::Scouted;
+use crate::adapters::{self, Hit};
 use crate::capture::Stack;
 use crate::death::{Abort, Death};
 use crate::error::Error;
@@ -14,7 +15,7 @@ use crate::evidence::Evidence;
 use crate::kind::Kind;
 use crate::omen;
 use crate::run::Outcome;
-use crate::site::Symboliser;
+use crate::site::{Frame, Symboliser};
 use crate::state::Injected;
 use crate::trace::Op;
 use crate::worker;
@@ -35,7 +36,7 @@ pub(crate) fn kind_of(death: Death) -> Kind {
         Death::Exit(_) | Death::Unseen => Kind::Exit,
         Death::Endless | Death::Stall | Death::Stopped(_) => Kind::NoProgress,
         death if death.is_abort() => Kind::Abort,
-        Death::Signal(_) | Death::Unhandled(_) | Death::Overflow => Kind::Crash,
+        Death::Signal(_) | Death::Unhandled(_) | Death::Guard(_) | Death::Overflow => Kind::Crash,
     }
 }
 
@@ -48,29 +49,49 @@ pub(crate) fn outcome_of(death: Death) -> Outcome {
     }
 }
 
-/// What is said of each of these deaths, given where it was if it was an abort: the functions on
-/// the way there tell ways to abort from each other. They are looked up all at once, in a child:
-/// the first one is slow.
+/// What is said of each of these deaths, given where it was if it was an abort, or what was said
+/// at a guard page: the functions on the way there tell ways to abort from each other. They are
+/// looked up all at once, in a child: the first one is slow.
 pub(crate) fn notes(deaths: &[(Death, Stack)]) -> Result<Vec<String>, Error> {
     let said: Vec<String> = deaths.iter().map(|(death, _)| death.to_string()).collect();
     if deaths.iter().all(|(_, stack)| stack.is_empty()) {
         return Ok(said);
     }
-    let answer = worker::ask::<Vec<Option<Abort>>>(FIRST_PATIENCE, |pipe| {
+    let answer = worker::ask::<Vec<Option<String>>>(FIRST_PATIENCE, |pipe| {
         let mut symbols = Symboliser::default();
-        let abort = |(_, stack): &(Death, Stack)| {
-            let home = stack.iter().copied().filter(|address| omen::is_at_home(*address));
-            Abort::of(&symbols.functions(&home.collect::<Stack>()))
+        let note = |(death, words): &(Death, Stack)| match death {
+            Death::Guard(_) => adapters::read(words).map(|hit| guard_note(&hit, &mut symbols)),
+            _ => Abort::of(&symbols.functions(&at_home(words))).map(|abort| abort.note().into()),
         };
-        pipe.send(&deaths.iter().map(abort).collect::<Vec<_>>());
+        pipe.send(&deaths.iter().map(note).collect::<Vec<_>>());
     });
     let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
     let known = answer.messages.pop().unwrap_or_else(|| vec![None; deaths.len()]);
-    let note = |(said, abort): (String, Option<Abort>)| match abort {
-        Some(abort) => abort.note().to_owned(),
-        None => said,
-    };
-    Ok(said.into_iter().zip(known).map(note).collect())
+    Ok(said.into_iter().zip(known).map(|(said, known)| known.unwrap_or(said)).collect())
+}
+
+/// The frames whose names are quickly found.
+fn at_home(stack: &[usize]) -> Stack {
+    stack.iter().copied().filter(|address| omen::is_at_home(*address)).collect()
+}
+
+/// Frames of each stack that a guard page's note shows.
+const FRAMES_MAX: usize = 4;
+
+/// What is said of a guard page: whose it is, and the way to where it was touched, to where the
+/// block was asked for, and to where it was freed.
+fn guard_note(hit: &Hit, symbols: &mut Symboliser) -> String {
+    let mut note = format!("it died of a bad access: {}", hit.place);
+    let stacks = [&hit.accessed, &hit.allocated, &hit.freed].map(|stack| at_home(stack));
+    let sites = symbols.sites(&stacks).unwrap_or_default();
+    for (label, site) in ["accessed in", "allocated in", "freed in"].iter().zip(sites) {
+        let names: Vec<String> =
+            site.frames.iter().take(FRAMES_MAX).map(Frame::short_name).collect();
+        if !names.is_empty() {
+            note.push_str(&format!("\n{label} {}", names.join(" ← ")));
+        }
+    }
+    note
 }
 
 pub(crate) fn os_error(what: &str, error: &io::Error) -> Error {

@@ -4,6 +4,7 @@
 
 pub(crate) mod deaths;
 pub(crate) mod ports;
+pub(crate) mod region;
 
 use std::alloc::Layout;
 use std::ptr::NonNull;

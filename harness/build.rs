@@ -1,0 +1,50 @@
+//! Looks whether the toolchain has the standard library's `Allocator`, by compiling what the adapter
+//! needs of it: versions and channels tell too little about a trait that is on its way.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Just what `port_of_an_allocator!` calls.
+const PROBE: &str = "
+use std::alloc::{Allocator, Layout};
+use std::ptr::NonNull;
+pub unsafe fn probe<A: Allocator>(a: &A, block: NonNull<u8>, layout: Layout) -> bool {
+    let zeroed: Result<NonNull<[u8]>, _> = a.allocate_zeroed(layout);
+    let plain: Result<NonNull<[u8]>, _> = a.allocate(layout);
+    let larger: Result<NonNull<[u8]>, _> = unsafe { a.grow(block, layout, layout) };
+    let smaller: Result<NonNull<[u8]>, _> = unsafe { a.shrink(block, layout, layout) };
+    unsafe { a.deallocate(block, layout) };
+    zeroed.is_ok() && plain.is_ok() && larger.is_ok() && smaller.is_ok()
+}
+";
+
+/// Whether the compiler takes this.
+fn compiles(text: &str) -> bool {
+    let (Some(rustc), Some(out)) = (std::env::var_os("RUSTC"), std::env::var_os("OUT_DIR")) else {
+        return false;
+    };
+    let mut command = Command::new(rustc);
+    command.args(["--crate-type=lib", "--crate-name=probe", "--edition=2024", "--emit=metadata"]);
+    command.arg("-o").arg(Path::new(&out).join("probe.rmeta")).arg("-");
+    if let Some(target) = std::env::var_os("TARGET") {
+        command.arg("--target").arg(target);
+    }
+    let (input, quiet) = (Stdio::piped(), Stdio::null);
+    let child = command.stdin(input).stdout(quiet()).stderr(quiet()).spawn();
+    let Ok(mut child) = child else { return false };
+    let written = child.stdin.take().map(|mut input| input.write_all(text.as_bytes()));
+    let ended = child.wait();
+    written.is_some_and(|written| written.is_ok()) && ended.is_ok_and(|status| status.success())
+}
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(mallory_std_allocator, mallory_std_allocator_feature)");
+    if compiles(PROBE) {
+        println!("cargo::rustc-cfg=mallory_std_allocator");
+    } else if compiles(&format!("#![feature(allocator_api)]{PROBE}")) {
+        println!("cargo::rustc-cfg=mallory_std_allocator");
+        println!("cargo::rustc-cfg=mallory_std_allocator_feature");
+    }
+}

@@ -1,0 +1,194 @@
+//! The smallest sequence that still breaks the same clause: operations are dropped first, then
+//! what is left is made plainer. The same steps in the same order each time.
+
+use super::step::{Act, Ask, Order, Size, Step, tidy};
+use super::trial::Breach;
+
+/// Tries a sequence; answers the breach if it is still of the clause in question.
+pub(crate) type Oracle<'a> = dyn FnMut(&[Step]) -> Option<Breach> + 'a;
+
+/// A sequence on its way to the smallest.
+struct Shrinker<'a> {
+    best: Vec<Step>,
+    breach: Breach,
+    oracle: &'a mut Oracle<'a>,
+    /// Sizes above this one are never tried: they would be asked of the machine in earnest.
+    max_size: usize,
+    left: usize,
+}
+
+/// Shrinks a sequence whose last step shows the breach, by so many tries at most.
+pub(crate) fn shrink<'a>(
+    steps: &[Step],
+    breach: Breach,
+    max_size: usize,
+    tries: usize,
+    oracle: &'a mut Oracle<'a>,
+) -> (Vec<Step>, Breach) {
+    let best = tidy(steps);
+    let mut shrinker = Shrinker { best, breach, oracle, max_size, left: tries };
+    loop {
+        let before = shrinker.best.clone();
+        shrinker.drop_steps();
+        for nth in (0..shrinker.best.len()).rev() {
+            // What follows the breach goes with an acceptance.
+            if nth < shrinker.best.len() {
+                shrinker.simplify(nth);
+            }
+        }
+        if shrinker.best == before || shrinker.left == 0 {
+            return (shrinker.best, shrinker.breach);
+        }
+    }
+}
+
+impl Shrinker<'_> {
+    fn accepts(&mut self, candidate: &[Step]) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        let candidate = tidy(candidate);
+        let Some(breach) = (self.oracle)(&candidate) else { return false };
+        self.best = candidate;
+        self.best.truncate(breach.step.saturating_add(1));
+        self.breach = breach;
+        true
+    }
+
+    fn drop_steps(&mut self) {
+        let mut piece = self.best.len() / 2;
+        while piece > 0 {
+            let mut end = self.best.len();
+            while end > 0 {
+                let start = end.saturating_sub(piece);
+                let (before, after) = (&self.best[..start], &self.best[end..]);
+                let candidate = [before, after].concat();
+                self.accepts(&candidate);
+                end = start.min(self.best.len());
+            }
+            piece /= 2;
+        }
+    }
+
+    /// Tries the same with one step changed.
+    fn with(&mut self, nth: usize, change: impl FnOnce(&mut Step)) -> bool {
+        let Some(step) = self.best.get(nth) else { return false };
+        let mut changed = *step;
+        change(&mut changed);
+        if changed == self.best[nth] {
+            return false;
+        }
+        let mut candidate = self.best.clone();
+        candidate[nth] = changed;
+        self.accepts(&candidate)
+    }
+
+    fn ask(&self, nth: usize) -> Option<Ask> {
+        self.best.get(nth).and_then(|step| {
+            let mut act = step.act;
+            act.ask_mut().copied()
+        })
+    }
+
+    fn with_ask(&mut self, nth: usize, ask: Ask) -> bool {
+        ask.layout().is_some()
+            && self.with(nth, |step| {
+                if let Some(its) = step.act.ask_mut() {
+                    *its = ask;
+                }
+            })
+    }
+
+    fn simplify(&mut self, nth: usize) {
+        self.with(nth, |step| step.by = 0);
+        self.with(nth, |step| match &mut step.act {
+            Act::Alloc { zeroed, .. } => *zeroed = false,
+            Act::Resize { whole, .. } | Act::Free { whole, .. } => *whole = false,
+            Act::Exhaust { order, .. } => *order = Order::Lifo,
+            _ => {}
+        });
+        let Some(ask) = self.ask(nth) else { return };
+        let mut align = 1;
+        while align < ask.align && !self.with_ask(nth, Ask { align, ..ask }) {
+            align *= 2;
+        }
+        let Some(ask) = self.ask(nth) else { return };
+        match ask.size {
+            // Smaller blocks would be more of them, which is no plainer, and slow.
+            _ if matches!(self.best[nth].act, Act::Exhaust { .. }) => {}
+            Size::Plain(size) => self.smaller(nth, size),
+            Size::Max(_) => {
+                self.with_ask(nth, Ask { size: Size::Max(0), ..ask });
+                let smaller = |size| Ask { size: Size::Plain(size), ..ask };
+                if self.with_ask(nth, smaller(0)) {
+                    return;
+                }
+                if self.with_ask(nth, smaller(self.max_size)) {
+                    self.smaller(nth, self.max_size);
+                }
+            }
+        }
+    }
+
+    /// Halves its way down to a size below which the breach is gone.
+    fn smaller(&mut self, nth: usize, size: usize) {
+        let set = |shrinker: &mut Self, size| {
+            let ask = shrinker.ask(nth);
+            ask.is_some_and(|ask| shrinker.with_ask(nth, Ask { size: Size::Plain(size), ..ask }))
+        };
+        if size == 0 || set(self, 0) {
+            return;
+        }
+        let (mut without, mut with) = (0, size);
+        while with - without > 1 {
+            let middle = without + (with - without) / 2;
+            if set(self, middle) {
+                with = middle;
+            } else {
+                without = middle;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::step::{parse, print};
+    use crate::conformance::trial::Clause;
+
+    #[test]
+    fn operations_go_first_and_then_sizes() {
+        let text: String = (1..=60)
+            .map(|n| format!("a{n} = alloc {} align 64 by 1\n", 100 + n))
+            .chain((1..=60).map(|n| format!("free a{n} whole\n")))
+            .collect();
+        let steps = parse(&text).expect("a sequence");
+        let breach = Breach { clause: Clause::Overlap, note: "n".into(), step: steps.len() - 1 };
+        // Broken wherever a block of 37 bytes or more is freed after another was.
+        let mut oracle = |steps: &[Step]| {
+            let large = |name: u32| {
+                steps.iter().any(|step| match step.act {
+                    Act::Alloc { name: its, ask: Ask { size: Size::Plain(size), .. }, .. } => {
+                        its == name && size >= 37
+                    }
+                    _ => false,
+                })
+            };
+            let mut freed = 0;
+            let broken = |step: &Step| match step.act {
+                Act::Free { name, .. } => {
+                    freed += 1;
+                    freed > 1 && large(name)
+                }
+                _ => false,
+            };
+            let step = steps.iter().position(broken)?;
+            Some(Breach { clause: Clause::Overlap, note: "n".into(), step })
+        };
+        let (smallest, _) = shrink(&steps, breach, 4096, 10_000, &mut oracle);
+        let expected = "a1 = alloc 0 align 1\na2 = alloc 37 align 1\nfree a1\nfree a2\n";
+        assert_eq!(print(&smallest), expected);
+    }
+}

@@ -1,0 +1,133 @@
+//! Other allocators as ports, held to the contract without a word of unsafe from their users; and
+//! threads that come all at once.
+#![allow(unsafe_code, reason = "a broken port is an unsafe trait")]
+
+mod common;
+
+use std::alloc::{Layout, System};
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mallory::{
+    Api2Port, ArenaPort, GlobalPort, Options, Port, Refused, StaticPort, SystemPort, Verdict,
+    conformance,
+};
+
+static SYSTEM: System = System;
+
+#[test]
+fn the_allocators_that_everybody_has_keep_the_contract() {
+    conformance(|| GlobalPort(System)).threads(3).run().assert_clean();
+    conformance(|| StaticPort(&SYSTEM)).clones(2).run().assert_clean();
+    conformance(|| Api2Port(allocator_api2::alloc::Global)).threads(2).run().assert_clean();
+    let counted = conformance(SystemPort::new).held(|port| port.bytes_outstanding() as usize);
+    counted.run().assert_clean();
+}
+
+#[cfg(feature = "allocator-api2-04")]
+#[test]
+fn so_does_the_other_version() {
+    let port = || mallory::Api2V04Port(allocator_api2_04::alloc::Global);
+    conformance(port).threads(2).run().assert_clean();
+}
+
+#[test]
+fn a_heap_is_a_port_that_keeps_the_contract() {
+    for options in [Options::new(), Options::new().ledger_only(), Options::new().moving(false)] {
+        let heap = move || options.clone().heap();
+        conformance(heap).operations(2048).max_align(4096).clones(2).run().assert_clean();
+    }
+}
+
+/// Cuts blocks off one piece of memory.
+#[derive(Default)]
+struct Bump {
+    used: AtomicUsize,
+    memory: Vec<MaybeUninit<u8>>,
+    forgets: bool,
+}
+
+const ROOM: usize = 1 << 20;
+
+impl Bump {
+    fn new(forgets: bool) -> Bump {
+        Bump { used: AtomicUsize::new(0), memory: vec![MaybeUninit::uninit(); ROOM], forgets }
+    }
+}
+
+/// Leaked pieces of the system's memory, counted against the room.
+fn take(bump: &Bump, layout: Layout) -> Option<&mut [MaybeUninit<u8>]> {
+    let size = layout.size().checked_add(layout.align())?;
+    let used = bump.used.load(Ordering::Relaxed).checked_add(size)?;
+    if used > bump.memory.len() {
+        return None;
+    }
+    bump.used.store(used, Ordering::Relaxed);
+    let piece = Box::leak(vec![MaybeUninit::uninit(); size].into_boxed_slice());
+    let skip = piece.as_ptr().align_offset(layout.align());
+    piece.get_mut(skip..skip + layout.size())
+}
+
+#[test]
+fn an_arena_without_frees_gives_its_memory_back_at_once_or_is_caught() {
+    let arena = |forgets| {
+        let port = move || {
+            ArenaPort::new(Bump::new(forgets), take).reset(|bump: &mut Bump| {
+                if !bump.forgets {
+                    *bump.used.get_mut() = 0;
+                }
+            })
+        };
+        conformance(port).name("arena").operations(512).no_free().fixed(ROOM).run()
+    };
+    arena(false).assert_clean();
+    let report = arena(true);
+    assert!(report.to_string().contains("after all were given back"), "{report}");
+}
+
+/// A bump allocator whose threads may be given the same place.
+struct Racy {
+    inner: Bump,
+    locks: bool,
+    lock: std::sync::Mutex<()>,
+}
+
+// SAFETY: none without the lock: that is what is found out.
+unsafe impl Port for Racy {
+    fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+        let _guard = self.locks.then(|| self.lock.lock());
+        let used = self.inner.used.load(Ordering::Relaxed);
+        let start = self.inner.memory.as_ptr() as usize + used;
+        let skip = start.next_multiple_of(layout.align()) - start;
+        std::thread::yield_now();
+        let end = used.checked_add(skip).and_then(|end| end.checked_add(layout.size()));
+        let end = end.filter(|end| *end <= ROOM).ok_or(Refused)?;
+        self.inner.used.store(end, Ordering::Relaxed);
+        // SAFETY: inside the room, as was just checked.
+        let block = unsafe { self.inner.memory.as_ptr().add(used + skip) }.cast_mut().cast();
+        Ok(NonNull::slice_from_raw_parts(NonNull::new(block).ok_or(Refused)?, layout.size()))
+    }
+
+    unsafe fn free(&self, _: NonNull<u8>, _: Layout) {}
+}
+
+#[test]
+fn threads_that_come_at_once_show_a_port_without_a_lock() {
+    let racy = |locks| {
+        let port = move || Racy { inner: Bump::new(false), locks, lock: Default::default() };
+        conformance(port).max_align(64).threads(4).run()
+    };
+    let report = racy(false);
+    assert!(report.to_string().contains("by 4 threads at once: no sequence shows"), "{report}");
+    let report = racy(true);
+    report.assert_clean();
+    assert_eq!(report.verdict(), Verdict::Sampled);
+}
+
+#[test]
+fn a_port_that_grants_nothing_is_no_clean_one() {
+    let report = conformance(|| ArenaPort::new((), |(), _| None)).run();
+    assert_eq!(report.exit_code(), 2, "{report}");
+    assert!(report.to_string().contains("refused every request: nothing was tried"), "{report}");
+}
