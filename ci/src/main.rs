@@ -142,6 +142,13 @@ fn smoke() -> Step {
         return Err(format!("`{token}` was not reproduced:\n{replayed}"));
     }
     output(&mut mallory(true, &["replay", "v1 broken"]), 2)?;
+    let way = |way| {
+        let sweep = ["sweep", "planted", "--format", "json", "--strategy", way];
+        output(&mut mallory(true, &sweep), 1)
+    };
+    if way("rerun")? != way("fork")? {
+        return Err("the JSON of the two strategies differ".to_owned());
+    }
     let json = |jobs| output(&mut mallory(true, &["sweep", "--format", "json", "--jobs", jobs]), 0);
     if json("1")? != json("2")? {
         return Err("the JSON of one job and of two differ".to_owned());

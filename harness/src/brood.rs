@@ -192,16 +192,7 @@ impl<'a> Brood<'a> {
         for (job, place) in self.members.iter_mut().enumerate() {
             let Some(Member { child, watch, point }) = place else { continue };
             let life = self.board.life(job);
-            let open = child.read_if_ready();
-            let mut ended = child.reap();
-            if ended.is_none() && !open {
-                child.nap();
-            }
-            if ended.is_none() && watch.is_over(life) {
-                child.put_down();
-                ended = Some(Death::silent(life));
-            }
-            let Some(death) = ended else { continue };
+            let Some(death) = child.look(watch) else { continue };
             let mut messages = Vec::new();
             while let Some(message) = child.next() {
                 messages.push(message);

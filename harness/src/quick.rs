@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 
 use crate::global::In;
 use crate::heap::{Answer, Heap};
-use crate::ledger::{Record, SIZE_SIDE};
+use crate::ledger::{Ledger, Record, SIZE_SIDE};
 use crate::node::{AnyPort, Entered, Node};
 use crate::redzone::{self, Kept};
 use crate::state::State;
@@ -339,10 +339,7 @@ impl State {
         layout: Layout,
         node: &Node<AnyPort>,
     ) -> Option<Kept> {
-        let (size, align) = (layout.size(), layout.align());
-        let (address, event) = (start.as_ptr() as usize, self.events + 1);
-        let record = self.ledger.take_at_home(address, node.id, size, align, event)?;
-        Some(self.free_record(record, layout, node))
+        self.free_by(Ledger::take_at_home, start, layout, node)
     }
 
     /// [`free_quickly`](Self::free_quickly), wherever the block stands in the ledger. `None` where
@@ -353,18 +350,23 @@ impl State {
         layout: Layout,
         node: &Node<AnyPort>,
     ) -> Option<Kept> {
-        let (size, align) = (layout.size(), layout.align());
-        let (address, event) = (start.as_ptr() as usize, self.events + 1);
-        let record = self.ledger.take(address, node.id, size, align, event)?;
-        Some(self.free_record(record, layout, node))
+        self.free_by(Ledger::take, start, layout, node)
     }
 
     #[inline(always)]
-    fn free_record(&mut self, record: Record, layout: Layout, node: &Node<AnyPort>) -> Kept {
+    fn free_by(
+        &mut self,
+        take: impl FnOnce(&mut Ledger, usize, u16, usize, usize, u64) -> Option<Record>,
+        start: NonNull<u8>,
+        layout: Layout,
+        node: &Node<AnyPort>,
+    ) -> Option<Kept> {
         let (size, align, heap) = (layout.size(), layout.align(), node.id);
+        let address = start.as_ptr() as usize;
+        let record = take(&mut self.ledger, address, heap, size, align, self.events + 1)?;
         self.stamp(Event { op: Op::Free, heap, thread: self.thread, align, size, end: End::Done });
         self.live -= size & node.counted;
         node.lost(self);
-        Kept { record, event: self.events }
+        Some(Kept { record, event: self.events })
     }
 }

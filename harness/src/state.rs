@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) peak: usize,
     pub(crate) thread: u16,
     pub(crate) guards: bool,
+    /// Whether frees are part of the fingerprint.
+    tells_frees: bool,
     pub(crate) moving: bool,
     /// Somebody looks at single events: a recorder, a capture, a budget, a histogram.
     watched: bool,
@@ -96,6 +98,7 @@ impl State {
             peak: 0,
             thread: 0,
             guards: options.guards(),
+            tells_frees: !options.global,
             moving: options.moving,
             watched: false,
             quick_stop: 0,
@@ -370,7 +373,7 @@ impl State {
         self.events += 1;
         // Code on the global allocator uses std's maps, whose seeds are random: they give back
         // what they hold in another order each time.
-        if event.op != Op::Free || !self.options.global {
+        if event.op != Op::Free || self.tells_frees {
             self.fingerprint.add(event);
         }
     }

@@ -215,7 +215,7 @@ impl Child<'_> {
 
     /// Its end, if it has ended. Everything it sent is then in the buffer, and everything that the
     /// subject started and left is ended.
-    pub(crate) fn reap(&mut self) -> Option<Death> {
+    fn reap(&mut self) -> Option<Death> {
         let death = match self.status(libc::WNOHANG) {
             Ok(None) => return None,
             Ok(Some(status)) if libc::WIFSTOPPED(status) => {
@@ -268,7 +268,7 @@ impl Child<'_> {
     }
 
     /// Kills it and waits for its end.
-    pub(crate) fn put_down(&mut self) {
+    fn put_down(&mut self) {
         self.kill();
         while self.reap().is_none() {
             std::thread::sleep(Duration::from_micros(200));
@@ -397,8 +397,25 @@ pub(crate) fn ask_while<T: wire::Wire>(
 }
 
 impl Child<'_> {
+    /// Takes what it sent, and its end if it has ended, or was silent for too long.
+    pub(crate) fn look(&mut self, watch: &mut Watch) -> Option<Death> {
+        let open = self.read_if_ready();
+        let ended = self.reap();
+        if ended.is_some() {
+            return ended;
+        }
+        if !open {
+            self.nap();
+        }
+        if !watch.is_over(self.life) {
+            return None;
+        }
+        self.put_down();
+        Some(Death::silent(self.life))
+    }
+
     /// Reads without waiting; false once nothing more can come.
-    pub(crate) fn read_if_ready(&mut self) -> bool {
+    fn read_if_ready(&mut self) -> bool {
         let mut polled =
             libc::pollfd { fd: self.pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one entry, as it says.
@@ -408,7 +425,7 @@ impl Child<'_> {
 
     /// Sleeps a little, where nothing tells of its end: its pipe is closed. At first it is about
     /// to end; later it is a child whose subject closed the pipe, and which may live long.
-    pub(crate) fn nap(&mut self) {
+    fn nap(&mut self) {
         if self.end.is_none() {
             std::thread::sleep(Duration::from_micros(50 << self.closed.min(6)));
         }
@@ -445,7 +462,7 @@ impl Watch {
         }
     }
 
-    pub(crate) fn is_over(&mut self, life: &Life) -> bool {
+    fn is_over(&mut self, life: &Life) -> bool {
         let now = Instant::now();
         self.quiet += (now - self.looked).min(HELD_UP);
         self.looked = now;
@@ -507,15 +524,7 @@ pub(crate) fn crew<T: wire::Wire>(
         for (job, place) in members.iter_mut().enumerate() {
             let Some(Member { child, watch, attempt }) = place else { continue };
             let life = board.life(job);
-            let open = child.read_if_ready();
-            let mut ended = child.reap();
-            if ended.is_none() && !open {
-                child.nap();
-            }
-            if ended.is_none() && watch.is_over(life) {
-                child.put_down();
-                ended = Some(Death::silent(life));
-            }
+            let ended = child.look(watch);
             while let Some(message) = child.next() {
                 hear(News::Message(message));
             }

@@ -66,6 +66,27 @@ fn the_pass_is_made_once_and_not_for_each_point() {
     assert!(fork < 10 * 200, "two runs, and what comes after each fault: {fork}");
 }
 
+/// Slow enough that it is worth trying both ways, which is done on points of the sweep itself.
+#[test]
+fn a_sweep_that_tries_both_ways_reports_the_same() {
+    let slow = |heap: &Heap| {
+        for size in 1..=20 {
+            std::thread::sleep(Duration::from_millis(1));
+            let block = Owned::new(heap, size)?;
+            if size == 15 && Owned::new(heap, 100).is_err() {
+                block.lose();
+                return Err(Oom);
+            }
+        }
+        Ok(0)
+    };
+    let by_rerun = swept(Strategy::Rerun, 2, slow);
+    assert_eq!(by_rerun.findings().len(), 1, "{by_rerun}");
+    let tried = swept(Strategy::Auto, 1, slow);
+    assert_eq!(tried.to_string(), by_rerun.to_string());
+    assert_eq!(tried.coverage().runs, by_rerun.coverage().runs);
+}
+
 #[test]
 fn what_is_found_is_found_in_each_way() {
     let report = the_same(|heap| {
