@@ -72,6 +72,7 @@ mod options;
 mod panics;
 mod pipe;
 mod plan;
+mod pool;
 mod port;
 mod pulse;
 mod quick;
