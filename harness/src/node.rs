@@ -319,7 +319,7 @@ impl Node<AnyPort> {
 
     /// Hands a block without guards to the port.
     #[inline]
-    fn hand_back(&self, start: NonNull<u8>, layout: Layout, entered: &Entered<'_>) {
+    pub(crate) fn hand_back(&self, start: NonNull<u8>, layout: Layout, entered: &Entered<'_>) {
         // SAFETY: the block came from this port with this layout (`obtain`), was live until its
         // record left the ledger, and is given back once.
         unsafe {

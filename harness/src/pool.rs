@@ -349,9 +349,8 @@ mod region {
 }
 
 #[cfg(test)]
+#[cfg(all(unix, target_pointer_width = "64", not(miri)))]
 mod tests {
-    #![cfg(all(unix, target_pointer_width = "64", not(miri)))]
-
     use std::alloc::Layout;
     use std::collections::BTreeMap;
 

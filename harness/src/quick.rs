@@ -16,6 +16,7 @@ use crate::global::In;
 use crate::heap::{Answer, Heap};
 use crate::ledger::{Ledger, Record, SIZE_SIDE};
 use crate::node::{AnyPort, Entered, Node};
+use crate::port::Refused;
 use crate::redzone::{self, Kept};
 use crate::state::State;
 use crate::trace::{End, Event, Op};
@@ -90,8 +91,13 @@ impl Heap {
         if let Some(entered) = self.core().enter_serial()
             && entered.with(|state| state.requests + 1 < state.quick_stop)
             && is_ordinary(layout)
-            && node.is_malloc
         {
+            if !node.is_malloc && !entered.with(|state| state.guards) {
+                return self.request_port(&entered, layout);
+            }
+            if !node.is_malloc {
+                return self.request_fully(Op::Alloc, layout);
+            }
             if entered.with(|state| state.guards) {
                 return self.request_guarded(layout);
             }
@@ -104,6 +110,27 @@ impl Heap {
             }
         }
         self.request_fully(Op::Alloc, layout)
+    }
+
+    /// One over a port of somebody's own, which may itself ask a heap of this run: it comes after
+    /// this request.
+    #[inline(never)]
+    fn request_port(&self, entered: &Entered<'_>, layout: Layout) -> Answer {
+        let node = self.node();
+        entered.with(|state| state.requests += 1);
+        let Ok(start) = node.obtain(layout, false, false, entered) else {
+            entered.with(|state| state.refused(Op::Alloc, layout, node.id, End::Refused));
+            return Err(Refused);
+        };
+        let is_home = entered.with(|state| state.record_quickly(start, layout, node));
+        if !is_home {
+            let address = start.as_ptr() as usize;
+            entered.with(|state| {
+                state.granted(Op::Alloc, address, layout, node.id, node.counted);
+                node.gained(state);
+            });
+        }
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 
     #[inline(never)]
@@ -133,10 +160,19 @@ impl Heap {
     /// One that is not the pool's, or not in order.
     #[inline(never)]
     fn release_unpooled(&self, start: NonNull<u8>, layout: Layout) {
-        if let Some(entered) = self.core().enter_serial()
-            && self.free_entered(&entered, start, layout)
-        {
-            return;
+        let node = self.node();
+        if let Some(entered) = self.core().enter_serial() {
+            if self.free_entered(&entered, start, layout) {
+                return;
+            }
+            let is_quick = entered.with(|state| state.quick_stop != 0 && !state.guards);
+            if is_quick && is_ordinary(layout) && !node.is_malloc {
+                let is_home = entered.with(|state| state.free_quickly(start, layout, node));
+                if is_home.is_some() || free_elsewhere(node, &entered, start, layout) {
+                    node.hand_back(start, layout, &entered);
+                    return;
+                }
+            }
         }
         self.release_fully(start, layout);
     }
@@ -355,6 +391,7 @@ impl State {
         node: &Node<AnyPort>,
     ) -> Option<NonNull<u8>> {
         let start = self.ledger.grant_pooled(node.id, layout, lead, self.allocations + 1)?;
+        self.requests += 1;
         self.count_granted(layout, node);
         Some(start)
     }
@@ -392,7 +429,6 @@ impl State {
     #[inline(always)]
     fn count_granted(&mut self, layout: Layout, node: &Node<AnyPort>) {
         let (size, align, heap) = (layout.size(), layout.align(), node.id);
-        self.requests += 1;
         self.allocations += 1;
         self.stamp(Event { op: Op::Alloc, heap, thread: self.thread, align, size, end: End::Done });
         self.live += size & node.counted;
@@ -412,13 +448,22 @@ impl State {
     /// Records a request and its block. False where it takes longer, and nothing is done.
     #[inline(always)]
     fn grant_quickly(&mut self, start: NonNull<u8>, layout: Layout, node: &Node<AnyPort>) -> bool {
+        let is_home = self.record_quickly(start, layout, node);
+        self.requests += u64::from(is_home);
+        is_home
+    }
+
+    /// The same for a request that is counted already.
+    #[inline(always)]
+    fn record_quickly(&mut self, start: NonNull<u8>, layout: Layout, node: &Node<AnyPort>) -> bool {
         let (size, align, heap) = (layout.size(), layout.align(), node.id);
         let number = self.allocations + 1;
-        if !self.ledger.insert_at_home(start.as_ptr() as usize, heap, size, align, number) {
-            return false;
+        let address = start.as_ptr() as usize;
+        let is_home = self.ledger.insert_at_home(address, heap, size, align, number);
+        if is_home {
+            self.count_granted(layout, node);
         }
-        self.count_granted(layout, node);
-        true
+        is_home
     }
 
     /// Records a free and takes the block out of the ledger. `None` where it is not in order or

@@ -96,7 +96,7 @@ impl File {
 
     /// Its code without comments and tests.
     fn code(&self) -> String {
-        let code = self.text.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
+        let code = self.text.split("\n#[cfg(test)]\n").next().unwrap_or("");
         let is_comment = |line: &&str| line.trim_start().starts_with("//");
         code.lines().filter(|line| !is_comment(line)).flat_map(|line| [line, "\n"]).collect()
     }
