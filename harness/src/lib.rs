@@ -102,7 +102,9 @@ pub use adapters::Api2Port;
 pub use adapters::Api2V04Port;
 #[cfg(mallory_std_allocator)]
 pub use adapters::StdPort;
-pub use adapters::{Adversarial, Adversary, ArenaPort, GlobalPort, Guard, Reuse, StaticPort};
+pub use adapters::{
+    Adversarial, Adversary, ArenaPort, GlobalPort, Guard, RegionPort, Reuse, StaticPort,
+};
 pub use conformance::{Conformance, conformance};
 pub use error::Error;
 pub use explore::{Faults, Progress};

@@ -10,8 +10,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mallory::{
-    Api2Port, ArenaPort, GlobalPort, Options, Port, Refused, StaticPort, SystemPort, Verdict,
-    conformance,
+    Api2Port, ArenaPort, GlobalPort, Options, Port, Refused, RegionPort, Report, StaticPort,
+    SystemPort, Verdict, conformance,
 };
 
 static SYSTEM: System = System;
@@ -84,6 +84,84 @@ fn an_arena_without_frees_gives_its_memory_back_at_once_or_is_caught() {
     arena(false).assert_clean();
     let report = arena(true);
     assert!(report.to_string().contains("after all were given back"), "{report}");
+}
+
+/// First fit over a region, used exclusively, as embedded code has it.
+struct FirstFit {
+    memory: &'static mut [MaybeUninit<u8>],
+    /// Begin and end of each block, in order.
+    used: std::vec::Vec<(usize, usize)>,
+    aligns: bool,
+}
+
+impl FirstFit {
+    fn new(memory: &'static mut [MaybeUninit<u8>]) -> FirstFit {
+        FirstFit { memory, used: std::vec::Vec::new(), aligns: true }
+    }
+
+    fn careless(memory: &'static mut [MaybeUninit<u8>]) -> FirstFit {
+        FirstFit { aligns: false, ..FirstFit::new(memory) }
+    }
+
+    fn find(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+        let base = self.memory.as_ptr().addr();
+        let align = if self.aligns { layout.align() } else { layout.align().min(16) };
+        let ends = self.used.iter().map(|(_, end)| *end);
+        let begins = self.used.iter().map(|(begin, _)| *begin);
+        let gaps = std::iter::once(0).chain(ends).zip(begins.chain([self.memory.len()]));
+        let fits = |(nth, (from, to)): (usize, (usize, usize))| {
+            let from = (base + from).checked_next_multiple_of(align)? - base;
+            let end = from.checked_add(layout.size())?;
+            (end <= to).then_some((nth, from, end))
+        };
+        let (nth, from, end) = gaps.enumerate().find_map(fits)?;
+        self.used.insert(nth, (from, end));
+        NonNull::new(self.memory[from..end].as_mut_ptr().cast())
+    }
+
+    fn try_find(&mut self, layout: Layout) -> Result<NonNull<u8>, &'static str> {
+        self.find(layout).ok_or("the region is full")
+    }
+
+    fn find_or_null(&mut self, layout: Layout) -> *mut u8 {
+        self.find(layout).map_or(std::ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    /// # Safety
+    /// - `block` is alive and from here.
+    unsafe fn drop_block(&mut self, block: NonNull<u8>, _: Layout) {
+        let from = block.as_ptr().addr() - self.memory.as_ptr().addr();
+        self.used.retain(|(begin, _)| *begin != from);
+    }
+
+    /// # Safety
+    /// - `block` is alive and from here.
+    unsafe fn drop_at(&mut self, block: *mut u8, layout: Layout) {
+        if let Some(block) = NonNull::new(block) {
+            // SAFETY: the caller's promise.
+            unsafe { self.drop_block(block, layout) }
+        }
+    }
+}
+
+#[test]
+fn a_region_that_is_used_exclusively_is_a_port_in_each_way_that_it_may_be_written() {
+    let option = || RegionPort::new(ROOM, FirstFit::new, FirstFit::find, FirstFit::drop_block);
+    let result = || RegionPort::new(ROOM, FirstFit::new, FirstFit::try_find, FirstFit::drop_block);
+    let null = || RegionPort::new(ROOM, FirstFit::new, FirstFit::find_or_null, FirstFit::drop_at);
+    let careless =
+        || RegionPort::new(ROOM, FirstFit::careless, FirstFit::find, FirstFit::drop_block);
+    region(option).assert_clean();
+    region(result).assert_clean();
+    region(null).assert_clean();
+    let report = region(careless);
+    assert!(report.to_string().contains("a2 is not aligned to 32"), "{report}");
+}
+
+fn region<P: Port>(port: impl Fn() -> P) -> Report {
+    let report = conformance(port).fixed(ROOM).operations(1024).max_size(512).run();
+    assert!(report.coverage().requests > 500, "{report}");
+    report
 }
 
 /// A bump allocator whose threads may be given the same place.

@@ -59,6 +59,7 @@ const UNSAFE: [&str; 25] = [
     "adapters/global_alloc.rs",
     "adapters/guarded.rs",
     "adapters/mod.rs",
+    "adapters/region.rs",
     "board.rs",
     "brood.rs",
     "capture.rs",

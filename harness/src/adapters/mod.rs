@@ -143,6 +143,7 @@ mod allocator_api2_04;
 mod arena;
 mod global_alloc;
 mod guarded;
+mod region;
 #[cfg(mallory_std_allocator)]
 mod std_allocator;
 
@@ -154,5 +155,6 @@ pub use allocator_api2_04::Api2V04Port;
 pub use arena::ArenaPort;
 pub use global_alloc::{GlobalPort, StaticPort};
 pub(crate) use guarded::{Hit, read, tell};
+pub use region::RegionPort;
 #[cfg(mallory_std_allocator)]
 pub use std_allocator::StdPort;

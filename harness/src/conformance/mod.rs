@@ -289,12 +289,28 @@ impl<'a, P: Port> Conformance<'a, P> {
         Ok(report)
     }
 
+    /// What the port is held to, each in the words of a finding that says it is broken. Most is
+    /// promised by every port; the rest is asked for, as by [`fixed`](Self::fixed).
+    #[must_use]
+    pub fn promises(&self) -> Vec<&'static str> {
+        let is_asked = |clause: &Clause| match clause {
+            Clause::Beyond => self.fixed.is_some(),
+            Clause::GivenBack => self.fixed.is_some() || self.held.is_some(),
+            _ => true,
+        };
+        let mut promises: Vec<_> =
+            Clause::ALL.into_iter().filter(is_asked).map(Clause::promise).collect();
+        promises.dedup();
+        promises
+    }
+
     fn notes(&self, range: &Range) -> Vec<String> {
         let (sequences, all) = (range.sequences(), range.operations as u64);
         let mut notes = vec![format!(
-            "{} in {}",
+            "{} in {}, held to {}",
             crate::text::count(all, "operation"),
-            crate::text::count(sequences, "sequence")
+            crate::text::count(sequences, "sequence"),
+            crate::text::count(self.promises().len() as u64, "promise"),
         )];
         if self.fixed.is_none() && self.held.is_none() {
             let how = "see Conformance::fixed and Conformance::held";
