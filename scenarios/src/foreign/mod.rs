@@ -5,6 +5,7 @@
 //! failures abort at known call sites (they are counted, and listed in the report), and that
 //! nothing else happens: no block is lost, freed twice or written past, no result is wrong.
 
+pub mod allocators;
 pub mod axum;
 pub mod popular;
 pub mod regex;
