@@ -167,6 +167,22 @@ impl Drop for Armed<'_> {
     }
 }
 
+/// How a block is that outlives its run. As a number, it is the block's heap in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub(crate) enum Outlives {
+    /// As the allocator inside gave it.
+    Plain,
+    /// With guards around it.
+    Guarded,
+    /// From a port of the run's own: nobody is left to take it back.
+    ForGood,
+}
+
+impl Outlives {
+    const ALL: [Outlives; 3] = [Outlives::Plain, Outlives::Guarded, Outlives::ForGood];
+}
+
 /// What runs know of a global heap, whatever it wraps.
 pub(crate) trait Global: Sync {
     /// A run's heap over the allocator inside.
@@ -178,7 +194,7 @@ pub(crate) trait Global: Sync {
     fn rest(&self);
     fn disarm(&self);
     /// Remembers a block that outlives its run.
-    fn keep(&self, block: &Block, guards: bool);
+    fn keep(&self, block: &Block, outlives: Outlives);
     /// By how many blocks and bytes there are more survivors than the last time it was asked;
     /// those with a finding of their own apart.
     fn more(&self) -> (i64, i64);
@@ -396,11 +412,14 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     fn take_back_foreign(&self, start: NonNull<u8>, layout: Layout) {
         let _in = In::side();
         if self.busy.load(Ordering::Acquire) >= SURVIVOR
-            && let Some((block, guards)) = self.survivors.take(start)
+            && let Some((block, outlives)) = self.survivors.take(start)
         {
             self.busy.fetch_sub(SURVIVOR, Ordering::Release);
-            let at = if guards { block.layout() } else { layout };
-            return self.hand_back(start, at, guards);
+            return match outlives {
+                Outlives::Plain => self.hand_back(start, layout, false),
+                Outlives::Guarded => self.hand_back(start, block.layout(), true),
+                Outlives::ForGood => {}
+            };
         }
         self.hand_back(start, layout, false);
     }
@@ -531,9 +550,9 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
         end_alone();
     }
 
-    fn keep(&self, block: &Block, guards: bool) {
+    fn keep(&self, block: &Block, outlives: Outlives) {
         let _in = In::side();
-        self.survivors.keep(block, guards);
+        self.survivors.keep(block, outlives);
         self.busy.fetch_add(SURVIVOR, Ordering::Release);
     }
 
@@ -578,7 +597,7 @@ unsafe impl<A: GlobalAlloc + Sync> Port for Inner<A> {
 struct Survivors(UnsafeCell<Kept>);
 
 struct Kept {
-    /// By address; the heap's number says whether there are guards.
+    /// By address; the heap's number says how they outlived it ([`Outlives`]).
     table: Ledger,
     /// Blocks and bytes that are no finding of their own: now, and when they were last counted.
     now: (i64, i64),
@@ -604,29 +623,30 @@ impl Survivors {
         answer
     }
 
-    fn keep(&self, block: &Block, guards: bool) {
+    fn keep(&self, block: &Block, outlives: Outlives) {
         self.with(|kept| {
             let (size, align) = (block.size, block.align);
             let address = start_of(block).as_ptr() as usize;
-            kept.table.insert(address, guards.into(), size, align, 0);
-            match kept.table.find(address, guards.into()) {
+            kept.table.insert(address, outlives as u16, size, align, 0);
+            match kept.table.find(address, outlives as u16) {
                 Some(slot) if block.tainted => kept.table.taint(slot),
                 _ => kept.now = (kept.now.0 + 1, kept.now.1 + size as i64),
             }
         });
     }
 
-    /// Takes a survivor out, and whether it has guards.
-    fn take(&self, start: NonNull<u8>) -> Option<(Block, bool)> {
+    /// Takes a survivor out, and how it is one.
+    fn take(&self, start: NonNull<u8>) -> Option<(Block, Outlives)> {
         self.with(|kept| {
             let address = start.as_ptr() as usize;
-            let slot = kept.table.find(address, 0).or_else(|| kept.table.find(address, 1))?;
+            let in_table = |how: Outlives| Some((kept.table.find(address, how as u16)?, how));
+            let (slot, outlives) = Outlives::ALL.into_iter().find_map(in_table)?;
             let block = kept.table.block(slot);
             kept.table.remove(slot);
             if !block.tainted {
                 kept.now = (kept.now.0 - 1, kept.now.1 - block.size as i64);
             }
-            Some((block, block.heap == 1))
+            Some((block, outlives))
         })
     }
 }

@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::sync::PoisonError;
 
 use crate::capture;
-use crate::global::{Global, aside};
+use crate::global::{Global, Outlives, aside};
 use crate::ledger::{Block, Record, Slot};
 use crate::node::{AnyPort, Core, Entered, Node, start_of};
 use crate::plan::Plan;
@@ -451,10 +451,14 @@ impl Heap {
         // All of it behind the gate: another thread that frees such a block finds it in the
         // ledger or among the survivors.
         let left = entered.with(|state| state.ledger.take_heap(self.node().id));
-        let guards = entered.with(|state| state.guards);
+        let outlives = entered.with(|state| match (state.options.apart, state.guards) {
+            (true, _) => Outlives::ForGood,
+            (false, true) => Outlives::Guarded,
+            (false, false) => Outlives::Plain,
+        });
         for block in &left {
             entered.with(|state| self.node().lost(state));
-            global.keep(block, guards);
+            global.keep(block, outlives);
         }
         let more = global.more();
         if is_more(more) > 0 {

@@ -19,6 +19,8 @@ pub struct Options {
     pub(crate) parallel: bool,
     /// The heap stands behind the global allocator: any thread may come.
     pub(crate) global: bool,
+    /// Such a heap's port is not the allocator inside of the global one.
+    pub(crate) apart: bool,
     /// Requests of code that runs while a panic unwinds count and fail as well.
     pub(crate) unwinding: bool,
     pub(crate) bypass: bool,
@@ -34,6 +36,7 @@ impl Default for Options {
             histogram: false,
             parallel: false,
             global: false,
+            apart: false,
             unwinding: false,
             bypass: false,
         }
@@ -112,6 +115,12 @@ impl Options {
     pub(crate) fn global(mut self) -> Self {
         self.global = true;
         self
+    }
+
+    /// For a heap that stands behind the global allocator, and over a port of its own.
+    pub(crate) fn apart(mut self) -> Self {
+        self.apart = true;
+        self.global()
     }
 
     /// A heap over the system's allocator.

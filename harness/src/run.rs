@@ -222,7 +222,8 @@ fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> Ended {
 pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     let _in = In::passing();
     let heap = match (job.global, job.port) {
-        (Some(global), _) => global.heap(job.options),
+        (Some(_), Some(port)) => port(job.options.apart()),
+        (Some(global), None) => global.heap(job.options),
         (None, Some(port)) => port(job.options),
         (None, None) => job.options.heap(),
     };

@@ -92,6 +92,7 @@ impl Sweep {
             input: Arc::from([]),
             input_given: false,
             port: None,
+            adversarial: false,
             global: None,
             known_file: Location::caller().file(),
             rerun,
@@ -211,25 +212,30 @@ impl<C, V> Sweep<C, V> {
 
     /// A port of the caller's below the heap, made anew for every run.
     pub fn port<P: Port + Send + 'static>(self, port: impl Fn() -> P + 'static) -> Self {
-        self.port_with(move |options| options.heap_over(port()))
+        self.port_with(false, move |options| options.heap_over(port()))
     }
 
     /// The adversarial heap below, made anew for every run: see [`Adversary`]. Its guard pages and
     /// its rubbish take the place of guard bytes, poison and quarantine, and growing happens as it
-    /// likes. Slack is left out: a heap never hands it out.
+    /// likes. Slack is left out: a heap never hands it out. With [`global`](Self::global) the
+    /// subject's blocks come from it, over the system's allocator; what outlives its run is never
+    /// given back.
     ///
     /// A bad access is a `crash` with its block; what hangs on rubbish or on addresses is
     /// `nondeterminism` or another result. Where only the way of a failure reads uninitialised
     /// bytes, the finding's text may change with the number of jobs.
     pub fn adversary(self, adversary: Adversary) -> Self {
-        self.port_with(move |options| {
+        self.port_with(true, move |options| {
             let options = options.ledger_only().moving(false);
             options.heap_over(adversary.clone().slack(false).over(Malloc))
         })
     }
 
-    fn port_with(self, heap: impl Fn(Options) -> Heap + 'static) -> Self {
-        self.set(|settings| settings.port = Some(Box::new(heap)))
+    fn port_with(self, adversarial: bool, heap: impl Fn(Options) -> Heap + 'static) -> Self {
+        self.set(|settings| {
+            settings.port = Some(Box::new(heap));
+            settings.adversarial = adversarial;
+        })
     }
 
     /// Sweeps code that uses the global allocator, as it is: what the closure asks for anywhere is
@@ -452,7 +458,8 @@ impl Settings {
         oom_after: Option<u64>,
         error: Option<Error>,
     ) -> Report {
-        let clash = (self.global.is_some() && self.port.is_some()).then(|| {
+        let is_its_own = self.port.is_some() && !self.adversarial;
+        let clash = (self.global.is_some() && is_its_own).then(|| {
             Error::new("both a port and a global heap are given")
                 .mend("a GlobalHeap stands over an allocator of its own: GlobalHeap::over")
         });

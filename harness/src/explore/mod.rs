@@ -78,6 +78,8 @@ pub(crate) struct Settings {
     pub(crate) input_given: bool,
     /// What stands below the heap, where that is the caller's.
     pub(crate) port: Option<Box<dyn Fn(Options) -> Heap>>,
+    /// Whether that is the adversarial heap, which may stand below a global one.
+    pub(crate) adversarial: bool,
     /// The global allocator, where the subject uses that.
     pub(crate) global: Option<&'static dyn Global>,
     pub(crate) known_file: &'static str,
