@@ -281,6 +281,10 @@ fn a_slot_is_one_heaps_at_a_time_and_refuses_while_it_is_empty() {
         let block = One::realloc(block, 24);
         assert_eq!((One::usable_size(block), Other::usable_size(block)), (24, 0));
         One::free(block);
+        let block = One::realloc_int(One::malloc_int(5), 7);
+        assert_eq!(One::usable_size_int(block), 7);
+        assert!(One::malloc_int(-1).is_null() && One::realloc_int(block, -1).is_null());
+        One::free(block);
         let zeroes = One::calloc(3, 5).cast::<[u8; 15]>();
         assert_eq!(*zeroes, [0; 15]);
         One::free(zeroes.cast());

@@ -123,6 +123,34 @@ pub trait InSlot: 'static {
         unsafe { super::c_memory::mallory_posix_memalign(heap, block, align, size) }
     }
 
+    /// `malloc` in SQLite's words, whose sizes are ints.
+    ///
+    /// # Safety
+    /// - as for [`malloc`](Self::malloc).
+    unsafe extern "C" fn malloc_int(size: c_int) -> *mut c_void {
+        let heap_and_size = Self::slot().heap().zip(usize::try_from(size).ok());
+        heap_and_size.map_or(null_mut(), |(heap, size)| heap.malloc(size))
+    }
+
+    /// `realloc` in SQLite's words.
+    ///
+    /// # Safety
+    /// - as for [`realloc`](Self::realloc).
+    unsafe extern "C" fn realloc_int(block: *mut c_void, size: c_int) -> *mut c_void {
+        let heap_and_size = Self::slot().heap().zip(usize::try_from(size).ok());
+        // SAFETY: the caller's promise.
+        heap_and_size.map_or(null_mut(), |(heap, size)| unsafe { heap.realloc(block, size) })
+    }
+
+    /// `malloc_usable_size` in SQLite's words.
+    ///
+    /// # Safety
+    /// - as for [`malloc`](Self::malloc).
+    unsafe extern "C" fn usable_size_int(block: *mut c_void) -> c_int {
+        let size = Self::slot().heap().map_or(0, |heap| heap.usable_size(block));
+        c_int::try_from(size).unwrap_or(0)
+    }
+
     /// `malloc_usable_size`: as many bytes as were asked for.
     ///
     /// # Safety
