@@ -153,7 +153,7 @@ mod tests {
         let state = State::new(&heap).expect("there is memory");
         // SAFETY: as in `run`.
         let failure = unsafe {
-            let text = c"error('not this')";
+            let text = c"local t; t.x = 1";
             let loaded = lua::luaL_loadbufferx(
                 state.0,
                 text.as_ptr(),
@@ -166,6 +166,6 @@ mod tests {
         };
         let said =
             |text: &str| matches!(&failure, Err(Failure::Error(said)) if said.contains(text));
-        assert!(said("not this (2)"), "{failure:?}");
+        assert!(said("attempt to index a nil value"), "{failure:?}");
     }
 }
