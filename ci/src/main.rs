@@ -10,7 +10,8 @@ usage: cargo run -p ci -- COMMAND
 
   test     the tests (cargo nextest) and the doctests; installs cargo-nextest if it is missing
   lint     formatting, clippy and documentation, warnings being errors
-  smoke    the main job as a user runs it, and the canary that must fail
+  smoke    the main job as a user runs it, the C example, and the canary that must fail
+  header   writes harness/c/mallory.h anew
   matrix   debug and release × kill switch off and on × N in {1, 3, 7, 37},
            and AddressSanitizer with LeakSanitizer where a nightly toolchain is installed
   all      lint, test, smoke and matrix";
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "lint" => lint(),
         "smoke" => smoke(),
+        "header" => header(),
         "matrix" => matrix(),
         "all" => lint().and_then(|()| test()).and_then(|()| smoke()).and_then(|()| matrix()),
         _ => Err(USAGE.to_owned()),
@@ -130,8 +132,32 @@ fn mallory_foreign(args: &[&str]) -> Command {
     command
 }
 
+/// The header for C, as the code is now.
+fn header() -> Step {
+    let test = ["test", "--quiet", "-p", "mallory-c", "--test", "header"];
+    run(cargo(&test).env("WRITE_HEADER", "1"))
+}
+
+/// The C example, built and run by the README's lines: the mended function is clean, the planted
+/// leak is found.
+fn c_example() -> Step {
+    run(&mut cargo(&["build", "--quiet", "--release", "-p", "mallory-c"]))?;
+    let in_root = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(root());
+        command
+    };
+    let library = "target/release/libmallory_c.a";
+    let cc = ["-g", "-I", "harness/c", "harness/examples/c/words.c", library];
+    let libraries = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-o", "target/words"];
+    run(in_root("cc", &cc).args(libraries))?;
+    run(&mut in_root("target/words", &[]))?;
+    exits(&mut in_root("target/words", &["leak"]), 1)
+}
+
 fn smoke() -> Step {
     run(&mut mallory(true, &["sweep"]))?;
+    c_example()?;
     run(&mut mallory_foreign(&["sweep", "foreign"]))?;
     // The canary: planted bugs that are not found are a broken harness.
     let planted = output(&mut mallory(true, &["sweep", "planted"]), 1)?;

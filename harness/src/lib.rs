@@ -39,6 +39,7 @@
 //! - [`Adversary`] puts a heap below that does all that a friendly `malloc` never does.
 //! - [`conformance`] holds an allocator to its contract, and shrinks what breaks it.
 //! - [`Report`] is a value: assert it clean, look into it, or take its text as a snapshot.
+//! - `c` (feature `c`) is for C: heaps as tables of functions, and a sweep that C can call.
 //! - `cli::main` (feature `cli`) makes a command line of your scenarios.
 
 #![cfg_attr(mallory_std_allocator_feature, feature(allocator_api))]
@@ -47,6 +48,8 @@ mod accuse;
 mod adapters;
 mod board;
 mod brood;
+#[cfg(feature = "c")]
+pub mod c;
 mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -29,6 +29,9 @@ pub(crate) enum Rerun {
     Command(String),
     /// Through the test of this name.
     Test(String),
+    /// Through a program that has no command line of ours, such as one of C's.
+    #[cfg(feature = "c")]
+    Program(String),
 }
 
 impl Rerun {
@@ -38,6 +41,8 @@ impl Rerun {
             Rerun::Test(name) => {
                 format!("MALLORY_REPLAY='{token}' cargo nextest run {name}")
             }
+            #[cfg(feature = "c")]
+            Rerun::Program(program) => format!("MALLORY_REPLAY='{token}' {program}"),
         }
     }
 }

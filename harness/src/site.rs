@@ -245,6 +245,8 @@ fn is_left_out(function: &str) -> bool {
     }
     ["_start", "main", "rust_eh_personality"].contains(&function)
         || function.starts_with("__")
+        // What C calls of ours.
+        || function.starts_with("mallory_") && !function.contains("::")
         || function.starts_with("_Unwind")
 }
 
@@ -335,6 +337,7 @@ mod tests {
             "mallory::heap::Heap::request",
             "main",
             "__libc_start_main_impl",
+            "mallory_malloc",
             "<[u8]>::to_vec_in",
             "<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec",
             "<str>::repeat",

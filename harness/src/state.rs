@@ -75,7 +75,7 @@ pub(crate) struct State {
     pub(crate) free_heaps: Vec<u16>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) injected: Option<Injected>,
-    pub(crate) injected_total: u64,
+    pub(crate) failures: u64,
     pub(crate) recorder: Option<Vec<Event>>,
     pub(crate) capture: Option<Capture>,
     pub(crate) sizes: Option<Box<[u64; CLASSES]>>,
@@ -117,7 +117,7 @@ impl State {
             free_heaps: Vec::new(),
             evidence: Vec::new(),
             injected: None,
-            injected_total: 0,
+            failures: 0,
             recorder: None,
             capture: None,
             sink: None,
@@ -299,7 +299,6 @@ impl State {
     /// Records a request that came to nothing.
     pub(crate) fn refused(&mut self, op: Op, layout: Layout, heap: u16, end: End) {
         if end == End::Injected {
-            self.injected_total += 1;
             let at = Coordinate { thread: self.thread, ordinal: self.requests };
             if self.injected.is_none() {
                 self.injected = Some(Injected { at, op, size: layout.size(), heap });
@@ -307,6 +306,7 @@ impl State {
                 self.restop();
             }
         }
+        self.failures += 1;
         self.note(op, layout, heap, end, 0);
     }
 

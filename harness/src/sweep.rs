@@ -300,7 +300,7 @@ impl<C, V> Sweep<C, V> {
         self.jobs(jobs)
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "c", feature = "cli"))]
     pub(crate) fn seed_value(&self) -> u64 {
         self.settings.seed
     }
@@ -311,6 +311,11 @@ impl<C, V> Sweep<C, V> {
 
     pub(crate) fn rerun_by(self, program: &str) -> Self {
         self.set(|settings| settings.rerun = Rerun::Command(program.to_owned()))
+    }
+
+    #[cfg(feature = "c")]
+    pub(crate) fn rerun_program(self, program: String) -> Self {
+        self.set(|settings| settings.rerun = Rerun::Program(program))
     }
 
     /// The report of a sweep that its caller could not even begin.

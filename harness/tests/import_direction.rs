@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// Every module of the crate, from the top down: each imports from its own layer and from those
 /// below it. A folder is one module.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: &[(&str, &[&str])] = &[
     ("the command line", &["cli"]),
-    ("what callers write", &["conformance", "env", "scenario", "script", "sweep"]),
+    ("what callers write", &["c", "conformance", "env", "scenario", "script", "sweep"]),
     ("the loops", &["explore", "host"]),
     ("the report", &["finding", "json", "report", "token", "verdict"]),
     (
@@ -26,7 +26,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
 ];
 
 /// Imports that point up all the same, and why. One that is gone has to leave the list.
-const UPWARD: [(&str, &str, &str); 3] = [
+const UPWARD: &[(&str, &str, &str)] = &[
     ("options", "heap", "a heap is made from its options: `Options::heap`"),
     ("state", "node", "the state finds the ports of quarantined blocks by their nodes"),
     ("state", "run", "the state tells a run's listener what it sees"),
@@ -37,7 +37,8 @@ const LINES_MAX: usize = 400;
 const LINES_SHORT: usize = 350;
 
 /// Files that are longer, and why. One that is short again has to leave the list.
-const LONG: [(&str, &str); 12] = [
+const LONG: &[(&str, &str)] = &[
+    ("adapters/c_memory.rs", "malloc and its kin, as Rust, as a table and as C, each once"),
     ("adapters/adversary.rs", "one port, and a switch for each thing that it does"),
     ("conformance/trial.rs", "the model: one promise of a port after the other"),
     ("plan/mod.rs", "what a plan is made of, with its tests"),
@@ -53,15 +54,19 @@ const LONG: [(&str, &str); 12] = [
 ];
 
 /// The only files with `unsafe` in them.
-const UNSAFE: [&str; 26] = [
+const UNSAFE: &[&str] = &[
     "adapters/adversary.rs",
     "adapters/arena.rs",
+    "adapters/c_memory.rs",
+    "adapters/c_slot.rs",
+    "adapters/c_table.rs",
     "adapters/global_alloc.rs",
     "adapters/guarded.rs",
     "adapters/mod.rs",
     "adapters/region.rs",
     "board.rs",
     "brood.rs",
+    "c.rs",
     "capture.rs",
     "conformance/call.rs",
     "conformance/storm.rs",
@@ -186,8 +191,9 @@ fn imports_point_down() {
         }
     }
     assert!(seen > 100, "only {seen} imports were found: does this test still read them?");
-    let known = UPWARD.map(|(from, to, _)| (from.to_owned(), to.to_owned()));
-    assert_eq!(upward, BTreeSet::from(known), "left: imports that point up; right: those known");
+    let known: BTreeSet<(String, String)> =
+        UPWARD.iter().map(|(from, to, _)| (String::from(*from), String::from(*to))).collect();
+    assert_eq!(upward, known, "left: imports that point up; right: those known");
 }
 
 #[test]

@@ -183,3 +183,24 @@ fn a_report_says_how_to_replay_it_in_this_test() {
     assert!(report.to_string().contains(&line), "{report}");
     assert_eq!(report.outcomes(Outcome::Propagated), 6);
 }
+
+#[test]
+fn a_replay_shows_what_is_allowed_and_misses_nothing_that_is_allowed_besides() {
+    let allowed = |token: Option<&Token>| {
+        let mut sweep = Sweep::new("edited").allow(Kind::Leak, "subject", 9, "known").allow(
+            Kind::Leak,
+            "nowhere",
+            9,
+            "gone",
+        );
+        if let Some(token) = token {
+            sweep = sweep.replay(token.clone());
+        }
+        sweep.run(|heap| subject(heap, Edit::None))
+    };
+    // A whole sweep misses it.
+    assert!(mistake(&allowed(None)).contains("nothing of the kind was found"));
+    let found = run(None, Edit::None);
+    let replayed = allowed(Some(only(&found).token()));
+    assert_eq!(only(&replayed).kind(), Kind::Leak);
+}

@@ -7,10 +7,10 @@ use std::fmt::Debug;
 use mallory::{Heap, Refused, System, World};
 use serde::{Deserialize, Serialize};
 
-use crate::lfs::Reply;
-use crate::lfs::model::{Model, Object};
+use crate::lfs::model::{Answer, Model, Object};
 use crate::lfs::server::{Call, Server};
-use crate::lfs::store::MemoryStore;
+use crate::lfs::store::{MemoryStore, Record};
+use crate::lfs::{Oid, Reply};
 
 /// The system.
 #[derive(Debug)]
@@ -94,7 +94,38 @@ impl System for LfsBatch {
     }
 
     fn apply(&mut self, op: &Op, world: &World<'_>) -> Result<Reply, Error> {
-        let call = match op {
+        Ok(self.server.answer(op.call(world)?)?)
+    }
+
+    fn is_oom(error: &Error) -> bool {
+        *error == Error::OutOfMemory
+    }
+
+    fn snapshot(&self) -> Model {
+        let objects = self.server.store().iter();
+        Model { objects: objects.map(|(oid, record)| entry(oid, record)).collect() }
+    }
+
+    fn model(model: &mut Model, op: &Op, world: &World<'_>) -> impl Debug {
+        op.answer(model, world)
+    }
+}
+
+/// What a store knows of an object, as the model has it.
+pub(crate) fn entry(oid: &Oid, record: Record<'_>) -> (String, Object) {
+    let object = Object {
+        size: record.size,
+        state: record.state.name().to_owned(),
+        reference: record.reference.map(str::to_owned),
+        content_type: record.content_type.map(str::to_owned),
+    };
+    (oid.to_string(), object)
+}
+
+impl Op {
+    /// In the server's words.
+    pub(crate) fn call<'a>(&'a self, world: &World<'a>) -> Result<Call<'a>, Error> {
+        Ok(match self {
             Op::Batch(request) => Call::Batch(request.bytes(world)?),
             Op::Verify(request) => Call::Verify(request.bytes(world)?),
             Op::Upload { oid, content_type, content } => {
@@ -104,31 +135,14 @@ impl System for LfsBatch {
             Op::Pointer(text) => Call::Pointer(text),
             Op::Remove(oid) => Call::Remove(oid),
             Op::List => Call::List,
-        };
-        Ok(self.server.answer(call)?)
+        })
     }
 
-    fn is_oom(error: &Error) -> bool {
-        *error == Error::OutOfMemory
-    }
-
-    fn snapshot(&self) -> Model {
-        let objects = self.server.store().iter().map(|(oid, record)| {
-            let object = Object {
-                size: record.size,
-                state: record.state.name().to_owned(),
-                reference: record.reference.map(str::to_owned),
-                content_type: record.content_type.map(str::to_owned),
-            };
-            (oid.to_string(), object)
-        });
-        Model { objects: objects.collect() }
-    }
-
-    fn model(model: &mut Model, op: &Op, world: &World<'_>) -> impl Debug {
+    /// What the model answers.
+    pub(crate) fn answer(&self, model: &mut Model, world: &World<'_>) -> Answer {
         // A line that isn't there is an error of `apply`, whatever the model says.
         let bytes = |request: &Request| request.bytes(world).unwrap_or_default().to_owned();
-        match op {
+        match self {
             Op::Batch(request) => model.batch(&bytes(request)),
             Op::Verify(request) => model.verify(&bytes(request)),
             Op::Upload { oid, content_type, content } => {

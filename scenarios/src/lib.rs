@@ -10,6 +10,8 @@ pub mod journal;
 pub mod journal_intern;
 pub mod lfs;
 pub mod lfs_batch;
+#[cfg(feature = "foreign")]
+pub mod lfs_batch_sqlite;
 pub mod memory;
 pub mod planted;
 

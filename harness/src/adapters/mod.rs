@@ -141,6 +141,12 @@ mod allocator_api2;
 #[cfg(feature = "allocator-api2-04")]
 mod allocator_api2_04;
 mod arena;
+#[cfg(feature = "c")]
+pub(crate) mod c_memory;
+#[cfg(feature = "c")]
+pub(crate) mod c_slot;
+#[cfg(feature = "c")]
+pub(crate) mod c_table;
 mod global_alloc;
 mod guarded;
 mod region;

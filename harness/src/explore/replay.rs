@@ -171,7 +171,7 @@ pub(crate) fn single(
     let scouted = match scouted(settings, subject)? {
         Ok(scouted) => scouted,
         Err(found) => {
-            conclude(settings, &Scouted::default(), vec![found], &mut report)?;
+            conclude(settings, &Scouted::default(), vec![found], &mut report, false)?;
             return Ok(report);
         }
     };
@@ -198,7 +198,7 @@ pub(crate) fn single(
         found.extend(point.and_then(|point| judge(settings, &scouted, point, outcome)));
     }
     let found = repeat::confirm(&norm, &scouted, found, Some(plan))?;
-    conclude(settings, &scouted, found, &mut report)?;
+    conclude(settings, &scouted, found, &mut report, false)?;
     Ok(report)
 }
 
@@ -275,7 +275,7 @@ pub(crate) fn replay(
     report.coverage.runs = u64::from(token.fault.is_some());
     report.coverage.runs_total = report.coverage.runs;
     report.replayed = Some(verdict);
-    conclude(settings, &scouted, found, &mut report)?;
+    conclude(settings, &scouted, found, &mut report, false)?;
     Ok(report)
 }
 

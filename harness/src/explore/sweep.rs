@@ -37,7 +37,7 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
         Err(found) => {
             let scouted = Scouted::default();
             report.coverage.complete = true;
-            conclude(settings, &scouted, vec![found], &mut report)
+            conclude(settings, &scouted, vec![found], &mut report, false)
         }
     });
     match result {
@@ -82,7 +82,7 @@ fn sweep_scouted(
     if !scouted.found.is_empty() {
         // What shows without a fault is reported before any sweep.
         report.coverage.complete = true;
-        return conclude(settings, scouted, scouted.found.clone(), report);
+        return conclude(settings, scouted, scouted.found.clone(), report, false);
     }
     let mut points = points(scouted, settings.faults);
     let requests = scouted.requests.max(1);
@@ -119,7 +119,8 @@ fn sweep_scouted(
     }
     found.extend(confirm_judged(&norm, scouted, judged)?);
     let found = repeat::confirm(&norm, scouted, found, None)?;
-    conclude(settings, scouted, found, report)
+    let all = report.coverage.complete;
+    conclude(settings, scouted, found, report, all)
 }
 
 /// Sites that the caller named must be there: a name that fits nothing protects nothing.

@@ -4,18 +4,26 @@
 //! Most of what they ask for can't be refused politely: std aborts. So a clean sweep here means that
 //! failures abort at known call sites (they are counted, and listed in the report), and that
 //! nothing else happens: no block is lost, freed twice or written past, no result is wrong.
+//!
+//! C libraries that take an allocator stand beside them (`sqlite`, `lua`): their memory comes from
+//! a heap, and each of their requests can be refused.
 
 pub mod allocators;
 pub mod axum;
+pub mod lua;
 pub mod popular;
 pub mod regex;
+mod region;
 pub mod serde_json;
+pub mod sqlite;
 
 use std::alloc::GlobalAlloc;
 use std::convert::Infallible;
 use std::fmt::Debug;
 
 use mallory::{GlobalHeap, Report, Scenario, Sweep};
+
+use crate::lfs_batch_sqlite::LfsBatchSqlite;
 
 /// How these scenarios are run: the feature is off by default.
 const PROGRAM: &str = "cargo run --release --features foreign --";
@@ -91,7 +99,13 @@ pub const SUBJECTS: [Subject; 3] = [serde_json::SUBJECT, regex::SUBJECT, axum::S
 pub fn scenarios<A: GlobalAlloc + Sync>(heap: &'static GlobalHeap<A>) -> Vec<Scenario> {
     let foreign = SUBJECTS.map(|subject| subject.scenario("foreign", heap));
     let popular = popular::SUBJECTS.map(|subject| subject.scenario("popular", heap));
-    foreign.into_iter().chain(popular).collect()
+    let durable = Scenario::script::<LfsBatchSqlite>(
+        "scenarios/scripts/lfs-batch-sqlite.ron",
+        include_str!("../../scripts/lfs-batch-sqlite.ron"),
+    );
+    let durable = durable.input(crate::fixture::lfs_requests).group("foreign").rerun_by(PROGRAM);
+    let of_c = [sqlite::scenario(), lua::scenario(), durable];
+    foreign.into_iter().chain(of_c).chain(popular).collect()
 }
 
 /// Sweeps work that can't fail but by aborting.

@@ -19,6 +19,8 @@ pub mod pointer;
 mod request;
 mod response;
 pub mod server;
+#[cfg(feature = "foreign")]
+pub mod sqlite_store;
 pub mod store;
 
 pub use oid::Oid;

@@ -21,6 +21,19 @@ impl Oid {
         Some(Oid(Digest(bytes)))
     }
 
+    /// How many digits an id has.
+    pub const DIGITS: usize = 64;
+
+    /// Writes its digits, and lends them.
+    #[must_use]
+    pub fn write<'r>(&self, room: &'r mut [u8; Oid::DIGITS]) -> &'r str {
+        let digits = self.0.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        for (place, digit) in room.iter_mut().zip(digits) {
+            *place = b"0123456789abcdef"[usize::from(digit)];
+        }
+        std::str::from_utf8(room).expect("digits are ASCII")
+    }
+
     /// The id of this content.
     #[must_use]
     pub fn of(content: &[u8]) -> Oid {
@@ -58,6 +71,7 @@ mod tests {
     fn content_is_named_by_its_sha256() {
         assert_eq!(Oid::of(b"").to_string(), EMPTY);
         assert_eq!(Oid::parse(EMPTY), Some(Oid::of(b"")));
+        assert_eq!(Oid::of(b"").write(&mut [0; Oid::DIGITS]), EMPTY);
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl<S: Store> Server<S> {
         &self.store
     }
 
+    /// The store, to be closed and opened, say; it is the server's between calls.
+    pub fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
     /// Answers a call. What the client does wrong is told in the reply.
     ///
     /// # Errors

@@ -24,6 +24,9 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, in the order in which an object comes to them.
+    pub const ALL: [State; 3] = [State::Pending, State::Stored, State::Verified];
+
     /// Its name in replies.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -35,7 +38,16 @@ impl State {
     }
 }
 
-/// What is known of an object, lent by the store.
+/// How large an object is, and how far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Bytes.
+    pub size: u64,
+    /// How far it has come.
+    pub state: State,
+}
+
+/// All that is known of an object, lent by the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Bytes.
@@ -75,11 +87,11 @@ pub enum Change<'a> {
 
 /// Where metadata is kept. Every call may run out of memory and then changes nothing.
 pub trait Store {
-    /// Lends what is known of an object.
+    /// What is known of an object.
     ///
     /// # Errors
     /// Out of memory.
-    fn get(&self, oid: &Oid) -> Result<Option<Record<'_>>, Refused>;
+    fn get(&self, oid: &Oid) -> Result<Option<Known>, Refused>;
 
     /// Lends all objects, in the order of their ids.
     ///
@@ -143,8 +155,9 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn get(&self, oid: &Oid) -> Result<Option<Record<'_>>, Refused> {
-        Ok(self.objects.get(oid).map(Kept::lend))
+    fn get(&self, oid: &Oid) -> Result<Option<Known>, Refused> {
+        let kept = self.objects.get(oid);
+        Ok(kept.map(|kept| Known { size: kept.size, state: kept.state }))
     }
 
     fn visit(

@@ -1,0 +1,143 @@
+//! C programs against the static library: the README's example, and the shapes of allocator that C
+//! libraries know. They are built with `cc`, as a reader would build them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a program printed, and its exit code.
+struct Ran {
+    out: String,
+    err: String,
+    code: Option<i32>,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("it lies in the workspace")
+}
+
+/// The static library of this build: the newest, where others are left from before.
+fn library() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a program");
+    let deps = test.parent().expect("it lies in a folder");
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+        name.starts_with("libmallory_c") && name.ends_with(".a")
+    };
+    let folder = std::fs::read_dir(deps).expect("the folder is there").flatten();
+    let found = folder.map(|entry| entry.path()).filter(is_ours);
+    let age = |path: &PathBuf| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    found.max_by_key(age).expect("cargo built the library for this test")
+}
+
+/// Builds a program with the README's flags.
+fn build(source: &str, folder: &Path) -> PathBuf {
+    let program = folder.join(Path::new(source).file_stem().expect("a file"));
+    let mut cc = Command::new("cc");
+    cc.args(["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-D_POSIX_C_SOURCE=200112L"]);
+    cc.args(["-I", "harness/c"]).arg(source).arg(library());
+    cc.args(["-lgcc_s", "-lpthread", "-ldl", "-lm"]).arg("-o").arg(&program);
+    let built = cc.current_dir(root()).output().expect("there is a C compiler");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    program
+}
+
+fn run(program: &Path, arguments: &[&str], token: Option<&str>) -> Ran {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MALLORY_")) {
+        command.env_remove(name);
+    }
+    if let Some(token) = token {
+        command.env("MALLORY_REPLAY", token);
+    }
+    let ran = command.args(arguments).output().expect("the program starts");
+    let text = |bytes| String::from_utf8(bytes).expect("reports are text");
+    Ran { out: text(ran.stdout), err: text(ran.stderr), code: ran.status.code() }
+}
+
+#[test]
+fn the_example_finds_the_leak_and_its_mended_twin_is_clean() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = build("harness/examples/c/words.c", folder.path());
+    let clean = run(&words, &[], None);
+    assert_eq!(clean.code, Some(0), "{}{}", clean.out, clean.err);
+    // Seven words, and a list of 2, 4 and 8 places. A site is a chain of functions: there is one.
+    let row = "seed 0\nwords             ✓ clean           10 requests     1 site       20 runs\n";
+    assert!(clean.out.starts_with(row), "{}", clean.out);
+
+    let leak = run(&words, &["leak"], None);
+    assert_eq!(leak.code, Some(1), "{}{}", leak.out, leak.err);
+    let token = leak.out.split('\'').nth(1).expect("a replay line");
+    let expected = format!(
+        "\
+seed 0
+words-leak        ✗ 1 finding       10 requests     1 site       20 runs
+
+leak L-ac770354  words-leak
+  1 block, 7 bytes (align 16), heap `main`
+  a1  allocated  words_add    harness/examples/c/words.c:30
+               ← words_split  harness/examples/c/words.c:62
+               ← subject      harness/examples/c/words.c:74
+  lost when T0#2 fails: 16 bytes in words_add    harness/examples/c/words.c:36
+                                  ← words_split  harness/examples/c/words.c:62
+                                  ← subject      harness/examples/c/words.c:74
+  seen at 3 of 10 requests; never without a fault
+  replay  MALLORY_REPLAY='{token}' ./words leak
+
+note: words-leak: recovery unverified: nothing survives the error; see Sweep::setup
+"
+    );
+    assert_eq!(leak.out, expected);
+
+    let replayed = run(&words, &["leak"], Some(token));
+    assert_eq!(replayed.code, Some(1), "{}", replayed.err);
+    assert!(replayed.out.contains("reproduced"), "{}", replayed.out);
+}
+
+#[test]
+fn a_heap_is_what_c_libraries_expect_of_an_allocator() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shapes = build("harness/c/tests/shapes.c", folder.path());
+    for (which, requests) in [("malloc", 4), ("slot", 3), ("table", 2), ("port", 1)] {
+        let ran = run(&shapes, &[which], None);
+        assert_eq!(ran.code, Some(0), "{which}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(&format!(" {requests} request")), "{which}: {}", ran.out);
+    }
+    // The options are heard.
+    assert!(run(&shapes, &["port"], None).out.starts_with("seed 7\n"));
+}
+
+#[test]
+fn wrong_frees_without_a_size_are_found_by_their_own_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shapes = build("harness/c/tests/shapes.c", folder.path());
+    for (which, kind) in [
+        ("twice", "double-free"),
+        ("inside", "invalid-free"),
+        ("realloc", "double-free"),
+        ("cross", "cross-allocator-free"),
+        ("table-lie", "layout-mismatch"),
+    ] {
+        let ran = run(&shapes, &[which], None);
+        assert_eq!(ran.code, Some(1), "{which}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains("✗ 1 finding "), "{which}: {}", ran.out);
+        assert!(ran.out.lines().any(|line| line.starts_with(kind)), "{which}: {}", ran.out);
+    }
+    let right = run(&shapes, &["once"], None);
+    assert_eq!(right.code, Some(0), "{}{}", right.out, right.err);
+}
+
+#[test]
+fn what_the_caller_did_wrong_is_said_with_its_mend() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shapes = build("harness/c/tests/shapes.c", folder.path());
+    for (which, what) in [
+        ("no-free", "the port's table has no `free`"),
+        ("bad-name", "is no name for a sweep"),
+        ("null", "the subject is null"),
+    ] {
+        let ran = run(&shapes, &[which], None);
+        assert_eq!(ran.code, Some(2), "{which}: {}{}", ran.out, ran.err);
+        assert!(ran.err.starts_with("error: ") && ran.err.contains(what), "{which}: {}", ran.err);
+        assert_eq!(ran.out, "", "{which}");
+    }
+}

@@ -1,0 +1,368 @@
+//! C's allocators as ports, and heaps as C's allocators: what `feature = "c"` adds for Rust. Each
+//! promise has a table that breaks it beside one that keeps it.
+#![cfg(feature = "c")]
+#![allow(unsafe_code)]
+
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::ptr::{NonNull, null_mut};
+
+use mallory::c::{InSlot, MAX_ALIGN, MemoryPort, MemoryTable, PortTable, TablePort};
+use mallory::c::{mallory_lua_alloc, mallory_zlib_alloc, mallory_zlib_free};
+use mallory::{Heap, Kind, Plan, Port, Report, Sweep, conformance};
+
+// ---- C's own malloc, in both of the shapes ----
+
+unsafe extern "C" {
+    fn malloc(size: usize) -> *mut c_void;
+    fn calloc(count: usize, size: usize) -> *mut c_void;
+    fn realloc(block: *mut c_void, size: usize) -> *mut c_void;
+    fn free(block: *mut c_void);
+    fn posix_memalign(block: *mut *mut c_void, align: usize, size: usize) -> c_int;
+    fn malloc_usable_size(block: *mut c_void) -> usize;
+}
+
+unsafe extern "C" fn its_malloc(_: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: takes any size.
+    unsafe { malloc(size) }
+}
+
+unsafe extern "C" fn its_calloc(_: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    // SAFETY: takes any numbers.
+    unsafe { calloc(count, size) }
+}
+
+unsafe extern "C" fn its_realloc(_: *mut c_void, block: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: a block of `malloc`'s.
+    unsafe { realloc(block, size) }
+}
+
+unsafe extern "C" fn its_free(_: *mut c_void, block: *mut c_void) {
+    // SAFETY: a block of `malloc`'s.
+    unsafe { free(block) }
+}
+
+unsafe extern "C" fn its_aligned(_: *mut c_void, align: usize, size: usize) -> *mut c_void {
+    let mut block = null_mut();
+    // SAFETY: there is a place for the answer.
+    let code = unsafe { posix_memalign(&raw mut block, align.max(16), size) };
+    if code == 0 { block } else { null_mut() }
+}
+
+unsafe extern "C" fn its_usable(_: *mut c_void, block: *mut c_void) -> usize {
+    // SAFETY: a block of `malloc`'s.
+    unsafe { malloc_usable_size(block) }
+}
+
+/// Only what has to be there.
+const BARE: MemoryTable = MemoryTable {
+    context: null_mut(),
+    malloc: Some(its_malloc),
+    calloc: None,
+    realloc: None,
+    free: Some(its_free),
+    aligned_alloc: None,
+    usable_size: None,
+};
+
+const FULL: MemoryTable = MemoryTable {
+    calloc: Some(its_calloc),
+    realloc: Some(its_realloc),
+    aligned_alloc: Some(its_aligned),
+    usable_size: Some(its_usable),
+    ..BARE
+};
+
+fn memory(table: MemoryTable) -> MemoryPort {
+    // SAFETY: C's own, or what conformance is to find out.
+    unsafe { MemoryPort::new(table) }.expect("malloc and free are there")
+}
+
+unsafe extern "C" fn sized_alloc(_: *mut c_void, size: usize, align: usize) -> *mut c_void {
+    // SAFETY: takes any numbers.
+    unsafe { its_aligned(null_mut(), align, size) }
+}
+
+unsafe extern "C" fn sized_free(_: *mut c_void, block: *mut c_void, _: usize, _: usize) {
+    // SAFETY: a block of `malloc`'s.
+    unsafe { free(block) }
+}
+
+unsafe extern "C" fn sized_resize(
+    _: *mut c_void,
+    block: *mut c_void,
+    old: usize,
+    new: usize,
+    align: usize,
+) -> *mut c_void {
+    // SAFETY: a block of `old` bytes, and one of `new`.
+    unsafe {
+        let fresh = its_aligned(null_mut(), align, new);
+        if !fresh.is_null() {
+            fresh.copy_from_nonoverlapping(block, old.min(new));
+            free(block);
+        }
+        fresh
+    }
+}
+
+const SIZED: PortTable = PortTable {
+    context: null_mut(),
+    alloc: Some(sized_alloc),
+    alloc_zeroed: None,
+    free: Some(sized_free),
+    resize: Some(sized_resize),
+    bytes_outstanding: None,
+    peak: None,
+    failures: None,
+};
+
+fn table(table: PortTable) -> TablePort {
+    // SAFETY: C's own, or what conformance is to find out.
+    unsafe { TablePort::new(table) }.expect("alloc and free are there")
+}
+
+#[test]
+fn tables_that_keep_their_word_conform() {
+    conformance(|| memory(BARE)).operations(2000).run().assert_clean();
+    conformance(|| memory(FULL)).operations(2000).run().assert_clean();
+    conformance(|| table(SIZED)).operations(2000).run().assert_clean();
+    let bare = PortTable { resize: None, ..SIZED };
+    conformance(|| table(bare)).operations(2000).run().assert_clean();
+}
+
+fn breaks(report: &Report, what: &str) {
+    let text = report.to_string();
+    assert!(report.findings().iter().any(|finding| finding.kind() == Kind::PortContract), "{text}");
+    assert!(text.contains(what), "{text}");
+}
+
+#[test]
+fn a_table_that_breaks_its_word_is_found() {
+    /// Frees the block although it refuses.
+    unsafe extern "C" fn loses(
+        _: *mut c_void,
+        block: *mut c_void,
+        old: usize,
+        new: usize,
+        _: usize,
+    ) -> *mut c_void {
+        // SAFETY: a block of `old` bytes; what follows is the broken promise.
+        unsafe {
+            block.write_bytes(0x5A, old.min(new));
+            null_mut()
+        }
+    }
+    let report = conformance(|| table(PortTable { resize: Some(loses), ..SIZED })).operations(2000);
+    breaks(&report.run(), "leaves the old block unaltered");
+
+    /// Leaves out the zeroes.
+    unsafe extern "C" fn dirty(_: *mut c_void, count: usize, size: usize) -> *mut c_void {
+        // SAFETY: takes any numbers.
+        unsafe {
+            let block = calloc(count, size);
+            if !block.is_null() && count * size > 3 {
+                block.cast::<u8>().add(3).write(1);
+            }
+            block
+        }
+    }
+    let report = conformance(|| memory(MemoryTable { calloc: Some(dirty), ..FULL }));
+    breaks(&report.operations(2000).run(), "zero");
+
+    /// Says that a block is longer than it is.
+    unsafe extern "C" fn boasts(_: *mut c_void, block: *mut c_void) -> usize {
+        // SAFETY: a block of `malloc`'s.
+        unsafe { malloc_usable_size(block) + 64 }
+    }
+    let report = conformance(|| memory(MemoryTable { usable_size: Some(boasts), ..FULL }));
+    assert_ne!(report.operations(2000).run().exit_code(), 0);
+}
+
+#[test]
+fn a_table_without_its_first_two_functions_is_refused() {
+    // SAFETY: nothing is called.
+    let errors = unsafe {
+        [
+            TablePort::new(PortTable { alloc: None, ..SIZED }).unwrap_err(),
+            TablePort::new(PortTable { free: None, ..SIZED }).unwrap_err(),
+            MemoryPort::new(MemoryTable { malloc: None, ..BARE }).unwrap_err(),
+            MemoryPort::new(MemoryTable { free: None, ..BARE }).unwrap_err(),
+        ]
+    };
+    let names = ["`alloc`", "`free`", "`malloc`", "`free`"];
+    for (error, name) in errors.iter().zip(names) {
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn diagnostics_pass_in_both_directions() {
+    let heap = Heap::new();
+    let port = table(heap.port_table());
+    let layout = Layout::from_size_align(100, 8).expect("a layout");
+    let block = port.alloc(layout).expect("there is memory");
+    assert_eq!(port.bytes_outstanding(), Some(100));
+    heap.arm(Plan::nth(1));
+    assert!(port.alloc(layout).is_err());
+    heap.disarm();
+    assert_eq!(port.failures(), Some(1));
+    // SAFETY: the block of before.
+    unsafe { port.free(block.cast(), layout) };
+    assert_eq!((port.bytes_outstanding(), port.peak()), (Some(0), Some(100)));
+    assert_eq!(table(SIZED).peak(), None);
+}
+
+// ---- shapes with a context of their own ----
+
+#[test]
+fn lua_is_held_to_the_sizes_that_it_says() {
+    let sweep = |lie: usize| {
+        Sweep::new("lua-alloc").oom(|_: &()| true).run(|heap| {
+            let ud = std::ptr::from_ref(heap).cast_mut().cast();
+            // SAFETY: the heap lives, and the blocks are its own; a wrong size is its to find.
+            unsafe {
+                // Nothing is asked for: the old size is a kind of object.
+                assert!(mallory_lua_alloc(ud, null_mut(), 5, 0).is_null());
+                let block = mallory_lua_alloc(ud, null_mut(), 5, 40);
+                if block.is_null() {
+                    return Err(());
+                }
+                let larger = mallory_lua_alloc(ud, block, 40, 80);
+                let (block, size) = if larger.is_null() { (block, 40) } else { (larger, 80) };
+                mallory_lua_alloc(ud, block, size - lie, 0);
+                if larger.is_null() { Err(()) } else { Ok(()) }
+            }
+        })
+    };
+    sweep(0).assert_clean();
+    let kinds: Vec<Kind> = sweep(1).findings().iter().map(|finding| finding.kind()).collect();
+    assert_eq!(kinds, [Kind::LayoutMismatch]);
+}
+
+#[test]
+fn zlib_gets_a_product_or_nothing() {
+    let heap = Heap::new();
+    let opaque = std::ptr::from_ref(&heap).cast_mut().cast();
+    // SAFETY: the heap lives, and the blocks are its own.
+    unsafe {
+        let block = mallory_zlib_alloc(opaque, 12, 10);
+        assert_eq!(heap.usable_size(block), 120);
+        mallory_zlib_free(opaque, block);
+        assert_eq!(heap.live_bytes(), 0);
+    }
+}
+
+// ---- and without one ----
+
+mallory::c_slot! {
+    /// One library.
+    struct One;
+}
+mallory::c_slot! {
+    /// Another, with a slot of its own.
+    struct Other;
+}
+
+#[test]
+fn a_slot_is_one_heaps_at_a_time_and_refuses_while_it_is_empty() {
+    let (heap, second) = (Heap::new(), Heap::new());
+    // SAFETY: blocks go back to the slot that they came from.
+    unsafe {
+        assert!(One::malloc(8).is_null() && One::usable_size(null_mut()) == 0);
+        let stay = One::slot().occupy(&heap).expect("it is empty");
+        let error = One::slot().occupy(&second).expect_err("it is taken").to_string();
+        assert!(error.contains("taken"), "{error}");
+        let _other = Other::slot().occupy(&second).expect("it is another slot");
+        let block = One::malloc(8);
+        assert_eq!((heap.live_bytes(), second.live_bytes()), (8, 0));
+        assert_eq!(One::usable_size(block), 8);
+        let block = One::realloc(block, 24);
+        assert_eq!((One::usable_size(block), Other::usable_size(block)), (24, 0));
+        One::free(block);
+        let block = One::realloc_int(One::malloc_int(5), 7);
+        assert_eq!(One::usable_size_int(block), 7);
+        assert!(One::malloc_int(-1).is_null() && One::realloc_int(block, -1).is_null());
+        One::free(block);
+        let zeroes = One::calloc(3, 5).cast::<[u8; 15]>();
+        assert_eq!(*zeroes, [0; 15]);
+        One::free(zeroes.cast());
+        assert!(One::calloc(usize::MAX, 2).is_null());
+        let mut page = null_mut();
+        assert_eq!(One::posix_memalign(&raw mut page, 4096, 10), 0);
+        assert!(page.addr().is_multiple_of(4096));
+        One::free(page);
+        let page = One::aligned_alloc(64, 10);
+        assert!(page.addr().is_multiple_of(64) && One::aligned_alloc(24, 10).is_null());
+        One::free(page);
+        drop(stay);
+        assert!(One::malloc(8).is_null());
+        One::free(null_mut());
+    }
+    assert_eq!(heap.live_bytes(), 0);
+}
+
+#[test]
+fn a_free_without_a_size_is_right_on_every_alignment_and_of_an_empty_block() {
+    Sweep::new("unsized")
+        .oom(|_: &()| true)
+        .run(|heap| {
+            for (align, size) in [(1, 0), (8, 1), (MAX_ALIGN, 500), (64, 3), (4096, 4096)] {
+                let block = NonNull::new(heap.aligned_alloc(align, size)).ok_or(())?;
+                assert_eq!(heap.usable_size(block.as_ptr()), size);
+                // SAFETY: the block of just now.
+                unsafe { heap.free_unsized(block.as_ptr()) };
+            }
+            Ok(())
+        })
+        .assert_clean();
+}
+
+#[test]
+fn an_aliased_heap_may_take_back_without_a_size_what_a_strange_one_may_not() {
+    let sweep = |is_alias: bool| {
+        Sweep::new("alias").oom(|_: &()| true).run(move |heap| {
+            let other = heap.named("other");
+            if is_alias {
+                heap.alias(&other);
+            }
+            let block = NonNull::new(heap.malloc(30)).ok_or(())?;
+            // SAFETY: the heap judges.
+            unsafe { other.free_unsized(block.as_ptr()) };
+            Ok(())
+        })
+    };
+    sweep(true).assert_clean();
+    let kinds: Vec<Kind> = sweep(false).findings().iter().map(|finding| finding.kind()).collect();
+    assert_eq!(kinds, [Kind::CrossAllocatorFree]);
+}
+
+#[test]
+fn a_realloc_that_forgets_its_old_block_is_a_leak_and_one_that_keeps_it_is_not() {
+    let sweep = |forgets: bool| {
+        Sweep::new("realloc").oom(|_: &()| true).run(move |heap| {
+            let mut block = NonNull::new(heap.malloc(16)).ok_or(())?.as_ptr();
+            let done = Cell::new(true);
+            for size in [100, 1000] {
+                // SAFETY: the block of before.
+                let larger = unsafe { heap.realloc(block, size) };
+                if larger.is_null() {
+                    done.set(false);
+                    if forgets {
+                        // The textbook bug: `p = realloc(p, n)`.
+                        return Err(());
+                    }
+                    break;
+                }
+                block = larger;
+            }
+            // SAFETY: the block of before, whether it grew or not.
+            unsafe { heap.free_unsized(block) };
+            done.get().then_some(()).ok_or(())
+        })
+    };
+    sweep(false).assert_clean();
+    let kinds: Vec<Kind> = sweep(true).findings().iter().map(|finding| finding.kind()).collect();
+    assert!(!kinds.is_empty() && kinds.iter().all(|kind| *kind == Kind::Leak), "{kinds:?}");
+}

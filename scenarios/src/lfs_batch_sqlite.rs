@@ -1,0 +1,163 @@
+//! The system `lfs-batch-sqlite`: the server of `lfs-batch` over a durable store, SQLite in a file.
+//!
+//! Its state is what another process would find: the file and its journal are copied as they are in
+//! that moment, and the copy is opened. So a batch that was answered is there whatever fails after
+//! it, and one that failed is not, even before it is taken back.
+
+use std::ffi::{CStr, CString};
+use std::fmt::{self, Debug};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mallory::{Heap, Refused, System, World};
+use serde::{Deserialize, Serialize};
+
+use crate::foreign::sqlite::library::Failure;
+use crate::lfs::model::{Model, Object};
+use crate::lfs::server::Server;
+use crate::lfs::sqlite_store::SqliteStore;
+use crate::lfs_batch;
+
+/// The system.
+#[derive(Debug)]
+pub struct LfsBatchSqlite {
+    server: Server<SqliteStore>,
+    scratch: PathBuf,
+}
+
+/// What is done with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// A client's call.
+    Call(lfs_batch::Op),
+    /// The file is closed and opened again.
+    Reopen,
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Out of memory.
+    OutOfMemory,
+    /// The call itself is none.
+    Call(lfs_batch::Error),
+    /// The store failed, and not for want of memory.
+    Store(Failure),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        if failure.is_oom() { Error::OutOfMemory } else { Error::Store(failure) }
+    }
+}
+
+/// What was answered; its `Debug` text is a server's.
+pub struct Said(String);
+
+impl Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Said {
+    fn reopened() -> Said {
+        Said("reopened".to_owned())
+    }
+}
+
+const FILE: &str = "lfs.db";
+/// Where the state is looked at.
+const COPY: &str = "copy.db";
+
+fn name(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_encoded_bytes()).expect("a path has no zero in it")
+}
+
+/// Copies a file, or removes the copy where there is none.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::copy(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::remove_file(to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+        copied => copied.map(|_| ()),
+    }
+}
+
+impl LfsBatchSqlite {
+    /// What is wrong stands in the model as an object, which no right state has.
+    fn look(&self) -> Result<Model, String> {
+        let [file, duplicate] = [FILE, COPY].map(|name| self.scratch.join(name));
+        for end in ["", "-journal"] {
+            let with_end = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
+            copy(&with_end(&file), &with_end(&duplicate)).map_err(|error| error.to_string())?;
+        }
+        let found = |path: &CStr| {
+            let mut model = Model::default();
+            let store = self.server.store();
+            let integrity = store.look(path, |oid, record| {
+                model.objects.extend([lfs_batch::entry(oid, record)]);
+            });
+            match integrity {
+                Ok(integrity) if integrity == "ok" => Ok(model),
+                Ok(integrity) => Err(format!("integrity_check: {integrity}")),
+                Err(failure) => Err(format!("{failure:?}")),
+            }
+        };
+        found(&name(&duplicate))
+    }
+}
+
+impl System for LfsBatchSqlite {
+    const NAME: &'static str = "lfs-batch-sqlite";
+
+    type Op = Op;
+    type Reply = Said;
+    type Error = Error;
+    type Model = Model;
+
+    fn open(heap: &Heap, world: &World<'_>) -> Result<Self, Error> {
+        let store = SqliteStore::open(&heap.named("sqlite"), &name(&world.scratch.join(FILE)))?;
+        Ok(LfsBatchSqlite { server: Server::new(heap, store), scratch: world.scratch.to_owned() })
+    }
+
+    fn apply(&mut self, op: &Op, world: &World<'_>) -> Result<Said, Error> {
+        match op {
+            Op::Call(op) => {
+                let call = op.call(world).map_err(Error::Call)?;
+                let answer = self.server.answer(call);
+                match (answer, self.server.store().take_failure()) {
+                    (_, Some(failure)) => Err(Error::Store(failure)),
+                    (Err(Refused), None) => Err(Error::OutOfMemory),
+                    (Ok(reply), None) => Ok(Said(format!("{reply:?}"))),
+                }
+            }
+            Op::Reopen => {
+                let file = name(&self.scratch.join(FILE));
+                self.server.store_mut().reopen(&file)?;
+                Ok(Said::reopened())
+            }
+        }
+    }
+
+    fn is_oom(error: &Error) -> bool {
+        *error == Error::OutOfMemory
+    }
+
+    fn snapshot(&self) -> Model {
+        self.look().unwrap_or_else(|what| {
+            let (size, state) = (0, "damaged".to_owned());
+            let object = Object { size, state, reference: Some(what), content_type: None };
+            Model { objects: [("the file".to_owned(), object)].into() }
+        })
+    }
+
+    fn model(model: &mut Model, op: &Op, world: &World<'_>) -> impl Debug {
+        match op {
+            Op::Call(op) => Said(format!("{:?}", op.answer(model, world))),
+            Op::Reopen => Said::reopened(),
+        }
+    }
+}
