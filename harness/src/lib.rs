@@ -91,6 +91,7 @@ mod text;
 pub mod thread;
 mod token;
 mod trace;
+mod turn;
 mod verdict;
 mod wire;
 mod worker;

@@ -10,6 +10,7 @@ pub(crate) mod journal;
 pub(crate) mod point;
 pub(crate) mod repeat;
 pub(crate) mod replay;
+pub(crate) mod schedule;
 pub(crate) mod scout;
 pub(crate) mod sweep;
 

@@ -1,0 +1,101 @@
+//! A schedule, written as its deviations from the one in which each thread runs until it blocks.
+//!
+//! `T1@8>T2`: where thread 1 comes to its 8th scheduling point, thread 2 goes on. Points count from
+//! 1, per thread. Where a thread blocks or ends, the lowest-numbered one that can run goes on; where
+//! it yields, the next one in turn.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One deviation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Turn {
+    pub(crate) thread: u16,
+    pub(crate) point: u32,
+    pub(crate) to: u16,
+}
+
+/// The most deviations of a line: a minimised schedule has a handful.
+const TURNS_MAX: usize = 64;
+
+impl Turn {
+    /// The same in one word, for memory that is shared.
+    pub(crate) fn pack(self) -> u64 {
+        u64::from(self.point) << 32 | u64::from(self.thread) << 16 | u64::from(self.to)
+    }
+
+    pub(crate) fn unpack(word: u64) -> Turn {
+        Turn { thread: (word >> 16) as u16, point: (word >> 32) as u32, to: word as u16 }
+    }
+}
+
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "T{}@{}>T{}", self.thread, self.point, self.to)
+    }
+}
+
+impl FromStr for Turn {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected a change of threads like T1@8>T2";
+        let parts = text.strip_prefix('T').and_then(|rest| {
+            let (thread, rest) = rest.split_once('@')?;
+            let (point, to) = rest.split_once(">T")?;
+            Some([thread, point, to])
+        });
+        let parts = parts.ok_or(EXPECTED)?;
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !parts.iter().all(|part| digits(part)) {
+            return Err(EXPECTED);
+        }
+        let thread = |text: &str| text.parse().map_err(|_| "the thread's number is out of range");
+        let point = parts[1].parse().map_err(|_| "the point's number is out of range")?;
+        if point == 0 {
+            return Err("points count from 1");
+        }
+        Ok(Turn { thread: thread(parts[0])?, point, to: thread(parts[2])? })
+    }
+}
+
+/// The deviations of a schedule, with commas between them.
+pub(crate) fn line(turns: &[Turn]) -> String {
+    turns.iter().map(Turn::to_string).collect::<Vec<String>>().join(",")
+}
+
+/// What [`line`] wrote.
+pub(crate) fn read(text: &str) -> Result<Vec<Turn>, &'static str> {
+    if text.split(',').count() > TURNS_MAX {
+        return Err("that is too long for a schedule");
+    }
+    text.split(',').map(str::parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_are_written_and_read_back() {
+        let turns = [
+            Turn { thread: 1, point: 8, to: 2 },
+            Turn { thread: 2, point: u32::MAX, to: 0 },
+            Turn { thread: u16::MAX, point: 1, to: u16::MAX },
+        ];
+        assert_eq!(line(&turns), "T1@8>T2,T2@4294967295>T0,T65535@1>T65535");
+        assert_eq!(read(&line(&turns)), Ok(turns.to_vec()));
+        for turn in turns {
+            assert_eq!(Turn::unpack(turn.pack()), turn);
+        }
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_refused() {
+        for bad in ["", "T1@8", "T1>T2", "T1@8>2", "T1@0>T2", "T1@8>T2,", "T1@-8>T2", "T70000@1>T2"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert!(read(&"T1@8>T2,".repeat(100_000)).is_err());
+    }
+}
