@@ -57,11 +57,13 @@ mod env;
 mod error;
 mod evidence;
 mod explore;
+mod explorer;
 mod finding;
 mod gate;
 mod global;
 mod handle;
 mod heap;
+mod host;
 #[cfg(feature = "json")]
 mod json;
 mod kind;
@@ -106,6 +108,7 @@ pub use adapters::{Adversarial, Adversary, ArenaPort, GlobalPort, Guard, Reuse, 
 pub use conformance::{Conformance, conformance};
 pub use error::Error;
 pub use explore::{Faults, Progress};
+pub use explorer::Explore;
 pub use finding::Finding;
 pub use global::GlobalHeap;
 pub use heap::Heap;

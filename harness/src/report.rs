@@ -294,14 +294,20 @@ impl Report {
             Verdict::Incomplete => "… incomplete".to_owned(),
             Verdict::Findings => format!("✗ {}", count(self.findings.len() as u64, "finding")),
         };
-        let Coverage { requests, sites, runs, runs_total, complete } = self.coverage;
+        let Coverage { requests, sites, schedules, runs, runs_total, complete } = self.coverage;
         let requests = count(requests, "request");
         let sites = count(sites, "site");
         let of = if complete { String::new() } else { format!(" of {}", thousands(runs_total)) };
         let runs = count(runs, "run");
-        format!("{name:<width$} {verdict:<12} {requests:>16}  {sites:>9}  {runs:>12}{of}")
-            .trim_end()
-            .to_owned()
+        let schedules = match schedules {
+            0 => String::new(),
+            schedules => format!("  {:>15}", count(schedules, "schedule")),
+        };
+        format!(
+            "{name:<width$} {verdict:<12} {requests:>16}  {sites:>9}{schedules}  {runs:>12}{of}"
+        )
+        .trim_end()
+        .to_owned()
     }
 
     /// All but the summary line and the notes: findings, what is allowed, or the error.

@@ -11,7 +11,9 @@ use crate::adapters::Adversary;
 use crate::env::Env;
 use crate::error::Error;
 use crate::explore::point::Point;
-use crate::explore::{Allowance, Faults, Progress, Settings, journal, replay, sweep};
+use crate::explore::{
+    Allowance, Faults, Progress, Settings, Threads, journal, replay, sweep, threads,
+};
 use crate::global::GlobalHeap;
 use crate::heap::Heap;
 use crate::kind::Kind;
@@ -20,7 +22,9 @@ use crate::plan::Plan;
 use crate::port::{Malloc, Port};
 use crate::report::{PROGRAM, Report, Rerun};
 use crate::run::{Strategy, Subject};
-use crate::subject::{By, Classify, Closure, Observe, Scripted, Staged, Unclassified, Whole};
+use crate::subject::{
+    By, Classify, Closure, Observe, Scripted, Shared, Staged, Unclassified, Whole,
+};
 use crate::system::{Guarantee, System, World};
 use crate::token::{Mode, Token, is_name};
 use crate::trace::Coordinate;
@@ -101,6 +105,8 @@ impl Sweep {
             recovers: false,
             in_process: !cfg!(unix) || cfg!(miri),
             patience: None,
+            threads: None,
+            host: None,
             name,
         };
         Sweep {
@@ -313,6 +319,22 @@ impl<C, V> Sweep<C, V> {
         Report::failed(&self.settings.name, self.settings.seed, error)
     }
 
+    /// Explores the order of a closure's threads as well.
+    pub(crate) fn run_threads<T, E: Debug>(
+        mut self,
+        threads: Threads,
+        run: impl Fn(&Heap) -> Result<T, E> + Sync,
+    ) -> Report
+    where
+        C: Classify<E>,
+        V: Observe<T>,
+    {
+        self.settings.threads = Some(threads);
+        let (classify, observe) = (&self.classify, &self.observe);
+        let subject = Shared { run, classify, observe };
+        self.settings.explore(&subject, self.token, self.oom_after, self.error.take())
+    }
+
     /// Replays this token instead of sweeping.
     pub fn replay(mut self, token: Token) -> Self {
         self.token = Some(token);
@@ -470,6 +492,9 @@ impl Settings {
                         .map_err(|error| Error::new(format!("MALLORY_OOM_AFTER={n}: {error}")))
                 }
                 (None, Some(plan)) => replay::single(&self, subject, &plan, None),
+                (None, None) if self.threads.is_some() => {
+                    return threads::explore(&mut self, subject);
+                }
                 (None, None) => return sweep::sweep(&self, subject),
             },
         };

@@ -63,6 +63,8 @@ pub struct Coverage {
     pub requests: u64,
     /// Different call sites among them.
     pub sites: u64,
+    /// Schedules of its threads that were run without a fault; 0 where they were not explored.
+    pub schedules: u64,
     /// Faulted runs made.
     pub runs: u64,
     /// Faulted runs that there are.

@@ -13,6 +13,7 @@ use crate::run::{Job, Outcome, Run, Subject, execute};
 use crate::scratch::Scratch;
 use crate::state::Injected;
 use crate::trace::Coordinate;
+use crate::turn::Turn;
 use crate::wire::wire_struct;
 
 /// A coordinate and how it fails.
@@ -23,28 +24,44 @@ pub(crate) struct Point {
 }
 
 /// What one run showed, with the stacks of the moments in question.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
     pub(crate) point: Option<Point>,
     pub(crate) injected: Option<Injected>,
     pub(crate) fingerprint: u64,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) stacks: BTreeMap<Moment, Stack>,
+    /// Where threads take turns: by which schedule, and in how many of those that were run with
+    /// this fault it was seen.
+    pub(crate) order: Option<Order>,
+}
+
+/// A schedule that shows something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) turns: Vec<Turn>,
+    /// Schedules that showed it, and those that were run.
+    pub(crate) seen: u64,
+    pub(crate) of: u64,
 }
 
 wire_struct!(Point { at, persistent });
-wire_struct!(Found { point, injected, fingerprint, evidence, stacks });
+wire_struct!(Turn { thread, point, to });
+wire_struct!(Order { turns, seen, of });
+wire_struct!(Found { point, injected, fingerprint, evidence, stacks, order });
 
 /// What every run of a sweep is compared with.
 pub(crate) struct Norm<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) subject: &'a dyn Subject,
-    /// The text of the fault-free result.
-    pub(crate) text: &'a str,
+    /// The texts of the fault-free results.
+    pub(crate) texts: &'a [String],
     /// Requests of the fault-free run.
     pub(crate) requests: u64,
     /// Whether runs come in the same order each time; real threads don't.
     pub(crate) in_order: bool,
+    /// The schedule, where threads take turns.
+    pub(crate) turns: &'a [Turn],
 }
 
 impl<'a> Norm<'a> {
@@ -53,9 +70,9 @@ impl<'a> Norm<'a> {
         subject: &'a dyn Subject,
         scouted: &'a Scouted,
     ) -> Self {
-        let (text, requests) = (&*scouted.text, scouted.requests);
+        let (texts, requests) = (&*scouted.texts, scouted.requests);
         let in_order = scouted.is_in_order(settings);
-        Norm { settings, subject, text, requests, in_order }
+        Norm { settings, subject, texts, requests, in_order, turns: &[] }
     }
 }
 
@@ -70,7 +87,8 @@ impl Norm<'_> {
         job.plan = plan;
         job.plan.set_seed(self.settings.seed);
         job.bound = self.bound();
-        job.baseline = Some(self.text);
+        job.baseline = Some(self.texts);
+        job.turns = self.turns;
         job
     }
 
@@ -86,10 +104,11 @@ impl Norm<'_> {
     }
 
     /// A run of a point whose fault never came is told so.
-    fn reached(&self, mut run: Run, point: Option<Point>) -> Run {
+    pub(crate) fn reached(&self, mut run: Run, point: Option<Point>) -> Run {
         if point.is_some() && run.injected.is_none() && run.outcome != Outcome::Hung {
             run.outcome = Outcome::Unreached;
-            if self.in_order {
+            // In another order of its threads a subject may well ask for less.
+            if self.in_order && self.settings.host.is_none() {
                 let note = "the request that was to fail never came: runs are not alike";
                 run.evidence.push(Evidence::new(Kind::Nondeterminism).note(note));
             }
@@ -131,6 +150,7 @@ impl Norm<'_> {
             fingerprint: run.fingerprint.0,
             evidence: run.evidence.clone(),
             stacks: std::mem::take(&mut second.taken),
+            order: None,
         };
         if self.differ(&run, &second) {
             let note = format!(

@@ -36,7 +36,7 @@ pub(crate) struct Witness {
     pub(crate) stack: Stack,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) fingerprint: u64,
-    injected: Option<Injected>,
+    pub(crate) injected: Option<Injected>,
     /// Found before it died.
     early: Vec<Evidence>,
     /// All that was found, where it lived.
@@ -61,6 +61,7 @@ impl Witness {
             fingerprint: self.fingerprint,
             evidence,
             stacks: BTreeMap::new(),
+            order: None,
         }
     }
 

@@ -209,6 +209,9 @@ enum What {
     Given,
 }
 
+/// A run that comes to so many points is one that never ends, unless more is known.
+const STEPS_MAX: u64 = 1_000_000;
+
 /// What is searched, and how far it is.
 pub(crate) struct Search {
     what: What,
@@ -220,6 +223,7 @@ pub(crate) struct Search {
     seed: u64,
     stream: Stream,
     limit: u64,
+    steps_max: u64,
     begun: u64,
     exhausted: bool,
     cut: bool,
@@ -236,6 +240,7 @@ impl Search {
             seed,
             stream: Stream::new(seed, 0),
             limit,
+            steps_max: STEPS_MAX,
             begun: 0,
             exhausted: false,
             cut: false,
@@ -342,6 +347,17 @@ impl Search {
     /// Points that the present run has come to.
     pub(crate) fn steps(&self) -> u64 {
         self.course.steps
+    }
+
+    /// Whether the present run has come to more points than one that ends.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.course.steps >= self.steps_max
+    }
+
+    /// Ends runs at so many points.
+    pub(crate) fn steps_max(mut self, points: u64) -> Search {
+        self.steps_max = points;
+        self
     }
 
     /// The deviation that could not be made, if the run has ended: its point never came, or whom it

@@ -47,7 +47,7 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
 }
 
 /// All points, new sites first, so that a limit loses least.
-fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
+pub(crate) fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
     let mut seen = BTreeSet::new();
     let keys: Vec<u64> = scouted.sites.iter().map(Site::key).collect();
     let mut is_new = |at: &Coordinate| match scouted.site_number(*at) {
@@ -123,7 +123,7 @@ fn sweep_scouted(
 }
 
 /// Sites that the caller named must be there: a name that fits nothing protects nothing.
-fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), Error> {
+pub(crate) fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), Error> {
     for name in &settings.benign {
         if !scouted.sites.iter().any(|site| site.mentions(name)) {
             let what = format!("benign({name:?}): no request comes from a function of this name");
