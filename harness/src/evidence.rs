@@ -50,6 +50,8 @@ pub(crate) enum Moment {
     Foreign(u64),
     /// The panic.
     Panic,
+    /// A thread's nth scheduling point, where threads take turns.
+    Point(u16, u32),
 }
 
 /// A block as a finding names it: by its number, never by its address.

@@ -507,6 +507,17 @@ impl Settings {
             let what = format!("the token is of `{}`, not of `{}`", token.scenario(), self.name);
             return Err(Error::new(what).mend("replay it with the scenario that it names"));
         }
+        match (&token.turns, self.threads.is_some()) {
+            (Some(_), false) => {
+                let what = "the token holds a schedule, and a sweep's threads are the system's";
+                return Err(Error::new(what).mend("replay it by exploring: Explore, or `explore`"));
+            }
+            (None, true) => {
+                let what = "the token holds no schedule: it is a sweep's";
+                return Err(Error::new(what).mend("replay it by the sweep that printed it"));
+            }
+            _ => threads::settle(self)?,
+        }
         if token.input != self.input_hash() {
             let what = "the token was made on another input";
             return Err(Error::new(what).mend(match token.input {

@@ -15,6 +15,26 @@ pub(crate) struct Turn {
     pub(crate) to: u16,
 }
 
+/// A schedule that shows something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) turns: Vec<Turn>,
+    /// Schedules that showed it, and those that were run.
+    pub(crate) seen: u64,
+    pub(crate) of: u64,
+    /// Two operations of which the first has to come before the second: of which thread, what, and
+    /// at which of its points.
+    pub(crate) pair: Vec<Act>,
+}
+
+/// What a thread is about to do at one of its points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Act {
+    pub(crate) thread: u16,
+    pub(crate) point: u32,
+    pub(crate) what: String,
+}
+
 /// The most deviations of a line: a minimised schedule has a handful.
 const TURNS_MAX: usize = 64;
 

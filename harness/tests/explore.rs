@@ -56,3 +56,41 @@ fn a_deadlock_is_found() {
     assert_eq!(report.findings().len(), 1);
     assert_eq!(report.findings()[0].kind(), Kind::Deadlock);
 }
+
+/// Two owners of one block, whose count is read and written in two steps: where both read before
+/// either writes, the block is nobody's to free.
+fn miscounted(heap: &Heap) -> Result<(), TryReserveError> {
+    use shuttle::sync::atomic::{AtomicUsize, Ordering};
+    let block = Arc::new(Mutex::new(None));
+    let owners = Arc::new(AtomicUsize::new(2));
+    let mut list = HeapVec::new_in(heap.clone());
+    push(&mut list, 1)?;
+    *block.lock().expect("no panic") = Some(std::mem::ManuallyDrop::new(list));
+    let release = move || {
+        let left = owners.load(Ordering::SeqCst) - 1;
+        owners.store(left, Ordering::SeqCst);
+        if left == 0
+            && let Some(list) = block.lock().expect("no panic").take()
+        {
+            drop(std::mem::ManuallyDrop::into_inner(list));
+        }
+    };
+    let other = thread::spawn(release.clone());
+    release();
+    other.join().expect("no panic");
+    Ok(())
+}
+
+#[test]
+fn a_leak_that_needs_a_preemption_is_found_and_replayed() {
+    let explore = || Explore::new("miscounted").shuttle();
+    let report = explore().run(miscounted);
+    println!("{report}");
+    let [finding] = report.findings() else { panic!("{report}") };
+    assert_eq!(finding.kind(), Kind::Leak);
+    let token = finding.token().to_string();
+    assert!(token.contains("s=T"), "{token}");
+    let again = explore().replay(token.parse().expect("a token")).run(miscounted);
+    println!("{again}");
+    assert!(again.row().contains("reproduced"), "{again}");
+}

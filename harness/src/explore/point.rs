@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Settings;
 use super::scout::Scouted;
 use crate::capture::{Capture, Stack};
-use crate::evidence::{Evidence, Moment};
+use crate::evidence::{Evidence, Moment, Role};
 use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::run::{Job, Outcome, Run, Subject, execute};
 use crate::scratch::Scratch;
 use crate::state::Injected;
 use crate::trace::Coordinate;
-use crate::turn::Turn;
+use crate::turn::{Act, Order, Turn};
 use crate::wire::wire_struct;
 
 /// A coordinate and how it fails.
@@ -36,18 +36,10 @@ pub(crate) struct Found {
     pub(crate) order: Option<Order>,
 }
 
-/// A schedule that shows something.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Order {
-    pub(crate) turns: Vec<Turn>,
-    /// Schedules that showed it, and those that were run.
-    pub(crate) seen: u64,
-    pub(crate) of: u64,
-}
-
 wire_struct!(Point { at, persistent });
 wire_struct!(Turn { thread, point, to });
-wire_struct!(Order { turns, seen, of });
+wire_struct!(Act { thread, point, what });
+wire_struct!(Order { turns, seen, of, pair });
 wire_struct!(Found { point, injected, fingerprint, evidence, stacks, order });
 
 /// What every run of a sweep is compared with.
@@ -105,6 +97,9 @@ impl Norm<'_> {
 
     /// A run of a point whose fault never came is told so.
     pub(crate) fn reached(&self, mut run: Run, point: Option<Point>) -> Run {
+        if point.is_none() && self.settings.host.is_some() {
+            succeeds(&mut run);
+        }
         if point.is_some() && run.injected.is_none() && run.outcome != Outcome::Hung {
             run.outcome = Outcome::Unreached;
             // In another order of its threads a subject may well ask for less.
@@ -131,7 +126,7 @@ impl Norm<'_> {
         let again = |run: &Run| {
             let mut job = self.job(plan.clone(), scratch);
             job.capture = Some(Capture::of(moments(&run.evidence)));
-            execute(self.subject, job)
+            self.reached(execute(self.subject, job), point)
         };
         let mut second = again(&run);
         if self.differ(&run, &second) && self.settings.global.is_some() {
@@ -182,6 +177,25 @@ impl Norm<'_> {
     /// Tries one point.
     pub(crate) fn try_point(&self, point: Point, scratch: &Scratch) -> (Run, Option<Found>) {
         self.try_plan(&Plan::at(point.at, point.persistent), Some(point), scratch)
+    }
+}
+
+/// Without a fault, a subject has to succeed in every order of its threads.
+pub(crate) fn succeeds(run: &mut Run) {
+    if run.injected.is_some() {
+        return;
+    }
+    let said = run.failure.clone().unwrap_or_default();
+    match run.outcome {
+        Outcome::Panicked => {
+            let evidence = Evidence::new(Kind::Panic).note(said);
+            run.evidence.push(evidence.step(Role::Panicked, Moment::Panic));
+        }
+        Outcome::WrongError | Outcome::Propagated => {
+            let note = format!("in this order of its threads it fails: {said}");
+            run.evidence.push(Evidence::new(Kind::WrongError).note(note));
+        }
+        _ => {}
     }
 }
 

@@ -175,6 +175,22 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     conclude(settings, &scouted, found, report)
 }
 
+/// All schedules without a fault, for what a replayed run is held against.
+pub(crate) fn census_for_replay(
+    settings: &Settings,
+    subject: &dyn Subject,
+    scouted: &Scouted,
+) -> Result<Option<Did>, Error> {
+    let Some(threads) = settings.threads else { return Ok(None) };
+    if !scouted.found.is_empty() {
+        return Ok(None);
+    }
+    let limit = threads.schedules.unwrap_or(SCHEDULES_MAX);
+    let norm = Norm::new(settings, subject, scouted);
+    let plot = Plot { norm: &norm, scouted, threads, limit, steps_max: u64::MAX };
+    Ok(run_units(&plot, &[Unit::Census], patience(settings, scouted), &mut |_| {})?.pop())
+}
+
 fn one(mut did: Vec<Did>) -> Did {
     did.pop().unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Way;
 use super::ends::{kind_of, notes as notes_of, os_error, outcome_of};
-use super::point::{Found, Norm, Order, Point, moments};
+use super::point::{Found, Norm, Point, moments, succeeds};
 use super::replay::witness;
 use super::schedule::Search;
 use super::scout::Wider;
@@ -26,7 +26,7 @@ use crate::pipe::Pipe;
 use crate::plan::Plan;
 use crate::run::{Conducted, Going, Job, Outcome, Run, Stopped, execute};
 use crate::scratch::Scratch;
-use crate::turn::Turn;
+use crate::turn::{Order, Turn};
 use crate::wire::wire_struct;
 use crate::worker::{self, News};
 
@@ -143,26 +143,12 @@ pub(crate) fn job<'a>(
     }
 }
 
-/// What a run shows that is nobody else's to judge: without a fault, in another order of its threads,
-/// a subject has to succeed as well.
+/// What a run shows that is nobody else's to judge.
 pub(crate) fn judge(run: &mut Run, unit: Unit) {
-    if unit != Unit::Census {
-        if run.injected.is_none() && run.outcome != Outcome::Hung {
-            run.outcome = Outcome::Unreached;
-        }
-        return;
-    }
-    let said = run.failure.clone().unwrap_or_default();
-    match run.outcome {
-        Outcome::Panicked => {
-            let evidence = Evidence::new(Kind::Panic).note(said);
-            run.evidence.push(evidence.step(Role::Panicked, Moment::Panic));
-        }
-        Outcome::WrongError | Outcome::Propagated => {
-            let note = format!("in this order of its threads it fails: {said}");
-            run.evidence.push(Evidence::new(Kind::WrongError).note(note));
-        }
-        _ => {}
+    if unit == Unit::Census {
+        succeeds(run);
+    } else if run.injected.is_none() && run.outcome != Outcome::Hung {
+        run.outcome = Outcome::Unreached;
     }
 }
 
@@ -187,7 +173,7 @@ pub(crate) fn look(
         fingerprint: run.fingerprint.0,
         evidence,
         stacks,
-        order: Some(Order { turns: turns.to_vec(), seen: 1, of: 1 }),
+        order: Some(Order { turns: turns.to_vec(), seen: 1, of: 1, pair: Vec::new() }),
     };
     if again.evidence != run.evidence || again.fingerprint != run.fingerprint {
         let note = "the same schedule showed something else when it was run again";
@@ -476,7 +462,8 @@ fn confirm(
 ) -> Result<Did, Error> {
     let Died { death, turns, schedules, mut outcomes, .. } = died;
     outcomes[outcome_of(death) as usize] += 1;
-    let order = Order { turns: turns.clone().unwrap_or_default(), seen: 1, of: schedules };
+    let turned = turns.clone().unwrap_or_default();
+    let order = Order { turns: turned, seen: 1, of: schedules, pair: Vec::new() };
     let bare = |evidence: Vec<Evidence>, fingerprint| Found {
         point: unit.point(),
         evidence,
@@ -494,7 +481,8 @@ fn confirm(
             found.push(bare(vec![Evidence::new(kind_of(death)).note(note)], 0));
         }
         Some(turns) => {
-            let norm = Norm { turns, ..*plot.norm };
+            let texts = if unit == Unit::Census { &[] } else { plot.norm.texts };
+            let norm = Norm { turns, texts, ..*plot.norm };
             let seen = witness(&norm, &unit.plan(), unit.point(), patience)?;
             let evidence = if seen.death == Some(death) {
                 let note = notes_of(&[(death, seen.stack.clone())])?.concat();
