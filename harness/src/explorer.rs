@@ -74,6 +74,35 @@ impl<C, V> Explore<C, V> {
         self
     }
 
+    /// Explores by this one.
+    #[cfg(feature = "cli")]
+    pub(crate) fn engine(self, engine: Engine) -> Self {
+        self.set(|threads| threads.engine = Some(engine))
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn jobs_unless_set(self, flag: Option<usize>, otherwise: usize) -> Self {
+        self.with(|sweep| sweep.jobs_unless_set(flag, otherwise))
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn seed_value(&self) -> u64 {
+        self.sweep.seed_value()
+    }
+
+    pub(crate) fn prepared(
+        self,
+        known_file: &'static str,
+        program: impl FnOnce(Option<Engine>) -> String,
+    ) -> Self {
+        let program = program(self.threads.engine);
+        self.with(|sweep| sweep.known_file(known_file).rerun_by(&program))
+    }
+
+    pub(crate) fn other_input(self, input: Arc<[u8]>) -> Self {
+        self.with(|sweep| sweep.other_input(input))
+    }
+
     /// Explores by shuttle's engine, under schedules that we choose; atomics are sequentially
     /// consistent. Needs the feature `shuttle`.
     pub fn shuttle(self) -> Self {

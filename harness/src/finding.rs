@@ -34,6 +34,8 @@ pub(crate) struct ScheduleAt {
     pub(crate) of: u64,
     /// Two operations whose order matters, in the order that shows it.
     pub(crate) pair: Vec<(Act, Site)>,
+    /// What was left out, and what is needed.
+    pub(crate) notes: Vec<String>,
 }
 
 /// A detected bug: one root cause, however often it was seen.

@@ -53,6 +53,8 @@ pub mod cli;
 mod conformance;
 mod death;
 mod detect;
+#[cfg(mallory_model)]
+mod ear;
 mod env;
 mod error;
 mod evidence;

@@ -108,8 +108,17 @@ impl fmt::Display for Finding {
             Some(schedule) => {
                 writeln!(f, "  {}", schedule.line())?;
                 write_pair(f, schedule)?;
+                for note in &schedule.notes {
+                    writeln!(f, "  {note}")?;
+                }
+                // A replay runs one, and that says nothing.
                 let of = count(schedule.of, "schedule");
-                format!(" in {} of {of}", thousands(schedule.seen))
+                let is_one = schedule.of <= 1;
+                if is_one {
+                    String::new()
+                } else {
+                    format!(" in {} of {of}", thousands(schedule.seen))
+                }
             }
         };
         if self.fault.is_some() {

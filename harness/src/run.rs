@@ -1,14 +1,24 @@
 //! One execution: subject + plan (+ schedule) = `Run`.
 
+#[cfg(mallory_model)]
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+#[cfg(mallory_model)]
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
+#[cfg(mallory_model)]
+use std::rc::Rc;
 
 use crate::capture::{self, Capture, Census, Stack};
+#[cfg(mallory_model)]
+use crate::ear::{self, Ear, Heard};
 use crate::evidence::{Evidence, Moment, Role};
 use crate::global::{Armed, Global, In};
 use crate::heap::Heap;
 use crate::kind::Kind;
+#[cfg(mallory_model)]
+use crate::model;
 use crate::omen;
 use crate::options::Options;
 use crate::panics::{self, Caught, catch};
@@ -18,7 +28,7 @@ use crate::scratch::Scratch;
 use crate::state::{Injected, State};
 use crate::text::difference;
 use crate::trace::{Event, Fingerprint};
-use crate::turn::Turn;
+use crate::turn::{Act, Turn};
 
 /// How one faulted run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +123,8 @@ pub(crate) struct Conducted {
     pub(crate) diverged: Option<Turn>,
     /// Threads that there were.
     pub(crate) threads: usize,
+    /// What the first thread said that panicked, also where another one made something of that.
+    pub(crate) panicked: Option<String>,
 }
 
 /// Why the threads of a run did not come to their ends.
@@ -161,6 +173,8 @@ pub(crate) struct Job<'a> {
     /// Who lets its threads take turns, where that is not the system, and by which schedule.
     pub(crate) conductor: Option<&'a dyn Conductor>,
     pub(crate) turns: &'a [Turn],
+    /// Whether what threads do to what they share is written down.
+    pub(crate) hears: bool,
     pub(crate) record: bool,
     pub(crate) capture: Option<Capture>,
     pub(crate) input: &'a [u8],
@@ -202,6 +216,8 @@ pub(crate) struct Run {
     pub(crate) threads: usize,
     /// Of a run whose threads were made to take turns.
     pub(crate) conducted: Conducted,
+    /// What they did, where that was asked for.
+    pub(crate) heard: Vec<Act>,
 }
 
 /// What a subject is given, and where it says what came of it.
@@ -265,6 +281,8 @@ pub(crate) struct Going<'a> {
     stage: Stage<'a>,
     wants_panic: bool,
     caught: Option<Caught>,
+    #[cfg(mallory_model)]
+    heard: Option<Rc<RefCell<Heard>>>,
 }
 
 impl<'a> Going<'a> {
@@ -277,6 +295,11 @@ impl<'a> Going<'a> {
         };
         job.scratch.empty();
         let wants_panic = job.capture.as_ref().is_some_and(|c| c.moments.contains(&Moment::Panic));
+        #[cfg(mallory_model)]
+        let heard = {
+            let none = BTreeSet::new();
+            Ear::open(job.capture.as_ref().map_or(&none, |c| &c.moments), job.hears)
+        };
         let stage = Stage {
             heap: heap.clone(),
             input: job.input,
@@ -301,7 +324,14 @@ impl<'a> Going<'a> {
                 state.look_for(capture);
             }
         });
-        Going { heap, stage, wants_panic, caught: None }
+        Going {
+            heap,
+            stage,
+            wants_panic,
+            caught: None,
+            #[cfg(mallory_model)]
+            heard,
+        }
     }
 
     /// Calls the subject, on the run's first thread.
@@ -316,6 +346,14 @@ impl<'a> Going<'a> {
     /// Looks at what came of it; `left` is what a global heap says.
     fn end_with(self, conducted: Conducted, left: Option<((i64, i64), u64)>) -> Run {
         let Going { heap, stage, caught, .. } = self;
+        #[cfg(mallory_model)]
+        let Heard { acts, taken } = match self.heard {
+            Some(heard) => {
+                model::listen(None);
+                heard.take()
+            }
+            None => Heard::default(),
+        };
         let Stage { evidence: oracles, text, heap: its_heap, .. } = stage;
         drop(its_heap);
         let threads = heap.threads();
@@ -328,6 +366,12 @@ impl<'a> Going<'a> {
         let caught = caught.unwrap_or_else(panics::abandoned);
         let run = heap.with(|state| finish(state, caught, oracles, text, &conducted));
         let leaked = if is_global { survived.1.max(0) as usize } else { run.leaked };
+        #[cfg(mallory_model)]
+        let run = {
+            let mut run = run;
+            run.taken.extend(taken);
+            Run { heard: acts, ..run }
+        };
         Run { survived, unattributed, leaked, threads, conducted, ..run }
     }
 
@@ -356,6 +400,15 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     going.end_with(conducted, left)
 }
 
+/// Threads that wait for each other for ever, as far as who waits for whom is known.
+fn deadlock() -> Evidence {
+    #[cfg(mallory_model)]
+    if let Some(blocked) = model::stuck() {
+        return ear::deadlock(&blocked);
+    }
+    Evidence::new(Kind::Deadlock).note("the threads that are left wait for each other")
+}
+
 fn finish(
     state: &mut State,
     caught: Caught,
@@ -365,7 +418,11 @@ fn finish(
 ) -> Run {
     let injected = state.injected;
     let mut failure = None;
-    let Caught { mut ended, stack: panic_stack, .. } = caught;
+    let Caught { mut ended, stack: panic_stack, message } = caught;
+    if let Some(said) = conducted.panicked.clone() {
+        // It was another thread, and this one may well go on; the subject panicked all the same.
+        ended = Ended::Panicked(message.unwrap_or(said));
+    }
     if let Some(Stopped::Panicked(message)) = &conducted.stopped {
         ended = Ended::Panicked(message.clone());
     }
@@ -377,8 +434,7 @@ fn finish(
         }
         Ended::Stopped => {
             if conducted.stopped == Some(Stopped::Deadlock) {
-                let note = "the threads that are left wait for each other";
-                state.accuse(Evidence::new(Kind::Deadlock).note(note));
+                state.accuse(deadlock());
             } else {
                 let note = "its threads went on for ever";
                 state.accuse(Evidence::new(Kind::NoProgress).note(note));
@@ -436,5 +492,6 @@ fn finish(
         unattributed: 0,
         threads: 1,
         conducted: Conducted::default(),
+        heard: Vec::new(),
     }
 }

@@ -74,6 +74,12 @@ impl Token {
     pub fn scenario(&self) -> &str {
         &self.scenario
     }
+
+    /// Whether it replays an order of threads: by [`Explore`](crate::Explore), not by a sweep.
+    #[must_use]
+    pub fn explores(&self) -> bool {
+        self.turns.is_some()
+    }
 }
 
 impl fmt::Display for Fault {

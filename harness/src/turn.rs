@@ -22,14 +22,16 @@ pub(crate) struct Order {
     /// Schedules that showed it, and those that were run.
     pub(crate) seen: u64,
     pub(crate) of: u64,
-    /// Two operations of which the first has to come before the second: of which thread, what, and
-    /// at which of its points.
+    /// Two operations of which the first has to come before the second.
     pub(crate) pair: Vec<Act>,
+    /// What was left out, and what is needed.
+    pub(crate) notes: Vec<String>,
 }
 
-/// What a thread is about to do at one of its points.
+/// What a thread does, having come to so many of its points, as the run's nth operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Act {
+    pub(crate) step: u64,
     pub(crate) thread: u16,
     pub(crate) point: u32,
     pub(crate) what: String,

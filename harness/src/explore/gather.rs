@@ -177,11 +177,12 @@ fn finding(
 fn schedule(found: &Found, sites: &HashMap<Stack, Site>) -> Option<ScheduleAt> {
     let order = found.order.as_ref()?;
     let site = |act: &Act| {
-        let stack = found.stacks.get(&Moment::Point(act.thread, act.point));
+        let stack = found.stacks.get(&Moment::Step(act.step));
         stack.and_then(|stack| sites.get(stack)).cloned().unwrap_or_default()
     };
     let pair = order.pair.iter().map(|act| (act.clone(), site(act))).collect();
-    Some(ScheduleAt { turns: order.turns.clone(), seen: order.seen, of: order.of, pair })
+    let notes = order.notes.clone();
+    Some(ScheduleAt { turns: order.turns.clone(), seen: order.seen, of: order.of, pair, notes })
 }
 
 /// The line that replays a run.

@@ -42,6 +42,8 @@ pub enum Faults {
     Transient,
     /// It fails, and all after it.
     Persistent,
+    /// No request fails: only what shows without a fault is looked for.
+    None,
 }
 
 /// How schedules are chosen.
@@ -139,6 +141,7 @@ impl Settings {
             baseline: None,
             conductor: self.host.map(|host| host as &dyn Conductor),
             turns: &[],
+            hears: false,
             record: false,
             capture: None,
             input: &self.input,

@@ -38,8 +38,8 @@ pub(crate) struct Found {
 
 wire_struct!(Point { at, persistent });
 wire_struct!(Turn { thread, point, to });
-wire_struct!(Act { thread, point, what });
-wire_struct!(Order { turns, seen, of, pair });
+wire_struct!(Act { step, thread, point, what });
+wire_struct!(Order { turns, seen, of, pair, notes });
 wire_struct!(Found { point, injected, fingerprint, evidence, stacks, order });
 
 /// What every run of a sweep is compared with.

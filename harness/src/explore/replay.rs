@@ -146,7 +146,7 @@ pub(crate) fn witness(
     let Answer { messages, death, stack } =
         answer.map_err(|error| os_error("start a child", &error))?;
     let conducted = norm.settings.host.is_some();
-    let order = Order { turns: norm.turns.to_vec(), seen: 1, of: 1, pair: Vec::new() };
+    let order = Order { turns: norm.turns.to_vec(), seen: 1, of: 1, ..Order::default() };
     let order = conducted.then_some(order);
     let mut witness = Witness { point, death, stack, order, ..Witness::default() };
     for told in messages {

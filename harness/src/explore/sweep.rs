@@ -58,8 +58,8 @@ pub(crate) fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
         scouted.coordinates().partition(&mut is_new);
     let both = |at| {
         let point = |persistent| Point { at, persistent };
-        let transient = (faults != Faults::Persistent).then(|| point(false));
-        let persistent = (faults != Faults::Transient).then(|| point(true));
+        let transient = matches!(faults, Faults::Both | Faults::Transient).then(|| point(false));
+        let persistent = matches!(faults, Faults::Both | Faults::Persistent).then(|| point(true));
         transient.into_iter().chain(persistent)
     };
     first.into_iter().chain(rest).flat_map(both).collect()

@@ -123,6 +123,9 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
         return conclude(settings, &scouted, found, report);
     }
     let points = points(&scouted, settings.faults);
+    if points.is_empty() {
+        return Ok(());
+    }
     let product = (points.len() as u64).saturating_mul(census.schedules);
     let is_whole = threads.schedules.is_some() || product <= RUNS_MAX;
     let each = (RUNS_MAX / (points.len() as u64).max(1)).max(RUNS_MIN);

@@ -173,7 +173,7 @@ pub(crate) fn look(
         fingerprint: run.fingerprint.0,
         evidence,
         stacks,
-        order: Some(Order { turns: turns.to_vec(), seen: 1, of: 1, pair: Vec::new() }),
+        order: Some(Order { turns: turns.to_vec(), seen: 1, of: 1, ..Order::default() }),
     };
     if again.evidence != run.evidence || again.fingerprint != run.fingerprint {
         let note = "the same schedule showed something else when it was run again";
@@ -463,7 +463,7 @@ fn confirm(
     let Died { death, turns, schedules, mut outcomes, .. } = died;
     outcomes[outcome_of(death) as usize] += 1;
     let turned = turns.clone().unwrap_or_default();
-    let order = Order { turns: turned, seen: 1, of: schedules, pair: Vec::new() };
+    let order = Order { turns: turned, seen: 1, of: schedules, ..Order::default() };
     let bare = |evidence: Vec<Evidence>, fingerprint| Found {
         point: unit.point(),
         evidence,

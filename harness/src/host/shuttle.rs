@@ -15,6 +15,7 @@ use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 use super::{Host, Piece};
 use crate::explore::schedule::{Search, THREADS_MAX, Threads, bit};
+use crate::model;
 use crate::omen;
 use crate::panics::said;
 use crate::run::{Conducted, Conductor, Stopped};
@@ -64,7 +65,9 @@ impl Shared {
             stopped: self.stopped.take(),
             diverged: search.diverged(),
             threads: self.threads.get(),
+            panicked: model::panicked().map(|(_, said)| said),
         };
+        model::end();
         search.end();
         if !with_piece(|piece| piece.end(conducted, &search)) {
             self.enough.set(true);
@@ -77,6 +80,7 @@ impl Shared {
             return false;
         }
         omen::schedule();
+        model::begin(model::Engine::Shuttle);
         self.threads.set(1);
         with_piece(|piece| piece.begin());
         self.going.set(true);
