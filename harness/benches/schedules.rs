@@ -38,11 +38,11 @@ fn plain() {
 
 /// The same on a heap.
 fn ours(heap: &Heap) -> Result<usize, TryReserveError> {
-    let list = Arc::new(Mutex::new(HeapVec::new_in(heap.clone())));
+    let list = Arc::new(mallory::sync::Mutex::new(HeapVec::new_in(heap.clone())));
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
             let list = Arc::clone(&list);
-            thread::spawn(move || {
+            mallory::thread::spawn(move || {
                 for n in 0..PUSHES {
                     let mut list = list.lock().expect("no panic");
                     list.try_reserve(1)?;

@@ -46,6 +46,8 @@ impl Heap {
             nodes: AtomicUsize::new(0),
             owner: AtomicUsize::new(owner),
             bypass: options.bypass,
+            driven: options.driven,
+            points: options.points,
             state: UnsafeCell::new(State::new(options)),
             run,
             gate: Gate::of(run),

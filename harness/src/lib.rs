@@ -70,6 +70,7 @@ mod host;
 mod json;
 mod kind;
 mod ledger;
+mod model;
 mod node;
 mod omen;
 mod options;
@@ -90,6 +91,7 @@ mod site;
 mod state;
 mod subject;
 mod sweep;
+pub mod sync;
 mod system;
 mod text;
 pub mod thread;
@@ -123,6 +125,8 @@ pub use run::{Outcome, Strategy};
 pub use scenario::Scenario;
 #[cfg(feature = "ron")]
 pub use script::{Allowed, Expect, Script};
+#[cfg(not(mallory_model))]
+pub use std::thread_local;
 pub use subject::{Classify, Observe};
 pub use sweep::{Setup, Sweep};
 pub use system::{Guarantee, System, World};

@@ -19,6 +19,7 @@ use crate::capture::Stack;
 use crate::gate::{GATE, Gate, SHARED, SOLO, is_single_threaded, mark};
 use crate::global::In;
 use crate::ledger::Block;
+use crate::model;
 use crate::port::{Malloc, Port, Refused};
 use crate::redzone;
 use crate::state::{Foreign, State};
@@ -49,6 +50,9 @@ pub(crate) struct Core {
     pub(crate) owner: AtomicUsize,
     /// The kill switch, as the run was made with it.
     pub(crate) bypass: bool,
+    /// Whether a model checker lets the run's threads take turns, and at each call.
+    pub(crate) driven: bool,
+    pub(crate) points: bool,
     pub(crate) state: UnsafeCell<State>,
     /// The run's number, by which a gate knows it.
     pub(crate) run: u64,
@@ -141,6 +145,14 @@ impl Core {
         let entered = Entered { core: self, gate: Cell::new(Some(gate)), aside };
         entered.with(|state| state.switch_to(thread));
         entered
+    }
+
+    /// Makes the state the present logical thread's, where others may have run.
+    #[cold]
+    pub(crate) fn follow(&self) {
+        if let Some(entered) = self.enter_serial() {
+            entered.with(|state| state.switch_to(model::logical()));
+        }
     }
 
     #[inline]
@@ -320,7 +332,12 @@ impl Node<AnyPort> {
     #[inline]
     fn called<R>(&self, entered: &Entered<'_>, call: impl FnOnce(&AnyPort) -> R) -> R {
         let _outside = if self.counted == 0 { entered.outside() } else { None };
-        call(&self.port)
+        let answer = call(&self.port);
+        if entered.core.driven {
+            // The port may have waited for a lock.
+            entered.core.follow();
+        }
+        answer
     }
 
     /// Hands a block to the port, guards and all.

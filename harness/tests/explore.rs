@@ -4,9 +4,9 @@
 
 use allocator_api2::collections::TryReserveError;
 use allocator_api2::vec::Vec as HeapVec;
+use mallory::sync::{Arc, Mutex};
+use mallory::thread;
 use mallory::{Explore, Heap, Kind};
-use shuttle::sync::{Arc, Mutex};
-use shuttle::thread;
 
 fn push(list: &mut HeapVec<u64, Heap>, n: u64) -> Result<(), TryReserveError> {
     list.try_reserve_exact(1)?;
@@ -60,7 +60,7 @@ fn a_deadlock_is_found() {
 /// Two owners of one block, whose count is read and written in two steps: where both read before
 /// either writes, the block is nobody's to free.
 fn miscounted(heap: &Heap) -> Result<(), TryReserveError> {
-    use shuttle::sync::atomic::{AtomicUsize, Ordering};
+    use mallory::sync::atomic::{AtomicUsize, Ordering};
     let block = Arc::new(Mutex::new(None));
     let owners = Arc::new(AtomicUsize::new(2));
     let mut list = HeapVec::new_in(heap.clone());

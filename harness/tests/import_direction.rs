@@ -22,7 +22,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("what a heap knows", &["accuse", "pulse", "state"]),
     ("what is wrong, and what fails", &["detect", "options", "plan"]),
     ("what blocks leave behind", &["capture", "redzone"]),
-    ("words", &["error", "evidence", "kind", "ledger", "port", "text", "trace"]),
+    ("words", &["error", "evidence", "kind", "ledger", "model", "port", "sync", "text", "trace"]),
 ];
 
 /// Imports that point up all the same, and why. One that is gone has to leave the list.

@@ -106,6 +106,10 @@ pub(crate) fn findings(
 /// What a root cause is told by: the sites of the block's history, or the place of the fault.
 fn root(evidence: &Evidence, found: &Found, steps: &[Step], scouted: &Scouted) -> Vec<u64> {
     let mut root: Vec<u64> = steps.iter().map(|step| step.site.key()).collect();
+    if evidence.kind == Kind::Deadlock {
+        // A circle is the same wherever one begins to tell it.
+        root.sort_unstable();
+    }
     if is_about_fault(evidence.kind) || root.is_empty() {
         let site = found.injected.and_then(|injected| scouted.site(injected.at));
         root.extend(site.map(Site::key));

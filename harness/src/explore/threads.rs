@@ -201,7 +201,7 @@ fn one(mut did: Vec<Did>) -> Did {
 /// A request that was made in some schedule without a fault is made with the fault just beyond it.
 fn never(point: Point, outcomes: &[u64], scouted: &Scouted) -> Option<Found> {
     let unreached = outcomes.get(Outcome::Unreached as usize).copied().unwrap_or(0);
-    (unreached > 0 && unreached == outcomes.iter().sum()).then(|| {
+    (unreached > 0 && unreached == outcomes.iter().sum::<u64>()).then(|| {
         let note = "the request that was to fail never came in any schedule: runs are not alike";
         let kind = crate::kind::Kind::Nondeterminism;
         super::ends::bare(point, crate::evidence::Evidence::new(kind).note(note), scouted)

@@ -127,7 +127,11 @@ pub(crate) type Root = (Kind, Vec<Stack>);
 
 pub(crate) fn root(evidence: &Evidence, stacks: &BTreeMap<Moment, Stack>) -> Root {
     let of = |step: &(Role, Moment)| stacks.get(&step.1).cloned().unwrap_or_default();
-    (evidence.kind, evidence.steps.iter().map(of).collect())
+    let mut steps: Vec<Stack> = evidence.steps.iter().map(of).collect();
+    if evidence.kind == Kind::Deadlock {
+        steps.sort_unstable();
+    }
+    (evidence.kind, steps)
 }
 
 /// A run of a unit, but for its schedule.
