@@ -287,7 +287,9 @@ impl Report {
     /// 3 incomplete.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if self.error.is_some() {
+        // A schedule that the subject can't follow is another program's.
+        let diverged = matches!(self.replayed, Some(Replayed::Diverged(_)));
+        if self.error.is_some() || diverged {
             return 2;
         }
         match self.verdict() {

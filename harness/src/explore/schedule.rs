@@ -74,11 +74,11 @@ impl Course {
         self.steps = 0;
     }
 
-    /// Comes to a point.
-    fn come(&mut self, runnable: Threads, thread: u16, yields: bool) -> Place {
+    /// Comes to a point: the thread's `point`th, some of which may have been passed without asking.
+    fn come(&mut self, runnable: Threads, thread: u16, point: u32, yields: bool) -> Place {
         let at = usize::from(thread);
-        self.points[at] += 1;
-        self.steps += 1;
+        self.steps += u64::from(point.saturating_sub(self.points[at]));
+        self.points[at] = point;
         let mut choices = runnable;
         if yields || self.yielders != 0 {
             choices = self.fair(runnable, thread, yields);
@@ -93,7 +93,7 @@ impl Course {
         } else {
             choices.trailing_zeros() as u16
         };
-        Place { thread, point: self.points[at], choices, usual, goes_on }
+        Place { thread, point, choices, usual, goes_on }
     }
 
     /// Who may run where some have yielded.
@@ -209,6 +209,9 @@ enum What {
     Given,
 }
 
+/// A thread asks at least once in so many points.
+const UNASKED_MAX: u32 = 10_000;
+
 /// A run that comes to so many points is one that never ends, unless more is known.
 const STEPS_MAX: u64 = 1_000_000;
 
@@ -300,10 +303,16 @@ impl Search {
         true
     }
 
-    /// Who goes on where `thread` has come to a point and these can run.
+    /// Who goes on where `thread` has come to its `point`th point and these can run.
     #[inline]
-    pub(crate) fn decide(&mut self, runnable: Threads, thread: u16, yields: bool) -> u16 {
-        let place = self.course.come(runnable, thread, yields);
+    pub(crate) fn decide(
+        &mut self,
+        runnable: Threads,
+        thread: u16,
+        point: u32,
+        yields: bool,
+    ) -> u16 {
+        let place = self.course.come(runnable, thread, point, yields);
         let to = match &mut self.what {
             What::Bounded(bounded) => {
                 let to = planned(&self.plan, &mut self.made, &mut self.diverged, &place, runnable);
@@ -325,6 +334,26 @@ impl Search {
         };
         self.course.go(&place, to);
         to
+    }
+
+    /// The first point at which this thread, which goes on after its `point`th, has to ask again, as
+    /// long as it neither waits nor yields: before, it would be told to go on, and that is all.
+    #[inline]
+    pub(crate) fn until(&self, thread: u16, point: u32) -> u32 {
+        let asks = match &self.what {
+            _ if self.course.yielders != 0 => return 0,
+            What::Random | What::Pct(_) => return 0,
+            What::Given | What::Bounded(_) if self.diverged => u32::MAX,
+            What::Bounded(bounded) if self.made == self.plan.len() => {
+                if bounded.used + 1 < bounded.queues.len() { 0 } else { u32::MAX }
+            }
+            What::Given | What::Bounded(_) => match self.plan.get(self.made) {
+                Some(next) if next.thread == thread => next.point,
+                _ => u32::MAX,
+            },
+        };
+        // A thread that never ends is noticed, too.
+        asks.min(point.saturating_add(UNASKED_MAX))
     }
 
     /// Ends the present schedule.
@@ -423,7 +452,7 @@ impl Pct {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
 
@@ -525,9 +554,11 @@ mod tests {
     fn searched(program: &[&[Act]], mut search: Search) -> (Vec<(Vec<Turn>, Order)>, Search) {
         let mut all = Vec::new();
         while search.next() {
+            let mut points = BTreeMap::new();
             let order = play(program, &mut |runnable, thread, yields| {
                 assert!(search.steps() < 1000, "this one does not end");
-                search.decide(runnable, thread, yields)
+                let point = points.entry(thread).and_modify(|n| *n += 1).or_insert(1);
+                search.decide(runnable, thread, *point, yields)
             });
             assert_eq!(search.diverged(), None);
             all.push((search.turns().to_vec(), order));
@@ -602,6 +633,32 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_only_where_it_has_to_is_told_the_same() {
+        let (asked, _) = searched(&EMBRACE, Search::bounded(2, u64::MAX));
+        let mut search = Search::bounded(2, u64::MAX);
+        let (mut told, mut questions, mut all) = (Vec::new(), 0, 0);
+        while search.next() {
+            let mut points = BTreeMap::new();
+            let mut until = 0;
+            let order = play(&EMBRACE, &mut |runnable, thread, yields| {
+                let point = *points.entry(thread).and_modify(|n| *n += 1).or_insert(1);
+                all += 1;
+                if runnable & bit(thread) != 0 && point < until {
+                    return thread;
+                }
+                questions += 1;
+                let to = search.decide(runnable, thread, point, yields);
+                until = search.until(to, points.get(&to).copied().unwrap_or(0));
+                to
+            });
+            told.push((search.turns().to_vec(), order));
+            search.end();
+        }
+        assert_eq!(told, asked);
+        assert!(questions * 3 < all * 2, "{questions} of {all} points were asked about");
+    }
+
+    #[test]
     fn chance_comes_from_the_seed() {
         let orders = |seed| searched(&COUNTERS, Search::random(seed, 50)).0;
         assert_eq!(orders(1), orders(1));
@@ -629,8 +686,10 @@ mod tests {
         ] {
             let mut search = Search::given(&crate::turn::read(line).expect("read"));
             assert!(search.next());
+            let mut points = BTreeMap::new();
             play(&COUNTERS, &mut |runnable, thread, yields| {
-                search.decide(runnable, thread, yields)
+                let point = points.entry(thread).and_modify(|n| *n += 1).or_insert(1);
+                search.decide(runnable, thread, *point, yields)
             });
             let left = left.map(|left| left.parse().expect("a turn"));
             assert_eq!(search.diverged(), left, "{line}");

@@ -15,7 +15,7 @@ use crate::evidence::{Evidence, Moment, Role};
 use crate::kind::Kind;
 use crate::omen;
 use crate::plan::Plan;
-use crate::run::{Job, Outcome, Run, Subject, execute};
+use crate::run::{Job, Outcome, Run, Stopped, Subject, execute};
 use crate::scratch::Scratch;
 use crate::site::{Site, Symboliser};
 use crate::trace::{Coordinate, Event, Fingerprint, Op};
@@ -271,6 +271,13 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     };
     let prime = once(&|_| {});
     omen::begun();
+    if prime.conducted.stopped == Some(Stopped::Deadlock) {
+        let moments = moments(&prime.evidence);
+        let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
+        let found = faultless(&prime, prime.evidence.clone());
+        let found = vec![Found { stacks: again.taken, ..found }];
+        return Scouted { found, ..Scouted::default() };
+    }
     if let Some(error) = failed(&prime) {
         return Scouted { error: Some(error), ..Scouted::default() };
     }
@@ -348,8 +355,12 @@ fn faultless(run: &Run, evidence: Vec<Evidence>) -> Found {
 }
 
 fn failed(run: &Run) -> Option<String> {
-    match run.outcome {
-        Outcome::Absorbed => None,
+    match (run.outcome, &run.conducted.stopped) {
+        (Outcome::Absorbed, _) => None,
+        (_, Some(Stopped::Endless)) => Some("its threads go on for ever".to_owned()),
+        (_, Some(Stopped::Crowd)) => {
+            Some(format!("it starts more than {} threads", super::schedule::THREADS_MAX))
+        }
         _ => Some(run.failure.clone().unwrap_or_else(|| run.outcome.name().to_owned())),
     }
 }

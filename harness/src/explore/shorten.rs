@@ -1,17 +1,22 @@
 //! Makes what shows a finding small: first its fault, then its schedule; and finds the two operations
 //! whose order matters. Each step is a run, and is kept where the run shows the same finding.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use super::Way;
 use super::ends::{os_error, patience};
 use super::point::{Found, Norm, Point};
+use super::schedule::Search;
 use super::scout::Scouted;
 use super::unit::{Root, Unit, job, judge, look};
 use crate::capture::Capture;
 use crate::error::Error;
 use crate::evidence::Moment;
+use crate::host::Piece;
 use crate::kind::Kind;
-use crate::run::{Run, execute};
+use crate::run::{Conducted, Going, Run, execute};
 use crate::scratch::Scratch;
 use crate::site::Site;
 use crate::text::count;
@@ -22,6 +27,10 @@ use crate::worker;
 const RUNS_MAX: u64 = 10_000;
 /// Runs that are made for the two operations at the most.
 const PAIR_RUNS_MAX: u64 = 2_000;
+/// A schedule with more preemptions than these is not looked for.
+const FEWER_MAX: usize = 3;
+/// A run that comes to so many points never ends.
+const STEPS_MAX: u64 = 100_000;
 /// So many findings are made small; more than these are the same few bugs.
 const FINDINGS_MAX: usize = 40;
 
@@ -135,6 +144,7 @@ impl<'a> Shortener<'a> {
         let before = (self.point, self.turns.len());
         self.faults();
         self.schedule();
+        self.search();
         let needed = self.needed();
         let pair = self.pair();
         let mut notes = Vec::new();
@@ -194,6 +204,28 @@ impl<'a> Shortener<'a> {
             } else if !any {
                 return;
             }
+        }
+    }
+
+    /// Looks for a schedule with fewer changes of threads, where this one was come to by chance.
+    fn search(&mut self) {
+        let by_chance =
+            self.norm.settings.threads.is_some_and(|threads| threads.way != Way::Bounded);
+        let Some(host) = self.norm.settings.host.filter(|_| by_chance) else { return };
+        let fewer = self.turns.len().saturating_sub(1).min(FEWER_MAX);
+        if self.turns.is_empty() {
+            return;
+        }
+        let unit = self.point.map_or(Unit::Census, Unit::Fault);
+        let search = Search::bounded(fewer as u32, self.left).steps_max(STEPS_MAX);
+        let search = Rc::new(RefCell::new(search));
+        let mut seek = Seek { trial: self, unit, going: None, found: None };
+        host.search(Rc::clone(&search), &mut seek);
+        let found = seek.found;
+        self.left -= search.borrow().begun().min(self.left);
+        if let Some(turns) = found.filter(|turns| turns.len() < self.turns.len()) {
+            self.left = self.left.max(2);
+            self.accept(self.point, &turns);
         }
     }
 
@@ -286,6 +318,43 @@ impl<'a> Shortener<'a> {
     fn stacks(&self, turns: &[Turn], steps: &[Moment]) -> BTreeMap<Moment, crate::capture::Stack> {
         let moments = steps.iter().copied().collect();
         self.run(turns, |job| job.capture = Some(Capture::of(moments))).taken
+    }
+}
+
+/// Runs until the finding is seen.
+struct Seek<'s, 'a> {
+    trial: &'s Shortener<'a>,
+    unit: Unit,
+    going: Option<Going<'s>>,
+    found: Option<Vec<Turn>>,
+}
+
+impl Piece for Seek<'_, '_> {
+    fn begin(&mut self) {
+        let Shortener { norm, scratch, .. } = self.trial;
+        self.going = Some(Going::new(job(norm, self.unit, &self.unit.plan(), scratch)));
+    }
+
+    fn body(&mut self) {
+        if let Some(going) = &mut self.going {
+            going.body(self.trial.norm.subject);
+        }
+    }
+
+    fn end(&mut self, conducted: Conducted, search: &Search) -> bool {
+        let Some(going) = self.going.take() else { return false };
+        let mut run = going.end(conducted);
+        judge(&mut run, self.unit);
+        let Shortener { norm, scratch, root, .. } = self.trial;
+        if !run.evidence.iter().any(|evidence| evidence.kind == root.0) {
+            return true;
+        }
+        let found = look(norm, self.unit, &self.unit.plan(), scratch, &run, search.turns());
+        let is_it = found.iter().any(|(seen, _)| seen == root);
+        if is_it {
+            self.found = Some(search.turns().to_vec());
+        }
+        !is_it
     }
 }
 

@@ -19,6 +19,7 @@ use crate::report::Report;
 use crate::run::{Outcome, Subject};
 use crate::scratch::tidy;
 use crate::text::{count, thousands};
+use crate::turn::Order;
 use crate::worker;
 
 /// A search runs so many schedules at the most, unless the caller says how many.
@@ -90,8 +91,11 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     };
     scouted.check()?;
     report.coverage.complete = true;
-    let found: Vec<Found> = early.into_iter().chain(scouted.found.clone()).collect();
+    let mut found: Vec<Found> = early.into_iter().chain(scouted.found.clone()).collect();
     if !found.is_empty() {
+        for found in &mut found {
+            found.order.get_or_insert_with(Order::default);
+        }
         return conclude(settings, &scouted, found, report);
     }
     let limit = threads.schedules.unwrap_or(SCHEDULES_MAX);

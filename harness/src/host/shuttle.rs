@@ -38,6 +38,9 @@ struct Shared {
     enough: Cell<bool>,
     stopped: RefCell<Option<Stopped>>,
     threads: Cell<usize>,
+    /// How many points each thread has come to beside those that the model counts: where it ends,
+    /// there are some that no operation stands at.
+    more: [Cell<u32>; THREADS_MAX],
 }
 
 thread_local! {
@@ -55,6 +58,32 @@ fn with_piece<R>(call: impl FnOnce(&mut dyn Piece) -> R) -> R {
 }
 
 impl Shared {
+    fn new(search: Rc<RefCell<Search>>) -> Shared {
+        Shared {
+            search,
+            going: Cell::new(false),
+            enough: Cell::new(false),
+            stopped: RefCell::new(None),
+            threads: Cell::new(1),
+            more: [const { Cell::new(0) }; THREADS_MAX],
+        }
+    }
+
+    /// The number of the point that a thread asks at.
+    fn point(&self, thread: u16) -> u32 {
+        let more = &self.more[usize::from(thread)];
+        if !model::take_asks() {
+            more.set(more.get() + 1);
+        }
+        model::points(thread) + more.get()
+    }
+
+    /// The first point, as the model counts, at which a thread has to ask again.
+    fn until(&self, thread: u16, search: &Search) -> u32 {
+        let more = self.more[usize::from(thread)].get();
+        search.until(thread, model::points(thread) + more).saturating_sub(more)
+    }
+
     /// Looks at the run that has ended, if there is one.
     fn settle(&self) {
         if !self.going.replace(false) {
@@ -80,6 +109,10 @@ impl Shared {
             return false;
         }
         omen::schedule();
+        let threads = self.threads.get();
+        for more in &self.more[..threads] {
+            more.set(0);
+        }
         model::begin(model::Engine::Shuttle);
         self.threads.set(1);
         with_piece(|piece| piece.begin());
@@ -122,7 +155,9 @@ impl Scheduler for Asked {
             return None;
         }
         let made = search.turns().len();
-        let to = search.decide(threads, usize::from(current) as u16, is_yielding);
+        let thread = usize::from(current) as u16;
+        let to = search.decide(threads, thread, shared.point(thread), is_yielding);
+        model::go_until(shared.until(to, &search));
         if let Some(turn) = search.turns().get(made) {
             omen::turn(turn.pack());
         }
@@ -146,13 +181,7 @@ fn config() -> Config {
 
 impl Host for Shuttle {
     fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn Piece) {
-        let shared = Rc::new(Shared {
-            search,
-            going: Cell::new(false),
-            enough: Cell::new(false),
-            stopped: RefCell::new(None),
-            threads: Cell::new(1),
-        });
+        let shared = Rc::new(Shared::new(search));
         // SAFETY: only the lifetime changes; the piece is taken out again below, before it ends.
         let piece = unsafe {
             std::mem::transmute::<*mut (dyn Piece + '_), *mut (dyn Piece + 'static)>(piece)

@@ -16,6 +16,10 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
     /// Whether the run is being given up: nothing waits any more.
     static OVER: Cell<bool> = const { Cell::new(false) };
+    /// Whether the present thread asks at a point that was counted.
+    static ASKS: Cell<bool> = const { Cell::new(false) };
+    /// The first point at which the present thread has to ask whether it goes on.
+    static UNTIL: Cell<u32> = const { Cell::new(0) };
     static LISTENS: Cell<bool> = const { Cell::new(false) };
     static LISTENER: RefCell<Option<Box<dyn Listen>>> = const { RefCell::new(None) };
     static PANICKED: RefCell<Option<(u16, String)>> = const { RefCell::new(None) };
@@ -65,9 +69,30 @@ pub(crate) fn begin(engine: Engine) {
     LOGICAL.set(0);
     RUN.set(RUNS.fetch_add(1, Ordering::Relaxed));
     QUIET.set(false);
+    UNTIL.set(0);
     OVER.set(false);
     PANICKED.take();
     table::begin();
+}
+
+/// Counts a point of a thread, at which it is about to ask.
+#[cfg(feature = "shuttle")]
+fn count_point(thread: u16) -> u32 {
+    ASKS.set(true);
+    table::count_point(thread)
+}
+
+/// Whether the thread that asks has come to a point that was counted: where one ends, the engine asks
+/// on its own.
+#[cfg(feature = "shuttle")]
+pub(crate) fn take_asks() -> bool {
+    ASKS.replace(false)
+}
+
+/// Lets the thread that goes on pass all points before this one without asking.
+#[cfg(feature = "shuttle")]
+pub(crate) fn go_until(point: u32) {
+    UNTIL.set(point);
 }
 
 /// Ends the run, also one whose stacks were given up.
@@ -171,8 +196,12 @@ pub(crate) fn point_at(id: &Id, what: What) {
 fn turn(touch: Touch) {
     #[cfg(feature = "shuttle")]
     if ENGINE.get() == Engine::Shuttle && !is_still() {
-        table::count_point(logical());
-        away(shuttle_engine::runtime::thread::switch);
+        // Most points are none of the scheduler's concern: it has said how far this thread goes on.
+        if count_point(logical()) >= UNTIL.get() {
+            away(shuttle_engine::runtime::thread::switch);
+        } else {
+            ASKS.set(false);
+        }
     }
     touched(touch);
 }
@@ -200,7 +229,7 @@ pub(crate) fn yield_now() {
         #[cfg(feature = "shuttle")]
         Engine::Shuttle => {
             use shuttle_engine::runtime::execution::ExecutionState;
-            table::count_point(logical());
+            count_point(logical());
             ExecutionState::request_yield();
             away(shuttle_engine::runtime::thread::switch);
             touched(Touch { what: What::Yield, object: u32::from(logical()) });
@@ -237,7 +266,7 @@ fn block(want: Want) {
     if let Some(blocked) = table::wait(me, want) {
         tell_stuck(&blocked);
     }
-    table::count_point(me);
+    count_point(me);
     ExecutionState::with(|state| state.current_mut().block(false));
     away(shuttle_engine::runtime::thread::switch);
     table::go_on(me);
@@ -335,7 +364,7 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce()>) -> 
         Engine::Shuttle => {
             use shuttle_engine::runtime::execution::ExecutionState;
             // The engine lets others go on before it starts a thread.
-            table::count_point(logical());
+            count_point(logical());
             let work = Box::new(move || {
                 // Tasks are numbered as threads are: nobody else starts any.
                 enter(usize::from(ExecutionState::me()) as u16);

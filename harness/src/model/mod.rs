@@ -20,7 +20,10 @@ use std::cell::Cell;
 #[cfg(mallory_model)]
 pub(crate) use engine::*;
 #[cfg(mallory_model)]
-pub(crate) use table::{Blocked, Id, Mode, THREADS_MAX, Want};
+#[cfg(feature = "shuttle")]
+pub(crate) use table::points;
+#[cfg(mallory_model)]
+pub(crate) use table::{Blocked, Id, Mode, Want};
 
 /// Who lets the threads of this OS thread take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

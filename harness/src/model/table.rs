@@ -231,13 +231,20 @@ pub(super) fn step(thread: u16) -> (u64, u32) {
     })
 }
 
+/// Counts a point of a thread, and answers its number.
 #[cfg(feature = "shuttle")]
-pub(super) fn count_point(thread: u16) {
+pub(super) fn count_point(thread: u16) -> u32 {
     with(|table| {
-        if let Some(thread) = table.threads.get_mut(usize::from(thread)) {
-            thread.points += 1;
-        }
-    });
+        let Some(thread) = table.threads.get_mut(usize::from(thread)) else { return 0 };
+        thread.points += 1;
+        thread.points
+    })
+}
+
+/// The points that a thread has come to.
+#[cfg(feature = "shuttle")]
+pub(crate) fn points(thread: u16) -> u32 {
+    with(|table| table.threads.get(usize::from(thread)).map_or(0, |thread| thread.points))
 }
 
 #[cfg(feature = "loom")]
