@@ -53,6 +53,8 @@ pub(crate) fn settle(settings: &mut Settings) -> Result<(), Error> {
         return Err(Error::new("exploring takes a heap of its own, for one thread at a time")
             .mend("leave the global heap and Options::parallel to a sweep"));
     }
+    // Requests are nothing that loom knows of.
+    settings.options = settings.options.clone().driven(threads.points);
     host::settle();
     hook_panics();
     if settings.options.unwinding {
