@@ -137,7 +137,7 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     let each = (RUNS_MAX / (points.len() as u64).max(1)).max(RUNS_MIN);
     let limit = if is_whole { limit } else { limit.min(each) };
     let norm = Norm::new(settings, subject, &scouted);
-    let steps_max = steps.saturating_mul(10).saturating_add(10_000);
+    let steps_max = steps.saturating_mul(10).saturating_add(1_000);
     let plot = Plot { norm: &norm, scouted: &scouted, threads, limit, steps_max };
     let units: Vec<Unit> = points.iter().copied().map(Unit::Fault).collect();
     let mut glance = |runs: u64| {
