@@ -125,6 +125,10 @@ pub(crate) fn catch(wants_stack: bool, run: impl FnOnce() -> Ended) -> Caught {
     });
     let panicked = WATCHED.with(|watched| watched.replace(before)).unwrap_or_default();
     let Panicked { message, stack, .. } = panicked;
+    #[cfg(mallory_model)]
+    if crate::model::is_over() && crate::model::panicked().is_none() && message.is_none() {
+        return Caught { ended: Ended::Stopped, stack, message };
+    }
     match result {
         Ok(ended) => Caught { ended, stack, message },
         Err(said) => {

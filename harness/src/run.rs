@@ -109,9 +109,21 @@ pub(crate) trait Subject {
 
 /// Lets the threads of a run take turns.
 pub(crate) trait Conductor {
-    /// Calls `body` as the run's first thread, with this schedule. Comes back when all its threads
-    /// have ended, or none can go on.
-    fn conduct(&self, turns: &[Turn], body: &mut dyn FnMut()) -> Conducted;
+    /// Makes the run with this schedule, which says what it is to do by its cues. Comes back when
+    /// all its threads have ended, or none can go on.
+    fn conduct(&self, turns: &[Turn], cue: &mut dyn FnMut(Cue)) -> Conducted;
+}
+
+/// What a run is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "loom"), allow(dead_code, reason = "only loom rehearses"))]
+pub(crate) enum Cue {
+    /// To make another run ready, alike: it stands before this one in the conductor's search.
+    Rehearse,
+    /// To call the subject, as the first thread.
+    Body,
+    /// To forget the rehearsal.
+    Cut,
 }
 
 /// What whoever let threads take turns has to say of it.
@@ -181,6 +193,21 @@ pub(crate) struct Job<'a> {
     pub(crate) scratch: &'a Scratch,
     /// Where single events are told to as they come, for runs that may die.
     pub(crate) sink: Option<Box<dyn Sink>>,
+}
+
+impl<'a> Job<'a> {
+    /// The same run, at which nobody looks.
+    fn rehearsal(&self) -> Job<'a> {
+        Job {
+            options: self.options.clone(),
+            plan: self.plan.clone(),
+            capture: None,
+            sink: None,
+            record: false,
+            hears: false,
+            ..*self
+        }
+    }
 }
 
 /// Hears of a run while it goes.
@@ -385,6 +412,7 @@ impl<'a> Going<'a> {
 pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     let _in = In::passing();
     let (global, everyone, conductor, turns) = (job.global, job.everyone, job.conductor, job.turns);
+    let (alike, scratch) = (conductor.map(|_| job.rehearsal()), job.scratch);
     let mut going = Going::new(job);
     let heap = going.heap.clone();
     let armed = global.map(|global| Armed::new(global, &heap, everyone));
@@ -393,7 +421,17 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
             going.body(subject);
             Conducted::default()
         }
-        Some(conductor) => conductor.conduct(turns, &mut || going.body(subject)),
+        Some(conductor) => {
+            let mut rehearsed = None;
+            conductor.conduct(turns, &mut |cue| match cue {
+                Cue::Rehearse => rehearsed = alike.as_ref().map(|job| Going::new(job.rehearsal())),
+                Cue::Body => rehearsed.as_mut().unwrap_or(&mut going).body(subject),
+                Cue::Cut => {
+                    drop(rehearsed.take().map(|going| going.end(Conducted::default())));
+                    scratch.empty();
+                }
+            })
+        }
     };
     let left = armed.map(Armed::end);
     drop(heap);

@@ -16,6 +16,7 @@ use crate::explore::{
 };
 use crate::global::GlobalHeap;
 use crate::heap::Heap;
+use crate::host::Host;
 use crate::kind::Kind;
 use crate::options::Options;
 use crate::plan::Plan;
@@ -28,6 +29,7 @@ use crate::subject::{
 use crate::system::{Guarantee, System, World};
 use crate::token::{Mode, Token, is_name};
 use crate::trace::Coordinate;
+use crate::turn::Turn;
 
 /// Fails every request of a piece of code, one by one, and reports what that shows.
 ///
@@ -517,6 +519,19 @@ impl Settings {
                 return Err(Error::new(what).mend("replay it by the sweep that printed it"));
             }
             _ => threads::settle(self)?,
+        }
+        let is_looms = Turn::loom_of(token.turns.as_deref().unwrap_or_default()).is_some();
+        match (is_looms, self.host.is_some_and(Host::is_weak)) {
+            (true, false) => {
+                let what = "the token holds one of loom's runs";
+                return Err(Error::new(what).mend("replay it with loom: Explore::loom, or `loom`"));
+            }
+            (false, true) if token.turns.is_some() => {
+                let what = "the token holds a schedule of shuttle's";
+                let mend = "replay it with shuttle: Explore::shuttle, or `explore`";
+                return Err(Error::new(what).mend(mend));
+            }
+            _ => {}
         }
         if token.input != self.input_hash() {
             let what = "the token was made on another input";

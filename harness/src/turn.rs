@@ -3,6 +3,9 @@
 //! `T1@8>T2`: where thread 1 comes to its 8th scheduling point, thread 2 goes on. Points count from
 //! 1, per thread. Where a thread blocks or ends, the lowest-numbered one that can run goes on; where
 //! it yields, the next one in turn.
+//!
+//! Loom's schedules are its own: `loom.2.417` is the 417th iteration of its search with at most two
+//! preemptions, and stands for all of a run's deviations.
 
 use std::fmt;
 use std::str::FromStr;
@@ -40,7 +43,22 @@ pub(crate) struct Act {
 /// The most deviations of a line: a minimised schedule has a handful.
 const TURNS_MAX: usize = 64;
 
+/// In the place of a thread: the rest says where in loom's search the run is.
+const LOOM: u16 = u16::MAX;
+
 impl Turn {
+    /// A run in loom's search with at most so many preemptions, by its number from 1.
+    pub(crate) fn loom(preemptions: u32, iteration: u64) -> Turn {
+        let point = u32::try_from(iteration).unwrap_or(u32::MAX);
+        Turn { thread: LOOM, point, to: preemptions.min(u32::from(u16::MAX)) as u16 }
+    }
+
+    /// Where in loom's search a schedule is, if it is one of loom's: the bound, and the number.
+    pub(crate) fn loom_of(turns: &[Turn]) -> Option<(u32, u32)> {
+        let [Turn { thread: LOOM, point, to }] = turns else { return None };
+        Some((u32::from(*to), *point))
+    }
+
     /// The same in one word, for memory that is shared.
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.point) << 32 | u64::from(self.thread) << 16 | u64::from(self.to)
@@ -53,6 +71,9 @@ impl Turn {
 
 impl fmt::Display for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.thread == LOOM {
+            return write!(f, "loom.{}.{}", self.to, self.point);
+        }
         write!(f, "T{}@{}>T{}", self.thread, self.point, self.to)
     }
 }
@@ -62,6 +83,18 @@ impl FromStr for Turn {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const EXPECTED: &str = "expected a change of threads like T1@8>T2";
+        let parts = text.strip_prefix("loom.").map(|rest| rest.split_once('.'));
+        if let Some(parts) = parts {
+            const EXPECTED: &str = "expected a bound and an iteration like loom.2.417";
+            let (bound, iteration) = parts.ok_or(EXPECTED)?;
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            if !digits(bound) || !digits(iteration) || iteration == "0" {
+                return Err(EXPECTED);
+            }
+            let to = bound.parse().map_err(|_| "the bound is out of range")?;
+            let point = iteration.parse().map_err(|_| "the iteration is out of range")?;
+            return Ok(Turn { thread: LOOM, point, to });
+        }
         let parts = text.strip_prefix('T').and_then(|rest| {
             let (thread, rest) = rest.split_once('@')?;
             let (point, to) = rest.split_once(">T")?;
@@ -72,7 +105,10 @@ impl FromStr for Turn {
         if !parts.iter().all(|part| digits(part)) {
             return Err(EXPECTED);
         }
-        let thread = |text: &str| text.parse().map_err(|_| "the thread's number is out of range");
+        let thread = |text: &str| {
+            let thread = text.parse().ok().filter(|thread| *thread != LOOM);
+            thread.ok_or("the thread's number is out of range")
+        };
         let point = parts[1].parse().map_err(|_| "the point's number is out of range")?;
         if point == 0 {
             return Err("points count from 1");
@@ -88,6 +124,9 @@ pub(crate) fn line(turns: &[Turn]) -> String {
 
 /// What [`line`] wrote.
 pub(crate) fn read(text: &str) -> Result<Vec<Turn>, &'static str> {
+    if text.contains("loom") && text.contains(',') {
+        return Err("an iteration of loom's is a schedule of its own");
+    }
     if text.split(',').count() > TURNS_MAX {
         return Err("that is too long for a schedule");
     }
@@ -103,12 +142,28 @@ mod tests {
         let turns = [
             Turn { thread: 1, point: 8, to: 2 },
             Turn { thread: 2, point: u32::MAX, to: 0 },
-            Turn { thread: u16::MAX, point: 1, to: u16::MAX },
+            Turn { thread: 65534, point: 1, to: 65534 },
         ];
-        assert_eq!(line(&turns), "T1@8>T2,T2@4294967295>T0,T65535@1>T65535");
+        assert_eq!(line(&turns), "T1@8>T2,T2@4294967295>T0,T65534@1>T65534");
         assert_eq!(read(&line(&turns)), Ok(turns.to_vec()));
         for turn in turns {
             assert_eq!(Turn::unpack(turn.pack()), turn);
+        }
+    }
+
+    #[test]
+    fn an_iteration_of_looms_is_written_and_read_back() {
+        let turns = [Turn::loom(2, 417)];
+        assert_eq!(line(&turns), "loom.2.417");
+        assert_eq!(read("loom.2.417"), Ok(turns.to_vec()));
+        assert_eq!(Turn::loom_of(&turns), Some((2, 417)));
+        assert_eq!(Turn::loom_of(&[Turn { thread: 1, point: 8, to: 2 }]), None);
+        let huge = ["loom.70000.1", "loom.1.5000000000"];
+        for bad in ["loom", "loom.2", "loom.2.0", "loom.-1.2", "loom.2.3,loom.2.4", "T65535@1>T0"]
+            .into_iter()
+            .chain(huge)
+        {
+            assert!(read(bad).is_err(), "{bad}");
         }
     }
 

@@ -7,6 +7,7 @@ use super::Settings;
 use super::scout::Scouted;
 use crate::capture::{Capture, Stack};
 use crate::evidence::{Evidence, Moment, Role};
+use crate::host::Host;
 use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::run::{Job, Outcome, Run, Subject, execute};
@@ -78,6 +79,9 @@ impl Norm<'_> {
         let mut job = self.settings.job(scratch);
         job.plan = plan;
         job.plan.set_seed(self.settings.seed);
+        if self.settings.host.is_some_and(Host::is_weak) {
+            job.plan.keep_apart();
+        }
         job.bound = self.bound();
         job.baseline = Some(self.texts);
         job.turns = self.turns;

@@ -207,6 +207,8 @@ enum What {
     Random,
     Pct(Pct),
     Given,
+    /// Whatever loom chooses, which has this bound: its runs are only counted here.
+    Loom(u32),
 }
 
 /// A thread asks at least once in so many points.
@@ -266,6 +268,21 @@ impl Search {
         Search::new(What::Pct(Pct { depth, priorities, changes, longest: 64 }), seed, schedules)
     }
 
+    /// What loom chooses with at most so many preemptions, `limit` runs at most.
+    pub(crate) fn loom(preemptions: u32, limit: u64) -> Search {
+        Search::new(What::Loom(preemptions), 0, limit)
+    }
+
+    /// The bound of loom's search.
+    pub(crate) fn preemptions(&self) -> u32 {
+        if let What::Loom(preemptions) = self.what { preemptions } else { 0 }
+    }
+
+    /// Loom has made all its runs.
+    pub(crate) fn exhaust(&mut self) {
+        self.exhausted = true;
+    }
+
     /// Just this schedule.
     pub(crate) fn given(turns: &[Turn]) -> Search {
         let mut search = Search::new(What::Given, 0, 1);
@@ -300,6 +317,9 @@ impl Search {
         self.made = 0;
         self.diverged = false;
         self.course.begin();
+        if let What::Loom(preemptions) = self.what {
+            self.course.turns.push(Turn::loom(preemptions, self.begun));
+        }
         true
     }
 
@@ -323,7 +343,7 @@ impl Search {
                 }
                 to
             }
-            What::Given => {
+            What::Given | What::Loom(_) => {
                 planned(&self.plan, &mut self.made, &mut self.diverged, &place, runnable)
             }
             What::Random => {
@@ -364,7 +384,7 @@ impl Search {
                 self.cut |= !bounded.expand(&self.plan, left);
             }
             What::Pct(pct) => pct.longest = pct.longest.max(self.course.steps),
-            What::Random | What::Given => {}
+            What::Random | What::Given | What::Loom(_) => {}
         }
     }
 

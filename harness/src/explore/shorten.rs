@@ -62,6 +62,11 @@ pub(crate) fn shorten(
         if found[place].evidence.iter().any(|evidence| ends(evidence.kind)) {
             continue;
         }
+        // Loom has its own ways: there is nothing to leave out.
+        let turns = found[place].order.as_ref().map_or(&[][..], |order| &order.turns);
+        if Turn::loom_of(turns).is_some() {
+            continue;
+        }
         let shorter = if norm.settings.in_process {
             let scratch = Scratch::new(std::process::id());
             Some(Shortener::new(norm, &scratch, &found[place]).go())

@@ -47,7 +47,11 @@ pub(crate) fn settle(settings: &mut Settings) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
     match choose(&threads)? {
         Engine::Shuttle => settings.host = Some(host::shuttle()?),
-        Engine::Loom => return Err(Engine::Loom.missing()),
+        Engine::Loom if threads.way != Way::Bounded => {
+            return Err(Error::new("loom has one way: all orders up to a bound of preemptions")
+                .mend("explore at random, or by priorities, with shuttle"));
+        }
+        Engine::Loom => settings.host = Some(host::loom()?),
     }
     if settings.global.is_some() || settings.options.parallel {
         return Err(Error::new("exploring takes a heap of its own, for one thread at a time")

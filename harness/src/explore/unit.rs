@@ -19,7 +19,7 @@ use crate::capture::{Capture, Stack};
 use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::{Evidence, Moment, Role};
-use crate::host::Piece;
+use crate::host::{Host, Piece};
 use crate::kind::Kind;
 use crate::omen;
 use crate::pipe::Pipe;
@@ -103,6 +103,9 @@ wire_struct!(Told { unit, found, done });
 const TEXTS_MAX: usize = 1000;
 /// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
 const LEAKED_MAX: usize = 64 << 20;
+/// To look at one of loom's runs again takes all its runs up to that one: so many of those that
+/// show alike things are looked at, and the others only counted.
+const LOOKS_MAX: u64 = 8;
 /// What a run that never ends leaves: its stacks' contents, its heap.
 const ABANDONED: usize = 64 << 10;
 
@@ -120,6 +123,8 @@ pub(crate) struct Trial<'a> {
     most: Vec<(u64, Vec<Turn>)>,
     tell: &'a mut dyn FnMut(&Found),
     leaked: usize,
+    /// Under loom: how often runs showed what looks alike, and the place of the first finding.
+    looks: BTreeMap<Vec<(Kind, usize, usize)>, (u64, Option<usize>)>,
 }
 
 /// What findings of one cause have in common within a unit.
@@ -206,10 +211,35 @@ impl<'a> Trial<'a> {
     ) -> Self {
         let did = Did { outcomes: vec![0; Outcome::ALL.len()], ..Did::default() };
         let (plan, roots, most) = (unit.plan(), BTreeMap::new(), Vec::new());
-        Trial { norm, unit, plan, scratch, going: None, did, roots, most, tell, leaked: 0 }
+        let (going, leaked, looks) = (None, 0, BTreeMap::new());
+        Trial { norm, unit, plan, scratch, going, did, roots, most, tell, leaked, looks }
+    }
+
+    /// Counts a run of loom's that shows what enough of those before it have shown. False: it is
+    /// to be looked at.
+    fn is_known(&mut self, run: &Run, search: &Search) -> bool {
+        if Turn::loom_of(search.turns()).is_none() {
+            return false;
+        }
+        let shape = |evidence: &Evidence| {
+            let size = evidence.block.as_ref().map_or(0, |block| block.size);
+            (evidence.kind, size, evidence.steps.len())
+        };
+        let looks = self.looks.entry(run.evidence.iter().map(shape).collect()).or_insert((0, None));
+        looks.0 += 1;
+        if looks.0 <= LOOKS_MAX {
+            looks.1.get_or_insert(self.did.found.len());
+            return false;
+        }
+        let order = looks.1.and_then(|place| self.did.found.get_mut(place)?.order.as_mut());
+        order.into_iter().for_each(|order| order.seen += 1);
+        true
     }
 
     fn found(&mut self, run: &Run, search: &Search) {
+        if self.is_known(run, search) {
+            return;
+        }
         for (root, found) in
             look(self.norm, self.unit, &self.plan, self.scratch, run, search.turns())
         {
@@ -313,7 +343,7 @@ fn run_unit(
     let Some(host) = plot.norm.settings.host else { return (Did::default(), 0) };
     let seed = plot.norm.settings.seed;
     let search = match plot.threads.way {
-        Way::Bounded => Search::bounded(plot.threads.preemptions, plot.limit),
+        Way::Bounded => host.bounded(plot.threads.preemptions, plot.limit),
         Way::Random(schedules) => Search::random(seed, schedules.min(plot.limit)),
         Way::Pct(depth, schedules) => Search::pct(depth, seed, schedules.min(plot.limit)),
     };
@@ -383,7 +413,7 @@ pub(crate) fn run_units(
             *did = Some(run_unit(plot, *unit, &scratch, &mut |_| {}).0);
         }
         Scratch::remove(std::process::id(), std::process::id());
-        return finish(units, did);
+        return finish(plot, units, did);
     }
     let jobs = settings.jobs.min(units.len()).max(1);
     let board = Board::new(jobs, units.len()).map_err(|e| os_error("share memory", &e))?;
@@ -435,10 +465,10 @@ pub(crate) fn run_units(
         let mut again = run_units(plot, &units[unit..=unit], patience, &mut |_| {})?;
         did[unit] = again.pop();
     }
-    finish(units, did)
+    finish(plot, units, did)
 }
 
-fn finish(units: &[Unit], did: Vec<Option<Did>>) -> Result<Vec<Did>, Error> {
+fn finish(plot: &Plot<'_>, units: &[Unit], did: Vec<Option<Did>>) -> Result<Vec<Did>, Error> {
     let mut all = Vec::with_capacity(units.len());
     for did in did {
         let did = did.ok_or_else(|| {
@@ -446,7 +476,7 @@ fn finish(units: &[Unit], did: Vec<Option<Did>>) -> Result<Vec<Did>, Error> {
                 .mend("does the subject close or write to descriptors that are not its own?")
         })?;
         if did.crowd {
-            let most = super::schedule::THREADS_MAX;
+            let most = plot.norm.settings.host.map_or(0, Host::threads_max);
             return Err(Error::new(format!("the subject starts more than {most} threads"))
                 .mend("explore it with fewer: two or three show nearly everything"));
         }

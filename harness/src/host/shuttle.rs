@@ -13,12 +13,12 @@ use std::rc::Rc;
 use ::shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
-use super::{Host, Piece};
+use super::{Host, Once, Piece};
 use crate::explore::schedule::{Search, THREADS_MAX, Threads, bit};
 use crate::model;
 use crate::omen;
 use crate::panics::said;
-use crate::run::{Conducted, Conductor, Stopped};
+use crate::run::{Conducted, Conductor, Cue, Stopped};
 use crate::turn::Turn;
 
 /// Threads that make requests under an unwinder, and tests that print, fit in this. It is mapped and
@@ -190,7 +190,10 @@ impl Host for Shuttle {
         loop {
             let runner = Runner::new(Asked(Rc::clone(&shared)), config());
             let run = AssertUnwindSafe(|| {
-                runner.run(|| with_piece(|piece| piece.body()));
+                runner.run(|| {
+                    with_piece(|piece| piece.body());
+                    model::leave();
+                });
             });
             let Err(payload) = std::panic::catch_unwind(run) else {
                 break;
@@ -213,30 +216,11 @@ impl Host for Shuttle {
     }
 }
 
-/// One run as a piece.
-struct Once<'a> {
-    body: &'a mut dyn FnMut(),
-    conducted: Conducted,
-}
-
-impl Piece for Once<'_> {
-    fn begin(&mut self) {}
-
-    fn body(&mut self) {
-        (self.body)();
-    }
-
-    fn end(&mut self, conducted: Conducted, _: &Search) -> bool {
-        self.conducted = conducted;
-        false
-    }
-}
-
 impl Conductor for Shuttle {
-    fn conduct(&self, turns: &[Turn], body: &mut dyn FnMut()) -> Conducted {
-        let mut once = Once { body, conducted: Conducted::default() };
+    fn conduct(&self, turns: &[Turn], cue: &mut dyn FnMut(Cue)) -> Conducted {
+        let mut once = Once::at(1, cue);
         self.search(Rc::new(RefCell::new(Search::given(turns))), &mut once);
-        once.conducted
+        once.conducted()
     }
 }
 
@@ -246,7 +230,7 @@ pub(crate) fn settle() {
     static SETTLED: std::sync::Once = std::sync::Once::new();
     SETTLED.call_once(|| {
         let before = std::panic::take_hook();
-        Shuttle.conduct(&[], &mut || {});
+        Shuttle.conduct(&[], &mut |_| {});
         std::panic::set_hook(before);
     });
 }

@@ -20,6 +20,9 @@ thread_local! {
     static ASKS: Cell<bool> = const { Cell::new(false) };
     /// The first point at which the present thread has to ask whether it goes on.
     static UNTIL: Cell<u32> = const { Cell::new(0) };
+    /// Whether it started more threads than loom can have.
+    #[cfg(feature = "loom")]
+    static CROWD: Cell<bool> = const { Cell::new(false) };
     static LISTENS: Cell<bool> = const { Cell::new(false) };
     static LISTENER: RefCell<Option<Box<dyn Listen>>> = const { RefCell::new(None) };
     static PANICKED: RefCell<Option<(u16, String)>> = const { RefCell::new(None) };
@@ -71,6 +74,8 @@ pub(crate) fn begin(engine: Engine) {
     QUIET.set(false);
     UNTIL.set(0);
     OVER.set(false);
+    #[cfg(feature = "loom")]
+    CROWD.set(false);
     PANICKED.take();
     table::begin();
 }
@@ -350,10 +355,9 @@ pub(crate) struct Spawned {
 }
 
 /// Starts a thread of the model.
-pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce()>) -> Spawned {
+pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Send>) -> Spawned {
     /// More than shuttle's 60 KiB: whoever is in a thread may print, format and unwind. It is
     /// mapped and not touched, so it costs little.
-    #[cfg(feature = "shuttle")]
     const STACK: usize = 1 << 20;
     let _ = at;
     match engine() {
@@ -384,18 +388,48 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce()>) -> 
         #[cfg(feature = "loom")]
         Engine::Loom => {
             let thread = table::threads() as u16;
+            if usize::from(thread) == LOOM_THREADS_MAX {
+                CROWD.set(true);
+                abandon();
+            }
             table::born(thread);
+            // Loom's own are 32 KiB.
+            let builder = loom::thread::Builder::new().stack_size(STACK / size_of::<usize>());
             let handle = away(|| {
-                loom::thread::spawn(move || {
+                builder.spawn(move || {
                     enter(thread);
                     work();
                     let _ = table::end(thread);
                 })
             });
             touched(Touch { what: What::Spawn, object: u32::from(thread) });
-            Spawned { thread, handle: Some(handle) }
+            Spawned { thread, handle: handle.ok() }
         }
     }
+}
+
+/// The subject's own thread has come to its end.
+pub(crate) fn leave() {
+    if engine() != Engine::None {
+        touched(Touch { what: What::End, object: u32::from(logical()) });
+        let _ = table::end(logical());
+    }
+}
+
+/// Loom's most threads, the subject's own included.
+#[cfg(feature = "loom")]
+pub(crate) const LOOM_THREADS_MAX: usize = 5;
+
+/// Whether the run was given up since loom can't have as many threads as it starts.
+#[cfg(feature = "loom")]
+pub(crate) fn is_crowd() -> bool {
+    CROWD.get()
+}
+
+/// Threads that there were in the run so far.
+#[cfg(feature = "loom")]
+pub(crate) fn threads() -> usize {
+    table::threads()
 }
 
 /// Waits until a thread has ended.

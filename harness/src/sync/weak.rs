@@ -14,6 +14,7 @@ pub(crate) struct Lock {
 }
 
 /// A lock of loom's that is held.
+#[allow(dead_code, reason = "they are held, not looked at")]
 pub(crate) enum Guard<'a> {
     Alone(loom::sync::MutexGuard<'a, ()>),
     Read(loom::sync::RwLockReadGuard<'a, ()>),

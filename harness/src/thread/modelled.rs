@@ -83,12 +83,15 @@ pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Jo
     JoinHandle(Kind::Model { spawned, answer })
 }
 
-pub(super) fn start(work: Box<dyn FnOnce()>, at: &'static Location<'static>) -> Spawned {
+pub(super) fn start(work: Box<dyn FnOnce() + Send>, at: &'static Location<'static>) -> Spawned {
     model::spawn(at, work)
 }
 
 /// What a model's thread does: its work, whatever comes of it, and the end of its locals.
-pub(super) fn body<T>(work: impl FnOnce() -> T, answer: Arc<Answer<T>>) -> impl FnOnce() {
+pub(super) fn body<T: Send>(
+    work: impl FnOnce() -> T + Send,
+    answer: Arc<Answer<T>>,
+) -> impl FnOnce() + Send {
     move || {
         let ended = catch(work);
         let ended = match catch(local::end) {
