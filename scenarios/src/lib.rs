@@ -2,7 +2,15 @@
 //! parts that they share, planted bugs that it has to find, and (with the feature `foreign`) crates
 //! that know nothing of it.
 
+// The four lines that production code needs: std's threads and locks, or their twins that a model
+// checker can drive. All else says `crate::sync` and `crate::thread`.
+#[cfg(any(feature = "shuttle", feature = "loom"))]
+pub(crate) use mallory::{sync, thread};
+#[cfg(not(any(feature = "shuttle", feature = "loom")))]
+pub(crate) use std::{sync, thread};
+
 pub mod cache_rebuild;
+pub mod concurrent;
 pub mod fixture;
 #[cfg(feature = "foreign")]
 pub mod foreign;

@@ -12,6 +12,7 @@
 mod image;
 mod index;
 mod model;
+pub mod shared;
 mod store;
 
 use std::fmt::Debug;
@@ -136,7 +137,8 @@ impl From<io::Error> for Error {
     }
 }
 
-type Ids = Vec<Id, Heap>;
+/// Commits that an operation answers.
+pub type Ids = Vec<Id, Heap>;
 type Paths = Vec<Bytes<Vec<u8, Heap>>, Heap>;
 
 /// The service.
