@@ -13,7 +13,7 @@ pub mod system_port;
 
 use std::panic::resume_unwind;
 
-use mallory::{Heap, Refused};
+use mallory::{Heap, Refused, Scenario};
 
 use crate::thread::JoinHandle;
 
@@ -69,6 +69,15 @@ pub const SUBJECTS: [Subject; 6] = [
         preemptions: 2,
     },
 ];
+
+/// The subjects, as the command line has them.
+#[must_use]
+pub fn scenarios() -> Vec<Scenario> {
+    let scenario = |Subject { name, about, run, .. }| {
+        Scenario::threads(name, about, move |explore| explore.oom(|_: &Refused| true).run(run))
+    };
+    SUBJECTS.into_iter().map(scenario).collect()
+}
 
 /// Waits for a thread; its panic is the waiting one's as well.
 pub(crate) fn join<T>(thread: JoinHandle<T>) -> T {

@@ -13,7 +13,7 @@ mod window;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
-use mallory::{Heap, Kind, Port};
+use mallory::{Heap, Kind, Port, Scenario};
 
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -55,6 +55,22 @@ pub struct Pair {
 /// Every pair: first what an order of threads shows, then what needs a failed request, too.
 pub const PAIRS: [Pair; 6] =
     [count::PAIR, publication::PAIR, lock_order::PAIR, leak::PAIR, window::PAIR, cleanup::PAIR];
+
+/// The bugs and their near misses, as the command line has them: the group `racy`.
+#[must_use]
+pub fn scenarios() -> Vec<Scenario> {
+    let scenario = |name: String, about, run: fn(&Heap) -> Result<usize, Oom>| {
+        Scenario::threads(name, about, move |explore| explore.oom(|_: &Oom| true).run(run))
+            .group("racy")
+    };
+    let both = |pair: &Pair| {
+        [
+            scenario(pair.name.to_owned(), pair.wrong, pair.planted),
+            scenario(pair.near_miss_name(), pair.right, pair.near_miss),
+        ]
+    };
+    PAIRS.iter().flat_map(both).collect()
+}
 
 impl Pair {
     /// The near miss's name.
