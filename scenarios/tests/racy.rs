@@ -107,16 +107,13 @@ mod explored {
         assert!(again.contains(id), "{id} is not in {again}");
     }
 
-    /// With one preemption less than it needs, or with no fault where it needs one, it isn't there.
+    /// With one preemption less than it needs it isn't there.
     #[cfg(feature = "shuttle")]
-    fn needs_what_it_is_said_to_need(name: &str) {
+    fn needs_its_preemptions(name: &str) {
         let pair = pair(name);
         let fewer = (pair.preemptions - 1).to_string();
         let clean = report(&["explore", name, "--preemptions", &fewer], 0);
         assert_eq!(clean["verdict"], "clean", "{clean:#}");
-        let without = mallory::Explore::new(name).shuttle().oom(|_| true);
-        let without = without.points(true).plan(mallory::Plan::none()).run(pair.planted);
-        assert_eq!(without.findings().is_empty(), pair.needs_fault, "{without}");
     }
 
     fn near_miss_is_clean(name: &str) {
@@ -168,9 +165,9 @@ mod explored {
 
     #[cfg(feature = "shuttle")]
     #[test]
-    fn each_needs_the_preemptions_and_the_fault_that_it_is_said_to_need() {
+    fn each_needs_the_preemptions_that_it_is_said_to_need() {
         for pair in PAIRS.iter().filter(|pair| pair.seen == Seen::ByShuttle) {
-            needs_what_it_is_said_to_need(pair.name);
+            needs_its_preemptions(pair.name);
         }
     }
 

@@ -40,16 +40,16 @@ fn part(heap: &Heap, job: &Job, claim: fn(&AtomicBool) -> bool) -> Result<(), Oo
 fn work(heap: &Heap, claim: fn(&AtomicBool) -> bool) -> Result<usize, Oom> {
     let (failed, is_back) = (AtomicBool::new(false), AtomicBool::new(false));
     let job = Arc::new(Job { block: Block::new(heap)?, failed, is_back });
-    let other = {
+    let threads = [(), ()].map(|()| {
         let (heap, job) = (heap.clone(), Arc::clone(&job));
         thread::spawn(move || part(&heap, &job, claim))
-    };
-    let done = [part(heap, &job, claim), join(other)];
+    });
+    let done = threads.map(join);
     if claim(&job.is_back) {
         job.block.give_back(heap);
     }
-    let [mine, others] = done;
-    mine.and(others).map(|()| 2)
+    let [one, other] = done;
+    one.and(other).map(|()| 2)
 }
 
 /// The bug: between the look and the word both threads may find that it is theirs to do.

@@ -1,5 +1,5 @@
-//! Two threads that make a pair of blocks each, and keep one spare block between them: who is done
-//! with a block, or could not use it, leaves it there for the next one.
+//! A spare block that two threads keep between them: one leaves a block there that it is done with,
+//! the other one a block that it had no use for.
 
 use mallory::{Heap, Kind};
 
@@ -16,38 +16,38 @@ pub(super) const PAIR: Pair = Pair {
     preemptions: 1,
     wrong: "looks whether there is a spare block, unlocks, and puts one there where it failed",
     right: "looks and puts a spare block there under one lock where it failed",
-    planted: |heap| pairs(heap, planted),
-    near_miss: |heap| pairs(heap, near_miss),
+    planted: |heap| work(heap, planted),
+    near_miss: |heap| work(heap, near_miss),
 };
 
 type Spare = Mutex<Option<Block>>;
 
-/// Makes a pair, uses it, and leaves its first block as the spare one.
-fn pair(heap: &Heap, spare: &Spare, leave: fn(&Spare, Block) -> Option<Block>) -> Result<(), Oom> {
+/// Leaves a block, and answers the one that is too many.
+type Leave = fn(&Spare, Block) -> Option<Block>;
+
+/// Makes a pair of blocks and gives it back; where there is no memory for the second, the first is
+/// left.
+fn pair(heap: &Heap, spare: &Spare, leave: Leave) -> Result<(), Oom> {
     let head = Block::new(heap)?;
-    let body = Block::new(heap);
-    let left = match body {
-        Ok(body) => {
-            body.give_back(heap);
-            lock(spare).replace(head)
-        }
-        Err(Oom) => leave(spare, head),
-    };
-    left.into_iter().for_each(|block| block.give_back(heap));
-    body.map(|_| ())
+    let body = Block::new(heap).inspect_err(|Oom| {
+        leave(spare, head).into_iter().for_each(|block| block.give_back(heap));
+    })?;
+    head.give_back(heap);
+    body.give_back(heap);
+    Ok(())
 }
 
-fn pairs(heap: &Heap, leave: fn(&Spare, Block) -> Option<Block>) -> Result<usize, Oom> {
+fn work(heap: &Heap, leave: Leave) -> Result<usize, Oom> {
     let spare = Arc::new(Spare::new(None));
     let other = {
-        let (heap, spare) = (heap.clone(), Arc::clone(&spare));
-        thread::spawn(move || pair(&heap, &spare, leave))
+        let (block, spare) = (Block::new(heap)?, Arc::clone(&spare));
+        thread::spawn(move || lock(&spare).replace(block))
     };
-    let done = [pair(heap, &spare, leave), join(other)];
+    let paired = pair(heap, &spare, leave);
+    let old = join(other);
     let left = lock(&spare).take();
-    left.into_iter().for_each(|block| block.give_back(heap));
-    let [mine, others] = done;
-    mine.and(others).map(|()| 2)
+    old.into_iter().chain(left).for_each(|block| block.give_back(heap));
+    paired.map(|()| 2)
 }
 
 /// The bug: between the look and the step another thread may have left its block.

@@ -58,7 +58,10 @@ fn make(heap: &Heap, spare: &Spare) -> Result<(), Oom> {
     second.map(|second| second.give_back(heap))
 }
 
-fn work(heap: &Heap, put: fn(&Spare, Block)) -> Result<usize, Oom> {
+/// Puts a block there, and answers the one that was there before.
+type Put = fn(&Spare, Block) -> Option<Block>;
+
+fn work(heap: &Heap, put: Put) -> Result<usize, Oom> {
     let spare = Arc::new(Spare::default());
     let block = Block::new(heap)?;
     let other = {
@@ -66,23 +69,25 @@ fn work(heap: &Heap, put: fn(&Spare, Block)) -> Result<usize, Oom> {
         thread::spawn(move || put(&spare, block))
     };
     let made = make(heap, &spare);
-    join(other);
+    let old = join(other);
     let left = lock(&spare.place).take();
-    left.into_iter().for_each(|block| block.give_back(heap));
+    old.into_iter().chain(left).for_each(|block| block.give_back(heap));
     made.map(|()| 2)
 }
 
 /// The bug: for a moment the block is there, and the version is still the old one.
-fn planted(spare: &Spare, block: Block) {
+fn planted(spare: &Spare, block: Block) -> Option<Block> {
     let mut place = lock(&spare.place);
-    *place = Some(block);
+    let old = place.replace(block);
     drop(place);
     spare.version.fetch_add(1, Ordering::SeqCst);
+    old
 }
 
-fn near_miss(spare: &Spare, block: Block) {
+fn near_miss(spare: &Spare, block: Block) -> Option<Block> {
     let mut place = lock(&spare.place);
-    *place = Some(block);
+    let old = place.replace(block);
     spare.version.fetch_add(1, Ordering::SeqCst);
     drop(place);
+    old
 }
