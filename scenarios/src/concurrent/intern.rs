@@ -1,6 +1,6 @@
-//! The intern table under contention: two threads take the same two strings in opposite orders, add
-//! and give up references, and compare, which locks two shards; while one of them runs out of
-//! memory, the other one's strings and counts must be as if it had been alone.
+//! The intern table under contention: threads take the same two strings in opposite orders, add and
+//! give up references, and compare, which locks two shards; while one of them runs out of
+//! memory, the others' strings and counts must be as if it had not been there.
 
 use mallory::{Heap, Refused};
 
@@ -36,20 +36,35 @@ fn work(table: &InternTable, first: usize) -> Holding {
     holding
 }
 
-/// The subject: answers how many references the threads hold in the end.
+/// Two threads: answers how many references they hold in the end.
 ///
 /// # Errors
 /// [`Refused`] where one of them ran out of memory.
-pub fn contend(heap: &Heap) -> Result<usize, Refused> {
+pub fn two(heap: &Heap) -> Result<usize, Refused> {
+    contend(heap, [1])
+}
+
+/// Three threads, two of which do the same.
+///
+/// # Errors
+/// As [`two`].
+pub fn three(heap: &Heap) -> Result<usize, Refused> {
+    contend(heap, [1, 0])
+}
+
+/// Does the work that begins with the first string, beside threads that begin with these.
+fn contend<const N: usize>(heap: &Heap, others: [usize; N]) -> Result<usize, Refused> {
     let table = Arc::new(InternTable::new(heap));
-    let other = {
+    let others = others.map(|first| {
         let table = Arc::clone(&table);
-        thread::spawn(move || work(&table, 1))
-    };
-    let holdings = [work(&table, 0), join(other)];
+        thread::spawn(move || work(&table, first))
+    });
+    let mine = work(&table, 0);
+    let others = others.map(join);
+    let holdings = || others.iter().chain([&mine]);
 
     let mut held = [0; 2];
-    for (text, (handle, references)) in holdings.iter().flat_map(|holding| {
+    for (text, (handle, references)) in holdings().flat_map(|holding| {
         (0..2).filter_map(|text| holding.strings[text].map(|held| (text, held)))
     }) {
         assert!(table.is(handle, TEXTS[text].as_bytes()), "a string is lost");
@@ -62,11 +77,11 @@ pub fn contend(heap: &Heap) -> Result<usize, Refused> {
     });
     assert_eq!(found, held, "the counts are right, over all copies");
 
-    for (handle, references) in holdings.iter().flat_map(|holding| holding.strings).flatten() {
+    for (handle, references) in holdings().flat_map(|holding| holding.strings).flatten() {
         assert!((0..references).all(|_| table.release(handle)));
     }
     assert_eq!((table.stats().strings, table.stats().bytes), (0, 0));
-    if holdings.iter().any(|holding| holding.refused) {
+    if holdings().any(|holding| holding.refused) {
         return Err(Refused);
     }
     Ok(held.iter().sum::<u32>() as usize)

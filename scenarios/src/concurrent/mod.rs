@@ -26,47 +26,44 @@ pub struct Subject {
     pub about: &'static str,
     /// Starts its threads, waits for them, and answers what came of it.
     pub run: fn(&Heap) -> Result<usize, Refused>,
-    /// The preemptions up to which it is small enough to be explored in full.
-    pub preemptions: u32,
 }
 
 /// Every subject, in the order of the names.
-pub const SUBJECTS: [Subject; 6] = [
+pub const SUBJECTS: [Subject; 7] = [
     Subject {
         name: "concurrent/cache-rebuild",
         about: "a cache is made anew while look-ups go on",
         run: cache_rebuild::rebuild_beside_look_ups,
-        preemptions: 2,
     },
     Subject {
         name: "concurrent/intern",
         about: "two threads take, keep, compare and give up the same and different strings",
-        run: intern::contend,
-        preemptions: 2,
+        run: intern::two,
+    },
+    Subject {
+        name: "concurrent/intern-three",
+        about: "the same with a third thread",
+        run: intern::three,
     },
     Subject {
         name: "concurrent/journal",
         about: "a journal with a writer, a reader and a compactor",
         run: journal::write_read_compact,
-        preemptions: 1,
     },
     Subject {
         name: "concurrent/lfs-batch",
         about: "two workers answer batches over one metadata store",
         run: lfs_batch::two_workers,
-        preemptions: 1,
     },
     Subject {
         name: "concurrent/slab",
         about: "two threads with a slab each lend one another what is in it",
         run: slab::lend,
-        preemptions: 2,
     },
     Subject {
         name: "concurrent/system-port",
         about: "the system port's counters under two threads",
         run: system_port::count,
-        preemptions: 2,
     },
 ];
 
