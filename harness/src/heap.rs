@@ -126,7 +126,7 @@ impl Heap {
     pub(crate) fn request_fully(&self, op: Op, layout: Layout) -> Answer {
         let node = self.node();
         self.meet(What::Request);
-        let Some(entered) = self.core().enter() else {
+        let Some(entered) = self.enter_home() else {
             return self.refuse_foreign(op, layout, std::ptr::null_mut());
         };
         // Decide.
@@ -195,7 +195,7 @@ impl Heap {
     pub(crate) fn release_fully(&self, start: NonNull<u8>, layout: Layout) {
         let node = self.node();
         self.meet(What::Free);
-        let Some(entered) = self.core().enter() else {
+        let Some(entered) = self.enter_home() else {
             let _ = self.refuse_foreign(Op::Free, layout, start.as_ptr());
             return;
         };
@@ -295,7 +295,7 @@ impl Heap {
     ) -> Answer {
         let node = self.node();
         self.meet(What::Request);
-        let Some(entered) = self.core().enter() else {
+        let Some(entered) = self.enter_home() else {
             return self.refuse_foreign(op, new, start.as_ptr());
         };
         let address = start.as_ptr() as usize;
@@ -386,6 +386,12 @@ impl Heap {
     }
 
     // ---- other threads, other moments ----
+
+    /// The right to touch the state, for a thread that this heap serves.
+    #[inline]
+    fn enter_home(&self) -> Option<Entered<'_>> {
+        self.core().enter().filter(|entered| self.node().is_home_of(entered))
+    }
 
     #[cold]
     #[inline(never)]

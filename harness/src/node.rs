@@ -36,6 +36,8 @@ pub(crate) struct Node<P: ?Sized> {
     /// All ones where this heap's bytes count towards the run's peak; zero where they are already
     /// counted by the heap below.
     pub(crate) counted: usize,
+    /// The only logical thread that may use this heap, where there is one.
+    home: Option<u16>,
     /// Live blocks; touched with the right to touch the state only.
     live: UnsafeCell<usize>,
     /// The port is the system's own: it is called directly, which is most of the time.
@@ -194,15 +196,27 @@ pub(crate) fn start_of(block: &Block) -> NonNull<u8> {
 }
 
 impl<P: 'static> Node<P> {
-    pub(crate) fn new(run: NonNull<Core>, id: u16, counts: bool, port: P) -> Self {
+    pub(crate) fn new(
+        run: NonNull<Core>,
+        id: u16,
+        counts: bool,
+        home: Option<u16>,
+        port: P,
+    ) -> Self {
         let counted = if counts { usize::MAX } else { 0 };
         let is_malloc = TypeId::of::<P>() == TypeId::of::<Malloc>();
         let (handles, live) = (AtomicUsize::new(1), UnsafeCell::new(0));
-        Node { handles, run, id, counted, live, is_malloc, port }
+        Node { handles, run, id, counted, home, live, is_malloc, port }
     }
 }
 
 impl Node<AnyPort> {
+    /// Whether the thread that has entered may use this heap.
+    #[inline]
+    pub(crate) fn is_home_of(&self, entered: &Entered<'_>) -> bool {
+        self.home.is_none_or(|home| entered.with(|state| state.thread == home))
+    }
+
     /// Live blocks of this heap.
     #[inline]
     pub(crate) fn live(&self, _: &Entered<'_>) -> usize {

@@ -19,6 +19,7 @@ pub mod pointer;
 mod request;
 mod response;
 pub mod server;
+pub mod shared;
 pub mod store;
 
 pub use oid::Oid;

@@ -35,7 +35,7 @@ impl State {
     }
 }
 
-/// What is known of an object, lent by the store.
+/// All that is kept of an object, lent by the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Bytes.
@@ -46,6 +46,15 @@ pub struct Record<'a> {
     pub reference: Option<&'a str>,
     /// What its uploader said that it is.
     pub content_type: Option<&'a str>,
+}
+
+/// What a call needs to know of an object, as it was when it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Bytes.
+    pub size: u64,
+    /// How far it had come.
+    pub state: State,
 }
 
 /// One change of a batch.
@@ -75,11 +84,11 @@ pub enum Change<'a> {
 
 /// Where metadata is kept. Every call may run out of memory and then changes nothing.
 pub trait Store {
-    /// Lends what is known of an object.
+    /// What is known of an object.
     ///
     /// # Errors
     /// Out of memory.
-    fn get(&self, oid: &Oid) -> Result<Option<Record<'_>>, Refused>;
+    fn get(&self, oid: &Oid) -> Result<Option<Known>, Refused>;
 
     /// Lends all objects, in the order of their ids.
     ///
@@ -143,8 +152,9 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn get(&self, oid: &Oid) -> Result<Option<Record<'_>>, Refused> {
-        Ok(self.objects.get(oid).map(Kept::lend))
+    fn get(&self, oid: &Oid) -> Result<Option<Known>, Refused> {
+        let kept = self.objects.get(oid);
+        Ok(kept.map(|kept| Known { size: kept.size, state: kept.state }))
     }
 
     fn visit(
