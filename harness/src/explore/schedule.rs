@@ -362,7 +362,7 @@ impl Search {
     pub(crate) fn until(&self, thread: u16, point: u32) -> u32 {
         let asks = match &self.what {
             _ if self.course.yielders != 0 => return 0,
-            What::Random | What::Pct(_) => return 0,
+            What::Random | What::Pct(_) | What::Loom(_) => return 0,
             What::Given | What::Bounded(_) if self.diverged => u32::MAX,
             What::Bounded(bounded) if self.made == self.plan.len() => {
                 if bounded.used + 1 < bounded.queues.len() { 0 } else { u32::MAX }
