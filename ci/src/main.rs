@@ -12,7 +12,8 @@ usage: cargo run -p ci -- COMMAND
   lint     formatting, clippy and documentation, warnings being errors
   smoke    the main job as a user runs it, and the canary that must fail
   matrix   debug and release × kill switch off and on × N in {1, 3, 7, 37},
-           and AddressSanitizer with LeakSanitizer where a nightly toolchain is installed
+           and AddressSanitizer with LeakSanitizer, and ThreadSanitizer, where a nightly
+           toolchain is installed
   explore  the order of threads under shuttle and loom: their tests, all scenarios to two
            preemptions, and planted bugs found and replayed; some minutes
   all      lint, test, smoke, matrix and explore";
@@ -218,7 +219,8 @@ fn explore() -> Step {
     output(&mut self::mallory(true, &["explore"]), 2).map(|_| ())
 }
 
-/// The harness and the services under AddressSanitizer and LeakSanitizer.
+/// The harness and the services under AddressSanitizer and LeakSanitizer, and what is shared by real
+/// threads under ThreadSanitizer.
 fn sanitizers() -> Step {
     let nightly = |args: &[&str]| {
         let mut command = Command::new("cargo");
@@ -228,14 +230,15 @@ fn sanitizers() -> Step {
         }
         command
     };
+    let names = "AddressSanitizer, LeakSanitizer and ThreadSanitizer";
     let there = nightly(&["--version"]).output().is_ok_and(|out| out.status.success());
     if !there {
-        eprintln!("no nightly toolchain: AddressSanitizer and LeakSanitizer were not run");
+        eprintln!("no nightly toolchain: {names} were not run");
         return Ok(());
     }
     let target = "x86_64-unknown-linux-gnu";
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        eprintln!("not {target}: AddressSanitizer and LeakSanitizer were not run");
+        eprintln!("not {target}: {names} were not run");
         return Ok(());
     }
     // A planted bug is one for the sanitizers as well: they see the services only.
@@ -244,5 +247,11 @@ fn sanitizers() -> Step {
         .args(["--test", "services"])
         .env("RUSTFLAGS", "-Zsanitizer=address")
         .env("ASAN_OPTIONS", "detect_leaks=1")
-        .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))
+        .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))?;
+    // The system port's counters under real threads. Std itself is not built anew for it, so only
+    // what is compiled here is watched: its atomics are, being inlined.
+    let test = ["test", "--quiet", "--target", target, "-p", "mallory", "--test", "system_port"];
+    run(nightly(&test)
+        .env("RUSTFLAGS", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
+        .env("CARGO_TARGET_DIR", root().join("target/thread-sanitizer")))
 }

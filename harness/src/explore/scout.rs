@@ -12,6 +12,7 @@ use crate::capture::{Capture, Census, Stack};
 use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::{Evidence, Moment, Role};
+use crate::host::Host;
 use crate::kind::Kind;
 use crate::omen;
 use crate::plan::Plan;
@@ -278,7 +279,8 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
         let found = vec![Found { stacks: again.taken, ..found }];
         return Scouted { found, ..Scouted::default() };
     }
-    if let Some(error) = failed(&prime) {
+    let most = settings.host.map_or(0, Host::threads_max);
+    if let Some(error) = failed(&prime, most) {
         return Scouted { error: Some(error), ..Scouted::default() };
     }
     let started = Instant::now();
@@ -286,7 +288,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     let micros = started.elapsed().as_micros() as u64;
     let second = once(&|job| job.record = true);
     let mut scouted = Scouted {
-        error: failed(&first),
+        error: failed(&first, most),
         requests: first.requests.iter().sum(),
         by_thread: first.requests.clone(),
         fingerprint: first.fingerprint.0,
@@ -354,13 +356,11 @@ fn faultless(run: &Run, evidence: Vec<Evidence>) -> Found {
     }
 }
 
-fn failed(run: &Run) -> Option<String> {
+fn failed(run: &Run, most: usize) -> Option<String> {
     match (run.outcome, &run.conducted.stopped) {
         (Outcome::Absorbed, _) => None,
         (_, Some(Stopped::Endless)) => Some("its threads go on for ever".to_owned()),
-        (_, Some(Stopped::Crowd)) => {
-            Some(format!("it starts more than {} threads", super::schedule::THREADS_MAX))
-        }
+        (_, Some(Stopped::Crowd)) => Some(format!("it starts more than {most} threads")),
         _ => Some(run.failure.clone().unwrap_or_else(|| run.outcome.name().to_owned())),
     }
 }

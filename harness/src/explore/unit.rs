@@ -124,8 +124,11 @@ pub(crate) struct Trial<'a> {
     tell: &'a mut dyn FnMut(&Found),
     leaked: usize,
     /// Under loom: how often runs showed what looks alike, and the place of the first finding.
-    looks: BTreeMap<Vec<(Kind, usize, usize)>, (u64, Option<usize>)>,
+    looks: BTreeMap<Shape, (u64, Option<usize>)>,
 }
+
+/// What a run shows, as far as that is known without call sites: kinds, sizes, steps.
+type Shape = Vec<(Kind, usize, usize)>;
 
 /// What findings of one cause have in common within a unit.
 pub(crate) type Root = (Kind, Vec<Stack>);

@@ -12,8 +12,8 @@
 mod engine;
 #[cfg(mallory_model)]
 mod table;
-#[cfg(all(test, mallory_model))]
-mod tests;
+#[cfg(mallory_model)]
+mod waits;
 
 use std::cell::Cell;
 
@@ -24,6 +24,8 @@ pub(crate) use engine::*;
 pub(crate) use table::points;
 #[cfg(mallory_model)]
 pub(crate) use table::{Blocked, Id, Mode, Want};
+#[cfg(mallory_model)]
+pub(crate) use waits::*;
 
 /// Who lets the threads of this OS thread take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

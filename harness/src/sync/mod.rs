@@ -33,6 +33,12 @@
 //!   or behind a [`OnceLock`]. Locks may stand in statics.
 //! - An atomic that was made outside of the model is std's in it: loom does not see it.
 //! - At most five threads, the subject's own included, and at most seven past values of an atomic.
+//! - Loom changes threads where a lock is taken and not where it is given back: that another thread's
+//!   `try_lock` finds it held is seen only where the holder does something else meanwhile. A thread
+//!   that reads through two guards of one [`RwLock`] at once is more than loom's lock can count.
+//! - A thread that panics and then touches anything shared ends its run, as *panicked*: loom's locks
+//!   don't survive it. A deadlock, or whatever else loom says by a panic, ends its search, which the
+//!   report then calls incomplete.
 //! - Only what is in [`cell::UnsafeCell`] is held to "no two threads at once"; a plain reference is
 //!   not seen.
 //!

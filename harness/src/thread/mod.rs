@@ -10,6 +10,8 @@ mod local;
 mod modelled;
 #[cfg(mallory_model)]
 mod scope;
+#[cfg(all(test, mallory_model))]
+mod tests;
 
 pub use std::thread::{Result, panicking};
 
