@@ -1,5 +1,6 @@
 //! Looks whether the toolchain has the standard library's `Allocator`, by compiling what the adapter
-//! needs of it: versions and channels tell too little about a trait that is on its way.
+//! needs of it: versions and channels tell too little about a trait that is on its way. And gives
+//! "one of the model checkers' features is on" a name (`mallory_model`), which much of the code asks.
 
 use std::io::Write;
 use std::path::Path;
@@ -38,9 +39,18 @@ fn compiles(text: &str) -> bool {
     written.is_some_and(|written| written.is_ok()) && ended.is_ok_and(|status| status.success())
 }
 
+/// Whether this feature of the crate is switched on.
+fn is_on(feature: &str) -> bool {
+    std::env::var_os(format!("CARGO_FEATURE_{feature}")).is_some()
+}
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(mallory_std_allocator, mallory_std_allocator_feature)");
+    println!("cargo::rustc-check-cfg=cfg(mallory_model)");
+    if ["SHUTTLE", "LOOM"].iter().any(|name| is_on(name)) {
+        println!("cargo::rustc-cfg=mallory_model");
+    }
     if compiles(PROBE) {
         println!("cargo::rustc-cfg=mallory_std_allocator");
     } else if compiles(&format!("#![feature(allocator_api)]{PROBE}")) {

@@ -13,8 +13,11 @@ usage: cargo run -p ci -- COMMAND
   smoke    the main job as a user runs it, the C example, and the canary that must fail
   header   writes harness/c/mallory.h anew
   matrix   debug and release × kill switch off and on × N in {1, 3, 7, 37},
-           and AddressSanitizer with LeakSanitizer where a nightly toolchain is installed
-  all      lint, test, smoke and matrix";
+           and AddressSanitizer with LeakSanitizer, and ThreadSanitizer, where a nightly
+           toolchain is installed
+  explore  the order of threads under shuttle and loom: their tests, all scenarios to two
+           preemptions, and planted bugs found and replayed; some minutes
+  all      lint, test, smoke, matrix and explore";
 
 /// What one step came to.
 type Step = Result<(), String>;
@@ -27,7 +30,8 @@ fn main() -> ExitCode {
         "smoke" => smoke(),
         "header" => header(),
         "matrix" => matrix(),
-        "all" => lint().and_then(|()| test()).and_then(|()| smoke()).and_then(|()| matrix()),
+        "explore" => explore(),
+        "all" => [lint, test, smoke, matrix, explore].iter().try_for_each(|step| step()),
         _ => Err(USAGE.to_owned()),
     };
     match done {
@@ -199,7 +203,50 @@ fn matrix() -> Step {
     sanitizers()
 }
 
-/// The harness and the services under AddressSanitizer and LeakSanitizer.
+/// Schedules of each fault that are run here, where the whole bound is more: `explore` says then that
+/// it was cut off, and where.
+const SCHEDULES: &str = "2000";
+
+/// The order of threads, under each model checker.
+fn explore() -> Step {
+    install_nextest()?;
+    for profile in ["std", "shuttle", "loom"] {
+        let mut command = cargo(&["nextest", "run", "--workspace", "--profile", profile]);
+        if profile != "std" {
+            command.args(["--features", profile]);
+        }
+        run(&mut command)?;
+    }
+    let mallory = |feature: &str, args: &[&str]| {
+        let run = ["run", "--quiet", "--release", "-p", "mallory-scenarios", "--features", feature];
+        let mut command = cargo(&run);
+        command.arg("--").args(args);
+        command
+    };
+    run(&mut mallory("shuttle", &["explore", "--preemptions", "2", "--schedules", SCHEDULES]))?;
+    run(&mut mallory("loom", &["loom", "--preemptions", "2", "--schedules", SCHEDULES]))?;
+    // A build with a model checker sweeps as any other.
+    run(&mut mallory("shuttle", &["sweep"]))?;
+    // The canary, and the same bytes for any number of jobs.
+    let planted = |jobs| {
+        let explore = ["explore", "racy", "--jobs", jobs];
+        output(&mut mallory("shuttle", &explore), 1)
+    };
+    let found = planted("2")?;
+    if found != planted("1")? {
+        return Err("what one job and what two find differs".to_owned());
+    }
+    let replay = found.lines().find_map(|line| line.trim().strip_prefix("replay  "));
+    let token = replay.and_then(|line| line.split('\'').nth(1)).ok_or("no replay line")?;
+    let replayed = output(&mut mallory("shuttle", &["replay", token]), 1)?;
+    if !replayed.contains("reproduced") {
+        return Err(format!("`{token}` was not reproduced:\n{replayed}"));
+    }
+    output(&mut self::mallory(true, &["explore"]), 2).map(|_| ())
+}
+
+/// The harness and the services under AddressSanitizer and LeakSanitizer, and what is shared by real
+/// threads under ThreadSanitizer.
 fn sanitizers() -> Step {
     let nightly = |args: &[&str]| {
         let mut command = Command::new("cargo");
@@ -209,14 +256,15 @@ fn sanitizers() -> Step {
         }
         command
     };
+    let names = "AddressSanitizer, LeakSanitizer and ThreadSanitizer";
     let there = nightly(&["--version"]).output().is_ok_and(|out| out.status.success());
     if !there {
-        eprintln!("no nightly toolchain: AddressSanitizer and LeakSanitizer were not run");
+        eprintln!("no nightly toolchain: {names} were not run");
         return Ok(());
     }
     let target = "x86_64-unknown-linux-gnu";
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        eprintln!("not {target}: AddressSanitizer and LeakSanitizer were not run");
+        eprintln!("not {target}: {names} were not run");
         return Ok(());
     }
     // A planted bug is one for the sanitizers as well: they see the services only.
@@ -225,5 +273,11 @@ fn sanitizers() -> Step {
         .args(["--test", "services"])
         .env("RUSTFLAGS", "-Zsanitizer=address")
         .env("ASAN_OPTIONS", "detect_leaks=1")
-        .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))
+        .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))?;
+    // The system port's counters under real threads. Std itself is not built anew for it, so only
+    // what is compiled here is watched: its atomics are, being inlined.
+    let test = ["test", "--quiet", "--target", target, "-p", "mallory", "--test", "system_port"];
+    run(nightly(&test)
+        .env("RUSTFLAGS", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
+        .env("CARGO_TARGET_DIR", root().join("target/thread-sanitizer")))
 }

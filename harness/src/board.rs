@@ -63,10 +63,18 @@ pub(crate) struct Life {
     said: AtomicU64,
     /// The stack of an abort, whose guard page was touched and from where, or the text of a bug.
     words: [AtomicU64; Life::WORDS],
+    /// Schedules begun at this point, and how the runs that have ended ended.
+    schedules: AtomicU64,
+    pub(crate) ends: [AtomicU64; Life::ENDS],
+    /// Deviations that the present schedule has made, and as many of them as there is room for.
+    turned: AtomicU64,
+    turns: [AtomicU64; Life::TURNS],
 }
 
 impl Life {
     const WORDS: usize = 124;
+    const ENDS: usize = 10;
+    const TURNS: usize = 64;
 
     /// Forgets the job's last child.
     pub(crate) fn begin(&self) {
@@ -79,7 +87,35 @@ impl Life {
     pub(crate) fn stand(&self, point: Option<usize>) {
         let place = point.map_or(DONE, |point| point as u64 + 1);
         self.mark.store(0, Ordering::Relaxed);
+        self.schedules.store(0, Ordering::Relaxed);
+        self.ends.iter().for_each(|end| end.store(0, Ordering::Relaxed));
         self.place.store(place, Ordering::Relaxed);
+    }
+
+    /// Says that another schedule begins.
+    pub(crate) fn schedule(&self) {
+        self.schedules.fetch_add(1, Ordering::Relaxed);
+        self.turned.store(0, Ordering::Relaxed);
+    }
+
+    /// Says that the present schedule deviates once more.
+    pub(crate) fn turn(&self, word: u64) {
+        let turned = self.turned.fetch_add(1, Ordering::Relaxed);
+        if let Some(place) = self.turns.get(turned as usize) {
+            place.store(word, Ordering::Relaxed);
+        }
+    }
+
+    /// The deviations of the present schedule; `None` where there were more than there is room for.
+    pub(crate) fn turns(&self) -> Option<Vec<u64>> {
+        let turned = self.turned.load(Ordering::Relaxed) as usize;
+        let turns = self.turns.get(..turned)?;
+        Some(turns.iter().map(|turn| turn.load(Ordering::Relaxed)).collect())
+    }
+
+    /// Schedules begun at this point.
+    pub(crate) fn schedules(&self) -> u64 {
+        self.schedules.load(Ordering::Relaxed)
     }
 
     pub(crate) fn standing(&self) -> Option<usize> {

@@ -2,11 +2,11 @@
 //! in `site.rs`.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::evidence::Moment;
+use crate::model::{outer, set_outer};
 use crate::trace::Op;
 
 /// Frames per stack that are looked at.
@@ -70,11 +70,6 @@ impl Capture {
     }
 }
 
-thread_local! {
-    /// How far out this thread's stacks are taken: what lies beyond is not the subject's.
-    static OUTER: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
 /// Calls what stacks are wanted of: those taken meanwhile on this thread end with the caller, which
 /// saves most of the frames of most stacks.
 #[inline(always)]
@@ -83,12 +78,12 @@ pub(crate) fn within<R>(call: impl FnOnce() -> R) -> R {
     struct Before(usize);
     impl Drop for Before {
         fn drop(&mut self) {
-            OUTER.set(self.0);
+            set_outer(self.0);
         }
     }
     let here = 0_u8;
     let here = std::ptr::from_ref(std::hint::black_box(&here)) as usize;
-    let _before = Before(OUTER.replace(here));
+    let _before = Before(set_outer(here));
     call()
 }
 
@@ -109,7 +104,7 @@ fn walk(frame: impl FnMut(&backtrace::Frame) -> bool) {
 /// The present stack.
 #[inline(never)]
 pub(crate) fn stack() -> Stack {
-    let outer = OUTER.get();
+    let outer = outer();
     let mut frames = Vec::with_capacity(32);
     walk(|frame| {
         // Stacks grow downwards; a frame that doesn't know its place says 0.

@@ -12,10 +12,12 @@ pub(crate) enum Role {
     Requested,
     Owner,
     Panicked,
+    Waits,
+    Holds,
 }
 
 impl Role {
-    pub(crate) const ALL: [Role; 7] = [
+    pub(crate) const ALL: [Role; 9] = [
         Role::Allocated,
         Role::Freed,
         Role::FirstFree,
@@ -23,6 +25,8 @@ impl Role {
         Role::Requested,
         Role::Owner,
         Role::Panicked,
+        Role::Waits,
+        Role::Holds,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -34,6 +38,8 @@ impl Role {
             Role::Requested => "requested",
             Role::Owner => "around it",
             Role::Panicked => "panicked",
+            Role::Waits => "waits",
+            Role::Holds => "locked",
         }
     }
 }
@@ -50,6 +56,8 @@ pub(crate) enum Moment {
     Foreign(u64),
     /// The panic.
     Panic,
+    /// The nth operation of threads that take turns, on what they share.
+    Step(u64),
 }
 
 /// A block as a finding names it: by its number, never by its address.

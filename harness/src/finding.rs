@@ -7,6 +7,7 @@ use crate::site::Site;
 use crate::text::count;
 use crate::token::Token;
 use crate::trace::{Coordinate, Op};
+use crate::turn::{self, Act, Turn};
 
 /// One thing that was done to the block in question, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,18 @@ pub(crate) struct FaultAt {
     pub(crate) site: Site,
 }
 
+/// The order of threads that a finding needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ScheduleAt {
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) seen: u64,
+    pub(crate) of: u64,
+    /// Two operations whose order matters, in the order that shows it.
+    pub(crate) pair: Vec<(Act, Site)>,
+    /// What was left out, and what is needed.
+    pub(crate) notes: Vec<String>,
+}
+
 /// A detected bug: one root cause, however often it was seen.
 #[derive(Clone, Debug)]
 pub struct Finding {
@@ -37,6 +50,8 @@ pub struct Finding {
     pub(crate) steps: Vec<Step>,
     pub(crate) notes: Vec<String>,
     pub(crate) fault: Option<FaultAt>,
+    /// The schedule that it needs, where threads take turns.
+    pub(crate) schedule: Option<ScheduleAt>,
     pub(crate) count: u64,
     pub(crate) of: u64,
     pub(crate) token: Token,
@@ -92,6 +107,9 @@ impl Finding {
                 fault.site.frames.first().map(|frame| format!(" in {}", frame.short_name()));
             parts.push(fault.line(self.kind) + &place.unwrap_or_default());
         }
+        if let Some(schedule) = &self.schedule {
+            parts.push(schedule.line());
+        }
         parts.join("; ")
     }
 
@@ -109,6 +127,15 @@ impl Finding {
     pub(crate) fn mentions(&self, text: &str) -> bool {
         self.steps.iter().any(|step| step.site.mentions(text))
             || self.fault.as_ref().is_some_and(|fault| fault.site.mentions(text))
+    }
+}
+
+impl ScheduleAt {
+    pub(crate) fn line(&self) -> String {
+        match self.turns.as_slice() {
+            [] => "in the usual order of its threads".to_owned(),
+            turns => format!("in the order {}", turn::line(turns)),
+        }
     }
 }
 

@@ -47,27 +47,44 @@ impl Heap {
             nodes: AtomicUsize::new(0),
             owner: AtomicUsize::new(owner),
             bypass: options.bypass,
+            driven: options.driven,
+            points: options.points,
             state: UnsafeCell::new(State::new(options)),
             run,
             gate: Gate::of(run),
             foreign: Mutex::default(),
             orphans: Mutex::default(),
         });
-        Heap::attach(NonNull::from(Box::leak(core)), "main", port, true)
+        Heap::attach(NonNull::from(Box::leak(core)), "main", port, true, None)
     }
 
     /// A heap of the same run, over the same port, with a name of its own: its blocks are not the
     /// other's.
     #[must_use]
     pub fn named(&self, name: &'static str) -> Heap {
-        Heap::attach(self.node().run, name, Unwatched(self.clone()), self.node().counted != 0)
+        Heap::attach(self.node().run, name, Unwatched(self.clone()), self.node().counted != 0, None)
     }
 
     /// Watches a port that itself takes its memory from a heap of this run, such as an arena: each
     /// of its blocks is a block of the new heap, inside a block of the one below.
     #[must_use]
     pub fn wrap(&self, name: &'static str, port: impl Port + Send + 'static) -> Heap {
-        Heap::attach(self.node().run, name, port, false)
+        Heap::attach(self.node().run, name, port, false, None)
+    }
+
+    /// As [`wrap`](Self::wrap), for a port that serves one thread only, such as a slab: the logical
+    /// thread that calls this. Another one's request is refused, its free leaves the block as it
+    /// is, and both are reported as `wrong-thread`; the port sees neither.
+    #[must_use]
+    pub fn confine(&self, name: &'static str, port: impl Port + Send + 'static) -> Heap {
+        if self.core().driven {
+            self.core().follow();
+        }
+        let entered =
+            self.core().enter().expect("a heap is made on the thread that its run belongs to");
+        let home = entered.with(|state| state.thread);
+        drop(entered);
+        Heap::attach(self.node().run, name, port, false, Some(home))
     }
 
     fn attach<P: Port + Send + 'static>(
@@ -75,13 +92,14 @@ impl Heap {
         name: &'static str,
         port: P,
         counts: bool,
+        home: Option<u16>,
     ) -> Heap {
         // SAFETY: the caller holds a handle on this run, or has just made it.
         let core = unsafe { run.as_ref() };
         core.nodes.fetch_add(1, Ordering::Relaxed);
         let entered = core.enter().expect("a heap is made on the thread that its run belongs to");
         let (id, pool) = entered.with(|state| (state.enrol(name), state.options.pool()));
-        let node = Node::new(run, id, counts, pool, port);
+        let node = Node::new(run, id, counts, pool, home, port);
         let layout = Layout::new::<Node<P>>();
         // SAFETY: a node is never zero-sized.
         let Some(place) = NonNull::new(unsafe { System.alloc(layout) }.cast::<Node<P>>()) else {

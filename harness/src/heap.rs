@@ -13,6 +13,7 @@ use std::sync::PoisonError;
 use crate::capture;
 use crate::global::{Global, Outlives, aside};
 use crate::ledger::{Block, Record, Slot};
+use crate::model::{self, Touch, What};
 use crate::node::{AnyPort, Core, Entered, Node, start_of};
 use crate::plan::Plan;
 use crate::port::{Port, Refused};
@@ -100,13 +101,32 @@ impl Heap {
         self.with(|state| state.peak)
     }
 
+    /// Lets other threads go first, where a model checker drives the run. Before anything is looked
+    /// at, so that what is seen then still holds when it is acted on.
+    #[inline]
+    fn meet(&self, what: What) {
+        if self.core().driven {
+            self.take_turn(what);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_turn(&self, what: What) {
+        if self.core().points {
+            model::point(Touch { what, object: u32::from(self.node().id) });
+        }
+        self.core().follow();
+    }
+
     // ---- the four steps, for a request ----
 
     /// In full: what is out of the ordinary for `quick.rs`.
     #[inline(never)]
     pub(crate) fn request_fully(&self, op: Op, layout: Layout) -> Answer {
         let node = self.node();
-        let Some(entered) = self.core().enter() else {
+        self.meet(What::Request);
+        let Some(entered) = self.enter_home() else {
             return self.refuse_foreign(op, layout, std::ptr::null_mut());
         };
         // Decide.
@@ -140,7 +160,7 @@ impl Heap {
         };
         let request = entered.with(|state| state.request(op, layout, old, self.node().id));
         // A closure's memory is neither the subject's nor the harness's.
-        let refuses = aside(|| plan.refuses(&request));
+        let refuses = aside(|| model::quietly(|| plan.refuses(&request)));
         entered.with(|state| state.take_plan_back(plan));
         // After a failure made it panic, what unwinds gets its memory, unless that is to be tried:
         // a second panic would end the process and hide the first.
@@ -174,7 +194,8 @@ impl Heap {
     #[inline(never)]
     pub(crate) fn release_fully(&self, start: NonNull<u8>, layout: Layout) {
         let node = self.node();
-        let Some(entered) = self.core().enter() else {
+        self.meet(What::Free);
+        let Some(entered) = self.enter_home() else {
             let _ = self.refuse_foreign(Op::Free, layout, start.as_ptr());
             return;
         };
@@ -273,7 +294,8 @@ impl Heap {
         zeroed: bool,
     ) -> Answer {
         let node = self.node();
-        let Some(entered) = self.core().enter() else {
+        self.meet(What::Request);
+        let Some(entered) = self.enter_home() else {
             return self.refuse_foreign(op, new, start.as_ptr());
         };
         let address = start.as_ptr() as usize;
@@ -366,6 +388,12 @@ impl Heap {
     }
 
     // ---- other threads, other moments ----
+
+    /// The right to touch the state, for a thread that this heap serves.
+    #[inline]
+    fn enter_home(&self) -> Option<Entered<'_>> {
+        self.core().enter().filter(|entered| self.node().is_home_of(entered))
+    }
 
     #[cold]
     #[inline(never)]

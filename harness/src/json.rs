@@ -25,6 +25,8 @@ struct Line<'a> {
 struct Coverage {
     requests: u64,
     sites: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    schedules: u64,
     runs: u64,
     complete: bool,
 }
@@ -52,6 +54,10 @@ struct Finding<'a> {
     replay: String,
 }
 
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 impl Report {
     /// One line of JSON, without its end. `None` where there is an error instead of a result.
     #[must_use]
@@ -77,6 +83,7 @@ impl Report {
             coverage: Coverage {
                 requests: self.coverage.requests,
                 sites: self.coverage.sites,
+                schedules: self.coverage.schedules,
                 runs: self.coverage.runs,
                 complete: self.coverage.complete,
             },

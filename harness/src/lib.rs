@@ -56,19 +56,24 @@ pub mod cli;
 mod conformance;
 mod death;
 mod detect;
+#[cfg(mallory_model)]
+mod ear;
 mod env;
 mod error;
 mod evidence;
 mod explore;
+mod explorer;
 mod finding;
 mod gate;
 mod global;
 mod handle;
 mod heap;
+mod host;
 #[cfg(feature = "json")]
 mod json;
 mod kind;
 mod ledger;
+mod model;
 mod node;
 mod omen;
 mod options;
@@ -90,11 +95,13 @@ mod site;
 mod state;
 mod subject;
 mod sweep;
+pub mod sync;
 mod system;
 mod text;
 pub mod thread;
 mod token;
 mod trace;
+mod turn;
 mod verdict;
 mod wire;
 mod worker;
@@ -111,6 +118,7 @@ pub use adapters::{
 pub use conformance::{Conformance, conformance};
 pub use error::Error;
 pub use explore::{Faults, Progress};
+pub use explorer::Explore;
 pub use finding::Finding;
 pub use global::GlobalHeap;
 pub use heap::Heap;
@@ -123,6 +131,8 @@ pub use run::{Outcome, Strategy};
 pub use scenario::Scenario;
 #[cfg(feature = "ron")]
 pub use script::{Allowed, Expect, Script};
+#[cfg(not(mallory_model))]
+pub use std::thread_local;
 pub use subject::{Classify, Observe};
 pub use sweep::{Setup, Sweep};
 pub use system::{Guarantee, System, World};

@@ -19,6 +19,7 @@ use crate::capture::Stack;
 use crate::gate::{GATE, Gate, SHARED, SOLO, is_single_threaded, mark};
 use crate::global::In;
 use crate::ledger::Block;
+use crate::model;
 use crate::pool;
 use crate::port::{Malloc, Port, Refused};
 use crate::redzone;
@@ -36,6 +37,8 @@ pub(crate) struct Node<P: ?Sized> {
     /// All ones where this heap's bytes count towards the run's peak; zero where they are already
     /// counted by the heap below.
     pub(crate) counted: usize,
+    /// The only logical thread that may use this heap, where there is one.
+    home: Option<u16>,
     /// Live blocks; touched with the right to touch the state only.
     live: UnsafeCell<usize>,
     /// The port is the system's own: it is called directly, which is most of the time.
@@ -54,6 +57,9 @@ pub(crate) struct Core {
     pub(crate) owner: AtomicUsize,
     /// The kill switch, as the run was made with it.
     pub(crate) bypass: bool,
+    /// Whether a model checker lets the run's threads take turns, and at each call.
+    pub(crate) driven: bool,
+    pub(crate) points: bool,
     pub(crate) state: UnsafeCell<State>,
     /// The run's number, by which a gate knows it.
     pub(crate) run: u64,
@@ -148,6 +154,14 @@ impl Core {
         entered
     }
 
+    /// Makes the state the present logical thread's, where others may have run.
+    #[cold]
+    pub(crate) fn follow(&self) {
+        if let Some(entered) = self.enter_serial() {
+            entered.with(|state| state.switch_to(model::logical()));
+        }
+    }
+
     #[inline]
     pub(crate) fn enter(&self) -> Option<Entered<'_>> {
         self.enter_serial().or_else(|| self.enter_gate())
@@ -193,6 +207,7 @@ impl<P: 'static> Node<P> {
         id: u16,
         counts: bool,
         pool: Option<usize>,
+        home: Option<u16>,
         port: P,
     ) -> Self {
         let counted = if counts { usize::MAX } else { 0 };
@@ -200,11 +215,17 @@ impl<P: 'static> Node<P> {
         let (handles, live) = (AtomicUsize::new(1), UnsafeCell::new(0));
         let is_pooled = is_malloc && id == 0 && pool.is_some();
         let pooled = if is_pooled && pool == Some(0) { pool::BLOCK_MAX } else { 0 };
-        Node { handles, run, id, counted, live, is_malloc, is_pooled, pooled, port }
+        Node { handles, run, id, counted, home, live, is_malloc, is_pooled, pooled, port }
     }
 }
 
 impl Node<AnyPort> {
+    /// Whether the thread that has entered may use this heap.
+    #[inline]
+    pub(crate) fn is_home_of(&self, entered: &Entered<'_>) -> bool {
+        self.home.is_none_or(|home| entered.with(|state| state.thread == home))
+    }
+
     /// Live blocks of this heap.
     #[inline]
     pub(crate) fn live(&self, _: &Entered<'_>) -> usize {
@@ -336,7 +357,12 @@ impl Node<AnyPort> {
     #[inline]
     fn called<R>(&self, entered: &Entered<'_>, call: impl FnOnce(&AnyPort) -> R) -> R {
         let _outside = if self.counted == 0 { entered.outside() } else { None };
-        call(&self.port)
+        let answer = call(&self.port);
+        if entered.core.driven {
+            // The port may have waited for a lock.
+            entered.core.follow();
+        }
+        answer
     }
 
     /// Hands a block to the port, guards and all.

@@ -55,6 +55,31 @@ pub(crate) fn begun() {
     }
 }
 
+/// Says that another schedule begins, and by which deviations it goes: what a death came of.
+pub(crate) fn schedule() {
+    // SAFETY: as in `own`; asking whose process this is would cost more than all of it.
+    if let Some(life) = unsafe { LIFE.load(Ordering::Relaxed).as_ref() } {
+        life.schedule();
+    }
+}
+
+pub(crate) fn turn(word: u64) {
+    // SAFETY: as in `schedule`.
+    if let Some(life) = unsafe { LIFE.load(Ordering::Relaxed).as_ref() } {
+        life.turn(word);
+    }
+}
+
+/// Says how a schedule's run ended.
+pub(crate) fn ended(outcome: usize) {
+    // SAFETY: as in `schedule`.
+    if let Some(life) = unsafe { LIFE.load(Ordering::Relaxed).as_ref() }
+        && let Some(end) = life.ends.get(outcome)
+    {
+        end.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Says that all that was to be done is done.
 pub(crate) fn finished() {
     if let Some(life) = own() {

@@ -24,6 +24,10 @@ pub struct Options {
     /// Requests of code that runs while a panic unwinds count and fail as well.
     pub(crate) unwinding: bool,
     pub(crate) bypass: bool,
+    /// A model checker lets the run's threads take turns.
+    pub(crate) driven: bool,
+    /// And each request and each free is a point at which it may.
+    pub(crate) points: bool,
 }
 
 impl Default for Options {
@@ -39,6 +43,8 @@ impl Default for Options {
             apart: false,
             unwinding: false,
             bypass: false,
+            driven: false,
+            points: false,
         }
     }
 }
@@ -121,6 +127,15 @@ impl Options {
     pub(crate) fn apart(mut self) -> Self {
         self.apart = true;
         self.global()
+    }
+
+    /// For a run whose threads a model checker lets take turns: at each request and each free, or
+    /// only elsewhere.
+    #[cfg_attr(not(mallory_model), allow(dead_code, reason = "there is no model checker"))]
+    pub(crate) fn driven(mut self, points: bool) -> Self {
+        self.driven = true;
+        self.points = points;
+        self
     }
 
     /// A heap over the system's allocator.

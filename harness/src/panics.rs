@@ -103,8 +103,17 @@ pub(crate) fn said(payload: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
+/// How a subject's call ended.
+pub(crate) struct Caught {
+    pub(crate) ended: Ended,
+    /// Where the first panic was, if that was asked for.
+    pub(crate) stack: Option<Stack>,
+    /// What the first panic said, also where the subject caught it itself.
+    pub(crate) message: Option<String>,
+}
+
 /// Runs a subject, and turns its panic into an end like any other.
-pub(crate) fn catch(wants_stack: bool, run: impl FnOnce() -> Ended) -> (Ended, Option<Stack>) {
+pub(crate) fn catch(wants_stack: bool, run: impl FnOnce() -> Ended) -> Caught {
     let watch = Panicked { wants_stack, ..Panicked::default() };
     let before = WATCHED.with(|watched| watched.replace(Some(watch)));
     let result = std::panic::catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
@@ -115,11 +124,22 @@ pub(crate) fn catch(wants_stack: bool, run: impl FnOnce() -> Ended) -> (Ended, O
         message
     });
     let panicked = WATCHED.with(|watched| watched.replace(before)).unwrap_or_default();
+    let Panicked { message, stack, .. } = panicked;
+    #[cfg(mallory_model)]
+    if crate::model::is_over() && crate::model::panicked().is_none() && message.is_none() {
+        return Caught { ended: Ended::Stopped, stack, message };
+    }
     match result {
-        Ok(ended) => (ended, None),
+        Ok(ended) => Caught { ended, stack, message },
         Err(said) => {
-            let message = panicked.message.unwrap_or_else(|| format!("panicked: {said}"));
-            (Ended::Panicked(message), panicked.stack)
+            let text = message.clone().unwrap_or_else(|| format!("panicked: {said}"));
+            Caught { ended: Ended::Panicked(text), stack, message }
         }
     }
+}
+
+/// What is known of a call that never came back: its stack was given up.
+pub(crate) fn abandoned() -> Caught {
+    let panicked = WATCHED.with(RefCell::take).unwrap_or_default();
+    Caught { ended: Ended::Stopped, stack: panicked.stack, message: panicked.message }
 }

@@ -12,6 +12,10 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::alloc::{GlobalAlloc, System as StdSystem};
 
+#[path = "counters.rs"]
+mod counters;
+use counters::Counters;
+
 /// The answer of an allocator that has no memory to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
@@ -204,9 +208,7 @@ unsafe impl Port for Malloc {
 /// value: each addition raises it at once, so no interleaving can pass a maximum unseen.
 #[derive(Debug, Default)]
 pub struct SystemPort {
-    outstanding: AtomicU64,
-    peak: AtomicU64,
-    failures: AtomicU64,
+    counters: Counters,
 }
 
 impl SystemPort {
@@ -214,38 +216,30 @@ impl SystemPort {
     #[must_use]
     pub const fn new() -> Self {
         SystemPort {
-            outstanding: AtomicU64::new(0),
-            peak: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
+            counters: Counters {
+                outstanding: AtomicU64::new(0),
+                peak: AtomicU64::new(0),
+                failures: AtomicU64::new(0),
+            },
         }
     }
 
     /// Bytes asked for and not yet given back.
     #[must_use]
     pub fn bytes_outstanding(&self) -> u64 {
-        self.outstanding.load(Ordering::Relaxed)
+        self.counters.outstanding.load(Ordering::Relaxed)
     }
 
     /// The largest that [`bytes_outstanding`](Self::bytes_outstanding) has been.
     #[must_use]
     pub fn peak(&self) -> u64 {
-        self.peak.load(Ordering::Relaxed)
+        self.counters.peak.load(Ordering::Relaxed)
     }
 
     /// Requests that the system refused.
     #[must_use]
     pub fn failures_total(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
-    fn add(&self, bytes: usize) {
-        let bytes = bytes as u64;
-        let now = self.outstanding.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.peak.fetch_max(now, Ordering::Relaxed);
-    }
-
-    fn remove(&self, bytes: usize) {
-        self.outstanding.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.counters.failures.load(Ordering::Relaxed)
     }
 
     fn count(
@@ -255,11 +249,9 @@ impl SystemPort {
         lost: usize,
     ) -> Result<NonNull<[u8]>, Refused> {
         match answer {
-            Ok(_) if gained >= lost => self.add(gained - lost),
-            Ok(_) => self.remove(lost - gained),
-            Err(Refused) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-            }
+            Ok(_) if gained >= lost => self.counters.add(gained - lost),
+            Ok(_) => self.counters.remove(lost - gained),
+            Err(Refused) => self.counters.refuse(),
         }
         answer
     }
@@ -277,7 +269,7 @@ unsafe impl Port for SystemPort {
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's obligations are passed on unchanged.
         unsafe { Malloc.free(block, layout) }
-        self.remove(layout.size());
+        self.counters.remove(layout.size());
     }
 
     unsafe fn grow(

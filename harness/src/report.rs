@@ -6,13 +6,14 @@
 use std::fmt;
 
 use crate::error::Error;
-use crate::finding::Finding;
+use crate::finding::{Finding, ScheduleAt};
 use crate::run::{Outcome, Strategy};
 use crate::site::Site;
 use crate::text::{count, thousands};
 use crate::token::Token;
 #[cfg(feature = "json")]
 use crate::trace::Fingerprint;
+use crate::turn::Act;
 pub(crate) use crate::verdict::Replayed;
 pub use crate::verdict::{Coverage, Verdict};
 
@@ -76,6 +77,18 @@ fn write_site(f: &mut fmt::Formatter<'_>, label: &str, site: &Site) -> fmt::Resu
     Ok(())
 }
 
+/// Writes the two operations whose order matters.
+fn write_pair(f: &mut fmt::Formatter<'_>, schedule: &ScheduleAt) -> fmt::Result {
+    let label = |act: &Act| format!("T{} {}", act.thread, act.what);
+    let labels: Vec<String> = schedule.pair.iter().map(|(act, _)| label(act)).collect();
+    let width = labels.iter().map(String::len).max().unwrap_or(0);
+    for (nth, (label, (_, site))) in labels.iter().zip(&schedule.pair).enumerate() {
+        let when = if nth == 0 { "first" } else { "then " };
+        write_site(f, &format!("{when} {label:<width$}  "), site)?;
+    }
+    Ok(())
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}  {}", self.kind, self.id, self.scenario)?;
@@ -94,10 +107,32 @@ impl fmt::Display for Finding {
         }
         if let Some(fault) = &self.fault {
             write_site(f, &format!("{} in ", fault.line(self.kind)), &fault.site)?;
+        }
+        let schedules = match &self.schedule {
+            None => String::new(),
+            Some(schedule) => {
+                writeln!(f, "  {}", schedule.line())?;
+                write_pair(f, schedule)?;
+                for note in &schedule.notes {
+                    writeln!(f, "  {note}")?;
+                }
+                // A replay runs one, and that says nothing.
+                let of = count(schedule.of, "schedule");
+                let is_one = schedule.of <= 1;
+                if is_one {
+                    String::new()
+                } else {
+                    format!(" in {} of {of}", thousands(schedule.seen))
+                }
+            }
+        };
+        if self.fault.is_some() {
             let seen = count(self.of, "request");
-            writeln!(f, "  seen at {} of {seen}; never without a fault", thousands(self.count))?;
+            let also = if schedules.is_empty() { "" } else { "," };
+            let at = format!("{also} at {} of {seen}", thousands(self.count));
+            writeln!(f, "  seen{schedules}{at}; never without a fault")?;
         } else {
-            writeln!(f, "  seen without any fault")?;
+            writeln!(f, "  seen{schedules} without any fault")?;
         }
         writeln!(f, "  replay  {}", self.rerun.line(&self.token))
     }
@@ -257,7 +292,9 @@ impl Report {
     /// 3 incomplete.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if self.error.is_some() {
+        // A schedule that the subject can't follow is another program's.
+        let diverged = matches!(self.replayed, Some(Replayed::Diverged(_)));
+        if self.error.is_some() || diverged {
             return 2;
         }
         match self.verdict() {
@@ -299,14 +336,20 @@ impl Report {
             Verdict::Incomplete => "… incomplete".to_owned(),
             Verdict::Findings => format!("✗ {}", count(self.findings.len() as u64, "finding")),
         };
-        let Coverage { requests, sites, runs, runs_total, complete } = self.coverage;
+        let Coverage { requests, sites, schedules, runs, runs_total, complete } = self.coverage;
         let requests = count(requests, "request");
         let sites = count(sites, "site");
         let of = if complete { String::new() } else { format!(" of {}", thousands(runs_total)) };
         let runs = count(runs, "run");
-        format!("{name:<width$} {verdict:<12} {requests:>16}  {sites:>9}  {runs:>12}{of}")
-            .trim_end()
-            .to_owned()
+        let schedules = match schedules {
+            0 => String::new(),
+            schedules => format!("  {:>15}", count(schedules, "schedule")),
+        };
+        format!(
+            "{name:<width$} {verdict:<12} {requests:>16}  {sites:>9}{schedules}  {runs:>12}{of}"
+        )
+        .trim_end()
+        .to_owned()
     }
 
     /// All but the summary line and the notes: findings, what is allowed, or the error.

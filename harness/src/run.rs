@@ -1,23 +1,34 @@
 //! One execution: subject + plan (+ schedule) = `Run`.
 
+#[cfg(mallory_model)]
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+#[cfg(mallory_model)]
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
+#[cfg(mallory_model)]
+use std::rc::Rc;
 
 use crate::capture::{self, Capture, Census, Stack};
+#[cfg(mallory_model)]
+use crate::ear::{self, Ear, Heard};
 use crate::evidence::{Evidence, Moment, Role};
 use crate::global::{Armed, Global, In};
 use crate::heap::Heap;
 use crate::kind::Kind;
+#[cfg(mallory_model)]
+use crate::model;
 use crate::omen;
 use crate::options::Options;
-use crate::panics::catch;
+use crate::panics::{self, Caught, catch};
 use crate::plan::Plan;
 use crate::pulse::Lifeline;
 use crate::scratch::Scratch;
 use crate::state::{Injected, State};
 use crate::text::difference;
 use crate::trace::{Event, Fingerprint};
+use crate::turn::{Act, Turn};
 
 /// How one faulted run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +107,51 @@ pub(crate) trait Subject {
     fn call(&self, stage: &mut Stage<'_>) -> Ended;
 }
 
+/// Lets the threads of a run take turns.
+pub(crate) trait Conductor {
+    /// Makes the run with this schedule, which says what it is to do by its cues. Comes back when
+    /// all its threads have ended, or none can go on.
+    fn conduct(&self, turns: &[Turn], cue: &mut dyn FnMut(Cue)) -> Conducted;
+}
+
+/// What a run is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "loom"), allow(dead_code, reason = "only loom rehearses"))]
+pub(crate) enum Cue {
+    /// To make another run ready, alike: it stands before this one in the conductor's search.
+    Rehearse,
+    /// To call the subject, as the first thread.
+    Body,
+    /// To forget the rehearsal.
+    Cut,
+}
+
+/// What whoever let threads take turns has to say of it.
+#[derive(Debug, Default)]
+pub(crate) struct Conducted {
+    /// What kept it from its end, if anything did.
+    pub(crate) stopped: Option<Stopped>,
+    /// A deviation that could not be made.
+    pub(crate) diverged: Option<Turn>,
+    /// Threads that there were.
+    pub(crate) threads: usize,
+    /// What the first thread said that panicked, also where another one made something of that.
+    pub(crate) panicked: Option<String>,
+}
+
+/// Why the threads of a run did not come to their ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// None of them could go on.
+    Deadlock,
+    /// They went on for too many steps.
+    Endless,
+    /// There were more of them than can be told apart.
+    Crowd,
+    /// One of them panicked, and nobody caught it.
+    Panicked(String),
+}
+
 /// How the subject's own code ended, panics apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -107,6 +163,8 @@ pub(crate) enum Ended {
     Err(String),
     /// A panic.
     Panicked(String),
+    /// It never came to its end.
+    Stopped,
 }
 
 /// How to make one run.
@@ -122,14 +180,34 @@ pub(crate) struct Job<'a> {
     pub(crate) bound: u64,
     /// By what it says that it is alive, where somebody listens.
     pub(crate) lifeline: Option<Lifeline>,
-    /// The text of the fault-free result.
-    pub(crate) baseline: Option<&'a str>,
+    /// The texts of the fault-free results: one, unless schedules differ in it.
+    pub(crate) baseline: Option<&'a [String]>,
+    /// Who lets its threads take turns, where that is not the system, and by which schedule.
+    pub(crate) conductor: Option<&'a dyn Conductor>,
+    pub(crate) turns: &'a [Turn],
+    /// Whether what threads do to what they share is written down.
+    pub(crate) hears: bool,
     pub(crate) record: bool,
     pub(crate) capture: Option<Capture>,
     pub(crate) input: &'a [u8],
     pub(crate) scratch: &'a Scratch,
     /// Where single events are told to as they come, for runs that may die.
     pub(crate) sink: Option<Box<dyn Sink>>,
+}
+
+impl<'a> Job<'a> {
+    /// The same run, at which nobody looks.
+    fn rehearsal(&self) -> Job<'a> {
+        Job {
+            options: self.options.clone(),
+            plan: self.plan.clone(),
+            capture: None,
+            sink: None,
+            record: false,
+            hears: false,
+            ..*self
+        }
+    }
 }
 
 /// Hears of a run while it goes.
@@ -163,6 +241,10 @@ pub(crate) struct Run {
     pub(crate) unattributed: u64,
     /// Threads that called.
     pub(crate) threads: usize,
+    /// Of a run whose threads were made to take turns.
+    pub(crate) conducted: Conducted,
+    /// What they did, where that was asked for.
+    pub(crate) heard: Vec<Act>,
 }
 
 /// What a subject is given, and where it says what came of it.
@@ -172,7 +254,7 @@ pub(crate) struct Stage<'a> {
     scratch: &'a Scratch,
     plan: Option<Plan>,
     bound: u64,
-    pub(crate) baseline: Option<&'a str>,
+    pub(crate) baseline: Option<&'a [String]>,
     text: Option<String>,
     /// Findings of oracles, as detectors' are.
     pub(crate) evidence: Vec<Evidence>,
@@ -199,13 +281,15 @@ impl<'a> Stage<'a> {
 
     /// Judges an `Ok` by its text, as `show` writes it.
     pub(crate) fn ok(&mut self, show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result) -> Ended {
-        let Some(baseline) = self.baseline else {
+        let Some((usual, others)) = self.baseline.and_then(<[String]>::split_first) else {
             let mut text = String::new();
             let _ = show(&mut text);
             self.text = Some(text);
             return Ended::Ok { differs: None };
         };
-        Ended::Ok { differs: difference(baseline, show) }
+        let differs = difference(usual, show);
+        let is_another = || others.iter().any(|text| difference(text, show).is_none());
+        Ended::Ok { differs: differs.filter(|_| !is_another()) }
     }
 }
 
@@ -218,74 +302,182 @@ fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> Ended {
     ended
 }
 
-/// Runs the subject once.
-pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
-    let _in = In::passing();
-    let heap = match (job.global, job.port) {
-        (Some(_), Some(port)) => port(job.options.apart()),
-        (Some(global), None) => global.heap(job.options),
-        (None, Some(port)) => port(job.options),
-        (None, None) => job.options.heap(),
-    };
-    let armed = job.global.map(|global| Armed::new(global, &heap, job.everyone));
-    job.scratch.empty();
-    let wants_panic = job.capture.as_ref().is_some_and(|c| c.moments.contains(&Moment::Panic));
-    heap.with(|state| {
-        if let Some(lifeline) = job.lifeline {
-            state.hold(lifeline);
+/// A run that is made ready, whose subject is called in between, and that is looked at in the end.
+pub(crate) struct Going<'a> {
+    heap: Heap,
+    stage: Stage<'a>,
+    wants_panic: bool,
+    caught: Option<Caught>,
+    #[cfg(mallory_model)]
+    heard: Option<Rc<RefCell<Heard>>>,
+}
+
+impl<'a> Going<'a> {
+    /// Makes a run ready, but for a global heap.
+    pub(crate) fn new(job: Job<'a>) -> Going<'a> {
+        let heap = match (job.global, job.port) {
+            (Some(_), Some(port)) => port(job.options.apart()),
+            (Some(global), None) => global.heap(job.options),
+            (None, Some(port)) => port(job.options),
+            (None, None) => job.options.heap(),
+        };
+        job.scratch.empty();
+        let wants_panic = job.capture.as_ref().is_some_and(|c| c.moments.contains(&Moment::Panic));
+        #[cfg(mallory_model)]
+        let heard = {
+            let none = BTreeSet::new();
+            Ear::open(job.capture.as_ref().map_or(&none, |c| &c.moments), job.hears)
+        };
+        let stage = Stage {
+            heap: heap.clone(),
+            input: job.input,
+            scratch: job.scratch,
+            plan: Some(job.plan),
+            bound: job.bound,
+            baseline: job.baseline,
+            text: None,
+            evidence: Vec::new(),
+        };
+        heap.with(|state| {
+            if let Some(lifeline) = job.lifeline {
+                state.hold(lifeline);
+            }
+            if let Some(sink) = job.sink {
+                state.tell(sink);
+            }
+            if job.record {
+                state.record();
+            }
+            if let Some(capture) = job.capture {
+                state.look_for(capture);
+            }
+        });
+        Going {
+            heap,
+            stage,
+            wants_panic,
+            caught: None,
+            #[cfg(mallory_model)]
+            heard,
         }
-        if let Some(sink) = job.sink {
-            state.tell(sink);
-        }
-        if job.record {
-            state.record();
-        }
-        if let Some(capture) = job.capture {
-            state.look_for(capture);
-        }
-    });
-    let mut stage = Stage {
-        heap: heap.clone(),
-        input: job.input,
-        scratch: job.scratch,
-        plan: Some(job.plan),
-        bound: job.bound,
-        baseline: job.baseline,
-        text: None,
-        evidence: Vec::new(),
-    };
-    let (ended, panic_stack) = catch(wants_panic, || boundary(subject, &mut stage));
-    // A process that the subject forked comes back here as well, with everything of its parent's.
-    omen::end_strangers();
-    let Stage { evidence: oracles, text, heap: its_heap, .. } = stage;
-    drop(its_heap);
-    let threads = heap.threads();
-    let (survived, unattributed) = match armed {
-        Some(armed) => armed.end(),
-        None => {
+    }
+
+    /// Calls the subject, on the run's first thread.
+    pub(crate) fn body(&mut self, subject: &dyn Subject) {
+        let stage = &mut self.stage;
+        self.caught = Some(catch(self.wants_panic, || boundary(subject, stage)));
+        // A process that the subject forked comes back here as well, with everything of its
+        // parent's.
+        omen::end_strangers();
+    }
+
+    /// Looks at what came of it; `left` is what a global heap says.
+    fn end_with(self, conducted: Conducted, left: Option<((i64, i64), u64)>) -> Run {
+        let Going { heap, stage, caught, .. } = self;
+        #[cfg(mallory_model)]
+        let Heard { acts, taken } = match self.heard {
+            Some(heard) => {
+                model::listen(None);
+                heard.take()
+            }
+            None => Heard::default(),
+        };
+        let Stage { evidence: oracles, text, heap: its_heap, .. } = stage;
+        drop(its_heap);
+        let threads = heap.threads();
+        let (survived, unattributed) = left.unwrap_or_else(|| {
             heap.disarm();
             heap.close();
             ((0, 0), 0)
+        });
+        let is_global = left.is_some();
+        let caught = caught.unwrap_or_else(panics::abandoned);
+        let run = heap.with(|state| finish(state, caught, oracles, text, &conducted));
+        let leaked = if is_global { survived.1.max(0) as usize } else { run.leaked };
+        #[cfg(mallory_model)]
+        let run = {
+            let mut run = run;
+            run.taken.extend(taken);
+            Run { heard: acts, ..run }
+        };
+        Run { survived, unattributed, leaked, threads, conducted, ..run }
+    }
+
+    /// Looks at what came of it.
+    pub(crate) fn end(self, conducted: Conducted) -> Run {
+        self.end_with(conducted, None)
+    }
+}
+
+/// Runs the subject once.
+pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
+    let _in = In::passing();
+    let (global, everyone, conductor, turns) = (job.global, job.everyone, job.conductor, job.turns);
+    let (alike, scratch) = (conductor.map(|_| job.rehearsal()), job.scratch);
+    let mut going = Going::new(job);
+    let heap = going.heap.clone();
+    let armed = global.map(|global| Armed::new(global, &heap, everyone));
+    let conducted = match conductor {
+        None => {
+            going.body(subject);
+            Conducted::default()
+        }
+        Some(conductor) => {
+            let mut rehearsed = None;
+            conductor.conduct(turns, &mut |cue| match cue {
+                Cue::Rehearse => rehearsed = alike.as_ref().map(|job| Going::new(job.rehearsal())),
+                Cue::Body => rehearsed.as_mut().unwrap_or(&mut going).body(subject),
+                Cue::Cut => {
+                    drop(rehearsed.take().map(|going| going.end(Conducted::default())));
+                    scratch.empty();
+                }
+            })
         }
     };
-    let run = heap.with(|state| finish(state, ended, oracles, text, panic_stack));
-    let leaked = if job.global.is_some() { survived.1.max(0) as usize } else { run.leaked };
-    Run { survived, unattributed, leaked, threads, ..run }
+    let left = armed.map(Armed::end);
+    drop(heap);
+    going.end_with(conducted, left)
+}
+
+/// Threads that wait for each other for ever, as far as who waits for whom is known.
+fn deadlock() -> Evidence {
+    #[cfg(mallory_model)]
+    if let Some(blocked) = model::stuck() {
+        return ear::deadlock(&blocked);
+    }
+    Evidence::new(Kind::Deadlock).note("the threads that are left wait for each other")
 }
 
 fn finish(
     state: &mut State,
-    ended: Ended,
+    caught: Caught,
     oracles: Vec<Evidence>,
     text: Option<String>,
-    panic_stack: Option<Stack>,
+    conducted: &Conducted,
 ) -> Run {
     let injected = state.injected;
     let mut failure = None;
+    let Caught { mut ended, stack: panic_stack, message } = caught;
+    if let Some(said) = conducted.panicked.clone() {
+        // It was another thread, and this one may well go on; the subject panicked all the same.
+        ended = Ended::Panicked(message.unwrap_or(said));
+    }
+    if let Some(Stopped::Panicked(message)) = &conducted.stopped {
+        ended = Ended::Panicked(message.clone());
+    }
     let outcome = match ended {
         _ if state.hung => {
             let note = "it went on asking, past ten times the requests of the run without a fault";
             state.accuse(Evidence::new(Kind::NoProgress).note(note));
+            Outcome::Hung
+        }
+        Ended::Stopped => {
+            if conducted.stopped == Some(Stopped::Deadlock) {
+                state.accuse(deadlock());
+            } else {
+                let note = "its threads went on for ever";
+                state.accuse(Evidence::new(Kind::NoProgress).note(note));
+            }
             Outcome::Hung
         }
         Ended::Panicked(message) => {
@@ -338,5 +530,7 @@ fn finish(
         survived: (0, 0),
         unattributed: 0,
         threads: 1,
+        conducted: Conducted::default(),
+        heard: Vec::new(),
     }
 }

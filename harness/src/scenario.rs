@@ -4,6 +4,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::explorer::Explore;
+use crate::host::Engine;
 use crate::report::{PROGRAM, Report};
 #[cfg(feature = "ron")]
 use crate::script::Script;
@@ -12,7 +14,12 @@ use crate::sweep::Sweep;
 use crate::system::System;
 
 type Run = dyn Fn(Sweep) -> Report;
+type Explored = dyn Fn(Explore) -> Report;
 type Input = dyn Fn() -> Result<Arc<[u8]>, Error>;
+
+/// How replays of explorations are run.
+const PROGRAM_SHUTTLE: &str = "cargo run --release --features shuttle --";
+const PROGRAM_LOOM: &str = "cargo run --release --features loom --";
 
 /// Something to sweep, by name: what [`cli::main`](crate::cli::main) is given.
 ///
@@ -27,7 +34,8 @@ pub struct Scenario {
     about: String,
     pub(crate) group: Option<String>,
     pub(crate) input: Option<Box<Input>>,
-    run: Box<Run>,
+    run: Option<Box<Run>>,
+    explore: Option<Box<Explored>>,
     /// How its replays are run.
     program: String,
     known_file: &'static str,
@@ -42,15 +50,39 @@ impl Scenario {
         about: impl Into<String>,
         run: impl Fn(Sweep) -> Report + 'static,
     ) -> Scenario {
+        Scenario { run: Some(Box::new(run)), ..Scenario::named(name.into(), about.into()) }
+    }
+
+    /// A scenario that is only explored, since its threads are what it is about. It is given an
+    /// exploration with everything set that the command line was asked for.
+    #[track_caller]
+    pub fn threads(
+        name: impl Into<String>,
+        about: impl Into<String>,
+        explore: impl Fn(Explore) -> Report + 'static,
+    ) -> Scenario {
+        Scenario::named(name.into(), about.into()).explore(explore)
+    }
+
+    #[track_caller]
+    fn named(name: String, about: String) -> Scenario {
         Scenario {
-            name: name.into(),
-            about: about.into(),
+            name,
+            about,
             group: None,
             input: None,
-            run: Box::new(run),
+            run: None,
+            explore: None,
             program: PROGRAM.to_owned(),
             known_file: Location::caller().file(),
         }
+    }
+
+    /// Lets it be explored as well: its threads in every order.
+    #[must_use]
+    pub fn explore(mut self, explore: impl Fn(Explore) -> Report + 'static) -> Self {
+        self.explore = Some(Box::new(explore));
+        self
     }
 
     /// A scenario that sweeps a script of a system. `file` is what errors call it; its stem is the
@@ -93,9 +125,13 @@ impl Scenario {
         self
     }
 
-    /// Runs it with what was asked for; `other_input` takes the place of its own.
-    pub(crate) fn explore(&self, sweep: Sweep, other_input: Option<&Arc<[u8]>>) -> Report {
+    /// Sweeps it with what was asked for; `other_input` takes the place of its own.
+    pub(crate) fn run(&self, sweep: Sweep, other_input: Option<&Arc<[u8]>>) -> Report {
         let mut sweep = sweep.known_file(self.known_file).rerun_by(&self.program);
+        let Some(run) = &self.run else {
+            let what = format!("`{}` is not swept", self.name);
+            return sweep.failed(Error::new(what).mend("explore it: its threads are the point"));
+        };
         match (&self.input, other_input) {
             (_, Some(other)) => sweep = sweep.other_input(Arc::clone(other)),
             (Some(read), None) => match read() {
@@ -104,13 +140,52 @@ impl Scenario {
             },
             (None, None) => {}
         }
-        (self.run)(sweep)
+        run(sweep)
     }
 
-    /// Runs it as a test would: with the defaults and what the environment asks for.
+    /// The same of its threads in every order.
+    pub(crate) fn explored(&self, explore: Explore, other_input: Option<&Arc<[u8]>>) -> Report {
+        let program = |engine: Option<Engine>| match engine {
+            _ if self.program != PROGRAM => self.program.clone(),
+            Some(Engine::Loom) => PROGRAM_LOOM.to_owned(),
+            _ => PROGRAM_SHUTTLE.to_owned(),
+        };
+        let mut explore = explore.prepared(self.known_file, program);
+        let Some(run) = &self.explore else {
+            let what = format!("`{}` is not explored", self.name);
+            return explore.failed(Error::new(what).mend("sweep it: it starts no threads"));
+        };
+        match (&self.input, other_input) {
+            (_, Some(other)) => explore = explore.other_input(Arc::clone(other)),
+            (Some(read), None) => match read() {
+                Ok(input) => explore = explore.input(input),
+                Err(error) => return Report::failed(&self.name, 0, error),
+            },
+            (None, None) => {}
+        }
+        run(explore)
+    }
+
+    /// Whether it can be swept, and explored.
+    pub(crate) fn can_sweep(&self) -> bool {
+        self.run.is_some()
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn can_explore(&self) -> bool {
+        self.explore.is_some()
+    }
+
+    /// Sweeps it as a test would: with the defaults and what the environment asks for.
     #[must_use]
     pub fn sweep(&self) -> Report {
-        self.explore(Sweep::new(self.name.clone()), None)
+        self.run(Sweep::new(self.name.clone()), None)
+    }
+
+    /// Explores it as a test would, by shuttle: with the defaults and what the environment asks for.
+    #[must_use]
+    pub fn explored_by_shuttle(&self) -> Report {
+        self.explored(Explore::new(self.name.clone()).shuttle(), None)
     }
 
     /// What it is about, in one line.

@@ -189,7 +189,8 @@ impl State {
         let after = self.requests.saturating_sub(1);
         let first = if self.armed { self.plan.first(self.thread, after) } else { u64::MAX };
         self.stop = first.min(self.bound.saturating_add(1)).min(self.pulse.at());
-        self.quick_stop = if self.watched || self.options.wipe { 0 } else { self.stop };
+        self.quick_stop =
+            if self.watched || self.options.wipe || self.options.driven { 0 } else { self.stop };
         self.stop
     }
 

@@ -11,19 +11,25 @@ use crate::adapters::Adversary;
 use crate::env::Env;
 use crate::error::Error;
 use crate::explore::point::Point;
-use crate::explore::{Allowance, Faults, Progress, Settings, journal, replay, sweep};
+use crate::explore::{
+    Allowance, Faults, Progress, Settings, Threads, journal, replay, sweep, threads,
+};
 use crate::global::GlobalHeap;
 use crate::heap::Heap;
+use crate::host::Host;
 use crate::kind::Kind;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::port::{Malloc, Port};
 use crate::report::{PROGRAM, Report, Rerun};
 use crate::run::{Strategy, Subject};
-use crate::subject::{By, Classify, Closure, Observe, Scripted, Staged, Unclassified, Whole};
+use crate::subject::{
+    By, Classify, Closure, Observe, Scripted, Shared, Staged, Unclassified, Whole,
+};
 use crate::system::{Guarantee, System, World};
 use crate::token::{Mode, Token, is_name};
 use crate::trace::Coordinate;
+use crate::turn::Turn;
 
 /// Fails every request of a piece of code, one by one, and reports what that shows.
 ///
@@ -102,6 +108,8 @@ impl Sweep {
             recovers: false,
             in_process: !cfg!(unix) || cfg!(miri),
             patience: None,
+            threads: None,
+            host: None,
             name,
         };
         Sweep {
@@ -324,6 +332,22 @@ impl<C, V> Sweep<C, V> {
         Report::failed(&self.settings.name, self.settings.seed, error)
     }
 
+    /// Explores the order of a closure's threads as well.
+    pub(crate) fn run_threads<T, E: Debug>(
+        mut self,
+        threads: Threads,
+        run: impl Fn(&Heap) -> Result<T, E> + Sync,
+    ) -> Report
+    where
+        C: Classify<E>,
+        V: Observe<T>,
+    {
+        self.settings.threads = Some(threads);
+        let (classify, observe) = (&self.classify, &self.observe);
+        let subject = Shared { run, classify, observe };
+        self.settings.explore(&subject, self.token, self.oom_after, self.error.take())
+    }
+
     /// Replays this token instead of sweeping.
     pub fn replay(mut self, token: Token) -> Self {
         self.token = Some(token);
@@ -482,6 +506,9 @@ impl Settings {
                         .map_err(|error| Error::new(format!("MALLORY_OOM_AFTER={n}: {error}")))
                 }
                 (None, Some(plan)) => replay::single(&self, subject, &plan, None),
+                (None, None) if self.threads.is_some() => {
+                    return threads::explore(&mut self, subject);
+                }
                 (None, None) => return sweep::sweep(&self, subject),
             },
         };
@@ -493,6 +520,30 @@ impl Settings {
         if token.scenario() != self.name {
             let what = format!("the token is of `{}`, not of `{}`", token.scenario(), self.name);
             return Err(Error::new(what).mend("replay it with the scenario that it names"));
+        }
+        match (&token.turns, self.threads.is_some()) {
+            (Some(_), false) => {
+                let what = "the token holds a schedule, and a sweep's threads are the system's";
+                return Err(Error::new(what).mend("replay it by exploring: Explore, or `explore`"));
+            }
+            (None, true) => {
+                let what = "the token holds no schedule: it is a sweep's";
+                return Err(Error::new(what).mend("replay it by the sweep that printed it"));
+            }
+            _ => threads::settle(self)?,
+        }
+        let is_looms = Turn::loom_of(token.turns.as_deref().unwrap_or_default()).is_some();
+        match (is_looms, self.host.is_some_and(Host::is_weak)) {
+            (true, false) => {
+                let what = "the token holds one of loom's runs";
+                return Err(Error::new(what).mend("replay it with loom: Explore::loom, or `loom`"));
+            }
+            (false, true) if token.turns.is_some() => {
+                let what = "the token holds a schedule of shuttle's";
+                let mend = "replay it with shuttle: Explore::shuttle, or `explore`";
+                return Err(Error::new(what).mend(mend));
+            }
+            _ => {}
         }
         if token.input != self.input_hash() {
             let what = "the token was made on another input";

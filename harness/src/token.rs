@@ -3,12 +3,16 @@
 //! ```text
 //! v1 <scenario> [f=<faults>] [s=<preemptions>] [r=<seed>] [i=<input hash>] [m=<modes>] fp=<24 bits>
 //! ```
+//!
+//! `s=T1@8>T2,T2@3>T1` says where a schedule deviates from the usual one (see `turn.rs`), and `s=-`
+//! that it doesn't: with an `s=`, threads take turns, and without one they are the system's.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
 use crate::trace::Coordinate;
+use crate::turn::{self, Turn};
 
 /// The longest name of a scenario.
 pub(crate) const NAME_MAX: usize = 40;
@@ -27,6 +31,8 @@ pub(crate) struct Fault {
 pub struct Token {
     pub(crate) scenario: String,
     pub(crate) fault: Option<Fault>,
+    /// The schedule, where the threads were made to take turns: as it deviates from the usual one.
+    pub(crate) turns: Option<Vec<Turn>>,
     pub(crate) seed: u64,
     pub(crate) input: Option<u32>,
     pub(crate) modes: Vec<Mode>,
@@ -68,6 +74,12 @@ impl Token {
     pub fn scenario(&self) -> &str {
         &self.scenario
     }
+
+    /// Whether it replays an order of threads: by [`Explore`](crate::Explore), not by a sweep.
+    #[must_use]
+    pub fn explores(&self) -> bool {
+        self.turns.is_some()
+    }
 }
 
 impl fmt::Display for Fault {
@@ -85,6 +97,11 @@ impl fmt::Display for Token {
         write!(f, "v1 {}", self.scenario)?;
         if let Some(fault) = &self.fault {
             write!(f, " f={fault}")?;
+        }
+        match self.turns.as_deref() {
+            None => {}
+            Some([]) => f.write_str(" s=-")?,
+            Some(turns) => write!(f, " s={}", turn::line(turns))?,
         }
         if self.seed != 0 {
             write!(f, " r={}", self.seed)?;
@@ -182,6 +199,7 @@ impl FromStr for Token {
         let mut token = Token {
             scenario: name.text.to_owned(),
             fault: None,
+            turns: None,
             seed: 0,
             input: None,
             modes: Vec::new(),
@@ -229,8 +247,9 @@ impl FromStr for Token {
                         hex(value, 6).ok_or_else(|| wrong(line, column, what, SHAPE))?;
                 }
                 "s" => {
-                    let mend = "replay it with a build that has the feature `shuttle` or `loom`";
-                    return Err(wrong(line, word.column, "it holds a schedule", mend));
+                    let read = if value == "-" { Ok(Vec::new()) } else { turn::read(value) };
+                    let read = read.map_err(|what| wrong(line, column, what, SHAPE))?;
+                    token.turns = Some(read);
                 }
                 _ => {
                     return Err(wrong(line, word.column, format!("there is no {key}="), SHAPE));
@@ -253,6 +272,8 @@ mod tests {
         for line in [
             "v1 lfs-batch fp=5d0e91",
             "v1 lfs-batch f=T0#18 fp=5d0e91",
+            "v1 intern f=T1#2 s=- fp=5d0e91",
+            "v1 intern s=T1@8>T2,T2@3>T1 fp=5d0e91",
             "v1 planted/leak f=T3#18..@00ab1f.2 r=7 i=00c0ffee m=bypass,in-place fp=000000",
         ] {
             let token: Token = line.parse().expect(line);
@@ -277,7 +298,9 @@ mod tests {
             ("v1 lfs-batch fp=5d0e91 fp=5d0e91", "column 24: a second fp="),
             ("v1 lfs-batch q=1 fp=5d0e91", "column 14: there is no q="),
             ("v1 lfs-batch m=odd fp=5d0e91", "there is no mode `odd`"),
-            ("v1 lfs-batch s=T1@8>T2 fp=5d0e91", "it holds a schedule"),
+            ("v1 lfs-batch s=T1@8 fp=5d0e91", "column 16: expected a change of threads"),
+            ("v1 lfs-batch s= fp=5d0e91", "column 16: expected a change of threads"),
+            ("v1 lfs-batch s=T1@0>T2 fp=5d0e91", "column 16: points count from 1"),
             ("v1 lfs-batch r=-1 fp=5d0e91", "expected the seed"),
         ] {
             let error = line.parse::<Token>().expect_err(line).to_string();

@@ -152,6 +152,31 @@ pub(crate) const fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
+/// A stream of numbers from a seed (splitmix64).
+pub(crate) struct Stream(u64);
+
+impl Stream {
+    /// The `nth` stream of a seed.
+    pub(crate) fn new(seed: u64, nth: u64) -> Stream {
+        Stream(mix(mix(seed ^ 0x9E37_79B9_7F4A_7C15) ^ nth))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix(self.0)
+    }
+
+    /// A number below `n`, which is not 0.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        ((u128::from(self.next()) * n as u128) >> 64) as usize
+    }
+
+    /// True once in `n` times.
+    pub(crate) fn once_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
 /// A hash of bytes that is the same everywhere and for ever (FNV-1a, finished by [`mix`]): ids
 /// and keys are made with it, so it never changes.
 pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::trace::Coordinate;
+use crate::turn::Turn;
 
 /// What a report says in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(crate) enum Replayed {
     Different,
     /// Nothing was found.
     NoFailure,
+    /// The schedule could not be followed: its point never came, or whom it names could not go on.
+    Diverged(Turn),
 }
 
 impl fmt::Display for Replayed {
@@ -51,6 +54,11 @@ impl fmt::Display for Replayed {
             Replayed::Moved(at) => write!(f, "moved to {at}"),
             Replayed::Different => f.write_str("different finding"),
             Replayed::NoFailure => f.write_str("no failure"),
+            Replayed::Diverged(turn) => write!(
+                f,
+                "diverged at {turn}: T{} never came to its point {}, or T{} could not go on there",
+                turn.thread, turn.point, turn.to
+            ),
         }
     }
 }
@@ -63,6 +71,8 @@ pub struct Coverage {
     pub requests: u64,
     /// Different call sites among them.
     pub sites: u64,
+    /// Schedules of its threads that were run without a fault; 0 where they were not explored.
+    pub schedules: u64,
     /// Faulted runs made.
     pub runs: u64,
     /// Faulted runs that there are.

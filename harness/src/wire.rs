@@ -176,6 +176,7 @@ impl Wire for Moment {
             Moment::Event(n) => (1, *n),
             Moment::Foreign(n) => (2, *n),
             Moment::Panic => (3, 0),
+            Moment::Step(n) => (4, *n),
         };
         (tag, n).put(out);
     }
@@ -187,6 +188,7 @@ impl Wire for Moment {
             1 => Moment::Event(n),
             2 => Moment::Foreign(n),
             3 => Moment::Panic,
+            4 => Moment::Step(n),
             _ => return None,
         })
     }

@@ -6,7 +6,7 @@ mod common;
 use std::thread;
 
 use common::{Oom, Owned, Sent, kinds, layout, only};
-use mallory::{Heap, Kind, Options, Outcome, Port, Sweep, Verdict};
+use mallory::{Heap, Kind, Options, Outcome, Port, Sweep, SystemPort, Verdict};
 
 /// Runs this on a thread of its own.
 fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
@@ -126,4 +126,22 @@ fn a_block_that_a_thread_loses_is_found() {
         Ok::<_, Oom>(())
     });
     assert!(kinds(&report).contains(&Kind::Leak), "{report}");
+}
+
+#[test]
+fn a_confined_heap_serves_the_thread_that_made_it_and_no_other() {
+    let report = Sweep::new("confined").options(Options::new().parallel()).run(|heap| {
+        let mine = heap.confine("mine", SystemPort::new());
+        let block = Owned::new(&mine, 24)?;
+        assert!(elsewhere(|| mine.alloc(layout(16, 8)).is_err()));
+        let (start, layout) = (block.start().as_ptr() as usize, block.layout());
+        block.lose();
+        elsewhere(|| {
+            let start = std::ptr::NonNull::new(start as *mut u8).expect("a block's address");
+            // SAFETY: none: the thread is the wrong one. The heap leaves the block as it is.
+            unsafe { mine.free(start, layout) }
+        });
+        elsewhere(|| Owned::new(heap, 8).map(drop))
+    });
+    assert_eq!(kinds(&report), [Kind::WrongThread; 2], "{report}");
 }

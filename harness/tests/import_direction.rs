@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 /// below it. A folder is one module.
 const LAYERS: &[(&str, &[&str])] = &[
     ("the command line", &["cli"]),
-    ("what callers write", &["c", "conformance", "env", "scenario", "script", "sweep"]),
+    ("what callers write", &["c", "conformance", "env", "explorer", "scenario", "script", "sweep"]),
     ("the loops", &["explore", "host"]),
     ("the report", &["finding", "json", "report", "token", "verdict"]),
     (
         "one run",
         &[
-            "board", "brood", "death", "omen", "panics", "pipe", "run", "scratch", "site",
+            "board", "brood", "death", "ear", "omen", "panics", "pipe", "run", "scratch", "site",
             "subject", "system", "wire", "worker",
         ],
     ),
@@ -22,7 +22,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("what a heap knows", &["accuse", "pulse", "state"]),
     ("what is wrong, and what fails", &["detect", "options", "plan"]),
     ("what blocks leave behind", &["capture", "redzone"]),
-    ("words", &["error", "evidence", "kind", "ledger", "pool", "port", "text", "trace"]),
+    (
+        "words",
+        &[
+            "counters", "error", "evidence", "kind", "ledger", "model", "pool", "port", "sync",
+            "text", "trace", "turn",
+        ],
+    ),
 ];
 
 /// Imports that point up all the same, and why. One that is gone has to leave the list.
@@ -76,6 +82,8 @@ const UNSAFE: &[&str] = &[
     "global.rs",
     "handle.rs",
     "heap.rs",
+    "host/loom.rs",
+    "host/shuttle.rs",
     "ledger.rs",
     "node.rs",
     "omen.rs",
@@ -84,6 +92,8 @@ const UNSAFE: &[&str] = &[
     "port.rs",
     "quick.rs",
     "redzone.rs",
+    "sync/lazy.rs",
+    "thread/scope.rs",
     "worker.rs",
 ];
 

@@ -1,8 +1,16 @@
 //! The systems that Mallory is tried on: three services on a fallible allocator with the memory
-//! parts that they share, planted bugs that it has to find, and (with the feature `foreign`) crates
-//! that know nothing of it.
+//! parts that they share, some of them with several threads; planted bugs that it has to find; and
+//! (with the feature `foreign`) crates that know nothing of it.
+
+// The four lines that production code needs: std's threads and locks, or their twins that a model
+// checker can drive. All else says `crate::sync` and `crate::thread`.
+#[cfg(any(feature = "shuttle", feature = "loom"))]
+pub(crate) use mallory::{sync, thread};
+#[cfg(not(any(feature = "shuttle", feature = "loom")))]
+pub(crate) use std::{sync, thread};
 
 pub mod cache_rebuild;
+pub mod concurrent;
 pub mod fixture;
 #[cfg(feature = "foreign")]
 pub mod foreign;
@@ -17,10 +25,14 @@ pub mod planted;
 
 use mallory::Scenario;
 
-/// Everything that the command line can be told to sweep.
+/// Everything that the command line can be told to sweep or to explore.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
-    services().into_iter().chain(planted::scenarios()).collect()
+    let mut scenarios = services();
+    scenarios.extend(concurrent::scenarios());
+    scenarios.extend(planted::scenarios());
+    scenarios.extend(planted::racy::scenarios());
+    scenarios
 }
 
 /// The three services, each with its script and its input.

@@ -1,41 +1,18 @@
 //! The planted bugs, through the program that a user runs: each reported once, as what it is, and
 //! replayed by its token; no near miss reported; the reports' text reviewed in `snapshots/`.
 
+mod program;
+
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output};
 
 use mallory::{Kind, Sweep, Verdict};
 use mallory_scenarios::planted::{PAIRS, Pair};
+use program::{difference, findings, is_as_reviewed, printed, replays};
 use serde_json::Value;
-use similar::{ChangeTag, TextDiff};
 
-/// Runs the program as from a shell in which nothing of Mallory's is set.
-fn mallory(arguments: &[&str]) -> Output {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_mallory"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MALLORY_")) {
-        program.env_remove(name);
-    }
-    program.args(arguments).output().expect("the program starts")
-}
-
-/// What it prints, if it ends with this code.
-fn printed(arguments: &[&str], code: i32) -> String {
-    let output = mallory(arguments);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-    String::from_utf8(output.stdout).expect("reports are text")
-}
-
-/// The reports of a sweep, one for each line of JSON.
 fn reports(arguments: &[&str], code: i32) -> Vec<Value> {
-    let arguments = [&["sweep", "--format", "json"], arguments].concat();
-    let lines = printed(&arguments, code);
-    lines.lines().map(|line| serde_json::from_str(line).expect("a line is an object")).collect()
-}
-
-fn findings(report: &Value) -> &[Value] {
-    report["findings"].as_array().expect("a report has findings")
+    program::reports("sweep", arguments, code)
 }
 
 fn pair(kind: Kind) -> &'static Pair {
@@ -45,26 +22,13 @@ fn pair(kind: Kind) -> &'static Pair {
 /// The report, as the program prints it, is the reviewed one.
 fn report_is_as_reviewed(kind: Kind) {
     let name = pair(kind).name();
-    let report = printed(&["sweep", &name], 1);
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../../snapshots");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.add_filter(r"\.rs:[0-9]+", ".rs:LL");
-    settings.bind(|| insta::assert_snapshot!(name.replace('/', "-"), report));
+    is_as_reviewed(&name, &printed(&["sweep", &name], 1));
 }
 
 /// The token shows the same in a fresh process, and one with another fingerprint doesn't.
 fn token_replays(kind: Kind) {
     let report = reports(&[&pair(kind).name()], 1).remove(0);
-    let finding = &findings(&report)[0];
-    let token = finding["replay"].as_str().expect("a finding has a token");
-    assert!(token.len() <= 100, "{token}: {} characters", token.len());
-    let again = printed(&["replay", token], 1);
-    assert!(again.lines().next().is_some_and(|row| row.ends_with(" reproduced")), "{again}");
-    let id = finding["id"].as_str().expect("a finding has an id");
-    assert!(again.contains(id), "{id} is not in {again}");
-
+    let token = replays(&findings(&report)[0]);
     let last = token.chars().last().expect("a token has characters");
     let other = if last == '0' { '1' } else { '0' };
     let altered = format!("{}{other}", &token[..token.len() - 1]);
@@ -181,23 +145,13 @@ fn json_is_the_same_for_every_run_and_number_of_jobs() {
     assert_eq!(one, sweep("2"));
 }
 
-/// The lines of a function, without its name.
-fn function(source: &str, name: &str) -> String {
-    let start = source.find(&format!("\nfn {name}(")).expect("the function is there") + 1;
-    let end = start + source[start..].find("\n}\n").expect("it ends") + "\n}\n".len();
-    source[start..end].replacen(name, "", 1)
-}
-
 #[test]
 fn a_pair_differs_by_three_lines_at_most() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/planted");
     for pair in PAIRS {
         let file = folder.join(pair.kind.name().replace('-', "_") + ".rs");
         let source = std::fs::read_to_string(&file).expect("a kind has a file of its name");
-        let (planted, near_miss) = (function(&source, "planted"), function(&source, "near_miss"));
-        let diff = TextDiff::from_lines(&planted, &near_miss);
-        let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count();
-        let lines = count(ChangeTag::Delete).max(count(ChangeTag::Insert));
+        let lines = difference(&source);
         assert!((1..=3).contains(&lines), "{}: {lines} lines", pair.kind);
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: flags to calls to an exit code. A user's own binary is one line of it.
 
+mod explore;
 mod progress;
 
 use std::io::{IsTerminal, Read, Write};
@@ -9,7 +10,9 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::explore::{ExploreArgs, LoomArgs};
 use crate::error::Error;
+use crate::explorer::Explore;
 use crate::report::{self, Report};
 use crate::run::Strategy;
 use crate::scenario::Scenario;
@@ -45,6 +48,7 @@ EXAMPLES:
   mallory sweep                         every scenario that is in no group
   mallory sweep cache-rebuild --jobs 1
   git log --raw --no-abbrev | mallory sweep cache-rebuild --input -
+  mallory explore intern --preemptions 2
   mallory replay 'v1 lfs-batch f=T0#18 fp=5d0e91'"
 )]
 struct Cli {
@@ -56,6 +60,10 @@ struct Cli {
 enum Command {
     /// Fails every request in turn, once and for good.
     Sweep(SweepArgs),
+    /// Fails every request in turn, in every order of the threads that a bound permits.
+    Explore(ExploreArgs),
+    /// The same by loom, which knows weak memory.
+    Loom(LoomArgs),
     /// Runs one line of a report again and says what became of it.
     Replay(ReplayArgs),
     /// Lists the scenarios.
@@ -148,6 +156,8 @@ enum Format {
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Sweep(args) => sweep(scenarios, &args),
+        Command::Explore(args) => explore::explore(scenarios, &args),
+        Command::Loom(args) => explore::loom(scenarios, &args),
         Command::Replay(args) => replay(scenarios, &args),
         Command::List { names } => list(scenarios, &names),
     };
@@ -171,9 +181,21 @@ fn print(text: &str) -> Result<(), Error> {
     }
 }
 
-fn select<'a>(scenarios: &'a [Scenario], names: &[String]) -> Result<Vec<&'a Scenario>, Error> {
+/// The scenarios of these names and groups for which `can` says yes; all that are in no group
+/// unless named. One that is named itself has to be of that kind: that it is not `done` is an error.
+fn select<'a>(
+    scenarios: &'a [Scenario],
+    names: &[String],
+    can: fn(&Scenario) -> bool,
+    done: &str,
+) -> Result<Vec<&'a Scenario>, Error> {
     if names.is_empty() {
-        return Ok(scenarios.iter().filter(|scenario| scenario.group.is_none()).collect());
+        let of_none = |scenario: &&Scenario| scenario.group.is_none() && can(scenario);
+        return Ok(scenarios.iter().filter(of_none).collect());
+    }
+    if let Some(scenario) = scenarios.iter().find(|s| names.contains(&s.name) && !can(s)) {
+        return Err(Error::new(format!("`{}` is not {done}", scenario.name))
+            .mend("`list` shows what each can do"));
     }
     let mut selected: Vec<&Scenario> = Vec::new();
     for name in names {
@@ -182,9 +204,9 @@ fn select<'a>(scenarios: &'a [Scenario], names: &[String]) -> Result<Vec<&'a Sce
         };
         let before = selected.len();
         let known: Vec<&str> = selected.iter().map(|scenario| scenario.name()).collect();
-        let more = scenarios.iter().filter(fits).filter(|s| !known.contains(&s.name()));
+        let more = scenarios.iter().filter(fits).filter(|s| !known.contains(&s.name()) && can(s));
         let more: Vec<&Scenario> = more.collect();
-        let named = scenarios.iter().any(|scenario| fits(&scenario));
+        let named = scenarios.iter().any(|scenario| fits(&scenario) && can(scenario));
         selected.extend(more);
         if selected.len() == before && !named {
             return Err(Error::new(format!("there is no scenario or group `{name}`"))
@@ -223,44 +245,33 @@ fn input_for(path: Option<&Path>, selected: &[&Scenario]) -> Result<Option<Arc<[
     read_input(path).map(Some)
 }
 
-fn explore(scenario: &Scenario, sweep: Sweep, input: Option<&Arc<[u8]>>) -> Report {
-    let input = input.filter(|_| scenario.input.is_some());
-    scenario.explore(sweep, input)
+/// The largest number of jobs that makes sense here.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
-    let selected = select(scenarios, &args.names)?;
-    let input = input_for(args.input.as_deref(), &selected)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let folder = journal_folder();
-    let text = args.format == Format::Text;
+/// Makes the reports of these, prints them, and answers the exit code.
+fn table(
+    command: &str,
+    selected: &[&Scenario],
+    format: Format,
+    seed: u64,
+    make: impl Fn(&Scenario, &progress::Bar) -> Report,
+) -> Result<u8, Error> {
+    let text = format == Format::Text;
     let longest = selected.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or(0);
+    if text {
+        print(&format!("seed {seed}\n"))?;
+    }
     let mut reports = Vec::new();
-    for (nth, scenario) in selected.iter().enumerate() {
+    for scenario in selected {
         let bar = progress::Bar::start(&scenario.name, std::io::stderr().is_terminal());
-        let mut sweep = Sweep::new(scenario.name.clone())
-            .jobs_unless_set(args.jobs.map(usize::from), cores)
-            .strategy(args.strategy.into())
-            .journal(&folder, args.resume)
-            .on_progress(bar.hearer());
-        if let Some(seed) = args.seed {
-            sweep = sweep.seed(seed);
-        }
-        if let Some(limit) = args.limit {
-            sweep = sweep.limit(limit);
-        }
-        if args.strict {
-            sweep = sweep.strict();
-        }
-        if nth == 0 && text {
-            print(&format!("seed {}\n", sweep.seed_value()))?;
-        }
-        let report = explore(scenario, sweep, input.as_ref());
+        let report = make(scenario, &bar);
         bar.finish(&report);
         if text {
             print(&format!("{}\n", report.row_below(longest)))?;
         } else {
-            print_json(&report, "sweep")?;
+            print_json(&report, command)?;
         }
         reports.push(report);
     }
@@ -273,6 +284,36 @@ fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
     // The caller's mistake beats findings, and findings beat what was left undone.
     let worst = [2, 1, 3].into_iter().find(|code| codes.contains(code));
     Ok(worst.unwrap_or(0))
+}
+
+fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
+    let selected = select(scenarios, &args.names, Scenario::can_sweep, "swept")?;
+    let input = input_for(args.input.as_deref(), &selected)?;
+    let folder = journal_folder();
+    let start = |name: &str| {
+        let sweep =
+            Sweep::new(name.to_owned()).jobs_unless_set(args.jobs.map(usize::from), cores());
+        args.seed.into_iter().fold(sweep, Sweep::seed)
+    };
+    let seed = start("seed").seed_value();
+    table("sweep", &selected, args.format, seed, |scenario, bar| {
+        let mut sweep = start(&scenario.name)
+            .strategy(args.strategy.into())
+            .journal(&folder, args.resume)
+            .on_progress(bar.hearer());
+        if let Some(limit) = args.limit {
+            sweep = sweep.limit(limit);
+        }
+        if args.strict {
+            sweep = sweep.strict();
+        }
+        scenario.run(sweep, own_input(scenario, input.as_ref()))
+    })
+}
+
+/// The input that takes the place of a scenario's own, if it has one.
+fn own_input<'a>(scenario: &Scenario, input: Option<&'a Arc<[u8]>>) -> Option<&'a Arc<[u8]>> {
+    input.filter(|_| scenario.input.is_some())
 }
 
 fn print_json(report: &Report, command: &str) -> Result<(), Error> {
@@ -293,8 +334,12 @@ fn replay(scenarios: &[Scenario], args: &ReplayArgs) -> Result<u8, Error> {
             .mend("`list` shows them; was it renamed, or is a feature off?")
     })?;
     let input = input_for(args.input.as_deref(), &[scenario])?;
-    let sweep = Sweep::new(scenario.name.clone()).replay(token);
-    let report = explore(scenario, sweep, input.as_ref());
+    let input = own_input(scenario, input.as_ref());
+    let report = if token.explores() {
+        scenario.explored(Explore::new(scenario.name.clone()).jobs(cores()).replay(token), input)
+    } else {
+        scenario.run(Sweep::new(scenario.name.clone()).replay(token), input)
+    };
     match args.format {
         Format::Text if report.error().is_none() => print(&report.to_string())?,
         Format::Text => eprint!("{}", report.details()),
@@ -306,12 +351,19 @@ fn replay(scenarios: &[Scenario], args: &ReplayArgs) -> Result<u8, Error> {
 fn list(scenarios: &[Scenario], names: &[String]) -> Result<u8, Error> {
     let selected = match names {
         [] => scenarios.iter().collect(),
-        names => select(scenarios, names)?,
+        names => select(scenarios, names, |_| true, "known")?,
     };
     let width = selected.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in selected {
-        let input = if scenario.input.is_some() { " (reads --input)" } else { "" };
-        print(&format!("{:<width$}  {}{input}\n", scenario.name, scenario.about()))?;
+        let explores = match (scenario.can_sweep(), scenario.can_explore()) {
+            (true, true) => Some("sweep and explore"),
+            (false, true) => Some("explore"),
+            _ => None,
+        };
+        let input = scenario.input.is_some().then_some("reads --input");
+        let can: Vec<&str> = explores.into_iter().chain(input).collect();
+        let can = if can.is_empty() { String::new() } else { format!(" ({})", can.join("; ")) };
+        print(&format!("{:<width$}  {}{can}\n", scenario.name, scenario.about()))?;
     }
     Ok(0)
 }

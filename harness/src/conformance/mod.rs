@@ -360,7 +360,9 @@ impl<'a, P: Port> Conformance<'a, P> {
             fault: None,
             count: 1,
             of: 0,
+            schedule: None,
             token: Token {
+                turns: None,
                 scenario: self.name.clone(),
                 fault: None,
                 seed,

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::call::{self, Answer, Call, Place, perform};
-use super::draw::{Range, Stream};
+use super::draw::Range;
 use super::trial::Clause;
 use crate::port::Port;
+use crate::trace::Stream;
 
 type Breach = (Clause, String);
 

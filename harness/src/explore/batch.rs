@@ -168,8 +168,14 @@ impl Batch<'_> {
                     let note = format!("one of many runs without a fault ended otherwise: {death}");
                     let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
                     let (fingerprint, stacks) = (scouted.fingerprint, BTreeMap::new());
-                    let found =
-                        Found { point: None, injected: None, fingerprint, evidence, stacks };
+                    let found = Found {
+                        point: None,
+                        injected: None,
+                        fingerprint,
+                        evidence,
+                        stacks,
+                        order: None,
+                    };
                     seen.found.push(found);
                 }
                 News::Glance => glance(),

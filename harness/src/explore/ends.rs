@@ -107,5 +107,6 @@ pub(crate) fn bare(point: Point, evidence: Evidence, scouted: &Scouted) -> Found
         fingerprint: scouted.fingerprint,
         evidence: vec![evidence],
         stacks: BTreeMap::new(),
+        order: None,
     }
 }

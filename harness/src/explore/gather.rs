@@ -8,11 +8,12 @@ use super::point::Found;
 use super::scout::Scouted;
 use crate::capture::Stack;
 use crate::evidence::{Evidence, Moment};
-use crate::finding::{FaultAt, Finding, Step};
+use crate::finding::{FaultAt, Finding, ScheduleAt, Step};
 use crate::kind::Kind;
 use crate::site::{Site, Symboliser};
 use crate::token::{Fault, Token};
 use crate::trace::{Coordinate, Fingerprint, hash_bytes};
+use crate::turn::Act;
 
 /// The stacks that these findings need names for, each once.
 pub(crate) fn stacks(found: &[Found]) -> Vec<Stack> {
@@ -56,7 +57,10 @@ pub(crate) fn findings(
 ) -> Vec<Finding> {
     let mut order: Vec<&Found> = found.iter().collect();
     // The smallest coordinate stands for all; once before for good.
-    order.sort_by_key(|found| found.point);
+    order.sort_by_key(|found| {
+        let turns = found.order.as_ref().map_or(0, |order| order.turns.len());
+        (found.point.is_some(), turns, found.point)
+    });
     let mut groups: BTreeMap<(Kind, Vec<u64>), Group> = BTreeMap::new();
     for found in order {
         let mut blocks: BTreeMap<(Kind, Vec<u64>), (u64, u64)> = BTreeMap::new();
@@ -67,7 +71,14 @@ pub(crate) fn findings(
             let seen = blocks.entry(key.clone()).or_default();
             *seen = (seen.0 + 1, seen.1 + size);
             groups.entry(key).or_insert_with_key(|(kind, root)| Group {
-                finding: finding(settings, scouted, found, evidence, steps, id(*kind, root)),
+                finding: finding(
+                    settings,
+                    scouted,
+                    found,
+                    evidence,
+                    (steps, id(*kind, root)),
+                    sites,
+                ),
                 coordinates: BTreeSet::new(),
             });
         }
@@ -95,6 +106,10 @@ pub(crate) fn findings(
 /// What a root cause is told by: the sites of the block's history, or the place of the fault.
 fn root(evidence: &Evidence, found: &Found, steps: &[Step], scouted: &Scouted) -> Vec<u64> {
     let mut root: Vec<u64> = steps.iter().map(|step| step.site.key()).collect();
+    if evidence.kind == Kind::Deadlock {
+        // A circle is the same wherever one begins to tell it.
+        root.sort_unstable();
+    }
     if is_about_fault(evidence.kind) || root.is_empty() {
         let site = found.injected.and_then(|injected| scouted.site(injected.at));
         root.extend(site.map(Site::key));
@@ -131,8 +146,8 @@ fn finding(
     scouted: &Scouted,
     found: &Found,
     evidence: &Evidence,
-    steps: Vec<Step>,
-    id: String,
+    (steps, id): (Vec<Step>, String),
+    sites: &HashMap<Stack, Site>,
 ) -> Finding {
     // A request that was to fail and never came is known from the runs without a fault.
     let meant = found.point.and_then(|point| Some((point.at, scouted.asked(point.at)?)));
@@ -154,11 +169,24 @@ fn finding(
         steps,
         notes: evidence.notes.clone(),
         fault,
+        schedule: schedule(found, sites),
         count: 1,
         of: scouted.requests,
         token: token(settings, scouted, found),
         rerun: settings.rerun.clone(),
     }
+}
+
+/// The order of threads that a run needs.
+fn schedule(found: &Found, sites: &HashMap<Stack, Site>) -> Option<ScheduleAt> {
+    let order = found.order.as_ref()?;
+    let site = |act: &Act| {
+        let stack = found.stacks.get(&Moment::Step(act.step));
+        stack.and_then(|stack| sites.get(stack)).cloned().unwrap_or_default()
+    };
+    let pair = order.pair.iter().map(|act| (act.clone(), site(act))).collect();
+    let notes = order.notes.clone();
+    Some(ScheduleAt { turns: order.turns.clone(), seen: order.seen, of: order.of, pair, notes })
 }
 
 /// The line that replays a run.
@@ -174,6 +202,7 @@ fn token(settings: &Settings, scouted: &Scouted, found: &Found) -> Token {
     Token {
         scenario: settings.name.clone(),
         fault,
+        turns: found.order.as_ref().map(|order| order.turns.clone()),
         seed: settings.seed,
         input: settings.input_hash(),
         modes: settings.modes(),

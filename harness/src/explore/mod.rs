@@ -10,20 +10,25 @@ pub(crate) mod journal;
 pub(crate) mod point;
 pub(crate) mod repeat;
 pub(crate) mod replay;
+pub(crate) mod schedule;
 pub(crate) mod scout;
+pub(crate) mod shorten;
 pub(crate) mod sweep;
+pub(crate) mod threads;
+pub(crate) mod unit;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::global::Global;
 use crate::heap::Heap;
+use crate::host::{Engine, Host};
 use crate::kind::Kind;
 use crate::omen::LIFELINE;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::report::Rerun;
-use crate::run::{Job, Strategy};
+use crate::run::{Conductor, Job, Strategy};
 use crate::scratch::Scratch;
 use crate::token::Mode;
 
@@ -37,6 +42,31 @@ pub enum Faults {
     Transient,
     /// It fails, and all after it.
     Persistent,
+    /// No request fails: only what shows without a fault is looked for.
+    None,
+}
+
+/// How schedules are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// All with at most so many preemptions.
+    Bounded,
+    /// So many by chance.
+    Random(u64),
+    /// So many by priorities with so many levels.
+    Pct(u32, u64),
+}
+
+/// How the threads of a subject are explored.
+#[derive(Clone, Copy)]
+pub(crate) struct Threads {
+    pub(crate) engine: Option<Engine>,
+    pub(crate) way: Way,
+    pub(crate) preemptions: u32,
+    /// Schedules of each search at the most, if the caller says so.
+    pub(crate) schedules: Option<u64>,
+    /// Whether requests and frees are scheduling points.
+    pub(crate) points: bool,
 }
 
 /// A finding that is known and accepted.
@@ -91,6 +121,10 @@ pub(crate) struct Settings {
     pub(crate) in_process: bool,
     /// How long a run may make no request, if the caller says so.
     pub(crate) patience: Option<Duration>,
+    /// Where the order of its threads is explored as well.
+    pub(crate) threads: Option<Threads>,
+    /// Who lets the threads take turns, once that is known to be there.
+    pub(crate) host: Option<&'static dyn Host>,
 }
 
 impl Settings {
@@ -107,6 +141,9 @@ impl Settings {
             bound: u64::MAX,
             lifeline: (!self.in_process).then_some(LIFELINE),
             baseline: None,
+            conductor: self.host.map(|host| host as &dyn Conductor),
+            turns: &[],
+            hears: false,
             record: false,
             capture: None,
             input: &self.input,

@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Settings;
 use super::scout::Scouted;
 use crate::capture::{Capture, Stack};
-use crate::evidence::{Evidence, Moment};
+use crate::evidence::{Evidence, Moment, Role};
+use crate::host::Host;
 use crate::kind::Kind;
 use crate::plan::Plan;
 use crate::run::{Job, Outcome, Run, Subject, execute};
 use crate::scratch::Scratch;
 use crate::state::Injected;
 use crate::trace::Coordinate;
+use crate::turn::{Act, Order, Turn};
 use crate::wire::wire_struct;
 
 /// A coordinate and how it fails.
@@ -23,28 +25,36 @@ pub(crate) struct Point {
 }
 
 /// What one run showed, with the stacks of the moments in question.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
     pub(crate) point: Option<Point>,
     pub(crate) injected: Option<Injected>,
     pub(crate) fingerprint: u64,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) stacks: BTreeMap<Moment, Stack>,
+    /// Where threads take turns: by which schedule, and in how many of those that were run with
+    /// this fault it was seen.
+    pub(crate) order: Option<Order>,
 }
 
 wire_struct!(Point { at, persistent });
-wire_struct!(Found { point, injected, fingerprint, evidence, stacks });
+wire_struct!(Turn { thread, point, to });
+wire_struct!(Act { step, thread, point, what });
+wire_struct!(Order { turns, seen, of, pair, notes });
+wire_struct!(Found { point, injected, fingerprint, evidence, stacks, order });
 
 /// What every run of a sweep is compared with.
 pub(crate) struct Norm<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) subject: &'a dyn Subject,
-    /// The text of the fault-free result.
-    pub(crate) text: &'a str,
+    /// The texts of the fault-free results.
+    pub(crate) texts: &'a [String],
     /// Requests of the fault-free run.
     pub(crate) requests: u64,
     /// Whether runs come in the same order each time; real threads don't.
     pub(crate) in_order: bool,
+    /// The schedule, where threads take turns.
+    pub(crate) turns: &'a [Turn],
 }
 
 impl<'a> Norm<'a> {
@@ -53,9 +63,9 @@ impl<'a> Norm<'a> {
         subject: &'a dyn Subject,
         scouted: &'a Scouted,
     ) -> Self {
-        let (text, requests) = (&*scouted.text, scouted.requests);
+        let (texts, requests) = (&*scouted.texts, scouted.requests);
         let in_order = scouted.is_in_order(settings);
-        Norm { settings, subject, text, requests, in_order }
+        Norm { settings, subject, texts, requests, in_order, turns: &[] }
     }
 }
 
@@ -69,8 +79,12 @@ impl Norm<'_> {
         let mut job = self.settings.job(scratch);
         job.plan = plan;
         job.plan.set_seed(self.settings.seed);
+        if self.settings.host.is_some_and(Host::is_weak) {
+            job.plan.keep_apart();
+        }
         job.bound = self.bound();
-        job.baseline = Some(self.text);
+        job.baseline = Some(self.texts);
+        job.turns = self.turns;
         job
     }
 
@@ -86,10 +100,14 @@ impl Norm<'_> {
     }
 
     /// A run of a point whose fault never came is told so.
-    fn reached(&self, mut run: Run, point: Option<Point>) -> Run {
+    pub(crate) fn reached(&self, mut run: Run, point: Option<Point>) -> Run {
+        if point.is_none() && self.settings.host.is_some() {
+            succeeds(&mut run);
+        }
         if point.is_some() && run.injected.is_none() && run.outcome != Outcome::Hung {
             run.outcome = Outcome::Unreached;
-            if self.in_order {
+            // In another order of its threads a subject may well ask for less.
+            if self.in_order && self.settings.host.is_none() {
                 let note = "the request that was to fail never came: runs are not alike";
                 run.evidence.push(Evidence::new(Kind::Nondeterminism).note(note));
             }
@@ -112,7 +130,7 @@ impl Norm<'_> {
         let again = |run: &Run| {
             let mut job = self.job(plan.clone(), scratch);
             job.capture = Some(Capture::of(moments(&run.evidence)));
-            execute(self.subject, job)
+            self.reached(execute(self.subject, job), point)
         };
         let mut second = again(&run);
         if self.differ(&run, &second) && self.settings.global.is_some() {
@@ -131,6 +149,7 @@ impl Norm<'_> {
             fingerprint: run.fingerprint.0,
             evidence: run.evidence.clone(),
             stacks: std::mem::take(&mut second.taken),
+            order: None,
         };
         if self.differ(&run, &second) {
             let note = format!(
@@ -162,6 +181,25 @@ impl Norm<'_> {
     /// Tries one point.
     pub(crate) fn try_point(&self, point: Point, scratch: &Scratch) -> (Run, Option<Found>) {
         self.try_plan(&Plan::at(point.at, point.persistent), Some(point), scratch)
+    }
+}
+
+/// Without a fault, a subject has to succeed in every order of its threads.
+pub(crate) fn succeeds(run: &mut Run) {
+    if run.injected.is_some() {
+        return;
+    }
+    let said = run.failure.clone().unwrap_or_default();
+    match run.outcome {
+        Outcome::Panicked => {
+            let evidence = Evidence::new(Kind::Panic).note(said);
+            run.evidence.push(evidence.step(Role::Panicked, Moment::Panic));
+        }
+        Outcome::WrongError | Outcome::Propagated => {
+            let note = format!("in this order of its threads it fails: {said}");
+            run.evidence.push(Evidence::new(Kind::WrongError).note(note));
+        }
+        _ => {}
     }
 }
 

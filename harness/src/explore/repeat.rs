@@ -175,6 +175,7 @@ pub(crate) fn without_fault(norm: &Norm<'_>) -> Result<(Option<Found>, Vec<Strin
             fingerprint: series.fingerprint,
             evidence: series.last.iter().map(note).collect(),
             stacks: series.stacks,
+            order: None,
         };
         return Ok((Some(found), Vec::new()));
     }

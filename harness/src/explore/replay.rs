@@ -10,6 +10,7 @@ use super::ends::{kind_of, notes, os_error, outcome_of, patience};
 use super::point::{Found, Norm, Point};
 use super::repeat;
 use super::scout::{Scouted, scouted};
+use super::threads;
 use crate::capture::Stack;
 use crate::death::Death;
 use crate::error::Error;
@@ -24,6 +25,7 @@ use crate::scratch::Scratch;
 use crate::state::Injected;
 use crate::token::Token;
 use crate::trace::{Coordinate, Fingerprint};
+use crate::turn::{Order, Turn};
 use crate::wire::wire_struct;
 use crate::worker::{self, Answer};
 
@@ -31,25 +33,28 @@ use crate::worker::{self, Answer};
 #[derive(Debug, Default)]
 pub(crate) struct Witness {
     point: Option<Point>,
+    order: Option<Order>,
     pub(crate) death: Option<Death>,
     /// Where it aborted, if it did.
     pub(crate) stack: Stack,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) fingerprint: u64,
-    injected: Option<Injected>,
+    pub(crate) injected: Option<Injected>,
     /// Found before it died.
     early: Vec<Evidence>,
     /// All that was found, where it lived.
     whole: Option<Found>,
     /// The `Err` or the panic of a run without a fault.
     pub(crate) failure: Option<String>,
+    /// A change of threads that could not be made.
+    pub(crate) diverged: Option<Turn>,
 }
 
 impl Witness {
     /// What the run showed, its death apart.
     pub(crate) fn found(&self) -> Option<Found> {
-        if self.whole.is_some() {
-            return self.whole.clone();
+        if let Some(whole) = &self.whole {
+            return Some(Found { order: self.order.clone(), ..whole.clone() });
         }
         (!self.early.is_empty()).then(|| self.bare(self.early.clone()))
     }
@@ -61,11 +66,12 @@ impl Witness {
             fingerprint: self.fingerprint,
             evidence,
             stacks: BTreeMap::new(),
+            order: self.order.clone(),
         }
     }
 
     /// What the run showed, and its death.
-    fn all(&self) -> Result<Vec<Found>, Error> {
+    pub(crate) fn all(&self) -> Result<Vec<Found>, Error> {
         let mut all: Vec<Found> = self.found().into_iter().collect();
         if let Some(death) = self.death {
             let note = notes(&[(death, self.stack.clone())])?.concat();
@@ -78,6 +84,7 @@ impl Witness {
 /// What a witness sends, piece by piece.
 #[derive(Clone, Debug, Default)]
 struct Told {
+    diverged: Option<Turn>,
     evidence: Vec<Evidence>,
     fingerprint: Option<u64>,
     injected: Option<Injected>,
@@ -87,7 +94,7 @@ struct Told {
     whole: Option<Found>,
 }
 
-wire_struct!(Told { evidence, fingerprint, injected, outcome, failure, whole });
+wire_struct!(Told { diverged, evidence, fingerprint, injected, outcome, failure, whole });
 
 /// Sends on what a run says while it goes.
 struct Teller(Rc<Pipe>);
@@ -131,19 +138,24 @@ pub(crate) fn witness(
             fingerprint: Some(run.fingerprint.0),
             injected: run.injected,
             failure: run.failure,
+            diverged: run.conducted.diverged,
             whole,
             ..Told::default()
         });
     });
     let Answer { messages, death, stack } =
         answer.map_err(|error| os_error("start a child", &error))?;
-    let mut witness = Witness { point, death, stack, ..Witness::default() };
+    let conducted = norm.settings.host.is_some();
+    let order = Order { turns: norm.turns.to_vec(), seen: 1, of: 1, ..Order::default() };
+    let order = conducted.then_some(order);
+    let mut witness = Witness { point, death, stack, order, ..Witness::default() };
     for told in messages {
         witness.early.extend(told.evidence);
         witness.fingerprint = told.fingerprint.unwrap_or(witness.fingerprint);
         witness.injected = told.injected.or(witness.injected);
         witness.failure = told.failure.or(witness.failure);
         witness.whole = told.whole.or(witness.whole);
+        witness.diverged = told.diverged.or(witness.diverged);
         if let Some(place) = told.outcome {
             witness.outcome = Outcome::ALL.get(usize::from(place)).copied();
         }
@@ -228,6 +240,16 @@ pub(crate) fn replay(
     scouted.check()?;
     describe(&scouted, &mut report);
     found.extend(scouted.found.clone());
+    let turns = token.turns.as_deref().unwrap_or_default();
+    let mut scouted = scouted;
+    if settings.host.is_some() {
+        // What is a result at all stands in the census.
+        if let Some(census) = threads::census_for_replay(settings, subject, &scouted)? {
+            scouted.widen(&census.wider, &census.texts);
+        }
+    }
+    let scouted = &scouted;
+    let mut diverged = None;
     let same = |found: &[Found]| {
         found.iter().any(|found| Fingerprint(found.fingerprint).short() == token.fingerprint)
     };
@@ -239,21 +261,29 @@ pub(crate) fn replay(
                 Replayed::Different
             }
         }
-        None => Replayed::NoFailure,
+        None if settings.host.is_none() => Replayed::NoFailure,
+        None => {
+            let norm = Norm { turns, texts: &[], ..Norm::new(settings, subject, scouted) };
+            let seen = witness(&norm, &Plan::none(), None, patience(settings, scouted))?;
+            diverged = seen.diverged;
+            found = seen.all()?;
+            if same(&found) { Replayed::Reproduced } else { ended(&found) }
+        }
         Some(fault) => {
-            let norm = Norm::new(settings, subject, &scouted);
-            let here = |at: Coordinate| -> Result<Vec<Found>, Error> {
+            let norm = Norm { turns, ..Norm::new(settings, subject, scouted) };
+            let mut here = |at: Coordinate| -> Result<Vec<Found>, Error> {
                 if at.ordinal > scouted.count(at.thread) {
                     return Ok(Vec::new());
                 }
                 let point = Point { at, persistent: fault.persistent };
                 let plan = Plan::at(at, fault.persistent);
-                let seen = witness(&norm, &plan, Some(point), patience(settings, &scouted))?;
+                let seen = witness(&norm, &plan, Some(point), patience(settings, scouted))?;
+                diverged = seen.diverged;
                 let outcome = seen.death.map(outcome_of).or(seen.outcome);
-                let judged = outcome.and_then(|outcome| judge(settings, &scouted, point, outcome));
+                let judged = outcome.and_then(|outcome| judge(settings, scouted, point, outcome));
                 let all = seen.all()?.into_iter().chain(judged);
                 let all = all.map(|found| Found { fingerprint: seen.fingerprint, ..found });
-                repeat::confirm(&norm, &scouted, all.collect(), None)
+                repeat::confirm(&norm, scouted, all.collect(), None)
             };
             found = here(fault.at)?;
             let moved = fault.site.and_then(|(site, nth)| scouted.find(fault.at.thread, site, nth));
@@ -274,8 +304,9 @@ pub(crate) fn replay(
     };
     report.coverage.runs = u64::from(token.fault.is_some());
     report.coverage.runs_total = report.coverage.runs;
-    report.replayed = Some(verdict);
-    conclude(settings, &scouted, found, &mut report, false)?;
+    // A run that left its schedule shows whatever it shows by chance.
+    report.replayed = Some(diverged.map_or(verdict, Replayed::Diverged));
+    conclude(settings, scouted, found, &mut report, false)?;
     Ok(report)
 }
 

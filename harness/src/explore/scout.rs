@@ -12,10 +12,11 @@ use crate::capture::{Capture, Census, Stack};
 use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::{Evidence, Moment, Role};
+use crate::host::Host;
 use crate::kind::Kind;
 use crate::omen;
 use crate::plan::Plan;
-use crate::run::{Job, Outcome, Run, Subject, execute};
+use crate::run::{Job, Outcome, Run, Stopped, Subject, execute};
 use crate::scratch::Scratch;
 use crate::site::{Site, Symboliser};
 use crate::trace::{Coordinate, Event, Fingerprint, Op};
@@ -32,7 +33,8 @@ pub(crate) struct Scouted {
     pub(crate) by_thread: Vec<u64>,
     pub(crate) fingerprint: u64,
     pub(crate) peak: usize,
-    pub(crate) text: String,
+    /// What came out: one text, unless schedules differ in it.
+    pub(crate) texts: Vec<String>,
     /// Whether call sites can be told at all.
     pub(crate) has_sites: bool,
     pub(crate) sites: Vec<Site>,
@@ -58,7 +60,7 @@ wire_struct!(Scouted {
     by_thread,
     fingerprint,
     peak,
-    text,
+    texts,
     has_sites,
     sites,
     by_request,
@@ -152,6 +154,70 @@ impl Scouted {
     }
 }
 
+/// What a thread asks for beyond the first run, in a schedule in which it asks for most.
+#[derive(Clone, Debug)]
+pub(crate) struct Wider {
+    thread: u16,
+    known: u64,
+    asked: Vec<(Op, u64)>,
+    /// Where, by indices into the sites; none where there are no names.
+    by_request: Vec<u32>,
+    sites: Vec<Site>,
+}
+
+wire_struct!(Wider { thread, known, asked, by_request, sites });
+
+impl Wider {
+    pub(crate) fn of(
+        thread: u16,
+        known: u64,
+        requests: u64,
+        mut census: Census,
+        known_file: &str,
+    ) -> Wider {
+        let of = usize::from(thread);
+        let beyond = known as usize..requests as usize;
+        let asked = census.asked.get(of).and_then(|asked| asked.get(beyond.clone()));
+        let asked = asked.map(<[_]>::to_vec).unwrap_or_default();
+        let by_request = census.by_request.get_mut(of).map(std::mem::take).unwrap_or_default();
+        let by_request = by_request.get(beyond).map(<[_]>::to_vec).unwrap_or_default();
+        let sites = Symboliser::new(known_file).sites(&census.stacks);
+        let by_request = if sites.is_some() { by_request } else { Vec::new() };
+        Wider { thread, known, asked, by_request, sites: sites.unwrap_or_default() }
+    }
+}
+
+impl Scouted {
+    /// Adds what other schedules showed: more requests, other results.
+    pub(crate) fn widen(&mut self, wider: &[Wider], texts: &[String]) {
+        for Wider { thread, known, asked, by_request, sites } in wider {
+            let at = usize::from(*thread);
+            let more = at + 1;
+            self.by_thread.resize(self.by_thread.len().max(more), 0);
+            self.by_request.resize_with(self.by_request.len().max(more), Vec::new);
+            self.asked.resize_with(self.asked.len().max(more), Vec::new);
+            if self.by_thread[at] != *known {
+                continue;
+            }
+            self.by_thread[at] += asked.len() as u64;
+            self.asked[at].extend(asked);
+            let first = self.sites.len() as u32;
+            if self.has_sites && by_request.len() == asked.len() {
+                self.sites.extend(sites.iter().cloned());
+                self.by_request[at].extend(by_request.iter().map(|site| first + site));
+            } else {
+                self.by_request[at].extend(asked.iter().map(|_| 0));
+            }
+        }
+        self.requests = self.by_thread.iter().sum();
+        for text in texts {
+            if !self.texts.contains(text) {
+                self.texts.push(text.clone());
+            }
+        }
+    }
+}
+
 /// The fault-free runs, in a child; or what killed it.
 pub(crate) fn scouted(
     settings: &Settings,
@@ -190,6 +256,7 @@ pub(crate) fn scouted(
                 fingerprint: 0,
                 evidence: vec![evidence],
                 stacks: BTreeMap::new(),
+                order: None,
             }))
         }
     }
@@ -205,7 +272,15 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     };
     let prime = once(&|_| {});
     omen::begun();
-    if let Some(error) = failed(&prime) {
+    if prime.conducted.stopped == Some(Stopped::Deadlock) {
+        let moments = moments(&prime.evidence);
+        let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
+        let found = faultless(&prime, prime.evidence.clone());
+        let found = vec![Found { stacks: again.taken, ..found }];
+        return Scouted { found, ..Scouted::default() };
+    }
+    let most = settings.host.map_or(0, Host::threads_max);
+    if let Some(error) = failed(&prime, most) {
         return Scouted { error: Some(error), ..Scouted::default() };
     }
     let started = Instant::now();
@@ -213,11 +288,11 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     let micros = started.elapsed().as_micros() as u64;
     let second = once(&|job| job.record = true);
     let mut scouted = Scouted {
-        error: failed(&first),
+        error: failed(&first, most),
         requests: first.requests.iter().sum(),
         by_thread: first.requests.clone(),
         fingerprint: first.fingerprint.0,
-        text: first.text.clone().unwrap_or_default(),
+        texts: vec![first.text.clone().unwrap_or_default()],
         sizes: first.sizes.clone(),
         threads: first.threads.max(second.threads) as u64,
         unattributed: first.unattributed + second.unattributed,
@@ -251,6 +326,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
             fingerprint: first.fingerprint.0,
             evidence,
             stacks: again.taken,
+            order: None,
         });
         return scouted;
     }
@@ -276,12 +352,15 @@ fn faultless(run: &Run, evidence: Vec<Evidence>) -> Found {
         fingerprint: run.fingerprint.0,
         evidence,
         stacks: Default::default(),
+        order: None,
     }
 }
 
-fn failed(run: &Run) -> Option<String> {
-    match run.outcome {
-        Outcome::Absorbed => None,
+fn failed(run: &Run, most: usize) -> Option<String> {
+    match (run.outcome, &run.conducted.stopped) {
+        (Outcome::Absorbed, _) => None,
+        (_, Some(Stopped::Endless)) => Some("its threads go on for ever".to_owned()),
+        (_, Some(Stopped::Crowd)) => Some(format!("it starts more than {most} threads")),
         _ => Some(run.failure.clone().unwrap_or_else(|| run.outcome.name().to_owned())),
     }
 }

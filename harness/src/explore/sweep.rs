@@ -47,7 +47,7 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
 }
 
 /// All points, new sites first, so that a limit loses least.
-fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
+pub(crate) fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
     let mut seen = BTreeSet::new();
     let keys: Vec<u64> = scouted.sites.iter().map(Site::key).collect();
     let mut is_new = |at: &Coordinate| match scouted.site_number(*at) {
@@ -58,8 +58,8 @@ fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
         scouted.coordinates().partition(&mut is_new);
     let both = |at| {
         let point = |persistent| Point { at, persistent };
-        let transient = (faults != Faults::Persistent).then(|| point(false));
-        let persistent = (faults != Faults::Transient).then(|| point(true));
+        let transient = matches!(faults, Faults::Both | Faults::Transient).then(|| point(false));
+        let persistent = matches!(faults, Faults::Both | Faults::Persistent).then(|| point(true));
         transient.into_iter().chain(persistent)
     };
     first.into_iter().chain(rest).flat_map(both).collect()
@@ -124,7 +124,7 @@ fn sweep_scouted(
 }
 
 /// Sites that the caller named must be there: a name that fits nothing protects nothing.
-fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), Error> {
+pub(crate) fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), Error> {
     for name in &settings.benign {
         if !scouted.sites.iter().any(|site| site.mentions(name)) {
             let what = format!("benign({name:?}): no request comes from a function of this name");

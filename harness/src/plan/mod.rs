@@ -102,12 +102,14 @@ struct Rule {
 pub struct Plan {
     rules: Vec<Rule>,
     seed: u64,
+    /// Whether no thread's requests depend on another's.
+    apart: bool,
 }
 
 impl Plan {
     fn one(what: What) -> Plan {
         let rule = Rule { what, filter: Filter::default(), seen: Vec::new(), begun: false };
-        Plan { rules: vec![rule], seed: 0 }
+        Plan { rules: vec![rule], seed: 0, apart: false }
     }
 
     /// No request fails.
@@ -213,6 +215,12 @@ impl Plan {
         self.seed = seed;
     }
 
+    /// Lets what fails for good fail in its own thread only: another thread's later requests are
+    /// later by an order that loom knows nothing of.
+    pub(crate) fn keep_apart(&mut self) {
+        self.apart = true;
+    }
+
     /// Makes the plan ready for another run.
     pub(crate) fn rewind(&mut self) {
         for rule in &mut self.rules {
@@ -242,11 +250,12 @@ impl Plan {
     /// Whether this request fails. To be asked once for each request from [`first`](Self::first)
     /// on, in order.
     pub(crate) fn refuses(&mut self, request: &Request) -> bool {
-        let seed = self.seed;
+        let (seed, apart) = (self.seed, self.apart);
         let mut refused = false;
         for rule in &mut self.rules {
             // Every rule sees every request, also after a refusal, so that none miscounts.
             refused |= rule.refuses(request, seed);
+            rule.begun &= !apart;
         }
         refused
     }
@@ -324,6 +333,20 @@ mod tests {
             live: 0,
             live_after: 64,
         }
+    }
+
+    #[test]
+    fn kept_apart_what_fails_for_good_fails_in_its_own_thread_only() {
+        let ends = |apart: bool| {
+            let mut plan = Plan::at(Coordinate { thread: 1, ordinal: 3 }, true);
+            if apart {
+                plan.keep_apart();
+            }
+            let asked = [(1, 2), (1, 3), (0, 1), (1, 4), (0, 9)];
+            asked.map(|(thread, ordinal)| plan.refuses(&request(thread, ordinal)))
+        };
+        assert_eq!(ends(false), [false, true, true, true, true]);
+        assert_eq!(ends(true), [false, true, false, true, false]);
     }
 
     /// The ordinals that a plan refuses on thread 0, of the first twelve.

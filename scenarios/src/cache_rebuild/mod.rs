@@ -12,6 +12,7 @@
 mod image;
 mod index;
 mod model;
+pub mod shared;
 mod store;
 
 use std::fmt::Debug;
@@ -23,7 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{Digest, Id, Log, log};
 use crate::memory::bytes::{Bytes, try_copy, try_push};
-use crate::memory::with_arena;
+use crate::memory::recent::Pair;
+use crate::memory::{Recent, with_arena};
 
 use image::{Corrupt, Image};
 use index::Index;
@@ -36,6 +38,9 @@ pub const BUDGET: usize = 256 << 20;
 
 /// From here on a rebuild's peak is worth a warning: 80 % of the budget.
 pub const BUDGET_WARNING: usize = BUDGET / 5 * 4;
+
+/// What the bytes are called that a rebuild held.
+const PEAK: &str = "peak-bytes";
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,14 +137,15 @@ impl From<io::Error> for Error {
     }
 }
 
-type Ids = Vec<Id, Heap>;
+/// Commits that an operation answers.
+pub type Ids = Vec<Id, Heap>;
 type Paths = Vec<Bytes<Vec<u8, Heap>>, Heap>;
 
 /// The service.
 pub struct CacheRebuild {
     heap: Heap,
     store: Store,
-    peak: usize,
+    measured: Recent<Pair, 3>,
 }
 
 impl CacheRebuild {
@@ -147,13 +153,18 @@ impl CacheRebuild {
     /// part of the state: the kill switch changes it.
     #[must_use]
     pub fn peak_bytes(&self) -> usize {
-        self.peak
+        self.measured().find(|pair| pair.name == PEAK).map_or(0, |pair| pair.value)
+    }
+
+    /// What the last rebuild measured, of itself and of what it made.
+    pub fn measured(&self) -> impl Iterator<Item = Pair> {
+        self.measured.iter()
     }
 
     /// Whether the last rebuild came near to its budget.
     #[must_use]
     pub fn is_near_budget(&self) -> bool {
-        self.peak >= BUDGET_WARNING
+        self.peak_bytes() >= BUDGET_WARNING
     }
 
     fn rebuild(&mut self, input: &[u8], newest: usize) -> Result<Summary, Error> {
@@ -166,8 +177,15 @@ impl CacheRebuild {
                 input: Digest::of(input),
             };
             let image = image::encode(&mut index, summary.input, arena)?;
+            let peak = self.heap.live_bytes().saturating_sub(before);
+            let pair = |name, value| self.measured.prepare(Pair { name, value });
+            let measured = [
+                pair("commits", summary.commits)?,
+                pair("paths", summary.paths)?,
+                pair(PEAK, peak)?,
+            ];
             self.store.replace(&image)?;
-            self.peak = self.heap.live_bytes().saturating_sub(before);
+            measured.into_iter().for_each(|pair| self.measured.tell(pair));
             Ok(summary)
         })
     }
@@ -217,7 +235,7 @@ impl System for CacheRebuild {
 
     fn open(heap: &Heap, world: &World<'_>) -> Result<Self, Error> {
         let store = Store::open(world.scratch, heap)?;
-        Ok(CacheRebuild { heap: heap.clone(), store, peak: 0 })
+        Ok(CacheRebuild { heap: heap.clone(), store, measured: Recent::new(heap) })
     }
 
     fn apply(&mut self, op: &Op, world: &World<'_>) -> Result<Self::Reply, Error> {

@@ -110,7 +110,8 @@ impl From<log::Error> for Error {
     }
 }
 
-type Path = Bytes<Vec<u8, Heap>>;
+/// A path that an operation answers.
+pub type Path = Bytes<Vec<u8, Heap>>;
 type Ids = Vec<Id, Heap>;
 
 /// A path's newest record.
@@ -131,6 +132,17 @@ pub struct JournalIntern {
 }
 
 impl JournalIntern {
+    /// An empty journal on this heap; takes no memory yet.
+    #[must_use]
+    pub fn new(heap: &Heap) -> Self {
+        JournalIntern {
+            heap: heap.clone(),
+            strings: InternTable::new(heap),
+            records: Vec::new_in(heap.clone()),
+            newest: HashTable::new_in(heap.clone()),
+        }
+    }
+
     /// What the intern table holds, and how many duplicates it saved. A diagnostic and no part of
     /// the state: under the kill switch nothing is saved.
     #[must_use]
@@ -139,7 +151,10 @@ impl JournalIntern {
     }
 
     /// Appends all entries or none.
-    fn append(&mut self, entries: &[Entry<&[u8]>]) -> Result<usize, Refused> {
+    ///
+    /// # Errors
+    /// [`Refused`] where there is no memory; the journal is then as before.
+    pub fn append(&mut self, entries: &[Entry<&[u8]>]) -> Result<usize, Refused> {
         self.records.try_reserve(entries.len()).map_err(refused)?;
         self.newest.try_reserve(entries.len(), |newest| newest.hash).map_err(refused)?;
         let mut staged = try_with_capacity(entries.len(), &self.heap)?;
@@ -205,7 +220,11 @@ impl JournalIntern {
         Ok(index)
     }
 
-    fn compact(&mut self) -> Result<usize, Refused> {
+    /// Keeps only the newest record of each path; answers how many went.
+    ///
+    /// # Errors
+    /// [`Refused`] where there is no memory; the journal is then as before.
+    pub fn compact(&mut self) -> Result<usize, Refused> {
         let mut kept = try_with_capacity(self.newest.len(), self.heap.clone())?;
         let is_newest = |place: usize| {
             let hash = self.strings.resolve(self.records[place].path, hash).unwrap_or_default();
@@ -228,7 +247,11 @@ impl JournalIntern {
         Ok(dropped)
     }
 
-    fn lookup(&self, path: &[u8]) -> Result<Option<Entry<Path>>, Refused> {
+    /// The newest record of a path.
+    ///
+    /// # Errors
+    /// [`Refused`] where there is no memory.
+    pub fn lookup(&self, path: &[u8]) -> Result<Option<Entry<Path>>, Refused> {
         let is_of = |newest: &Newest| self.strings.is(self.records[newest.record].path, path);
         let newest = self.newest.find(hash(path), is_of);
         newest.map(|newest| self.records[newest.record].read(&self.strings, &self.heap)).transpose()
@@ -288,12 +311,7 @@ impl System for JournalIntern {
     type Model = Model;
 
     fn open(heap: &Heap, _world: &World<'_>) -> Result<Self, Error> {
-        Ok(JournalIntern {
-            heap: heap.clone(),
-            strings: InternTable::new(heap),
-            records: Vec::new_in(heap.clone()),
-            newest: HashTable::new_in(heap.clone()),
-        })
+        Ok(JournalIntern::new(heap))
     }
 
     fn apply(&mut self, op: &Op, world: &World<'_>) -> Result<Self::Reply, Error> {

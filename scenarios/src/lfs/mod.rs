@@ -19,6 +19,7 @@ pub mod pointer;
 mod request;
 mod response;
 pub mod server;
+pub mod shared;
 #[cfg(feature = "foreign")]
 pub mod sqlite_store;
 pub mod store;

@@ -1,18 +1,23 @@
 //! The server: each call runs in an arena of its own. What comes out of it is the reply and the
 //! store's changes, and the changes come last: a call that fails has changed nothing.
 
+use std::fmt::Display;
+
 use mallory::{Heap, Refused};
 
-use super::fault::Error;
+use super::fault::{Error, Fault};
 use super::response::{Reply, Response};
 use super::store::Store;
 use super::{batch, object};
 use crate::memory::bytes::try_copy;
-use crate::memory::with_arena;
+use crate::memory::{Recent, with_arena};
 
 /// The most memory that one call takes for itself. A request at its limits of length and of
 /// objects needs about half of it, guard bytes and all.
 pub const ARENA_CAP: usize = 8 << 20;
+
+/// How many of the clients' latest faults are kept for whoever looks after the server.
+const FAULTS: usize = 8;
 
 /// What a client calls the server for.
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +48,14 @@ pub enum Call<'a> {
 pub struct Server<S> {
     heap: Heap,
     store: S,
+    faults: Recent<Fault, FAULTS>,
 }
 
 impl<S: Store> Server<S> {
     /// A server that takes its memory from this heap.
     #[must_use]
     pub fn new(heap: &Heap, store: S) -> Self {
-        Server { heap: heap.clone(), store }
+        Server { heap: heap.clone(), store, faults: Recent::new(heap) }
     }
 
     /// The store.
@@ -63,21 +69,31 @@ impl<S: Store> Server<S> {
         &mut self.store
     }
 
+    /// What clients did wrong lately, the latest last. A diagnostic and no part of the state.
+    pub fn faults(&self) -> impl Iterator<Item = impl Display> {
+        self.faults.iter()
+    }
+
     /// Answers a call. What the client does wrong is told in the reply.
     ///
     /// # Errors
     /// Out of memory; nothing has changed.
     pub fn answer(&mut self, call: Call<'_>) -> Result<Reply, Refused> {
-        let Server { heap, store } = self;
+        let Server { heap, store, faults } = self;
         with_arena(heap, ARENA_CAP, |arena| {
+            let mut told = None;
             let response = match respond(store, call, arena) {
                 Ok(response) => response,
-                Err(Error::Fault(fault)) => Response::message(arena, fault.status(), fault)?,
+                Err(Error::Fault(fault)) => {
+                    told = Some(faults.prepare(fault)?);
+                    Response::message(arena, fault.status(), fault)?
+                }
                 Err(Error::Refused) => return Err(Refused),
             };
             let body = try_copy(&response.body, heap.clone())?;
             // The last step that can fail, and it is all or nothing.
             store.commit(arena, &response.changes)?;
+            told.into_iter().for_each(|fault| faults.tell(fault));
             Ok(Reply::new(response.status, body))
         })
     }

@@ -38,16 +38,7 @@ impl State {
     }
 }
 
-/// How large an object is, and how far it has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// Bytes.
-    pub size: u64,
-    /// How far it has come.
-    pub state: State,
-}
-
-/// All that is known of an object, lent by the store.
+/// All that is kept of an object, lent by the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Bytes.
@@ -58,6 +49,15 @@ pub struct Record<'a> {
     pub reference: Option<&'a str>,
     /// What its uploader said that it is.
     pub content_type: Option<&'a str>,
+}
+
+/// What a call needs to know of an object, as it was when it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Bytes.
+    pub size: u64,
+    /// How far it had come.
+    pub state: State,
 }
 
 /// One change of a batch.

@@ -1,5 +1,6 @@
-//! An arena's blocks under the kill switch: each is an allocation of its own, freed at once, and a
-//! doubly linked list of them is what lets the arena free the rest all the same.
+//! Blocks that are allocations of their own, freed at once: all of an arena's and of a slab's under
+//! the kill switch, and what is too large for a slab's bins. A doubly linked list of them is what
+//! lets their owner free the rest when it goes.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -50,7 +51,7 @@ impl Direct {
     /// Takes a block back at once.
     ///
     /// # Safety
-    /// - `block` is alive, from this arena, and `layout` is what it was asked for with;
+    /// - `block` is alive, from this list, and `layout` is what it was asked for with;
     /// - nobody uses it afterwards.
     pub(super) unsafe fn free<P: Port>(
         &self,

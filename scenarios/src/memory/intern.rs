@@ -6,7 +6,6 @@
 
 use std::cmp::Ordering;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::vec::Vec;
 use hashbrown::HashTable;
@@ -14,6 +13,7 @@ use mallory::{Heap, Refused};
 
 use super::bytes::{refused, try_copy};
 use super::hash::hash;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 const SHARD_BITS: u32 = 3;
 const SHARDS: usize = 1 << SHARD_BITS;

@@ -11,7 +11,11 @@ pub mod bytes;
 mod direct;
 pub mod hash;
 pub mod intern;
+pub mod recent;
+pub mod slab;
 mod source;
 
 pub use arena::{Arena, with_arena};
 pub use intern::{Handle, Held, InternTable};
+pub use recent::Recent;
+pub use slab::{Slab, slab_over};

@@ -1,4 +1,4 @@
-//! Where an arena's memory comes from: a port, behind a byte cap and, on request, a wipe.
+//! Where the memory of an arena or a slab comes from: a port, behind a byte cap and, on request, a wipe.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;

@@ -21,6 +21,7 @@ mod nondeterminism;
 mod not_recovered;
 mod over_budget;
 mod panic;
+pub mod racy;
 mod silent_wrong;
 mod use_after_free;
 mod wrong_error;
@@ -111,7 +112,7 @@ impl Pair {
 
 /// There was no memory: all that most of these systems can fail of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Oom;
+pub struct Oom;
 
 impl From<Refused> for Oom {
     fn from(_: Refused) -> Oom {

@@ -5,6 +5,7 @@ use mallory::{Heap, Options};
 use mallory_scenarios::lfs::model::Model;
 use mallory_scenarios::lfs::server::{ARENA_CAP, Call, Server};
 use mallory_scenarios::lfs::store::MemoryStore;
+use mallory_scenarios::memory::slab::SUPERBLOCK;
 
 use super::session::{LOGO, REQUESTS};
 
@@ -129,7 +130,8 @@ fn huge_requests_cost_nothing() {
         let reply = server.answer(Call::Batch(request.as_bytes())).unwrap();
         assert_eq!(reply.status(), 413);
     }
-    assert!(heap.peak_bytes() < 64 << 10, "{} bytes", heap.peak_bytes());
+    // Most of it is the superblock in which the faults are kept.
+    assert!(heap.peak_bytes() < 2 * SUPERBLOCK, "{} bytes", heap.peak_bytes());
 }
 
 /// The worst that fits in the length: what stands in each of many places, up to the limit.

@@ -1,0 +1,259 @@
+//! Faults × schedules: every failing request in every schedule of a bound.
+//!
+//! First the fault-free run of a sweep, by the schedule without deviations. Then the *census*: all
+//! schedules without a fault, for what each thread asks for in any of them, for the results that
+//! there are, and for what is wrong without any fault. Then each point of the sweep, once and for
+//! good, in a search of its own. A point with its search is what workers take off the board.
+
+use super::conclude::conclude;
+use super::ends::patience;
+use super::point::{Found, Norm, Point};
+use super::scout::{Scouted, scouted};
+use super::sweep::{check_names, points};
+use super::unit::{Did, Unit, run_units};
+use super::{Settings, Threads, Way};
+use crate::error::Error;
+use crate::host::{self, Engine};
+use crate::panics::{hook_panics, learn_machinery};
+use crate::report::Report;
+use crate::run::{Outcome, Subject};
+use crate::scratch::tidy;
+use crate::text::{count, thousands};
+use crate::turn::Order;
+use crate::worker;
+
+/// A search runs so many schedules at the most, unless the caller says how many.
+const SCHEDULES_MAX: u64 = 200_000;
+/// All searches together make about so many runs, unless the caller says otherwise.
+const RUNS_MAX: u64 = 4_000_000;
+/// And so many in each, however many there are.
+const RUNS_MIN: u64 = 50;
+
+/// The host that was asked for, or the only one that there is.
+fn choose(threads: &Threads) -> Result<Engine, Error> {
+    let there: Vec<Engine> = Engine::ALL.into_iter().filter(|engine| engine.is_there()).collect();
+    match (threads.engine, there.as_slice()) {
+        (Some(engine), _) if engine.is_there() => Ok(engine),
+        (Some(engine), _) => Err(engine.missing()),
+        (None, [engine]) => Ok(*engine),
+        (None, []) => Err(Engine::Shuttle.missing()),
+        (None, _) => Err(Error::new("this build has both shuttle and loom: which one explores?")
+            .mend("say Explore::shuttle() or Explore::loom()")),
+    }
+}
+
+/// Readies the settings for runs under a host.
+pub(crate) fn settle(settings: &mut Settings) -> Result<(), Error> {
+    let Some(threads) = settings.threads else { return Ok(()) };
+    match choose(&threads)? {
+        Engine::Shuttle => settings.host = Some(host::shuttle()?),
+        Engine::Loom if threads.way != Way::Bounded => {
+            return Err(Error::new("loom has one way: all orders up to a bound of preemptions")
+                .mend("explore at random, or by priorities, with shuttle"));
+        }
+        Engine::Loom => settings.host = Some(host::loom()?),
+    }
+    if settings.global.is_some() || settings.options.parallel {
+        return Err(Error::new("exploring takes a heap of its own, for one thread at a time")
+            .mend("leave the global heap and Options::parallel to a sweep"));
+    }
+    // Requests are nothing that loom knows of.
+    settings.options = settings.options.clone().driven(threads.points);
+    host::settle();
+    hook_panics();
+    if settings.options.unwinding {
+        learn_machinery();
+    }
+    tidy(worker::is_alive);
+    Ok(())
+}
+
+/// Explores a subject.
+pub(crate) fn explore(settings: &mut Settings, subject: &dyn Subject) -> Report {
+    let mut report = Report::empty(&settings.name, settings.seed);
+    let result = settle(settings).and_then(|()| go(settings, subject, &mut report));
+    match result {
+        Ok(()) => report,
+        Err(error) => Report::failed(&settings.name, settings.seed, error),
+    }
+}
+
+/// What all searches are about.
+pub(crate) struct Plot<'a> {
+    pub(crate) norm: &'a Norm<'a>,
+    pub(crate) scouted: &'a Scouted,
+    pub(crate) threads: Threads,
+    /// Schedules of each search at the most.
+    pub(crate) limit: u64,
+    /// Points after which a run is one that never ends.
+    pub(crate) steps_max: u64,
+}
+
+fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result<(), Error> {
+    let Some(threads) = settings.threads else { return Ok(()) };
+    let (mut scouted, early) = match scouted(settings, subject)? {
+        Ok(scouted) => (scouted, Vec::new()),
+        Err(found) => (Scouted::default(), vec![found]),
+    };
+    scouted.check()?;
+    report.coverage.complete = true;
+    let mut found: Vec<Found> = early.into_iter().chain(scouted.found.clone()).collect();
+    if !found.is_empty() {
+        for found in &mut found {
+            found.order.get_or_insert_with(Order::default);
+        }
+        return conclude(settings, &scouted, found, report, false);
+    }
+    let limit = threads.schedules.unwrap_or(SCHEDULES_MAX);
+    let census = {
+        let norm = Norm::new(settings, subject, &scouted);
+        let plot = Plot { norm: &norm, scouted: &scouted, threads, limit, steps_max: u64::MAX };
+        one(run_units(&plot, &[Unit::Census], patience(settings, &scouted), &mut |_| {})?)
+    };
+    if census.threads <= 1 && census.found.is_empty() {
+        return Err(Error::new("the subject starts no thread that takes turns")
+            .mend("start threads by mallory::thread::spawn; sweep what has none"));
+    }
+    check_names(settings, &scouted)?;
+    report.peak = scouted.peak as u64;
+    report.fingerprint = scouted.fingerprint;
+    report.coverage.schedules = census.schedules;
+    report.coverage.complete = census.exhausted || threads.way != Way::Bounded;
+    report.limit_asked = threads.schedules.is_some();
+    report.sampled = threads.way != Way::Bounded;
+    let (steps, kinds) = (census.steps, census.texts.len());
+    scouted.widen(&census.wider, &census.texts);
+    report.coverage.requests = scouted.requests;
+    report.coverage.sites = if scouted.has_sites { scouted.site_count() } else { 0 };
+    notes(settings, &scouted, threads, &census, kinds, report);
+    if !census.found.is_empty() {
+        // What shows without a fault is reported before any is made.
+        let norm = Norm::new(settings, subject, &scouted);
+        let found = super::shorten::shorten(&norm, &scouted, census.found)?;
+        return conclude(settings, &scouted, found, report, false);
+    }
+    let points = points(&scouted, settings.faults);
+    if points.is_empty() {
+        return Ok(());
+    }
+    let product = (points.len() as u64).saturating_mul(census.schedules);
+    let is_whole = threads.schedules.is_some() || product <= RUNS_MAX;
+    let each = (RUNS_MAX / (points.len() as u64).max(1)).max(RUNS_MIN);
+    let limit = if is_whole { limit } else { limit.min(each) };
+    let norm = Norm::new(settings, subject, &scouted);
+    let steps_max = steps.saturating_mul(10).saturating_add(1_000);
+    let plot = Plot { norm: &norm, scouted: &scouted, threads, limit, steps_max };
+    let units: Vec<Unit> = points.iter().copied().map(Unit::Fault).collect();
+    let mut glance = |runs: u64| {
+        if let Some(progress) = &settings.progress {
+            progress(super::Progress { done: runs, total: product.max(runs) });
+        }
+    };
+    let patience = patience(settings, &scouted);
+    let did = run_units(&plot, &units, patience, &mut glance)?;
+    report.coverage.runs_total = product;
+    let mut found = Vec::new();
+    let (mut cut, mut dead) = (0, 0);
+    for (point, did) in points.iter().zip(did) {
+        for (outcome, count) in did.outcomes.iter().enumerate() {
+            report.outcomes[outcome] += count;
+        }
+        cut += u64::from(!did.exhausted && !did.died && threads.way == Way::Bounded);
+        dead += u64::from(did.died);
+        found.extend(did.found);
+        found.extend(never(*point, &did.outcomes, &scouted));
+    }
+    report.coverage.runs = report.outcomes.iter().sum();
+    report.coverage.runs_total = report.coverage.runs_total.max(report.coverage.runs);
+    report.coverage.complete &= cut + dead == 0;
+    if report.coverage.complete {
+        report.coverage.runs_total = report.coverage.runs;
+    }
+    if cut > 0 {
+        let faults = count(points.len() as u64, "fault");
+        report.notes.push(format!(
+            "the schedules of {} of {faults} were cut off at {}; a larger --schedules makes all",
+            thousands(cut),
+            thousands(limit)
+        ));
+    }
+    if dead > 0 {
+        report.notes.push(format!(
+            "{} of {} ended the process in some schedule, and no more were made of them",
+            thousands(dead),
+            count(points.len() as u64, "fault")
+        ));
+    }
+    let found = super::shorten::shorten(&norm, &scouted, found)?;
+    let all = report.coverage.complete;
+    conclude(settings, &scouted, found, report, all)
+}
+
+/// All schedules without a fault, for what a replayed run is held against.
+pub(crate) fn census_for_replay(
+    settings: &Settings,
+    subject: &dyn Subject,
+    scouted: &Scouted,
+) -> Result<Option<Did>, Error> {
+    let Some(threads) = settings.threads else { return Ok(None) };
+    if !scouted.found.is_empty() {
+        return Ok(None);
+    }
+    let limit = threads.schedules.unwrap_or(SCHEDULES_MAX);
+    let norm = Norm::new(settings, subject, scouted);
+    let plot = Plot { norm: &norm, scouted, threads, limit, steps_max: u64::MAX };
+    Ok(run_units(&plot, &[Unit::Census], patience(settings, scouted), &mut |_| {})?.pop())
+}
+
+fn one(mut did: Vec<Did>) -> Did {
+    did.pop().unwrap_or_default()
+}
+
+/// A request that was made in some schedule without a fault is made with the fault just beyond it.
+fn never(point: Point, outcomes: &[u64], scouted: &Scouted) -> Option<Found> {
+    let unreached = outcomes.get(Outcome::Unreached as usize).copied().unwrap_or(0);
+    (unreached > 0 && unreached == outcomes.iter().sum::<u64>()).then(|| {
+        let note = "the request that was to fail never came in any schedule: runs are not alike";
+        let kind = crate::kind::Kind::Nondeterminism;
+        super::ends::bare(point, crate::evidence::Evidence::new(kind).note(note), scouted)
+    })
+}
+
+fn notes(
+    settings: &Settings,
+    scouted: &Scouted,
+    threads: Threads,
+    census: &Did,
+    kinds: usize,
+    report: &mut Report,
+) {
+    let mut note = |text: String| report.notes.push(text);
+    let schedules = count(census.schedules, "schedule");
+    match threads.way {
+        Way::Bounded if census.exhausted => note(format!(
+            "{} threads, {schedules}: exhaustive to {}",
+            census.threads,
+            count(u64::from(threads.preemptions), "preemption")
+        )),
+        Way::Bounded => note(format!(
+            "{} threads, the first {schedules} of those with at most {}",
+            census.threads,
+            count(u64::from(threads.preemptions), "preemption")
+        )),
+        Way::Random(_) | Way::Pct(..) => {
+            note(format!("{} threads, {schedules} by chance", census.threads));
+        }
+    }
+    if kinds > 1 {
+        note(format!("{kinds} different results without a fault: schedules differ in it"));
+    }
+    if scouted.lacks_sites() {
+        note("sites unavailable: build with debug = 1 to see them".to_owned());
+    }
+    if !settings.classified {
+        note("errors unclassified: every Err counts as out of memory; see Explore::oom".to_owned());
+    }
+    if settings.in_process {
+        note("runs were made in process: an abort would have ended it".to_owned());
+    }
+}

@@ -1,0 +1,538 @@
+//! Units of an exploration: one fault (or none) in every schedule of a search, in worker children or
+//! in process.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Way;
+use super::ends::{kind_of, notes as notes_of, os_error, outcome_of};
+use super::point::{Found, Norm, Point, moments, succeeds};
+use super::replay::witness;
+use super::schedule::Search;
+use super::scout::Wider;
+use super::threads::Plot;
+use crate::board::{Board, Life};
+use crate::capture::{Capture, Stack};
+use crate::death::Death;
+use crate::error::Error;
+use crate::evidence::{Evidence, Moment, Role};
+use crate::host::{Host, Piece};
+use crate::kind::Kind;
+use crate::omen;
+use crate::pipe::Pipe;
+use crate::plan::Plan;
+use crate::run::{Conducted, Going, Job, Outcome, Run, Stopped, execute};
+use crate::scratch::Scratch;
+use crate::turn::{Order, Turn};
+use crate::wire::wire_struct;
+use crate::worker::{self, News};
+
+/// What is run in every schedule of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// The subject, without any fault.
+    Census,
+    Fault(Point),
+}
+
+impl Unit {
+    pub(crate) fn point(self) -> Option<Point> {
+        match self {
+            Unit::Census => None,
+            Unit::Fault(point) => Some(point),
+        }
+    }
+
+    pub(crate) fn plan(self) -> Plan {
+        match self {
+            Unit::Census => Plan::none(),
+            Unit::Fault(point) => Plan::at(point.at, point.persistent),
+        }
+    }
+}
+
+/// What came of a unit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Did {
+    /// How its runs ended, as reports count it.
+    pub(crate) outcomes: Vec<u64>,
+    pub(crate) schedules: u64,
+    /// Whether every schedule of the bound was run.
+    pub(crate) exhausted: bool,
+    /// Whether the process ended in one of them.
+    pub(crate) died: bool,
+    /// More threads than can be told apart.
+    pub(crate) crowd: bool,
+    /// The most threads and points of a run.
+    pub(crate) threads: u64,
+    pub(crate) steps: u64,
+    /// The results of a census, in the order in which they came, and what it saw beyond the first
+    /// run.
+    pub(crate) texts: Vec<String>,
+    pub(crate) wider: Vec<Wider>,
+    /// One for each root cause, at the first schedule that showed it.
+    pub(crate) found: Vec<Found>,
+}
+
+/// What a worker tells of a unit: what it finds as it comes, and all the rest at the end.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    unit: usize,
+    found: Option<Found>,
+    done: Option<Did>,
+}
+
+wire_struct!(Did {
+    outcomes,
+    schedules,
+    exhausted,
+    died,
+    crowd,
+    threads,
+    steps,
+    texts,
+    wider,
+    found
+});
+wire_struct!(Told { unit, found, done });
+
+/// Results of a census beyond these are not kept.
+const TEXTS_MAX: usize = 1000;
+/// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
+const LEAKED_MAX: usize = 64 << 20;
+/// To look at one of loom's runs again takes all its runs up to that one: so many of those that
+/// show alike things are looked at, and the others only counted.
+const LOOKS_MAX: u64 = 8;
+/// What a run that never ends leaves: its stacks' contents, its heap.
+const ABANDONED: usize = 64 << 10;
+
+/// A unit as it is run.
+pub(crate) struct Trial<'a> {
+    norm: &'a Norm<'a>,
+    unit: Unit,
+    plan: Plan,
+    scratch: &'a Scratch,
+    going: Option<Going<'a>>,
+    did: Did,
+    /// The findings so far by what they have in common, and their places in the list.
+    roots: BTreeMap<Root, usize>,
+    /// For each thread the most requests, and by which schedule.
+    most: Vec<(u64, Vec<Turn>)>,
+    tell: &'a mut dyn FnMut(&Found),
+    leaked: usize,
+    /// Under loom: how often runs showed what looks alike, and the place of the first finding.
+    looks: BTreeMap<Shape, (u64, Option<usize>)>,
+}
+
+/// What a run shows, as far as that is known without call sites: kinds, sizes, steps.
+type Shape = Vec<(Kind, usize, usize)>;
+
+/// What findings of one cause have in common within a unit.
+pub(crate) type Root = (Kind, Vec<Stack>);
+
+pub(crate) fn root(evidence: &Evidence, stacks: &BTreeMap<Moment, Stack>) -> Root {
+    let of = |step: &(Role, Moment)| stacks.get(&step.1).cloned().unwrap_or_default();
+    let mut steps: Vec<Stack> = evidence.steps.iter().map(of).collect();
+    if evidence.kind == Kind::Deadlock {
+        steps.sort_unstable();
+    }
+    (evidence.kind, steps)
+}
+
+/// A run of a unit, but for its schedule.
+pub(crate) fn job<'a>(
+    norm: &'a Norm<'a>,
+    unit: Unit,
+    plan: &Plan,
+    scratch: &'a Scratch,
+) -> Job<'a> {
+    match unit {
+        Unit::Census => norm.settings.job(scratch),
+        Unit::Fault(_) => norm.job(plan.clone(), scratch),
+    }
+}
+
+/// What a run shows that is nobody else's to judge.
+pub(crate) fn judge(run: &mut Run, unit: Unit) {
+    if unit == Unit::Census {
+        succeeds(run);
+    } else if run.injected.is_none() && run.outcome != Outcome::Hung {
+        run.outcome = Outcome::Unreached;
+    }
+}
+
+/// Makes a run of this schedule again with open eyes: one finding for each root cause.
+pub(crate) fn look(
+    norm: &Norm<'_>,
+    unit: Unit,
+    plan: &Plan,
+    scratch: &Scratch,
+    run: &Run,
+    turns: &[Turn],
+) -> Vec<(Root, Found)> {
+    let norm = Norm { turns, ..*norm };
+    let mut job = job(&norm, unit, plan, scratch);
+    job.turns = turns;
+    job.capture = Some(Capture::of(moments(&run.evidence)));
+    let mut again = execute(norm.subject, job);
+    judge(&mut again, unit);
+    let found = |evidence: Vec<Evidence>, stacks: BTreeMap<Moment, Stack>| Found {
+        point: unit.point(),
+        injected: run.injected,
+        fingerprint: run.fingerprint.0,
+        evidence,
+        stacks,
+        order: Some(Order { turns: turns.to_vec(), seen: 1, of: 1, ..Order::default() }),
+    };
+    if again.evidence != run.evidence || again.fingerprint != run.fingerprint {
+        let note = "the same schedule showed something else when it was run again";
+        let evidence = Evidence::new(Kind::Nondeterminism).note(note);
+        return vec![((Kind::Nondeterminism, Vec::new()), found(vec![evidence], BTreeMap::new()))];
+    }
+    let mut roots: BTreeMap<Root, Vec<Evidence>> = BTreeMap::new();
+    for evidence in &run.evidence {
+        roots.entry(root(evidence, &again.taken)).or_default().push(evidence.clone());
+    }
+    let each = roots.into_iter().map(|(root, evidence)| {
+        let wanted = moments(&evidence);
+        let stacks = again.taken.iter().filter(|(moment, _)| wanted.contains(moment));
+        let stacks = stacks.map(|(moment, stack)| (*moment, stack.clone())).collect();
+        (root, found(evidence, stacks))
+    });
+    each.collect()
+}
+
+impl<'a> Trial<'a> {
+    pub(crate) fn new(
+        norm: &'a Norm<'a>,
+        unit: Unit,
+        scratch: &'a Scratch,
+        tell: &'a mut dyn FnMut(&Found),
+    ) -> Self {
+        let did = Did { outcomes: vec![0; Outcome::ALL.len()], ..Did::default() };
+        let (plan, roots, most) = (unit.plan(), BTreeMap::new(), Vec::new());
+        let (going, leaked, looks) = (None, 0, BTreeMap::new());
+        Trial { norm, unit, plan, scratch, going, did, roots, most, tell, leaked, looks }
+    }
+
+    /// Counts a run of loom's that shows what enough of those before it have shown. False: it is
+    /// to be looked at.
+    fn is_known(&mut self, run: &Run, search: &Search) -> bool {
+        if Turn::loom_of(search.turns()).is_none() {
+            return false;
+        }
+        let shape = |evidence: &Evidence| {
+            let size = evidence.block.as_ref().map_or(0, |block| block.size);
+            (evidence.kind, size, evidence.steps.len())
+        };
+        let looks = self.looks.entry(run.evidence.iter().map(shape).collect()).or_insert((0, None));
+        looks.0 += 1;
+        if looks.0 <= LOOKS_MAX {
+            looks.1.get_or_insert(self.did.found.len());
+            return false;
+        }
+        let order = looks.1.and_then(|place| self.did.found.get_mut(place)?.order.as_mut());
+        order.into_iter().for_each(|order| order.seen += 1);
+        true
+    }
+
+    fn found(&mut self, run: &Run, search: &Search) {
+        if self.is_known(run, search) {
+            return;
+        }
+        for (root, found) in
+            look(self.norm, self.unit, &self.plan, self.scratch, run, search.turns())
+        {
+            if let Some(place) = self.roots.get(&root) {
+                if let Some(order) = &mut self.did.found[*place].order {
+                    order.seen += 1;
+                }
+                continue;
+            }
+            (self.tell)(&found);
+            self.roots.insert(root, self.did.found.len());
+            self.did.found.push(found);
+        }
+    }
+
+    /// What a census keeps of a run.
+    fn count(&mut self, run: &Run, search: &Search) {
+        for (thread, requests) in run.requests.iter().enumerate() {
+            if self.most.len() <= thread {
+                self.most.push((0, Vec::new()));
+            }
+            if *requests > self.most[thread].0 {
+                self.most[thread] = (*requests, search.turns().to_vec());
+            }
+        }
+        if let Some(text) = &run.text
+            && self.did.texts.len() < TEXTS_MAX
+            && !self.did.texts.contains(text)
+        {
+            self.did.texts.push(text.clone());
+        }
+    }
+
+    /// Looks again at the schedules in which threads asked for more than in the first run.
+    fn widen(&mut self, known: &dyn Fn(u16) -> u64, known_file: &str) {
+        for (thread, (requests, turns)) in (0..).zip(std::mem::take(&mut self.most)) {
+            if requests <= known(thread) {
+                continue;
+            }
+            let mut job = job(self.norm, self.unit, &self.plan, self.scratch);
+            job.turns = &turns;
+            job.capture = Some(Capture::census());
+            let run = execute(self.norm.subject, job);
+            let census = run.census.unwrap_or_default();
+            let wider = Wider::of(thread, known(thread), requests, census, known_file);
+            self.did.wider.push(wider);
+        }
+    }
+}
+
+impl Piece for Trial<'_> {
+    fn begin(&mut self) {
+        let (norm, scratch) = (self.norm, self.scratch);
+        self.going = Some(Going::new(job(norm, self.unit, &self.plan, scratch)));
+    }
+
+    fn body(&mut self) {
+        if let Some(going) = &mut self.going {
+            going.body(self.norm.subject);
+        }
+    }
+
+    fn end(&mut self, conducted: Conducted, search: &Search) -> bool {
+        let Some(going) = self.going.take() else { return false };
+        let (threads, diverged) = (conducted.threads as u64, conducted.diverged);
+        let mut run = going.end(conducted);
+        judge(&mut run, self.unit);
+        omen::ended(run.outcome as usize);
+        self.did.outcomes[run.outcome as usize] += 1;
+        self.did.threads = self.did.threads.max(threads);
+        self.did.steps = self.did.steps.max(search.steps());
+        self.leaked += run.leaked;
+        if run.conducted.stopped.is_some() {
+            self.leaked += ABANDONED;
+        }
+        if run.conducted.stopped == Some(Stopped::Crowd) {
+            self.did.crowd = true;
+            return false;
+        }
+        if self.unit == Unit::Census {
+            self.count(&run, search);
+        }
+        if let Some(turn) = diverged {
+            let note = format!("the schedule could not be followed a second time: {turn}");
+            run.evidence.push(Evidence::new(Kind::Nondeterminism).note(note));
+        }
+        if !run.evidence.is_empty() {
+            self.found(&run, search);
+        }
+        true
+    }
+}
+
+/// Runs a unit in this process. Answers what came of it, and what its subject leaked.
+fn run_unit(
+    plot: &Plot<'_>,
+    unit: Unit,
+    scratch: &Scratch,
+    tell: &mut dyn FnMut(&Found),
+) -> (Did, usize) {
+    let Some(host) = plot.norm.settings.host else { return (Did::default(), 0) };
+    let seed = plot.norm.settings.seed;
+    let search = match plot.threads.way {
+        Way::Bounded => host.bounded(plot.threads.preemptions, plot.limit),
+        Way::Random(schedules) => Search::random(seed, schedules.min(plot.limit)),
+        Way::Pct(depth, schedules) => Search::pct(depth, seed, schedules.min(plot.limit)),
+    };
+    let search = Rc::new(RefCell::new(search.steps_max(plot.steps_max)));
+    let mut trial = Trial::new(plot.norm, unit, scratch, tell);
+    host.search(Rc::clone(&search), &mut trial);
+    if unit == Unit::Census {
+        let known = |thread| plot.scouted.count(thread);
+        trial.widen(&known, plot.norm.settings.known_file);
+    }
+    let search = search.borrow();
+    let Trial { mut did, leaked, .. } = trial;
+    did.schedules = search.begun();
+    did.exhausted = search.is_exhausted();
+    for found in &mut did.found {
+        if let Some(order) = &mut found.order {
+            order.of = did.schedules;
+        }
+    }
+    (did, leaked)
+}
+
+/// A worker's life: warm up once, then take units until there are none.
+fn work(plot: &Plot<'_>, units: &[Unit], board: &Board, life: &Life, pipe: &Pipe) {
+    let scratch = Scratch::new(worker::parent());
+    let mut leaked = 0;
+    execute(plot.norm.subject, plot.norm.settings.job(&scratch));
+    while let Some(unit) = board.claim() {
+        life.stand(Some(unit));
+        let mut tell = |found: &Found| {
+            pipe.send(&Told { unit, found: Some(found.clone()), done: None });
+        };
+        let (did, lost) = run_unit(plot, units[unit], &scratch, &mut tell);
+        board.count(did.schedules);
+        board.outcome(unit).store(1, Ordering::Relaxed);
+        pipe.send(&Told { unit, found: None, done: Some(did) });
+        life.live();
+        leaked += lost;
+        if leaked > LEAKED_MAX {
+            break;
+        }
+    }
+    life.stand(None);
+}
+
+/// Where a worker died: at which unit, of what, and in which schedule.
+struct Died {
+    unit: usize,
+    death: Death,
+    turns: Option<Vec<Turn>>,
+    schedules: u64,
+    outcomes: Vec<u64>,
+}
+
+/// Runs all units, in children or in process. `glance` hears of the runs made so far.
+pub(crate) fn run_units(
+    plot: &Plot<'_>,
+    units: &[Unit],
+    patience: Duration,
+    glance: &mut dyn FnMut(u64),
+) -> Result<Vec<Did>, Error> {
+    let settings = plot.norm.settings;
+    let mut did: Vec<Option<Did>> = units.iter().map(|_| None).collect();
+    if settings.in_process {
+        let scratch = Scratch::new(std::process::id());
+        for (unit, did) in units.iter().zip(&mut did) {
+            *did = Some(run_unit(plot, *unit, &scratch, &mut |_| {}).0);
+        }
+        Scratch::remove(std::process::id(), std::process::id());
+        return finish(plot, units, did);
+    }
+    let jobs = settings.jobs.min(units.len()).max(1);
+    let board = Board::new(jobs, units.len()).map_err(|e| os_error("share memory", &e))?;
+    let mut early: Vec<Vec<Found>> = vec![Vec::new(); units.len()];
+    let (mut died, mut doubtful) = (Vec::new(), Vec::new());
+    let work = |life: &Life, pipe: &Rc<Pipe>| work(plot, units, &board, life, pipe);
+    let runs = || {
+        let going = (0..jobs).map(|job| board.life(job).schedules()).sum::<u64>();
+        board.requests().load(Ordering::Relaxed) + going
+    };
+    let end = worker::crew(&board, patience, &work, |news| match news {
+        News::Message(Told { unit, found, done }) => {
+            early[unit].extend(found);
+            if done.is_some() {
+                did[unit] = done;
+            }
+        }
+        News::Death(unit, death, had_company) => {
+            if did[unit].is_some() {
+                return;
+            }
+            if had_company && death == Death::Stall {
+                doubtful.push(unit);
+                return;
+            }
+            let lives = (0..jobs).map(|job| board.life(job));
+            let life = lives.into_iter().find(|life| life.standing() == Some(unit));
+            let turns = life.and_then(Life::turns);
+            let turns = turns.map(|turns| turns.into_iter().map(Turn::unpack).collect());
+            let ends = |life: &Life| life.ends.iter().map(|e| e.load(Ordering::Relaxed)).collect();
+            let outcomes = life.map_or_else(|| vec![0; Outcome::ALL.len()], ends);
+            let schedules = life.map_or(1, Life::schedules);
+            died.push(Died { unit, death, turns, schedules, outcomes });
+        }
+        News::FalseStart(_) => {}
+        News::Glance => glance(runs()),
+    });
+    if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
+        return Err(Error::new(format!("a worker died before its first point: {death}"))
+            .mend("the subject does not always do the same without a fault"));
+    }
+    for death in died {
+        let unit = death.unit;
+        let early = std::mem::take(&mut early[unit]);
+        did[unit] = Some(confirm(plot, units[unit], death, early, patience)?);
+    }
+    for unit in doubtful {
+        // It may have waited for what another thread of this process held at the fork.
+        let mut again = run_units(plot, &units[unit..=unit], patience, &mut |_| {})?;
+        did[unit] = again.pop();
+    }
+    finish(plot, units, did)
+}
+
+fn finish(plot: &Plot<'_>, units: &[Unit], did: Vec<Option<Did>>) -> Result<Vec<Did>, Error> {
+    let mut all = Vec::with_capacity(units.len());
+    for did in did {
+        let did = did.ok_or_else(|| {
+            Error::new("what came of a fault got lost on its way")
+                .mend("does the subject close or write to descriptors that are not its own?")
+        })?;
+        if did.crowd {
+            let most = plot.norm.settings.host.map_or(0, Host::threads_max);
+            return Err(Error::new(format!("the subject starts more than {most} threads"))
+                .mend("explore it with fewer: two or three show nearly everything"));
+        }
+        all.push(did);
+    }
+    Ok(all)
+}
+
+/// A death is tried again, with its fault and in its schedule, by a child that tells what it sees as
+/// it goes.
+fn confirm(
+    plot: &Plot<'_>,
+    unit: Unit,
+    died: Died,
+    early: Vec<Found>,
+    patience: Duration,
+) -> Result<Did, Error> {
+    let Died { death, turns, schedules, mut outcomes, .. } = died;
+    outcomes[outcome_of(death) as usize] += 1;
+    let turned = turns.clone().unwrap_or_default();
+    let order = Order { turns: turned, seen: 1, of: schedules, ..Order::default() };
+    let bare = |evidence: Vec<Evidence>, fingerprint| Found {
+        point: unit.point(),
+        evidence,
+        fingerprint,
+        order: Some(order.clone()),
+        ..Found::default()
+    };
+    let mut found = early;
+    for found in &mut found {
+        found.order.iter_mut().for_each(|order| order.of = schedules);
+    }
+    match &turns {
+        None => {
+            let note = format!("{death}, in a schedule too long to be told");
+            found.push(bare(vec![Evidence::new(kind_of(death)).note(note)], 0));
+        }
+        Some(turns) => {
+            let texts = if unit == Unit::Census { &[] } else { plot.norm.texts };
+            let norm = Norm { turns, texts, ..*plot.norm };
+            let seen = witness(&norm, &unit.plan(), unit.point(), patience)?;
+            let evidence = if seen.death == Some(death) {
+                let note = notes_of(&[(death, seen.stack.clone())])?.concat();
+                Evidence::new(kind_of(death)).note(note)
+            } else {
+                let note = format!("{death} at first, and not when it was run again");
+                Evidence::new(Kind::Nondeterminism).note(note)
+            };
+            let early = seen.found().map(|early| Found { order: Some(order.clone()), ..early });
+            found.extend(early);
+            let injected = seen.injected;
+            found.push(Found { injected, ..bare(vec![evidence], seen.fingerprint) });
+        }
+    }
+    Ok(Did { outcomes, schedules, died: true, found, ..Did::default() })
+}

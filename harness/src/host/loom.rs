@@ -1,0 +1,270 @@
+//! Loom as a host: it chooses the orders itself, all those that differ for what it knows of, up to a
+//! bound of preemptions. We count its iterations, and stop it where that is enough.
+//!
+//! A schedule of loom's is the number of its iteration and the bound: to come back to it, loom runs
+//! to it again. Its first thread has a stack of 32 KiB that can't be chosen, so what we and the
+//! subject do there happens on a wider one, of which each change of threads is handed on to loom.
+//!
+//! Whatever loom says by a panic ends its search: it can't be told to go on with the next one. The
+//! stacks of such a run are given up as they are.
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use ::loom::model::Builder;
+use generator::{Generator, Gn};
+
+use super::{Host, Once, Piece};
+use crate::explore::schedule::Search;
+use crate::model::{self, Abandoned};
+use crate::omen;
+use crate::panics::said;
+use crate::run::{Conducted, Conductor, Cue, Stopped};
+use crate::turn::Turn;
+
+/// The wider stack, in words: 1 MiB. It is mapped and not touched, so it costs little.
+const STACK_WORDS: usize = (1 << 20) / size_of::<usize>();
+/// Points of a run after which it is one that never ends.
+const BRANCHES_MAX: usize = 50_000;
+
+/// The host.
+#[derive(Debug)]
+pub(crate) struct Loom;
+
+/// Thrown by us out of loom where its search has gone far enough.
+struct Enough;
+
+struct Shared {
+    search: Rc<RefCell<Search>>,
+    piece: *mut (dyn Piece + 'static),
+    /// Whether an iteration has begun that nobody has looked at yet.
+    going: Cell<bool>,
+    enough: Cell<bool>,
+    stopped: RefCell<Option<Stopped>>,
+}
+
+thread_local! {
+    /// What this OS thread's loom runs at present.
+    static SHARED: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
+    static WIDE: Cell<Option<Wide>> = const { Cell::new(None) };
+    /// Whether the wider stack's work is done for this iteration.
+    static DONE: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Shared {
+    /// Calls the present piece.
+    fn with_piece<R>(&self, call: impl FnOnce(&mut dyn Piece) -> R) -> R {
+        // SAFETY: `Host::search` borrows the piece mutably for as long as this lives, and calls of
+        // it don't nest: `begin` and `end` come between iterations, and `body` in one. A `body`
+        // whose stack was given up never goes on.
+        call(unsafe { &mut *self.piece })
+    }
+
+    /// Looks at the run that has ended, if there is one.
+    fn settle(&self) {
+        if !self.going.replace(false) {
+            return;
+        }
+        let conducted = Conducted {
+            stopped: self.stopped.take(),
+            diverged: None,
+            threads: model::threads(),
+            panicked: model::panicked().map(|(_, said)| said),
+        };
+        model::end();
+        let search = self.search.borrow();
+        if !self.with_piece(|piece| piece.end(conducted, &search)) {
+            self.enough.set(true);
+        }
+    }
+
+    /// Looks at the last iteration, and begins the next one.
+    fn next(&self) -> bool {
+        self.settle();
+        if self.enough.get() || !self.search.borrow_mut().next() {
+            return false;
+        }
+        omen::schedule();
+        for turn in self.search.borrow().turns() {
+            omen::turn(turn.pack());
+        }
+        model::begin(model::Engine::Loom);
+        self.with_piece(|piece| piece.begin());
+        self.going.set(true);
+        true
+    }
+}
+
+/// A wider stack, on which loom's first thread does its work once in each iteration.
+struct Wide(Generator<'static, (), ()>);
+
+impl Wide {
+    fn new() -> Wide {
+        Wide(Gn::<()>::new_opt(STACK_WORDS, || {
+            loop {
+                work();
+                DONE.set(true);
+                change();
+            }
+        }))
+    }
+
+    /// Runs the work, and hands each change of threads in it on to loom.
+    fn run(&mut self) {
+        DONE.set(false);
+        loop {
+            self.0.resume();
+            if DONE.replace(false) {
+                return;
+            }
+            change();
+        }
+    }
+}
+
+/// Leaves the present stack for the one that resumed it.
+fn change() {
+    #[allow(
+        deprecated,
+        reason = "the way without this word needs a scope that loom has no place for"
+    )]
+    generator::yield_with(());
+}
+
+/// An iteration: what loom's first thread does.
+fn iteration() {
+    let mut wide = WIDE.take().unwrap_or_else(Wide::new);
+    wide.run();
+    WIDE.set(Some(wide));
+}
+
+/// The same, on the wider stack.
+fn work() {
+    let shared = SHARED.with(|shared| shared.borrow().clone());
+    let shared = shared.expect("[mallory bug] loom runs what it was given");
+    if !shared.next() {
+        std::panic::resume_unwind(Box::new(Enough));
+    }
+    shared.with_piece(|piece| piece.body());
+    if model::is_over() {
+        std::panic::resume_unwind(Box::new(Abandoned));
+    }
+    model::leave();
+}
+
+/// Loom without what its environment variables say.
+fn builder(preemptions: u32) -> Builder {
+    let mut builder = Builder::new();
+    builder.max_threads = model::LOOM_THREADS_MAX;
+    builder.max_branches = BRANCHES_MAX;
+    // It looks at these every so many iterations only: we count ourselves.
+    builder.max_permutations = None;
+    builder.max_duration = None;
+    builder.checkpoint_file = None;
+    builder.checkpoint_interval = usize::MAX;
+    builder.preemption_bound = Some(preemptions.min(u32::from(u8::MAX)) as usize);
+    builder.expect_explicit_explore = false;
+    builder.location = false;
+    builder.log = false;
+    builder
+}
+
+/// Why loom gave up, by what it threw.
+fn reason(payload: &(dyn std::any::Any + Send)) -> Stopped {
+    if model::is_crowd() {
+        return Stopped::Crowd;
+    }
+    if model::stuck().is_some() {
+        return Stopped::Deadlock;
+    }
+    if let Some((_, said)) = model::panicked() {
+        return Stopped::Panicked(format!("panicked: {said}"));
+    }
+    let text = said(payload);
+    if text.starts_with("deadlock;") {
+        Stopped::Deadlock
+    } else if text.contains("maximum number of branches") {
+        Stopped::Endless
+    } else {
+        Stopped::Panicked(format!("panicked: {text}"))
+    }
+}
+
+impl Host for Loom {
+    fn is_weak(&self) -> bool {
+        true
+    }
+
+    fn threads_max(&self) -> usize {
+        model::LOOM_THREADS_MAX
+    }
+
+    fn bounded(&self, preemptions: u32, limit: u64) -> Search {
+        Search::loom(preemptions, limit)
+    }
+
+    fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn Piece) {
+        // SAFETY: only the lifetime changes; `Shared` is gone when this comes back.
+        let piece = unsafe {
+            std::mem::transmute::<*mut (dyn Piece + '_), *mut (dyn Piece + 'static)>(piece)
+        };
+        let shared = Rc::new(Shared {
+            search: Rc::clone(&search),
+            piece,
+            going: Cell::new(false),
+            enough: Cell::new(false),
+            stopped: RefCell::new(None),
+        });
+        let before = (SHARED.replace(Some(Rc::clone(&shared))), WIDE.take());
+        let preemptions = search.borrow().preemptions();
+        let check = AssertUnwindSafe(|| builder(preemptions).check(iteration));
+        let ended = std::panic::catch_unwind(check);
+        match ended {
+            Ok(()) => {
+                shared.settle();
+                search.borrow_mut().exhaust();
+            }
+            Err(payload) if payload.is::<Enough>() => {}
+            Err(payload) if !shared.going.get() => {
+                // It came out of a piece, between two iterations.
+                std::panic::resume_unwind(payload);
+            }
+            Err(payload) => {
+                shared.stopped.replace(Some(reason(&*payload)));
+                shared.settle();
+            }
+        }
+        SHARED.set(before.0);
+        // That of a run that was given up is in the middle of it: it never goes on, and nothing on
+        // it is dropped.
+        let is_whole = !model::is_over();
+        let wide = WIDE.replace(before.1);
+        if !is_whole {
+            std::mem::forget(wide);
+        }
+    }
+}
+
+impl Conductor for Loom {
+    fn conduct(&self, turns: &[Turn], cue: &mut dyn FnMut(Cue)) -> Conducted {
+        let (preemptions, at) = Turn::loom_of(turns).unwrap_or((0, 1));
+        let search = Rc::new(RefCell::new(Search::loom(preemptions, u64::from(at))));
+        let mut once = Once::at(u64::from(at), cue);
+        self.search(Rc::clone(&search), &mut once);
+        let mut conducted = once.conducted();
+        if search.borrow().begun() < u64::from(at) {
+            conducted.diverged = turns.first().copied();
+        }
+        conducted
+    }
+}
+
+/// Makes generators' panic hook known, which they put in place at the first of them.
+pub(crate) fn settle() {
+    static SETTLED: std::sync::Once = std::sync::Once::new();
+    SETTLED.call_once(|| {
+        Loom.conduct(&[], &mut |_| {});
+    });
+}

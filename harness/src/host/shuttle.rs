@@ -1,0 +1,236 @@
+//! Shuttle as a host: its engine runs the threads, our searches say whose turn it is.
+//!
+//! Shuttle gives up an execution by a panic out of its runner (a deadlock), or by being told that
+//! nobody goes on (too many steps). The stacks of such an execution are given up as they are, so
+//! what has to be known of a run lies outside of them: a [`Piece`] is made ready before and looked
+//! at after.
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use ::shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
+use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
+
+use super::{Host, Once, Piece};
+use crate::explore::schedule::{Search, THREADS_MAX, Threads, bit};
+use crate::model;
+use crate::omen;
+use crate::panics::said;
+use crate::run::{Conducted, Conductor, Cue, Stopped};
+use crate::turn::Turn;
+
+/// Threads that make requests under an unwinder, and tests that print, fit in this. It is mapped and
+/// not touched, so it costs little.
+const STACK: usize = 1 << 20;
+
+/// The host.
+#[derive(Debug)]
+pub(crate) struct Shuttle;
+
+/// What the scheduler and the loop around it share: a scheduler is the runner's own.
+struct Shared {
+    search: Rc<RefCell<Search>>,
+    /// Whether a schedule has begun that nobody has looked at yet.
+    going: Cell<bool>,
+    /// Whether the piece has had enough.
+    enough: Cell<bool>,
+    stopped: RefCell<Option<Stopped>>,
+    threads: Cell<usize>,
+    /// How many points each thread has come to beside those that the model counts: where it ends,
+    /// there are some that no operation stands at.
+    more: [Cell<u32>; THREADS_MAX],
+}
+
+thread_local! {
+    /// What this OS thread's runner runs at present.
+    static PIECE: Cell<Option<*mut (dyn Piece + 'static)>> = const { Cell::new(None) };
+}
+
+/// Calls the present piece.
+fn with_piece<R>(call: impl FnOnce(&mut dyn Piece) -> R) -> R {
+    let piece = PIECE.get().expect("[mallory bug] a runner has a piece to run");
+    // SAFETY: `Host::search` puts a piece here that it borrows mutably until it takes it out again,
+    // and calls of the piece don't nest: `begin` and `end` come between executions, and `body` in
+    // one. A `body` whose stack was given up never goes on.
+    call(unsafe { &mut *piece })
+}
+
+impl Shared {
+    fn new(search: Rc<RefCell<Search>>) -> Shared {
+        Shared {
+            search,
+            going: Cell::new(false),
+            enough: Cell::new(false),
+            stopped: RefCell::new(None),
+            threads: Cell::new(1),
+            more: [const { Cell::new(0) }; THREADS_MAX],
+        }
+    }
+
+    /// The number of the point that a thread asks at.
+    fn point(&self, thread: u16) -> u32 {
+        let more = &self.more[usize::from(thread)];
+        if !model::take_asks() {
+            more.set(more.get() + 1);
+        }
+        model::points(thread) + more.get()
+    }
+
+    /// The first point, as the model counts, at which a thread has to ask again.
+    fn until(&self, thread: u16, search: &Search) -> u32 {
+        let more = self.more[usize::from(thread)].get();
+        search.until(thread, model::points(thread) + more).saturating_sub(more)
+    }
+
+    /// Looks at the run that has ended, if there is one.
+    fn settle(&self) {
+        if !self.going.replace(false) {
+            return;
+        }
+        let mut search = self.search.borrow_mut();
+        let conducted = Conducted {
+            stopped: self.stopped.take(),
+            diverged: search.diverged(),
+            threads: self.threads.get(),
+            panicked: model::panicked().map(|(_, said)| said),
+        };
+        model::end();
+        search.end();
+        if !with_piece(|piece| piece.end(conducted, &search)) {
+            self.enough.set(true);
+        }
+    }
+
+    fn next(&self) -> bool {
+        self.settle();
+        if self.enough.get() || !self.search.borrow_mut().next() {
+            return false;
+        }
+        omen::schedule();
+        let threads = self.threads.get();
+        for more in &self.more[..threads] {
+            more.set(0);
+        }
+        model::begin(model::Engine::Shuttle);
+        self.threads.set(1);
+        with_piece(|piece| piece.begin());
+        self.going.set(true);
+        true
+    }
+}
+
+/// Shuttle's view of a search.
+struct Asked(Rc<Shared>);
+
+impl Scheduler for Asked {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        self.0.next().then(|| Schedule::new(0))
+    }
+
+    fn next_task(
+        &mut self,
+        runnable: &[&Task],
+        current: Option<TaskId>,
+        is_yielding: bool,
+    ) -> Option<TaskId> {
+        let shared = &self.0;
+        let Some(current) = current else {
+            return runnable.first().map(|task| task.id());
+        };
+        let mut threads: Threads = 0;
+        for task in runnable {
+            let thread = usize::from(task.id());
+            if thread >= THREADS_MAX {
+                shared.stopped.replace(Some(Stopped::Crowd));
+                return None;
+            }
+            threads |= bit(thread as u16);
+            shared.threads.set(shared.threads.get().max(thread + 1));
+        }
+        let mut search = shared.search.borrow_mut();
+        if search.is_too_long() {
+            shared.stopped.replace(Some(Stopped::Endless));
+            return None;
+        }
+        let made = search.turns().len();
+        let thread = usize::from(current) as u16;
+        let to = search.decide(threads, thread, shared.point(thread), is_yielding);
+        model::go_until(shared.until(to, &search));
+        if let Some(turn) = search.turns().get(made) {
+            omen::turn(turn.pack());
+        }
+        Some(TaskId::from(usize::from(to)))
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        0
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.stack_size = STACK;
+    config.failure_persistence = FailurePersistence::None;
+    // Ours counts from the search, and ends a run without a panic.
+    config.max_steps = MaxSteps::None;
+    config.silence_warnings = true;
+    config
+}
+
+impl Host for Shuttle {
+    fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn Piece) {
+        let shared = Rc::new(Shared::new(search));
+        // SAFETY: only the lifetime changes; the piece is taken out again below, before it ends.
+        let piece = unsafe {
+            std::mem::transmute::<*mut (dyn Piece + '_), *mut (dyn Piece + 'static)>(piece)
+        };
+        let before = PIECE.replace(Some(piece));
+        loop {
+            let runner = Runner::new(Asked(Rc::clone(&shared)), config());
+            let run = AssertUnwindSafe(|| {
+                runner.run(|| {
+                    with_piece(|piece| piece.body());
+                    model::leave();
+                });
+            });
+            let Err(payload) = std::panic::catch_unwind(run) else {
+                break;
+            };
+            if !shared.going.get() {
+                // It came out of a piece, between two executions.
+                std::panic::resume_unwind(payload);
+            }
+            let text = said(&*payload);
+            let is_deadlock = text.starts_with("deadlock!");
+            let stopped = if is_deadlock {
+                Stopped::Deadlock
+            } else {
+                Stopped::Panicked(format!("panicked: {text}"))
+            };
+            shared.stopped.replace(Some(stopped));
+            shared.settle();
+        }
+        PIECE.set(before);
+    }
+}
+
+impl Conductor for Shuttle {
+    fn conduct(&self, turns: &[Turn], cue: &mut dyn FnMut(Cue)) -> Conducted {
+        let mut once = Once::at(1, cue);
+        self.search(Rc::new(RefCell::new(Search::given(turns))), &mut once);
+        once.conducted()
+    }
+}
+
+/// Keeps shuttle's panic hook out: it would print about every panic of the process. It puts it in
+/// place once, at its first execution, which is made here.
+pub(crate) fn settle() {
+    static SETTLED: std::sync::Once = std::sync::Once::new();
+    SETTLED.call_once(|| {
+        let before = std::panic::take_hook();
+        Shuttle.conduct(&[], &mut |_| {});
+        std::panic::set_hook(before);
+    });
+}

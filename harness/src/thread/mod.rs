@@ -1,0 +1,53 @@
+//! Threads that belong to the run that starts them, and that a model checker can let take turns.
+//!
+//! Without the features `shuttle` and `loom`, and outside of a model in any case, these are std's
+//! threads. In a model ([`Explore`](crate::Explore)) they are the model's: numbered in the order in
+//! which they are started, the subject's own being 0.
+
+#[cfg(mallory_model)]
+mod local;
+#[cfg(mallory_model)]
+mod modelled;
+#[cfg(mallory_model)]
+mod scope;
+#[cfg(all(test, mallory_model))]
+mod tests;
+
+pub use std::thread::{Result, panicking};
+
+#[cfg(mallory_model)]
+pub use local::{AccessError, LocalKey};
+#[cfg(mallory_model)]
+pub use modelled::{JoinHandle, sleep, spawn, yield_now};
+#[cfg(mallory_model)]
+pub use scope::{Scope, ScopedJoinHandle, scope};
+#[cfg(not(mallory_model))]
+pub use std::thread::{
+    AccessError, JoinHandle, LocalKey, Scope, ScopedJoinHandle, scope, sleep, yield_now,
+};
+
+use crate::global::{attribute, is_attributed};
+
+/// Starts one of the system's threads, whose requests are the subject's as the present one's are.
+fn spawn_std<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::thread::JoinHandle<T> {
+    let is_ours = is_attributed();
+    std::thread::spawn(move || {
+        attribute(is_ours);
+        work()
+    })
+}
+
+/// Starts a thread whose requests are the subject's, as those of the present thread are.
+///
+/// Only where runs are made in process does that make a difference: under a
+/// [`GlobalHeap`](crate::GlobalHeap) the requests of a test runner's other threads pass there, and
+/// are reported as unattributed. In a child all threads are the subject's.
+///
+/// # Panics
+/// As [`std::thread::spawn`], where there is no memory for a thread.
+#[cfg(not(mallory_model))]
+pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    spawn_std(work)
+}

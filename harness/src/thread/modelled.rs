@@ -1,0 +1,145 @@
+//! Starting, joining and giving way, in a model and elsewhere.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Result, local, spawn_std};
+use crate::model::{self, Abandoned, Engine, Spawned};
+
+/// A thread to wait for, as [`std::thread::JoinHandle`].
+pub struct JoinHandle<T>(Kind<T>);
+
+enum Kind<T> {
+    Std(std::thread::JoinHandle<T>),
+    Model { spawned: Spawned, answer: Arc<Answer<T>> },
+}
+
+/// What a model's thread leaves to whoever joins it.
+pub(super) struct Answer<T>(std::sync::Mutex<Option<Result<T>>>);
+
+impl<T> Answer<T> {
+    pub(super) fn new() -> Arc<Answer<T>> {
+        Arc::new(Answer(std::sync::Mutex::new(None)))
+    }
+
+    fn leave(&self, answer: Result<T>) {
+        if let Ok(mut place) = self.0.lock() {
+            *place = Some(answer);
+        }
+    }
+
+    pub(super) fn take(&self) -> Result<T> {
+        let left = self.0.lock().ok().and_then(|mut place| place.take());
+        // Only in a run that is being given up.
+        left.unwrap_or_else(|| Err(Box::new("the thread never came to its end")))
+    }
+}
+
+impl<T> JoinHandle<T> {
+    /// Waits until the thread has ended.
+    ///
+    /// # Errors
+    /// With what it threw, where it panicked.
+    pub fn join(self) -> Result<T> {
+        match self.0 {
+            Kind::Std(handle) => handle.join(),
+            Kind::Model { spawned, answer } => {
+                model::join(spawned);
+                answer.take()
+            }
+        }
+    }
+
+    /// Whether the thread has ended.
+    pub fn is_finished(&self) -> bool {
+        match &self.0 {
+            Kind::Std(handle) => handle.is_finished(),
+            Kind::Model { answer, .. } => answer.0.lock().is_ok_and(|place| place.is_some()),
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinHandle")
+    }
+}
+
+/// Starts a thread whose requests are the subject's, as those of the present thread are; in a model
+/// one of the model's, whose panic is an `Err` for whoever joins it, and an outcome of the run.
+///
+/// # Panics
+/// As [`std::thread::spawn`], where there is no memory for a thread.
+#[track_caller]
+pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    if model::engine() == Engine::None {
+        return JoinHandle(Kind::Std(spawn_std(work)));
+    }
+    let answer = Answer::new();
+    let spawned = start(Box::new(body(work, Arc::clone(&answer))), Location::caller());
+    JoinHandle(Kind::Model { spawned, answer })
+}
+
+pub(super) fn start(work: Box<dyn FnOnce() + Send>, at: &'static Location<'static>) -> Spawned {
+    model::spawn(at, work)
+}
+
+/// What a model's thread does: its work, whatever comes of it, and the end of its locals.
+pub(super) fn body<T: Send>(
+    work: impl FnOnce() -> T + Send,
+    answer: Arc<Answer<T>>,
+) -> impl FnOnce() + Send {
+    move || {
+        let ended = catch(work);
+        let ended = match catch(local::end) {
+            Ok(()) => ended,
+            Err(payload) => Err(payload),
+        };
+        answer.leave(ended);
+    }
+}
+
+/// Catches what a thread throws, and notes it as the run's. What we throw ourselves goes on.
+fn catch<T>(work: impl FnOnce() -> T) -> Result<T> {
+    let ended = within(work);
+    if let Err(payload) = &ended
+        && !payload.is::<Abandoned>()
+    {
+        model::note_panic(said(&**payload));
+    }
+    if model::is_over() {
+        drop(ended);
+        model::abandon();
+    }
+    ended
+}
+
+/// Calls a thread's work: its call stacks end here.
+#[inline(never)]
+fn within<T>(work: impl FnOnce() -> T) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| crate::capture::within(work)))
+}
+
+/// What a panic said.
+fn said(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a value that is no text".to_owned())
+}
+
+/// Lets other threads run, as [`std::thread::yield_now`]: in a model the others come first.
+pub fn yield_now() {
+    model::yield_now();
+}
+
+/// Sleeps; in a model, where time does not pass, this is [`yield_now`].
+pub fn sleep(time: Duration) {
+    if model::engine() == Engine::None {
+        std::thread::sleep(time);
+    } else {
+        model::yield_now();
+    }
+}

@@ -1,0 +1,144 @@
+//! Threads that may borrow, since whoever starts them waits for them.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, Location};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::modelled::{Answer, body, start};
+use super::{Result, spawn_std};
+use crate::model::{self, Engine, Spawned};
+
+/// Where such threads are started, as [`std::thread::Scope`].
+pub struct Scope<'scope, 'env: 'scope> {
+    started: Mutex<Vec<Arc<Started>>>,
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+/// A thread, until somebody waits for it.
+struct Started {
+    thread: Mutex<Option<Kind>>,
+    panicked: AtomicBool,
+}
+
+enum Kind {
+    Std(std::thread::JoinHandle<()>),
+    Model(Spawned),
+}
+
+impl Started {
+    /// Waits for it, unless somebody has. Answers whether nobody had.
+    fn wait(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match thread {
+            None => return false,
+            // What the thread threw was caught in it.
+            Some(Kind::Std(handle)) => drop(handle.join()),
+            Some(Kind::Model(spawned)) => model::join(spawned),
+        }
+        true
+    }
+}
+
+/// A thread to wait for, as [`std::thread::ScopedJoinHandle`].
+pub struct ScopedJoinHandle<'scope, T> {
+    started: Arc<Started>,
+    answer: Arc<Answer<T>>,
+    scope: PhantomData<&'scope ()>,
+}
+
+impl<T> ScopedJoinHandle<'_, T> {
+    /// Waits until the thread has ended.
+    ///
+    /// # Errors
+    /// With what it threw, where it panicked.
+    pub fn join(self) -> Result<T> {
+        self.started.wait();
+        self.answer.take()
+    }
+}
+
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ScopedJoinHandle")
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scope")
+    }
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Starts a thread that may borrow what lives longer than the scope.
+    ///
+    /// # Panics
+    /// As [`std::thread::Scope::spawn`], where there is no memory for a thread.
+    #[track_caller]
+    pub fn spawn<T: Send + 'scope>(
+        &'scope self,
+        work: impl FnOnce() -> T + Send + 'scope,
+    ) -> ScopedJoinHandle<'scope, T> {
+        let answer = Answer::new();
+        let started =
+            Arc::new(Started { thread: Mutex::new(None), panicked: AtomicBool::new(false) });
+        let (its_answer, itself) = (Arc::clone(&answer), Arc::clone(&started));
+        let noted = move || {
+            // Whether it panicked is told even where nobody joins it.
+            struct Panicked<'a>(&'a AtomicBool);
+            impl Drop for Panicked<'_> {
+                fn drop(&mut self) {
+                    self.0.store(std::thread::panicking(), Ordering::Relaxed);
+                }
+            }
+            let _panicked = Panicked(&itself.panicked);
+            work()
+        };
+        let whole: Box<dyn FnOnce() + Send + 'scope> = Box::new(body(noted, its_answer));
+        // SAFETY: only the lifetime changes. `scope` waits for every thread before it comes back,
+        // whichever way, so what this borrows outlives it; where a model's run is given up, its
+        // threads never run again.
+        let whole = unsafe {
+            std::mem::transmute::<Box<dyn FnOnce() + Send + 'scope>, Box<dyn FnOnce() + Send>>(
+                whole,
+            )
+        };
+        let kind = if model::engine() == Engine::None {
+            Kind::Std(spawn_std(whole))
+        } else {
+            Kind::Model(start(whole, Location::caller()))
+        };
+        *started.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
+        let mut all = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::clone(&started));
+        ScopedJoinHandle { started, answer, scope: PhantomData }
+    }
+}
+
+/// Calls this with a scope for threads, and waits for all of them, as [`std::thread::scope`].
+///
+/// # Panics
+/// Where a thread panicked that nobody joined.
+pub fn scope<'env, T>(work: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
+    let scope = Scope { started: Mutex::new(Vec::new()), scope: PhantomData, env: PhantomData };
+    let answer = std::panic::catch_unwind(AssertUnwindSafe(|| work(&scope)));
+    if model::is_over() {
+        model::abandon();
+    }
+    let mut panicked = false;
+    loop {
+        let next = scope.started.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some(started) = next else { break };
+        let nobody_did = started.wait();
+        panicked |= nobody_did && started.panicked.load(Ordering::Relaxed);
+    }
+    match answer {
+        Err(payload) => std::panic::resume_unwind(payload),
+        Ok(_) if panicked => panic!("a scoped thread panicked"),
+        Ok(answer) => answer,
+    }
+}

@@ -1,0 +1,94 @@
+//! What can't be explored is refused with a reason, and how to mend it.
+
+use mallory::{Explore, Heap, Refused, Report, Sweep, Token};
+
+fn error(report: &Report) -> String {
+    let error = report.error().unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(report.exit_code(), 2);
+    error.to_string()
+}
+
+fn token(line: &str) -> Token {
+    line.parse().expect("a token")
+}
+
+fn nothing(_: &Heap) -> Result<(), Refused> {
+    Ok(())
+}
+
+#[test]
+#[cfg(not(feature = "shuttle"))]
+fn exploring_needs_its_feature() {
+    let error = error(&Explore::new("nothing").shuttle().run(nothing));
+    assert!(error.contains("--features shuttle"), "{error}");
+}
+
+#[test]
+fn a_schedule_is_nothing_for_a_sweep() {
+    let report = Sweep::new("nothing").replay(token("v1 nothing s=T0@1>T1 fp=000000")).run(nothing);
+    assert!(error(&report).contains("the token holds a schedule"), "{report}");
+}
+
+#[cfg(feature = "shuttle")]
+mod by_shuttle {
+    use mallory::sync::Arc;
+    use mallory::sync::atomic::{AtomicUsize, Ordering};
+    use mallory::thread;
+
+    use super::*;
+
+    fn two(_: &Heap) -> Result<(), Refused> {
+        let count = Arc::new(AtomicUsize::new(0));
+        let other = Arc::clone(&count);
+        let thread = thread::spawn(move || other.fetch_add(1, Ordering::SeqCst));
+        count.fetch_add(1, Ordering::SeqCst);
+        thread.join().map(|_| ()).map_err(|_| Refused)
+    }
+
+    #[test]
+    fn a_subject_without_threads_is_one_for_a_sweep() {
+        let error = error(&Explore::new("nothing").shuttle().run(nothing));
+        assert!(error.contains("starts no thread"), "{error}");
+    }
+
+    #[test]
+    fn a_subject_that_never_ends_is_told_so() {
+        let report = Explore::new("endless").shuttle().run(|_| {
+            loop {
+                thread::yield_now();
+            }
+            #[allow(unreachable_code, reason = "it says of what kind its errors would be")]
+            Ok::<(), Refused>(())
+        });
+        assert!(error(&report).contains("its threads go on for ever"), "{report}");
+    }
+
+    #[test]
+    fn a_crowd_is_too_many() {
+        let report = Explore::new("crowd").shuttle().run(|_| {
+            let threads: Vec<_> = (0..70).map(|_| thread::spawn(|| {})).collect();
+            threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+            Ok::<(), Refused>(())
+        });
+        assert!(error(&report).contains("more than 64 threads"), "{report}");
+    }
+
+    #[test]
+    fn a_sweeps_token_and_another_scenarios_are_refused() {
+        let explore = || Explore::new("two").shuttle();
+        let report = explore().replay(token("v1 two f=T0#1 fp=000000")).run(two);
+        assert!(error(&report).contains("the token holds no schedule"), "{report}");
+        let report = explore().replay(token("v1 three s=- fp=000000")).run(two);
+        assert!(error(&report).contains("the token is of `three`"), "{report}");
+    }
+
+    #[test]
+    fn a_schedule_that_does_not_fit_is_told_where() {
+        for (schedule, place) in [("T0@99>T1", "T0@99>T1"), ("T0@2>T9", "T0@2>T9")] {
+            let line = format!("v1 two s={schedule} fp=000000");
+            let report = Explore::new("two").shuttle().replay(token(&line)).run(two);
+            assert!(report.row().contains(&format!("diverged at {place}")), "{report}");
+            assert_eq!(report.exit_code(), 2, "it never passes silently: {report}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A block that two threads work on: where either runs out of memory, whoever comes first gives the
+//! block back, and else the one who made it.
+
+use mallory::{Heap, Kind};
+
+use super::{Block, Oom, Pair, Seen};
+use crate::concurrent::join;
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::thread;
+
+pub(super) const PAIR: Pair = Pair {
+    name: "racy/cleanup",
+    kind: Kind::DoubleFree,
+    seen: Seen::ByShuttle,
+    needs_fault: true,
+    preemptions: 1,
+    wrong: "looks whether the block was given back, and says so afterwards",
+    right: "says that the block is given back and looks in one step",
+    planted: |heap| work(heap, planted),
+    near_miss: |heap| work(heap, near_miss),
+};
+
+/// How the common work stands.
+struct Job {
+    block: Block,
+    failed: AtomicBool,
+    is_back: AtomicBool,
+}
+
+/// Does its part, which takes a block of its own, and cleans up if the job has failed.
+fn part(heap: &Heap, job: &Job, claim: fn(&AtomicBool) -> bool) -> Result<(), Oom> {
+    let mine = Block::new(heap).inspect_err(|Oom| job.failed.store(true, Ordering::SeqCst));
+    if job.failed.load(Ordering::SeqCst) && claim(&job.is_back) {
+        job.block.give_back(heap);
+    }
+    mine.map(|mine| mine.give_back(heap))
+}
+
+fn work(heap: &Heap, claim: fn(&AtomicBool) -> bool) -> Result<usize, Oom> {
+    let (failed, is_back) = (AtomicBool::new(false), AtomicBool::new(false));
+    let job = Arc::new(Job { block: Block::new(heap)?, failed, is_back });
+    let threads = [(), ()].map(|()| {
+        let (heap, job) = (heap.clone(), Arc::clone(&job));
+        thread::spawn(move || part(&heap, &job, claim))
+    });
+    let done = threads.map(join);
+    if claim(&job.is_back) {
+        job.block.give_back(heap);
+    }
+    let [one, other] = done;
+    one.and(other).map(|()| 2)
+}
+
+/// The bug: between the look and the word both threads may find that it is theirs to do.
+fn planted(is_back: &AtomicBool) -> bool {
+    let mine = !is_back.load(Ordering::SeqCst);
+    is_back.store(true, Ordering::SeqCst);
+    mine
+}
+
+fn near_miss(is_back: &AtomicBool) -> bool {
+    !is_back.swap(true, Ordering::SeqCst)
+}
