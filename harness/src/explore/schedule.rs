@@ -140,8 +140,11 @@ struct Bounded {
     /// By preemptions: of each schedule that waits the number of its deviations, and these.
     queues: Vec<VecDeque<u64>>,
     waiting: Vec<u64>,
-    /// Preemptions of the present schedule.
+    /// Preemptions of the present schedule, and whether schedules with one more will hardly be run:
+    /// enough others wait. Then the first is all that has to be known.
     used: usize,
+    is_full: bool,
+    noted: bool,
     /// Where the present schedule could have deviated once more.
     places: Vec<(Place, u16)>,
 }
@@ -153,16 +156,26 @@ impl Bounded {
         queues[0].push_back(0);
         let mut waiting = vec![0; buckets];
         waiting[0] = 1;
-        Bounded { queues, waiting, used: 0, places: Vec::new() }
+        Bounded { queues, waiting, used: 0, is_full: false, noted: false, places: Vec::new() }
     }
 
-    fn next(&mut self, plan: &mut Vec<Turn>) -> bool {
+    /// Whether a schedule that preempts a thread once more than this one is worth to be noted.
+    #[inline]
+    fn wants_more(&self) -> bool {
+        self.used + 1 < self.queues.len() && !(self.is_full && self.noted)
+    }
+
+    /// Takes the next one, `left` of which will be run at most.
+    fn next(&mut self, plan: &mut Vec<Turn>, left: u64) -> bool {
         let Some(bucket) = self.waiting.iter().position(|waiting| *waiting > 0) else {
             return false;
         };
         self.waiting[bucket] -= 1;
         self.used = bucket;
         self.places.clear();
+        self.noted = false;
+        let most = (bucket + 1).min(self.waiting.len() - 1);
+        self.is_full = self.waiting[..=most].iter().sum::<u64>() >= left;
         let queue = &mut self.queues[bucket];
         let turns = queue.pop_front().unwrap_or(0) as usize;
         plan.clear();
@@ -299,7 +312,7 @@ impl Search {
             return false;
         }
         let chosen = match &mut self.what {
-            What::Bounded(bounded) => bounded.next(&mut self.plan),
+            What::Bounded(bounded) => bounded.next(&mut self.plan, self.limit - self.begun - 1),
             _ => true,
         };
         if !chosen {
@@ -337,8 +350,9 @@ impl Search {
             What::Bounded(bounded) => {
                 let to = planned(&self.plan, &mut self.made, &mut self.diverged, &place, runnable);
                 let is_free = self.made == self.plan.len();
-                let may = !place.goes_on || bounded.used + 1 < bounded.queues.len();
+                let may = !place.goes_on || bounded.wants_more();
                 if is_free && may && place.choices & !bit(to) != 0 && !is_last(&self.plan, &place) {
+                    bounded.noted |= place.goes_on;
                     bounded.places.push((place, to));
                 }
                 to
@@ -365,7 +379,11 @@ impl Search {
             What::Random | What::Pct(_) | What::Loom(_) => return 0,
             What::Given | What::Bounded(_) if self.diverged => u32::MAX,
             What::Bounded(bounded) if self.made == self.plan.len() => {
-                if bounded.used + 1 < bounded.queues.len() { 0 } else { u32::MAX }
+                if bounded.wants_more() {
+                    0
+                } else {
+                    u32::MAX
+                }
             }
             What::Given | What::Bounded(_) => match self.plan.get(self.made) {
                 Some(next) if next.thread == thread => next.point,
