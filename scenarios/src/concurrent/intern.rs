@@ -70,12 +70,15 @@ fn contend<const N: usize>(heap: &Heap, others: [usize; N]) -> Result<usize, Ref
         assert!(table.is(handle, TEXTS[text].as_bytes()), "a string is lost");
         held[text] += references;
     }
-    let mut found = [0; 2];
+    let (mut found, mut copies) = ([0; 2], [0; 2]);
     table.for_each(|bytes, references| {
         let text = TEXTS.iter().position(|text| text.as_bytes() == bytes);
-        found[text.expect("a string that nobody took")] += references;
+        let text = text.expect("a string that nobody took");
+        found[text] += references;
+        copies[text] += 1;
     });
     assert_eq!(found, held, "the counts are right, over all copies");
+    assert!(heap.bypass() || copies.iter().all(|copies| *copies <= 1), "a string has two copies");
 
     for (handle, references) in holdings().flat_map(|holding| holding.strings).flatten() {
         assert!((0..references).all(|_| table.release(handle)));
