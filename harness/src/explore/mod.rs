@@ -1,7 +1,10 @@
 //! Explorers: the loops that we own. Each decides which runs to make and gathers what they show.
 
+pub(crate) mod acts;
 pub(crate) mod batch;
+pub(crate) mod bounded;
 pub(crate) mod conclude;
+pub(crate) mod course;
 pub(crate) mod crew;
 pub(crate) mod ends;
 pub(crate) mod fork;
@@ -11,11 +14,15 @@ pub(crate) mod point;
 pub(crate) mod repeat;
 pub(crate) mod replay;
 pub(crate) mod schedule;
+#[cfg(test)]
+mod schedule_tests;
 pub(crate) mod scout;
 pub(crate) mod shorten;
 pub(crate) mod sweep;
 pub(crate) mod threads;
 pub(crate) mod unit;
+pub(crate) mod units;
+pub(crate) mod wider;
 
 use std::sync::Arc;
 use std::time::Duration;

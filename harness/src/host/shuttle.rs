@@ -14,7 +14,8 @@ use ::shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 use super::{Host, Once, Piece};
-use crate::explore::schedule::{Search, THREADS_MAX, Threads, bit};
+use crate::explore::course::{THREADS_MAX, Threads, bit};
+use crate::explore::schedule::Search;
 use crate::model;
 use crate::omen;
 use crate::panics::said;
