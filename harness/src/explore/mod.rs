@@ -13,6 +13,10 @@ pub(crate) mod journal;
 pub(crate) mod point;
 pub(crate) mod repeat;
 pub(crate) mod replay;
+#[cfg_attr(
+    not(all(feature = "shuttle", feature = "loom")),
+    allow(dead_code, reason = "each host asks for a part of it")
+)]
 pub(crate) mod schedule;
 #[cfg(test)]
 mod schedule_tests;

@@ -176,6 +176,7 @@ pub(crate) fn enter(thread: u16) {
 
 /// Whether a point is none at present. A thread that unwinds is not left: panics are counted by OS
 /// thread, so that another one's locks would be poisoned, and another one's panic the end.
+#[cfg(feature = "shuttle")]
 fn is_still() -> bool {
     QUIET.get() || std::thread::panicking()
 }
