@@ -279,5 +279,6 @@ fn sanitizers() -> Step {
     let test = ["test", "--quiet", "--target", target, "-p", "mallory", "--test", "system_port"];
     run(nightly(&test)
         .env("RUSTFLAGS", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
+        .env("TSAN_OPTIONS", format!("suppressions={}", root().join("ci/tsan.supp").display()))
         .env("CARGO_TARGET_DIR", root().join("target/thread-sanitizer")))
 }

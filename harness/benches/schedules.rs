@@ -59,6 +59,16 @@ fn ours(heap: &Heap) -> Result<usize, TryReserveError> {
     Ok(length)
 }
 
+/// Seconds that this thread has had a core: other programs may use the machine as well. By the clock
+/// where the system doesn't tell.
+fn seconds() -> f64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let start = START.get_or_init(Instant::now);
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = told.and_then(|told| told.split(' ').next()?.parse::<f64>().ok());
+    nanos.map_or_else(|| start.elapsed().as_secs_f64(), |nanos| nanos / 1e9)
+}
+
 /// One row: what it is, and what makes some thousand runs of it and answers how many.
 struct Row<'a>(&'static str, Box<dyn Fn() -> u64 + 'a>);
 
@@ -75,9 +85,9 @@ fn rates(title: &str, rows: &[Row<'_>]) -> Vec<f64> {
             if words.iter().any(|word| !name.contains(word.as_str())) {
                 continue;
             }
-            let start = Instant::now();
+            let start = seconds();
             let runs = run();
-            *best = best.max(runs as f64 / start.elapsed().as_secs_f64());
+            *best = best.max(runs as f64 / (seconds() - start));
         }
     }
     for (Row(name, _), best) in rows.iter().zip(&best).filter(|(_, best)| **best > 0.0) {
@@ -159,9 +169,10 @@ fn main() {
         best[3] / best[0],
         best[2] / best[1]
     );
-    let start = Instant::now();
+    let start = seconds();
     let report = explore(ledger(), Faults::Both).schedules(500).run(|heap| boxes(heap, 50));
-    let seconds = start.elapsed().as_secs_f64();
-    let made = runs(&report);
-    println!("100 requests x 2 faults x 500 schedules, ledger: {made} runs in {seconds:.2} s");
+    let (made, took) = (runs(&report), seconds() - start);
+    println!(
+        "100 requests x 2 faults x 500 schedules, ledger: {made} runs in {took:.2} s of a core"
+    );
 }

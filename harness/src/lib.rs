@@ -43,6 +43,13 @@
 //! - `cli::main` (feature `cli`) makes a command line of your scenarios.
 
 #![cfg_attr(mallory_std_allocator_feature, feature(allocator_api))]
+#![cfg_attr(
+    not(mallory_model),
+    allow(
+        dead_code,
+        reason = "what only a model checker calls is checked in builds that have one"
+    )
+)]
 
 mod accuse;
 mod adapters;

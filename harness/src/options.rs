@@ -131,7 +131,6 @@ impl Options {
 
     /// For a run whose threads a model checker lets take turns: at each request and each free, or
     /// only elsewhere.
-    #[cfg_attr(not(mallory_model), allow(dead_code, reason = "there is no model checker"))]
     pub(crate) fn driven(mut self, points: bool) -> Self {
         self.driven = true;
         self.points = points;

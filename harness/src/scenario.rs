@@ -167,6 +167,7 @@ impl Scenario {
     }
 
     /// Whether it can be swept, and explored.
+    #[cfg(feature = "cli")]
     pub(crate) fn can_sweep(&self) -> bool {
         self.run.is_some()
     }

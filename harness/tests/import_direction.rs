@@ -45,6 +45,12 @@ const LINES_SHORT: usize = 350;
 /// Files that are longer, and why. One that is short again has to leave the list.
 const LONG: &[(&str, &str)] = &[
     ("adapters/c_memory.rs", "malloc and its kin, as Rust, as a table and as C, each once"),
+    (
+        "run.rs",
+        "one execution: what it is given, who lets its threads take turns, what comes of it",
+    ),
+    ("report.rs", "one page: a finding, a row, and what stands around them"),
+    ("node.rs", "the run's core and its nodes, which share who may touch the state"),
     ("adapters/adversary.rs", "one port, and a switch for each thing that it does"),
     ("conformance/trial.rs", "the model: one promise of a port after the other"),
     ("plan/mod.rs", "what a plan is made of, with its tests"),

@@ -1,7 +1,10 @@
 //! Explorers: the loops that we own. Each decides which runs to make and gathers what they show.
 
+pub(crate) mod acts;
 pub(crate) mod batch;
+pub(crate) mod bounded;
 pub(crate) mod conclude;
+pub(crate) mod course;
 pub(crate) mod crew;
 pub(crate) mod ends;
 pub(crate) mod fork;
@@ -10,12 +13,20 @@ pub(crate) mod journal;
 pub(crate) mod point;
 pub(crate) mod repeat;
 pub(crate) mod replay;
+#[cfg_attr(
+    not(all(feature = "shuttle", feature = "loom")),
+    allow(dead_code, reason = "each host asks for a part of it")
+)]
 pub(crate) mod schedule;
+#[cfg(test)]
+mod schedule_tests;
 pub(crate) mod scout;
 pub(crate) mod shorten;
 pub(crate) mod sweep;
 pub(crate) mod threads;
 pub(crate) mod unit;
+pub(crate) mod units;
+pub(crate) mod wider;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::Way;
+use super::acts::Acts;
 use super::ends::{os_error, patience};
 use super::point::{Found, Norm, Point};
 use super::schedule::Search;
@@ -317,7 +318,7 @@ impl<'a> Shortener<'a> {
     /// All that the threads do in a schedule.
     fn acts(&self, turns: &[Turn]) -> Option<Acts> {
         let run = self.run(turns, |job| job.hears = true);
-        (!run.heard.is_empty()).then(|| Acts { acts: run.heard })
+        Acts::of(run.heard)
     }
 
     fn stacks(&self, turns: &[Turn], steps: &[Moment]) -> BTreeMap<Moment, crate::capture::Stack> {
@@ -367,48 +368,4 @@ impl Piece for Seek<'_, '_> {
 pub(crate) fn made(run: &Run, turns: &[Turn]) -> Vec<Turn> {
     let end = run.conducted.diverged.and_then(|left| turns.iter().position(|turn| *turn == left));
     turns[..end.unwrap_or(turns.len())].to_vec()
-}
-
-/// What the threads of a run did, in order.
-struct Acts {
-    acts: Vec<Act>,
-}
-
-impl Acts {
-    fn act(&self, thread: u16, point: u32) -> Option<Act> {
-        self.acts.iter().find(|act| (act.thread, act.point) == (thread, point)).cloned()
-    }
-
-    fn has(&self, thread: u16, point: u32) -> bool {
-        self.acts.iter().any(|act| act.thread == thread && act.point >= point)
-    }
-
-    /// Whether the thread did something at this very point, once it was let go on again: so it could
-    /// have gone on.
-    fn preempts(&self, turn: Turn) -> bool {
-        self.act(turn.thread, turn.point).is_some()
-    }
-
-    /// Where in the run a thread was left.
-    fn left_at(&self, turn: Turn) -> usize {
-        let comes_later = |act: &Act| act.thread == turn.thread && act.point >= turn.point;
-        let later = self.acts.iter().position(comes_later).unwrap_or(self.acts.len());
-        let before = |act: &Act| act.thread == turn.thread && act.point < turn.point;
-        self.acts[..later].iter().rposition(before).map_or(0, |last| last + 1)
-    }
-
-    /// The point at which the thread that went on did its first operation then.
-    fn next_point(&self, turn: Turn) -> Option<u32> {
-        let from = self.left_at(turn);
-        self.acts[from..].iter().find(|act| act.thread == turn.to).map(|act| act.point)
-    }
-
-    /// The point of its last operation before the other one went on.
-    fn last_point(&self, turn: Turn) -> Option<u32> {
-        let from = self.left_at(turn);
-        let goes_on = |act: &Act| act.thread == turn.thread;
-        let end =
-            self.acts[from..].iter().position(goes_on).map_or(self.acts.len(), |at| from + at);
-        self.acts[from..end].iter().rev().find(|act| act.thread == turn.to).map(|act| act.point)
-    }
 }

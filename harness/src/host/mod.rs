@@ -10,7 +10,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::error::Error;
-use crate::explore::schedule::{Search, THREADS_MAX};
+use crate::explore::course::THREADS_MAX;
+use crate::explore::schedule::Search;
 #[cfg(mallory_model)]
 use crate::run::Cue;
 use crate::run::{Conducted, Conductor};

@@ -14,7 +14,8 @@ use ::shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 use super::{Host, Once, Piece};
-use crate::explore::schedule::{Search, THREADS_MAX, Threads, bit};
+use crate::explore::course::{THREADS_MAX, Threads, bit};
+use crate::explore::schedule::Search;
 use crate::model;
 use crate::omen;
 use crate::panics::said;
@@ -233,4 +234,127 @@ pub(crate) fn settle() {
         Shuttle.conduct(&[], &mut |_| {});
         std::panic::set_hook(before);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ::shuttle::scheduler::DfsScheduler;
+    use ::shuttle::sync::atomic::{AtomicU32, Ordering};
+    use ::shuttle::sync::{Arc, Mutex};
+    use ::shuttle::thread;
+
+    use super::*;
+
+    /// Two threads that count twice each.
+    fn counters() {
+        let count = Arc::new(AtomicU32::new(0));
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let count = Arc::clone(&count);
+                thread::spawn(move || {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    count.fetch_add(1, Ordering::SeqCst);
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    }
+
+    /// Two threads that take one lock.
+    fn locks() {
+        let list = Arc::new(Mutex::new(Vec::new()));
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || other.lock().expect("no panic").push(1));
+        list.lock().expect("no panic").push(2);
+        list.lock().expect("no panic").push(3);
+        thread.join().expect("no panic");
+    }
+
+    /// Three threads, one of which nobody waits for.
+    fn loose() {
+        let flag = Arc::new(AtomicU32::new(0));
+        let others = [Arc::clone(&flag), Arc::clone(&flag)];
+        let threads = others.map(|other| thread::spawn(move || other.store(1, Ordering::SeqCst)));
+        let [first, _] = threads;
+        first.join().expect("no panic");
+        flag.load(Ordering::SeqCst);
+    }
+
+    /// Tries everything, and counts the preemptions of each execution.
+    struct Brute {
+        all: DfsScheduler,
+        used: Option<u32>,
+        executions: Rc<RefCell<Vec<u32>>>,
+    }
+
+    impl Scheduler for Brute {
+        fn new_execution(&mut self) -> Option<Schedule> {
+            self.executions.borrow_mut().extend(self.used);
+            self.used = Some(0);
+            self.all.new_execution()
+        }
+
+        fn next_task(
+            &mut self,
+            runnable: &[&Task],
+            current: Option<TaskId>,
+            is_yielding: bool,
+        ) -> Option<TaskId> {
+            let to = self.all.next_task(runnable, current, is_yielding)?;
+            let could = runnable.iter().any(|task| Some(task.id()) == current);
+            if could && Some(to) != current {
+                self.used = self.used.map(|used| used + 1);
+            }
+            Some(to)
+        }
+
+        fn next_u64(&mut self) -> u64 {
+            0
+        }
+    }
+
+    /// What a search runs, by the deviations.
+    struct Seen {
+        body: fn(),
+        schedules: Vec<Vec<Turn>>,
+    }
+
+    impl Piece for Seen {
+        fn begin(&mut self) {}
+
+        fn body(&mut self) {
+            (self.body)();
+        }
+
+        fn end(&mut self, conducted: Conducted, search: &Search) -> bool {
+            assert_eq!((conducted.stopped, conducted.diverged), (None, None));
+            self.schedules.push(search.turns().to_vec());
+            true
+        }
+    }
+
+    #[test]
+    fn the_bounded_search_makes_as_many_runs_as_trying_everything() {
+        settle();
+        for body in [counters as fn(), locks, loose] {
+            let executions = Rc::new(RefCell::new(Vec::new()));
+            let all = DfsScheduler::new(None, false);
+            let brute = Brute { all, used: None, executions: Rc::clone(&executions) };
+            Runner::new(brute, config()).run(body);
+            let executions = executions.take();
+            for preemptions in 0..=3 {
+                let expected = executions.iter().filter(|used| **used <= preemptions).count();
+                let search = Search::bounded(preemptions, u64::MAX);
+                let search = Rc::new(RefCell::new(search));
+                let mut seen = Seen { body, schedules: Vec::new() };
+                Shuttle.search(Rc::clone(&search), &mut seen);
+                assert!(search.borrow().is_exhausted());
+                assert_eq!(seen.schedules.len(), expected, "with {preemptions} preemptions");
+                let different: BTreeSet<_> = seen.schedules.iter().collect();
+                assert_eq!(different.len(), expected, "each is run once");
+            }
+        }
+    }
 }

@@ -176,6 +176,7 @@ pub(crate) fn enter(thread: u16) {
 
 /// Whether a point is none at present. A thread that unwinds is not left: panics are counted by OS
 /// thread, so that another one's locks would be poisoned, and another one's panic the end.
+#[cfg(feature = "shuttle")]
 fn is_still() -> bool {
     QUIET.get() || std::thread::panicking()
 }
@@ -201,26 +202,33 @@ fn turn(touch: Touch) {
     #[cfg(feature = "shuttle")]
     if ENGINE.get() == Engine::Shuttle && !is_still() {
         // Most points are none of the scheduler's concern: it has said how far this thread goes on.
-        if count_point(logical()) >= UNTIL.get() {
-            away(shuttle_engine::runtime::thread::switch);
-        } else {
-            ASKS.set(false);
+        if let Some((step, point)) = table::pass(logical(), UNTIL.get()) {
+            if LISTENS.get() {
+                tell(step, point, touch);
+            }
+            return;
         }
+        ASKS.set(true);
+        away(shuttle_engine::runtime::thread::switch);
     }
     touched(touch);
 }
 
+/// Tells whoever listens what the present thread does.
+#[cold]
+fn tell(step: u64, point: u32, touch: Touch) {
+    LISTENER.with(|listener| {
+        if let Some(listener) = listener.borrow_mut().as_mut() {
+            listener.touched(step, logical(), point, touch);
+        }
+    });
+}
+
 /// Tells whoever listens what the present thread does now.
 pub(crate) fn touched(touch: Touch) {
+    let (step, point) = table::step(logical());
     if LISTENS.get() && !QUIET.get() {
-        let (step, point) = table::step(logical());
-        LISTENER.with(|listener| {
-            if let Some(listener) = listener.borrow_mut().as_mut() {
-                listener.touched(step, logical(), point, touch);
-            }
-        });
-    } else {
-        table::step(logical());
+        tell(step, point, touch);
     }
 }
 

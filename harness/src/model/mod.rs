@@ -29,7 +29,6 @@ pub(crate) use waits::*;
 
 /// Who lets the threads of this OS thread take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(mallory_model), allow(dead_code, reason = "there is only one without the features"))]
 pub(crate) enum Engine {
     /// The system: these are threads like any other.
     None,
@@ -43,7 +42,6 @@ pub(crate) enum Engine {
 
 /// What a thread does at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(mallory_model), allow(dead_code, reason = "heaps alone have points then"))]
 pub(crate) enum What {
     Lock,
     Unlock,
@@ -65,7 +63,6 @@ pub(crate) enum What {
 
 /// One operation that other threads may notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(mallory_model), allow(dead_code, reason = "nobody looks at it then"))]
 pub(crate) struct Touch {
     pub(crate) what: What,
     /// What it is done to: locks, atomics and the like in the order of their first use in the run,

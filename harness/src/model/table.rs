@@ -241,6 +241,22 @@ pub(super) fn count_point(thread: u16) -> u32 {
     })
 }
 
+/// Counts a point of a thread, and with it an operation if the point comes before this one: both
+/// numbers.
+#[cfg(feature = "shuttle")]
+#[inline]
+pub(super) fn pass(thread: u16, until: u32) -> Option<(u64, u32)> {
+    with(|table| {
+        let thread = table.threads.get_mut(usize::from(thread))?;
+        thread.points += 1;
+        let point = thread.points;
+        (point < until).then(|| {
+            table.steps += 1;
+            (table.steps, point)
+        })
+    })
+}
+
 /// The points that a thread has come to.
 #[cfg(feature = "shuttle")]
 pub(crate) fn points(thread: u16) -> u32 {

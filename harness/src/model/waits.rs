@@ -175,19 +175,23 @@ pub(crate) fn threads() -> usize {
 pub(crate) fn join(spawned: Spawned) {
     let thread = spawned.thread;
     point(Touch { what: What::Join, object: u32::from(thread) });
-    #[cfg(feature = "loom")]
-    if let Some(handle) = spawned.handle {
-        if engine() == Engine::Loom {
-            expect(Want::End(thread));
-            // What the thread threw was caught in it.
-            let _ = away(|| handle.join());
-            table::go_on(logical());
+    match engine() {
+        Engine::None => {}
+        #[cfg(feature = "shuttle")]
+        Engine::Shuttle => {
+            while !table::has_ended(thread) {
+                block(Want::End(thread));
+            }
         }
-        return;
-    }
-    #[cfg(feature = "shuttle")]
-    while engine() == Engine::Shuttle && !table::has_ended(thread) {
-        block(Want::End(thread));
+        #[cfg(feature = "loom")]
+        Engine::Loom => {
+            if let Some(handle) = spawned.handle {
+                expect(Want::End(thread));
+                // What the thread threw was caught in it.
+                let _ = away(|| handle.join());
+                table::go_on(logical());
+            }
+        }
     }
 }
 

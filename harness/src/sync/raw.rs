@@ -1,6 +1,8 @@
 //! What a lock is to a model checker, without the data: taken before std's, and given back after.
 
-use crate::model::{self, Engine, Id, Mode, What};
+#[cfg(feature = "shuttle")]
+use crate::model::What;
+use crate::model::{self, Engine, Id, Mode};
 
 /// A lock as the present engine has it; outside of a model there is nothing to it.
 #[derive(Debug, Default)]
@@ -88,6 +90,7 @@ impl Raw {
 
 impl<'a> Held<'a> {
     /// Gives it back, waits for a notice, and takes it again.
+    #[cfg_attr(not(feature = "loom"), allow(unused_mut, reason = "loom alone lends its guard out"))]
     pub(crate) fn wait(mut self, notices: &super::condvar::Notices) -> Held<'a> {
         if self.run != model::run() {
             return self;

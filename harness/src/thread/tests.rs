@@ -227,8 +227,7 @@ fn one_notice_wakes_either_of_two_and_not_both() {
         for waiter in waiters {
             waiter.join().expect("it doesn't panic");
         }
-        let order = place.0.lock().expect("nobody panics").1;
-        order
+        place.0.lock().expect("nobody panics").1
     }
     #[cfg(feature = "shuttle")]
     {

@@ -1,0 +1,91 @@
+//! The bounded search's queue: schedules by preemptions, each as its deviations.
+
+use std::collections::VecDeque;
+
+use super::course::{Place, bit, each};
+use crate::turn::Turn;
+
+/// All schedules with at most so many preemptions.
+pub(crate) struct Bounded {
+    /// By preemptions: of each schedule that waits the number of its deviations, and these.
+    queues: Vec<VecDeque<u64>>,
+    waiting: Vec<u64>,
+    /// Preemptions of the present schedule, and whether schedules with one more will hardly be run:
+    /// enough others wait. Then the first is all that has to be known.
+    used: usize,
+    is_full: bool,
+    noted: bool,
+    /// Where the present schedule could have deviated once more.
+    places: Vec<(Place, u16)>,
+}
+
+impl Bounded {
+    pub(crate) fn new(preemptions: u32) -> Bounded {
+        let buckets = preemptions as usize + 1;
+        let mut queues: Vec<VecDeque<u64>> = (0..buckets).map(|_| VecDeque::new()).collect();
+        queues[0].push_back(0);
+        let mut waiting = vec![0; buckets];
+        waiting[0] = 1;
+        Bounded { queues, waiting, used: 0, is_full: false, noted: false, places: Vec::new() }
+    }
+
+    /// Whether a schedule that preempts a thread once more than this one is worth to be noted.
+    #[inline]
+    pub(crate) fn wants_more(&self) -> bool {
+        self.used + 1 < self.queues.len() && !(self.is_full && self.noted)
+    }
+
+    /// Takes the next one, `left` of which will be run at most.
+    pub(crate) fn next(&mut self, plan: &mut Vec<Turn>, left: u64) -> bool {
+        let Some(bucket) = self.waiting.iter().position(|waiting| *waiting > 0) else {
+            return false;
+        };
+        self.waiting[bucket] -= 1;
+        self.used = bucket;
+        self.places.clear();
+        self.noted = false;
+        let most = (bucket + 1).min(self.waiting.len() - 1);
+        self.is_full = self.waiting[..=most].iter().sum::<u64>() >= left;
+        let queue = &mut self.queues[bucket];
+        let turns = queue.pop_front().unwrap_or(0) as usize;
+        plan.clear();
+        plan.extend(queue.drain(..turns).map(Turn::unpack));
+        true
+    }
+
+    /// Adds the schedules that deviate once more than the one that has just ended, `left` of which
+    /// will be run at most. False: some were left out.
+    pub(crate) fn expand(&mut self, turns: &[Turn], left: u64) -> bool {
+        let mut all = true;
+        for (place, to) in &self.places {
+            let bucket = self.used + usize::from(place.goes_on);
+            for other in each(place.choices & !bit(*to)) {
+                let before: u64 = self.waiting[..=bucket].iter().sum();
+                if before >= left {
+                    all = false;
+                    break;
+                }
+                let last = Turn { thread: place.thread, point: place.point, to: other };
+                let queue = &mut self.queues[bucket];
+                queue.push_back(turns.len() as u64 + 1);
+                queue.extend(turns.iter().chain([&last]).map(|turn| turn.pack()));
+                self.waiting[bucket] += 1;
+            }
+        }
+        all
+    }
+
+    /// Notes that the present schedule could deviate here once more.
+    #[inline]
+    pub(crate) fn note(&mut self, place: Place, to: u16) {
+        if (!place.goes_on || self.wants_more()) && place.choices & !bit(to) != 0 {
+            self.noted |= place.goes_on;
+            self.places.push((place, to));
+        }
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.iter().all(|waiting| *waiting == 0)
+    }
+}
