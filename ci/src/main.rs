@@ -203,7 +203,7 @@ fn explore() -> Step {
     run(&mut mallory("shuttle", &["sweep"]))?;
     // The canary, and the same bytes for any number of jobs.
     let planted = |jobs| {
-        let explore = ["explore", "planted", "--jobs", jobs];
+        let explore = ["explore", "racy", "--jobs", jobs];
         output(&mut mallory("shuttle", &explore), 1)
     };
     let found = planted("2")?;

@@ -331,7 +331,6 @@ impl<C, V> Sweep<C, V> {
         C: Classify<E>,
         V: Observe<T>,
     {
-        self.settings.options = self.settings.options.driven(threads.points);
         self.settings.threads = Some(threads);
         let (classify, observe) = (&self.classify, &self.observe);
         let subject = Shared { run, classify, observe };
