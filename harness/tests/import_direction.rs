@@ -50,7 +50,6 @@ const LONG: &[(&str, &str)] = &[
         "one execution: what it is given, who lets its threads take turns, what comes of it",
     ),
     ("report.rs", "one page: a finding, a row, and what stands around them"),
-    ("node.rs", "the run's core and its nodes, which share who may touch the state"),
     ("adapters/adversary.rs", "one port, and a switch for each thing that it does"),
     ("conformance/trial.rs", "the model: one promise of a port after the other"),
     ("plan/mod.rs", "what a plan is made of, with its tests"),
