@@ -45,9 +45,13 @@
 
 mod accuse;
 mod adapters;
+#[cfg(feature = "ron")]
+mod anysystem;
 mod board;
 mod brood;
 mod capture;
+#[cfg(any(feature = "cli", feature = "script-tests"))]
+mod case;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod conformance;
@@ -58,21 +62,35 @@ mod error;
 mod evidence;
 mod explore;
 mod finding;
+#[cfg(feature = "arbitrary")]
+pub mod fuzz;
 mod gate;
 mod global;
 mod handle;
 mod heap;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "ron")]
+mod hunt;
+#[cfg(feature = "arbitrary")]
+mod input;
 mod kind;
 mod ledger;
+#[cfg(feature = "ron")]
+mod literal;
+#[cfg(feature = "ron")]
+mod minimise;
 mod node;
 mod omen;
 mod options;
 mod panics;
 mod pipe;
 mod plan;
+#[cfg(feature = "ron")]
+mod player;
 mod port;
+#[cfg(feature = "proptest")]
+mod property;
 mod pulse;
 mod quick;
 mod redzone;
@@ -82,6 +100,8 @@ mod scenario;
 mod scratch;
 #[cfg(feature = "ron")]
 mod script;
+#[cfg(feature = "script-tests")]
+mod script_tests;
 mod site;
 mod state;
 mod subject;
@@ -108,15 +128,23 @@ pub use explore::{Faults, Progress};
 pub use finding::Finding;
 pub use global::GlobalHeap;
 pub use heap::Heap;
+#[cfg(feature = "ron")]
+pub use hunt::{Minimised, minimise};
 pub use kind::Kind;
+#[cfg(feature = "ron")]
+pub use minimise::{Limits, Removed};
 pub use options::Options;
 pub use plan::{Plan, Request};
 pub use port::{Port, Refused, SystemPort};
+#[cfg(feature = "proptest")]
+pub use property::{Drawn, Property, check, property, strategy};
 pub use report::{Coverage, Report, Verdict};
 pub use run::{Outcome, Strategy};
 pub use scenario::Scenario;
 #[cfg(feature = "ron")]
-pub use script::{Allowed, Expect, Script};
+pub use script::{Allowed, Expect, Found, Mode, Script};
+#[cfg(feature = "script-tests")]
+pub use script_tests::ScriptTests;
 pub use subject::{Classify, Observe};
 pub use sweep::{Setup, Sweep};
 pub use system::{Guarantee, System, World};

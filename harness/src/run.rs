@@ -105,8 +105,18 @@ pub(crate) enum Ended {
     Oom,
     /// `Err` that doesn't.
     Err(String),
+    /// Before any request failed, an operation did otherwise than its model.
+    Unlike(Unlike),
     /// A panic.
     Panicked(String),
+}
+
+/// What went wrong without any fault: in which operation, which is named, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unlike {
+    pub(crate) kind: Kind,
+    pub(crate) operation: String,
+    pub(crate) note: String,
 }
 
 /// How to make one run.
@@ -125,6 +135,8 @@ pub(crate) struct Job<'a> {
     /// The text of the fault-free result.
     pub(crate) baseline: Option<&'a str>,
     pub(crate) record: bool,
+    /// Whether to tell at which request each operation of a script began.
+    pub(crate) tells_starts: bool,
     pub(crate) capture: Option<Capture>,
     pub(crate) input: &'a [u8],
     pub(crate) scratch: &'a Scratch,
@@ -144,6 +156,10 @@ pub(crate) struct Run {
     pub(crate) outcome: Outcome,
     /// The `Err` or panic of a run that ended in one.
     pub(crate) failure: Option<String>,
+    /// What went wrong before any fault, where the subject is a script.
+    pub(crate) unlike: Option<Unlike>,
+    /// Requests before each operation of a script, if that was asked for.
+    pub(crate) starts: Vec<u64>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) fingerprint: Fingerprint,
     /// Requests of the part under test, by logical thread.
@@ -174,6 +190,7 @@ pub(crate) struct Stage<'a> {
     bound: u64,
     pub(crate) baseline: Option<&'a str>,
     text: Option<String>,
+    starts: Option<Vec<u64>>,
     /// Findings of oracles, as detectors' are.
     pub(crate) evidence: Vec<Evidence>,
 }
@@ -191,6 +208,13 @@ impl<'a> Stage<'a> {
     /// From here on no request fails: the part under test is over.
     pub(crate) fn rest(&self) {
         self.heap.disarm();
+    }
+
+    /// The next operation of a script begins.
+    pub(crate) fn begins(&mut self) {
+        if let Some(starts) = &mut self.starts {
+            starts.push(self.heap.with(|state| state.requests));
+        }
     }
 
     pub(crate) fn scratch(&self) -> &'a Path {
@@ -251,12 +275,13 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
         bound: job.bound,
         baseline: job.baseline,
         text: None,
+        starts: job.tells_starts.then(Vec::new),
         evidence: Vec::new(),
     };
     let (ended, panic_stack) = catch(wants_panic, || boundary(subject, &mut stage));
     // A process that the subject forked comes back here as well, with everything of its parent's.
     omen::end_strangers();
-    let Stage { evidence: oracles, text, heap: its_heap, .. } = stage;
+    let Stage { evidence: oracles, text, starts, heap: its_heap, .. } = stage;
     drop(its_heap);
     let threads = heap.threads();
     let (survived, unattributed) = match armed {
@@ -269,7 +294,7 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     };
     let run = heap.with(|state| finish(state, ended, oracles, text, panic_stack));
     let leaked = if job.global.is_some() { survived.1.max(0) as usize } else { run.leaked };
-    Run { survived, unattributed, leaked, threads, ..run }
+    Run { survived, unattributed, leaked, threads, starts: starts.unwrap_or_default(), ..run }
 }
 
 fn finish(
@@ -280,7 +305,7 @@ fn finish(
     panic_stack: Option<Stack>,
 ) -> Run {
     let injected = state.injected;
-    let mut failure = None;
+    let (mut failure, mut unlike) = (None, None);
     let outcome = match ended {
         _ if state.hung => {
             let note = "it went on asking, past ten times the requests of the run without a fault";
@@ -303,6 +328,12 @@ fn finish(
             failure = Some(message);
             Outcome::WrongError
         }
+        Ended::Unlike(found) => {
+            failure = Some(found.note.clone());
+            let is_error = found.kind == Kind::WrongError;
+            unlike = Some(found);
+            if is_error { Outcome::WrongError } else { Outcome::SilentWrong }
+        }
         Ended::Oom => Outcome::Propagated,
         Ended::Ok { differs: None } => Outcome::Absorbed,
         Ended::Ok { differs: Some(diff) } => {
@@ -322,6 +353,8 @@ fn finish(
     Run {
         outcome,
         failure,
+        unlike,
+        starts: Vec::new(),
         evidence: std::mem::take(&mut state.evidence),
         fingerprint: state.fingerprint,
         requests: std::mem::take(&mut state.asked),

@@ -106,6 +106,7 @@ impl Settings {
             lifeline: (!self.in_process).then_some(LIFELINE),
             baseline: None,
             record: false,
+            tells_starts: false,
             capture: None,
             input: &self.input,
             scratch,
