@@ -260,7 +260,7 @@ where
     ) -> Result<Report, Error> {
         let line = match path {
             Some(path) => format!("{PROGRAM} run {}", path.display()),
-            None => "the same seed shows it again".to_owned(),
+            None => "the same seed, or the same input, shows it again".to_owned(),
         };
         let mut report = self.report(&caught.seen, &caught.script, &Rerun::Line(line));
         let text = caught.case().print()?;

@@ -154,14 +154,16 @@ fn smaller_strings(inner: &str) -> Vec<String> {
     let mut all: Vec<String> = ["", "a", "b", "c", "d"].map(str::to_owned).to_vec();
     let half = plain.len() / 2;
     all.extend([text(&plain[..half]), text(&plain[half..])]);
-    all.extend(["0", "a"].map(|letter| letter.repeat(plain.len())));
+    all.extend(["a", "0"].map(|letter| letter.repeat(plain.len())));
     if plain.len() <= LETTERS {
         for nth in 0..plain.len() {
             all.push(text(&[&plain[..nth], &plain[nth + 1..]].concat()));
         }
     }
+    // A person would have written letters.
+    let weight = |c: char| (!c.is_ascii_lowercase(), !c.is_ascii_alphanumeric(), c);
     let is_smaller = |other: &String| {
-        let key = |text: &str| (text.chars().count(), text.to_owned());
+        let key = |text: &str| (text.chars().count(), text.chars().map(weight).collect::<Vec<_>>());
         key(other) < key(inner)
     };
     let mut texts: Vec<String> = Vec::new();

@@ -1,8 +1,12 @@
 //! Scenarios: what a command line can be told to sweep, by name.
 
+#[cfg(feature = "ron")]
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
+#[cfg(feature = "ron")]
+use crate::anysystem::{AnySystem, Of};
 use crate::error::Error;
 use crate::report::{PROGRAM, Report};
 #[cfg(feature = "ron")]
@@ -27,6 +31,11 @@ pub struct Scenario {
     about: String,
     pub(crate) group: Option<String>,
     pub(crate) input: Option<Box<Input>>,
+    /// The system that it is a script of, and the script's text and file.
+    #[cfg(feature = "ron")]
+    pub(crate) system: Option<Box<dyn AnySystem>>,
+    #[cfg(feature = "ron")]
+    pub(crate) source: Option<(&'static str, &'static str)>,
     run: Box<Run>,
     /// How its replays are run.
     program: String,
@@ -47,6 +56,10 @@ impl Scenario {
             about: about.into(),
             group: None,
             input: None,
+            #[cfg(feature = "ron")]
+            system: None,
+            #[cfg(feature = "ron")]
+            source: None,
             run: Box::new(run),
             program: PROGRAM.to_owned(),
             known_file: Location::caller().file(),
@@ -57,18 +70,20 @@ impl Scenario {
     /// scenario's name.
     #[cfg(feature = "ron")]
     #[track_caller]
-    pub fn script<S: System>(file: &'static str, text: &'static str) -> Scenario
+    pub fn script<S: System + 'static>(file: &'static str, text: &'static str) -> Scenario
     where
-        S::Op: serde::de::DeserializeOwned,
+        S::Op: serde::Serialize + serde::de::DeserializeOwned,
     {
         let name = file.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or(file);
         let about = Script::<S::Op>::read(text, file).map(|script| script.about);
-        Scenario::new(name, about.unwrap_or_default(), move |sweep| {
+        let scenario = Scenario::new(name, about.unwrap_or_default(), move |sweep| {
             match Script::read(text, file) {
                 Ok(script) => sweep.scripted::<S>(&script),
                 Err(error) => sweep.failed(error),
             }
-        })
+        });
+        let system = Some(Box::new(Of::<S>(PhantomData)) as Box<dyn AnySystem>);
+        Scenario { system, source: Some((text, file)), ..scenario }
     }
 
     /// Puts it in a group: it is run when the group or the scenario is named, and else left out.

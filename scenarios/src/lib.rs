@@ -3,6 +3,7 @@
 //! that know nothing of it.
 
 pub mod cache_rebuild;
+mod draw;
 pub mod fixture;
 #[cfg(feature = "foreign")]
 pub mod foreign;
@@ -11,7 +12,9 @@ pub mod journal_intern;
 pub mod lfs;
 pub mod lfs_batch;
 pub mod memory;
+pub mod parts;
 pub mod planted;
+pub mod shelf;
 
 use mallory::Scenario;
 
