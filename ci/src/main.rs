@@ -1,6 +1,8 @@
 //! Continuous integration as a program: the README's test command, `.ci/run` and the workflow
 //! files call it, and say nothing of their own.
 
+mod fuzz;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -13,6 +15,9 @@ usage: cargo run -p ci -- COMMAND
   smoke    the main job as a user runs it, and the canary that must fail
   matrix   debug and release × kill switch off and on × N in {1, 3, 7, 37},
            and AddressSanitizer with LeakSanitizer where a nightly toolchain is installed
+  fuzz     the fuzz targets in turn over all cores: --minutes N (480 unless given), --resume,
+           and names of targets; --smoke tries each for a moment, --planted reaches planted bugs,
+           --address builds with AddressSanitizer (nightly)
   all      lint, test, smoke and matrix";
 
 /// What one step came to.
@@ -25,6 +30,10 @@ fn main() -> ExitCode {
         "lint" => lint(),
         "smoke" => smoke(),
         "matrix" => matrix(),
+        "fuzz" => {
+            let words: Vec<String> = std::env::args().skip(2).collect();
+            fuzz::Options::read(&words).and_then(|options| fuzz::fuzz(&options))
+        }
         "all" => lint().and_then(|()| test()).and_then(|()| smoke()).and_then(|()| matrix()),
         _ => Err(USAGE.to_owned()),
     };

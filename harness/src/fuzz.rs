@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,14 +12,22 @@ use arbitrary::{Arbitrary, Unstructured};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[doc(hidden)]
+pub use crate::conformance::attack::port;
 use crate::error::Error;
+use crate::explore::journal;
+use crate::global::ours;
+use crate::heap::Heap;
 use crate::input::{self, Range};
+use crate::kind::Kind;
 use crate::minimise::Limits;
 use crate::options::Options;
 use crate::player::Player;
 use crate::report::Report;
+use crate::run::{Ended, Stage, Subject, execute};
 use crate::scratch::Scratch;
 use crate::script::Script;
+use crate::sweep::Sweep;
 use crate::system::System;
 
 /// Operations of a fuzzed script at the most.
@@ -51,12 +59,16 @@ where
 /// `#![no_main]`; an input that the system reads may follow. The crate needs `libfuzzer-sys`.
 ///
 /// What is found ends the process, as fuzzers have it. Where the variable `MALLORY_CASES` names a
-/// folder, the smallest script is written there as a case first; with `MALLORY_TRIAGE=1` runs are
-/// made in child processes, so that a crash becomes a case as well.
+/// folder, the smallest script is written there as a case first; findings whose ids stand in
+/// `MALLORY_KNOWN`, with commas between, are passed over; with `MALLORY_TRIAGE=1` runs are made in
+/// child processes, so that a crash becomes a case as well.
 #[macro_export]
 macro_rules! fuzz_target {
     ($system:ty) => {
         $crate::fuzz_target!($system, ::std::sync::Arc::from([]));
+    };
+    (|$bytes:ident| $run:expr) => {
+        ::libfuzzer_sys::fuzz_target!(|$bytes: &[u8]| $run);
     };
     ($system:ty, $input:expr) => {
         ::libfuzzer_sys::fuzz_target!(|input: $crate::fuzz::Input<$system>| {
@@ -76,6 +88,8 @@ struct Attack<S> {
     player: Player<S>,
     scratch: Scratch,
     triage: bool,
+    /// Findings that are known, and are passed over.
+    known: Vec<String>,
 }
 
 /// Plays a script, and panics with the report of what it shows. What the system reads is asked for
@@ -93,7 +107,9 @@ where
             let triage = std::env::var_os("MALLORY_TRIAGE").is_some_and(|set| set == "1");
             player.settings.in_process = !triage;
             let scratch = Scratch::new(std::process::id());
-            Box::new(Attack { player, scratch, triage })
+            let known = std::env::var("MALLORY_KNOWN").unwrap_or_default();
+            let known = known.split(',').map(str::to_owned).collect();
+            Box::new(Attack { player, scratch, triage, known })
         });
         let attack = attack.downcast_ref::<Attack<S>>();
         let attack = attack.expect("[mallory bug] a system's player is of another system");
@@ -103,6 +119,49 @@ where
             Err(error) => panic!("{error}"),
         }
     });
+}
+
+/// As [`attack`], on bytes as they are: what a committed regression is replayed by.
+///
+/// # Panics
+/// Where the script shows anything.
+pub fn replay<S: System + 'static>(bytes: &[u8], world: impl FnOnce() -> Arc<[u8]>)
+where
+    S::Op: Serialize + DeserializeOwned + for<'a> Arbitrary<'a>,
+{
+    if let Ok(input) = Input::<S>::arbitrary_take_rest(Unstructured::new(bytes)) {
+        attack(&input, world);
+    }
+}
+
+/// What a closure on a watched heap shows, in this process: each kind once, in their order.
+#[doc(hidden)]
+#[must_use]
+pub fn kinds(run: impl Fn(&Heap)) -> Vec<Kind> {
+    struct Bare<F>(F);
+
+    impl<F: Fn(&Heap)> Subject for Bare<F> {
+        fn call(&self, stage: &mut Stage<'_>) -> Ended {
+            let heap = stage.heap.clone();
+            stage.arm();
+            ours(|| (self.0)(&heap));
+            stage.rest();
+            Ended::Ok { differs: None }
+        }
+    }
+
+    let settings = Sweep::new("kinds").into_settings().unwrap_or_else(|error| panic!("{error}"));
+    let scratch = Scratch::new(std::process::id());
+    let job = crate::run::Job { lifeline: None, ..settings.job(&scratch) };
+    let found = execute(&Bare(run), job);
+    let kinds: BTreeSet<Kind> = found.evidence.iter().map(|evidence| evidence.kind).collect();
+    kinds.into_iter().collect()
+}
+
+/// Reads these bytes as a sweep's journal.
+#[doc(hidden)]
+pub fn read_journal(bytes: &[u8]) -> Result<usize, Error> {
+    journal::check(bytes)
 }
 
 /// As [`attack`], watched by these options alone, in this process, for measuring: whether it shows
@@ -118,7 +177,7 @@ impl<S: System> Measured<S> {
         player.settings.in_process = true;
         player.settings.options = options;
         let scratch = Scratch::new(std::process::id());
-        Measured(Attack { player, scratch, triage: false })
+        Measured(Attack { player, scratch, triage: false, known: Vec::new() })
     }
 
     /// Whether it is clean.
@@ -143,6 +202,9 @@ where
             return Ok(None);
         }
         let Some(caught) = self.player.caught(script.clone(), seen) else { return Ok(None) };
+        if self.known.contains(&caught.id) {
+            return Ok(None);
+        }
         let caught = self.player.smallest(caught, Limits::default())?;
         let folder = std::env::var_os("MALLORY_CASES").filter(|folder| !folder.is_empty());
         let path = folder.map(|folder| caught.write(&PathBuf::from(folder))).transpose()?;

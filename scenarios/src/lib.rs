@@ -15,6 +15,7 @@ pub mod memory;
 pub mod parts;
 pub mod planted;
 pub mod shelf;
+pub mod targets;
 
 use mallory::Scenario;
 

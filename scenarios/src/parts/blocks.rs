@@ -85,8 +85,8 @@ fn layout(size: u16, align: u8) -> Layout {
 
 /// The system.
 pub struct Blocks {
-    heap: Heap,
-    blocks: BTreeMap<u8, (NonNull<u8>, Layout)>,
+    pub(super) heap: Heap,
+    pub(super) blocks: BTreeMap<u8, (NonNull<u8>, Layout)>,
 }
 
 impl Blocks {

@@ -3,8 +3,10 @@
 
 mod arena;
 mod blocks;
+mod damage;
 mod intern;
 
 pub use arena::{Arenas, Op as ArenaOp};
 pub use blocks::{Blocks, Op as BlocksOp};
+pub use damage::Damage;
 pub use intern::{Interns, Op as InternOp};
