@@ -110,6 +110,9 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
+/// Numbers up to this one are all tried.
+const SMALL: i128 = 16;
+
 /// Smaller literals than this one, the smallest first.
 pub(crate) fn smaller(literal: &str) -> Vec<String> {
     if literal == "true" {
@@ -120,7 +123,8 @@ pub(crate) fn smaller(literal: &str) -> Vec<String> {
     }
     let Ok(number) = literal.parse::<i128>() else { return Vec::new() };
     let size = number.unsigned_abs();
-    let mut all: Vec<i128> = vec![0, 1];
+    // Every small one: places are often counted modulo some number.
+    let mut all: Vec<i128> = (0..=SMALL).collect();
     // Halves its way down from here: what is accepted is asked about again.
     let mut gap = size / 2;
     while gap > 0 {
@@ -311,7 +315,8 @@ mod tests {
         assert_eq!(op.with_all("7", "3"), None);
         assert_eq!(op.with_all("70", "\"\""), Some(Err(())));
         assert_eq!(distinct([&op, &Sample::Move(5, 70)].into_iter()), ["70", "5"]);
-        assert_eq!(smaller("5"), ["0", "1", "3", "4"]);
+        assert_eq!(smaller("3"), ["0", "1", "2"]);
+        assert!(smaller("99").starts_with(&smaller("17")) && smaller("99").contains(&"98".into()));
         assert!(smaller("0").is_empty() && smaller("\"\"").is_empty() && smaller("1.5").is_empty());
     }
 }

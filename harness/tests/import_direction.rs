@@ -8,7 +8,26 @@ use std::path::{Path, PathBuf};
 /// below it. A folder is one module.
 const LAYERS: [(&str, &[&str]); 10] = [
     ("the command line", &["cli"]),
-    ("what callers write", &["conformance", "env", "scenario", "script", "sweep"]),
+    (
+        "what callers write",
+        &[
+            "anysystem",
+            "case",
+            "conformance",
+            "env",
+            "fuzz",
+            "hunt",
+            "input",
+            "literal",
+            "minimise",
+            "player",
+            "property",
+            "scenario",
+            "script",
+            "script_tests",
+            "sweep",
+        ],
+    ),
     ("the loops", &["explore", "host"]),
     ("the report", &["finding", "json", "report", "token", "verdict"]),
     (

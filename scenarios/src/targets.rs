@@ -169,7 +169,7 @@ pub fn lfs_request(bytes: &[u8]) {
             (_, Ok(text)) => Call::Pointer(text),
         };
         let reply = server.answer(call).expect("there is memory");
-        assert!((200..600).contains(&reply.status), "{reply:?}");
+        assert!((200..600).contains(&reply.status()), "{reply:?}");
     });
     assert_eq!(kinds, [], "{:?}", String::from_utf8_lossy(bytes));
 }
