@@ -200,7 +200,7 @@ impl Attack<'_> {
     /// Turns crashes into cases, named by their findings; what is no system's is kept as bytes.
     fn triage(&self, artifacts: &Path) -> Result<BTreeSet<String>, String> {
         let mut found = BTreeSet::new();
-        let cases = folder().join("regressions").join(self.name);
+        let (cases, bytes) = (cases(), folder().join("regressions").join(self.name));
         let files = std::fs::read_dir(artifacts).map_err(|error| error.to_string())?;
         let mut files: Vec<PathBuf> = files.flatten().map(|entry| entry.path()).collect();
         files.sort();
@@ -214,9 +214,9 @@ impl Attack<'_> {
                     found.insert(id.trim_end_matches("\",").to_owned());
                 }
                 None if !out.status.success() => {
-                    std::fs::create_dir_all(&cases).map_err(|error| error.to_string())?;
+                    std::fs::create_dir_all(&bytes).map_err(|error| error.to_string())?;
                     let name = file.file_name().unwrap_or_default();
-                    std::fs::copy(&file, cases.join(name)).map_err(|error| error.to_string())?;
+                    std::fs::copy(&file, bytes.join(name)).map_err(|error| error.to_string())?;
                     found.insert(format!("{}: {}", self.name, last_words(&said)));
                 }
                 // Gone by itself: flaky, or mended.
@@ -403,7 +403,8 @@ impl Progress {
             all.extend(came.findings.iter().cloned());
         }
         let new: Vec<&String> = all.difference(&self.committed).collect();
-        println!("{} findings, {} new; cases lie in fuzz/regressions", all.len(), new.len());
+        let places = "cases lie in scenarios/cases, bytes in fuzz/regressions";
+        println!("{} findings, {} new; {places}", all.len(), new.len());
         if new.is_empty() { Ok(()) } else { Err(format!("new findings: {new:?}")) }
     }
 }
@@ -415,15 +416,16 @@ fn row(name: &str, came: &Turn) -> String {
     row.trim_end().to_owned() + "\n"
 }
 
-/// The ids of the cases that lie in the regressions' folders.
+/// Where cases lie: each is a test once it is committed.
+fn cases() -> PathBuf {
+    root().join("scenarios/cases")
+}
+
+/// The ids of the cases that are there.
 fn committed() -> BTreeSet<String> {
-    let folders = std::fs::read_dir(folder().join("regressions")).into_iter().flatten().flatten();
-    let files = folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten());
-    let stem = |path: PathBuf| {
-        let is_case = path.extension().is_some_and(|ending| ending == "ron");
-        path.file_stem().filter(|_| is_case).map(|stem| stem.to_string_lossy().into_owned())
-    };
-    files.flatten().filter_map(|entry| stem(entry.path())).collect()
+    let files = std::fs::read_dir(cases()).into_iter().flatten().flatten();
+    let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    files.filter_map(|entry| stem(entry.path())).collect()
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ impl<S: System> Player<S> {
         let insists = script.shortages()?.is_some_and(|all| all.insists());
         let ops = script.threads.first().map_or(&[][..], Vec::as_slice);
         let scratch = std::env::temp_dir();
-        Ok(Scripted::new(ops, &World::new(&self.settings.input, &scratch), insists))
+        Ok(Scripted::once(ops, &World::new(&self.settings.input, &scratch), insists))
     }
 
     /// One run in this process, and another with open eyes if it showed anything: of the kind

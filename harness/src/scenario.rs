@@ -31,9 +31,9 @@ pub struct Scenario {
     about: String,
     pub(crate) group: Option<String>,
     pub(crate) input: Option<Box<Input>>,
-    /// The system that it is a script of, and the script's text and file.
+    /// The system that it is a script of, others, and the script's text and file.
     #[cfg(feature = "ron")]
-    pub(crate) system: Option<Box<dyn AnySystem>>,
+    pub(crate) systems: Vec<Box<dyn AnySystem>>,
     #[cfg(feature = "ron")]
     pub(crate) source: Option<(&'static str, &'static str)>,
     run: Box<Run>,
@@ -57,7 +57,7 @@ impl Scenario {
             group: None,
             input: None,
             #[cfg(feature = "ron")]
-            system: None,
+            systems: Vec::new(),
             #[cfg(feature = "ron")]
             source: None,
             run: Box::new(run),
@@ -82,8 +82,18 @@ impl Scenario {
                 Err(error) => sweep.failed(error),
             }
         });
-        let system = Some(Box::new(Of::<S>(PhantomData)) as Box<dyn AnySystem>);
-        Scenario { system, source: Some((text, file)), ..scenario }
+        Scenario { source: Some((text, file)), ..scenario.knows::<S>() }
+    }
+
+    /// Another system whose scripts and cases the command line takes, with the same input.
+    #[cfg(feature = "ron")]
+    #[must_use]
+    pub fn knows<S: System + 'static>(mut self) -> Self
+    where
+        S::Op: serde::Serialize + serde::de::DeserializeOwned,
+    {
+        self.systems.push(Box::new(Of::<S>(PhantomData)));
+        self
     }
 
     /// Puts it in a group: it is run when the group or the scenario is named, and else left out.

@@ -164,24 +164,46 @@ where
 /// A script of operations on a system, and what the plain model makes of them.
 pub(crate) struct Scripted<S: System> {
     ops: Vec<S::Op>,
-    /// What the model replied to each operation, and its state before each and at the end.
+    /// What the model replied to each operation, its state before each, if they are kept, and at
+    /// the end.
     replies: Vec<String>,
     states: Vec<S::Model>,
+    end: S::Model,
     /// Whether requests go on failing after the first error: each operation that fails is
     /// repeated in peace. Otherwise the first error ends the shortage.
     insists: bool,
 }
 
 impl<S: System> Scripted<S> {
+    /// For many runs of the same operations: the model's states are kept.
     pub(crate) fn new(ops: &[S::Op], world: &World<'_>, insists: bool) -> Self {
-        let mut model = S::Model::default();
-        let mut states = vec![model.clone()];
+        Self::with(ops, world, insists, true)
+    }
+
+    /// For a run or two: the few states that are asked for are made anew.
+    pub(crate) fn once(ops: &[S::Op], world: &World<'_>, insists: bool) -> Self {
+        Self::with(ops, world, insists, false)
+    }
+
+    fn with(ops: &[S::Op], world: &World<'_>, insists: bool, keeps: bool) -> Self {
+        let (mut end, mut states) = (S::Model::default(), Vec::new());
         let mut replies = Vec::with_capacity(ops.len());
         for op in ops {
-            replies.push(format!("{:?}", S::model(&mut model, op, world)));
-            states.push(model.clone());
+            states.extend(keeps.then(|| end.clone()));
+            replies.push(format!("{:?}", S::model(&mut end, op, world)));
         }
-        Scripted { ops: ops.to_vec(), replies, states, insists }
+        Scripted { ops: ops.to_vec(), replies, states, end, insists }
+    }
+
+    /// The model's state before an operation.
+    fn before(&self, nth: usize, world: &World<'_>) -> S::Model {
+        self.states.get(nth).cloned().unwrap_or_else(|| {
+            let mut state = S::Model::default();
+            for op in &self.ops[..nth] {
+                let _ = S::model(&mut state, op, world);
+            }
+            state
+        })
     }
 }
 
@@ -274,8 +296,9 @@ impl<S: System> Subject for Scripted<S> {
                 let shortage = stage.relieve(self.insists);
                 if S::guarantee(op) == Guarantee::Atomic {
                     let state = system.snapshot();
-                    if state != self.states[nth] {
-                        let diff = diff_models(&self.states[nth], &state);
+                    let before = self.before(nth, &world);
+                    if state != before {
+                        let diff = diff_models(&before, &state);
                         stage.not_recovered(format!(
                             "{what}: the state after the error is not the state before:\n{diff}"
                         ));
@@ -303,9 +326,8 @@ impl<S: System> Subject for Scripted<S> {
         }
         stage.rest();
         let state = system.snapshot();
-        let expected = self.states.last().expect("there is a state before the first operation");
-        if course.wrong.is_none() && state != *expected {
-            let diff = diff_models(expected, &state);
+        if course.wrong.is_none() && state != self.end {
+            let diff = diff_models(&self.end, &state);
             course.differs("the end", format!("the end state is not the model's:\n{diff}"), stage);
         }
         ours(|| drop(system));

@@ -22,22 +22,43 @@ use mallory::Scenario;
 /// Everything that the command line can be told to sweep.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
-    services().into_iter().chain(planted::scenarios()).collect()
+    services().into_iter().chain(parts()).chain(planted::scenarios()).collect()
+}
+
+macro_rules! script {
+    ($system:ty, $file:literal) => {
+        Scenario::script::<$system>(
+            concat!("scenarios/scripts/", $file),
+            include_str!(concat!("../scripts/", $file)),
+        )
+    };
 }
 
 /// The three services, each with its script and its input.
 fn services() -> Vec<Scenario> {
-    macro_rules! script {
-        ($system:ty, $file:literal) => {
-            Scenario::script::<$system>(
-                concat!("scenarios/scripts/", $file),
-                include_str!(concat!("../scripts/", $file)),
-            )
-        };
-    }
     vec![
         script!(cache_rebuild::CacheRebuild, "cache-rebuild.ron").input(fixture::journal),
         script!(journal_intern::JournalIntern, "journal-intern.ron").input(fixture::journal),
         script!(lfs_batch::LfsBatch, "lfs-batch.ron").input(fixture::lfs_requests),
     ]
+}
+
+/// The memory parts, the heap, and the shelves.
+fn parts() -> Vec<Scenario> {
+    let shelf = script!(shelf::Shelf<shelf::Sound>, "shelf.ron")
+        .knows::<shelf::Shelf<shelf::Leaks>>()
+        .knows::<shelf::Shelf<shelf::Forgets>>()
+        .knows::<shelf::Shelf<shelf::Shortens>>()
+        .knows::<shelf::Shelf<shelf::Mistakes>>()
+        .knows::<shelf::Shelf<shelf::Panics>>()
+        .knows::<shelf::Shelf<shelf::Overruns>>()
+        .knows::<shelf::Shelf<shelf::Swallows>>()
+        .knows::<shelf::Shelf<shelf::Aborts>>();
+    let parts = [
+        script!(parts::Arenas, "arena.ron"),
+        script!(parts::Interns, "intern.ron"),
+        script!(parts::Blocks, "blocks.ron"),
+        shelf,
+    ];
+    parts.into_iter().map(|part| part.group("parts")).collect()
 }

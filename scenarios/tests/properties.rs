@@ -131,6 +131,9 @@ fn reprinted(text: &str, name: &str) -> String {
         "cache-rebuild" => of::<mallory_scenarios::cache_rebuild::Op>(text, name),
         "journal-intern" => of::<mallory_scenarios::journal_intern::Op>(text, name),
         "lfs-batch" => of::<mallory_scenarios::lfs_batch::Op>(text, name),
+        "arena" => of::<mallory_scenarios::parts::ArenaOp>(text, name),
+        "intern" => of::<mallory_scenarios::parts::InternOp>(text, name),
+        "blocks" => of::<mallory_scenarios::parts::BlocksOp>(text, name),
         shelf if shelf.starts_with("shelf") => of::<Op>(text, name),
         other => panic!("{name}: what operations has {other}?"),
     }

@@ -112,8 +112,8 @@ fn by_system<'a>(
     scenarios: &'a [Scenario],
     name: &str,
 ) -> Option<(&'a Scenario, &'a dyn AnySystem)> {
-    let mut known = scenarios.iter().filter_map(|one| Some((one, one.system.as_deref()?)));
-    known.find(|(_, system)| system.name() == name)
+    let of = |one: &'a Scenario| one.systems.iter().map(move |system| (one, &**system));
+    scenarios.iter().flat_map(of).find(|(_, system)| system.name() == name)
 }
 
 fn input(scenario: &Scenario) -> Result<Arc<[u8]>, Error> {
@@ -172,8 +172,8 @@ pub(super) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
     }
     let system = args.system.as_ref().unwrap_or(name);
     let Some((scenario, known)) = by_system(scenarios, system) else {
-        let all = scenarios.iter().filter_map(|one| Some(one.system.as_ref()?.name()));
-        let mut all: Vec<&str> = all.collect();
+        let all = scenarios.iter().filter_map(|one| one.systems.first());
+        let mut all: Vec<&str> = all.map(|system| system.name()).collect();
         all.dedup();
         return Err(Error::new(format!("there is no system `{system}`"))
             .mend(format!("name one with --system: {}", all.join(", "))));

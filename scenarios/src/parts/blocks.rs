@@ -11,7 +11,7 @@ use arbitrary::Arbitrary;
 use mallory::{Heap, Port, Refused, System, World};
 use serde::{Deserialize, Serialize};
 
-/// One operation. Places are counted from 0, modulo sixteen.
+/// One operation. Places are counted from 0, modulo sixteen; sizes modulo 1,024.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Arbitrary)]
 pub enum Op {
     /// Asks for a block, unless there is one.
@@ -78,9 +78,16 @@ fn place(place: u8) -> u8 {
     place % 16
 }
 
+/// Sizes are counted modulo this: the model copies all contents again and again.
+const SIZES: u16 = 1024;
+
+fn bytes(size: u16) -> usize {
+    usize::from(size % SIZES)
+}
+
 fn layout(size: u16, align: u8) -> Layout {
     let align = 1 << (align % 13);
-    Layout::from_size_align(usize::from(size), align).unwrap_or(Layout::new::<u8>())
+    Layout::from_size_align(bytes(size), align).unwrap_or(Layout::new::<u8>())
 }
 
 /// The system.
@@ -164,7 +171,7 @@ impl System for Blocks {
                 self.blocks.insert(at, (block, layout));
                 Ok(true)
             }
-            Op::Resize { place: at, size } => self.resize(place(at), usize::from(size), false),
+            Op::Resize { place: at, size } => self.resize(place(at), bytes(size), false),
             Op::GrowZeroed { place: at, by } => {
                 let present = self.blocks.get(&place(at)).map_or(0, |(_, layout)| layout.size());
                 self.resize(place(at), present + usize::from(by), true)
@@ -214,7 +221,7 @@ impl System for Blocks {
                 is_free
             }
             Op::Resize { place: at, size } => change(model, at, |bytes| {
-                bytes.resize(usize::from(size), FRESH);
+                bytes.resize(self::bytes(size), FRESH);
             }),
             Op::GrowZeroed { place: at, by } => change(model, at, |bytes| {
                 bytes.resize(bytes.len() + usize::from(by), 0);
