@@ -1,6 +1,8 @@
 //! Continuous integration as a program: the README's test command, `.ci/run` and the workflow
 //! files call it, and say nothing of their own.
 
+mod fuzz;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -17,6 +19,9 @@ usage: cargo run -p ci -- COMMAND
            toolchain is installed
   explore  the order of threads under shuttle and loom: their tests, all scenarios to two
            preemptions, and planted bugs found and replayed; some minutes
+  fuzz     the fuzz targets in turn over all cores: --minutes N (480 unless given), --resume,
+           and names of targets; --smoke tries each for a moment, --planted reaches planted bugs,
+           --address builds with AddressSanitizer (nightly)
   all      lint, test, smoke, matrix and explore";
 
 /// What one step came to.
@@ -31,6 +36,10 @@ fn main() -> ExitCode {
         "header" => header(),
         "matrix" => matrix(),
         "explore" => explore(),
+        "fuzz" => {
+            let words: Vec<String> = std::env::args().skip(2).collect();
+            fuzz::Options::read(&words).and_then(|options| fuzz::fuzz(&options))
+        }
         "all" => [lint, test, smoke, matrix, explore].iter().try_for_each(|step| step()),
         _ => Err(USAGE.to_owned()),
     };

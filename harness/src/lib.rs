@@ -53,11 +53,15 @@
 
 mod accuse;
 mod adapters;
+#[cfg(feature = "ron")]
+mod anysystem;
 mod board;
 mod brood;
 #[cfg(feature = "c")]
 pub mod c;
 mod capture;
+#[cfg(any(feature = "cli", feature = "script-tests"))]
+mod case;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod conformance;
@@ -71,15 +75,25 @@ mod evidence;
 mod explore;
 mod explorer;
 mod finding;
+#[cfg(feature = "arbitrary")]
+pub mod fuzz;
 mod gate;
 mod global;
 mod handle;
 mod heap;
 mod host;
+#[cfg(feature = "ron")]
+mod hunt;
+#[cfg(feature = "arbitrary")]
+mod input;
 #[cfg(feature = "json")]
 mod json;
 mod kind;
 mod ledger;
+#[cfg(feature = "ron")]
+mod literal;
+#[cfg(feature = "ron")]
+mod minimise;
 mod model;
 mod node;
 mod omen;
@@ -87,8 +101,12 @@ mod options;
 mod panics;
 mod pipe;
 mod plan;
+#[cfg(feature = "ron")]
+mod player;
 mod pool;
 mod port;
+#[cfg(feature = "proptest")]
+mod property;
 mod pulse;
 mod quick;
 mod redzone;
@@ -98,6 +116,8 @@ mod scenario;
 mod scratch;
 #[cfg(feature = "ron")]
 mod script;
+#[cfg(feature = "script-tests")]
+mod script_tests;
 mod site;
 mod state;
 mod subject;
@@ -129,15 +149,23 @@ pub use explorer::Explore;
 pub use finding::Finding;
 pub use global::GlobalHeap;
 pub use heap::Heap;
+#[cfg(feature = "ron")]
+pub use hunt::{Minimised, minimise};
 pub use kind::Kind;
+#[cfg(feature = "ron")]
+pub use minimise::{Limits, Removed};
 pub use options::Options;
 pub use plan::{Plan, Request};
 pub use port::{Port, Refused, SystemPort};
+#[cfg(feature = "proptest")]
+pub use property::{Drawn, Property, check, property, strategy};
 pub use report::{Coverage, Report, Verdict};
 pub use run::{Outcome, Strategy};
 pub use scenario::Scenario;
 #[cfg(feature = "ron")]
-pub use script::{Allowed, Expect, Script};
+pub use script::{Allowed, Expect, Found, Mode, Script};
+#[cfg(feature = "script-tests")]
+pub use script_tests::ScriptTests;
 #[cfg(not(mallory_model))]
 pub use std::thread_local;
 pub use subject::{Classify, Observe};

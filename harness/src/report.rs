@@ -33,11 +33,16 @@ pub(crate) enum Rerun {
     /// Through a program that has no command line of ours, such as one of C's.
     #[cfg(feature = "c")]
     Program(String),
+    /// By this line, for runs that no token holds.
+    #[cfg(feature = "ron")]
+    Line(String),
 }
 
 impl Rerun {
     fn line(&self, token: &Token) -> String {
         match self {
+            #[cfg(feature = "ron")]
+            Rerun::Line(line) => line.clone(),
             Rerun::Command(program) => format!("{program} replay '{token}'"),
             Rerun::Test(name) => {
                 format!("MALLORY_REPLAY='{token}' cargo nextest run {name}")

@@ -161,10 +161,20 @@ pub(crate) enum Ended {
     Oom,
     /// `Err` that doesn't.
     Err(String),
+    /// Before any request failed, an operation did otherwise than its model.
+    Unlike(Unlike),
     /// A panic.
     Panicked(String),
     /// It never came to its end.
     Stopped,
+}
+
+/// What went wrong without any fault: in which operation, which is named, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unlike {
+    pub(crate) kind: Kind,
+    pub(crate) operation: String,
+    pub(crate) note: String,
 }
 
 /// How to make one run.
@@ -188,6 +198,8 @@ pub(crate) struct Job<'a> {
     /// Whether what threads do to what they share is written down.
     pub(crate) hears: bool,
     pub(crate) record: bool,
+    /// Whether to tell at which request each operation of a script began.
+    pub(crate) tells_starts: bool,
     pub(crate) capture: Option<Capture>,
     pub(crate) input: &'a [u8],
     pub(crate) scratch: &'a Scratch,
@@ -222,6 +234,10 @@ pub(crate) struct Run {
     pub(crate) outcome: Outcome,
     /// The `Err` or panic of a run that ended in one.
     pub(crate) failure: Option<String>,
+    /// What went wrong before any fault, where the subject is a script.
+    pub(crate) unlike: Option<Unlike>,
+    /// Requests before each operation of a script, if that was asked for.
+    pub(crate) starts: Vec<u64>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) fingerprint: Fingerprint,
     /// Requests of the part under test, by logical thread.
@@ -256,6 +272,7 @@ pub(crate) struct Stage<'a> {
     bound: u64,
     pub(crate) baseline: Option<&'a [String]>,
     text: Option<String>,
+    starts: Option<Vec<u64>>,
     /// Findings of oracles, as detectors' are.
     pub(crate) evidence: Vec<Evidence>,
 }
@@ -273,6 +290,13 @@ impl<'a> Stage<'a> {
     /// From here on no request fails: the part under test is over.
     pub(crate) fn rest(&self) {
         self.heap.disarm();
+    }
+
+    /// The next operation of a script begins.
+    pub(crate) fn begins(&mut self) {
+        if let Some(starts) = &mut self.starts {
+            starts.push(self.heap.with(|state| state.requests));
+        }
     }
 
     pub(crate) fn scratch(&self) -> &'a Path {
@@ -336,6 +360,7 @@ impl<'a> Going<'a> {
             bound: job.bound,
             baseline: job.baseline,
             text: None,
+            starts: job.tells_starts.then(Vec::new),
             evidence: Vec::new(),
         };
         heap.with(|state| {
@@ -382,7 +407,7 @@ impl<'a> Going<'a> {
             }
             None => Heard::default(),
         };
-        let Stage { evidence: oracles, text, heap: its_heap, .. } = stage;
+        let Stage { evidence: oracles, text, starts, heap: its_heap, .. } = stage;
         drop(its_heap);
         let threads = heap.threads();
         let (survived, unattributed) = left.unwrap_or_else(|| {
@@ -400,7 +425,8 @@ impl<'a> Going<'a> {
             run.taken.extend(taken);
             Run { heard: acts, ..run }
         };
-        Run { survived, unattributed, leaked, threads, conducted, ..run }
+        let starts = starts.unwrap_or_default();
+        Run { survived, unattributed, leaked, threads, conducted, starts, ..run }
     }
 
     /// Looks at what came of it.
@@ -456,7 +482,7 @@ fn finish(
     conducted: &Conducted,
 ) -> Run {
     let injected = state.injected;
-    let mut failure = None;
+    let (mut failure, mut unlike) = (None, None);
     let Caught { mut ended, stack: panic_stack, message } = caught;
     if let Some(said) = conducted.panicked.clone() {
         // It was another thread, and this one may well go on; the subject panicked all the same.
@@ -496,6 +522,12 @@ fn finish(
             failure = Some(message);
             Outcome::WrongError
         }
+        Ended::Unlike(found) => {
+            failure = Some(found.note.clone());
+            let is_error = found.kind == Kind::WrongError;
+            unlike = Some(found);
+            if is_error { Outcome::WrongError } else { Outcome::SilentWrong }
+        }
         Ended::Oom => Outcome::Propagated,
         Ended::Ok { differs: None } => Outcome::Absorbed,
         Ended::Ok { differs: Some(diff) } => {
@@ -515,6 +547,8 @@ fn finish(
     Run {
         outcome,
         failure,
+        unlike,
+        starts: Vec::new(),
         evidence: std::mem::take(&mut state.evidence),
         fingerprint: state.fingerprint,
         requests: std::mem::take(&mut state.asked),

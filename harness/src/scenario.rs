@@ -1,8 +1,12 @@
 //! Scenarios: what a command line can be told to sweep, by name.
 
+#[cfg(feature = "ron")]
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
+#[cfg(feature = "ron")]
+use crate::anysystem::{AnySystem, Of};
 use crate::error::Error;
 use crate::explorer::Explore;
 use crate::host::Engine;
@@ -34,6 +38,11 @@ pub struct Scenario {
     about: String,
     pub(crate) group: Option<String>,
     pub(crate) input: Option<Box<Input>>,
+    /// The system that it is a script of, others, and the script's text and file.
+    #[cfg(feature = "ron")]
+    pub(crate) systems: Vec<Box<dyn AnySystem>>,
+    #[cfg(feature = "ron")]
+    pub(crate) source: Option<(&'static str, &'static str)>,
     run: Option<Box<Run>>,
     explore: Option<Box<Explored>>,
     /// How its replays are run.
@@ -71,6 +80,10 @@ impl Scenario {
             about,
             group: None,
             input: None,
+            #[cfg(feature = "ron")]
+            systems: Vec::new(),
+            #[cfg(feature = "ron")]
+            source: None,
             run: None,
             explore: None,
             program: PROGRAM.to_owned(),
@@ -89,18 +102,30 @@ impl Scenario {
     /// scenario's name.
     #[cfg(feature = "ron")]
     #[track_caller]
-    pub fn script<S: System>(file: &'static str, text: &'static str) -> Scenario
+    pub fn script<S: System + 'static>(file: &'static str, text: &'static str) -> Scenario
     where
-        S::Op: serde::de::DeserializeOwned,
+        S::Op: serde::Serialize + serde::de::DeserializeOwned,
     {
         let name = file.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or(file);
         let about = Script::<S::Op>::read(text, file).map(|script| script.about);
-        Scenario::new(name, about.unwrap_or_default(), move |sweep| {
+        let scenario = Scenario::new(name, about.unwrap_or_default(), move |sweep| {
             match Script::read(text, file) {
                 Ok(script) => sweep.scripted::<S>(&script),
                 Err(error) => sweep.failed(error),
             }
-        })
+        });
+        Scenario { source: Some((text, file)), ..scenario.knows::<S>() }
+    }
+
+    /// Another system whose scripts and cases the command line takes, with the same input.
+    #[cfg(feature = "ron")]
+    #[must_use]
+    pub fn knows<S: System + 'static>(mut self) -> Self
+    where
+        S::Op: serde::Serialize + serde::de::DeserializeOwned,
+    {
+        self.systems.push(Box::new(Of::<S>(PhantomData)));
+        self
     }
 
     /// Puts it in a group: it is run when the group or the scenario is named, and else left out.

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::kind::Kind;
-use crate::trace::Coordinate;
+use crate::plan::shortage::Shortages;
 
 /// The largest script that is read, in bytes.
-const SCRIPT_MAX: usize = 16 << 20;
+pub(crate) const SCRIPT_MAX: usize = 16 << 20;
 
 /// A scenario as data: a system, a seed, operations for each thread, faults and expectations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,13 +33,44 @@ pub struct Script<Op> {
     pub seed: u64,
     /// The operations of each thread, in order.
     pub threads: Vec<Vec<Op>>,
-    /// The one request that fails, as a token has it (`T0#18`, `T0#18..`); all in turn where there
-    /// is none.
+    /// Which requests fail: `T0#18` once, `T0#18..` for good, `T0#18..=20` up to that one,
+    /// `budget=4096` above so many live bytes; several with commas between. All in turn where
+    /// there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// Where threads are switched, as a token has it: `T1@8>T2`, several with commas between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// In what runs deviate from the default: see [`Mode`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<Mode>,
+    /// What it showed when it was written down, if it is a case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
     /// What is demanded beyond the rules, and what is known.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expect: Expect,
+}
+
+/// In what the runs of a script deviate from the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Mode {
+    /// The kill switch is on: [`Heap::bypass`](crate::Heap::bypass).
+    Bypass,
+    /// On the adversarial heap: [`Adversary`](crate::Adversary).
+    Adversary,
+}
+
+/// What a case showed when it was written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    /// The finding's kind, as reports print it.
+    pub kind: String,
+    /// The finding's id.
+    pub id: String,
 }
 
 /// What a script demands beyond the rules, and what it accepts.
@@ -49,6 +80,10 @@ pub struct Expect {
     /// Absorbing a failed request is a finding.
     #[serde(skip_serializing_if = "is_default")]
     pub strict: bool,
+    /// What a case [found](Script::found) is to be seen: its bug is planted. Without this a case
+    /// is to be clean, which it is once the bug is mended.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reproduces: bool,
     /// Functions below which a failed request is to change nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub benign: Vec<String>,
@@ -75,22 +110,34 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+impl<Op> Script<Op> {
+    /// A script of these operations on one thread, and nothing else.
+    #[must_use]
+    pub fn of(system: &str, ops: Vec<Op>) -> Self {
+        Script {
+            system: system.to_owned(),
+            about: String::new(),
+            seed: 0,
+            threads: vec![ops],
+            fault: None,
+            schedule: None,
+            modes: Vec::new(),
+            found: None,
+            expect: Expect::default(),
+        }
+    }
+}
+
 impl<Op: DeserializeOwned> Script<Op> {
     /// Reads a script; `file` is what errors call it.
     ///
     /// # Errors
     /// Where it is no script of this system, with the place.
     pub fn read(text: &str, file: &str) -> Result<Self, Error> {
-        if text.len() > SCRIPT_MAX {
-            let what = format!("{file}: a script of {} bytes", text.len());
-            return Err(Error::new(what).mend("16 MiB are read at most: give it less to do"));
-        }
-        let script: Self = ron::from_str(text).map_err(|error| {
-            let ron::error::Position { line, col } = error.span.start;
-            Error::new(format!("{file}:{line}:{col}: {}", error.code)).mend(mend(&error.code))
-        })?;
-        script.fault()?;
-        script.allowances()?;
+        limit(text, file)?;
+        let script: Self = parse(text, file)?;
+        let wrong = |error: Error| Error::new(format!("{file}: {error}"));
+        script.check().map_err(wrong)?;
         Ok(script)
     }
 }
@@ -108,27 +155,82 @@ impl<Op: Serialize> Script<Op> {
 }
 
 impl<Op> Script<Op> {
-    /// The one request that fails, and whether for good.
-    pub(crate) fn fault(&self) -> Result<Option<(Coordinate, bool)>, Error> {
+    /// What no type says of a script's parts.
+    fn check(&self) -> Result<(), Error> {
+        self.shortages()?;
+        self.preemptions()?;
+        self.allowances()?;
+        if let Some(found) = &self.found {
+            kind("found", &found.kind)?;
+            if found.id.is_empty() || !found.id.chars().all(|c| c == '-' || c.is_alphanumeric()) {
+                return Err(Error::new(format!("found: {:?} is no finding's id", found.id))
+                    .mend("an id is written as reports print it, such as \"L-13f83241\""));
+            }
+        } else if self.expect.reproduces {
+            return Err(Error::new("expect.reproduces: nothing is said to be found")
+                .mend("add found, with the kind and the id, or leave reproduces out"));
+        }
+        Ok(())
+    }
+
+    /// Which requests fail.
+    pub(crate) fn shortages(&self) -> Result<Option<Shortages>, Error> {
         let Some(text) = &self.fault else { return Ok(None) };
-        let (place, persistent) = match text.strip_suffix("..") {
-            Some(place) => (place, true),
-            None => (text.as_str(), false),
-        };
         let wrong = |what| Error::new(format!("fault {text:?}: {what}")).mend("write \"T0#18\"");
-        Ok(Some((place.parse().map_err(wrong)?, persistent)))
+        text.parse().map(Some).map_err(wrong)
+    }
+
+    /// Where threads are switched: each preemption as it is written.
+    pub(crate) fn preemptions(&self) -> Result<Vec<&str>, Error> {
+        let Some(text) = &self.schedule else { return Ok(Vec::new()) };
+        let is_thread =
+            |word: &str| word.strip_prefix('T').is_some_and(|number| number.parse::<u16>().is_ok());
+        let is_preemption = |one: &str| {
+            one.split_once('>').is_some_and(|(from, to)| {
+                let place = from.split_once('@');
+                let at = |(thread, step): (&str, &str)| {
+                    is_thread(thread) && step.parse::<u64>().is_ok_and(|step| step > 0)
+                };
+                is_thread(to) && place.is_some_and(at)
+            })
+        };
+        let all: Vec<&str> = text.split(',').map(str::trim).collect();
+        match all.iter().find(|one| !is_preemption(one)) {
+            None => Ok(all),
+            Some(one) => Err(Error::new(format!("schedule: {one:?} is no preemption"))
+                .mend("write \"T1@8>T2\": thread 1 gives way to thread 2 at its 8th step")),
+        }
     }
 
     pub(crate) fn allowances(&self) -> Result<Vec<(Kind, &Allowed)>, Error> {
-        let kind = |name: &str| {
-            let known = Kind::ALL.into_iter().find(|known| known.name() == name);
-            known.ok_or_else(|| {
-                Error::new(format!("expect.allow: there is no kind {name:?}"))
-                    .mend("a kind is written as reports print it, such as \"leak\"")
-            })
-        };
-        self.expect.allow.iter().map(|allowed| Ok((kind(&allowed.kind)?, allowed))).collect()
+        let with_kind = |allowed: &'_ Allowed| kind("expect.allow", &allowed.kind);
+        let allow = self.expect.allow.iter();
+        allow.map(|allowed| Ok((with_kind(allowed)?, allowed))).collect()
     }
+}
+
+fn kind(place: &str, name: &str) -> Result<Kind, Error> {
+    let known = Kind::ALL.into_iter().find(|known| known.name() == name);
+    known.ok_or_else(|| {
+        Error::new(format!("{place}: there is no kind {name:?}"))
+            .mend("a kind is written as reports print it, such as \"leak\"")
+    })
+}
+
+/// Whether a text is short enough to be read.
+pub(crate) fn limit(text: &str, file: &str) -> Result<(), Error> {
+    if text.len() <= SCRIPT_MAX {
+        return Ok(());
+    }
+    Err(Error::new(format!("{file}: a script of {} bytes", text.len()))
+        .mend("16 MiB are read at most: give it less to do"))
+}
+
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Error> {
+    ron::from_str(text).map_err(|error| {
+        let ron::error::Position { line, col } = error.span.start;
+        Error::new(format!("{file}:{line}:{col}: {}", error.code)).mend(mend(&error.code))
+    })
 }
 
 fn mend(code: &ron::Error) -> &'static str {
@@ -167,8 +269,18 @@ mod tests {
         ],
     ],
     fault: Some("T0#18.."),
+    schedule: Some("T1@8>T2,T2@3>T1"),
+    modes: [
+        bypass,
+        adversary,
+    ],
+    found: Some((
+        kind: "leak",
+        id: "L-13f83241",
+    )),
     expect: (
         strict: true,
+        reproduces: true,
         benign: [
             "warm",
         ],
@@ -188,7 +300,7 @@ mod tests {
     fn a_script_is_printed_back_unchanged() {
         let script = Script::<Op>::read(WHOLE, "it.ron").expect("a script");
         assert_eq!(script.print().expect("text"), WHOLE);
-        assert_eq!(script.fault(), Ok(Some((Coordinate { thread: 0, ordinal: 18 }, true))));
+        assert_eq!(script.preemptions(), Ok(vec!["T1@8>T2", "T2@3>T1"]));
         let short = Script::<Op>::read("(system: \"x\", threads: [])", "it.ron").expect("short");
         assert_eq!(short.print().expect("text"), "(\n    system: \"x\",\n    threads: [],\n)\n");
     }

@@ -25,6 +25,8 @@ pub(crate) struct Injected {
     pub(crate) op: Op,
     pub(crate) size: usize,
     pub(crate) heap: u16,
+    /// The run's event that it is.
+    pub(crate) event: u64,
 }
 
 /// A call from a thread that the heap doesn't belong to: parked until the owner looks.
@@ -302,7 +304,8 @@ impl State {
         if end == End::Injected {
             let at = Coordinate { thread: self.thread, ordinal: self.requests };
             if self.injected.is_none() {
-                self.injected = Some(Injected { at, op, size: layout.size(), heap });
+                let (size, event) = (layout.size(), self.events + 1);
+                self.injected = Some(Injected { at, op, size, heap, event });
                 self.pulse.soon(self.requests);
                 self.restop();
             }

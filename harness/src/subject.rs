@@ -7,7 +7,8 @@ use crate::evidence::Evidence;
 use crate::global::ours;
 use crate::heap::Heap;
 use crate::kind::Kind;
-use crate::run::{Ended, Stage, Subject};
+use crate::run::{Ended, Stage, Subject, Unlike};
+use crate::state::State;
 use crate::system::{Guarantee, System, World};
 use crate::text::{diff, difference};
 
@@ -192,74 +193,158 @@ where
 /// A script of operations on a system, and what the plain model makes of them.
 pub(crate) struct Scripted<S: System> {
     ops: Vec<S::Op>,
-    /// What the model replied to each operation, and its state before each and at the end.
+    /// What the model replied to each operation, its state before each, if they are kept, and at
+    /// the end.
     replies: Vec<String>,
     states: Vec<S::Model>,
+    end: S::Model,
+    /// Whether requests go on failing after the first error: each operation that fails is
+    /// repeated in peace. Otherwise the first error ends the shortage.
+    insists: bool,
 }
 
 impl<S: System> Scripted<S> {
-    pub(crate) fn new(ops: &[S::Op], world: &World<'_>) -> Self {
-        let mut model = S::Model::default();
-        let mut states = vec![model.clone()];
+    /// For many runs of the same operations: the model's states are kept.
+    pub(crate) fn new(ops: &[S::Op], world: &World<'_>, insists: bool) -> Self {
+        Self::with(ops, world, insists, true)
+    }
+
+    /// For a run or two: the few states that are asked for are made anew.
+    pub(crate) fn once(ops: &[S::Op], world: &World<'_>, insists: bool) -> Self {
+        Self::with(ops, world, insists, false)
+    }
+
+    fn with(ops: &[S::Op], world: &World<'_>, insists: bool, keeps: bool) -> Self {
+        let (mut end, mut states) = (S::Model::default(), Vec::new());
         let mut replies = Vec::with_capacity(ops.len());
         for op in ops {
-            replies.push(format!("{:?}", S::model(&mut model, op, world)));
-            states.push(model.clone());
+            states.extend(keeps.then(|| end.clone()));
+            replies.push(format!("{:?}", S::model(&mut end, op, world)));
         }
-        Scripted { ops: ops.to_vec(), replies, states }
+        Scripted { ops: ops.to_vec(), replies, states, end, insists }
     }
+
+    /// The model's state before an operation.
+    fn before(&self, nth: usize, world: &World<'_>) -> S::Model {
+        self.states.get(nth).cloned().unwrap_or_else(|| {
+            let mut state = S::Model::default();
+            for op in &self.ops[..nth] {
+                let _ = S::model(&mut state, op, world);
+            }
+            state
+        })
+    }
+}
+
+/// What comes of a script on its way.
+#[derive(Default)]
+struct Course {
+    error: Option<Ended>,
+    wrong: Option<(String, Unlike)>,
+    /// Whether that was before any request failed.
+    wrong_by_itself: bool,
+}
+
+impl Course {
+    /// An operation answered an error.
+    fn failed(&mut self, is_oom: bool, name: &str, note: String, stage: &Stage<'_>) {
+        let ended = if stage.is_faultless() {
+            let (kind, operation) = (Kind::WrongError, name.to_owned());
+            Ended::Unlike(Unlike { kind, operation, note })
+        } else if is_oom {
+            Ended::Oom
+        } else {
+            Ended::Err(note)
+        };
+        match self.error {
+            // Out of memory is what was to be expected: anything else says more.
+            None | Some(Ended::Oom) if ended != Ended::Oom => self.error = Some(ended),
+            None => self.error = Some(ended),
+            Some(_) => {}
+        }
+    }
+
+    /// An operation, or the end, is not as the model has it.
+    fn differs(&mut self, name: &str, note: String, stage: &Stage<'_>) {
+        if self.wrong.is_none() {
+            let (kind, operation) = (Kind::SilentWrong, name.to_owned());
+            self.wrong_by_itself = stage.is_faultless();
+            self.wrong = Some((note.clone(), Unlike { kind, operation, note }));
+        }
+    }
+
+    fn end(self, stage: &mut Stage<'_>) -> Ended {
+        match (self.error, self.wrong) {
+            (Some(ended @ Ended::Unlike(_)), _) => ended,
+            (_, Some((_, unlike))) if self.wrong_by_itself => Ended::Unlike(unlike),
+            (Some(ended), None) => ended,
+            (Some(ended), Some((wrong, _))) => {
+                stage.not_recovered(wrong);
+                ended
+            }
+            (None, None) => Ended::Ok { differs: None },
+            (None, Some((wrong, _))) => Ended::Ok { differs: Some(wrong) },
+        }
+    }
+}
+
+/// An operation's name: its `Debug` text up to what it holds.
+fn name_of(op: &impl Debug) -> String {
+    let text = format!("{op:?}");
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
+    text[..end.unwrap_or(text.len())].to_owned()
 }
 
 impl<S: System> Subject for Scripted<S> {
     fn call(&self, stage: &mut Stage<'_>) -> Ended {
         let heap = stage.heap.clone();
         let world = World::new(stage.input, stage.scratch());
-        let mut first_error = None;
-        let mut note_error = |error: &S::Error, stage: &Stage<'_>, what: &str| {
-            let oom = !stage.is_faultless() && S::is_oom(error);
-            let ended = if oom { Ended::Oom } else { Ended::Err(format!("{what}: {error:?}")) };
-            first_error.get_or_insert(ended);
-        };
+        let mut course = Course::default();
         stage.arm();
         let mut opened = ours(|| S::open(&heap, &world));
         if let Err(error) = &opened {
-            note_error(error, stage, "open");
-            stage.rest();
+            course.failed(S::is_oom(error), "open", format!("open: {error:?}"), stage);
+            let shortage = stage.relieve(self.insists);
             opened = ours(|| S::open(&heap, &world));
+            stage.resume(shortage);
         }
         let mut system = match opened {
             Ok(system) => system,
             Err(error) => {
                 stage.not_recovered(format!("with memory again it does not open: {error:?}"));
-                return first_error.unwrap_or(Ended::Oom);
+                return course.error.unwrap_or(Ended::Oom);
             }
         };
-        let mut wrong = None;
         for (nth, op) in self.ops.iter().enumerate() {
+            stage.begins();
             let mut reply = ours(|| system.apply(op, &world));
             if let Err(error) = &reply {
                 let what = format!("operation {} ({op:?})", nth + 1);
-                note_error(error, stage, &what);
-                stage.rest();
+                let note = format!("{what}: {error:?}");
+                course.failed(S::is_oom(error), &name_of(op), note, stage);
+                let shortage = stage.relieve(self.insists);
                 if S::guarantee(op) == Guarantee::Atomic {
                     let state = system.snapshot();
-                    if state != self.states[nth] {
-                        let diff = diff_models(&self.states[nth], &state);
+                    let before = self.before(nth, &world);
+                    if state != before {
+                        let diff = diff_models(&before, &state);
                         stage.not_recovered(format!(
                             "{what}: the state after the error is not the state before:\n{diff}"
                         ));
                     }
                 }
                 reply = ours(|| system.apply(op, &world));
+                stage.resume(shortage);
             }
             match reply {
                 Ok(reply) => {
                     let show = |out: &mut dyn fmt::Write| write!(out, "{reply:?}");
                     if let Some(diff) = difference(&self.replies[nth], &show) {
-                        wrong.get_or_insert(format!(
+                        let note = format!(
                             "operation {} ({op:?}) replied otherwise than the model:\n{diff}",
                             nth + 1
-                        ));
+                        );
+                        course.differs(&name_of(op), note, stage);
                     }
                 }
                 Err(error) => {
@@ -270,22 +355,12 @@ impl<S: System> Subject for Scripted<S> {
         }
         stage.rest();
         let state = system.snapshot();
-        let expected = self.states.last().expect("there is a state before the first operation");
-        if wrong.is_none() && state != *expected {
-            let diff = diff_models(expected, &state);
-            wrong = Some(format!("the end state is not the model's:\n{diff}"));
+        if course.wrong.is_none() && state != self.end {
+            let diff = diff_models(&self.end, &state);
+            course.differs("the end", format!("the end state is not the model's:\n{diff}"), stage);
         }
         ours(|| drop(system));
-        match (first_error, wrong) {
-            (Some(ended), None) => ended,
-            (Some(ended), Some(wrong)) => {
-                stage.not_recovered(wrong);
-                ended
-            }
-            (None, None) => Ended::Ok { differs: None },
-            (None, Some(wrong)) if stage.is_faultless() => Ended::Err(wrong),
-            (None, Some(wrong)) => Ended::Ok { differs: Some(wrong) },
-        }
+        course.end(stage)
     }
 }
 
@@ -297,6 +372,21 @@ impl Stage<'_> {
     /// Whether no request has failed on purpose so far.
     fn is_faultless(&self) -> bool {
         self.heap.with(|state| state.injected.is_none())
+    }
+
+    /// Lets every request pass: for good, or until [`resume`](Self::resume).
+    fn relieve(&self, insists: bool) -> Option<(u64, bool)> {
+        if insists {
+            return Some(self.heap.with(State::pause));
+        }
+        self.rest();
+        None
+    }
+
+    fn resume(&self, shortage: Option<(u64, bool)>) {
+        if let Some(before) = shortage {
+            self.heap.with(|state| state.go_on(before));
+        }
     }
 
     fn not_recovered(&mut self, note: String) {

@@ -23,11 +23,13 @@ use crate::plan::Plan;
 use crate::port::{Malloc, Port};
 use crate::report::{PROGRAM, Report, Rerun};
 use crate::run::{Strategy, Subject};
+#[cfg(feature = "ron")]
+use crate::script::Mode;
 use crate::subject::{
     By, Classify, Closure, Observe, Scripted, Shared, Staged, Unclassified, Whole,
 };
 use crate::system::{Guarantee, System, World};
-use crate::token::{Mode, Token, is_name};
+use crate::token::{self, Token, is_name};
 use crate::trace::Coordinate;
 use crate::turn::Turn;
 
@@ -326,6 +328,12 @@ impl<C, V> Sweep<C, V> {
         self.set(|settings| settings.rerun = Rerun::Program(program))
     }
 
+    /// All that was asked for, for whoever explores in a way of its own.
+    #[cfg(feature = "ron")]
+    pub(crate) fn into_settings(self) -> Result<Settings, Error> {
+        self.error.map_or(Ok(self.settings), Err)
+    }
+
     /// The report of a sweep that its caller could not even begin.
     #[must_use]
     pub fn failed(self, error: Error) -> Report {
@@ -396,13 +404,17 @@ impl<C, V> Sweep<C, V> {
     }
 
     /// Sweeps a script of operations on a system, held against its plain model.
-    pub fn script<S: System>(mut self, ops: &[S::Op]) -> Report {
+    pub fn script<S: System>(self, ops: &[S::Op]) -> Report {
+        self.operations::<S>(ops, false)
+    }
+
+    fn operations<S: System>(mut self, ops: &[S::Op], insists: bool) -> Report {
         self.settings.classified = true;
         self.settings.recovers = true;
         let input = Arc::clone(&self.settings.input);
         let scratch = std::env::temp_dir();
         let world = World::new(&input, &scratch);
-        let subject = Scripted::<S>::new(ops, &world);
+        let subject = Scripted::<S>::new(ops, &world, insists);
         self.settings.explore(&subject, self.token, self.oom_after, self.error.take())
     }
 }
@@ -422,18 +434,30 @@ impl<C, V> Sweep<C, V> {
             let what = format!("the script has {} threads", script.threads.len());
             return failed(&self.settings, what, "a sweep runs one; explore runs more".to_owned());
         };
-        match (script.fault(), script.allowances()) {
+        if script.schedule.is_some() {
+            let what = "the script holds a schedule".to_owned();
+            return failed(&self.settings, what, "a sweep has none; explore follows it".to_owned());
+        }
+        let mut insists = false;
+        match (script.shortages(), script.allowances()) {
             (Err(error), _) | (_, Err(error)) => {
                 return Report::failed(&self.settings.name, self.settings.seed, error);
             }
-            (Ok(fault), Ok(allowances)) => {
+            (Ok(shortages), Ok(allowances)) => {
                 if self.settings.seed == 0 {
                     self.settings.seed = script.seed;
                 }
                 self.settings.strict |= script.expect.strict;
                 self.settings.benign.extend(script.expect.benign.iter().cloned());
-                if let Some((at, persistent)) = fault {
-                    self.settings.plan = Some(Plan::at(at, persistent));
+                if let Some(shortages) = shortages {
+                    insists = shortages.insists();
+                    self.settings.plan = Some(shortages.plan());
+                }
+                if script.modes.contains(&Mode::Bypass) {
+                    self.settings.options.bypass = true;
+                }
+                if script.modes.contains(&Mode::Adversary) {
+                    self = self.adversary(Adversary::new());
                 }
                 for (kind, allowed) in allowances {
                     let (function, reason) = (&allowed.function, &allowed.reason);
@@ -441,7 +465,7 @@ impl<C, V> Sweep<C, V> {
                 }
             }
         }
-        self.script::<S>(ops)
+        self.operations::<S>(ops, insists)
     }
 }
 
@@ -554,9 +578,9 @@ impl Settings {
         }
         self.seed = token.seed;
         let has = |mode| token.modes.contains(&mode);
-        let mut options = self.options.clone().bypass(has(Mode::Bypass));
-        options.moving = !has(Mode::InPlace);
-        if has(Mode::Ledger) {
+        let mut options = self.options.clone().bypass(has(token::Mode::Bypass));
+        options.moving = !has(token::Mode::InPlace);
+        if has(token::Mode::Ledger) {
             options = options.ledger_only();
         }
         self.options = options;

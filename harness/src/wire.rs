@@ -214,7 +214,7 @@ pub(crate) use wire_struct;
 wire_struct!(Coordinate { thread, ordinal });
 wire_struct!(Subject { number, size, align, heap });
 wire_struct!(Evidence { kind, block, steps, notes });
-wire_struct!(Injected { at, op, size, heap });
+wire_struct!(Injected { at, op, size, heap, event });
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,28 @@ use std::path::{Path, PathBuf};
 /// below it. A folder is one module.
 const LAYERS: &[(&str, &[&str])] = &[
     ("the command line", &["cli"]),
-    ("what callers write", &["c", "conformance", "env", "explorer", "scenario", "script", "sweep"]),
+    (
+        "what callers write",
+        &[
+            "anysystem",
+            "c",
+            "case",
+            "conformance",
+            "env",
+            "explorer",
+            "fuzz",
+            "hunt",
+            "input",
+            "literal",
+            "minimise",
+            "player",
+            "property",
+            "scenario",
+            "script",
+            "script_tests",
+            "sweep",
+        ],
+    ),
     ("the loops", &["explore", "host"]),
     ("the report", &["finding", "json", "report", "token", "verdict"]),
     (

@@ -36,6 +36,10 @@ pub fn lfs_requests() -> Result<Arc<[u8]>, Error> {
     LFS_REQUESTS.checked(SUMS)
 }
 
+/// A small log made by hand: a rename, a merge, notes, an empty commit, a quoted path, a copy. For
+/// those who need it thousands of times.
+pub const SAMPLE: &[u8] = include_bytes!("../tests/common/sample.log");
+
 impl Fixture {
     fn checked(&self, sums: &str) -> Result<Arc<[u8]>, Error> {
         let pinned = sums.lines().find_map(|line| {

@@ -4,9 +4,11 @@
 
 use std::fmt::Debug;
 
+use arbitrary::Arbitrary;
 use mallory::{Heap, Refused, System, World};
 use serde::{Deserialize, Serialize};
 
+use crate::draw;
 use crate::lfs::model::{Answer, Model, Object};
 use crate::lfs::server::{Call, Server};
 use crate::lfs::store::{MemoryStore, Record};
@@ -19,7 +21,7 @@ pub struct LfsBatch {
 }
 
 /// A call of a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Arbitrary)]
 pub enum Op {
     /// Asks how to upload or download objects.
     Batch(Request),
@@ -28,28 +30,30 @@ pub enum Op {
     /// Sends an object's content.
     Upload {
         /// The object's id.
+        #[arbitrary(with = draw::oid)]
         oid: String,
         /// What the content is said to be.
         #[serde(default)]
         content_type: Option<String>,
         /// The content.
+        #[arbitrary(with = draw::content)]
         content: String,
     },
     /// Looks up, or announces, what a pointer file names.
-    Pointer(String),
+    Pointer(#[arbitrary(with = draw::pointer)] String),
     /// Forgets an object.
-    Remove(String),
+    Remove(#[arbitrary(with = draw::oid)] String),
     /// Lists all objects.
     List,
 }
 
 /// Where a request's JSON stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Arbitrary)]
 pub enum Request {
     /// In the operation itself.
-    Text(String),
+    Text(#[arbitrary(with = draw::request)] String),
     /// In the line of the input with this number, from 1.
-    Line(usize),
+    Line(#[arbitrary(with = draw::line)] usize),
 }
 
 impl Request {

@@ -2,6 +2,7 @@
 
 mod explore;
 mod progress;
+mod scripts;
 
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -49,7 +50,9 @@ EXAMPLES:
   mallory sweep cache-rebuild --jobs 1
   git log --raw --no-abbrev | mallory sweep cache-rebuild --input -
   mallory explore intern --preemptions 2
-  mallory replay 'v1 lfs-batch f=T0#18 fp=5d0e91'"
+  mallory replay 'v1 lfs-batch f=T0#18 fp=5d0e91'
+  mallory new first --system lfs-batch  a script to start from
+  mallory run first.ron                 every request of it in turn"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -66,6 +69,16 @@ enum Command {
     Loom(LoomArgs),
     /// Runs one line of a report again and says what became of it.
     Replay(ReplayArgs),
+    /// Runs a script: a case as it was found, else what its faults say, or every request in turn.
+    Run(scripts::RunArgs),
+    /// Makes a script that shows something as small as it gets, and prints it.
+    Minimise(scripts::MinimiseArgs),
+    /// Writes a first script to start from.
+    New(scripts::NewArgs),
+    /// Prints scripts back into their files in the one way that all are printed.
+    Fmt(scripts::FmtArgs),
+    /// Lists cases: kind, id, and whether they are still to be seen.
+    Cases(scripts::CasesArgs),
     /// Lists the scenarios.
     List {
         /// Only this group, or this scenario.
@@ -159,6 +172,11 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
         Command::Explore(args) => explore::explore(scenarios, &args),
         Command::Loom(args) => explore::loom(scenarios, &args),
         Command::Replay(args) => replay(scenarios, &args),
+        Command::Run(args) => scripts::run(scenarios, &args),
+        Command::Minimise(args) => scripts::minimise(scenarios, &args),
+        Command::New(args) => scripts::new(scenarios, &args),
+        Command::Fmt(args) => scripts::fmt(scenarios, &args),
+        Command::Cases(args) => scripts::cases(scenarios, &args),
         Command::List { names } => list(scenarios, &names),
     };
     match done {

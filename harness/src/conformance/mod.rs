@@ -1,6 +1,8 @@
 //! Conformance: drives any port with seeded sequences beside a naive model of its contract, and
 //! answers each promise that it breaks with the smallest sequence that shows it.
 
+#[cfg(feature = "arbitrary")]
+pub(crate) mod attack;
 mod call;
 mod draw;
 mod shrink;

@@ -103,7 +103,7 @@ pub(crate) fn os_error(what: &str, error: &io::Error) -> Error {
 pub(crate) fn bare(point: Point, evidence: Evidence, scouted: &Scouted) -> Found {
     Found {
         point: Some(point),
-        injected: Some(Injected { at: point.at, op: Op::Alloc, size: 0, heap: 0 }),
+        injected: Some(Injected { at: point.at, op: Op::Alloc, size: 0, heap: 0, event: 0 }),
         fingerprint: scouted.fingerprint,
         evidence: vec![evidence],
         stacks: BTreeMap::new(),

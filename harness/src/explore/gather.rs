@@ -66,7 +66,13 @@ pub(crate) fn findings(
         let mut blocks: BTreeMap<(Kind, Vec<u64>), (u64, u64)> = BTreeMap::new();
         for evidence in &found.evidence {
             let steps = steps(evidence, &found.stacks, sites);
-            let key = (evidence.kind, root(evidence, found, &steps, scouted));
+            let fault = found.injected.and_then(|injected| scouted.site(injected.at));
+            let mut key = (evidence.kind, root(evidence, fault, &steps));
+            if !scouted.has_sites {
+                // Without names there is only the place: nothing is put together that may be two.
+                let place = found.point.map(|point| point.at.to_string()).unwrap_or_default();
+                key.1.push(hash_bytes(place.as_bytes()));
+            }
             let size = evidence.block.as_ref().map_or(0, |block| block.size as u64);
             let seen = blocks.entry(key.clone()).or_default();
             *seen = (seen.0 + 1, seen.1 + size);
@@ -104,25 +110,19 @@ pub(crate) fn findings(
 }
 
 /// What a root cause is told by: the sites of the block's history, or the place of the fault.
-fn root(evidence: &Evidence, found: &Found, steps: &[Step], scouted: &Scouted) -> Vec<u64> {
+pub(crate) fn root(evidence: &Evidence, fault: Option<&Site>, steps: &[Step]) -> Vec<u64> {
     let mut root: Vec<u64> = steps.iter().map(|step| step.site.key()).collect();
     if evidence.kind == Kind::Deadlock {
         // A circle is the same wherever one begins to tell it.
         root.sort_unstable();
     }
     if is_about_fault(evidence.kind) || root.is_empty() {
-        let site = found.injected.and_then(|injected| scouted.site(injected.at));
-        root.extend(site.map(Site::key));
-    }
-    if !scouted.has_sites {
-        // Without names there is only the place: nothing is put together that may be two.
-        let place = found.point.map(|point| point.at.to_string()).unwrap_or_default();
-        root.push(hash_bytes(place.as_bytes()));
+        root.extend(fault.map(Site::key));
     }
     root
 }
 
-fn id(kind: Kind, root: &[u64]) -> String {
+pub(crate) fn id(kind: Kind, root: &[u64]) -> String {
     let mut bytes = kind.name().as_bytes().to_vec();
     for part in root {
         bytes.extend_from_slice(&part.to_le_bytes());
@@ -130,7 +130,7 @@ fn id(kind: Kind, root: &[u64]) -> String {
     format!("{}-{:08x}", kind.letter(), hash_bytes(&bytes) >> 32)
 }
 
-fn steps(
+pub(crate) fn steps(
     evidence: &Evidence,
     stacks: &BTreeMap<Moment, Stack>,
     sites: &HashMap<Stack, Site>,

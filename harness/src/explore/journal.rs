@@ -179,6 +179,18 @@ fn read(
     Ok(points)
 }
 
+/// Reads bytes as a journal of whatever sweep it says that it is of: how many points are in it.
+#[cfg(feature = "arbitrary")]
+pub(crate) fn check(bytes: &[u8]) -> Result<usize, Error> {
+    let key =
+        Key { scenario: "it", settings: String::new(), input: &[], fingerprint: 0, points: 64 };
+    // The header hangs on this very program: what stands behind it is what is attacked.
+    let journal = (key.header() + "\n").into_bytes();
+    let whole = [journal.as_slice(), bytes].concat();
+    let _ = read(Path::new("it.journal"), BufReader::new(bytes), &key);
+    read(Path::new("it.journal"), BufReader::new(&*whole), &key).map(|points| points.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

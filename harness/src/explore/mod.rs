@@ -156,6 +156,7 @@ impl Settings {
             turns: &[],
             hears: false,
             record: false,
+            tells_starts: false,
             capture: None,
             input: &self.input,
             scratch,

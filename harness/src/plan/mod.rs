@@ -10,6 +10,8 @@ mod burst;
 mod from;
 mod nth;
 mod seeded;
+#[cfg(feature = "ron")]
+pub(crate) mod shortage;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -168,9 +170,12 @@ impl Plan {
     /// Just this coordinate, once or for good.
     pub(crate) fn at(place: Coordinate, persistent: bool) -> Plan {
         let n = place.ordinal;
-        let mut plan = Plan::one(if persistent { What::From(n) } else { What::Nth(n) });
-        plan.rules[0].filter.thread = Some(place.thread);
-        plan
+        Plan::one(if persistent { What::From(n) } else { What::Nth(n) }).thread(place.thread)
+    }
+
+    /// Only requests of this logical thread count and fail.
+    pub(crate) fn thread(self, thread: u16) -> Plan {
+        self.filter(|filter| filter.thread = Some(thread))
     }
 
     /// This plan or the other: the first refusal wins.

@@ -19,9 +19,11 @@ use std::fmt::Debug;
 use std::io;
 
 use allocator_api2::vec::Vec;
+use arbitrary::Arbitrary;
 use mallory::{Heap, Refused, System, World};
 use serde::{Deserialize, Serialize};
 
+use crate::draw;
 use crate::journal::{Digest, Id, Log, log};
 use crate::memory::bytes::{Bytes, try_copy, try_push};
 use crate::memory::recent::Pair;
@@ -43,18 +45,20 @@ pub const BUDGET_WARNING: usize = BUDGET / 5 * 4;
 const PEAK: &str = "peak-bytes";
 
 /// One operation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Arbitrary)]
 pub enum Op {
     /// Makes the cache anew, of the whole log.
     Rebuild,
     /// Makes the cache anew, of the newest commits.
     RebuildFrom {
         /// How many.
+        #[arbitrary(with = draw::count)]
         commits: usize,
     },
     /// The commits that touched a path, newest first.
     Commits {
         /// As the log has it.
+        #[arbitrary(with = draw::path)]
         path: String,
     },
     /// The paths that a commit touched, in byte order.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use arbitrary::{Arbitrary, Unstructured};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -66,6 +67,20 @@ impl Id {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
+    }
+}
+
+/// Few of them, so that the same one comes again: one digit all over, or the bytes as they are.
+impl<'a> Arbitrary<'a> for Id {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Id> {
+        let how = u.arbitrary::<u8>()?;
+        let digit = b"0123456789abcdef"[usize::from(how & 15)];
+        let id = match how >> 6 {
+            0..=2 => Id::from_hex(&[digit; 40]),
+            _ if how & 32 == 0 => Id::from_hex(&[digit; 64]),
+            _ => Id::from_bytes(&u.arbitrary::<[u8; 20]>()?),
+        };
+        id.map_err(|NoId| arbitrary::Error::IncorrectFormat)
     }
 }
 

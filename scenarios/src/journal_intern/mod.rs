@@ -10,10 +10,12 @@ mod record;
 use std::fmt::Debug;
 
 use allocator_api2::vec::Vec;
+use arbitrary::{Arbitrary, Unstructured};
 use hashbrown::HashTable;
 use mallory::{Heap, Refused, System, World};
 use serde::{Deserialize, Serialize};
 
+use crate::draw;
 use crate::journal::{Digest, Id, Kind, Log, log};
 use crate::memory::bytes::{Bytes, Text, refused, try_push, try_with_capacity};
 use crate::memory::hash::hash;
@@ -29,15 +31,17 @@ pub use record::Entry;
 const SCRATCH_CAP: usize = 64 << 20;
 
 /// One operation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Arbitrary)]
 pub enum Op {
     /// Appends one record.
-    Append(Entry<String>),
+    Append(#[arbitrary(with = draw_entry)] Entry<String>),
     /// Appends records of the input, a log. Its oldest record is number 0.
     AppendFromLog {
         /// Where to begin.
+        #[arbitrary(with = draw::count)]
         skip: usize,
         /// How many at most.
+        #[arbitrary(with = draw::count)]
         take: usize,
     },
     /// Derives the live state anew, from the records alone.
@@ -47,15 +51,27 @@ pub enum Op {
     /// The newest record of a path.
     Lookup {
         /// The path.
+        #[arbitrary(with = draw::path)]
         path: String,
     },
     /// The commits of all records of a path, oldest first.
     History {
         /// The path.
+        #[arbitrary(with = draw::path)]
         path: String,
     },
     /// How large the journal is.
     Count,
+}
+
+fn draw_entry(u: &mut Unstructured<'_>) -> arbitrary::Result<Entry<String>> {
+    Ok(Entry {
+        commit: u.arbitrary()?,
+        path: draw::path(u)?,
+        kind: u.arbitrary()?,
+        old: u.arbitrary()?,
+        new: u.arbitrary()?,
+    })
 }
 
 /// What an operation answers; the parts are the heap's or, from the model, the standard library's.

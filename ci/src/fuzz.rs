@@ -1,0 +1,455 @@
+//! The overnight run of the fuzz targets, and the smoke of each: all targets in turn over all
+//! cores, a corpus that is kept and made smaller, crashes as cases, and a summary. Needs nothing
+//! but cargo: the targets are built here as cargo-fuzz builds them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::{Step, cargo, root, run};
+
+/// What is to be done.
+pub(crate) struct Options {
+    minutes: u64,
+    smoke: bool,
+    planted: bool,
+    resume: bool,
+    address: bool,
+    only: Vec<String>,
+}
+
+impl Options {
+    /// From the words behind `fuzz`.
+    pub(crate) fn read(words: &[String]) -> Result<Options, String> {
+        let (smoke, planted, resume, address) = (false, false, false, false);
+        let mut options =
+            Options { minutes: 480, smoke, planted, resume, address, only: Vec::new() };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--minutes" => {
+                    let minutes = words.next().and_then(|number| number.parse().ok());
+                    let minutes = minutes.filter(|minutes| *minutes > 0);
+                    options.minutes = minutes.ok_or("--minutes: expected a number, 1 or more")?;
+                }
+                "--smoke" => options.smoke = true,
+                "--planted" => options.planted = true,
+                "--resume" => options.resume = true,
+                "--address" => options.address = true,
+                flag if flag.starts_with('-') => return Err(format!("fuzz: no flag `{flag}`")),
+                name => options.only.push(name.to_owned()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Inputs of a smoke, and of the way to a planted bug.
+const SMOKE_RUNS: u32 = 3_000;
+const PLANTED_RUNS: u32 = 400_000;
+/// Seconds of a target's turn: short enough that each has had some by the first morning coffee.
+const TURN: u64 = 600;
+/// Crashes after which a turn is over.
+const CRASHES_MAX: u32 = 20;
+/// A target may hold so many megabytes, and take so many seconds for one input.
+const LIMITS: [&str; 3] = ["-rss_limit_mb=2048", "-timeout=60", "-print_final_stats=1"];
+
+/// What is passed to the compiler for a libFuzzer target; cargo-fuzz passes the same.
+const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares \
+    -Cllvm-args=-simplifycfg-branch-fold-threshold=0 -Ccodegen-units=1 --cfg fuzzing";
+
+fn folder() -> PathBuf {
+    root().join("fuzz")
+}
+
+/// The names of the targets: those of their files.
+fn targets(options: &Options) -> Result<Vec<String>, String> {
+    let files = std::fs::read_dir(folder().join("fuzz_targets")).map_err(|e| e.to_string())?;
+    let stem = |entry: std::fs::DirEntry| {
+        entry.file_name().to_string_lossy().strip_suffix(".rs").map(str::to_owned)
+    };
+    let mut all: Vec<String> = files.flatten().filter_map(stem).collect();
+    all.sort();
+    all.retain(|name| name != "planted");
+    if let Some(unknown) = options.only.iter().find(|name| !all.contains(name)) {
+        return Err(format!("fuzz: there is no target `{unknown}`; there are {}", all.join(", ")));
+    }
+    all.retain(|name| options.only.is_empty() || options.only.contains(name));
+    Ok(all)
+}
+
+fn host() -> Result<String, String> {
+    let out = Command::new("rustc").arg("-vV").output().map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| "rustc -vV tells no host".to_owned())
+}
+
+/// Builds all targets, and answers where they are.
+fn build(address: bool) -> Result<PathBuf, String> {
+    let host = host()?;
+    let mut flags = COVERAGE.to_owned();
+    let mut command = cargo(&["build", "--release", "--target", &host, "--manifest-path"]);
+    let mut target = folder().join("target");
+    if address {
+        flags.push_str(" -Zsanitizer=address");
+        target = target.join("address");
+        command = Command::new("cargo");
+        for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC"] {
+            command.env_remove(name);
+        }
+        command.args(["+nightly", "build", "--release", "--target", &host, "--manifest-path"]);
+        command.current_dir(root());
+    }
+    command.arg(folder().join("Cargo.toml")).env("RUSTFLAGS", flags);
+    run(command.env("CARGO_TARGET_DIR", &target))?;
+    Ok(target.join(host).join("release"))
+}
+
+/// What one turn of a target came to.
+#[derive(Clone, Debug, Default)]
+struct Turn {
+    executions: u64,
+    coverage: u64,
+    findings: BTreeSet<String>,
+}
+
+impl Turn {
+    fn add(&mut self, other: &Turn) {
+        self.executions += other.executions;
+        self.coverage = self.coverage.max(other.coverage);
+        self.findings.extend(other.findings.iter().cloned());
+    }
+}
+
+/// What a fuzzer's last words say: executions and coverage.
+fn read_stats(text: &str) -> (u64, u64) {
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let executions =
+        text.lines().find_map(|line| number(line.strip_prefix("stat::number_of_executed_units:")?));
+    let coverage = text.lines().rev().find_map(|line| {
+        let after = line.split_once("cov: ")?.1;
+        number(after.split(' ').next()?)
+    });
+    (executions.unwrap_or(0), coverage.unwrap_or(0))
+}
+
+/// One target at work.
+struct Attack<'a> {
+    name: &'a str,
+    program: PathBuf,
+}
+
+impl Attack<'_> {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(folder()).env("ASAN_OPTIONS", "detect_leaks=1");
+        for name in ["MALLORY_CASES", "MALLORY_KNOWN", "MALLORY_TRIAGE", "MALLORY_REPLAY"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn own(&self, kind: &str) -> Result<PathBuf, String> {
+        let path = folder().join(kind).join(self.name);
+        std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Fuzzes for so long; what crashes is made a case, and the turn goes on without it.
+    fn turn(&self, time: Duration) -> Result<Turn, String> {
+        let (corpus, artifacts) = (self.own("corpus")?, self.own("artifacts")?);
+        let end = Instant::now() + time;
+        let mut turn = Turn::default();
+        for _ in 0..CRASHES_MAX {
+            let left = end.saturating_duration_since(Instant::now()).as_secs();
+            if left == 0 {
+                break;
+            }
+            let mut command = self.command();
+            command.arg(&corpus).args(LIMITS).arg(format!("-max_total_time={left}"));
+            command.arg(format!("-artifact_prefix={}/", artifacts.display()));
+            let known: Vec<&str> = turn.findings.iter().map(String::as_str).collect();
+            command.env("MALLORY_KNOWN", known.join(","));
+            let out = command.output().map_err(|error| format!("{}: {error}", self.name))?;
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            let (executions, coverage) = read_stats(&said);
+            turn.executions += executions;
+            turn.coverage = turn.coverage.max(coverage);
+            if out.status.success() {
+                break;
+            }
+            let before = turn.findings.len();
+            turn.findings.extend(self.triage(&artifacts)?);
+            if turn.findings.len() == before {
+                // Nothing new, and the fuzzer dies of it all the same: it would so again.
+                turn.findings.insert(format!("{}: {}", self.name, last_words(&said)));
+                break;
+            }
+        }
+        self.minimise(&corpus)?;
+        Ok(turn)
+    }
+
+    /// Turns crashes into cases, named by their findings; what is no system's is kept as bytes.
+    fn triage(&self, artifacts: &Path) -> Result<BTreeSet<String>, String> {
+        let mut found = BTreeSet::new();
+        let (cases, bytes) = (cases(), folder().join("regressions").join(self.name));
+        let files = std::fs::read_dir(artifacts).map_err(|error| error.to_string())?;
+        let mut files: Vec<PathBuf> = files.flatten().map(|entry| entry.path()).collect();
+        files.sort();
+        for file in files {
+            let mut command = self.command();
+            command.arg(&file).env("MALLORY_TRIAGE", "1").env("MALLORY_CASES", &cases);
+            let out = command.output().map_err(|error| format!("{}: {error}", self.name))?;
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            match said.lines().find_map(|line| line.trim().strip_prefix("id: \"")) {
+                Some(id) => {
+                    found.insert(id.trim_end_matches("\",").to_owned());
+                }
+                None if !out.status.success() => {
+                    std::fs::create_dir_all(&bytes).map_err(|error| error.to_string())?;
+                    let name = file.file_name().unwrap_or_default();
+                    std::fs::copy(&file, bytes.join(name)).map_err(|error| error.to_string())?;
+                    found.insert(format!("{}: {}", self.name, last_words(&said)));
+                }
+                // Gone by itself: flaky, or mended.
+                None => {}
+            }
+            std::fs::remove_file(&file).map_err(|error| error.to_string())?;
+        }
+        Ok(found)
+    }
+
+    /// Keeps the smallest inputs that cover what the corpus covers.
+    fn minimise(&self, corpus: &Path) -> Step {
+        let fresh = corpus.with_extension("fresh");
+        let _ = std::fs::remove_dir_all(&fresh);
+        std::fs::create_dir_all(&fresh).map_err(|error| error.to_string())?;
+        let mut command = self.command();
+        command.arg("-merge=1").arg(&fresh).arg(corpus).args(LIMITS);
+        let done = command.output().map_err(|error| format!("{}: {error}", self.name))?;
+        let is_there = std::fs::read_dir(&fresh).is_ok_and(|mut files| files.next().is_some());
+        if done.status.success() && is_there {
+            std::fs::remove_dir_all(corpus).map_err(|error| error.to_string())?;
+            return std::fs::rename(&fresh, corpus).map_err(|error| error.to_string());
+        }
+        std::fs::remove_dir_all(&fresh).map_err(|error| error.to_string())
+    }
+
+    /// So many inputs from a seed and an empty corpus, and what is committed: all have to pass.
+    fn smoke(&self) -> Step {
+        let corpus = root().join("target/fuzz-smoke").join(self.name);
+        let _ = std::fs::remove_dir_all(&corpus);
+        std::fs::create_dir_all(&corpus).map_err(|error| error.to_string())?;
+        let mut command = self.command();
+        command.arg(&corpus).args(LIMITS).args(["-seed=1", "-max_len=512"]);
+        command.arg(format!("-runs={SMOKE_RUNS}"));
+        command.arg(format!("-artifact_prefix={}/", corpus.display()));
+        let out = command.output().map_err(|error| format!("{}: {error}", self.name))?;
+        let said = String::from_utf8_lossy(&out.stderr);
+        if !out.status.success() {
+            return Err(format!("fuzz target {}:\n{said}", self.name));
+        }
+        let (executions, coverage) = read_stats(&said);
+        eprintln!("  {:<16} {executions:>9} executions  {coverage:>6} covered", self.name);
+        Ok(())
+    }
+}
+
+/// What a fuzzer said at last of its own accord: the panic, or the signal.
+fn last_words(said: &str) -> String {
+    let lines = || said.lines().map(str::trim);
+    let panic = lines().skip_while(|line| !line.contains("panicked at")).nth(1);
+    let error = lines().find(|line| line.starts_with("==") && line.contains("ERROR"));
+    let error = error.and_then(|line| line.split_once("ERROR: ")).map(|(_, what)| what);
+    panic.or(error).unwrap_or("it died").to_owned()
+}
+
+pub(crate) fn fuzz(options: &Options) -> Step {
+    let targets = targets(options)?;
+    let programs = build(options.address)?;
+    let attack = |name| Attack { name, program: programs.join(name) };
+    if options.planted {
+        return planted(&attack("planted"));
+    }
+    if options.smoke {
+        return targets.iter().try_for_each(|name| attack(name).smoke());
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let seconds = options.minutes * 60 * cores as u64 / targets.len() as u64;
+    let progress = Progress::open(options.resume)?;
+    // Turns are taken one after the other, target by target, until each has had its time.
+    let turns = seconds.div_ceil(TURN);
+    let next = Mutex::new((0..turns).flat_map(|turn| targets.iter().map(move |name| (turn, name))));
+    let failed = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let taken = next.lock().expect("no one panics").next();
+                    let Some((turn, name)) = taken else { break };
+                    let time = TURN.min(seconds - turn * TURN);
+                    if progress.has(name, turn) {
+                        continue;
+                    }
+                    let done = attack(name).turn(Duration::from_secs(time));
+                    let noted = done.and_then(|done| progress.note(name, turn, &done));
+                    if let Err(error) = noted {
+                        *failed.lock().expect("no one panics") = Some(error);
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    if let Some(error) = failed.into_inner().expect("no one panics") {
+        return Err(error);
+    }
+    progress.summary()
+}
+
+/// How soon each planted bug is reached from nothing, with a fixed seed.
+fn planted(attack: &Attack<'_>) -> Step {
+    let source = std::fs::read_to_string(root().join("scenarios/src/shelf.rs"));
+    let source = source.map_err(|error| error.to_string())?;
+    let names = source.lines().filter(|line| line.contains("Some(Kind::") && line.contains('"'));
+    let names: Vec<&str> = names.filter_map(|line| line.split('"').nth(1)).collect();
+    for name in &names {
+        let mut command = attack.command();
+        command.env("MALLORY_PLANTED", name).args(LIMITS).args(["-seed=1", "-max_len=256"]);
+        command.arg(format!("-runs={PLANTED_RUNS}")).arg("-artifact_prefix=/dev/null/");
+        let out = command.output().map_err(|error| format!("{name}: {error}"))?;
+        let said = String::from_utf8_lossy(&out.stderr);
+        if out.status.success() {
+            return Err(format!("{name} was not reached in {PLANTED_RUNS} executions"));
+        }
+        let (executions, _) = read_stats(&said);
+        eprintln!("  {name:<28} reached after {executions} executions");
+    }
+    if names.len() < 8 { Err(format!("only {} shelves have a bug", names.len())) } else { Ok(()) }
+}
+
+/// What has been done of a night, on disk, so that a killed one goes on.
+struct Progress {
+    path: PathBuf,
+    done: Mutex<BTreeMap<(String, u64), Turn>>,
+    /// Findings that were committed before this night.
+    committed: BTreeSet<String>,
+}
+
+impl Progress {
+    fn open(resume: bool) -> Result<Progress, String> {
+        let path = folder().join("target/night.txt");
+        let mut done = BTreeMap::new();
+        if resume {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            for line in text.lines() {
+                let mut words = line.split('\t');
+                let (Some(name), Some(turn), Some(executions), Some(coverage), Some(findings)) =
+                    (words.next(), words.next(), words.next(), words.next(), words.next())
+                else {
+                    continue;
+                };
+                let number = |word: &str| word.parse::<u64>().unwrap_or(0);
+                let found = findings.split('|').filter(|one| !one.is_empty()).map(str::to_owned);
+                let (executions, coverage) = (number(executions), number(coverage));
+                let came = Turn { executions, coverage, findings: found.collect() };
+                done.insert((name.to_owned(), number(turn)), came);
+            }
+        } else {
+            let _ = std::fs::remove_file(&path);
+        }
+        Ok(Progress { path, done: Mutex::new(done), committed: committed() })
+    }
+
+    fn has(&self, name: &str, turn: u64) -> bool {
+        self.done.lock().expect("no one panics").contains_key(&(name.to_owned(), turn))
+    }
+
+    fn note(&self, name: &str, turn: u64, came: &Turn) -> Step {
+        use std::io::Write as _;
+        let mut done = self.done.lock().expect("no one panics");
+        let findings: Vec<&str> = came.findings.iter().map(String::as_str).collect();
+        let line = format!(
+            "{name}\t{turn}\t{}\t{}\t{}\n",
+            came.executions,
+            came.coverage,
+            findings.join("|")
+        );
+        eprint!("{}", row(name, came));
+        done.insert((name.to_owned(), turn), came.clone());
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&self.path);
+        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        written.map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+
+    /// What the night came to. New findings fail it.
+    fn summary(&self) -> Step {
+        let mut by_name: BTreeMap<String, Turn> = BTreeMap::new();
+        for ((name, _), came) in self.done.lock().expect("no one panics").iter() {
+            by_name.entry(name.clone()).or_default().add(came);
+        }
+        println!("{:<16} {:>14} {:>10}  findings", "target", "executions", "covered");
+        let mut all = BTreeSet::new();
+        for (name, came) in &by_name {
+            print!("{}", row(name, came));
+            all.extend(came.findings.iter().cloned());
+        }
+        let new: Vec<&String> = all.difference(&self.committed).collect();
+        let places = "cases lie in scenarios/cases, bytes in fuzz/regressions";
+        println!("{} findings, {} new; {places}", all.len(), new.len());
+        if new.is_empty() { Ok(()) } else { Err(format!("new findings: {new:?}")) }
+    }
+}
+
+fn row(name: &str, came: &Turn) -> String {
+    let findings: Vec<&str> = came.findings.iter().map(String::as_str).collect();
+    let (executions, coverage) = (came.executions, came.coverage);
+    let row = format!("{name:<16} {executions:>14} {coverage:>10}  {}", findings.join(", "));
+    row.trim_end().to_owned() + "\n"
+}
+
+/// Where cases lie: each is a test once it is committed.
+fn cases() -> PathBuf {
+    root().join("scenarios/cases")
+}
+
+/// The ids of the cases that are there.
+fn committed() -> BTreeSet<String> {
+    let files = std::fs::read_dir(cases()).into_iter().flatten().flatten();
+    let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    files.filter_map(|entry| stem(entry.path())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_and_others_refused() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let options = Options::read(&words("--minutes 3 --resume blocks")).expect("read");
+        assert_eq!((options.minutes, options.resume, options.smoke), (3, true, false));
+        assert_eq!(options.only, ["blocks"]);
+        for wrong in ["--minutes", "--minutes 0", "--minutes x", "--fast"] {
+            assert!(Options::read(&words(wrong)).is_err(), "{wrong}");
+        }
+        assert!(targets(&Options { only: words("nothing"), ..options }).is_err());
+    }
+
+    #[test]
+    fn a_fuzzers_last_words_are_read() {
+        let said = "#8\tpulse cov: 17 ft: 20\n#9\tDONE   cov: 21 ft: 30 corp: 3/9b\n\
+                    stat::number_of_executed_units: 3000\nstat::average_exec_per_sec:     0\n";
+        assert_eq!(read_stats(said), (3000, 21));
+        assert_eq!(read_stats(""), (0, 0));
+        assert_eq!(last_words("thread panicked at a.rs:1:\n  it broke\n"), "it broke");
+        assert_eq!(last_words("==7== ERROR: libFuzzer: timeout"), "libFuzzer: timeout");
+    }
+}

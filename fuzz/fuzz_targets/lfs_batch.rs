@@ -1,0 +1,4 @@
+//! lfs-batch: a Git LFS server.
+#![no_main]
+
+mallory::fuzz_target!(mallory_scenarios::lfs_batch::LfsBatch, mallory_scenarios::targets::requests());

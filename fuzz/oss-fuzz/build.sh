@@ -1,0 +1,13 @@
+#!/bin/bash -eu
+# Builds every target, and packs what was found once as its seeds.
+cd "$SRC/mallory"
+cargo fuzz build -O
+for file in fuzz/fuzz_targets/*.rs; do
+    name="$(basename "$file" .rs)"
+    # It needs to be told which bug.
+    [ "$name" = planted ] && continue
+    cp "fuzz/target/x86_64-unknown-linux-gnu/release/$name" "$OUT/"
+    if [ -d "fuzz/regressions/$name" ]; then
+        zip -qj "$OUT/${name}_seed_corpus.zip" "fuzz/regressions/$name"/*
+    fi
+done

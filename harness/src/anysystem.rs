@@ -1,0 +1,177 @@
+//! A system with its type forgotten: what a command line and a folder of tests know of it.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::adapters::Adversary;
+use crate::error::Error;
+use crate::finding::Finding;
+use crate::hunt;
+use crate::minimise::{Limits, Removed};
+use crate::player::Player;
+use crate::report::{Replayed, Report, Rerun};
+use crate::script::{Mode, Script};
+use crate::sweep::Sweep;
+use crate::system::System;
+
+/// How a script is driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// Once, without a fault.
+    Plain,
+    /// Every request in turn.
+    Sweep,
+    /// On the adversarial heap: every call site, with guard pages.
+    Adversary,
+}
+
+impl Driver {
+    /// One row for each way to drive a script.
+    pub(crate) const ALL: [(Driver, &'static str); 3] =
+        [(Driver::Plain, "plain"), (Driver::Sweep, "sweep"), (Driver::Adversary, "adversary")];
+}
+
+/// Faulted runs of a script on the adversarial heap: new call sites come first.
+const ADVERSARY_RUNS: u64 = 48;
+
+/// A script as a file has it: its text, and what errors call it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) file: &'a str,
+}
+
+/// What became of a case.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    /// Whether what it found is to be seen.
+    pub(crate) is_planted: bool,
+    pub(crate) report: Report,
+}
+
+/// What is left of a script, as text, and what was removed.
+#[derive(Debug)]
+pub(crate) struct Small {
+    pub(crate) text: String,
+    pub(crate) report: Report,
+    /// `None` where it showed something else when it was run again.
+    pub(crate) removed: Option<Removed>,
+}
+
+pub(crate) trait AnySystem {
+    fn name(&self) -> &'static str;
+    /// The text in the one way that all scripts are printed.
+    fn tidy(&self, source: Source<'_>) -> Result<String, Error>;
+    /// A script's first operations, as a script of their own.
+    fn beginning(&self, source: Source<'_>, about: &str) -> Result<String, Error>;
+    fn drive(&self, source: Source<'_>, driver: Driver, sweep: Sweep) -> Report;
+    /// Plays a script that is a case; `None` where it is none.
+    fn case(&self, source: Source<'_>, input: Arc<[u8]>) -> Result<Option<Case>, Error>;
+    fn minimise(
+        &self,
+        source: Source<'_>,
+        input: Arc<[u8]>,
+        limits: Limits,
+    ) -> Result<Option<Small>, Error>;
+}
+
+/// A system's type, and nothing of it.
+pub(crate) struct Of<S>(pub(crate) PhantomData<fn() -> S>);
+
+impl<S: System> Of<S>
+where
+    S::Op: Serialize + DeserializeOwned,
+{
+    fn read(source: Source<'_>) -> Result<Script<S::Op>, Error> {
+        let script = Script::read(source.text, source.file)?;
+        if script.system == S::NAME {
+            return Ok(script);
+        }
+        let Source { file, .. } = source;
+        Err(Error::new(format!("{file}: the script is for the system `{}`", script.system))
+            .mend(format!("this one is `{}`", S::NAME)))
+    }
+
+    fn driven(source: Source<'_>, driver: Driver, sweep: Sweep) -> Result<Report, Error> {
+        let mut script = Self::read(source)?;
+        match driver {
+            Driver::Sweep => Ok(sweep.scripted::<S>(&script)),
+            Driver::Plain => {
+                script.fault = None;
+                let player = Player::<S>::new(sweep.input_bytes())?;
+                let (seen, _) = player.play(&script)?;
+                let rerun = Rerun::Line(format!("run {} without a fault", source.file));
+                Ok(player.report(&seen, &script, &rerun))
+            }
+            Driver::Adversary => {
+                script.modes.retain(|mode| *mode != Mode::Adversary);
+                let sweep = sweep.adversary(Adversary::new()).limit(ADVERSARY_RUNS);
+                Ok(sweep.scripted::<S>(&script))
+            }
+        }
+    }
+}
+
+impl<S: System> AnySystem for Of<S>
+where
+    S::Op: Serialize + DeserializeOwned,
+{
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
+    fn tidy(&self, source: Source<'_>) -> Result<String, Error> {
+        Self::read(source)?.print()
+    }
+
+    fn beginning(&self, source: Source<'_>, about: &str) -> Result<String, Error> {
+        const OPERATIONS: usize = 3;
+        let script = Self::read(source)?;
+        let ops = script.threads.into_iter().next().unwrap_or_default();
+        let mut first = Script::of(S::NAME, ops.into_iter().take(OPERATIONS).collect());
+        about.clone_into(&mut first.about);
+        first.print()
+    }
+
+    fn drive(&self, source: Source<'_>, driver: Driver, sweep: Sweep) -> Report {
+        let failed = |error| Report::failed(S::NAME, 0, error);
+        Self::driven(source, driver, sweep).unwrap_or_else(failed)
+    }
+
+    fn case(&self, source: Source<'_>, input: Arc<[u8]>) -> Result<Option<Case>, Error> {
+        let script = Self::read(source)?;
+        let Some(found) = script.found.clone() else { return Ok(None) };
+        let player = Player::<S>::new(input)?;
+        let (seen, _) = player.play(&script)?;
+        let rerun = Rerun::Line(format!("mallory run {}", source.file));
+        let mut report = player.report(&seen, &script, &rerun);
+        let is_it = |finding: &Finding| finding.kind.name() == found.kind && finding.id == found.id;
+        report.replayed = Some(match report.findings.as_slice() {
+            [] => Replayed::NoFailure,
+            findings if findings.iter().any(is_it) => Replayed::Reproduced,
+            _ => Replayed::Different,
+        });
+        let is_planted = script.expect.reproduces;
+        Ok(Some(Case { kind: found.kind, id: found.id, is_planted, report }))
+    }
+
+    fn minimise(
+        &self,
+        source: Source<'_>,
+        input: Arc<[u8]>,
+        limits: Limits,
+    ) -> Result<Option<Small>, Error> {
+        let small = hunt::minimise::<S>(&Self::read(source)?, &input, limits)?;
+        small
+            .map(|small| {
+                let text = small.script.print()?;
+                Ok(Small { text, report: small.report, removed: small.removed })
+            })
+            .transpose()
+    }
+}

@@ -1,0 +1,280 @@
+//! The commands that take script files: run, minimise, new, fmt, cases.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::print;
+use crate::anysystem::{AnySystem, Case, Driver, Source};
+use crate::case;
+use crate::error::Error;
+use crate::minimise::Limits;
+use crate::report::Replayed;
+use crate::scenario::Scenario;
+use crate::sweep::Sweep;
+
+/// Where cases lie unless a folder is named.
+const FOLDERS: [&str; 3] = ["cases", "tests/cases", "scenarios/cases"];
+
+#[derive(Args)]
+pub(super) struct RunArgs {
+    /// A script's file, or `case:<id>`.
+    file: String,
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t = super::Format::Text)]
+    format: super::Format,
+}
+
+#[derive(Args)]
+pub(super) struct MinimiseArgs {
+    /// A script's file, or `case:<id>`.
+    file: String,
+    /// Runs at the most.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().runs)]
+    runs: u64,
+    /// Seconds at the most; what comes out then hangs on the machine.
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+    /// Puts the smallest script in the file's place.
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Args)]
+pub(super) struct NewArgs {
+    /// What to call the script; the file is NAME.ron.
+    name: String,
+    /// The system that it is for; unless given, the one that is called like the script.
+    #[arg(long, value_name = "NAME")]
+    system: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct FmtArgs {
+    /// Scripts' files.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Only tells which are not as they would be printed.
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Args)]
+pub(super) struct CasesArgs {
+    /// Folders of cases, or cases.
+    places: Vec<PathBuf>,
+}
+
+/// A script's file, read.
+struct Open<'a> {
+    path: PathBuf,
+    file: String,
+    text: String,
+    scenarios: &'a [Scenario],
+}
+
+impl<'a> Open<'a> {
+    /// Opens what a person named: a path, or `case:<id>`.
+    fn named(scenarios: &'a [Scenario], name: &str) -> Result<Self, Error> {
+        let Some(id) = name.strip_prefix("case:") else {
+            return Self::path(scenarios, Path::new(name));
+        };
+        let is_id = !id.is_empty() && id.chars().all(|c| c == '-' || c.is_ascii_alphanumeric());
+        let file = format!("{id}.ron");
+        let place = FOLDERS.iter().map(|folder| Path::new(folder).join(&file));
+        let found = place.into_iter().find(|path| is_id && path.is_file());
+        let path = found.ok_or_else(|| {
+            Error::new(format!("there is no case `{id}` in {}", FOLDERS.join(", ")))
+                .mend("`cases` lists them; or name the file itself")
+        })?;
+        Self::path(scenarios, &path)
+    }
+
+    fn path(scenarios: &'a [Scenario], path: &Path) -> Result<Self, Error> {
+        let text = case::read(path)?;
+        Ok(Open { path: path.to_owned(), file: path.display().to_string(), text, scenarios })
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source { text: &self.text, file: &self.file }
+    }
+
+    /// The scenario whose system the script is for.
+    fn scenario(&self) -> Result<(&'a Scenario, &'a dyn AnySystem), Error> {
+        let name = case::system_of(self.source())?;
+        by_system(self.scenarios, &name).ok_or_else(|| case::unknown(self.source(), &name))
+    }
+}
+
+fn by_system<'a>(
+    scenarios: &'a [Scenario],
+    name: &str,
+) -> Option<(&'a Scenario, &'a dyn AnySystem)> {
+    let of = |one: &'a Scenario| one.systems.iter().map(move |system| (one, &**system));
+    scenarios.iter().flat_map(of).find(|(_, system)| system.name() == name)
+}
+
+fn input(scenario: &Scenario) -> Result<Arc<[u8]>, Error> {
+    scenario.input.as_ref().map_or_else(|| Ok(Arc::from([])), |read| read())
+}
+
+pub(super) fn run(scenarios: &[Scenario], args: &RunArgs) -> Result<u8, Error> {
+    let open = Open::named(scenarios, &args.file)?;
+    let (scenario, system) = open.scenario()?;
+    let input = input(scenario)?;
+    let report = match system.case(open.source(), Arc::clone(&input))? {
+        Some(Case { report, .. }) => report,
+        // What it says: one run with its faults, or every request in turn.
+        None => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let sweep = Sweep::new(system.name()).jobs_unless_set(None, cores).input(input);
+            system.drive(open.source(), Driver::Sweep, sweep)
+        }
+    };
+    match args.format {
+        super::Format::Text if report.error().is_none() => print(&report.to_string())?,
+        super::Format::Text => eprint!("{}", report.details()),
+        super::Format::Json => super::print_json(&report, "run")?,
+    }
+    Ok(report.exit_code())
+}
+
+pub(super) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8, Error> {
+    let open = Open::named(scenarios, &args.file)?;
+    let (scenario, system) = open.scenario()?;
+    let limits = Limits { runs: args.runs, time: args.seconds.map(Duration::from_secs) };
+    let small = system.minimise(open.source(), input(scenario)?, limits)?;
+    let small = small.ok_or_else(|| {
+        Error::new(format!("{}: it shows nothing", open.file))
+            .mend("give it a fault under which it does, or see with `run` whether it is mended")
+    })?;
+    let Some(removed) = small.removed else {
+        eprint!("{}", small.report);
+        return Err(Error::new(format!("{}: it shows something else each time", open.file))
+            .mend("make the system do the same in every run, then it can be made smaller"));
+    };
+    eprintln!("{removed}");
+    if args.write {
+        write(&open.path, &small.text)?;
+    } else {
+        print(&small.text)?;
+    }
+    Ok(1)
+}
+
+pub(super) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
+    let name = &args.name;
+    if !crate::token::is_name(name) || name.contains('/') {
+        return Err(Error::new(format!("{name:?} is no name for a script"))
+            .mend("lower-case letters, digits, and _ or - after the first; at most 40"));
+    }
+    let system = args.system.as_ref().unwrap_or(name);
+    let Some((scenario, known)) = by_system(scenarios, system) else {
+        let all = scenarios.iter().filter_map(|one| one.systems.first());
+        let mut all: Vec<&str> = all.map(|system| system.name()).collect();
+        all.dedup();
+        return Err(Error::new(format!("there is no system `{system}`"))
+            .mend(format!("name one with --system: {}", all.join(", "))));
+    };
+    let path = PathBuf::from(format!("{name}.ron"));
+    if path.exists() {
+        return Err(Error::new(format!("{}: it is there already", path.display()))
+            .mend("choose another name, or remove it first"));
+    }
+    let (text, file) = scenario.source.unwrap_or_default();
+    let about = "what it is about, in one line";
+    write(&path, &known.beginning(Source { text, file }, about)?)?;
+    print(&format!("{}\n", path.display()))?;
+    Ok(0)
+}
+
+/// Where a script has a comment, which printing it back would lose.
+fn comment(text: &str) -> Option<usize> {
+    let mut in_string = false;
+    let mut before = ' ';
+    let mut line = 1;
+    for c in text.chars() {
+        match c {
+            '\n' => line += 1,
+            '"' if before != '\\' => in_string = !in_string,
+            '/' | '*' if before == '/' && !in_string => return Some(line),
+            _ => {}
+        }
+        // A backslash that is itself escaped escapes nothing.
+        before = if before == '\\' && c == '\\' { ' ' } else { c };
+    }
+    None
+}
+
+pub(super) fn fmt(scenarios: &[Scenario], args: &FmtArgs) -> Result<u8, Error> {
+    let mut others = 0;
+    for path in &args.files {
+        let open = Open::path(scenarios, path)?;
+        let tidy = open.scenario()?.1.tidy(open.source())?;
+        if tidy == open.text {
+            continue;
+        }
+        others += 1;
+        if args.check {
+            print(&format!("{}\n", open.file))?;
+        } else if let Some(line) = comment(&open.text) {
+            return Err(Error::new(format!("{}:{line}: a comment would be lost", open.file))
+                .mend("say it in `about`, and take the comment out"));
+        } else {
+            write(path, &tidy)?;
+        }
+    }
+    Ok(u8::from(args.check && others > 0))
+}
+
+/// Puts a text in a file's place: whole, or not at all.
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let fresh = path.with_extension(format!("ron.{}", std::process::id()));
+    std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, path)).map_err(|error| {
+        Error::new(format!("{}: cannot be written: {error}", path.display()))
+            .mend("look after the folder's rights and space")
+    })
+}
+
+pub(super) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Error> {
+    let usual: Vec<PathBuf> = FOLDERS.iter().map(PathBuf::from).collect();
+    let places = if args.places.is_empty() { &usual } else { &args.places };
+    let mut files = Vec::new();
+    for place in places {
+        if place.is_file() {
+            files.push(place.clone());
+        } else {
+            files.extend(case::files(place)?);
+        }
+    }
+    let mut code = 0;
+    for path in files {
+        let open = Open::path(scenarios, &path)?;
+        let (scenario, system) = open.scenario()?;
+        let Some(case) = system.case(open.source(), input(scenario)?)? else { continue };
+        let Case { kind, id, is_planted, report } = case;
+        let became = report.replayed.map_or_else(String::new, |replayed| replayed.to_string());
+        let planted = if is_planted { " (planted)" } else { "" };
+        print(&format!("{kind:<20} {id}  {became}{planted}  {}\n", open.file))?;
+        let is_as_told = is_planted == (report.replayed == Some(Replayed::Reproduced));
+        if !is_as_told {
+            code = 1;
+        }
+    }
+    Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_are_seen_and_strings_are_not() {
+        assert_eq!(comment("(a: 1,\n // why\n)"), Some(2));
+        assert_eq!(comment("(a: 1, /* why */)"), Some(1));
+        assert_eq!(comment(r#"(a: "https://x", b: "\"//", c: "\\")"#), None);
+        assert_eq!(comment(r#"(c: "\\") // why"#), Some(1));
+    }
+}

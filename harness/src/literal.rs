@@ -1,0 +1,323 @@
+//! What an operation holds, as its text has it: numbers, strings, lists and options, and the
+//! smaller ones that may stand in their place. An operation needs nothing for it but its RON.
+
+use std::ops::Range;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A text that can be made smaller: where it stands, and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    /// A number, a string or `true`.
+    Literal(Range<usize>),
+    /// What a list holds, one range an item.
+    List(Vec<Range<usize>>),
+    /// `Some(…)`.
+    Option(Range<usize>),
+}
+
+/// Finds the end of a string that begins here.
+fn string_end(text: &str, start: usize) -> usize {
+    let mut escaped = false;
+    for (at, c) in text[start + 1..].char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return start + 1 + at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The end of what was opened at `start`, and the items in it.
+fn closed(text: &str, start: usize) -> (usize, Vec<Range<usize>>) {
+    let bytes = text.as_bytes();
+    let (mut depth, mut at, mut item) = (0, start, start + 1);
+    let mut items = Vec::new();
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                at = string_end(text, at);
+                continue;
+            }
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => {
+                depth -= 1;
+                if depth == 0 {
+                    if item < at {
+                        items.push(item..at);
+                    }
+                    return (at + 1, items);
+                }
+            }
+            b',' if depth == 1 => {
+                items.push(item..at);
+                item = at + 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    (text.len(), items)
+}
+
+/// Everything in a text that may be made smaller, from the left.
+fn pieces(text: &str) -> Vec<Piece> {
+    let bytes = text.as_bytes();
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                let end = string_end(text, at);
+                pieces.push(Piece::Literal(at..end));
+                at = end;
+            }
+            b'[' => {
+                let (_, items) = closed(text, at);
+                if !items.is_empty() {
+                    pieces.push(Piece::List(items));
+                }
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let begin = at;
+                at += 1;
+                while at < bytes.len() && (is_word(bytes[at]) || bytes[at] == b'.') {
+                    at += 1;
+                }
+                pieces.push(Piece::Literal(begin..at));
+            }
+            byte if is_word(byte) => {
+                let begin = at;
+                while at < bytes.len() && is_word(bytes[at]) {
+                    at += 1;
+                }
+                match &text[begin..at] {
+                    "Some" if bytes.get(at) == Some(&b'(') => {
+                        pieces.push(Piece::Option(begin..closed(text, at).0));
+                    }
+                    "true" => pieces.push(Piece::Literal(begin..at)),
+                    _ => {}
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    pieces
+}
+
+/// Numbers up to this one are all tried.
+const SMALL: i128 = 16;
+
+/// Smaller literals than this one, the smallest first.
+pub(crate) fn smaller(literal: &str) -> Vec<String> {
+    if literal == "true" {
+        return vec!["false".to_owned()];
+    }
+    if let Some(inner) = literal.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return smaller_strings(inner);
+    }
+    let Ok(number) = literal.parse::<i128>() else { return Vec::new() };
+    let size = number.unsigned_abs();
+    // Every small one: places are often counted modulo some number.
+    let mut all: Vec<i128> = (0..=SMALL).collect();
+    // Halves its way down from here: what is accepted is asked about again.
+    let mut gap = size / 2;
+    while gap > 0 {
+        all.push((size - gap) as i128);
+        gap /= 2;
+    }
+    if number < 0 {
+        all.push(size as i128);
+        all.extend(all.clone().into_iter().map(|positive| -positive));
+    }
+    let simpler = |other: &i128| {
+        let key = |n: i128| (n.unsigned_abs(), n < 0);
+        key(*other) < key(number)
+    };
+    let mut texts: Vec<String> = Vec::new();
+    for text in all.into_iter().filter(simpler).map(|number| number.to_string()) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts
+}
+
+/// The longest string that is made smaller letter by letter.
+const LETTERS: usize = 64;
+
+fn smaller_strings(inner: &str) -> Vec<String> {
+    // Escapes are left alone: a piece of one is no string.
+    let plain: Vec<char> = if inner.contains('\\') { Vec::new() } else { inner.chars().collect() };
+    let text = |chars: &[char]| chars.iter().collect::<String>();
+    let mut all: Vec<String> = ["", "a", "b", "c", "d"].map(str::to_owned).to_vec();
+    let half = plain.len() / 2;
+    all.extend([text(&plain[..half]), text(&plain[half..])]);
+    all.extend(["a", "0"].map(|letter| letter.repeat(plain.len())));
+    if plain.len() <= LETTERS {
+        for nth in 0..plain.len() {
+            all.push(text(&[&plain[..nth], &plain[nth + 1..]].concat()));
+        }
+    }
+    // A person would have written letters.
+    let weight = |c: char| (!c.is_ascii_lowercase(), !c.is_ascii_alphanumeric(), c);
+    let is_smaller = |other: &String| {
+        let key = |text: &str| (text.chars().count(), text.chars().map(weight).collect::<Vec<_>>());
+        key(other) < key(inner)
+    };
+    let mut texts: Vec<String> = Vec::new();
+    for text in all.into_iter().filter(is_smaller).map(|text| format!("\"{text}\"")) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts
+}
+
+/// An operation, as far as making it smaller goes.
+pub(crate) trait Smaller: Sized {
+    /// Smaller ones, as far as they are operations at all.
+    fn smaller(&self) -> Vec<Self>;
+    /// The same with another literal in each place where this one stands. `None`: it stands
+    /// nowhere; an error: that is no operation.
+    fn with_all(&self, literal: &str, other: &str) -> Option<Result<Self, ()>>;
+}
+
+fn text_of(op: &impl Serialize) -> String {
+    ron::to_string(op).unwrap_or_default()
+}
+
+impl<O: Serialize + DeserializeOwned> Smaller for O {
+    fn smaller(&self) -> Vec<Self> {
+        let text = text_of(self);
+        let mut texts = Vec::new();
+        let mut with = |range: &Range<usize>, other: &str| {
+            texts.push(format!("{}{other}{}", &text[..range.start], &text[range.end..]));
+        };
+        for piece in pieces(&text) {
+            match piece {
+                Piece::Option(range) => with(&range, "None"),
+                Piece::List(items) => {
+                    let (first, last) = (items[0].start, items[items.len() - 1].end);
+                    let keep = |range: &[Range<usize>]| -> String {
+                        let kept: Vec<&str> =
+                            range.iter().map(|item| &text[item.clone()]).collect();
+                        kept.join(",")
+                    };
+                    let whole = first..last;
+                    with(&whole, "");
+                    let half = items.len() / 2;
+                    with(&whole, &keep(&items[..half]));
+                    with(&whole, &keep(&items[half..]));
+                    for nth in (0..items.len()).rev().take(LETTERS) {
+                        let rest = [&items[..nth], &items[nth + 1..]].concat();
+                        with(&whole, &keep(&rest));
+                    }
+                }
+                Piece::Literal(range) => {
+                    for other in smaller(&text[range.clone()]) {
+                        with(&range, &other);
+                    }
+                }
+            }
+        }
+        // What is an operation, and prints as something else than before.
+        let read = |other: &String| ron::from_str::<Self>(other).ok();
+        let differs = |other: &Self| text_of(other) != text;
+        texts.iter().filter_map(read).filter(differs).collect()
+    }
+
+    fn with_all(&self, literal: &str, other: &str) -> Option<Result<Self, ()>> {
+        let text = text_of(self);
+        let mut out = String::with_capacity(text.len());
+        let mut from = 0;
+        for piece in pieces(&text) {
+            if let Piece::Literal(range) = piece
+                && text[range.clone()] == *literal
+            {
+                out.push_str(&text[from..range.start]);
+                out.push_str(other);
+                from = range.end;
+            }
+        }
+        if from == 0 {
+            return None;
+        }
+        out.push_str(&text[from..]);
+        Some(ron::from_str(&out).map_err(|_| ()))
+    }
+}
+
+/// The literals of these operations, each once, in order.
+pub(crate) fn distinct<'a, O: Serialize + 'a>(ops: impl Iterator<Item = &'a O>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for op in ops {
+        let text = text_of(op);
+        for piece in pieces(&text) {
+            if let Piece::Literal(range) = piece {
+                let literal = &text[range];
+                if !all.iter().any(|known| known == literal) {
+                    all.push(literal.to_owned());
+                }
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Sample {
+        Put { key2: String, size: i32, tags: Vec<String>, note: Option<u8>, on: bool },
+        Move(u32, u32),
+    }
+
+    #[test]
+    fn every_part_is_made_smaller_and_stays_an_operation() {
+        let op = Sample::Put {
+            key2: "it is \"7\", [1]".into(),
+            size: -9,
+            tags: vec!["x".into(), "y".into()],
+            note: Some(3),
+            on: true,
+        };
+        let smaller: Vec<String> = Smaller::smaller(&op).iter().map(text_of).collect();
+        let text = text_of(&op);
+        for (from, to) in [
+            (r#""it is \"7\", [1]""#, r#""""#),
+            ("-9", "0"),
+            ("-9", "9"),
+            (r#"["x","y"]"#, "[]"),
+            (r#"["x","y"]"#, r#"["y"]"#),
+            ("Some(3)", "None"),
+            ("Some(3)", "Some(2)"),
+            ("true", "false"),
+        ] {
+            assert!(text.contains(from), "{from} in {text}");
+            let expected = text.replacen(from, to, 1);
+            assert!(smaller.contains(&expected), "{expected} in {smaller:#?}");
+        }
+        assert!(!smaller.contains(&text));
+    }
+
+    #[test]
+    fn what_stands_in_several_places_changes_in_all_of_them() {
+        let op = Sample::Move(70, 70);
+        assert_eq!(op.with_all("70", "3"), Some(Ok(Sample::Move(3, 3))));
+        assert_eq!(op.with_all("7", "3"), None);
+        assert_eq!(op.with_all("70", "\"\""), Some(Err(())));
+        assert_eq!(distinct([&op, &Sample::Move(5, 70)].into_iter()), ["70", "5"]);
+        assert_eq!(smaller("3"), ["0", "1", "2"]);
+        assert!(smaller("99").starts_with(&smaller("17")) && smaller("99").contains(&"98".into()));
+        assert!(smaller("0").is_empty() && smaller("\"\"").is_empty() && smaller("1.5").is_empty());
+    }
+}

@@ -1,0 +1,510 @@
+//! The smallest script that still shows the same: faults go first, then preemptions, operations
+//! and sizes. The same passes in the same order each time, until none finds anything more.
+//!
+//! Shortlex: fewer operations before shorter ones, shorter ones before earlier in the alphabet.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::literal::{self, Smaller as _};
+use crate::plan::shortage::{Shortage, Shortages};
+use crate::script::Script;
+use crate::text::count;
+use crate::trace::Coordinate;
+
+/// How long to look for something smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Runs at the most: 10,000 unless given.
+    pub runs: u64,
+    /// Time at the most: none unless given. What comes out then hangs on the machine.
+    pub time: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { runs: 10_000, time: None }
+    }
+}
+
+/// What was removed, and by how many runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Removed {
+    /// Runs made.
+    pub runs: u64,
+    /// Faults and modes that were not needed.
+    pub faults: u64,
+    /// Preemptions that were not needed.
+    pub preemptions: u64,
+    /// Operations that were not needed.
+    pub operations: u64,
+    /// Numbers, texts and lists that could be smaller.
+    pub sizes: u64,
+}
+
+impl std::fmt::Display for Removed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [
+            (self.faults, "fault"),
+            (self.preemptions, "preemption"),
+            (self.operations, "operation"),
+            (self.sizes, "size"),
+        ];
+        let some = parts.iter().filter(|(n, _)| *n != 0).map(|(n, noun)| count(*n, noun));
+        let all: Vec<String> = some.collect();
+        let removed = if all.is_empty() { "nothing".to_owned() } else { all.join(", ") };
+        write!(f, "removed: {removed}; {}", count(self.runs, "run"))
+    }
+}
+
+/// What a script that shows it does on its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shows {
+    /// The first request that failed.
+    pub(crate) injected: Option<Coordinate>,
+    /// Requests before each operation of the first thread, and all of them.
+    pub(crate) starts: Vec<u64>,
+    pub(crate) requests: u64,
+}
+
+/// Tells whether a script still shows what is to be kept.
+pub(crate) trait Oracle<Op> {
+    fn shows(&mut self, script: &Script<Op>) -> Option<Shows>;
+    /// What it does without any fault: where to look for one that has moved.
+    fn survey(&mut self, script: &Script<Op>) -> Shows;
+}
+
+/// Other places that are tried for a fault, where operations before it are gone.
+const PLACES: usize = 48;
+/// The same where only sizes have changed.
+const PLACES_NEAR: usize = 6;
+/// Smaller ordinals that are tried at the end.
+const ORDINALS: u64 = 64;
+
+struct Minimiser<'a, Op> {
+    best: Script<Op>,
+    shows: Shows,
+    oracle: &'a mut dyn Oracle<Op>,
+    limits: Limits,
+    deadline: Option<Instant>,
+    removed: Removed,
+}
+
+/// The smallest script that shows what this one does, or `None` where it doesn't show it twice.
+pub(crate) fn minimise<Op: Clone + Serialize + DeserializeOwned>(
+    script: &Script<Op>,
+    limits: Limits,
+    oracle: &mut dyn Oracle<Op>,
+) -> Option<(Script<Op>, Removed)> {
+    let shows = oracle.shows(script)?;
+    if oracle.shows(script)? != shows {
+        return None;
+    }
+    let deadline = limits.time.and_then(|time| Instant::now().checked_add(time));
+    let removed = Removed { runs: 2, ..Removed::default() };
+    let best = script.clone();
+    let mut minimiser = Minimiser { best, shows, oracle, limits, deadline, removed };
+    loop {
+        let before = minimiser.measure();
+        minimiser.modes();
+        minimiser.faults();
+        minimiser.preemptions();
+        minimiser.operations();
+        minimiser.sizes();
+        minimiser.places();
+        if minimiser.is_over() || minimiser.measure() == before {
+            return Some((minimiser.best, minimiser.removed));
+        }
+    }
+}
+
+impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
+    /// What is compared: the text without what was written about it.
+    fn measure(&self) -> String {
+        let bare = Script { about: String::new(), found: None, ..self.best.clone() };
+        bare.print().unwrap_or_default()
+    }
+
+    fn is_over(&self) -> bool {
+        self.removed.runs >= self.limits.runs
+            || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn shows(&mut self, script: &Script<Op>) -> Option<Shows> {
+        if self.is_over() {
+            return None;
+        }
+        self.removed.runs += 1;
+        self.oracle.shows(script)
+    }
+
+    fn accepts(&mut self, script: Script<Op>) -> bool {
+        let Some(shows) = self.shows(&script) else { return false };
+        (self.best, self.shows) = (script, shows);
+        true
+    }
+
+    fn shortages(&self) -> Vec<Shortage> {
+        self.best.shortages().ok().flatten().map(|all| all.0).unwrap_or_default()
+    }
+
+    fn with_shortages(&self, shortages: Vec<Shortage>) -> Script<Op> {
+        let fault = (!shortages.is_empty()).then(|| Shortages(shortages).to_string());
+        Script { fault, ..self.best.clone() }
+    }
+
+    fn modes(&mut self) {
+        for mode in self.best.modes.clone() {
+            let mut plainer = self.best.clone();
+            plainer.modes.retain(|other| *other != mode);
+            self.removed.faults += u64::from(self.accepts(plainer));
+        }
+    }
+
+    fn faults(&mut self) {
+        let all = self.shortages().len() as u64;
+        if all > 0 && self.accepts(self.with_shortages(Vec::new())) {
+            self.removed.faults += all;
+            return;
+        }
+        for nth in (0..self.shortages().len()).rev() {
+            let mut fewer = self.shortages();
+            if fewer.len() > 1 && nth < fewer.len() {
+                fewer.remove(nth);
+                self.removed.faults += u64::from(self.accepts(self.with_shortages(fewer)));
+            }
+        }
+        for nth in 0..self.shortages().len() {
+            self.plainer(nth);
+        }
+    }
+
+    /// Makes one fault plainer: once before for good before a burst before a budget.
+    fn plainer(&mut self, nth: usize) {
+        let set = |minimiser: &mut Self, shortage| {
+            let mut all = minimiser.shortages();
+            let differs = all.get(nth).is_some_and(|present| *present != shortage);
+            differs && {
+                all[nth] = shortage;
+                minimiser.accepts(minimiser.with_shortages(all))
+            }
+        };
+        let Some(present) = self.shortages().get(nth).copied() else { return };
+        match present {
+            Shortage::Once(_) => {}
+            Shortage::ForGood(at) => {
+                set(self, Shortage::Once(at));
+            }
+            Shortage::Burst(at, last) => {
+                if set(self, Shortage::Once(at)) || set(self, Shortage::ForGood(at)) {
+                    return;
+                }
+                let (mut without, mut with) = (at.ordinal, last);
+                while with - without > 1 {
+                    let middle = without + (with - without) / 2;
+                    if set(self, Shortage::Burst(at, middle)) {
+                        with = middle;
+                    } else {
+                        without = middle;
+                    }
+                }
+            }
+            Shortage::Budget(_) => {
+                if let Some(at) = self.shows.injected {
+                    let _ = set(self, Shortage::Once(at)) || set(self, Shortage::ForGood(at));
+                }
+            }
+        }
+    }
+
+    fn preemptions(&mut self) {
+        let written = |script: &Script<Op>| -> Vec<String> {
+            let all = script.preemptions().unwrap_or_default();
+            all.into_iter().map(str::to_owned).collect()
+        };
+        let all = written(&self.best).len() as u64;
+        if all == 0 {
+            return;
+        }
+        if self.accepts(Script { schedule: None, ..self.best.clone() }) {
+            self.removed.preemptions += all;
+            return;
+        }
+        for nth in (0..all as usize).rev() {
+            let mut fewer = written(&self.best);
+            if fewer.len() > 1 && nth < fewer.len() {
+                fewer.remove(nth);
+                let schedule = Some(fewer.join(","));
+                let fewer = Script { schedule, ..self.best.clone() };
+                self.removed.preemptions += u64::from(self.accepts(fewer));
+            }
+        }
+    }
+
+    /// Drops operations: halves, quarters, …, single ones, from the last on; and threads that are
+    /// empty then.
+    fn operations(&mut self) {
+        for thread in (0..self.best.threads.len()).rev() {
+            let mut piece = self.best.threads[thread].len().div_ceil(2);
+            while piece > 0 {
+                let mut end = self.best.threads[thread].len();
+                while end > 0 {
+                    let start = end.saturating_sub(piece);
+                    if self.drop_operations(thread, start, end) {
+                        self.removed.operations += (end - start) as u64;
+                    }
+                    end = start.min(self.best.threads[thread].len());
+                }
+                piece /= 2;
+            }
+        }
+        while self.best.threads.len() > 1 && self.best.threads.last().is_some_and(Vec::is_empty) {
+            let mut fewer = self.best.clone();
+            fewer.threads.pop();
+            if !self.accepts(fewer) {
+                break;
+            }
+        }
+    }
+
+    fn drop_operations(&mut self, thread: usize, start: usize, end: usize) -> bool {
+        let mut fewer = self.best.clone();
+        fewer.threads[thread].drain(start..end);
+        if thread != 0 {
+            return self.accepts(fewer);
+        }
+        let starts = &self.shows.starts;
+        let of = |nth: usize| starts.get(nth).copied().unwrap_or(self.shows.requests);
+        let (from, gone) = (of(start), of(end).saturating_sub(of(start)));
+        let guess = |ordinal: u64| {
+            if ordinal > from + gone { ordinal - gone } else { ordinal.min(from + 1) }
+        };
+        self.accepts_somewhere(fewer, &guess, PLACES)
+    }
+
+    /// Whether a script shows it with its faults where they are guessed to be now; or, where it
+    /// has only one, at another request.
+    fn accepts_somewhere(
+        &mut self,
+        mut script: Script<Op>,
+        guess: &dyn Fn(u64) -> u64,
+        places: usize,
+    ) -> bool {
+        let shortages = self.shortages();
+        let moved = |shortage: &Shortage| {
+            shortage.at().map_or(*shortage, |at| shortage.moved(guess(at.ordinal).max(1)))
+        };
+        let guessed: Vec<Shortage> = shortages.iter().map(moved).collect();
+        script.fault = (!guessed.is_empty()).then(|| Shortages(guessed.clone()).to_string());
+        if self.accepts(script.clone()) {
+            return true;
+        }
+        let [one] = guessed.as_slice() else { return false };
+        let Some(at) = one.at() else { return false };
+        if self.is_over() {
+            return false;
+        }
+        self.removed.runs += 1;
+        let survey = self.oracle.survey(&Script { fault: None, ..script.clone() });
+        let next = survey.starts.iter().find(|start| **start >= at.ordinal).copied();
+        let begin = survey.starts.iter().rfind(|start| **start < at.ordinal).copied().unwrap_or(0);
+        let near = begin + 1..=next.unwrap_or(survey.requests);
+        let step = survey.requests.div_ceil(places as u64).max(1);
+        let far = (1..=survey.requests).step_by(step as usize);
+        let mut tried = vec![at.ordinal];
+        for ordinal in near.chain(far) {
+            if tried.len() > places || tried.contains(&ordinal) {
+                continue;
+            }
+            tried.push(ordinal);
+            script.fault = Some(one.moved(ordinal).to_string());
+            if self.accepts(script.clone()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Makes what operations hold smaller: what stands in several places in all of them at once,
+    /// then place by place.
+    fn sizes(&mut self) {
+        for literal in literal::distinct(self.best.threads.iter().flatten()) {
+            let mut present = literal;
+            while let Some(smaller) = self.smaller_everywhere(&present) {
+                self.removed.sizes += 1;
+                present = smaller;
+            }
+        }
+        for thread in 0..self.best.threads.len() {
+            for nth in 0..self.best.threads[thread].len() {
+                while self.smaller_operation(thread, nth) {
+                    self.removed.sizes += 1;
+                }
+            }
+        }
+    }
+
+    fn smaller_everywhere(&mut self, present: &str) -> Option<String> {
+        for smaller in literal::smaller(present) {
+            let mut script = self.best.clone();
+            let mut changed = false;
+            for op in script.threads.iter_mut().flatten() {
+                match op.with_all(present, &smaller) {
+                    Some(Ok(other)) => (*op, changed) = (other, true),
+                    Some(Err(())) => {
+                        changed = false;
+                        break;
+                    }
+                    None => {}
+                }
+            }
+            if changed && self.accepts_somewhere(script, &|ordinal| ordinal, PLACES_NEAR) {
+                return Some(smaller);
+            }
+            if self.is_over() {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn smaller_operation(&mut self, thread: usize, nth: usize) -> bool {
+        for smaller in self.best.threads[thread][nth].smaller() {
+            let mut script = self.best.clone();
+            script.threads[thread][nth] = smaller;
+            if self.accepts_somewhere(script, &|ordinal| ordinal, PLACES_NEAR) {
+                return true;
+            }
+            if self.is_over() {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Lets the fault come as early as it may.
+    fn places(&mut self) {
+        let [one] = self.shortages()[..] else { return };
+        let Some(at) = one.at() else { return };
+        for ordinal in (1..at.ordinal).take(ORDINALS as usize) {
+            if self.accepts(self.with_shortages(vec![one.moved(ordinal)])) {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Op {
+        Put { key: String, size: u32 },
+        Drop(String),
+        Tick,
+    }
+
+    /// Every operation but a tick makes two requests. It is shown where a key is dropped that was
+    /// put with 37 bytes or more, and the second request of that drop fails.
+    struct Planted;
+
+    fn requests(op: &Op) -> u64 {
+        if *op == Op::Tick { 0 } else { 2 }
+    }
+
+    impl Oracle<Op> for Planted {
+        fn shows(&mut self, script: &Script<Op>) -> Option<Shows> {
+            let survey = self.survey(script);
+            let at = script.shortages().ok()??.0.first()?.at()?.ordinal;
+            let put = |key: &str, before: usize| {
+                script.threads[0][..before]
+                    .iter()
+                    .any(|op| matches!(op, Op::Put { key: its, size } if its == key && *size >= 37))
+            };
+            let shown = script.threads[0].iter().enumerate().any(|(nth, op)| match op {
+                Op::Drop(key) => put(key, nth) && at == survey.starts[nth] + 2,
+                _ => false,
+            });
+            let scheduled = script.preemptions().ok()?.contains(&"T1@8>T2");
+            (shown && scheduled).then_some(survey)
+        }
+
+        fn survey(&mut self, script: &Script<Op>) -> Shows {
+            let mut shows = Shows::default();
+            for op in &script.threads[0] {
+                shows.starts.push(shows.requests);
+                shows.requests += requests(op);
+            }
+            shows
+        }
+    }
+
+    fn long() -> Script<Op> {
+        let mut ops = Vec::new();
+        for nth in 0..200_u32 {
+            let key = format!("key-{}", nth % 7);
+            ops.push(Op::Put { key: key.clone(), size: nth });
+            ops.push(if nth % 3 == 0 { Op::Tick } else { Op::Drop(key) });
+        }
+        let mut script = Script::of("planted", ops);
+        script.schedule = Some("T0@1>T1, T1@8>T2".into());
+        script.fault = Some("T0#3, T0#514..".into());
+        script
+    }
+
+    #[test]
+    fn what_is_needed_is_left_and_reads_as_a_person_would_have_written_it() {
+        let mut script = long();
+        let ordinal = (1..=2000).find(|at| {
+            script.fault = Some(format!("T0#{at}, T0#1900.."));
+            Planted.shows(&script).is_some()
+        });
+        assert!(ordinal.is_some_and(|at| at > 100), "{ordinal:?}");
+        let (small, removed) = minimise(&script, Limits::default(), &mut Planted).expect("shown");
+        assert_eq!(
+            ron::to_string(&small.threads).expect("text"),
+            r#"[[Put(key:"",size:37),Drop("")]]"#
+        );
+        assert_eq!(small.fault.as_deref(), Some("T0#4"));
+        assert_eq!(small.schedule.as_deref(), Some("T1@8>T2"));
+        assert_eq!((removed.operations, removed.preemptions), (398, 1));
+        assert!(removed.runs < 3_000, "{removed}");
+        let again = minimise(&script, Limits::default(), &mut Planted);
+        assert_eq!(again, Some((small, removed)), "the same each time");
+    }
+
+    #[test]
+    fn a_limit_is_kept_and_what_shows_nothing_is_left_alone() {
+        let mut script = long();
+        assert_eq!(minimise(&script, Limits::default(), &mut Planted), None);
+        script.threads[0] = vec![Op::Put { key: "k".into(), size: 40 }, Op::Drop("k".into())];
+        script.fault = Some("T0#4..".into());
+        let few = Limits { runs: 5, time: None };
+        let (_, removed) = minimise(&script, few, &mut Planted).expect("shown");
+        assert_eq!(removed.runs, 5);
+    }
+
+    /// Shows it the first time only.
+    struct Flaky(u32);
+
+    impl Oracle<Op> for Flaky {
+        fn shows(&mut self, _: &Script<Op>) -> Option<Shows> {
+            self.0 += 1;
+            (self.0 == 1).then(Shows::default)
+        }
+
+        fn survey(&mut self, _: &Script<Op>) -> Shows {
+            Shows::default()
+        }
+    }
+
+    #[test]
+    fn what_is_flaky_is_not_made_smaller() {
+        assert_eq!(minimise(&long(), Limits::default(), &mut Flaky(0)), None);
+    }
+}

@@ -1,0 +1,379 @@
+//! A script played once, in this process or in a child of its own: what it shows, named as a
+//! report would name it. Ids stay the same however small the script gets.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::adapters::Adversary;
+use crate::capture::{self, Capture, Stack};
+use crate::death::Death;
+use crate::error::Error;
+use crate::evidence::{Evidence, Moment, Role};
+use crate::explore::ends::{kind_of, notes, os_error};
+use crate::explore::{Settings, gather, point};
+use crate::finding::{FaultAt, Finding, Step};
+use crate::heap::Heap;
+use crate::kind::Kind;
+use crate::minimise::Shows;
+use crate::omen;
+use crate::options::Options;
+use crate::panics::hook_panics;
+use crate::pipe::Pipe;
+use crate::port::Malloc;
+use crate::report::{Report, Rerun};
+use crate::run::{Outcome, Run, Sink, Unlike, execute};
+use crate::scratch::Scratch;
+use crate::script::{Mode, Script};
+use crate::site::{Site, Symboliser};
+use crate::state::Injected;
+use crate::subject::Scripted;
+use crate::sweep::Sweep;
+use crate::system::{System, World};
+use crate::token::Token;
+use crate::trace::{Fingerprint, hash_bytes};
+use crate::wire::wire_struct;
+use crate::worker;
+
+/// Requests of one run after which it counts as hung. A played script has no run without a fault
+/// to be compared with.
+const REQUESTS_MAX: u64 = 1 << 18;
+
+/// What one run showed; good inside this process image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) evidence: Vec<Evidence>,
+    stacks: BTreeMap<Moment, Stack>,
+    injected: Option<Injected>,
+    /// The operation that went wrong before any request failed.
+    operation: String,
+    starts: Vec<u64>,
+    requests: u64,
+    fingerprint: u64,
+    peak: usize,
+    absorbed: bool,
+}
+
+wire_struct!(Seen {
+    evidence,
+    stacks,
+    injected,
+    operation,
+    starts,
+    requests,
+    fingerprint,
+    peak,
+    absorbed,
+});
+
+impl Seen {
+    fn of(run: Run) -> Seen {
+        let mut seen = Seen {
+            evidence: run.evidence,
+            stacks: run.taken,
+            injected: run.injected,
+            starts: run.starts,
+            requests: run.requests.first().copied().unwrap_or(0),
+            fingerprint: run.fingerprint.0,
+            peak: run.peak,
+            absorbed: run.outcome == Outcome::Absorbed,
+            ..Seen::default()
+        };
+        if let Some(Unlike { kind, operation, note }) = run.unlike {
+            let note = format!("without any fault, {note}");
+            seen.evidence.push(Evidence::new(kind).note(note));
+            seen.operation = operation;
+        } else if let (Outcome::Panicked, None, Some(said)) =
+            (run.outcome, run.injected, run.failure)
+        {
+            let evidence = Evidence::new(Kind::Panic).note(format!("without any fault it {said}"));
+            seen.evidence.push(evidence.step(Role::Panicked, Moment::Panic));
+        }
+        seen
+    }
+
+    pub(crate) fn shows(&self) -> Shows {
+        let injected = self.injected.map(|injected| injected.at);
+        Shows { injected, starts: self.starts.clone(), requests: self.requests }
+    }
+}
+
+/// What a child tells of a run that may kill it.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    evidence: Vec<Evidence>,
+    injected: Option<Injected>,
+    stack: Stack,
+    seen: Option<Seen>,
+}
+
+wire_struct!(Told { evidence, injected, stack, seen });
+
+/// Sends on what a run says before it dies: its findings, and where its first fault came.
+struct Teller {
+    pipe: Rc<Pipe>,
+    has_told: RefCell<bool>,
+}
+
+impl Sink for Teller {
+    fn evidence(&self, evidence: &Evidence) {
+        self.pipe.send(&Told { evidence: vec![evidence.clone()], ..Told::default() });
+    }
+
+    fn fingerprint(&self, _: Fingerprint, injected: Option<&Injected>) {
+        if injected.is_some() && !self.has_told.replace(true) {
+            let stack = capture::stack();
+            self.pipe.send(&Told { injected: injected.copied(), stack, ..Told::default() });
+        }
+    }
+}
+
+/// One thing that a run showed, by name.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) kind: Kind,
+    pub(crate) id: String,
+    evidence: Evidence,
+    steps: Vec<Step>,
+    blocks: u64,
+    bytes: u64,
+}
+
+/// Plays scripts of one system.
+pub(crate) struct Player<S> {
+    pub(crate) settings: Settings,
+    symbols: RefCell<Symboliser>,
+    of: PhantomData<fn() -> S>,
+}
+
+fn adversarial(options: Options) -> Heap {
+    let options = options.ledger_only().moving(false);
+    options.heap_over(Adversary::new().slack(false).over(Malloc))
+}
+
+impl<S: System> Player<S> {
+    /// A player of this system's scripts, which read `input`.
+    ///
+    /// # Errors
+    /// Where a variable of the environment can't be read.
+    #[track_caller]
+    pub(crate) fn new(input: Arc<[u8]>) -> Result<Self, Error> {
+        let known_file = Location::caller().file();
+        let settings = Sweep::new(S::NAME).known_file(known_file).input(input).into_settings()?;
+        hook_panics();
+        Ok(Player { settings, symbols: RefCell::new(Symboliser::new(known_file)), of: PhantomData })
+    }
+
+    fn subject(&self, script: &Script<S::Op>) -> Result<Scripted<S>, Error> {
+        if script.system != S::NAME {
+            let what = format!("the script is for the system `{}`", script.system);
+            return Err(Error::new(what).mend(format!("this one is `{}`", S::NAME)));
+        }
+        if script.threads.len() > 1 || script.schedule.is_some() {
+            let what = format!("the script has {} threads", script.threads.len());
+            return Err(Error::new(what).mend("give it one thread and no schedule"));
+        }
+        let insists = script.shortages()?.is_some_and(|all| all.insists());
+        let ops = script.threads.first().map_or(&[][..], Vec::as_slice);
+        let scratch = std::env::temp_dir();
+        Ok(Scripted::once(ops, &World::new(&self.settings.input, &scratch), insists))
+    }
+
+    /// One run in this process, and another with open eyes if it showed anything: of the kind
+    /// that is wanted, where one is.
+    ///
+    /// # Errors
+    /// Where it is no script that can be played.
+    pub(crate) fn see(
+        &self,
+        script: &Script<S::Op>,
+        scratch: &Scratch,
+        wanted: Option<Kind>,
+        sink: Option<Box<dyn Sink>>,
+    ) -> Result<Seen, Error> {
+        let subject = self.subject(script)?;
+        let seen = Seen::of(self.run(&subject, script, scratch, None, sink)?);
+        let is_wanted = |evidence: &Evidence| wanted.is_none_or(|wanted| evidence.kind == wanted);
+        let is_absorbed = script.expect.strict && seen.absorbed && seen.injected.is_some();
+        if !is_absorbed && !seen.evidence.iter().any(is_wanted) {
+            return Ok(seen);
+        }
+        let mut moments = point::moments(&seen.evidence);
+        moments.extend(seen.injected.map(|injected| Moment::Event(injected.event)));
+        let again = self.run(&subject, script, scratch, Some(Capture::of(moments)), None)?;
+        let again = Seen::of(again);
+        if (&again.evidence, again.fingerprint) == (&seen.evidence, seen.fingerprint) {
+            return Ok(again);
+        }
+        let note = "the same script showed something else when it was run again";
+        let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
+        Ok(Seen { evidence, ..seen })
+    }
+
+    /// One run, in which nothing is looked up.
+    pub(crate) fn glance(&self, script: &Script<S::Op>, scratch: &Scratch) -> Result<Seen, Error> {
+        Ok(Seen::of(self.run(&self.subject(script)?, script, scratch, None, None)?))
+    }
+
+    fn run(
+        &self,
+        subject: &Scripted<S>,
+        script: &Script<S::Op>,
+        scratch: &Scratch,
+        capture: Option<Capture>,
+        sink: Option<Box<dyn Sink>>,
+    ) -> Result<Run, Error> {
+        let mut job = self.settings.job(scratch);
+        if script.modes.contains(&Mode::Bypass) {
+            job.options.bypass = true;
+        }
+        if script.modes.contains(&Mode::Adversary) {
+            job.port = Some(&adversarial);
+        }
+        if let Some(shortages) = script.shortages()? {
+            job.plan = shortages.plan();
+        }
+        job.plan.set_seed(script.seed);
+        job.bound = REQUESTS_MAX;
+        job.tells_starts = true;
+        (job.capture, job.sink) = (capture, sink);
+        Ok(execute(subject, job))
+    }
+
+    /// One run in a child: whatever it dies of, this process lives. Beside what was seen, its
+    /// death.
+    ///
+    /// # Errors
+    /// Where it is no script that can be played, or no child can be made.
+    pub(crate) fn play(&self, script: &Script<S::Op>) -> Result<(Seen, Option<Death>), Error> {
+        let owner = std::process::id();
+        if self.settings.in_process {
+            return Ok((self.see(script, &Scratch::new(owner), None, None)?, None));
+        }
+        self.subject(script)?;
+        let answer = worker::ask::<Told>(self.patience(), |pipe| {
+            let scratch = Scratch::new(owner);
+            omen::begun();
+            let teller = Teller { pipe: Rc::clone(pipe), has_told: RefCell::new(false) };
+            let seen = self.see(script, &scratch, None, Some(Box::new(teller))).ok();
+            pipe.send(&Told { seen, ..Told::default() });
+        });
+        let answer = answer.map_err(|error| os_error("start a child", &error))?;
+        let mut early = Seen::default();
+        for told in answer.messages {
+            if let Some(seen) = told.seen {
+                return Ok((seen, None));
+            }
+            early.evidence.extend(told.evidence);
+            if let Some(injected) = told.injected {
+                early.stacks.insert(Moment::Event(injected.event), told.stack);
+                early.injected = Some(injected);
+            }
+        }
+        let death = answer.death.unwrap_or(Death::Exit(0));
+        let note = notes(&[(death, answer.stack)])?.concat();
+        early.evidence = vec![Evidence::new(kind_of(death)).note(note)];
+        Ok((early, Some(death)))
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.patience.unwrap_or(Duration::from_secs(10))
+    }
+
+    /// What was seen, by name, each root cause once; and where the first request failed.
+    pub(crate) fn name(&self, seen: &Seen, script: &Script<S::Op>) -> (Vec<Named>, Site) {
+        let stacks: Vec<Stack> = seen.stacks.values().cloned().collect();
+        let mut symbols = self.symbols.borrow_mut();
+        let sites = if stacks.is_empty() { None } else { symbols.sites(&stacks) };
+        let sites: HashMap<Stack, Site> =
+            stacks.into_iter().zip(sites.into_iter().flatten()).collect();
+        let moment = seen.injected.map(|injected| Moment::Event(injected.event));
+        let stack = moment.and_then(|moment| seen.stacks.get(&moment));
+        let fault = stack.and_then(|stack| sites.get(stack));
+        let mut all: Vec<Named> = Vec::new();
+        for evidence in seen.evidence.iter().chain(&self.judge(seen, script, fault)) {
+            let steps = gather::steps(evidence, &seen.stacks, &sites);
+            let mut root = gather::root(evidence, fault, &steps);
+            if root.is_empty() {
+                root.push(hash_bytes(seen.operation.as_bytes()));
+            }
+            let id = gather::id(evidence.kind, &root);
+            let size = evidence.block.as_ref().map_or(0, |block| block.size as u64);
+            if let Some(known) = all.iter_mut().find(|known| known.id == id) {
+                (known.blocks, known.bytes) = (known.blocks + 1, known.bytes + size);
+                continue;
+            }
+            let (kind, evidence) = (evidence.kind, evidence.clone());
+            all.push(Named { kind, id, evidence, steps, blocks: 1, bytes: size });
+        }
+        let is_allowed = |named: &Named| {
+            script.expect.allow.iter().any(|allowed| {
+                let mentions = |site: &Site| site.mentions(&allowed.function);
+                allowed.kind == named.kind.name()
+                    && (named.steps.iter().any(|step| mentions(&step.site))
+                        || fault.is_some_and(mentions))
+            })
+        };
+        all.retain(|named| !is_allowed(named));
+        (all, fault.cloned().unwrap_or_default())
+    }
+
+    /// What is only wrong by what the script demands.
+    fn judge(&self, seen: &Seen, script: &Script<S::Op>, fault: Option<&Site>) -> Option<Evidence> {
+        let is_benign = |site: &Site| script.expect.benign.iter().any(|name| site.mentions(name));
+        let demanded = script.expect.strict && !fault.is_some_and(is_benign);
+        (demanded && seen.injected.is_some() && seen.absorbed)
+            .then(|| Evidence::new(Kind::Absorbed).note("it went on as if nothing had happened"))
+    }
+
+    /// A report of what was seen; `rerun` is how it is seen again.
+    pub(crate) fn report(&self, seen: &Seen, script: &Script<S::Op>, rerun: &Rerun) -> Report {
+        let (named, site) = self.name(seen, script);
+        let mut report = Report::empty(S::NAME, script.seed);
+        let fault = seen.injected.map(|injected| FaultAt {
+            at: injected.at,
+            persistent: false,
+            op: injected.op,
+            size: injected.size as u64,
+            site,
+        });
+        let token = Token {
+            scenario: S::NAME.to_owned(),
+            fault: None,
+            seed: script.seed,
+            input: None,
+            modes: Vec::new(),
+            turns: None,
+            fingerprint: Fingerprint(seen.fingerprint).short(),
+        };
+        let finding = |named: Named| Finding {
+            kind: named.kind,
+            id: named.id,
+            scenario: S::NAME.to_owned(),
+            block: named.evidence.block,
+            blocks: named.blocks,
+            bytes: named.bytes,
+            steps: named.steps,
+            notes: named.evidence.notes,
+            fault: fault.clone(),
+            schedule: None,
+            count: 1,
+            of: seen.requests,
+            token: token.clone(),
+            rerun: rerun.clone(),
+        };
+        report.findings = named.into_iter().map(finding).collect();
+        report.findings.sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));
+        report.coverage.requests = seen.requests;
+        report.coverage.runs = u64::from(seen.injected.is_some());
+        report.coverage.runs_total = report.coverage.runs;
+        report.coverage.complete = true;
+        report.peak = seen.peak as u64;
+        report.fingerprint = seen.fingerprint;
+        report
+    }
+}

@@ -1,0 +1,180 @@
+//! Script files as tests: each script of a folder times each way to drive it is a test of its
+//! own, and so is each case. A file that is added is a test that is added.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::anysystem::{AnySystem, Case, Driver, Of, Source};
+use crate::case;
+use crate::error::Error;
+use crate::report::Report;
+use crate::sweep::Sweep;
+use crate::system::System;
+use crate::verdict::Replayed;
+
+type Read = fn() -> Result<Arc<[u8]>, Error>;
+type Make = fn() -> Rc<dyn AnySystem>;
+
+/// Scripts and cases as tests, for a test target with `harness = false`.
+///
+/// ```no_run
+/// # use mallory::{Heap, System, World};
+/// # fn tests<Queue: System + 'static>() -> std::process::ExitCode
+/// # where Queue::Op: serde::Serialize + serde::de::DeserializeOwned {
+/// mallory::ScriptTests::new(env!("CARGO_MANIFEST_DIR"))
+///     .system::<Queue>()
+///     .scripts("tests/scripts")
+///     .cases("tests/cases")
+///     .main()
+/// # }
+/// ```
+/// [`script_tests!`](crate::script_tests) is the same in one line.
+#[must_use = "nothing is run until `main`"]
+pub struct ScriptTests {
+    root: PathBuf,
+    systems: Vec<(&'static str, Make, Read)>,
+    trials: Vec<Trial>,
+}
+
+/// The tests of scripts in `tests/scripts` and of cases in `tests/cases`, of these systems: the
+/// one line of a test target with `harness = false`.
+#[macro_export]
+macro_rules! script_tests {
+    ($($system:ty),+ $(,)?) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::ScriptTests::new(env!("CARGO_MANIFEST_DIR"))
+                $(.system::<$system>())+
+                .scripts("tests/scripts")
+                .cases("tests/cases")
+                .main()
+        }
+    };
+}
+
+fn make<S: System + 'static>() -> Rc<dyn AnySystem>
+where
+    S::Op: Serialize + DeserializeOwned,
+{
+    Rc::new(Of::<S>(std::marker::PhantomData))
+}
+
+impl ScriptTests {
+    /// Tests of a package that lies here.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        ScriptTests { root: root.into(), systems: Vec::new(), trials: Vec::new() }
+    }
+
+    /// A system that scripts may be of; to be named before the folders.
+    pub fn system<S: System + 'static>(self) -> Self
+    where
+        S::Op: Serialize + DeserializeOwned,
+    {
+        self.system_with::<S>(|| Ok(Arc::from([])))
+    }
+
+    /// A system that reads an input.
+    pub fn system_with<S: System + 'static>(mut self, input: Read) -> Self
+    where
+        S::Op: Serialize + DeserializeOwned,
+    {
+        self.systems.push((S::NAME, make::<S>, input));
+        self
+    }
+
+    /// Each script in this folder, below the package's own: once without a fault, swept, and on
+    /// the adversarial heap.
+    pub fn scripts(mut self, folder: &str) -> Self {
+        for (path, name) in self.files(folder) {
+            for (driver, called) in Driver::ALL {
+                let (path, systems) = (path.clone(), self.systems.clone());
+                let drive = move || {
+                    let text = case::read(&path)?;
+                    let file = shown(&path);
+                    let source = Source { text: &text, file: &file };
+                    let (system, input) = find(&systems, source)?;
+                    let sweep = Sweep::new(system.name()).input(input);
+                    Ok(system.drive(source, driver, sweep))
+                };
+                self.trials.push(Trial::test(format!("{name}::{called}"), move || {
+                    clean(&drive().map_err(failed)?)
+                }));
+            }
+        }
+        self
+    }
+
+    /// Each case in this folder, below the package's own: what it found is not to be seen any
+    /// more, or, where the case says that it `reproduces`, is.
+    pub fn cases(mut self, folder: &str) -> Self {
+        for (path, name) in self.files(folder) {
+            let systems = self.systems.clone();
+            self.trials.push(Trial::test(format!("{name}::case"), move || {
+                let text = case::read(&path).map_err(failed)?;
+                let file = shown(&path);
+                let source = Source { text: &text, file: &file };
+                let (system, input) = find(&systems, source).map_err(failed)?;
+                let found = system.case(source, input).map_err(failed)?;
+                let Some(Case { kind, id, is_planted, report }) = found else {
+                    let error = Error::new(format!("{file}: it says of nothing that it was found"));
+                    return Err(failed(error.mend("put it with the scripts, or add `found`")));
+                };
+                match report.replayed {
+                    Some(Replayed::Reproduced) if is_planted => Ok(()),
+                    _ if is_planted => Err(format!("{kind} {id} is to be seen:\n{report}").into()),
+                    _ if report.findings().is_empty() => Ok(()),
+                    _ => Err(report.to_string().into()),
+                }
+            }));
+        }
+        self
+    }
+
+    /// Runs the tests that the test runner asks for.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        libtest_mimic::run(&Arguments::from_args(), self.trials).exit_code()
+    }
+
+    /// The scripts of a folder, and what their tests are called.
+    fn files(&self, folder: &str) -> Vec<(PathBuf, String)> {
+        let last = folder.rsplit('/').next().unwrap_or(folder);
+        let files = case::files(&self.root.join(folder)).unwrap_or_default();
+        let name = |path: &PathBuf| {
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            format!("{last}/{}", stem.unwrap_or_default())
+        };
+        files.into_iter().map(|path| (path.clone(), name(&path))).collect()
+    }
+}
+
+/// A path as messages have it: its folder's name and its own.
+fn shown(path: &Path) -> String {
+    let last = |path: Option<&Path>| {
+        path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned())
+    };
+    let (folder, name) = (last(path.parent()), last(Some(path)));
+    format!("{}/{}", folder.unwrap_or_default(), name.unwrap_or_default())
+}
+
+fn failed(error: Error) -> Failed {
+    Failed::from(format!("error: {error}"))
+}
+
+fn clean(report: &Report) -> Result<(), Failed> {
+    if report.exit_code() == 0 { Ok(()) } else { Err(report.to_string().into()) }
+}
+
+type Found = (Rc<dyn AnySystem>, Arc<[u8]>);
+
+fn find(systems: &[(&'static str, Make, Read)], source: Source<'_>) -> Result<Found, Error> {
+    let name = case::system_of(source)?;
+    let known = systems.iter().find(|(known, ..)| *known == name);
+    let (_, make, read) = known.ok_or_else(|| case::unknown(source, &name))?;
+    Ok((make(), read()?))
+}

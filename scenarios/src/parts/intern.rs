@@ -1,0 +1,156 @@
+//! The system `intern`: an intern table, beside a plain map of strings and their references.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use allocator_api2::vec::Vec;
+use arbitrary::{Arbitrary, Unstructured};
+use mallory::{Heap, Refused, System, World};
+use serde::{Deserialize, Serialize};
+
+use crate::memory::bytes::refused;
+use crate::memory::{Handle, InternTable};
+
+/// One operation. References are counted from the oldest that is held, modulo their number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Arbitrary)]
+pub enum Op {
+    /// Takes a reference on a string.
+    Acquire(#[arbitrary(with = word)] String),
+    /// Takes one and gives it up at once.
+    Hold(#[arbitrary(with = word)] String),
+    /// Takes another reference on a string that is held.
+    Retain(u8),
+    /// Gives a reference up.
+    Release(u8),
+    /// Reads a string.
+    Resolve(u8),
+}
+
+/// Few words, so that they come again, and now and then any.
+fn word(u: &mut Unstructured<'_>) -> arbitrary::Result<String> {
+    match u.arbitrary::<u8>()? {
+        240.. => u.arbitrary(),
+        how => Ok(format!("{}", how % 24)),
+    }
+}
+
+/// The system: a table, and the references that it holds.
+pub struct Interns {
+    table: InternTable,
+    held: Vec<Handle, Heap>,
+}
+
+/// The strings that are held, the oldest reference first; and how often each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Model {
+    /// Each reference's string.
+    pub held: std::vec::Vec<String>,
+    /// Each string's references.
+    pub references: BTreeMap<String, u32>,
+}
+
+impl Interns {
+    fn nth(&self, nth: u8) -> Option<usize> {
+        (!self.held.is_empty()).then(|| usize::from(nth) % self.held.len())
+    }
+
+    fn text(&self, handle: Handle) -> Option<String> {
+        self.table.resolve(handle, |bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+impl Drop for Interns {
+    fn drop(&mut self) {
+        for handle in &self.held {
+            self.table.release(*handle);
+        }
+    }
+}
+
+impl System for Interns {
+    const NAME: &'static str = "intern";
+
+    type Op = Op;
+    /// The string that it was about, if there was one.
+    type Reply = Option<String>;
+    type Error = Refused;
+    type Model = Model;
+
+    fn open(heap: &Heap, _: &World<'_>) -> Result<Self, Refused> {
+        Ok(Interns { table: InternTable::new(heap), held: Vec::new_in(heap.clone()) })
+    }
+
+    fn apply(&mut self, op: &Op, _: &World<'_>) -> Result<Option<String>, Refused> {
+        match op {
+            Op::Acquire(text) => {
+                self.held.try_reserve(1).map_err(refused)?;
+                let handle = self.table.acquire(text)?;
+                self.held.push(handle);
+                Ok(self.text(handle))
+            }
+            Op::Hold(text) => {
+                let held = self.table.hold(text)?;
+                Ok(self.text(held.handle()))
+            }
+            Op::Retain(nth) => {
+                let Some(nth) = self.nth(*nth) else { return Ok(None) };
+                self.held.try_reserve(1).map_err(refused)?;
+                let handle = self.held[nth];
+                if !self.table.retain(handle) {
+                    return Ok(None);
+                }
+                self.held.push(handle);
+                Ok(self.text(handle))
+            }
+            Op::Release(nth) => {
+                let Some(nth) = self.nth(*nth) else { return Ok(None) };
+                let handle = self.held.remove(nth);
+                let text = self.text(handle);
+                Ok(text.filter(|_| self.table.release(handle)))
+            }
+            Op::Resolve(nth) => Ok(self.nth(*nth).and_then(|nth| self.text(self.held[nth]))),
+        }
+    }
+
+    fn is_oom(_: &Refused) -> bool {
+        true
+    }
+
+    fn snapshot(&self) -> Model {
+        let held = self.held.iter().map(|handle| self.text(*handle).unwrap_or_default());
+        let mut references = BTreeMap::new();
+        // Under the kill switch a string may be there several times.
+        self.table.for_each(|text, count| {
+            *references.entry(String::from_utf8_lossy(text).into_owned()).or_default() += count;
+        });
+        Model { held: held.collect(), references }
+    }
+
+    fn model(model: &mut Model, op: &Op, _: &World<'_>) -> impl Debug {
+        let at = |nth: &u8, model: &Model| {
+            (!model.held.is_empty()).then(|| usize::from(*nth) % model.held.len())
+        };
+        let take = |model: &mut Model, text: String| {
+            *model.references.entry(text.clone()).or_default() += 1;
+            model.held.push(text.clone());
+            Some(text)
+        };
+        match op {
+            Op::Acquire(text) => take(model, text.clone()),
+            Op::Hold(text) => Some(text.clone()),
+            Op::Retain(nth) => {
+                let text = at(nth, model).map(|nth| model.held[nth].clone());
+                text.and_then(|text| take(model, text))
+            }
+            Op::Release(nth) => at(nth, model).map(|nth| {
+                let text = model.held.remove(nth);
+                if let Some(count) = model.references.get_mut(&text) {
+                    *count -= 1;
+                }
+                model.references.retain(|_, count| *count != 0);
+                text
+            }),
+            Op::Resolve(nth) => at(nth, model).map(|nth| model.held[nth].clone()),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Every script × each way to drive it, and every case, as tests of their own: a file that is
+//! added to `scripts` or `cases` is a test that is added.
+
+use std::process::ExitCode;
+
+use mallory::ScriptTests;
+use mallory_scenarios::cache_rebuild::CacheRebuild;
+use mallory_scenarios::fixture;
+use mallory_scenarios::journal_intern::JournalIntern;
+use mallory_scenarios::lfs_batch::LfsBatch;
+use mallory_scenarios::parts::{Arenas, Blocks, Interns};
+use mallory_scenarios::shelf::{
+    Aborts, Forgets, Leaks, Mistakes, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
+};
+
+fn main() -> ExitCode {
+    ScriptTests::new(env!("CARGO_MANIFEST_DIR"))
+        .system_with::<CacheRebuild>(fixture::journal)
+        .system_with::<JournalIntern>(fixture::journal)
+        .system_with::<LfsBatch>(fixture::lfs_requests)
+        .system::<Arenas>()
+        .system::<Blocks>()
+        .system::<Interns>()
+        .system::<Shelf<Sound>>()
+        .system::<Shelf<Leaks>>()
+        .system::<Shelf<Forgets>>()
+        .system::<Shelf<Shortens>>()
+        .system::<Shelf<Mistakes>>()
+        .system::<Shelf<Panics>>()
+        .system::<Shelf<Overruns>>()
+        .system::<Shelf<Swallows>>()
+        .system::<Shelf<Aborts>>()
+        .scripts("scripts")
+        .cases("cases")
+        .main()
+}
