@@ -130,9 +130,8 @@ impl Turn {
 /// What a fuzzer's last words say: executions and coverage.
 fn read_stats(text: &str) -> (u64, u64) {
     let number = |text: &str| text.trim().parse::<u64>().ok();
-    let executions = text
-        .lines()
-        .find_map(|line| number(line.strip_prefix("stat::number_of_executed_units:")?));
+    let executions =
+        text.lines().find_map(|line| number(line.strip_prefix("stat::number_of_executed_units:")?));
     let coverage = text.lines().rev().find_map(|line| {
         let after = line.split_once("cov: ")?.1;
         number(after.split(' ').next()?)

@@ -22,7 +22,8 @@ fn the_files_for_fuzzing_services_are_whole() {
     for folder in ["fuzz/oss-fuzz", ".clusterfuzzlite"] {
         let read = |name: &str| {
             let path = root().join(folder).join(name);
-            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{folder}/{name}: {error}"))
+            std::fs::read_to_string(&path)
+                .unwrap_or_else(|error| panic!("{folder}/{name}: {error}"))
         };
         assert!(read("project.yaml").contains("language: rust"), "{folder}");
         let image = "FROM gcr.io/oss-fuzz-base/base-builder-rust";

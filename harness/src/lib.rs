@@ -45,7 +45,7 @@
 
 mod accuse;
 mod adapters;
-#[cfg(feature = "ron")]
+#[cfg(any(feature = "cli", feature = "script-tests"))]
 mod anysystem;
 mod board;
 mod brood;
@@ -68,12 +68,12 @@ mod gate;
 mod global;
 mod handle;
 mod heap;
-#[cfg(feature = "json")]
-mod json;
 #[cfg(feature = "ron")]
 mod hunt;
 #[cfg(feature = "arbitrary")]
 mod input;
+#[cfg(feature = "json")]
+mod json;
 mod kind;
 mod ledger;
 #[cfg(feature = "ron")]

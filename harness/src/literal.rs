@@ -205,7 +205,8 @@ impl<O: Serialize + DeserializeOwned> Smaller for O {
                 Piece::List(items) => {
                     let (first, last) = (items[0].start, items[items.len() - 1].end);
                     let keep = |range: &[Range<usize>]| -> String {
-                        let kept: Vec<&str> = range.iter().map(|item| &text[item.clone()]).collect();
+                        let kept: Vec<&str> =
+                            range.iter().map(|item| &text[item.clone()]).collect();
                         kept.join(",")
                     };
                     let whole = first..last;

@@ -422,9 +422,9 @@ mod tests {
             let survey = self.survey(script);
             let at = script.shortages().ok()??.0.first()?.at()?.ordinal;
             let put = |key: &str, before: usize| {
-                script.threads[0][..before].iter().any(
-                    |op| matches!(op, Op::Put { key: its, size } if its == key && *size >= 37),
-                )
+                script.threads[0][..before]
+                    .iter()
+                    .any(|op| matches!(op, Op::Put { key: its, size } if its == key && *size >= 37))
             };
             let shown = script.threads[0].iter().enumerate().any(|(nth, op)| match op {
                 Op::Drop(key) => put(key, nth) && at == survey.starts[nth] + 2,

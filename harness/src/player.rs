@@ -197,8 +197,7 @@ impl<S: System> Player<S> {
     ) -> Result<Seen, Error> {
         let subject = self.subject(script)?;
         let seen = Seen::of(self.run(&subject, script, scratch, None, sink)?);
-        let is_wanted =
-            |evidence: &Evidence| wanted.is_none_or(|wanted| evidence.kind == wanted);
+        let is_wanted = |evidence: &Evidence| wanted.is_none_or(|wanted| evidence.kind == wanted);
         let is_absorbed = script.expect.strict && seen.absorbed && seen.injected.is_some();
         if !is_absorbed && !seen.evidence.iter().any(is_wanted) {
             return Ok(seen);
@@ -327,9 +326,8 @@ impl<S: System> Player<S> {
     fn judge(&self, seen: &Seen, script: &Script<S::Op>, fault: Option<&Site>) -> Option<Evidence> {
         let is_benign = |site: &Site| script.expect.benign.iter().any(|name| site.mentions(name));
         let demanded = script.expect.strict && !fault.is_some_and(is_benign);
-        (demanded && seen.injected.is_some() && seen.absorbed).then(|| {
-            Evidence::new(Kind::Absorbed).note("it went on as if nothing had happened")
-        })
+        (demanded && seen.injected.is_some() && seen.absorbed)
+            .then(|| Evidence::new(Kind::Absorbed).note("it went on as if nothing had happened"))
     }
 
     /// A report of what was seen; `rerun` is how it is seen again.

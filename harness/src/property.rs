@@ -35,7 +35,6 @@ const BYTES_PER_OPERATION: usize = 16;
 /// mallory::property::<Queue<S>>().cases_in("tests/cases").run().assert_clean();
 /// # }
 /// ```
-#[must_use]
 #[track_caller]
 pub fn property<S: System>() -> Property<S> {
     let env = Env::read();
@@ -147,7 +146,11 @@ where
 }
 
 /// The script of this number: the same for the same range.
-fn drawn<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(system: &str, range: Range, number: u64) -> Script<Op> {
+fn drawn<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
+    system: &str,
+    range: Range,
+    number: u64,
+) -> Script<Op> {
     let mut bytes = [0; 32];
     for (nth, word) in bytes.chunks_exact_mut(8).enumerate() {
         word.copy_from_slice(&mix(number.wrapping_add(nth as u64)).to_le_bytes());

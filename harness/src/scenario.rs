@@ -1,11 +1,11 @@
 //! Scenarios: what a command line can be told to sweep, by name.
 
-#[cfg(feature = "ron")]
+#[cfg(feature = "cli")]
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-#[cfg(feature = "ron")]
+#[cfg(feature = "cli")]
 use crate::anysystem::{AnySystem, Of};
 use crate::error::Error;
 use crate::report::{PROGRAM, Report};
@@ -32,9 +32,9 @@ pub struct Scenario {
     pub(crate) group: Option<String>,
     pub(crate) input: Option<Box<Input>>,
     /// The system that it is a script of, others, and the script's text and file.
-    #[cfg(feature = "ron")]
+    #[cfg(feature = "cli")]
     pub(crate) systems: Vec<Box<dyn AnySystem>>,
-    #[cfg(feature = "ron")]
+    #[cfg(feature = "cli")]
     pub(crate) source: Option<(&'static str, &'static str)>,
     run: Box<Run>,
     /// How its replays are run.
@@ -56,9 +56,9 @@ impl Scenario {
             about: about.into(),
             group: None,
             input: None,
-            #[cfg(feature = "ron")]
+            #[cfg(feature = "cli")]
             systems: Vec::new(),
-            #[cfg(feature = "ron")]
+            #[cfg(feature = "cli")]
             source: None,
             run: Box::new(run),
             program: PROGRAM.to_owned(),
@@ -82,11 +82,13 @@ impl Scenario {
                 Err(error) => sweep.failed(error),
             }
         });
-        Scenario { source: Some((text, file)), ..scenario.knows::<S>() }
+        #[cfg(feature = "cli")]
+        let scenario = Scenario { source: Some((text, file)), ..scenario.knows::<S>() };
+        scenario
     }
 
     /// Another system whose scripts and cases the command line takes, with the same input.
-    #[cfg(feature = "ron")]
+    #[cfg(feature = "cli")]
     #[must_use]
     pub fn knows<S: System + 'static>(mut self) -> Self
     where

@@ -183,9 +183,8 @@ impl<Op> Script<Op> {
     /// Where threads are switched: each preemption as it is written.
     pub(crate) fn preemptions(&self) -> Result<Vec<&str>, Error> {
         let Some(text) = &self.schedule else { return Ok(Vec::new()) };
-        let is_thread = |word: &str| {
-            word.strip_prefix('T').is_some_and(|number| number.parse::<u16>().is_ok())
-        };
+        let is_thread =
+            |word: &str| word.strip_prefix('T').is_some_and(|number| number.parse::<u16>().is_ok());
         let is_preemption = |one: &str| {
             one.split_once('>').is_some_and(|(from, to)| {
                 let place = from.split_once('@');

@@ -20,10 +20,10 @@ use crate::plan::Plan;
 use crate::port::{Malloc, Port};
 use crate::report::{PROGRAM, Report, Rerun};
 use crate::run::{Strategy, Subject};
-use crate::subject::{By, Classify, Closure, Observe, Scripted, Staged, Unclassified, Whole};
-use crate::system::{Guarantee, System, World};
 #[cfg(feature = "ron")]
 use crate::script::Mode;
+use crate::subject::{By, Classify, Closure, Observe, Scripted, Staged, Unclassified, Whole};
+use crate::system::{Guarantee, System, World};
 use crate::token::{self, Token, is_name};
 use crate::trace::Coordinate;
 

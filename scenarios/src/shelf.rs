@@ -162,7 +162,8 @@ impl<F: Fault> Shelf<F> {
             return Ok(false);
         };
         let gone = if self.is(Kind::NotRecovered) { self.boxes[from].take() } else { None };
-        let (Some(left), Some(right)) = (&self.boxes[into], gone.as_ref().or(self.boxes[from].as_ref()))
+        let (Some(left), Some(right)) =
+            (&self.boxes[into], gone.as_ref().or(self.boxes[from].as_ref()))
         else {
             return Ok(false);
         };

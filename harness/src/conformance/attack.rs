@@ -46,7 +46,8 @@ fn steps(u: &mut Unstructured<'_>) -> Result<Vec<Step>> {
         };
         steps.push(Step { act, by: 0 });
     }
-    steps.extend(live.into_iter().map(|name| Step { act: Act::Free { name, whole: false }, by: 0 }));
+    steps
+        .extend(live.into_iter().map(|name| Step { act: Act::Free { name, whole: false }, by: 0 }));
     Ok(steps)
 }
 
@@ -79,8 +80,7 @@ pub fn port<P: Port>(bytes: &[u8], make: impl Fn() -> P) {
     };
     let Some(breach) = run(&steps, false) else { return };
     let clause = breach.clause;
-    let mut oracle =
-        |steps: &[Step]| run(steps, true).filter(|breach| breach.clause == clause);
+    let mut oracle = |steps: &[Step]| run(steps, true).filter(|breach| breach.clause == clause);
     let (smallest, breach) = shrink(&steps, breach, SIZE_MAX, TRIES, &mut oracle);
     let promise = clause.promise();
     panic_any(format!("broken: {promise}\n{}\n{}", breach.note, print(&smallest)));

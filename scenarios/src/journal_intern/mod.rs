@@ -10,8 +10,8 @@ mod record;
 use std::fmt::Debug;
 
 use allocator_api2::vec::Vec;
-use hashbrown::HashTable;
 use arbitrary::{Arbitrary, Unstructured};
+use hashbrown::HashTable;
 use mallory::{Heap, Refused, System, World};
 use serde::{Deserialize, Serialize};
 

@@ -202,10 +202,7 @@ impl System for Blocks {
         let content = |(at, (block, layout)): (&u8, &(NonNull<u8>, Layout))| {
             (*at, Content { align: layout.align(), bytes: self.bytes(*block, *layout) })
         };
-        Model {
-            blocks: self.blocks.iter().map(content).collect(),
-            live: self.heap.live_bytes(),
-        }
+        Model { blocks: self.blocks.iter().map(content).collect(), live: self.heap.live_bytes() }
     }
 
     fn model(model: &mut Model, op: &Op, _: &World<'_>) -> impl Debug {
