@@ -6,14 +6,19 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "script-tests")]
 use crate::adapters::Adversary;
 use crate::error::Error;
 use crate::finding::Finding;
+#[cfg(feature = "cli")]
 use crate::hunt;
+#[cfg(feature = "cli")]
 use crate::minimise::{Limits, Removed};
 use crate::player::Player;
 use crate::report::{Replayed, Report, Rerun};
-use crate::script::{Mode, Script};
+#[cfg(feature = "script-tests")]
+use crate::script::Mode;
+use crate::script::Script;
 use crate::sweep::Sweep;
 use crate::system::System;
 
@@ -21,13 +26,16 @@ use crate::system::System;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Driver {
     /// Once, without a fault.
+    #[cfg(feature = "script-tests")]
     Plain,
     /// Every request in turn.
     Sweep,
     /// On the adversarial heap: every call site, with guard pages.
+    #[cfg(feature = "script-tests")]
     Adversary,
 }
 
+#[cfg(feature = "script-tests")]
 impl Driver {
     /// One row for each way to drive a script.
     pub(crate) const ALL: [(Driver, &'static str); 3] =
@@ -35,6 +43,7 @@ impl Driver {
 }
 
 /// Faulted runs of a script on the adversarial heap: new call sites come first.
+#[cfg(feature = "script-tests")]
 const ADVERSARY_RUNS: u64 = 48;
 
 /// A script as a file has it: its text, and what errors call it.
@@ -55,6 +64,7 @@ pub(crate) struct Case {
 }
 
 /// What is left of a script, as text, and what was removed.
+#[cfg(feature = "cli")]
 #[derive(Debug)]
 pub(crate) struct Small {
     pub(crate) text: String,
@@ -66,12 +76,15 @@ pub(crate) struct Small {
 pub(crate) trait AnySystem {
     fn name(&self) -> &'static str;
     /// The text in the one way that all scripts are printed.
+    #[cfg(feature = "cli")]
     fn tidy(&self, source: Source<'_>) -> Result<String, Error>;
     /// A script's first operations, as a script of their own.
+    #[cfg(feature = "cli")]
     fn beginning(&self, source: Source<'_>, about: &str) -> Result<String, Error>;
     fn drive(&self, source: Source<'_>, driver: Driver, sweep: Sweep) -> Report;
     /// Plays a script that is a case; `None` where it is none.
     fn case(&self, source: Source<'_>, input: Arc<[u8]>) -> Result<Option<Case>, Error>;
+    #[cfg(feature = "cli")]
     fn minimise(
         &self,
         source: Source<'_>,
@@ -98,17 +111,21 @@ where
     }
 
     fn driven(source: Source<'_>, driver: Driver, sweep: Sweep) -> Result<Report, Error> {
-        let mut script = Self::read(source)?;
+        let script = Self::read(source)?;
         match driver {
             Driver::Sweep => Ok(sweep.scripted::<S>(&script)),
+            #[cfg(feature = "script-tests")]
             Driver::Plain => {
+                let mut script = script;
                 script.fault = None;
                 let player = Player::<S>::new(sweep.input_bytes())?;
                 let (seen, _) = player.play(&script)?;
                 let rerun = Rerun::Line(format!("run {} without a fault", source.file));
                 Ok(player.report(&seen, &script, &rerun))
             }
+            #[cfg(feature = "script-tests")]
             Driver::Adversary => {
+                let mut script = script;
                 script.modes.retain(|mode| *mode != Mode::Adversary);
                 let sweep = sweep.adversary(Adversary::new()).limit(ADVERSARY_RUNS);
                 Ok(sweep.scripted::<S>(&script))
@@ -125,10 +142,12 @@ where
         S::NAME
     }
 
+    #[cfg(feature = "cli")]
     fn tidy(&self, source: Source<'_>) -> Result<String, Error> {
         Self::read(source)?.print()
     }
 
+    #[cfg(feature = "cli")]
     fn beginning(&self, source: Source<'_>, about: &str) -> Result<String, Error> {
         const OPERATIONS: usize = 3;
         let script = Self::read(source)?;
@@ -160,6 +179,7 @@ where
         Ok(Some(Case { kind: found.kind, id: found.id, is_planted, report }))
     }
 
+    #[cfg(feature = "cli")]
     fn minimise(
         &self,
         source: Source<'_>,

@@ -1,12 +1,15 @@
 //! From many scripts to one case: scripts are played until one shows something, which is made as
 //! small as it gets and written down.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "arbitrary")]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "proptest")]
 use crate::board::Board;
 use crate::error::Error;
 use crate::explore::ends::os_error;
@@ -36,6 +39,13 @@ pub(crate) struct Caught<Op> {
     /// What was removed; `None`: run again it showed something else, so nothing was.
     pub(crate) removed: Option<Removed>,
 }
+
+/// A smaller script, and what was removed; none where it was not steady.
+type Smaller<Op> = Option<(Script<Op>, Removed)>;
+
+/// How many scripts were played, and the first that showed something.
+#[cfg(feature = "proptest")]
+type Hunted<Op> = (u64, Option<Caught<Op>>);
 
 /// One find of a child, and what is left of a script made smaller there.
 #[derive(Clone, Debug, Default)]
@@ -94,59 +104,6 @@ impl<S: System> Player<S>
 where
     S::Op: Serialize + DeserializeOwned,
 {
-    /// Plays these scripts one after the other in a child, up to the first that shows something:
-    /// which one, and what. Answers how many were played as well.
-    pub(crate) fn hunt(
-        &self,
-        count: u64,
-        script: &dyn Fn(u64) -> Script<S::Op>,
-    ) -> Result<(u64, Option<Caught<S::Op>>), Error> {
-        let scratch_of = std::process::id();
-        let each = |nth: u64, scratch: &Scratch| -> Result<Option<Seen>, Error> {
-            let script = script(nth);
-            let seen = self.see(&script, scratch, None, None)?;
-            Ok((!self.name(&seen, &script).0.is_empty()).then_some(seen))
-        };
-        if self.settings.in_process {
-            let scratch = Scratch::new(scratch_of);
-            for nth in 0..count {
-                if let Some(seen) = each(nth, &scratch)? {
-                    return Ok((nth + 1, self.caught(script(nth), seen)));
-                }
-            }
-            return Ok((count, None));
-        }
-        // What is wrong with all scripts is said here, where it can be.
-        self.glance(&Script::of(S::NAME, Vec::new()), &Scratch::new(scratch_of))?;
-        let board = Board::new(1, 0).map_err(|error| os_error("make a board", &error))?;
-        let life = board.life(0);
-        let answer = worker::ask::<Find>(self.patience(), |pipe| {
-            life.begin();
-            omen::begun();
-            let scratch = Scratch::new(scratch_of);
-            for nth in 0..count {
-                life.stand(Some(nth as usize));
-                if let Ok(Some(seen)) = each(nth, &scratch) {
-                    pipe.send(&Find { nth, seen: Some(seen), ..Find::default() });
-                    break;
-                }
-            }
-            life.stand(None);
-        });
-        let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
-        if let Some(Find { nth, seen: Some(seen), .. }) = answer.messages.pop() {
-            return Ok((nth + 1, self.caught(script(nth), seen)));
-        }
-        if answer.death.is_some() && !life.is_done() {
-            let nth = life.standing().unwrap_or(0) as u64;
-            // By itself it may live: then the ones before it had a hand in it, and it is told as
-            // what it was.
-            let (seen, _) = self.play(&script(nth))?;
-            return Ok((nth + 1, self.caught(script(nth), seen)));
-        }
-        Ok((count, None))
-    }
-
     pub(crate) fn caught(&self, script: Script<S::Op>, seen: Seen) -> Option<Caught<S::Op>> {
         let named = self.name(&seen, &script).0.into_iter().min_by_key(|named| named.kind)?;
         Some(Caught { script, seen, kind: named.kind, id: named.id, removed: None })
@@ -168,11 +125,7 @@ where
         Ok(Caught { script, seen, removed: Some(removed), ..caught })
     }
 
-    fn shrink(
-        &self,
-        caught: &Caught<S::Op>,
-        limits: Limits,
-    ) -> Result<Option<(Script<S::Op>, Removed)>, Error> {
+    fn shrink(&self, caught: &Caught<S::Op>, limits: Limits) -> Result<Smaller<S::Op>, Error> {
         let (kind, id) = (caught.kind, &*caught.id);
         let here = |scratch: &Scratch| {
             let mut oracle = Here { player: self, scratch, kind, id };
@@ -229,6 +182,7 @@ impl<Op: Clone + Serialize> Caught<Op> {
     ///
     /// # Errors
     /// Where it can't be written.
+    #[cfg(feature = "arbitrary")]
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, Error> {
         let path = folder.join(format!("{}.ron", self.id));
         let failed = |error: std::io::Error| {
@@ -278,6 +232,65 @@ where
             report.notes.push(format!("{} {} was seen once: {by}", caught.kind, caught.id));
         }
         Ok(report)
+    }
+}
+
+#[cfg(feature = "proptest")]
+impl<S: System> Player<S>
+where
+    S::Op: Serialize + DeserializeOwned,
+{
+    /// Plays these scripts one after the other in a child, up to the first that shows something:
+    /// which one, and what. Answers how many were played as well.
+    pub(crate) fn hunt(
+        &self,
+        count: u64,
+        script: &dyn Fn(u64) -> Script<S::Op>,
+    ) -> Result<Hunted<S::Op>, Error> {
+        let scratch_of = std::process::id();
+        let each = |nth: u64, scratch: &Scratch| -> Result<Option<Seen>, Error> {
+            let script = script(nth);
+            let seen = self.see(&script, scratch, None, None)?;
+            Ok((!self.name(&seen, &script).0.is_empty()).then_some(seen))
+        };
+        if self.settings.in_process {
+            let scratch = Scratch::new(scratch_of);
+            for nth in 0..count {
+                if let Some(seen) = each(nth, &scratch)? {
+                    return Ok((nth + 1, self.caught(script(nth), seen)));
+                }
+            }
+            return Ok((count, None));
+        }
+        // What is wrong with all scripts is said here, where it can be.
+        self.glance(&Script::of(S::NAME, Vec::new()), &Scratch::new(scratch_of))?;
+        let board = Board::new(1, 0).map_err(|error| os_error("make a board", &error))?;
+        let life = board.life(0);
+        let answer = worker::ask::<Find>(self.patience(), |pipe| {
+            life.begin();
+            omen::begun();
+            let scratch = Scratch::new(scratch_of);
+            for nth in 0..count {
+                life.stand(Some(nth as usize));
+                if let Ok(Some(seen)) = each(nth, &scratch) {
+                    pipe.send(&Find { nth, seen: Some(seen), ..Find::default() });
+                    break;
+                }
+            }
+            life.stand(None);
+        });
+        let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
+        if let Some(Find { nth, seen: Some(seen), .. }) = answer.messages.pop() {
+            return Ok((nth + 1, self.caught(script(nth), seen)));
+        }
+        if answer.death.is_some() && !life.is_done() {
+            let nth = life.standing().unwrap_or(0) as u64;
+            // By itself it may live: then the ones before it had a hand in it, and it is told as
+            // what it was.
+            let (seen, _) = self.play(&script(nth))?;
+            return Ok((nth + 1, self.caught(script(nth), seen)));
+        }
+        Ok((count, None))
     }
 }
 

@@ -53,7 +53,7 @@
 
 mod accuse;
 mod adapters;
-#[cfg(feature = "ron")]
+#[cfg(any(feature = "cli", feature = "script-tests"))]
 mod anysystem;
 mod board;
 mod brood;

@@ -35,7 +35,6 @@ const BYTES_PER_OPERATION: usize = 16;
 /// mallory::property::<Queue<S>>().cases_in("tests/cases").run().assert_clean();
 /// # }
 /// ```
-#[must_use]
 #[track_caller]
 pub fn property<S: System>() -> Property<S> {
     let env = Env::read();

@@ -1,11 +1,11 @@
 //! Scenarios: what a command line can be told to sweep, by name.
 
-#[cfg(feature = "ron")]
+#[cfg(feature = "cli")]
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-#[cfg(feature = "ron")]
+#[cfg(feature = "cli")]
 use crate::anysystem::{AnySystem, Of};
 use crate::error::Error;
 use crate::explorer::Explore;
@@ -39,9 +39,9 @@ pub struct Scenario {
     pub(crate) group: Option<String>,
     pub(crate) input: Option<Box<Input>>,
     /// The system that it is a script of, others, and the script's text and file.
-    #[cfg(feature = "ron")]
+    #[cfg(feature = "cli")]
     pub(crate) systems: Vec<Box<dyn AnySystem>>,
-    #[cfg(feature = "ron")]
+    #[cfg(feature = "cli")]
     pub(crate) source: Option<(&'static str, &'static str)>,
     run: Option<Box<Run>>,
     explore: Option<Box<Explored>>,
@@ -80,9 +80,9 @@ impl Scenario {
             about,
             group: None,
             input: None,
-            #[cfg(feature = "ron")]
+            #[cfg(feature = "cli")]
             systems: Vec::new(),
-            #[cfg(feature = "ron")]
+            #[cfg(feature = "cli")]
             source: None,
             run: None,
             explore: None,
@@ -114,11 +114,13 @@ impl Scenario {
                 Err(error) => sweep.failed(error),
             }
         });
-        Scenario { source: Some((text, file)), ..scenario.knows::<S>() }
+        #[cfg(feature = "cli")]
+        let scenario = Scenario { source: Some((text, file)), ..scenario.knows::<S>() };
+        scenario
     }
 
     /// Another system whose scripts and cases the command line takes, with the same input.
-    #[cfg(feature = "ron")]
+    #[cfg(feature = "cli")]
     #[must_use]
     pub fn knows<S: System + 'static>(mut self) -> Self
     where
