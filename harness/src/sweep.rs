@@ -16,7 +16,7 @@ use crate::explore::{
 };
 use crate::global::GlobalHeap;
 use crate::heap::Heap;
-use crate::host::Host;
+use crate::host::{Engine, Host};
 use crate::kind::Kind;
 use crate::options::Options;
 use crate::plan::Plan;
@@ -545,6 +545,11 @@ impl Settings {
             let what = format!("the token is of `{}`, not of `{}`", token.scenario(), self.name);
             return Err(Error::new(what).mend("replay it with the scenario that it names"));
         }
+        let is_looms = Turn::loom_of(token.turns.as_deref().unwrap_or_default()).is_some();
+        if let Some(threads) = &mut self.threads {
+            // Where nobody says who explores, the schedule says whose it is.
+            threads.engine.get_or_insert(if is_looms { Engine::Loom } else { Engine::Shuttle });
+        }
         match (&token.turns, self.threads.is_some()) {
             (Some(_), false) => {
                 let what = "the token holds a schedule, and a sweep's threads are the system's";
@@ -556,7 +561,6 @@ impl Settings {
             }
             _ => threads::settle(self)?,
         }
-        let is_looms = Turn::loom_of(token.turns.as_deref().unwrap_or_default()).is_some();
         match (is_looms, self.host.is_some_and(Host::is_weak)) {
             (true, false) => {
                 let what = "the token holds one of loom's runs";

@@ -62,7 +62,7 @@ pub const SUBJECTS: [Subject; 7] = [
     },
     Subject {
         name: "concurrent/system-port",
-        about: "the system port's counters under two threads",
+        about: "the system port's counters while two threads take and give back",
         run: system_port::count,
     },
 ];

@@ -1,59 +1,57 @@
-//! The system port's counters: whatever the order in which two threads take and give back, what is
-//! outstanding comes to what they hold, the peak is one that there was, and each refusal is counted.
-#![allow(unsafe_code)]
+//! The system port's counters, the very code on the atomics that a model checker drives: whatever the
+//! order in which two threads take and give back, what is outstanding comes to what they hold, the
+//! peak is one that there was, and each refusal is counted.
 
-use std::alloc::Layout;
-use std::ptr::NonNull;
-
-use allocator_api2::boxed::Box;
-use mallory::{Heap, Port, Refused, SystemPort};
+use allocator_api2::vec::Vec;
+use mallory::{Heap, Refused};
 
 use super::join;
-use crate::memory::bytes::refused;
 use crate::sync::Arc;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::thread;
 
-const SMALL: Layout = Layout::new::<[u64; 4]>();
-const LARGE: Layout = Layout::new::<[u64; 12]>();
-/// More than anybody has.
-const HUGE: Layout = match Layout::from_size_align(isize::MAX as usize - 4095, 1) {
-    Ok(layout) => layout,
-    Err(_) => panic!("it is a layout"),
-};
+#[path = "../../../harness/src/counters.rs"]
+mod counters;
 
-/// Takes a block, notes it, makes it larger, is refused one, and gives the block back.
-fn work(port: &SystemPort, heap: &Heap) -> Result<(), Refused> {
-    let block: NonNull<u8> = port.alloc(SMALL)?.cast();
-    // SAFETY: the block is the port's, alive, and of the layout that stands here, each time.
-    let noted = Box::try_new_in(block, heap.clone()).map_err(refused).and_then(|noted| unsafe {
-        let larger: NonNull<u8> = port.grow(*noted, SMALL, LARGE)?.cast();
-        assert_eq!(port.alloc(HUGE), Err(Refused));
-        port.free(larger, LARGE);
-        Ok(())
-    });
-    noted.inspect_err(|Refused| {
-        // SAFETY: there was no memory for the note, so the block is as it was taken.
-        unsafe { port.free(block, SMALL) }
-    })
+use counters::Counters;
+
+/// Bytes that a thread takes at first, and what it makes of them.
+const SIZES: [usize; 2] = [32, 96];
+
+/// Takes a block, makes it larger, and gives it back. Answers how many requests were refused.
+fn work(heap: &Heap, counters: &Counters) -> u64 {
+    let mut block = Vec::<u8, Heap>::new_in(heap.clone());
+    for size in SIZES {
+        let before = block.capacity();
+        if block.try_reserve_exact(size).is_err() {
+            counters.refuse();
+            break;
+        }
+        counters.add(block.capacity() - before);
+    }
+    let held = block.capacity();
+    drop(block);
+    counters.remove(held);
+    u64::from(held != SIZES[1])
 }
 
-/// The subject: answers how many requests the port was refused.
+/// The subject: answers the bytes that both took.
 ///
 /// # Errors
-/// [`Refused`] where a thread could not note its block.
+/// [`Refused`] where a thread ran out of memory.
 pub fn count(heap: &Heap) -> Result<usize, Refused> {
-    let port = Arc::new(SystemPort::new());
+    let counters = Arc::new(Counters::default());
     let other = {
-        let (port, heap) = (Arc::clone(&port), heap.clone());
-        thread::spawn(move || work(&port, &heap))
+        let (heap, counters) = (heap.clone(), Arc::clone(&counters));
+        thread::spawn(move || work(&heap, &counters))
     };
-    let done = [work(&port, heap), join(other)];
-    assert_eq!(port.bytes_outstanding(), 0);
-    let least = if done.contains(&Ok(())) { LARGE.size() } else { SMALL.size() };
-    let peaks = least as u64..=2 * LARGE.size() as u64;
-    assert!(peaks.contains(&port.peak()), "a peak of {} bytes", port.peak());
-    let worked = done.iter().filter(|done| done.is_ok()).count();
-    assert_eq!(port.failures_total(), worked as u64);
-    let [first, second] = done;
-    first.and(second).map(|()| worked)
+    let refused = work(heap, &counters) + join(other);
+    assert_eq!(counters.outstanding.load(Ordering::Relaxed), 0, "all was given back");
+    assert_eq!(counters.failures.load(Ordering::Relaxed), refused, "each refusal counts");
+    // One thread's bytes, or both threads', each before it grew its block or after.
+    let [small, large] = SIZES.map(|size| size as u64);
+    let peaks = [0, small, large, 2 * small, small + large, 2 * large];
+    let peak = counters.peak.load(Ordering::Relaxed);
+    assert!(peaks.contains(&peak), "the most at once was {peak}");
+    if refused == 0 { Ok(2 * SIZES[1]) } else { Err(Refused) }
 }
