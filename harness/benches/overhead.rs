@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::ptr::NonNull;
 use std::time::Instant;
 
-use mallory::{GlobalHeap, Heap, Options, Port};
+use mallory::{GlobalHeap, Heap, Options, Port, Refused};
 
 /// Not the process's: its own calls are measured, idle and armed.
 static GLOBAL: GlobalHeap = GlobalHeap::system();
@@ -42,6 +42,24 @@ impl<A: GlobalAlloc> Side for Global<A> {
     fn free(&self, block: *mut u8, layout: Layout) {
         // SAFETY: each block goes back once, with its own layout.
         unsafe { self.0.dealloc(block, layout) }
+    }
+}
+
+/// The plain allocator as a port of a user's own.
+struct Plain;
+
+// SAFETY: every call goes to `System`, which keeps the contract of a port for layouts that are not
+// empty, and a heap makes no others.
+unsafe impl Port for Plain {
+    fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+        // SAFETY: the layout is not empty.
+        let start = NonNull::new(unsafe { System.alloc(layout) }).ok_or(Refused)?;
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
+    }
+
+    unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's obligations are passed on unchanged.
+        unsafe { System.dealloc(block.as_ptr(), layout) }
     }
 }
 
@@ -146,6 +164,8 @@ fn main() {
         "System",
         "Mallory, ledger",
         "Mallory, all detectors",
+        "over a port, ledger",
+        "over a port, all",
         "GlobalHeap, idle",
         "GlobalHeap, ledger",
         "GlobalHeap, all",
@@ -159,18 +179,22 @@ fn main() {
     for live in [1, 1_000, 100_000] {
         let ledger = Options::new().ledger_only().heap();
         let all = Heap::new();
+        let over = Options::new().ledger_only().heap_over(Plain);
+        let all_over = Heap::over(Plain);
         let mut times: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
         for _ in 0..ROUNDS {
             times[0].push(measure(&Global(System), live));
             times[1].push(measure(&ledger, live));
             times[2].push(measure(&all, live));
-            times[3].push(measure(&Idle, live));
-            times[4].push(armed(Options::new().ledger_only(), live));
-            times[5].push(armed(Options::new(), live));
-            times[6].push(measure(&Global(stats_alloc::StatsAlloc::system()), live));
-            times[7].push(measure(&Global(mockalloc::Mockalloc(System)), live));
-            if times[8].len() < 3 {
-                times[8].push(measure(&Global(dhat::Alloc), live));
+            times[3].push(measure(&over, live));
+            times[4].push(measure(&all_over, live));
+            times[5].push(measure(&Idle, live));
+            times[6].push(armed(Options::new().ledger_only(), live));
+            times[7].push(armed(Options::new(), live));
+            times[8].push(measure(&Global(stats_alloc::StatsAlloc::system()), live));
+            times[9].push(measure(&Global(mockalloc::Mockalloc(System)), live));
+            if times[10].len() < 3 {
+                times[10].push(measure(&Global(dhat::Alloc), live));
             }
         }
         columns.push(times.into_iter().map(median).collect::<Vec<f64>>());

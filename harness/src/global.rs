@@ -291,9 +291,20 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         !is_over && ATTRIBUTED.get()
     }
 
-    /// A request while a run goes on. `plain` is how to pass it on.
-    #[inline]
-    fn ask(&self, layout: Layout, zeroed: bool, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
+    /// A request while a run goes on. Apart from the callers, which without a run keep nothing on
+    /// the stack then.
+    ///
+    /// # Safety
+    /// - As for [`GlobalAlloc::alloc`].
+    #[inline(never)]
+    unsafe fn ask<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
+        let zeroed = ZEROED;
+        let plain = || match zeroed {
+            // SAFETY: the caller's promise.
+            false => unsafe { self.inner.alloc(layout) },
+            // SAFETY: the caller's promise.
+            true => unsafe { self.inner.alloc_zeroed(layout) },
+        };
         if !self.is_ours() || std::thread::panicking() {
             return self.pass(layout, zeroed, plain);
         }
@@ -356,7 +367,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     }
 
     /// A free while a run goes on, or while there are survivors.
-    #[inline]
+    #[inline(never)]
     fn take_back(&self, start: NonNull<u8>, layout: Layout) {
         if PLACE.get() != INSIDE
             && let Some((heap, entered)) = self.solo()
@@ -446,31 +457,32 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
 unsafe impl<A: GlobalAlloc + Sync + 'static> GlobalAlloc for GlobalHeap<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's obligations are passed on unchanged.
-        let plain = || unsafe { self.inner.alloc(layout) };
         if self.busy.load(Ordering::Relaxed) & ARMED == 0 {
-            return plain();
+            // SAFETY: the caller's obligations are passed on unchanged.
+            return unsafe { self.inner.alloc(layout) };
         }
-        self.ask(layout, false, plain)
+        // SAFETY: as above.
+        unsafe { self.ask::<false>(layout) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's obligations are passed on unchanged.
-        let plain = || unsafe { self.inner.alloc_zeroed(layout) };
         if self.busy.load(Ordering::Relaxed) & ARMED == 0 {
-            return plain();
+            // SAFETY: the caller's obligations are passed on unchanged.
+            return unsafe { self.inner.alloc_zeroed(layout) };
         }
-        self.ask(layout, true, plain)
+        // SAFETY: as above.
+        unsafe { self.ask::<true>(layout) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
-        match NonNull::new(start) {
-            Some(start) if self.busy.load(Ordering::Relaxed) != 0 => self.take_back(start, layout),
+        if self.busy.load(Ordering::Relaxed) == 0 {
             // SAFETY: the caller's obligations are passed on unchanged: nothing has guards.
-            _ => unsafe { self.inner.dealloc(start, layout) },
+            return unsafe { self.inner.dealloc(start, layout) };
         }
+        // SAFETY: a block is not at null (`GlobalAlloc::dealloc`).
+        self.take_back(unsafe { NonNull::new_unchecked(start) }, layout);
     }
 
     #[inline]

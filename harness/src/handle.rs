@@ -19,7 +19,8 @@ use crate::port::Port;
 use crate::state::State;
 
 impl Heap {
-    /// A heap over the system's allocator, all detectors on.
+    /// A heap over the system's allocator, all detectors on. Small blocks are cut off a region of
+    /// its own; with [`Heap::over`] a [`SystemPort`](crate::SystemPort) each is `malloc`'s.
     #[must_use]
     #[allow(clippy::new_without_default)] // a constructor that demands to be named
     pub fn new() -> Heap {
@@ -97,8 +98,8 @@ impl Heap {
         let core = unsafe { run.as_ref() };
         core.nodes.fetch_add(1, Ordering::Relaxed);
         let entered = core.enter().expect("a heap is made on the thread that its run belongs to");
-        let id = entered.with(|state| state.enrol(name));
-        let node = Node::new(run, id, counts, home, port);
+        let (id, pool) = entered.with(|state| (state.enrol(name), state.options.pool()));
+        let node = Node::new(run, id, counts, (home, pool), port);
         let layout = Layout::new::<Node<P>>();
         // SAFETY: a node is never zero-sized.
         let Some(place) = NonNull::new(unsafe { System.alloc(layout) }.cast::<Node<P>>()) else {

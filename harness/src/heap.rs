@@ -313,9 +313,11 @@ impl Heap {
         }
         // Forward, as a fresh block, a copy and a free: the block keeps its name and is found at
         // another address, which no in-place luck can change. Or as the port likes.
-        // The port would give the old place up unwiped.
+        // The port would give the old place up unwiped, and knows nothing of the pool's.
         let guards = entered.with(|state| state.guards);
-        let moving = entered.with(|state| state.moving || state.options.wipe);
+        let moving = entered.with(|state| {
+            state.moving || state.options.wipe || state.ledger.pool.block(address).is_some()
+        });
         let moves = moving || guards || old.align() != new.align();
         let fresh = if moves {
             node.obtain(new, false, guards, &entered)

@@ -17,6 +17,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
+use crate::pool::Pool;
+
 const ADDRESS_BITS: u32 = 48;
 const HEAP_BITS: u32 = 9;
 const SIZE_BITS: u32 = 28;
@@ -51,6 +53,17 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// Overwrites what makes it the record of a block.
+    #[inline(always)]
+    pub(crate) fn set_word(&mut self, word: u64) {
+        self.low = word;
+    }
+
+    #[inline]
+    pub(crate) fn word(self) -> u64 {
+        self.low
+    }
+
     #[inline]
     fn key(address: usize, heap: u16, align: usize) -> u64 {
         (address as u64 & ADDRESS_MASK)
@@ -122,7 +135,11 @@ pub(crate) struct Freed {
 
 /// Where a block's record stands in the table; good until the table changes.
 #[derive(Clone, Copy)]
-pub(crate) struct Slot(usize);
+pub(crate) enum Slot {
+    Table(usize),
+    /// The record of a block of the pool's.
+    Pooled(usize),
+}
 
 pub(crate) struct Ledger {
     table: NonNull<Record>,
@@ -138,16 +155,22 @@ pub(crate) struct Ledger {
     /// The last freed blocks with the events at which they were, in a ring.
     freed: NonNull<[(Record, u64); FREED_MAX]>,
     freed_total: usize,
+    has_ring: bool,
+    /// Blocks of our own memory, whose records need no looking for.
+    pub(crate) pool: Pool,
 }
 
 // SAFETY: the table is owned by this value alone, as a `Vec` would own it.
 unsafe impl Send for Ledger {}
 
 impl Ledger {
-    /// An empty ledger: one of an earlier run of this thread, or a new one.
-    pub(crate) fn new() -> Self {
+    /// An empty ledger: one of an earlier run of this thread, or a new one. With a pool, whose
+    /// blocks begin so far before the subject's part of them, or without.
+    pub(crate) fn new(pool: Option<usize>) -> Self {
         let spare = SPARE.try_with(Cell::take).ok().flatten();
-        spare.unwrap_or_else(Ledger::fresh)
+        let mut ledger = spare.unwrap_or_else(Ledger::fresh);
+        ledger.pool.want(pool);
+        ledger
     }
 
     pub(crate) const fn fresh() -> Self {
@@ -162,12 +185,14 @@ impl Ledger {
             side: Vec::new(),
             freed: NonNull::dangling(),
             freed_total: 0,
+            has_ring: false,
+            pool: Pool::none(),
         }
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.len + self.pool.live
     }
 
     /// Where a block's record would like to stand: neighbours in memory are neighbours here, so
@@ -209,9 +234,6 @@ impl Ledger {
         align: usize,
         number: u64,
     ) -> Option<u64> {
-        if self.len >= self.grow_at {
-            self.enlarge();
-        }
         let mut low = Record::key(address, heap, align);
         let mut small = size as u64;
         if small >= SIZE_MASK {
@@ -220,6 +242,14 @@ impl Ledger {
             low |= FLAG_SIDE;
         }
         let record = Record { low, high: number << SIZE_BITS | small };
+        if let Some(block) = self.pool.take_pending_at(address) {
+            self.pool.put(block, record);
+            self.pool.live += 1;
+            return None;
+        }
+        if self.len >= self.grow_at {
+            self.enlarge();
+        }
         let mut index = self.home(address);
         loop {
             let here = *self.at(index);
@@ -246,15 +276,21 @@ impl Ledger {
         size: usize,
         align: usize,
     ) -> Option<Slot> {
+        let want = Record::key(address, heap, align);
+        if let Some(block) = self.pool.block(address)
+            && self.pool.record(block).low == want
+        {
+            let fits = self.pool.record(block).high & SIZE_MASK == size as u64;
+            return fits.then_some(Slot::Pooled(block));
+        }
         if self.len == 0 {
             return None;
         }
-        let want = Record::key(address, heap, align);
         let mut index = self.home(address);
         loop {
             let here = self.at(index);
             if here.low == want {
-                return (here.high & SIZE_MASK == size as u64).then_some(Slot(index));
+                return (here.high & SIZE_MASK == size as u64).then_some(Slot::Table(index));
             }
             if here.low == 0 {
                 return None;
@@ -269,6 +305,11 @@ impl Ledger {
     }
 
     fn probe(&self, address: usize, accept: impl Fn(Record) -> bool) -> Option<Slot> {
+        if let Some(block) = self.pool.find(address)
+            && accept(self.pool.record(block))
+        {
+            return Some(Slot::Pooled(block));
+        }
         if self.len == 0 {
             return None;
         }
@@ -279,7 +320,7 @@ impl Ledger {
                 return None;
             }
             if here.address() == address && accept(here) {
-                return Some(Slot(index));
+                return Some(Slot::Table(index));
             }
             index = (index + 1) & self.mask;
         }
@@ -302,27 +343,40 @@ impl Ledger {
         }
     }
 
+    fn record(&self, slot: Slot) -> Record {
+        match slot {
+            Slot::Table(index) => *self.at(index),
+            Slot::Pooled(block) => self.pool.record(block),
+        }
+    }
+
     pub(crate) fn block(&self, slot: Slot) -> Block {
-        self.decode(*self.at(slot.0))
+        self.decode(self.record(slot))
     }
 
     /// The number of the block in this place.
     #[inline]
     pub(crate) fn number(&self, slot: Slot) -> u64 {
-        self.at(slot.0).high >> SIZE_BITS
+        self.record(slot).high >> SIZE_BITS
     }
 
     /// Marks a block that has its finding.
     pub(crate) fn taint(&mut self, slot: Slot) {
-        let mut record = *self.at(slot.0);
+        let mut record = self.record(slot);
         record.low |= FLAG_TAINTED;
-        self.put(slot.0, record);
+        match slot {
+            Slot::Table(index) => self.put(index, record),
+            Slot::Pooled(block) => self.pool.put(block, record),
+        }
     }
 
     /// Takes a record out by moving the rest of its probe run up (Knuth 6.4, algorithm R).
     #[inline]
     pub(crate) fn remove(&mut self, slot: Slot) {
-        let mut hole = slot.0;
+        let mut hole = match slot {
+            Slot::Table(index) => index,
+            Slot::Pooled(block) => return self.pool.unrecord(block),
+        };
         let mut next = hole;
         loop {
             next = (next + 1) & self.mask;
@@ -358,7 +412,7 @@ impl Ledger {
     /// Takes a freed block out, and remembers it and its event instead of the oldest of too many.
     #[inline]
     pub(crate) fn retire(&mut self, slot: Slot, event: u64) -> Record {
-        let record = *self.at(slot.0);
+        let record = self.record(slot);
         self.remove(slot);
         self.remember(record, event);
         record
@@ -366,7 +420,7 @@ impl Ledger {
 
     #[inline]
     fn remember(&mut self, record: Record, event: u64) {
-        // SAFETY: there was a record, so there is a table, and the ring was made with it.
+        // SAFETY: the ring was made before the first block came in (`enlarge`, `open_pool`).
         unsafe { self.freed.as_mut()[self.freed_total % FREED_MAX] = (record, event) };
         self.freed_total += 1;
     }
@@ -421,6 +475,66 @@ impl Ledger {
         Some(record)
     }
 
+    /// Reserves the pool's memory, if there is to be a pool.
+    pub(crate) fn open_pool(&mut self) {
+        if self.pool.is_closed() {
+            self.make_ring();
+            self.pool.open();
+        }
+    }
+
+    fn make_ring(&mut self) {
+        if !self.has_ring {
+            self.freed = zeroed(Layout::new::<[(Record, u64); FREED_MAX]>()).cast();
+            self.has_ring = true;
+        }
+    }
+
+    /// Takes a block out of the pool and enters it: with `lead` bytes of guards before and behind
+    /// it, as in all of the run. `None` where the pool has none, and nothing is done. What is
+    /// answered is where the guards begin.
+    #[inline(always)]
+    pub(crate) fn grant_pooled(
+        &mut self,
+        heap: u16,
+        layout: Layout,
+        lead: usize,
+        number: u64,
+    ) -> Option<NonNull<u8>> {
+        debug_assert!(lead == self.pool.lead() || self.pool.is_closed());
+        let block = self.pool.take(layout.size() + 2 * lead)?;
+        let start = self.pool.start(block);
+        let low = Record::key(start.as_ptr() as usize + lead, heap, layout.align());
+        let high = number << SIZE_BITS | layout.size() as u64;
+        self.pool.put(block, Record { low, high });
+        self.pool.live += 1;
+        Some(start)
+    }
+
+    /// Takes a block of the pool out that a right free asks for, remembers it, and gives its memory
+    /// back. False where it isn't one, and nothing is done; only without guards, and not for no
+    /// bytes at all.
+    #[inline(always)]
+    pub(crate) fn release_pooled(
+        &mut self,
+        address: usize,
+        heap: u16,
+        layout: Layout,
+        event: u64,
+    ) -> bool {
+        let Some(block) = self.pool.block(address) else { return false };
+        let record = self.pool.record(block);
+        let size = layout.size();
+        if record.low != Record::key(address, heap, layout.align()) || record.small_size() != size {
+            return false;
+        }
+        // SAFETY: the record says so: without guards a block is taken for its size, unless that is
+        // 0, which callers see to.
+        unsafe { self.pool.release(block, size) };
+        self.remember(record, event);
+        true
+    }
+
     /// The latest remembered block that was freed at this address.
     pub(crate) fn freed_at(&self, address: usize) -> Option<Freed> {
         self.freed_by(|block| block.address == address)
@@ -469,12 +583,13 @@ impl Ledger {
 
     fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let capacity = if self.grow_at == 0 { 0 } else { self.mask + 1 };
-        (0..capacity).map(|index| *self.at(index)).filter(|record| record.low != 0)
+        let table = (0..capacity).map(|index| *self.at(index)).filter(|record| record.low != 0);
+        table.chain(self.pool.records())
     }
 
     /// All live blocks, in the order in which they were allocated.
     pub(crate) fn live(&self) -> Vec<Block> {
-        if self.len == 0 {
+        if self.len + self.pool.live == 0 {
             return Vec::new();
         }
         let mut live: Vec<Block> = self.records().map(|record| self.decode(record)).collect();
@@ -511,9 +626,7 @@ impl Ledger {
         // A table that fits the cache is kept sparse, since what costs there is a wrong guess
         // about where a probe ends; a large one is kept dense, since there it is the memory.
         self.grow_at = if capacity <= SPARSE_MAX { capacity / 8 } else { capacity / 5 * 4 };
-        if old_capacity == 0 {
-            self.freed = zeroed(Layout::new::<[(Record, u64); FREED_MAX]>()).cast();
-        }
+        self.make_ring();
         let layout = Layout::array::<Record>(capacity)
             .expect("[mallory bug] the ledger outgrew the address space");
         let fresh = zeroed(layout).cast::<Record>();
@@ -566,10 +679,11 @@ thread_local! {
 impl Ledger {
     /// Keeps this one for the thread's next run, if it is empty.
     pub(crate) fn recycle(&mut self) {
-        if self.len != 0 || self.grow_at == 0 {
+        if self.len + self.pool.live != 0 {
             return;
         }
         let mut spare = std::mem::replace(self, Ledger::fresh());
+        spare.pool.rewind();
         spare.side.clear();
         spare.freed_total = 0;
         // A thread that is ending keeps nothing.
@@ -581,8 +695,10 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         if self.grow_at != 0 {
             Self::release(self.table, self.mask + 1);
+        }
+        if self.has_ring {
             let layout = Layout::new::<[(Record, u64); FREED_MAX]>();
-            // SAFETY: made by `enlarge` with this layout, when the first table was.
+            // SAFETY: made by `make_ring` with this layout.
             unsafe { System.dealloc(self.freed.as_ptr().cast(), layout) }
         }
     }
@@ -596,7 +712,7 @@ mod tests {
     /// Against a naive model, over a sequence whose addresses collide often.
     #[test]
     fn agrees_with_a_map_of_blocks() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::new(None);
         let mut model: BTreeMap<(usize, u16), (usize, usize, u64)> = BTreeMap::new();
         let mut x = 0x1234_5678_u64;
         for number in 1..200_000_u64 {
@@ -628,7 +744,7 @@ mod tests {
 
     #[test]
     fn sizes_that_do_not_fit_a_record_are_kept_whole() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::new(None);
         let size = usize::MAX >> 4;
         ledger.insert(4096, 2, size, 4096, 7);
         let slot = ledger.find(4096, 2).expect("live");
@@ -639,7 +755,7 @@ mod tests {
 
     #[test]
     fn the_youngest_of_nested_blocks_is_the_innermost() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::new(None);
         ledger.insert(1000, 0, 500, 8, 1);
         ledger.insert(1000, 1, 100, 8, 2);
         let owners: Vec<u64> = ledger.owners(1000).iter().map(|block| block.number).collect();
@@ -650,7 +766,7 @@ mod tests {
 
     #[test]
     fn freed_blocks_are_remembered_youngest_first_and_bounded() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::new(None);
         for number in 0..FREED_MAX as u64 + 10 {
             ledger.insert(64, 0, 8, 8, number);
             let slot = ledger.find(64, 0).expect("live");

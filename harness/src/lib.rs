@@ -84,6 +84,7 @@ mod options;
 mod panics;
 mod pipe;
 mod plan;
+mod pool;
 mod port;
 mod pulse;
 mod quick;

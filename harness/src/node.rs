@@ -20,6 +20,7 @@ use crate::gate::{GATE, Gate, SHARED, SOLO, is_single_threaded, mark};
 use crate::global::In;
 use crate::ledger::Block;
 use crate::model;
+use crate::pool;
 use crate::port::{Malloc, Port, Refused};
 use crate::redzone;
 use crate::state::{Foreign, State};
@@ -42,6 +43,10 @@ pub(crate) struct Node<P: ?Sized> {
     live: UnsafeCell<usize>,
     /// The port is the system's own: it is called directly, which is most of the time.
     pub(crate) is_malloc: bool,
+    /// And small blocks are taken from the pool; of a run's heaps that can only be the first.
+    pub(crate) is_pooled: bool,
+    /// Blocks up to this many bytes come from the pool and have no guards: the quickest route.
+    pub(crate) pooled: usize,
     pub(crate) port: P,
 }
 
@@ -196,17 +201,20 @@ pub(crate) fn start_of(block: &Block) -> NonNull<u8> {
 }
 
 impl<P: 'static> Node<P> {
+    /// `pool` says where the subject's part of a pooled block begins, where the run has a pool.
     pub(crate) fn new(
         run: NonNull<Core>,
         id: u16,
         counts: bool,
-        home: Option<u16>,
+        (home, pool): (Option<u16>, Option<usize>),
         port: P,
     ) -> Self {
         let counted = if counts { usize::MAX } else { 0 };
         let is_malloc = TypeId::of::<P>() == TypeId::of::<Malloc>();
         let (handles, live) = (AtomicUsize::new(1), UnsafeCell::new(0));
-        Node { handles, run, id, counted, home, live, is_malloc, port }
+        let is_pooled = is_malloc && id == 0 && pool.is_some();
+        let pooled = if is_pooled && pool == Some(0) { pool::BLOCK_MAX } else { 0 };
+        Node { handles, run, id, counted, home, live, is_malloc, is_pooled, pooled, port }
     }
 }
 
@@ -246,7 +254,9 @@ impl Node<AnyPort> {
         entered: &Entered<'_>,
     ) -> Result<NonNull<u8>, Refused> {
         let asked = if guards { redzone::padded(layout).ok_or(Refused)? } else { some(layout) };
+        let pooled = if self.is_pooled { take_pooled(asked, zeroed, entered) } else { None };
         let block = match (zeroed, self.is_malloc) {
+            _ if pooled.is_some() => pooled.ok_or(Refused)?,
             (false, true) => Malloc.alloc(asked)?,
             (false, false) => self.called(entered, |port| port.alloc(asked))?,
             (true, _) => self.called(entered, |port| port.alloc_zeroed(asked))?,
@@ -329,7 +339,7 @@ impl Node<AnyPort> {
 
     /// Hands a block without guards to the port.
     #[inline]
-    fn hand_back(&self, start: NonNull<u8>, layout: Layout, entered: &Entered<'_>) {
+    pub(crate) fn hand_back(&self, start: NonNull<u8>, layout: Layout, entered: &Entered<'_>) {
         // SAFETY: the block came from this port with this layout (`obtain`), was live until its
         // record left the ledger, and is given back once.
         unsafe {
@@ -357,6 +367,9 @@ impl Node<AnyPort> {
     /// Hands a block to the port, guards and all.
     #[inline]
     pub(crate) fn give_back(&self, block: &Block, guards: bool, entered: &Entered<'_>) {
+        if block.heap == 0 && entered.with(|state| state.give_to_pool(block.address, block.size)) {
+            return;
+        }
         let layout = block.layout();
         if !guards {
             return self.hand_back(start_of(block), layout, entered);
@@ -407,6 +420,23 @@ impl Node<AnyPort> {
             unsafe { *self.live.get() = 0 };
         }
     }
+}
+
+/// A block of the pool's for this layout, guards included, if it has one.
+fn take_pooled(asked: Layout, zeroed: bool, entered: &Entered<'_>) -> Option<NonNull<[u8]>> {
+    if asked.align() > 16 {
+        return None;
+    }
+    let start = entered.with(|state| {
+        let size = asked.size().checked_sub(2 * state.ledger.pool.lead())?;
+        state.ledger.open_pool();
+        state.ledger.pool.take_pending(size)
+    })?;
+    if zeroed {
+        // SAFETY: the block is as long as what was asked for.
+        unsafe { start.write_bytes(0, asked.size()) };
+    }
+    Some(NonNull::slice_from_raw_parts(start, asked.size()))
 }
 
 /// A zero-sized request gets a byte, so that its address is its own.

@@ -144,6 +144,13 @@ impl Options {
         self.off & (1 << kind as u32) == 0
     }
 
+    /// Where the subject's part of a block of the pool's begins, in runs that have a pool. Blocks
+    /// of a global heap outlive their run; several threads come and go behind a gate.
+    pub(crate) fn pool(&self) -> Option<usize> {
+        let lead = if self.guards() { crate::redzone::LEAD } else { 0 };
+        (!self.global && !self.parallel).then_some(lead)
+    }
+
     /// Whether blocks get guards, poison and quarantine.
     pub(crate) fn guards(&self) -> bool {
         self.detects(Kind::HeapBufferOverflow)

@@ -16,6 +16,7 @@ use crate::global::In;
 use crate::heap::{Answer, Heap};
 use crate::ledger::{Ledger, Record, SIZE_SIDE};
 use crate::node::{AnyPort, Entered, Node};
+use crate::port::Refused;
 use crate::redzone::{self, Kept};
 use crate::state::State;
 use crate::trace::{End, Event, Op};
@@ -72,21 +73,64 @@ impl Heap {
     #[inline(never)]
     pub(crate) fn request_alloc(&self, layout: Layout) -> Answer {
         let node = self.node();
-        if let Some(run) = self.core().alone() {
-            let passes = run.with(|state| state.requests + 1 < state.quick_stop);
-            if passes && is_ordinary(layout) && node.is_malloc {
-                if run.with(|state| state.guards) {
-                    return self.request_guarded(layout);
-                }
-                if let Some(start) = malloc(layout) {
-                    if run.with(|state| state.grant_quickly(start, layout, node)) {
-                        return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
-                    }
-                    return self.request_granted(start, layout);
-                }
+        if let Some(run) = self.core().alone()
+            && run.with(|state| state.requests + 1 < state.quick_stop)
+            && layout.align() <= 16
+            && layout.size().wrapping_sub(1) < node.pooled
+            && let Some(start) = run.with(|state| state.grant_pooled(layout, 0, node))
+        {
+            return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
+        }
+        self.request_unpooled(layout)
+    }
+
+    /// One that is not served by the pool at once.
+    #[inline(never)]
+    fn request_unpooled(&self, layout: Layout) -> Answer {
+        let node = self.node();
+        if let Some(entered) = self.core().enter_serial()
+            && entered.with(|state| state.requests + 1 < state.quick_stop)
+            && is_ordinary(layout)
+        {
+            if !node.is_malloc && !entered.with(|state| state.guards) {
+                return self.request_port(&entered, layout);
+            }
+            if !node.is_malloc {
+                return self.request_fully(Op::Alloc, layout);
+            }
+            if entered.with(|state| state.guards) {
+                return self.request_guarded(layout);
+            }
+            let pooled = entered.with(|state| {
+                state.ledger.open_pool();
+                (node.pooled > 0).then(|| state.grant_pooled(layout, 0, node)).flatten()
+            });
+            if let Some(start) = pooled.or_else(|| alloc_unguarded(node, &entered, layout)) {
+                return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
             }
         }
         self.request_fully(Op::Alloc, layout)
+    }
+
+    /// One over a port of somebody's own, which may itself ask a heap of this run: it comes after
+    /// this request.
+    #[inline(never)]
+    fn request_port(&self, entered: &Entered<'_>, layout: Layout) -> Answer {
+        let node = self.node();
+        entered.with(|state| state.requests += 1);
+        let Ok(start) = node.obtain(layout, false, false, entered) else {
+            entered.with(|state| state.refused(Op::Alloc, layout, node.id, End::Refused));
+            return Err(Refused);
+        };
+        let is_home = entered.with(|state| state.record_quickly(start, layout, node));
+        if !is_home {
+            let address = start.as_ptr() as usize;
+            entered.with(|state| {
+                state.granted(Op::Alloc, address, layout, node.id, node.counted);
+                node.gained(state);
+            });
+        }
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 
     #[inline(never)]
@@ -99,51 +143,36 @@ impl Heap {
         self.request_fully(Op::Alloc, layout)
     }
 
-    #[inline(never)]
-    fn request_granted(&self, start: NonNull<u8>, layout: Layout) -> Answer {
-        if let Some(entered) = self.core().enter_serial() {
-            grant(self.node(), &entered, start, layout);
-        }
-        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
-    }
-
     /// A free, in the same way.
     #[inline(never)]
     pub(crate) fn release(&self, start: NonNull<u8>, layout: Layout) {
         let node = self.node();
-        if let Some(run) = self.core().alone() {
-            let (may, guards) = run.with(|state| (state.quick_stop != 0, state.guards));
-            if may && is_ordinary(layout) && node.is_malloc {
-                if guards {
-                    return self.release_guarded(start, layout);
-                }
-                if run.with(|state| state.free_quickly(start, layout, node)).is_some() {
-                    // SAFETY: as in `free_entered`.
-                    return unsafe { free(start, layout) };
-                }
-                return self.release_elsewhere(start, layout);
-            }
-        }
-        self.release_fully(start, layout);
-    }
-
-    #[inline(never)]
-    fn release_guarded(&self, start: NonNull<u8>, layout: Layout) {
-        if let Some(entered) = self.core().enter_serial()
-            && self.free_guarded(&entered, start, layout)
+        if let Some(run) = self.core().alone()
+            && run.with(|state| state.quick_stop != 0)
+            && layout.size().wrapping_sub(1) < node.pooled
+            && run.with(|state| state.free_pooled(start, layout, node))
         {
             return;
         }
-        self.release_fully(start, layout);
+        self.release_unpooled(start, layout);
     }
 
+    /// One that is not the pool's, or not in order.
     #[inline(never)]
-    fn release_elsewhere(&self, start: NonNull<u8>, layout: Layout) {
-        if let Some(entered) = self.core().enter_serial()
-            && free_elsewhere(self.node(), &entered, start, layout)
-        {
-            // SAFETY: as in `free_entered`.
-            return unsafe { free(start, layout) };
+    fn release_unpooled(&self, start: NonNull<u8>, layout: Layout) {
+        let node = self.node();
+        if let Some(entered) = self.core().enter_serial() {
+            if self.free_entered(&entered, start, layout) {
+                return;
+            }
+            let is_quick = entered.with(|state| state.quick_stop != 0 && !state.guards);
+            if is_quick && is_ordinary(layout) && !node.is_malloc {
+                let is_home = entered.with(|state| state.free_quickly(start, layout, node));
+                if is_home.is_some() || free_elsewhere(node, &entered, start, layout) {
+                    node.hand_back(start, layout, &entered);
+                    return;
+                }
+            }
         }
         self.release_fully(start, layout);
     }
@@ -164,11 +193,7 @@ impl Heap {
         if entered.with(|state| state.guards) {
             return alloc_guarded(node, entered, layout);
         }
-        let start = malloc(layout)?;
-        if !entered.with(|state| state.grant_quickly(start, layout, node)) {
-            grant(node, entered, start, layout);
-        }
-        Some(start)
+        alloc_unguarded(node, entered, layout)
     }
 
     /// A free by one who may touch the state, if it is an ordinary one; `false` where nothing was
@@ -188,15 +213,7 @@ impl Heap {
         if guards {
             return self.free_guarded(entered, start, layout);
         }
-        if entered.with(|state| state.free_quickly(start, layout, node)).is_none()
-            && !free_elsewhere(node, entered, start, layout)
-        {
-            return false;
-        }
-        // SAFETY: an ordinary block that came from the system with this layout: it was in the
-        // ledger under this heap, whose port is the system's.
-        unsafe { free(start, layout) };
-        true
+        free_unguarded(node, entered, start, layout)
     }
 
     /// The rest of a quick free, where there are guards.
@@ -204,7 +221,10 @@ impl Heap {
     fn free_guarded(&self, entered: &Entered<'_>, start: NonNull<u8>, layout: Layout) -> bool {
         let (node, size) = (self.node(), layout.size());
         let kept = entered.with(|state| {
-            let at_home = state.free_quickly(start, layout, node);
+            let at_home = match state.ledger.pool.block(start.as_ptr() as usize).is_some() {
+                true => None,
+                false => state.free_quickly(start, layout, node),
+            };
             at_home.or_else(|| state.free_from_afar(start, layout, node))
         });
         let Some(kept) = kept else { return false };
@@ -242,10 +262,14 @@ impl Heap {
             let is_unwritten = |start| unsafe { redzone::is_unwritten(start, size, false) };
             match start {
                 Some(start) if record.is_plain(node.id) && is_unwritten(start) => {
-                    // SAFETY: a block of this heap, which stands over the system: it was asked
-                    // for with this layout, and leaves the quarantine once.
-                    unsafe {
-                        free(redzone::base_of(start), guarded(size));
+                    // SAFETY: the block is painted, and aligned to at most 16.
+                    let base = unsafe { redzone::base_of(start) };
+                    let is_pooled = node.is_pooled
+                        && entered.with(|state| state.give_to_pool(record.address(), size));
+                    if !is_pooled {
+                        // SAFETY: a block of this heap, which stands over the system: it was asked
+                        // for with this layout, and leaves the quarantine once.
+                        unsafe { free(base, guarded(size)) }
                     }
                 }
                 _ => {
@@ -258,6 +282,41 @@ impl Heap {
     }
 }
 
+/// The rest of a quick `alloc` from the system, where there are no guards.
+#[inline(always)]
+fn alloc_unguarded(
+    node: &Node<AnyPort>,
+    entered: &Entered<'_>,
+    layout: Layout,
+) -> Option<NonNull<u8>> {
+    let start = malloc(layout)?;
+    if !entered.with(|state| state.grant_quickly(start, layout, node)) {
+        grant(node, entered, start, layout);
+    }
+    Some(start)
+}
+
+/// The rest of a quick free to the system, where there are no guards. False where nothing was done.
+#[inline(always)]
+fn free_unguarded(
+    node: &Node<AnyPort>,
+    entered: &Entered<'_>,
+    start: NonNull<u8>,
+    layout: Layout,
+) -> bool {
+    // A block of the pool that gets here is not freed in order.
+    if entered.with(|state| state.ledger.pool.block(start.as_ptr() as usize).is_some())
+        || entered.with(|state| state.free_quickly(start, layout, node)).is_none()
+            && !free_elsewhere(node, entered, start, layout)
+    {
+        return false;
+    }
+    // SAFETY: an ordinary block that came from the system with this layout: it was in the
+    // ledger under this heap, whose port is the system's.
+    unsafe { free(start, layout) };
+    true
+}
+
 /// The rest of a quick `alloc`, where there are guards.
 #[inline(never)]
 fn alloc_guarded(
@@ -265,6 +324,17 @@ fn alloc_guarded(
     entered: &Entered<'_>,
     layout: Layout,
 ) -> Option<NonNull<u8>> {
+    let pooled = || entered.with(|state| state.grant_pooled(layout, redzone::LEAD, node));
+    let reopened = || {
+        entered.with(|state| state.ledger.open_pool());
+        pooled()
+    };
+    if node.is_pooled
+        && let Some(base) = pooled().or_else(reopened)
+    {
+        // SAFETY: the pool's blocks have room for both guards where there are any.
+        return Some(unsafe { redzone::paint_quickly(base, layout.size()) });
+    }
     let base = malloc(guarded(layout.size()))?;
     // SAFETY: the block has room for both guards.
     let start = unsafe { redzone::paint_quickly(base, layout.size()) };
@@ -311,23 +381,89 @@ fn judge(entered: &Entered<'_>, kept: &Kept) {
 }
 
 impl State {
-    /// Records a request and its block. False where it takes longer, and nothing is done.
+    /// Takes a block out of the pool and records it, and its request. `None` where the pool has
+    /// none, and nothing is done. With guards, what is answered is where they begin.
     #[inline(always)]
-    fn grant_quickly(&mut self, start: NonNull<u8>, layout: Layout, node: &Node<AnyPort>) -> bool {
-        let (size, align, heap) = (layout.size(), layout.align(), node.id);
-        let number = self.allocations + 1;
-        if !self.ledger.insert_at_home(start.as_ptr() as usize, heap, size, align, number) {
+    fn grant_pooled(
+        &mut self,
+        layout: Layout,
+        lead: usize,
+        node: &Node<AnyPort>,
+    ) -> Option<NonNull<u8>> {
+        let start = self.ledger.grant_pooled(node.id, layout, lead, self.allocations + 1)?;
+        self.requests += 1;
+        self.count_granted(layout, node);
+        Some(start)
+    }
+
+    /// Records the free of a block of the pool, and gives its memory back. False where it is not
+    /// in order, and nothing is done.
+    #[inline(always)]
+    fn free_pooled(&mut self, start: NonNull<u8>, layout: Layout, node: &Node<AnyPort>) -> bool {
+        let address = start.as_ptr() as usize;
+        if !self.ledger.release_pooled(address, node.id, layout, self.events + 1) {
             return false;
         }
-        self.requests += 1;
-        self.allocations = number;
+        // As `stamp`: where there is a pool, frees are told.
+        self.events += 1;
+        self.fingerprint.add(self.free_event(layout, node));
+        self.live -= layout.size() & node.counted;
+        node.lost(self);
+        true
+    }
+
+    #[inline(always)]
+    fn free_event(&self, layout: Layout, node: &Node<AnyPort>) -> Event {
+        let (size, align, heap) = (layout.size(), layout.align(), node.id);
+        Event { op: Op::Free, heap, thread: self.thread, align, size, end: End::Done }
+    }
+
+    /// Takes the memory of a block back that is in the ledger no more, if it is the pool's.
+    #[inline]
+    pub(crate) fn give_to_pool(&mut self, address: usize, size: usize) -> bool {
+        let Some(block) = self.ledger.pool.block(address) else { return false };
+        self.ledger.pool.give(block, size + 2 * self.ledger.pool.lead());
+        true
+    }
+
+    #[inline(always)]
+    fn count_granted(&mut self, layout: Layout, node: &Node<AnyPort>) {
+        let (size, align, heap) = (layout.size(), layout.align(), node.id);
+        self.allocations += 1;
         self.stamp(Event { op: Op::Alloc, heap, thread: self.thread, align, size, end: End::Done });
         self.live += size & node.counted;
         if self.live > self.peak {
             self.peak = self.live;
         }
         node.gained(self);
-        true
+    }
+
+    #[inline(always)]
+    fn count_freed(&mut self, layout: Layout, node: &Node<AnyPort>) {
+        self.stamp(self.free_event(layout, node));
+        self.live -= layout.size() & node.counted;
+        node.lost(self);
+    }
+
+    /// Records a request and its block. False where it takes longer, and nothing is done.
+    #[inline(always)]
+    fn grant_quickly(&mut self, start: NonNull<u8>, layout: Layout, node: &Node<AnyPort>) -> bool {
+        let is_home = self.record_quickly(start, layout, node);
+        self.requests += u64::from(is_home);
+        is_home
+    }
+
+    /// The same for a request that is counted already.
+    #[inline(always)]
+    fn record_quickly(&mut self, start: NonNull<u8>, layout: Layout, node: &Node<AnyPort>) -> bool {
+        let (size, align, heap) = (layout.size(), layout.align(), node.id);
+        let number = self.allocations + 1;
+        let address = start.as_ptr() as usize;
+        let is_home = self.ledger.insert_at_home(address, heap, size, align, number);
+        if is_home {
+            self.count_granted(layout, node);
+        }
+        is_home
     }
 
     /// Records a free and takes the block out of the ledger. `None` where it is not in order or
@@ -364,9 +500,7 @@ impl State {
         let (size, align, heap) = (layout.size(), layout.align(), node.id);
         let address = start.as_ptr() as usize;
         let record = take(&mut self.ledger, address, heap, size, align, self.events + 1)?;
-        self.stamp(Event { op: Op::Free, heap, thread: self.thread, align, size, end: End::Done });
-        self.live -= size & node.counted;
-        node.lost(self);
+        self.count_freed(layout, node);
         Some(Kept { record, event: self.events })
     }
 }

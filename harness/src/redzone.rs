@@ -149,6 +149,10 @@ pub(crate) unsafe fn written(start: NonNull<u8>, size: usize, wipe: bool) -> Opt
     bytes.iter().position(|byte| *byte != poison)
 }
 
+/// Where the subject's part of a block begins that is aligned to at most 16; as much follows it.
+pub(crate) const LEAD: usize = FRONT_MIN;
+const _: () = assert!(FRONT_MIN == REAR);
+
 /// What the quick routes ask the port for: room for both guards, aligned to 16.
 pub(crate) const QUICK_ROOM: usize = FRONT_MIN + REAR;
 

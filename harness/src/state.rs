@@ -102,7 +102,7 @@ impl State {
             moving: options.moving,
             watched: false,
             quick_stop: 0,
-            ledger: Ledger::new(),
+            ledger: Ledger::new(options.pool()),
             quarantine: Quarantine::default(),
             sizes: options.histogram.then(|| Box::new([0; CLASSES])),
             options,
