@@ -56,6 +56,10 @@ const CRASHES_MAX: u32 = 20;
 /// A target may hold so many megabytes, and take so many seconds for one input.
 const LIMITS: [&str; 3] = ["-rss_limit_mb=2048", "-timeout=60", "-print_final_stats=1"];
 
+/// What a child dies of is to be told from an exit: libFuzzer makes one of every signal.
+const NO_HANDLERS: [&str; 5] =
+    ["-handle_abrt=0", "-handle_segv=0", "-handle_bus=0", "-handle_fpe=0", "-handle_ill=0"];
+
 /// What is passed to the compiler for a libFuzzer target; cargo-fuzz passes the same.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -205,7 +209,8 @@ impl Attack<'_> {
         files.sort();
         for file in files {
             let mut command = self.command();
-            command.arg(&file).env("MALLORY_TRIAGE", "1").env("MALLORY_CASES", &cases);
+            command.arg(&file).args(NO_HANDLERS);
+            command.env("MALLORY_TRIAGE", "1").env("MALLORY_CASES", &cases);
             let out = command.output().map_err(|error| format!("{}: {error}", self.name))?;
             let said = String::from_utf8_lossy(&out.stderr).into_owned();
             match said.lines().find_map(|line| line.trim().strip_prefix("id: \"")) {
@@ -320,10 +325,13 @@ fn planted(attack: &Attack<'_>) -> Step {
     let source = source.map_err(|error| error.to_string())?;
     let names = source.lines().filter(|line| line.contains("Some(Kind::") && line.contains('"'));
     let names: Vec<&str> = names.filter_map(|line| line.split('"').nth(1)).collect();
+    let artifacts = root().join("target/fuzz-smoke/planted");
+    std::fs::create_dir_all(&artifacts).map_err(|error| error.to_string())?;
     for name in &names {
         let mut command = attack.command();
         command.env("MALLORY_PLANTED", name).args(LIMITS).args(["-seed=1", "-max_len=256"]);
-        command.arg(format!("-runs={PLANTED_RUNS}")).arg("-artifact_prefix=/dev/null/");
+        command.arg(format!("-runs={PLANTED_RUNS}"));
+        command.arg(format!("-artifact_prefix={}/", artifacts.display()));
         let out = command.output().map_err(|error| format!("{name}: {error}"))?;
         let said = String::from_utf8_lossy(&out.stderr);
         if out.status.success() {

@@ -183,9 +183,9 @@ fn smaller_strings(inner: &str) -> Vec<String> {
 pub(crate) trait Smaller: Sized {
     /// Smaller ones, as far as they are operations at all.
     fn smaller(&self) -> Vec<Self>;
-    /// The same with another literal in each place where this one stands. `None`: it stands
-    /// nowhere; an error: that is no operation.
-    fn with_all(&self, literal: &str, other: &str) -> Option<Result<Self, ()>>;
+    /// The same with other literals in the places of some. `None`: there are none of these; an
+    /// error: that is no operation.
+    fn with_all(&self, other: &dyn Fn(&str) -> Option<String>) -> Option<Result<Self, ()>>;
 }
 
 fn text_of(op: &impl Serialize) -> String {
@@ -232,16 +232,16 @@ impl<O: Serialize + DeserializeOwned> Smaller for O {
         texts.iter().filter_map(read).filter(differs).collect()
     }
 
-    fn with_all(&self, literal: &str, other: &str) -> Option<Result<Self, ()>> {
+    fn with_all(&self, other: &dyn Fn(&str) -> Option<String>) -> Option<Result<Self, ()>> {
         let text = text_of(self);
         let mut out = String::with_capacity(text.len());
         let mut from = 0;
         for piece in pieces(&text) {
             if let Piece::Literal(range) = piece
-                && text[range.clone()] == *literal
+                && let Some(other) = other(&text[range.clone()])
             {
                 out.push_str(&text[from..range.start]);
-                out.push_str(other);
+                out.push_str(&other);
                 from = range.end;
             }
         }
@@ -312,9 +312,12 @@ mod tests {
     #[test]
     fn what_stands_in_several_places_changes_in_all_of_them() {
         let op = Sample::Move(70, 70);
-        assert_eq!(op.with_all("70", "3"), Some(Ok(Sample::Move(3, 3))));
-        assert_eq!(op.with_all("7", "3"), None);
-        assert_eq!(op.with_all("70", "\"\""), Some(Err(())));
+        let with_all = |literal: &str, other: &str| {
+            op.with_all(&|present| (present == literal).then(|| other.to_owned()))
+        };
+        assert_eq!(with_all("70", "3"), Some(Ok(Sample::Move(3, 3))));
+        assert_eq!(with_all("7", "3"), None);
+        assert_eq!(with_all("70", "\"\""), Some(Err(())));
         assert_eq!(distinct([&op, &Sample::Move(5, 70)].into_iter()), ["70", "5"]);
         assert_eq!(smaller("3"), ["0", "1", "2"]);
         assert!(smaller("99").starts_with(&smaller("17")) && smaller("99").contains(&"98".into()));

@@ -81,6 +81,8 @@ pub(crate) trait Oracle<Op> {
 const PLACES: usize = 48;
 /// The same where only sizes have changed.
 const PLACES_NEAR: usize = 6;
+/// Literals that may change places with each other.
+const LITERALS: usize = 8;
 /// Smaller ordinals that are tried at the end.
 const ORDINALS: u64 = 64;
 
@@ -115,6 +117,7 @@ pub(crate) fn minimise<Op: Clone + Serialize + DeserializeOwned>(
         minimiser.operations();
         minimiser.sizes();
         minimiser.places();
+        minimiser.order();
         if minimiser.is_over() || minimiser.measure() == before {
             return Some((minimiser.best, minimiser.removed));
         }
@@ -349,19 +352,10 @@ impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
 
     fn smaller_everywhere(&mut self, present: &str) -> Option<String> {
         for smaller in literal::smaller(present) {
-            let mut script = self.best.clone();
-            let mut changed = false;
-            for op in script.threads.iter_mut().flatten() {
-                match op.with_all(present, &smaller) {
-                    Some(Ok(other)) => (*op, changed) = (other, true),
-                    Some(Err(())) => {
-                        changed = false;
-                        break;
-                    }
-                    None => {}
-                }
-            }
-            if changed && self.accepts_somewhere(script, &|ordinal| ordinal, PLACES_NEAR) {
+            let other = |literal: &str| (literal == present).then(|| smaller.clone());
+            let script = self.with_literals(&other);
+            if script.is_some_and(|it| self.accepts_somewhere(it, &|ordinal| ordinal, PLACES_NEAR))
+            {
                 return Some(smaller);
             }
             if self.is_over() {
@@ -369,6 +363,42 @@ impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
             }
         }
         None
+    }
+
+    /// The same with other literals, if there are any to change, and it still is a script.
+    fn with_literals(&self, other: &dyn Fn(&str) -> Option<String>) -> Option<Script<Op>> {
+        let mut script = self.best.clone();
+        let mut changed = false;
+        for op in script.threads.iter_mut().flatten() {
+            match op.with_all(other) {
+                Some(Ok(fresh)) => (*op, changed) = (fresh, true),
+                Some(Err(())) => return None,
+                None => {}
+            }
+        }
+        changed.then_some(script)
+    }
+
+    /// Lets two literals change places where that is earlier in the alphabet: of two scripts that
+    /// are as small, always the same one is left.
+    fn order(&mut self) {
+        let mut all = literal::distinct(self.best.threads.iter().flatten());
+        all.truncate(LITERALS);
+        let pairs = (0..all.len()).flat_map(|one| (0..one).map(move |other| (other, one)));
+        for (one, other) in pairs {
+            let (one, other) = (&all[one], &all[other]);
+            let swapped = self.with_literals(&|literal| match literal {
+                _ if literal == one => Some(other.clone()),
+                _ if literal == other => Some(one.clone()),
+                _ => None,
+            });
+            let text = |script: &Script<Op>| script.print().unwrap_or_default();
+            if let Some(swapped) = swapped
+                && text(&swapped) < text(&self.best)
+            {
+                self.accepts_somewhere(swapped, &|ordinal| ordinal, PLACES_NEAR);
+            }
+        }
     }
 
     fn smaller_operation(&mut self, thread: usize, nth: usize) -> bool {

@@ -163,8 +163,11 @@ impl<Op> Script<Op> {
         if let Some(found) = &self.found {
             kind("found", &found.kind)?;
             if found.id.is_empty() || !found.id.chars().all(|c| c == '-' || c.is_alphanumeric()) {
-                return Err(Error::new(format!("found: {:?} is no finding's id", found.id))
-                    .mend("an id is written as reports print it, such as \"L-13f83241\""));
+                return Err(Error::new(format!(
+                    "found: {:?} is no finding's id",
+                    short(&found.id)
+                ))
+                .mend("an id is written as reports print it, such as \"L-13f83241\""));
             }
         } else if self.expect.reproduces {
             return Err(Error::new("expect.reproduces: nothing is said to be found")
@@ -176,7 +179,8 @@ impl<Op> Script<Op> {
     /// Which requests fail.
     pub(crate) fn shortages(&self) -> Result<Option<Shortages>, Error> {
         let Some(text) = &self.fault else { return Ok(None) };
-        let wrong = |what| Error::new(format!("fault {text:?}: {what}")).mend("write \"T0#18\"");
+        let wrong =
+            |what| Error::new(format!("fault {:?}: {what}", short(text))).mend("write \"T0#18\"");
         text.parse().map(Some).map_err(wrong)
     }
 
@@ -197,7 +201,7 @@ impl<Op> Script<Op> {
         let all: Vec<&str> = text.split(',').map(str::trim).collect();
         match all.iter().find(|one| !is_preemption(one)) {
             None => Ok(all),
-            Some(one) => Err(Error::new(format!("schedule: {one:?} is no preemption"))
+            Some(one) => Err(Error::new(format!("schedule: {:?} is no preemption", short(one)))
                 .mend("write \"T1@8>T2\": thread 1 gives way to thread 2 at its 8th step")),
         }
     }
@@ -212,7 +216,7 @@ impl<Op> Script<Op> {
 fn kind(place: &str, name: &str) -> Result<Kind, Error> {
     let known = Kind::ALL.into_iter().find(|known| known.name() == name);
     known.ok_or_else(|| {
-        Error::new(format!("{place}: there is no kind {name:?}"))
+        Error::new(format!("{place}: there is no kind {:?}", short(name)))
             .mend("a kind is written as reports print it, such as \"leak\"")
     })
 }
@@ -229,8 +233,18 @@ pub(crate) fn limit(text: &str, file: &str) -> Result<(), Error> {
 pub(crate) fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Error> {
     ron::from_str(text).map_err(|error| {
         let ron::error::Position { line, col } = error.span.start;
-        Error::new(format!("{file}:{line}:{col}: {}", error.code)).mend(mend(&error.code))
+        let what = short(&error.code.to_string());
+        Error::new(format!("{file}:{line}:{col}: {what}")).mend(mend(&error.code))
     })
+}
+
+/// A text of somebody else's, as a message can hold it.
+fn short(text: &str) -> String {
+    const LONGEST: usize = 200;
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
 }
 
 fn mend(code: &ron::Error) -> &'static str {

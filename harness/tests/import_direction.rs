@@ -73,6 +73,7 @@ const LONG: &[(&str, &str)] = &[
     ("report.rs", "one page: a finding, a row, and what stands around them"),
     ("adapters/adversary.rs", "one port, and a switch for each thing that it does"),
     ("conformance/trial.rs", "the model: one promise of a port after the other"),
+    ("minimise.rs", "one pass after the other, with a planted bug to test them by"),
     ("plan/mod.rs", "what a plan is made of, with its tests"),
     ("state.rs", "what a run knows is one value, touched step by step"),
     ("global.rs", "one allocator: what passes, what is watched, and what outlives a run"),
