@@ -66,11 +66,11 @@ impl Blocks {
             match damage {
                 Damage::Overrun(by) => {
                     flip(block.as_ptr().add(layout.size() + usize::from(by % 16)));
-                    return Some(Kind::HeapBufferOverflow);
+                    Some(Kind::HeapBufferOverflow)
                 }
                 Damage::Underrun(by) => {
                     flip(block.as_ptr().sub(1 + usize::from(by % 64)));
-                    return Some(Kind::HeapBufferUnderflow);
+                    Some(Kind::HeapBufferUnderflow)
                 }
                 Damage::WriteFreed => {
                     self.heap.free(block, layout);
