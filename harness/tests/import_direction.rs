@@ -72,6 +72,7 @@ const LONG: &[(&str, &str)] = &[
     ),
     ("report.rs", "one page: a finding, a row, and what stands around them"),
     ("adapters/adversary.rs", "one port, and a switch for each thing that it does"),
+    ("conformance/mod.rs", "one way to ask, the children it asks in, and the page that comes out"),
     ("conformance/trial.rs", "the model: one promise of a port after the other"),
     ("minimise.rs", "one pass after the other, with a planted bug to test them by"),
     ("plan/mod.rs", "what a plan is made of, with its tests"),
