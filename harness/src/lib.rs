@@ -40,6 +40,10 @@
 //! - [`conformance`] holds an allocator to its contract, and shrinks what breaks it.
 //! - [`Report`] is a value: assert it clean, look into it, or take its text as a snapshot.
 //! - `c` (feature `c`) is for C: heaps as tables of functions, and a sweep that C can call.
+//! - One type of operations is attacked in many ways: `script_tests!` (feature `script-tests`) makes
+//!   script files tests, `property` (feature `proptest`) draws scripts, `fuzz_target!` (feature
+//!   `arbitrary`) lets a fuzzer do so, and `minimise` (feature `ron`) brings whatever they find down
+//!   to one small case.
 //! - `cli::main` (feature `cli`) makes a command line of your scenarios.
 
 #![cfg_attr(mallory_std_allocator_feature, feature(allocator_api))]
