@@ -56,6 +56,9 @@ const CRASHES_MAX: u32 = 20;
 /// A target may hold so many megabytes, and take so many seconds for one input.
 const LIMITS: [&str; 3] = ["-rss_limit_mb=2048", "-timeout=60", "-print_final_stats=1"];
 
+/// Sizes that nobody has are asked for on purpose, and have to be refused.
+const ASAN: &str = "detect_leaks=1:allocator_may_return_null=1";
+
 /// What a child dies of is to be told from an exit: libFuzzer makes one of every signal.
 const NO_HANDLERS: [&str; 5] =
     ["-handle_abrt=0", "-handle_segv=0", "-handle_bus=0", "-handle_fpe=0", "-handle_ill=0"];
@@ -152,7 +155,7 @@ struct Attack<'a> {
 impl Attack<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.current_dir(folder()).env("ASAN_OPTIONS", "detect_leaks=1");
+        command.current_dir(folder()).env("ASAN_OPTIONS", ASAN);
         for name in ["MALLORY_CASES", "MALLORY_KNOWN", "MALLORY_TRIAGE", "MALLORY_REPLAY"] {
             command.env_remove(name);
         }
