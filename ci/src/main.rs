@@ -19,6 +19,7 @@ usage: cargo run -p ci -- COMMAND
            toolchain is installed
   explore  the order of threads under shuttle and loom: their tests, all scenarios to two
            preemptions, and planted bugs found and replayed; some minutes
+  foreign  the feature `foreign`: needs a C compiler and make, and takes a while to build
   fuzz     the fuzz targets in turn over all cores: --minutes N (480 unless given), --resume,
            and names of targets; --smoke tries each for a moment, --planted reaches planted bugs,
            --address builds with AddressSanitizer (nightly)
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         "header" => header(),
         "matrix" => matrix(),
         "explore" => explore(),
+        "foreign" => foreign(),
         "fuzz" => {
             let words: Vec<String> = std::env::args().skip(2).collect();
             fuzz::Options::read(&words).and_then(|options| fuzz::fuzz(&options))
@@ -114,19 +116,31 @@ fn install_nextest() -> Step {
 
 fn test() -> Step {
     install_nextest()?;
-    // With all features: the crates of `foreign` are built here, and in no plain `nextest run`.
-    run(&mut cargo(&["nextest", "run", "--workspace", "--all-features"]))?;
-    run(&mut cargo(&["test", "--doc", "--workspace", "--all-features", "--quiet"]))
+    run(&mut cargo(&["nextest", "run", "--workspace", "--features", FEATURES]))?;
+    run(&mut cargo(&["test", "--doc", "--workspace", "--features", FEATURES, "--quiet"]))
+}
+
+/// Every feature but `foreign`, whose crates take longer to build than all the rest.
+const FEATURES: &str = "mallory/allocator-api2-04,mallory/c,mallory/cli,mallory/proptest,\
+    mallory/script-tests,mallory/shuttle,mallory/loom,\
+    mallory-scenarios/shuttle,mallory-scenarios/loom";
+
+/// What `foreign` adds: other people's crates, C libraries and allocators.
+fn foreign() -> Step {
+    install_nextest()?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--quiet"];
+    run(cargo(&clippy).args(["--", "-D", "warnings"]))?;
+    run(&mut cargo(&["nextest", "run", "-p", "mallory-scenarios", "--all-features"]))
 }
 
 fn lint() -> Step {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--quiet"];
+    let clippy = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet"];
     run(cargo(&clippy).args(["--", "-D", "warnings"]))?;
     // The library by itself, as its users get it.
     run(cargo(&["clippy", "-p", "mallory", "--quiet"]).args(["--", "-D", "warnings"]))?;
     run(&mut cargo(&["clippy", "-p", "mallory", "--quiet", "--no-default-features"]))?;
-    let doc = ["doc", "--workspace", "--no-deps", "--all-features", "--quiet"];
+    let doc = ["doc", "--workspace", "--no-deps", "--features", FEATURES, "--quiet"];
     run(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
@@ -223,9 +237,9 @@ fn explore() -> Step {
     // by `test`, in a build that has both.
     run(&mut cargo(&["nextest", "run", "-p", "mallory", "--test", "explore_refusals"]))?;
     for profile in ["shuttle", "loom"] {
-        // With all features: the same build as the tests'.
-        let all = ["nextest", "run", "--workspace", "--all-features", "--profile", profile];
-        run(&mut cargo(&all))?;
+        // The same build as the tests'.
+        let build = ["nextest", "run", "--workspace", "--features", FEATURES];
+        run(cargo(&build).args(["--profile", profile]))?;
     }
     let mallory = |args: &[&str]| {
         let both = ["--features", "shuttle,loom"];
