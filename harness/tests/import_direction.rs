@@ -84,6 +84,7 @@ const LONG: &[(&str, &str)] = &[
     ("pool.rs", "one data structure, with its tests"),
     ("quick.rs", "a short way for each call, with guards and without"),
     ("worker.rs", "fork, pipe and wait share what a child must not inherit"),
+    ("subject.rs", "each way to write a subject, side by side"),
     ("sweep.rs", "one method for each thing that can be asked of a sweep"),
 ];
 
