@@ -48,7 +48,7 @@ impl Options {
 
 /// Inputs of a smoke, and of the way to a planted bug.
 const SMOKE_RUNS: u32 = 3_000;
-const PLANTED_RUNS: u32 = 400_000;
+const PLANTED_RUNS: u32 = 100_000;
 /// Seconds of a target's turn: short enough that each has had some by the first morning coffee.
 const TURN: u64 = 600;
 /// Crashes after which a turn is over.

@@ -63,7 +63,7 @@ impl std::fmt::Display for Removed {
 /// What a script that shows it does on its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shows {
-    /// The first request that failed.
+    /// The request whose failure it comes of.
     pub(crate) injected: Option<Coordinate>,
     /// Requests before each operation of the first thread, and all of them.
     pub(crate) starts: Vec<u64>,
@@ -202,7 +202,10 @@ impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
                 set(self, Shortage::Once(at));
             }
             Shortage::Burst(at, last) => {
-                if set(self, Shortage::Once(at)) || set(self, Shortage::ForGood(at)) {
+                let latest = self.shows.injected.unwrap_or(at);
+                if [at, latest].into_iter().any(|at| set(self, Shortage::Once(at)))
+                    || set(self, Shortage::ForGood(at))
+                {
                     return;
                 }
                 let (mut without, mut with) = (at.ordinal, last);

@@ -77,6 +77,8 @@ pub(crate) struct State {
     pub(crate) free_heaps: Vec<u16>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) injected: Option<Injected>,
+    /// Whether the latest failed request is the one in question, not the first.
+    pub(crate) wants_latest: bool,
     pub(crate) failures: u64,
     pub(crate) recorder: Option<Vec<Event>>,
     pub(crate) capture: Option<Capture>,
@@ -119,6 +121,7 @@ impl State {
             free_heaps: Vec::new(),
             evidence: Vec::new(),
             injected: None,
+            wants_latest: false,
             failures: 0,
             recorder: None,
             capture: None,
@@ -303,7 +306,7 @@ impl State {
     pub(crate) fn refused(&mut self, op: Op, layout: Layout, heap: u16, end: End) {
         if end == End::Injected {
             let at = Coordinate { thread: self.thread, ordinal: self.requests };
-            if self.injected.is_none() {
+            if self.injected.is_none() || self.wants_latest {
                 let (size, event) = (layout.size(), self.events + 1);
                 self.injected = Some(Injected { at, op, size, heap, event });
                 self.pulse.soon(self.requests);

@@ -301,6 +301,9 @@ impl<S: System> Subject for Scripted<S> {
         let world = World::new(stage.input, stage.scratch());
         let mut course = Course::default();
         stage.arm();
+        if self.insists {
+            heap.with(|state| state.wants_latest = true);
+        }
         let mut opened = ours(|| S::open(&heap, &world));
         if let Err(error) = &opened {
             course.failed(S::is_oom(error), "open", format!("open: {error:?}"), stage);
@@ -386,6 +389,10 @@ impl Stage<'_> {
     fn resume(&self, shortage: Option<(u64, bool)>) {
         if let Some(before) = shortage {
             self.heap.with(|state| state.go_on(before));
+            if !self.evidence.is_empty() {
+                // The latest failure is what it comes of: no other is to take its place.
+                self.rest();
+            }
         }
     }
 

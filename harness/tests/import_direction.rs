@@ -76,6 +76,7 @@ const LONG: &[(&str, &str)] = &[
     ("conformance/trial.rs", "the model: one promise of a port after the other"),
     ("minimise.rs", "one pass after the other, with a planted bug to test them by"),
     ("plan/mod.rs", "what a plan is made of, with its tests"),
+    ("subject.rs", "closures, a set-up and scripts: each as one subject, by the same oracles"),
     ("state.rs", "what a run knows is one value, touched step by step"),
     ("global.rs", "one allocator: what passes, what is watched, and what outlives a run"),
     ("heap.rs", "the one choke point: every call of the subject, in four steps"),

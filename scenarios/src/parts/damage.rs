@@ -15,7 +15,8 @@ use super::blocks::{Blocks, Op};
 pub enum Damage {
     /// A byte behind it is written: so many behind its end, modulo sixteen.
     Overrun(u8),
-    /// A byte before it is written: so many before its begin, modulo sixty-four.
+    /// A byte before it is written: so many before its begin, modulo the guard's length, which is
+    /// its alignment, but no less than sixteen and no more than sixty-four.
     Underrun(u8),
     /// It is given back and written to.
     WriteFreed,
@@ -58,7 +59,7 @@ impl Blocks {
         }
         let longer = Layout::from_size_align(layout.size() + 1, layout.align()).ok()?;
         // SAFETY: the block was live and `layout` its own; what is written lies in it or in the
-        // guard bytes that the heap keeps around it (16 behind, 64 before), or in quarantine,
+        // guard bytes that the heap keeps around it (16 behind, 16 to 64 before), or in quarantine,
         // where it is the newest; what is given back wrongly is refused, and is in no map of ours
         // any more.
         unsafe {
@@ -69,7 +70,8 @@ impl Blocks {
                     Some(Kind::HeapBufferOverflow)
                 }
                 Damage::Underrun(by) => {
-                    flip(block.as_ptr().sub(1 + usize::from(by % 64)));
+                    let guard = layout.align().clamp(16, 64);
+                    flip(block.as_ptr().sub(1 + usize::from(by) % guard));
                     Some(Kind::HeapBufferUnderflow)
                 }
                 Damage::WriteFreed => {
