@@ -39,6 +39,7 @@ type Make = fn() -> Rc<dyn AnySystem>;
 pub struct ScriptTests {
     root: PathBuf,
     systems: Vec<(&'static str, Make, Read)>,
+    elsewhere: Vec<&'static str>,
     trials: Vec<Trial>,
 }
 
@@ -67,7 +68,8 @@ where
 impl ScriptTests {
     /// Tests of a package that lies here.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        ScriptTests { root: root.into(), systems: Vec::new(), trials: Vec::new() }
+        let (systems, elsewhere, trials) = (Vec::new(), Vec::new(), Vec::new());
+        ScriptTests { root: root.into(), systems, elsewhere, trials }
     }
 
     /// A system that scripts may be of; to be named before the folders.
@@ -84,6 +86,12 @@ impl ScriptTests {
         S::Op: Serialize + DeserializeOwned,
     {
         self.systems.push((S::NAME, make::<S>, input));
+        self
+    }
+
+    /// Leaves scripts of this system out: it is tested elsewhere, or not in this build.
+    pub fn elsewhere(mut self, system: &'static str) -> Self {
+        self.elsewhere.push(system);
         self
     }
 
@@ -149,7 +157,13 @@ impl ScriptTests {
             let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
             format!("{last}/{}", stem.unwrap_or_default())
         };
-        files.into_iter().map(|path| (path.clone(), name(&path))).collect()
+        let is_here = |path: &PathBuf| {
+            // What can't be read is a test that fails.
+            let Ok(text) = case::read(path) else { return true };
+            let system = case::system_of(Source { text: &text, file: "" });
+            !system.is_ok_and(|system| self.elsewhere.contains(&&*system))
+        };
+        files.into_iter().filter(is_here).map(|path| (path.clone(), name(&path))).collect()
     }
 }
 

@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         .system::<Shelf<Overruns>>()
         .system::<Shelf<Swallows>>()
         .system::<Shelf<Aborts>>()
+        // It needs the feature `foreign`, and is swept by that one's tests.
+        .elsewhere("lfs-batch-sqlite")
         .scripts("scripts")
         .cases("cases")
         .main()
