@@ -192,7 +192,8 @@ impl Attack<'_> {
                 break;
             }
             let before = turn.findings.len();
-            turn.findings.extend(self.triage(&artifacts)?);
+            let found = self.triage(&artifacts, &turn.findings)?;
+            turn.findings.extend(found);
             if turn.findings.len() == before {
                 // Nothing new, and the fuzzer dies of it all the same: it would so again.
                 turn.findings.insert(format!("{}: {}", self.name, last_words(&said)));
@@ -203,8 +204,13 @@ impl Attack<'_> {
         Ok(turn)
     }
 
-    /// Turns crashes into cases, named by their findings; what is no system's is kept as bytes.
-    fn triage(&self, artifacts: &Path) -> Result<BTreeSet<String>, String> {
+    /// Turns crashes into cases, named by their findings; what is no system's is kept as bytes, one
+    /// for each place that it dies at.
+    fn triage(
+        &self,
+        artifacts: &Path,
+        known: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, String> {
         let mut found = BTreeSet::new();
         let (cases, bytes) = (cases(), folder().join("regressions").join(self.name));
         let files = std::fs::read_dir(artifacts).map_err(|error| error.to_string())?;
@@ -221,10 +227,13 @@ impl Attack<'_> {
                     found.insert(id.trim_end_matches("\",").to_owned());
                 }
                 None if !out.status.success() => {
-                    std::fs::create_dir_all(&bytes).map_err(|error| error.to_string())?;
-                    let name = file.file_name().unwrap_or_default();
-                    std::fs::copy(&file, bytes.join(name)).map_err(|error| error.to_string())?;
-                    found.insert(format!("{}: {}", self.name, last_words(&said)));
+                    let finding = format!("{}: {}", self.name, last_words(&said));
+                    if !known.contains(&finding) && found.insert(finding) {
+                        std::fs::create_dir_all(&bytes).map_err(|error| error.to_string())?;
+                        let name = file.file_name().unwrap_or_default();
+                        std::fs::copy(&file, bytes.join(name))
+                            .map_err(|error| error.to_string())?;
+                    }
                 }
                 // Gone by itself: flaky, or mended.
                 None => {}
@@ -270,13 +279,13 @@ impl Attack<'_> {
     }
 }
 
-/// What a fuzzer said at last of its own accord: the panic, or the signal.
+/// What a fuzzer died of: the place of its panic, which one bug has one of, or the signal.
 fn last_words(said: &str) -> String {
-    let lines = || said.lines().map(str::trim);
-    let panic = lines().skip_while(|line| !line.contains("panicked at")).nth(1);
-    let error = lines().find(|line| line.starts_with("==") && line.contains("ERROR"));
-    let error = error.and_then(|line| line.split_once("ERROR: ")).map(|(_, what)| what);
-    panic.or(error).unwrap_or("it died").to_owned()
+    let root = root().display().to_string() + "/";
+    let place = said.lines().find_map(|line| line.split_once("panicked at ")).map(|(_, at)| at);
+    let place = place.map(|at| at.trim_end_matches(':').replace(&root, ""));
+    let error = said.lines().find_map(|line| line.split_once("ERROR: ")).map(|(_, what)| what);
+    place.or(error.map(str::to_owned)).unwrap_or_else(|| "it died".to_owned())
 }
 
 pub(crate) fn fuzz(options: &Options) -> Step {
@@ -460,7 +469,8 @@ mod tests {
                     stat::number_of_executed_units: 3000\nstat::average_exec_per_sec:     0\n";
         assert_eq!(read_stats(said), (3000, 21));
         assert_eq!(read_stats(""), (0, 0));
-        assert_eq!(last_words("thread panicked at a.rs:1:\n  it broke\n"), "it broke");
+        let panicked = "thread 'x' (7) panicked at src/a.rs:1:5:\nit broke\n==7== ERROR: deadly";
+        assert_eq!(last_words(panicked), "src/a.rs:1:5");
         assert_eq!(last_words("==7== ERROR: libFuzzer: timeout"), "libFuzzer: timeout");
     }
 }
