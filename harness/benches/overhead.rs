@@ -6,12 +6,15 @@
 //!
 //! With the word `threads` (`… --bench overhead -- threads`) a second thread has been there before,
 //! as in a test runner's children: calls of an armed global heap then come through its gate.
-//! AddressSanitizer replaces the allocator of a whole build and needs an unstable compiler, so it
-//! has no row here.
+//! The sanitizers replace a process's `malloc`: their rows are `System` again, measured in a process
+//! of its own into which the C compiler's runtime is loaded. What they make of each memory access
+//! in a build of theirs is not in them.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
+use std::path::PathBuf;
+use std::process::Command;
 use std::ptr::NonNull;
 use std::time::Instant;
 
@@ -155,7 +158,34 @@ fn median(mut of: Vec<f64>) -> f64 {
     of[of.len() / 2]
 }
 
+const LIVE: [usize; 3] = [1, 1_000, 100_000];
+
+/// What this program measures of `System` with a sanitizer's runtime in place of the C library's
+/// `malloc`; `None` where the C compiler brings none.
+fn sanitized(library: &str) -> Option<Vec<f64>> {
+    let asked = Command::new("cc").arg(format!("-print-file-name={library}")).output().ok()?;
+    let path = PathBuf::from(String::from_utf8(asked.stdout).ok()?.trim());
+    // Without one it answers the bare name.
+    let path = path.is_absolute().then_some(path)?;
+    let mut itself = Command::new(std::env::current_exe().ok()?);
+    itself.arg(SYSTEM_ONLY).env("LD_PRELOAD", path).env("LSAN_OPTIONS", "detect_leaks=0");
+    let told = itself.env("ASAN_OPTIONS", "detect_leaks=0").output().ok()?;
+    let columns: Vec<f64> =
+        String::from_utf8(told.stdout).ok()?.lines().flat_map(str::parse).collect();
+    (told.status.success() && columns.len() == LIVE.len()).then_some(columns)
+}
+
+/// Asks for `System`'s figures alone, a line each.
+const SYSTEM_ONLY: &str = "system-only";
+
 fn main() {
+    if std::env::args().any(|word| word == SYSTEM_ONLY) {
+        for live in LIVE {
+            let rounds = (0..ROUNDS).map(|_| measure(&Global(System), live)).collect();
+            println!("{}", median(rounds));
+        }
+        return;
+    }
     if std::env::args().any(|word| word == "threads") {
         let _ = std::thread::spawn(|| ()).join();
     }
@@ -176,7 +206,7 @@ fn main() {
     println!("ns per alloc+free pair: the plain allocator, and what each adds to it");
     println!("{:<24} {:>12} {:>12} {:>12}", "", "one hot", "1,000 live", "100,000 live");
     let mut columns = Vec::new();
-    for live in [1, 1_000, 100_000] {
+    for live in LIVE {
         let ledger = Options::new().ledger_only().heap();
         let all = Heap::new();
         let over = Options::new().ledger_only().heap_over(Plain);
@@ -207,5 +237,16 @@ fn main() {
         };
         let cells: Vec<String> = columns.iter().map(cell).collect();
         println!("{name:<24} {:>12} {:>12} {:>12}", cells[0], cells[1], cells[2]);
+    }
+    for (name, library) in [("AddressSanitizer", "libasan.so"), ("LeakSanitizer", "liblsan.so")] {
+        match sanitized(library) {
+            None => println!("{name:<24} the C compiler brings no {library}"),
+            Some(pairs) => {
+                let cells: Vec<String> = (pairs.iter().zip(&columns))
+                    .map(|(pair, column)| format!("{:+.1}", pair - column[0]))
+                    .collect();
+                println!("{name:<24} {:>12} {:>12} {:>12}", cells[0], cells[1], cells[2]);
+            }
+        }
     }
 }

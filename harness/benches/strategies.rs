@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p mallory --bench strategies`. Running again from the beginning grows with the
 //! square of the requests, forking at the request with their number. Re-running 50,000 requests
-//! takes minutes: that row is made with `-- --all` only.
+//! takes minutes: that row is made with `-- --all` only. `-- fork` makes that strategy's rows only.
 
 use std::time::Instant;
 
@@ -41,6 +41,8 @@ fn sweep(text: &str, strategy: Strategy, jobs: usize) -> (f64, Report) {
 
 fn main() {
     let all = std::env::args().any(|argument| argument == "--all");
+    let only: Vec<String> = std::env::args().skip(1).filter(|one| !one.starts_with('-')).collect();
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|one| one == name);
     println!("exhaustive sweep of a JSON parser, every request failing once, all detectors on");
     println!(
         "{:<10} {:<18} {:>10} {:>14} {:>18} {:>10}",
@@ -52,7 +54,7 @@ fn main() {
         for size in [1_000, 10_000, 50_000] {
             let text = document(size);
             for (nth, (name, way)) in ways.into_iter().enumerate() {
-                if way == Strategy::Rerun && size > 10_000 && !all {
+                if !wanted(name) || way == Strategy::Rerun && size > 10_000 && !all {
                     continue;
                 }
                 let (seconds, report) = sweep(&text, way, jobs);

@@ -126,13 +126,7 @@ impl<'a> Brood<'a> {
         point: usize,
         hear: &mut dyn FnMut(Left<T>),
     ) -> io::Result<Side> {
-        let place = loop {
-            self.look(hear);
-            if let Some(place) = self.members.iter().position(Option::is_none) {
-                break place;
-            }
-            self.rest();
-        };
+        let place = self.vacancy(hear);
         let life = self.board.life(place);
         let (read, write) = pipe()?;
         life.begin();
@@ -162,10 +156,24 @@ impl<'a> Brood<'a> {
                 let child = Child::new(pid, read, life);
                 let watch = Watch::new(&child, 0, self.patience);
                 self.members[place] = Some(Member { child, watch, point });
+                // With all places taken the pass stands still at once: each page that it writes to
+                // meanwhile would be copied, and so would the next fork's part in it.
+                self.vacancy(hear);
                 // What was opened and closed here is nothing of the subject's.
                 self.lowest = lowest_free();
                 Ok(Side::Parent)
             }
+        }
+    }
+
+    /// A place that is free, or becomes so.
+    fn vacancy<T: wire::Wire>(&mut self, hear: &mut dyn FnMut(Left<T>)) -> usize {
+        loop {
+            self.look(hear);
+            if let Some(place) = self.members.iter().position(Option::is_none) {
+                return place;
+            }
+            self.rest();
         }
     }
 

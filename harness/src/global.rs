@@ -396,10 +396,11 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
 
     #[inline(never)]
     fn take_back_fully(&self, start: NonNull<u8>, layout: Layout) {
-        if PLACE.get() != INSIDE
+        let place = PLACE.get();
+        if place != INSIDE
             && let Some(way) = self.way()
             && (way.heap.free_entered(&way.entered, start, layout)
-                || way.heap.takes_back(start, layout))
+                || way.heap.takes_back(start, layout, place != PASSING))
         {
             return;
         }
@@ -441,9 +442,10 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         let counts = self.busy.load(Ordering::Relaxed) & ARMED != 0
             && self.is_ours()
             && (!std::thread::panicking() || self.fails_while_panicking());
-        if PLACE.get() != INSIDE
+        let place = PLACE.get();
+        if place != INSIDE
             && let Some(way) = self.way()
-            && way.entered.with(|state| state.ledger.knows(start.as_ptr() as usize))
+            && way.heap.knows(start, place != PASSING)
         {
             let answer = match counts {
                 true => way.heap.resize(op, start, old, new, false),

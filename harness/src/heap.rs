@@ -360,12 +360,23 @@ impl Heap {
 
     // ---- for a global heap, whose callers also hold blocks of others ----
 
+    /// Whether a block of this run has to do with this address. Only the subject would free one in
+    /// the midst of a block: for all others it is not looked for there, since the harness frees
+    /// blocks of its own at each fork, and there may be very many live ones.
+    #[cold]
+    pub(crate) fn knows(&self, start: NonNull<u8>, is_subject: bool) -> bool {
+        let address = start.as_ptr() as usize;
+        self.with(|state| match is_subject {
+            true => state.ledger.knows(address),
+            false => state.ledger.remembers(address),
+        })
+    }
+
     /// A free, unless no block of this run has to do with its address.
     #[cold]
     #[inline(never)]
-    pub(crate) fn takes_back(&self, start: NonNull<u8>, layout: Layout) -> bool {
-        let address = start.as_ptr() as usize;
-        if !self.with(|state| state.ledger.knows(address)) {
+    pub(crate) fn takes_back(&self, start: NonNull<u8>, layout: Layout, is_subject: bool) -> bool {
+        if !self.knows(start, is_subject) {
             return false;
         }
         self.release_fully(start, layout);

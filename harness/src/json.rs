@@ -17,6 +17,9 @@ struct Line<'a> {
     coverage: Coverage,
     outcomes: Outcomes,
     findings: Vec<Finding<'a>>,
+    /// Sites whose aborts are allowed; left out where none are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allowed: Vec<Finding<'a>>,
     peak_bytes: u64,
     fingerprint: String,
 }
@@ -54,6 +57,18 @@ struct Finding<'a> {
     replay: String,
 }
 
+impl Finding<'_> {
+    fn of(finding: &crate::finding::Finding) -> Finding<'_> {
+        Finding {
+            id: finding.id(),
+            kind: finding.kind().name(),
+            summary: finding.summary(),
+            count: finding.count(),
+            replay: finding.token().to_string(),
+        }
+    }
+}
+
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
@@ -66,13 +81,6 @@ impl Report {
             return None;
         }
         let of = |outcome| self.outcomes(outcome);
-        let findings = self.findings.iter().map(|finding| Finding {
-            id: finding.id(),
-            kind: finding.kind().name(),
-            summary: finding.summary(),
-            count: finding.count(),
-            replay: finding.token().to_string(),
-        });
         let line = Line {
             schema: 1,
             command,
@@ -99,7 +107,8 @@ impl Report {
                 hung: of(Outcome::Hung),
                 unreached: of(Outcome::Unreached),
             },
-            findings: findings.collect(),
+            findings: self.findings.iter().map(Finding::of).collect(),
+            allowed: self.inventory.iter().map(Finding::of).collect(),
             peak_bytes: self.peak,
             fingerprint: self.hash_text(),
         };

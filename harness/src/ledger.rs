@@ -558,9 +558,14 @@ impl Ledger {
 
     /// Whether a block stands at this address, or around it, or was freed there not long ago.
     pub(crate) fn knows(&self, address: usize) -> bool {
-        self.owns(address)
-            || self.freed_at(address).is_some()
+        self.remembers(address)
             || self.records().any(|record| self.decode(record).contains(address))
+    }
+
+    /// Whether a block stands at this address, or was freed there not long ago: without a walk
+    /// through all that are live.
+    pub(crate) fn remembers(&self, address: usize) -> bool {
+        self.owns(address) || self.freed_at(address).is_some()
     }
 
     /// Whether a live block stands at this address.

@@ -134,6 +134,7 @@ mod token;
 mod trace;
 mod turn;
 mod verdict;
+mod weight;
 mod wire;
 mod worker;
 

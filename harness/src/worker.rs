@@ -362,9 +362,14 @@ pub(crate) fn ask_while<T: wire::Wire>(
         let mut child = fork(life, true, &work)?;
         let mut watch = Watch::new(&child, attempt, patience);
         let mut messages = Vec::new();
+        let mut glanced = Instant::now();
         let death = loop {
             wait(&[&child], GLANCE);
-            glance();
+            // A glance looks at every point; a message comes at many of them.
+            if glanced.elapsed() >= GLANCE {
+                glance();
+                glanced = Instant::now();
+            }
             let open = child.read_if_ready();
             while let Some(message) = child.next() {
                 messages.push(message);

@@ -36,7 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "one run",
         &[
             "board", "brood", "death", "ear", "omen", "panics", "pipe", "run", "scratch", "site",
-            "subject", "system", "wire", "worker",
+            "subject", "system", "weight", "wire", "worker",
         ],
     ),
     ("the heap", &["adapters", "gate", "global", "handle", "heap", "node", "quick", "thread"]),
@@ -124,6 +124,7 @@ const UNSAFE: &[&str] = &[
     "redzone.rs",
     "sync/lazy.rs",
     "thread/scope.rs",
+    "weight.rs",
     "worker.rs",
 ];
 

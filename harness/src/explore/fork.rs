@@ -3,7 +3,6 @@
 //! request is gone once and not once for each fault, and a sweep costs what its tails cost.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,8 +19,14 @@ use crate::pipe::Pipe;
 use crate::plan::{Plan, Request};
 use crate::run::execute;
 use crate::scratch::Scratch;
+use crate::weight;
 use crate::wire::wire_struct;
 use crate::worker;
+
+/// A pass that forks so often joins its memory's pages first: at the beginning, and then each time
+/// that it has made so many requests more, or a quarter more.
+const JOINED_MIN: usize = 256;
+const JOINED_EVERY: u64 = 1_000;
 
 /// What the pass tells the sweep.
 #[derive(Clone, Debug, Default)]
@@ -90,25 +95,33 @@ fn go(
     if scratch.holds_files() {
         return Some("it keeps files in its scratch directory".to_owned());
     }
-    let mut due: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-    for (number, point) in points.iter().enumerate() {
-        if point.at.thread == 0 && board.outcome(number).load(Ordering::Relaxed) == 0 {
-            due.entry(point.at.ordinal).or_default().push(number);
-        }
-    }
+    let is_due = |(number, point): &(usize, &Point)| {
+        point.at.thread == 0 && board.outcome(*number).load(Ordering::Relaxed) == 0
+    };
+    let due = points.iter().enumerate().filter(is_due);
+    let mut due: Vec<(u64, usize)> = due.map(|(number, p)| (p.at.ordinal, number)).collect();
+    due.sort_unstable();
+    // What the first run took and gave back.
+    weight::trim();
+    let joined = Cell::new(if due.len() < JOINED_MIN { u64::MAX } else { 0 });
     let brood = RefCell::new(Brood::new(board, patience));
     let part: RefCell<Option<Part>> = RefCell::new(None);
     let refused: RefCell<Option<String>> = RefCell::new(None);
     let over = Cell::new(false);
-    let next = Arc::new(AtomicU64::new(due.keys().next().copied().unwrap_or(u64::MAX)));
+    let next = Arc::new(AtomicU64::new(due.first().map_or(u64::MAX, |first| first.0)));
     let hear = |left: Left<Found>| tell(board, pipe, left);
     let refuses = |request: &Request| {
         if let Some(part) = &*part.borrow() {
             return part.point.persistent;
         }
+        let ordinal = request.at.ordinal;
         let is_done = over.get() || request.at.thread != 0;
-        let numbers = due.get(&request.at.ordinal).filter(|_| !is_done);
-        for number in numbers.into_iter().flatten() {
+        let from = if is_done { due.len() } else { due.partition_point(|due| due.0 < ordinal) };
+        if ordinal >= joined.get() {
+            weight::join();
+            joined.set(ordinal + (ordinal / 4).max(JOINED_EVERY));
+        }
+        for (_, number) in due[from..].iter().take_while(|due| due.0 == ordinal) {
             let mut brood = brood.borrow_mut();
             let side = match brood.objection() {
                 None => brood.split(*number, &mut hear.clone()),
@@ -129,8 +142,8 @@ fn go(
                 }
             }
         }
-        let later = due.range(request.at.ordinal + 1..).next().filter(|_| !over.get());
-        next.store(later.map_or(u64::MAX, |later| *later.0), Ordering::Relaxed);
+        let later = due.get(due.partition_point(|due| due.0 <= ordinal)).filter(|_| !over.get());
+        next.store(later.map_or(u64::MAX, |later| later.0), Ordering::Relaxed);
         false
     };
     // SAFETY: the plan belongs to the run, which is over when `execute` comes back.
