@@ -77,7 +77,8 @@ fn words(Touch { what, object }: Touch) -> String {
     }
 }
 
-/// Who waits for whom, where none can go on.
+/// Who waits for whom, where none can go on, and where each began to wait or took what another one
+/// wants.
 pub(crate) fn deadlock(blocked: &[Blocked]) -> Evidence {
     let mut evidence = Evidence::new(Kind::Deadlock);
     for Blocked { thread, want, since, holders } in blocked {
@@ -93,11 +94,12 @@ pub(crate) fn deadlock(blocked: &[Blocked]) -> Evidence {
             names => format!(", which {} has", names.join(" and ")),
         };
         evidence = evidence.note(format!("T{thread} waits for {wanted}{whose}"));
-        if !matches!(want, Want::End(_)) {
-            evidence = evidence.step(Role::Waits, Moment::Step(*since));
-        }
-        for (_, taken) in holders {
-            evidence = evidence.step(Role::Holds, Moment::Step(*taken));
+        let role = if matches!(want, Want::End(_)) { Role::Joins } else { Role::Waits };
+        let label = format!("T{thread} waits for {wanted}");
+        evidence = evidence.labelled(label, role, Moment::Step(*since));
+        for (holder, taken) in holders {
+            let label = format!("T{holder} locked {wanted}");
+            evidence = evidence.labelled(label, Role::Holds, Moment::Step(*taken));
         }
     }
     evidence

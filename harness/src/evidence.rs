@@ -14,10 +14,12 @@ pub(crate) enum Role {
     Panicked,
     Waits,
     Holds,
+    /// Waits for the end of a thread: it follows from what that one waits for.
+    Joins,
 }
 
 impl Role {
-    pub(crate) const ALL: [Role; 9] = [
+    pub(crate) const ALL: [Role; 10] = [
         Role::Allocated,
         Role::Freed,
         Role::FirstFree,
@@ -27,6 +29,7 @@ impl Role {
         Role::Panicked,
         Role::Waits,
         Role::Holds,
+        Role::Joins,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Role {
             Role::Panicked => "panicked",
             Role::Waits => "waits",
             Role::Holds => "locked",
+            Role::Joins => "joins",
         }
     }
 }
@@ -76,13 +80,16 @@ pub(crate) struct Evidence {
     pub(crate) block: Option<Subject>,
     /// Who did what to it, and when.
     pub(crate) steps: Vec<(Role, Moment)>,
+    /// Where the roles' own words don't say enough: one for each step.
+    pub(crate) labels: Vec<String>,
     /// Sentences for the report, without places.
     pub(crate) notes: Vec<String>,
 }
 
 impl Evidence {
     pub(crate) fn new(kind: Kind) -> Self {
-        Evidence { kind, block: None, steps: Vec::new(), notes: Vec::new() }
+        let (steps, labels, notes) = (Vec::new(), Vec::new(), Vec::new());
+        Evidence { kind, block: None, steps, labels, notes }
     }
 
     pub(crate) fn about(mut self, block: Subject) -> Self {
@@ -94,6 +101,12 @@ impl Evidence {
     pub(crate) fn step(mut self, role: Role, moment: Moment) -> Self {
         self.steps.push((role, moment));
         self
+    }
+
+    /// A step in words of its own, which all other steps of this have to have as well.
+    pub(crate) fn labelled(mut self, label: String, role: Role, moment: Moment) -> Self {
+        self.labels.push(label);
+        self.step(role, moment)
     }
 
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {

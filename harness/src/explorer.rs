@@ -126,6 +126,15 @@ impl<C, V> Explore<C, V> {
         self.set(|threads| threads.schedules = Some(schedules.max(1)))
     }
 
+    /// At most so many faulted runs in all. Where requests × schedules are more, a sample of them is
+    /// made by the seed: of the faults, new call sites first, and of each one's schedules. The
+    /// verdict is [`Sampled`](crate::Verdict::Sampled) then. Without a limit four millions are made,
+    /// and a sample is nothing to rely on: [`Report::assert_clean`] panics. Loom can't be told which
+    /// of its schedules to run: the first ones of each fault are.
+    pub fn limit(self, runs: u64) -> Self {
+        self.with(|sweep| sweep.limit(runs.max(1)))
+    }
+
     /// So many schedules by chance instead: at each point any thread may go on.
     pub fn random(self, schedules: u64) -> Self {
         self.set(|threads| threads.way = Way::Random(schedules.max(1)))

@@ -13,6 +13,8 @@ use crate::turn::{self, Act, Turn};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) role: Role,
+    /// The role in words.
+    pub(crate) label: String,
     pub(crate) site: Site,
 }
 

@@ -156,7 +156,7 @@ impl<'a> Armed<'a> {
         let heap = self.heap;
         heap.disarm();
         wait_for_threads(heap.threads());
-        heap.close();
+        heap.close(true);
         (heap.leave_to(self.global), self.global.take_unattributed())
     }
 }

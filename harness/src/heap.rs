@@ -95,6 +95,13 @@ impl Heap {
         self.with(|state| state.live)
     }
 
+    /// How much its detectors have found so far, for whoever runs code on a heap without a sweep.
+    /// Leaks are told at a run's end only: look at [`live_bytes`](Self::live_bytes).
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.with(|state| state.evidence.len())
+    }
+
     /// The most that [`live_bytes`](Self::live_bytes) has been.
     #[must_use]
     pub fn peak_bytes(&self) -> usize {
@@ -455,8 +462,9 @@ impl Heap {
     }
 
     /// The end of a run: everything in quarantine is looked at, every guard, every block that is
-    /// left, and every call of a foreign thread.
-    pub(crate) fn close(&self) {
+    /// left, and every call of a foreign thread. Where not all threads came to their end, what they
+    /// hold is no leak: nobody can tell it from what was lost before.
+    pub(crate) fn close(&self, ended: bool) {
         let Some(entered) = self.core().enter() else {
             return;
         };
@@ -478,7 +486,7 @@ impl Heap {
         });
         self.check();
         // Of a global heap's blocks some are statics'; see `leave_to`.
-        entered.with(|state| (!state.options.global).then(|| state.accuse_leaks()));
+        entered.with(|state| (ended && !state.options.global).then(|| state.accuse_leaks()));
     }
 
     /// Leaves what is still live to the global heap. Answers by how many blocks and bytes there is

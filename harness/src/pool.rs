@@ -405,7 +405,7 @@ mod tests {
             unsafe { heap.free(block, layout) };
         }
         assert_eq!(heap.live_bytes(), 0);
-        heap.close();
+        heap.close(true);
         assert!(heap.with(|state| state.evidence.is_empty()));
     }
 

@@ -101,11 +101,10 @@ impl fmt::Display for Finding {
             writeln!(f, "  {}", self.block_line(block))?;
         }
         let name = self.block.as_ref().map(|block| format!("a{}  ", block.number));
-        let roles = self.steps.iter().map(|step| step.role.label());
-        let width = roles.map(str::len).max().unwrap_or(0);
+        let width = self.steps.iter().map(|step| step.label.len()).max().unwrap_or(0);
         for step in &self.steps {
             let name = name.as_deref().unwrap_or("");
-            write_site(f, &format!("{name}{:<width$}  ", step.role.label()), &step.site)?;
+            write_site(f, &format!("{name}{:<width$}  ", step.label), &step.site)?;
         }
         for line in self.notes.iter().flat_map(|note| note.lines()) {
             writeln!(f, "  {line}")?;
@@ -227,13 +226,18 @@ impl Report {
     pub fn verdict(&self) -> Verdict {
         if !self.findings.is_empty() {
             Verdict::Findings
-        } else if !self.coverage.complete && !self.limit_asked {
-            Verdict::Incomplete
         } else if self.sampled {
             Verdict::Sampled
+        } else if self.is_cut() {
+            Verdict::Incomplete
         } else {
             Verdict::Clean
         }
+    }
+
+    /// Whether something was left out that nobody asked to leave out.
+    fn is_cut(&self) -> bool {
+        !self.coverage.complete && !self.limit_asked
     }
 
     /// Whether points were forked off one pass or run from the beginning, which is never printed:
@@ -304,8 +308,8 @@ impl Report {
         }
         match self.verdict() {
             Verdict::Findings => 1,
-            Verdict::Incomplete => 3,
-            Verdict::Clean | Verdict::Sampled => 0,
+            _ if self.is_cut() => 3,
+            _ => 0,
         }
     }
 
@@ -337,6 +341,7 @@ impl Report {
         }
         let verdict = match self.verdict() {
             Verdict::Clean => "✓ clean".to_owned(),
+            Verdict::Sampled if self.is_cut() => "… sampled".to_owned(),
             Verdict::Sampled => "✓ sampled".to_owned(),
             Verdict::Incomplete => "… incomplete".to_owned(),
             Verdict::Findings => format!("✗ {}", count(self.findings.len() as u64, "finding")),

@@ -412,7 +412,7 @@ impl<'a> Going<'a> {
         let threads = heap.threads();
         let (survived, unattributed) = left.unwrap_or_else(|| {
             heap.disarm();
-            heap.close();
+            heap.close(conducted.stopped.is_none());
             ((0, 0), 0)
         });
         let is_global = left.is_some();
@@ -488,7 +488,10 @@ fn finish(
         // It was another thread, and this one may well go on; the subject panicked all the same.
         ended = Ended::Panicked(message.unwrap_or(said));
     }
-    if let Some(Stopped::Panicked(message)) = &conducted.stopped {
+    // Where it was the first thread itself, what it said is known from there.
+    if let Some(Stopped::Panicked(message)) = &conducted.stopped
+        && !matches!(ended, Ended::Panicked(_))
+    {
         ended = Ended::Panicked(message.clone());
     }
     let outcome = match ended {

@@ -15,7 +15,9 @@ pub enum Verdict {
     Findings,
     /// Nothing was found, but a limit that nobody asked for was hit.
     Incomplete,
-    /// Nothing was found by real threads, which show some of their schedules only.
+    /// Nothing was found in what chance took: real threads show some of their schedules only, and
+    /// requests × schedules may be more than can be run. Where nobody asked for a limit,
+    /// [`Coverage::complete`] says that something was left out.
     Sampled,
 }
 

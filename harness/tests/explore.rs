@@ -68,6 +68,69 @@ fn a_deadlock_says_who_waits_for_whom() {
     }
 }
 
+/// Two threads with a block of their own each, under two locks, which the second one takes in the
+/// other order where `crosses` says so; and a block that nobody gives back.
+fn held(heap: &Heap, crosses: bool, loses: bool) -> Result<(), TryReserveError> {
+    let locks = Arc::new((Mutex::new(0), Mutex::new(0)));
+    let (its, own) = (Arc::clone(&locks), heap.clone());
+    let thread = thread::spawn(move || {
+        let mut list = HeapVec::new_in(own);
+        push(&mut list, 1)?;
+        let (one, two) = if crosses { (&its.1, &its.0) } else { (&its.0, &its.1) };
+        let _one = one.lock().expect("no panic");
+        let _two = two.lock().expect("no panic");
+        push(&mut list, 2)
+    });
+    let mut list = HeapVec::new_in(heap.clone());
+    let mine = push(&mut list, 3);
+    let one = locks.0.lock().expect("no panic");
+    let two = locks.1.lock().expect("no panic");
+    drop((two, one));
+    if loses {
+        std::mem::forget(list);
+    }
+    thread.join().expect("no panic").and(mine)
+}
+
+#[test]
+fn what_threads_hold_that_wait_for_ever_is_no_leak() {
+    let report = Explore::new("held").shuttle().run(|heap| held(heap, true, false));
+    let kinds: Vec<Kind> = report.findings().iter().map(mallory::Finding::kind).collect();
+    assert_eq!(kinds, [Kind::Deadlock], "{report}");
+    Explore::new("held").shuttle().run(|heap| held(heap, false, false)).assert_clean();
+    let report = Explore::new("held").shuttle().run(|heap| held(heap, false, true));
+    let kinds: Vec<Kind> = report.findings().iter().map(mallory::Finding::kind).collect();
+    assert_eq!(kinds, [Kind::Leak], "{report}");
+}
+
+/// One thread waits for itself, which another one waits for, and the first for that.
+fn ring(_: &Heap) -> Result<(), TryReserveError> {
+    let lock = Arc::new(Mutex::new(0));
+    let its = Arc::clone(&lock);
+    let other = thread::spawn(move || {
+        let _one = its.lock().expect("no panic");
+        let _again = its.lock().expect("no panic");
+    });
+    other.join().expect("no panic");
+    Ok(())
+}
+
+#[test]
+fn each_step_of_a_deadlock_names_its_thread_and_what_it_waits_for() {
+    let report = Explore::new("ring").shuttle().run(ring);
+    let [finding] = report.findings() else { panic!("{report}") };
+    assert_eq!(finding.kind(), Kind::Deadlock, "{report}");
+    let text = report.to_string();
+    for said in [
+        "T0 waits for the end of T1  explore::ring",
+        "T1 waits for o0             explore::ring::{{closure}}",
+        "T1 locked o0                explore::ring::{{closure}}",
+        "T1 waits for o0, which it has itself",
+    ] {
+        assert!(text.contains(said), "{said}: {report}");
+    }
+}
+
 #[test]
 fn a_deadlock_that_needs_a_failed_request_names_both() {
     let explore = || Explore::new("embrace-oom").shuttle();

@@ -63,6 +63,63 @@ mod by_shuttle {
         assert!(error(&report).contains("its threads go on for ever"), "{report}");
     }
 
+    /// Waits for a flag, and gives way meanwhile or not.
+    fn spins(yields: bool) -> Report {
+        Explore::new("spins").shuttle().preemptions(1).run(|_| {
+            let flag = Arc::new(AtomicUsize::new(0));
+            let its = Arc::clone(&flag);
+            let other = thread::spawn(move || its.store(1, Ordering::SeqCst));
+            while flag.load(Ordering::SeqCst) == 0 {
+                if yields {
+                    thread::yield_now();
+                }
+            }
+            other.join().map_err(|_| Refused)
+        })
+    }
+
+    #[test]
+    fn a_loop_that_waits_without_giving_way_is_told_how() {
+        spins(true).assert_clean();
+        let error = error(&spins(false));
+        assert!(error.contains("its threads go on for ever"), "{error}");
+        assert!(error.contains("thread::yield_now"), "{error}");
+    }
+
+    /// Never ends where the other thread comes in between.
+    fn caught(_: &Heap) -> Result<(), Refused> {
+        let flag = Arc::new(AtomicUsize::new(0));
+        let its = Arc::clone(&flag);
+        let other = thread::spawn(move || {
+            its.store(1, Ordering::SeqCst);
+            its.store(0, Ordering::SeqCst);
+        });
+        if flag.load(Ordering::SeqCst) == 1 {
+            loop {
+                thread::yield_now();
+            }
+        }
+        other.join().map_err(|_| Refused)
+    }
+
+    #[test]
+    fn one_schedule_that_never_ends_is_a_finding_and_replays() {
+        let explore = || Explore::new("caught").shuttle();
+        let report = explore().run(caught);
+        let [finding] = report.findings() else { panic!("{report}") };
+        assert_eq!(finding.kind(), mallory::Kind::NoProgress, "{report}");
+        assert!(report.to_string().contains("its threads went on for ever"), "{report}");
+        let again = explore().replay(finding.token().clone()).run(caught);
+        assert!(again.row().contains("reproduced"), "{again}");
+    }
+
+    #[test]
+    fn a_schedule_of_looms_is_none_of_shuttles() {
+        let report = Explore::new("two").shuttle().replay(token("v1 two s=loom.2.7 fp=000000"));
+        let error = error(&report.run(two));
+        assert!(error.contains("loom"), "{error}");
+    }
+
     #[test]
     fn a_crowd_is_too_many() {
         let report = Explore::new("crowd").shuttle().run(|_| {

@@ -42,7 +42,10 @@ fn a_publication_without_an_order_is_found_and_replayed() {
     let [finding] = report.findings() else { panic!("{report}") };
     assert_eq!(finding.kind(), Kind::Panic);
     let token = finding.token().to_string();
-    assert!(token.contains(" s=loom.2."), "{token}");
+    // Found with two preemptions, and made small.
+    assert!(token.contains(" s=loom.1."), "{token}");
+    assert!(report.to_string().contains("needs 1 preemption: with fewer, it is not seen"));
+    assert!(report.to_string().contains("it is said to be full"), "{report}");
     assert!(token.len() <= 100, "{token}");
     let again = explore().replay(token.parse().expect("a token")).run(run);
     println!("{again}");
@@ -130,6 +133,12 @@ fn a_deadlock_that_only_a_failed_request_makes_is_found() {
     println!("{report}");
     let [finding] = report.findings() else { panic!("{report}") };
     assert_eq!(finding.kind(), Kind::Deadlock);
+    let text = report.to_string();
+    for said in ["T0 waits for o", "T1 waits for o", "at most 1 of 2 preemptions were needed"] {
+        assert!(text.contains(said), "{said}: {report}");
+    }
+    // It fails once, which is enough.
+    assert!(finding.token().to_string().contains(" f=T1#1@"), "{report}");
     Explore::new("crossed").loom().run(|heap| crossed(heap, false)).assert_clean();
 }
 
@@ -152,6 +161,15 @@ fn a_leak_on_the_way_out_of_one_thread_is_found() {
     println!("{report}");
     assert_eq!(report.findings().len(), 1, "{report}");
     assert_eq!(report.findings()[0].kind(), Kind::Leak);
+}
+
+#[test]
+fn what_the_limit_does_not_allow_is_cut_off_since_loom_draws_no_schedules() {
+    let report = Explore::new("both").loom().limit(20).run(both);
+    let coverage = report.coverage();
+    assert!(coverage.runs <= 20 && coverage.runs_total > 20, "{report}");
+    assert!(!coverage.complete && report.exit_code() == 0, "it was asked for: {report}");
+    assert!(report.to_string().contains("a sample by seed 0"), "{report}");
 }
 
 #[test]

@@ -1,56 +1,144 @@
-//! The planted bugs that need threads, under real threads with faults by chance, and under the
-//! search: how often the one meets them, and how long the other takes to find them.
+//! The planted bugs that need threads, under real threads and under the search: how many of many runs
+//! meet each, and how many runs the search needs to find it.
 //!
-//! `cargo run --release --features shuttle --example real_threads [RUNS]`
+//! `cargo run --release --features shuttle,loom --example real_threads [RUNS]`
+//!
+//! A real run is given what random testing gives: the system's threads on all cores, and, where the bug
+//! needs one, a failed request that is drawn from all that there are. Runs are made in a child, since
+//! those that never end have to be ended: nobody but the clock can tell.
 
 use std::error::Error;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use mallory::{Explore, Heap, Options, Plan, Sweep};
+use mallory::{Explore, Heap, Options, Plan};
 use mallory_scenarios::planted::racy::{PAIRS, Pair, Seen};
 
-/// Runs of a bug in one sweep, which is one child and one seed.
-const BATCH: u64 = 1_000;
+/// A run that takes so long never ends: others take less than a millisecond.
+const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How many batches had a finding, and what they took.
-fn really(pair: &Pair, runs: u64) -> (u64, Duration) {
-    let start = Instant::now();
-    let batches = (1..=runs.div_ceil(BATCH)).filter(|seed| {
-        // One request in four fails.
-        let plan = Plan::seeded(1, 4);
-        let sweep = Sweep::new(pair.name).options(Options::new().parallel()).seed(*seed).plan(plan);
-        // A deadlock of real threads is told by the clock only.
-        let sweep = sweep.patience(Duration::from_secs(1));
-        let report = sweep.run(|heap: &Heap| {
-            for _ in 0..BATCH {
-                let _ = (pair.planted)(heap);
+/// A plan that makes the nth request fail, whichever thread makes it, and what counts the requests.
+fn failing(nth: u64) -> (Plan, &'static AtomicU64) {
+    let requests: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
+    (Plan::when(move |_| requests.fetch_add(1, Ordering::Relaxed) + 1 == nth), requests)
+}
+
+/// One run with real threads, in which the nth request fails: whether it shows the bug, and how many
+/// requests there were.
+fn run(pair: &Pair, nth: u64) -> (bool, u64) {
+    let heap: Heap = Options::new().parallel().heap();
+    let (plan, requests) = failing(nth);
+    heap.arm(plan);
+    let _ = (pair.planted)(&heap);
+    (heap.found() > 0 || heap.live_bytes() > 0, requests.load(Ordering::Relaxed))
+}
+
+/// The runs from one number to another, told as they go: `RUNS HITS`.
+fn child(name: &str, from: u64, to: u64) -> Result<(), Box<dyn Error>> {
+    let pair = PAIRS.iter().find(|pair| pair.name == name).ok_or("there is no such bug")?;
+    let (_, requests) = run(pair, 0);
+    let mut out = std::io::stdout().lock();
+    let mut hits = 0;
+    for number in from..to {
+        // splitmix64 of the run's number.
+        let mut chance = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        chance = (chance ^ (chance >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        chance = (chance ^ (chance >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let nth = if pair.needs_fault { 1 + (chance ^ (chance >> 31)) % requests } else { 0 };
+        // Standard output is given on line by line: the last one tells where it stands.
+        writeln!(out, "{number} {hits}")?;
+        hits += u64::from(run(pair, nth).0);
+    }
+    writeln!(out, "{to} {hits}")?;
+    Ok(())
+}
+
+/// What a child says: the run that it has come to, and its hits so far.
+type Word = (u64, u64);
+
+/// Starts a child, and a thread that hears it.
+fn start(name: &str, from: u64, to: u64) -> Result<(Child, Receiver<Word>), Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["child", name, &from.to_string(), &to.to_string()]).stdout(Stdio::piped());
+    let mut child = command.spawn()?;
+    let out = BufReader::new(child.stdout.take().ok_or("it says nothing")?);
+    let (tell, heard) = channel();
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            let word = line.split_once(' ').map(|(run, hits)| (run.parse(), hits.parse()));
+            if let Some((Ok(run), Ok(hits))) = word
+                && tell.send((run, hits)).is_err()
+            {
+                return;
             }
-            Ok::<_, mallory::Refused>(())
-        });
-        !report.findings().is_empty()
+        }
     });
-    (batches.count() as u64, start.elapsed())
+    Ok((child, heard))
+}
+
+/// How many runs met the bug, and what all took.
+fn really(pair: &Pair, runs: u64) -> Result<(u64, Duration), Box<dyn Error>> {
+    let begun = Instant::now();
+    let (mut from, mut hits) = (0, 0);
+    while from < runs {
+        let (mut child, heard) = start(pair.name, from, runs)?;
+        let (mut at, mut of_child) = (from, 0);
+        let stands = loop {
+            match heard.recv_timeout(PATIENCE) {
+                Ok((run, hits)) => (at, of_child) = (run, hits),
+                Err(RecvTimeoutError::Disconnected) => break false,
+                Err(RecvTimeoutError::Timeout) => break true,
+            }
+        };
+        hits += of_child;
+        from = at;
+        if stands {
+            // It stands in the run that it told of last.
+            child.kill()?;
+            (hits, from) = (hits + 1, at + 1);
+        }
+        let ended = child.wait()?;
+        if !stands && (!ended.success() || at < runs) {
+            return Err(format!("{}: a child died: {ended}", pair.name).into());
+        }
+        eprintln!("{}: {from} of {runs} runs, {hits} of them met it", pair.name);
+    }
+    Ok((hits, begun.elapsed()))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let runs = std::env::args().nth(1).map_or(Ok(100_000), |runs| runs.parse())?;
-    println!("{:<18} {:>10} {:>12} {:>9}   {:>10} {:>9}", "", "runs by", "batches of", "", "", "");
-    println!(
-        "{:<18} {:>10} {:>12} {:>9}   {:>10} {:>9}",
-        "bug", "threads", "1,000 hit", "seconds", "findings", "seconds"
-    );
-    for pair in PAIRS.iter().filter(|pair| pair.seen == Seen::ByShuttle) {
-        let (hit, took) = really(pair, runs);
-        let start = Instant::now();
-        let report = Explore::new(pair.name).shuttle().oom(|_| true).run(pair.planted);
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, name, from, to] = args.as_slice()
+        && word == "child"
+    {
+        return child(name, from.parse()?, to.parse()?);
+    }
+    let runs = args.first().map_or(Ok(100_000), |runs| runs.parse())?;
+    println!("{:<18} {:>24} {:>9}   {:>14} {:>9}", "", "met by real threads", "", "search", "");
+    println!("{:<18} {:>24} {:>9}   {:>14} {:>9}", "bug", "of runs", "seconds", "runs", "seconds");
+    for pair in &PAIRS {
+        let (hits, took) = really(pair, runs)?;
+        let begun = Instant::now();
+        let explore = Explore::new(pair.name).oom(|_| true);
+        let explore = match pair.seen {
+            Seen::ByShuttle => explore.shuttle(),
+            Seen::ByLoom => explore.loom(),
+        };
+        let report = explore.run(pair.planted);
+        if report.findings().is_empty() {
+            return Err(format!("the search finds nothing: {report}").into());
+        }
+        let coverage = report.coverage();
         println!(
-            "{:<18} {:>10} {:>12} {:>9.1}   {:>10} {:>9.3}",
+            "{:<18} {:>24} {:>9.1}   {:>14} {:>9.3}",
             pair.name,
-            runs,
-            hit,
+            format!("{hits} of {runs}"),
             took.as_secs_f64(),
-            report.findings().len(),
-            start.elapsed().as_secs_f64(),
+            coverage.schedules + coverage.runs,
+            begun.elapsed().as_secs_f64(),
         );
     }
     Ok(())

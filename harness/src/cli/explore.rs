@@ -20,6 +20,9 @@ pub(super) struct LoomArgs {
     /// Schedules of each fault at the most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     schedules: Option<u64>,
+    /// Faulted runs of a scenario at the most: a sample by the seed where there are more.
+    #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
     /// The one number that all chance comes from.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -89,6 +92,9 @@ fn run(
         let mut explore = way(start(&scenario.name)).on_progress(bar.hearer());
         if let Some(schedules) = args.schedules {
             explore = explore.schedules(schedules);
+        }
+        if let Some(limit) = args.limit {
+            explore = explore.limit(limit);
         }
         if args.strict {
             explore = explore.strict();

@@ -277,13 +277,14 @@ fn table(
     make: impl Fn(&Scenario, &progress::Bar) -> Report,
 ) -> Result<u8, Error> {
     let text = format == Format::Text;
+    let what = if command == "sweep" { "runs" } else { "schedules" };
     let longest = selected.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or(0);
     if text {
         print(&format!("seed {seed}\n"))?;
     }
     let mut reports = Vec::new();
     for scenario in selected {
-        let bar = progress::Bar::start(&scenario.name, std::io::stderr().is_terminal());
+        let bar = progress::Bar::start(&scenario.name, what, std::io::stderr().is_terminal());
         let report = make(scenario, &bar);
         bar.finish(&report);
         if text {

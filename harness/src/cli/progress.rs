@@ -16,20 +16,24 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// A scenario's bar, drawn once the sweep takes long enough.
 pub(crate) struct Bar {
     name: String,
+    /// What is counted, for people: runs of a sweep, schedules of an exploration.
+    what: &'static str,
     start: Instant,
     terminal: bool,
     drawn: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 impl Bar {
-    pub(crate) fn start(name: &str, terminal: bool) -> Bar {
-        Bar { name: name.to_owned(), start: Instant::now(), terminal, drawn: Arc::default() }
+    pub(crate) fn start(name: &str, what: &'static str, terminal: bool) -> Bar {
+        let name = name.to_owned();
+        Bar { name, what, start: Instant::now(), terminal, drawn: Arc::default() }
     }
 
     /// What the sweep tells its progress to. Draws from the sweep's own loop: a thread for the
     /// bar would make forking unsafe.
     pub(crate) fn hearer(&self) -> impl Fn(Progress) + Send + Sync + 'static {
-        let (name, start, terminal) = (self.name.clone(), self.start, self.terminal);
+        let (name, what, start, terminal) =
+            (self.name.clone(), self.what, self.start, self.terminal);
         let drawn = Arc::clone(&self.drawn);
         move |progress| {
             if !terminal || start.elapsed() < PATIENCE {
@@ -37,19 +41,21 @@ impl Bar {
             }
             let mut drawn = drawn.lock().unwrap_or_else(PoisonError::into_inner);
             let bar = drawn.get_or_insert_with(|| {
-                let template =
-                    "{prefix:<17} {bar:30} {human_pos}/{human_len} runs  {per_sec}  {eta} left";
-                let style = ProgressStyle::with_template(template)
-                    .unwrap_or_else(|_| ProgressStyle::default_bar());
-                let bar = ProgressBar::with_draw_target(
-                    Some(progress.total),
-                    ProgressDrawTarget::stderr_with_hz(10),
-                );
-                bar.set_style(style);
+                let target = ProgressDrawTarget::stderr_with_hz(10);
+                let bar = ProgressBar::with_draw_target(None, target);
                 bar.set_prefix(name.clone());
-                bar.reset_eta();
                 bar
             });
+            let length = (progress.total > 0).then_some(progress.total);
+            if bar.position() == 0 || bar.length().is_some() != length.is_some() {
+                // How fast it was without faults says nothing of how long these take.
+                bar.reset();
+                bar.set_style(style(what, length.is_some()));
+            }
+            match length {
+                Some(length) => bar.set_length(length),
+                None => bar.unset_length(),
+            }
             bar.set_position(progress.done);
         }
     }
@@ -58,14 +64,30 @@ impl Bar {
         let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(bar) = drawn {
             bar.finish_and_clear();
-            let runs = report.coverage().runs;
+            let coverage = report.coverage();
+            // Those without a fault are schedules as well.
+            let runs = coverage.runs + coverage.schedules;
             let seconds = self.start.elapsed().as_secs_f64();
             let rate = runs as f64 / seconds;
             let way = match report.strategy() {
-                Strategy::Fork => "forked off one pass",
-                _ => "each from the beginning",
+                _ if coverage.schedules > 0 => "",
+                Strategy::Fork => ", forked off one pass",
+                _ => ", each from the beginning",
             };
-            eprintln!("{}: {runs} runs in {seconds:.1} s, {rate:.0} a second, {way}", self.name);
+            let Bar { name, what, .. } = self;
+            eprintln!("{name}: {runs} {what} in {seconds:.1} s, {rate:.0} a second{way}");
         }
     }
+}
+
+/// A bar towards a known end, or a count where nobody knows it yet.
+fn style(what: &str, has_end: bool) -> ProgressStyle {
+    let template = if has_end {
+        format!(
+            "{{prefix:<17}} {{bar:30}} {{human_pos}}/{{human_len}} {what}  {{per_sec}}  {{eta}} left"
+        )
+    } else {
+        format!("{{prefix:<17}} {{human_pos}} {what} without a fault  {{per_sec}}")
+    };
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

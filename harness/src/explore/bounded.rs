@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::course::{Place, bit, each};
+use super::drawn::Drawn;
 use crate::turn::Turn;
 
 /// All schedules with at most so many preemptions.
@@ -10,6 +11,8 @@ pub(crate) struct Bounded {
     /// By preemptions: of each schedule that waits the number of its deviations, and these.
     queues: Vec<VecDeque<u64>>,
     waiting: Vec<u64>,
+    /// Where chance takes the next one, those that wait are here instead.
+    drawn: Option<Drawn>,
     /// Preemptions of the present schedule, and whether schedules with one more will hardly be run:
     /// enough others wait. Then the first is all that has to be known.
     used: usize,
@@ -26,7 +29,14 @@ impl Bounded {
         queues[0].push_back(0);
         let mut waiting = vec![0; buckets];
         waiting[0] = 1;
-        Bounded { queues, waiting, used: 0, is_full: false, noted: false, places: Vec::new() }
+        let (drawn, places) = (None, Vec::new());
+        Bounded { queues, waiting, drawn, used: 0, is_full: false, noted: false, places }
+    }
+
+    /// The same, of which chance takes one after the other.
+    pub(crate) fn drawn(preemptions: u32, seed: u64) -> Bounded {
+        let drawn = Some(Drawn::new(preemptions, seed));
+        Bounded { drawn, ..Bounded::new(preemptions) }
     }
 
     /// Whether a schedule that preempts a thread once more than this one is worth to be noted.
@@ -37,13 +47,18 @@ impl Bounded {
 
     /// Takes the next one, `left` of which will be run at most.
     pub(crate) fn next(&mut self, plan: &mut Vec<Turn>, left: u64) -> bool {
+        self.places.clear();
+        self.noted = false;
+        if let Some(drawn) = &mut self.drawn {
+            let Some(used) = drawn.next(plan) else { return false };
+            self.used = used;
+            return true;
+        }
         let Some(bucket) = self.waiting.iter().position(|waiting| *waiting > 0) else {
             return false;
         };
         self.waiting[bucket] -= 1;
         self.used = bucket;
-        self.places.clear();
-        self.noted = false;
         let most = (bucket + 1).min(self.waiting.len() - 1);
         self.is_full = self.waiting[..=most].iter().sum::<u64>() >= left;
         let queue = &mut self.queues[bucket];
@@ -60,12 +75,16 @@ impl Bounded {
         for (place, to) in &self.places {
             let bucket = self.used + usize::from(place.goes_on);
             for other in each(place.choices & !bit(*to)) {
+                let last = Turn { thread: place.thread, point: place.point, to: other };
+                if let Some(drawn) = &mut self.drawn {
+                    all &= drawn.add(bucket, turns, last);
+                    continue;
+                }
                 let before: u64 = self.waiting[..=bucket].iter().sum();
                 if before >= left {
                     all = false;
                     break;
                 }
-                let last = Turn { thread: place.thread, point: place.point, to: other };
                 let queue = &mut self.queues[bucket];
                 queue.push_back(turns.len() as u64 + 1);
                 queue.extend(turns.iter().chain([&last]).map(|turn| turn.pack()));
@@ -86,6 +105,9 @@ impl Bounded {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.iter().all(|waiting| *waiting == 0)
+        match &self.drawn {
+            Some(drawn) => drawn.is_empty(),
+            None => self.waiting.iter().all(|waiting| *waiting == 0),
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::Settings;
 use super::point::Found;
 use super::scout::Scouted;
 use crate::capture::Stack;
-use crate::evidence::{Evidence, Moment};
+use crate::evidence::{Evidence, Moment, Role};
 use crate::finding::{FaultAt, Finding, ScheduleAt, Step};
 use crate::kind::Kind;
 use crate::site::{Site, Symboliser};
@@ -111,7 +111,9 @@ pub(crate) fn findings(
 
 /// What a root cause is told by: the sites of the block's history, or the place of the fault.
 pub(crate) fn root(evidence: &Evidence, fault: Option<&Site>, steps: &[Step]) -> Vec<u64> {
-    let mut root: Vec<u64> = steps.iter().map(|step| step.site.key()).collect();
+    // Where a thread is joined follows from what it waits for.
+    let is_root = |step: &&Step| step.role != Role::Joins;
+    let mut root: Vec<u64> = steps.iter().filter(is_root).map(|step| step.site.key()).collect();
     if evidence.kind == Kind::Deadlock {
         // A circle is the same wherever one begins to tell it.
         root.sort_unstable();
@@ -136,8 +138,12 @@ pub(crate) fn steps(
     sites: &HashMap<Stack, Site>,
 ) -> Vec<Step> {
     let site = |moment: &Moment| stacks.get(moment).and_then(|stack| sites.get(stack)).cloned();
-    let step =
-        |(role, moment): &(_, Moment)| Step { role: *role, site: site(moment).unwrap_or_default() };
+    let mut labels = evidence.labels.iter();
+    let step = |(role, moment): &(Role, Moment)| Step {
+        role: *role,
+        label: labels.next().cloned().unwrap_or_else(|| role.label().to_owned()),
+        site: site(moment).unwrap_or_default(),
+    };
     evidence.steps.iter().map(step).collect()
 }
 

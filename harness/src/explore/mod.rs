@@ -6,13 +6,16 @@ pub(crate) mod bounded;
 pub(crate) mod conclude;
 pub(crate) mod course;
 pub(crate) mod crew;
+pub(crate) mod drawn;
 pub(crate) mod ends;
+pub(crate) mod fewer;
 pub(crate) mod fork;
 pub(crate) mod gather;
 pub(crate) mod journal;
 pub(crate) mod point;
 pub(crate) mod repeat;
 pub(crate) mod replay;
+pub(crate) mod sample;
 #[cfg_attr(
     not(all(feature = "shuttle", feature = "loom")),
     allow(dead_code, reason = "each host asks for a part of it")
@@ -89,13 +92,13 @@ pub(crate) struct Allowance {
     pub(crate) reason: String,
 }
 
-/// How far a sweep has come, for whoever shows it.
+/// How far a sweep or an exploration has come, for whoever shows it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Runs made.
+    /// Runs made: of an exploration schedules, with their faults or still without any.
     pub done: u64,
-    /// Runs to make.
+    /// Runs to make; 0 as long as that is not known: before the schedules have been counted.
     pub total: u64,
 }
 

@@ -35,7 +35,7 @@ enum What {
 const UNASKED_MAX: u32 = 10_000;
 
 /// A run that comes to so many points is one that never ends, unless more is known.
-const STEPS_MAX: u64 = 1_000_000;
+pub(crate) const STEPS_MAX: u64 = 1_000_000;
 
 /// What is searched, and how far it is.
 pub(crate) struct Search {
@@ -75,6 +75,12 @@ impl Search {
     /// All schedules with at most so many preemptions, `limit` of them at most.
     pub(crate) fn bounded(preemptions: u32, limit: u64) -> Search {
         Search::new(What::Bounded(Bounded::new(preemptions)), 0, limit)
+    }
+
+    /// A sample of all schedules with at most so many preemptions, `limit` of them at most: the one
+    /// without deviations, and then whichever chance takes.
+    pub(crate) fn drawn(preemptions: u32, seed: u64, limit: u64) -> Search {
+        Search::new(What::Bounded(Bounded::drawn(preemptions, seed)), 0, limit)
     }
 
     /// So many schedules in which chance decides at each point.

@@ -126,6 +126,37 @@ const EMBRACE: [&[Act]; 3] = [
 ];
 
 #[test]
+fn chance_draws_each_schedule_of_the_bound_once() {
+    for program in [&COUNTERS[..], &LOCKS[..]] {
+        for preemptions in 0..=2 {
+            let (whole, _) = searched(program, Search::bounded(preemptions, u64::MAX));
+            let whole: BTreeSet<Vec<Turn>> = whole.into_iter().map(|(turns, _)| turns).collect();
+            let (drawn, search) = searched(program, Search::drawn(preemptions, 3, u64::MAX));
+            assert!(search.is_exhausted());
+            assert_eq!(drawn.len(), whole.len(), "each once");
+            let drawn: BTreeSet<Vec<Turn>> = drawn.into_iter().map(|(turns, _)| turns).collect();
+            assert_eq!(drawn, whole);
+        }
+    }
+}
+
+#[test]
+fn a_sample_has_schedules_of_each_number_of_preemptions_and_says_that_it_is_none() {
+    let whole = searched(&LOCKS, Search::bounded(2, u64::MAX)).0.len();
+    let sample = |seed| {
+        let (drawn, search) = searched(&LOCKS, Search::drawn(2, seed, whole as u64 / 4));
+        assert!(!search.is_exhausted());
+        drawn.into_iter().map(|(turns, _)| turns).collect::<Vec<_>>()
+    };
+    let drawn = sample(1);
+    assert!(drawn[0].is_empty(), "the one without deviations is always there");
+    let longest = drawn.iter().map(Vec::len).max();
+    assert!(longest >= Some(2), "the first of all are not the only ones: {drawn:?}");
+    assert_eq!(drawn, sample(1));
+    assert_ne!(drawn, sample(2));
+}
+
+#[test]
 fn the_bounded_search_runs_just_the_schedules_that_trying_everything_finds() {
     for program in [&COUNTERS[..], &LOCKS, &EMBRACE] {
         let mut last = 0;

@@ -80,8 +80,12 @@ impl Scouted {
         let Some(error) = &self.error else {
             return Ok(());
         };
-        Err(Error::new(format!("the subject fails without any fault: {error}"))
-            .mend("a sweep needs a subject that succeeds while there is memory"))
+        let mend = if error == ENDLESS {
+            "a loop that waits for another thread has to call mallory::thread::yield_now"
+        } else {
+            "a sweep needs a subject that succeeds while there is memory"
+        };
+        Err(Error::new(format!("the subject fails without any fault: {error}")).mend(mend))
     }
 
     /// Whether runs of this subject are alike to the event.
@@ -292,10 +296,13 @@ fn faultless(run: &Run, evidence: Vec<Evidence>) -> Found {
     }
 }
 
+/// What is said of a subject whose threads come to more and more points.
+const ENDLESS: &str = "its threads go on for ever";
+
 fn failed(run: &Run, most: usize) -> Option<String> {
     match (run.outcome, &run.conducted.stopped) {
         (Outcome::Absorbed, _) => None,
-        (_, Some(Stopped::Endless)) => Some("its threads go on for ever".to_owned()),
+        (_, Some(Stopped::Endless)) => Some(ENDLESS.to_owned()),
         (_, Some(Stopped::Crowd)) => Some(format!("it starts more than {most} threads")),
         _ => Some(run.failure.clone().unwrap_or_else(|| run.outcome.name().to_owned())),
     }

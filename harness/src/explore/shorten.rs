@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::Way;
 use super::acts::Acts;
 use super::ends::{os_error, patience};
 use super::point::{Found, Norm, Point};
@@ -15,7 +14,7 @@ use super::unit::{Root, Unit, job, judge, look};
 use crate::capture::Capture;
 use crate::error::Error;
 use crate::evidence::Moment;
-use crate::host::Piece;
+use crate::host::{Host, Piece};
 use crate::kind::Kind;
 use crate::run::{Conducted, Going, Run, execute};
 use crate::scratch::Scratch;
@@ -35,11 +34,13 @@ const STEPS_MAX: u64 = 100_000;
 /// So many findings are made small; more than these are the same few bugs.
 const FINDINGS_MAX: usize = 40;
 
-/// Makes the smallest of what shows each root cause smaller still, each in a child.
+/// Makes the smallest of what shows each root cause smaller still, each in a child. `by_chance`: it
+/// was not come to by the fewest preemptions first.
 pub(crate) fn shorten(
     norm: &Norm<'_>,
     scouted: &Scouted,
     mut found: Vec<Found>,
+    by_chance: bool,
 ) -> Result<Vec<Found>, Error> {
     let size = |found: &Found| {
         let turns = found.order.as_ref().map_or(0, |order| order.turns.len());
@@ -63,20 +64,15 @@ pub(crate) fn shorten(
         if found[place].evidence.iter().any(|evidence| ends(evidence.kind)) {
             continue;
         }
-        // Loom has its own ways: there is nothing to leave out.
-        let turns = found[place].order.as_ref().map_or(&[][..], |order| &order.turns);
-        if Turn::loom_of(turns).is_some() {
-            continue;
-        }
         let shorter = if norm.settings.in_process {
             let scratch = Scratch::new(std::process::id());
-            Some(Shortener::new(norm, &scratch, &found[place]).go())
+            Some(Shortener::new(norm, &scratch, &found[place], by_chance).go())
         } else {
             let owner = std::process::id();
             let answer = worker::ask::<Found>(patience(norm.settings, scouted), |pipe| {
                 let scratch = Scratch::new(owner);
                 crate::omen::begun();
-                pipe.send(&Shortener::new(norm, &scratch, &found[place]).go());
+                pipe.send(&Shortener::new(norm, &scratch, &found[place], by_chance).go());
             });
             answer.map_err(|error| os_error("start a child", &error))?.messages.pop()
         };
@@ -88,18 +84,19 @@ pub(crate) fn shorten(
 }
 
 /// One finding on its way to its smallest.
-struct Shortener<'a> {
-    norm: &'a Norm<'a>,
+pub(super) struct Shortener<'a> {
+    pub(super) norm: &'a Norm<'a>,
     scratch: &'a Scratch,
     root: Root,
-    best: Found,
-    point: Option<Point>,
-    turns: Vec<Turn>,
-    left: u64,
+    pub(super) best: Found,
+    pub(super) point: Option<Point>,
+    pub(super) turns: Vec<Turn>,
+    pub(super) left: u64,
+    by_chance: bool,
 }
 
 impl<'a> Shortener<'a> {
-    fn new(norm: &'a Norm<'a>, scratch: &'a Scratch, found: &Found) -> Self {
+    fn new(norm: &'a Norm<'a>, scratch: &'a Scratch, found: &Found, by_chance: bool) -> Self {
         let best = found.clone();
         let root = best.evidence.first().map(|evidence| super::unit::root(evidence, &best.stacks));
         let turns = best.order.as_ref().map(|order| order.turns.clone()).unwrap_or_default();
@@ -111,6 +108,7 @@ impl<'a> Shortener<'a> {
             best,
             turns,
             left: RUNS_MAX,
+            by_chance,
         }
     }
 
@@ -137,7 +135,7 @@ impl<'a> Shortener<'a> {
     }
 
     /// Takes this over, if it shows the finding.
-    fn accept(&mut self, point: Option<Point>, turns: &[Turn]) -> bool {
+    pub(super) fn accept(&mut self, point: Option<Point>, turns: &[Turn]) -> bool {
         let Some((found, made)) = self.probe(point, turns) else { return false };
         let before = self.best.order.take();
         self.best = found;
@@ -147,6 +145,9 @@ impl<'a> Shortener<'a> {
     }
 
     fn go(mut self) -> Found {
+        if Turn::loom_of(&self.turns).is_some() {
+            return self.go_by_loom();
+        }
         let before = (self.point, self.turns.len());
         self.faults();
         self.schedule();
@@ -215,24 +216,35 @@ impl<'a> Shortener<'a> {
 
     /// Looks for a schedule with fewer changes of threads, where this one was come to by chance.
     fn search(&mut self) {
-        let by_chance =
-            self.norm.settings.threads.is_some_and(|threads| threads.way != Way::Bounded);
-        let Some(host) = self.norm.settings.host.filter(|_| by_chance) else { return };
+        let Some(host) = self.norm.settings.host.filter(|_| self.by_chance) else { return };
         let fewer = self.turns.len().saturating_sub(1).min(FEWER_MAX);
         if self.turns.is_empty() {
             return;
         }
-        let unit = self.point.map_or(Unit::Census, Unit::Fault);
         let search = Search::bounded(fewer as u32, self.left).steps_max(STEPS_MAX);
-        let search = Rc::new(RefCell::new(search));
-        let mut seek = Seek { trial: self, unit, going: None, found: None };
-        host.search(Rc::clone(&search), &mut seek);
-        let found = seek.found;
-        self.left -= search.borrow().begun().min(self.left);
+        let (found, _) = self.seek(host, self.point, search);
         if let Some(turns) = found.filter(|turns| turns.len() < self.turns.len()) {
             self.left = self.left.max(2);
             self.accept(self.point, &turns);
         }
+    }
+
+    /// Searches until the finding is seen. Answers by which schedule, and whether it was searched to
+    /// the end.
+    pub(super) fn seek(
+        &mut self,
+        host: &dyn Host,
+        point: Option<Point>,
+        search: Search,
+    ) -> (Option<Vec<Turn>>, bool) {
+        let unit = point.map_or(Unit::Census, Unit::Fault);
+        let search = Rc::new(RefCell::new(search));
+        let mut seek = Seek { trial: self, unit, going: None, found: None };
+        host.search(Rc::clone(&search), &mut seek);
+        let found = seek.found;
+        let search = search.borrow();
+        self.left -= search.begun().min(self.left);
+        (found, search.is_exhausted())
     }
 
     /// Leaves each part that is left out once more, to say that it is needed.

@@ -48,6 +48,12 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
 
 /// All points, new sites first, so that a limit loses least.
 pub(crate) fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
+    let (first, rest) = points_new_first(scouted, faults);
+    [first, rest].concat()
+}
+
+/// The points of the first request of each call site, and all others.
+pub(crate) fn points_new_first(scouted: &Scouted, faults: Faults) -> (Vec<Point>, Vec<Point>) {
     let mut seen = BTreeSet::new();
     let keys: Vec<u64> = scouted.sites.iter().map(Site::key).collect();
     let mut is_new = |at: &Coordinate| match scouted.site_number(*at) {
@@ -62,7 +68,8 @@ pub(crate) fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
         let persistent = matches!(faults, Faults::Both | Faults::Persistent).then(|| point(true));
         transient.into_iter().chain(persistent)
     };
-    first.into_iter().chain(rest).flat_map(both).collect()
+    let points = |all: Vec<Coordinate>| all.into_iter().flat_map(both).collect();
+    (points(first), points(rest))
 }
 
 fn sweep_scouted(

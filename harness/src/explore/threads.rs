@@ -8,13 +8,15 @@
 use super::conclude::conclude;
 use super::ends::patience;
 use super::point::{Found, Norm, Point};
+use super::sample::{Share, share};
+use super::schedule::STEPS_MAX;
 use super::scout::{Scouted, scouted};
 use super::sweep::{check_names, points};
 use super::unit::{Did, Unit};
 use super::units::run_units;
 use super::{Settings, Threads, Way};
 use crate::error::Error;
-use crate::host::{self, Engine};
+use crate::host::{self, Engine, Host};
 use crate::panics::{hook_panics, learn_machinery};
 use crate::report::Report;
 use crate::run::{Outcome, Subject};
@@ -25,10 +27,9 @@ use crate::worker;
 
 /// A search runs so many schedules at the most, unless the caller says how many.
 const SCHEDULES_MAX: u64 = 200_000;
-/// All searches together make about so many runs, unless the caller says otherwise.
+/// All searches together make so many runs at the most, unless the caller says otherwise. What is
+/// more is sampled.
 const RUNS_MAX: u64 = 4_000_000;
-/// And so many in each, however many there are.
-const RUNS_MIN: u64 = 50;
 
 /// The host that was asked for, or the only one that there is.
 fn choose(threads: &Threads) -> Result<Engine, Error> {
@@ -86,8 +87,36 @@ pub(crate) struct Plot<'a> {
     pub(crate) threads: Threads,
     /// Schedules of each search at the most.
     pub(crate) limit: u64,
+    /// Whether these are drawn from all that there are, and not the first.
+    pub(crate) drawn: bool,
     /// Points after which a run is one that never ends.
     pub(crate) steps_max: u64,
+}
+
+impl<'a> Plot<'a> {
+    /// The search that makes no request fail.
+    fn of_census(norm: &'a Norm<'a>, scouted: &'a Scouted, threads: Threads) -> Plot<'a> {
+        let limit = threads.limit();
+        Plot { norm, scouted, threads, limit, drawn: false, steps_max: STEPS_MAX }
+    }
+}
+
+impl Threads {
+    /// Schedules of each search at the most.
+    fn limit(&self) -> u64 {
+        let usual = if self.way == Way::Bounded { SCHEDULES_MAX } else { u64::MAX };
+        self.schedules.unwrap_or(usual)
+    }
+}
+
+impl Way {
+    /// Whether a search has made all that it was to make.
+    fn is_done(self, did: &Did) -> bool {
+        match self {
+            Way::Bounded => did.exhausted,
+            Way::Random(schedules) | Way::Pct(_, schedules) => did.schedules >= schedules,
+        }
+    }
 }
 
 fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result<(), Error> {
@@ -105,11 +134,17 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
         }
         return conclude(settings, &scouted, found, report, false);
     }
-    let limit = threads.schedules.unwrap_or(SCHEDULES_MAX);
+    let limit = threads.limit();
+    let tell = |done, total| {
+        if let Some(progress) = &settings.progress {
+            progress(super::Progress { done, total });
+        }
+    };
     let census = {
         let norm = Norm::new(settings, subject, &scouted);
-        let plot = Plot { norm: &norm, scouted: &scouted, threads, limit, steps_max: u64::MAX };
-        one(run_units(&plot, &[Unit::Census], patience(settings, &scouted), &mut |_| {})?)
+        let plot = Plot::of_census(&norm, &scouted, threads);
+        let mut glance = |schedules| tell(schedules, 0);
+        one(run_units(&plot, &[Unit::Census], patience(settings, &scouted), &mut glance)?)
     };
     if census.threads <= 1 && census.found.is_empty() {
         return Err(Error::new("the subject starts no thread that takes turns")
@@ -119,9 +154,10 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     report.peak = scouted.peak as u64;
     report.fingerprint = scouted.fingerprint;
     report.coverage.schedules = census.schedules;
-    report.coverage.complete = census.exhausted || threads.way != Way::Bounded;
-    report.limit_asked = threads.schedules.is_some();
-    report.sampled = threads.way != Way::Bounded;
+    let is_bounded = threads.way == Way::Bounded;
+    report.coverage.complete = census.exhausted || !is_bounded;
+    report.limit_asked = threads.schedules.or(settings.limit).is_some();
+    report.sampled = !is_bounded;
     let (steps, kinds) = (census.steps, census.texts.len());
     scouted.widen(&census.wider, &census.texts);
     report.coverage.requests = scouted.requests;
@@ -130,48 +166,74 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     if !census.found.is_empty() {
         // What shows without a fault is reported before any is made.
         let norm = Norm::new(settings, subject, &scouted);
-        let found = super::shorten::shorten(&norm, &scouted, census.found)?;
+        let found = super::shorten::shorten(&norm, &scouted, census.found, !is_bounded)?;
         return conclude(settings, &scouted, found, report, false);
     }
     let points = points(&scouted, settings.faults);
     if points.is_empty() {
         return Ok(());
     }
-    let product = (points.len() as u64).saturating_mul(census.schedules);
-    let is_whole = threads.schedules.is_some() || product <= RUNS_MAX;
-    let each = (RUNS_MAX / (points.len() as u64).max(1)).max(RUNS_MIN);
-    let limit = if is_whole { limit } else { limit.min(each) };
+    let all = points.len() as u64;
+    let product = all.saturating_mul(census.schedules);
+    let runs = settings.limit.unwrap_or(RUNS_MAX);
+    // Where the schedules without a fault were cut off, nobody knows how many there are.
+    let is_asked = threads.schedules.is_some() || !is_bounded;
+    let is_known = census.exhausted || is_asked;
+    let is_sample = (product > runs || !is_known) && (settings.limit.is_some() || !is_asked);
+    let (points, limit) = if is_sample {
+        let of = (runs, census.schedules);
+        let Share { points, schedules } = share(&scouted, settings.faults, settings.seed, of);
+        (points, schedules.min(threads.schedules.unwrap_or(u64::MAX)))
+    } else {
+        (points, limit)
+    };
+    let drawn = is_sample && is_bounded && !settings.host.is_some_and(Host::is_weak);
     let norm = Norm::new(settings, subject, &scouted);
     let steps_max = steps.saturating_mul(10).saturating_add(1_000);
-    let plot = Plot { norm: &norm, scouted: &scouted, threads, limit, steps_max };
+    let plot = Plot { norm: &norm, scouted: &scouted, threads, limit, drawn, steps_max };
     let units: Vec<Unit> = points.iter().copied().map(Unit::Fault).collect();
-    let mut glance = |runs: u64| {
-        if let Some(progress) = &settings.progress {
-            progress(super::Progress { done: runs, total: product.max(runs) });
-        }
-    };
+    let total = if is_sample { runs.min(product) } else { product };
+    let mut glance = |runs: u64| tell(runs, total.max(runs));
     let patience = patience(settings, &scouted);
     let did = run_units(&plot, &units, patience, &mut glance)?;
-    report.coverage.runs_total = product;
+    let left = all - points.len() as u64;
+    report.coverage.runs_total = left.saturating_mul(census.schedules);
     let mut found = Vec::new();
     let (mut cut, mut dead) = (0, 0);
     for (point, did) in points.iter().zip(did) {
         for (outcome, count) in did.outcomes.iter().enumerate() {
             report.outcomes[outcome] += count;
         }
-        cut += u64::from(!did.exhausted && !did.died && threads.way == Way::Bounded);
+        let is_cut = !did.died && !threads.way.is_done(&did);
+        let there = if is_cut || did.died { census.schedules } else { 0 };
+        report.coverage.runs_total += there.max(did.schedules);
+        cut += u64::from(is_cut);
         dead += u64::from(did.died);
         found.extend(did.found);
         found.extend(never(*point, &did.outcomes, &scouted));
     }
     report.coverage.runs = report.outcomes.iter().sum();
     report.coverage.runs_total = report.coverage.runs_total.max(report.coverage.runs);
-    report.coverage.complete &= cut + dead == 0;
+    report.coverage.complete &= cut + dead + left == 0;
     if report.coverage.complete {
         report.coverage.runs_total = report.coverage.runs;
     }
-    if cut > 0 {
-        let faults = count(points.len() as u64, "fault");
+    if is_sample && cut + left > 0 {
+        report.sampled |= drawn;
+        let more = if is_known {
+            format!("--limit {} makes all", report.coverage.runs_total)
+        } else {
+            "there are more than anybody has counted".to_owned()
+        };
+        report.notes.push(format!(
+            "a sample by seed {}: {} of {}, new call sites first, and at most {} of each; {more}",
+            settings.seed,
+            thousands(points.len() as u64),
+            count(all, "fault"),
+            count(limit, "schedule"),
+        ));
+    } else if cut > 0 {
+        let faults = count(all, "fault");
         report.notes.push(format!(
             "the schedules of {} of {faults} were cut off at {}; a larger --schedules makes all",
             thousands(cut),
@@ -185,7 +247,8 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
             count(points.len() as u64, "fault")
         ));
     }
-    let found = super::shorten::shorten(&norm, &scouted, found)?;
+    let by_chance = drawn || !is_bounded;
+    let found = super::shorten::shorten(&norm, &scouted, found, by_chance)?;
     let all = report.coverage.complete;
     conclude(settings, &scouted, found, report, all)
 }
@@ -200,9 +263,8 @@ pub(crate) fn census_for_replay(
     if !scouted.found.is_empty() {
         return Ok(None);
     }
-    let limit = threads.schedules.unwrap_or(SCHEDULES_MAX);
     let norm = Norm::new(settings, subject, scouted);
-    let plot = Plot { norm: &norm, scouted, threads, limit, steps_max: u64::MAX };
+    let plot = Plot::of_census(&norm, scouted, threads);
     Ok(run_units(&plot, &[Unit::Census], patience(settings, scouted), &mut |_| {})?.pop())
 }
 

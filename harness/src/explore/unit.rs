@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::Way;
 use super::point::{Found, Norm, Point, moments, succeeds};
+use super::sample::seed_of;
 use super::schedule::Search;
 use super::threads::Plot;
 use super::wider::Wider;
@@ -114,7 +115,8 @@ pub(crate) type Root = (Kind, Vec<Stack>);
 
 pub(crate) fn root(evidence: &Evidence, stacks: &BTreeMap<Moment, Stack>) -> Root {
     let of = |step: &(Role, Moment)| stacks.get(&step.1).cloned().unwrap_or_default();
-    let mut steps: Vec<Stack> = evidence.steps.iter().map(of).collect();
+    let is_root = |step: &&(Role, Moment)| step.0 != Role::Joins;
+    let mut steps: Vec<Stack> = evidence.steps.iter().filter(is_root).map(of).collect();
     if evidence.kind == Kind::Deadlock {
         steps.sort_unstable();
     }
@@ -325,6 +327,9 @@ pub(crate) fn run_unit(
     let Some(host) = plot.norm.settings.host else { return (Did::default(), 0) };
     let seed = plot.norm.settings.seed;
     let search = match plot.threads.way {
+        Way::Bounded if plot.drawn => {
+            Search::drawn(plot.threads.preemptions, seed_of(seed, unit.point()), plot.limit)
+        }
         Way::Bounded => host.bounded(plot.threads.preemptions, plot.limit),
         Way::Random(schedules) => Search::random(seed, schedules.min(plot.limit)),
         Way::Pct(depth, schedules) => Search::pct(depth, seed, schedules.min(plot.limit)),

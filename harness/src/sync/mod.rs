@@ -16,6 +16,23 @@
 //! pub(crate) use std::{sync, thread};
 //! ```
 //!
+//! # What there is
+//!
+//! | here | under shuttle | under loom |
+//! |---|---|---|
+//! | [`Mutex`], [`RwLock`], [`Condvar`], [`Barrier`] | ours | loom's lock behind ours |
+//! | [`atomic`], `fence` | in one order for all | loom's, weak |
+//! | [`Once`], [`OnceLock`], [`LazyLock`] | ours | loom's lock behind ours |
+//! | [`mpsc`]: `channel`, `sync_channel` | of a mutex and condition variables | the same |
+//! | `thread`: `spawn`, `Builder`, `scope`, `current`, `park`, `yield_now`, `sleep` | ours | loom's threads |
+//! | [`thread_local!`](crate::thread_local) | the logical thread's | the same |
+//! | [`Arc`], [`Weak`] | std's | std's |
+//! | [`cell::UnsafeCell`] | std's | loom's, which sees two at once |
+//!
+//! Whatever else std has is not here: by the names of `crate::sync` it does not compile. What is
+//! called by another name does, and is not seen: `std::sync` spelled out, crates with locks of their
+//! own (parking_lot, crossbeam), async runtimes. A thread that waits there stops the whole model.
+//!
 //! # What is like std's, and what is not
 //! - [`Arc`] and [`Weak`] are std's own. Their counts are right by construction, so the order in
 //!   which they change is nothing to explore; but who asks for a count, or for the only reference

@@ -5,6 +5,10 @@
 //! which they are started, the subject's own being 0.
 
 #[cfg(mallory_model)]
+mod builder;
+#[cfg(mallory_model)]
+mod current;
+#[cfg(mallory_model)]
 mod local;
 #[cfg(mallory_model)]
 mod modelled;
@@ -13,8 +17,12 @@ mod scope;
 #[cfg(all(test, mallory_model))]
 mod tests;
 
-pub use std::thread::{Result, panicking};
+pub use std::thread::{Result, available_parallelism, panicking};
 
+#[cfg(mallory_model)]
+pub use builder::Builder;
+#[cfg(mallory_model)]
+pub use current::{Thread, ThreadId, current, park, park_timeout};
 #[cfg(mallory_model)]
 pub use local::{AccessError, LocalKey};
 #[cfg(mallory_model)]
@@ -23,21 +31,12 @@ pub use modelled::{JoinHandle, sleep, spawn, yield_now};
 pub use scope::{Scope, ScopedJoinHandle, scope};
 #[cfg(not(mallory_model))]
 pub use std::thread::{
-    AccessError, JoinHandle, LocalKey, Scope, ScopedJoinHandle, scope, sleep, yield_now,
+    AccessError, Builder, JoinHandle, LocalKey, Scope, ScopedJoinHandle, Thread, ThreadId, current,
+    park, park_timeout, scope, sleep, yield_now,
 };
 
+#[cfg(not(mallory_model))]
 use crate::global::{attribute, is_attributed};
-
-/// Starts one of the system's threads, whose requests are the subject's as the present one's are.
-fn spawn_std<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> std::thread::JoinHandle<T> {
-    let is_ours = is_attributed();
-    std::thread::spawn(move || {
-        attribute(is_ours);
-        work()
-    })
-}
 
 /// Starts a thread whose requests are the subject's, as those of the present thread are.
 ///
@@ -49,5 +48,9 @@ fn spawn_std<T: Send + 'static>(
 /// As [`std::thread::spawn`], where there is no memory for a thread.
 #[cfg(not(mallory_model))]
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    spawn_std(work)
+    let is_ours = is_attributed();
+    std::thread::spawn(move || {
+        attribute(is_ours);
+        work()
+    })
 }

@@ -3,14 +3,20 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Result, local, spawn_std};
+use super::builder::Builder;
+use super::current::Thread;
+use super::{Result, current, local};
 use crate::model::{self, Abandoned, Engine, Spawned};
 
 /// A thread to wait for, as [`std::thread::JoinHandle`].
-pub struct JoinHandle<T>(Kind<T>);
+pub struct JoinHandle<T> {
+    kind: Kind<T>,
+    name: Option<String>,
+    thread: OnceLock<Thread>,
+}
 
 enum Kind<T> {
     Std(std::thread::JoinHandle<T>),
@@ -31,6 +37,10 @@ impl<T> Answer<T> {
         }
     }
 
+    pub(super) fn is_there(&self) -> bool {
+        self.0.lock().is_ok_and(|place| place.is_some())
+    }
+
     pub(super) fn take(&self) -> Result<T> {
         let left = self.0.lock().ok().and_then(|mut place| place.take());
         // Only in a run that is being given up.
@@ -39,12 +49,28 @@ impl<T> Answer<T> {
 }
 
 impl<T> JoinHandle<T> {
+    pub(super) fn of_std(handle: std::thread::JoinHandle<T>) -> Self {
+        JoinHandle { kind: Kind::Std(handle), name: None, thread: OnceLock::new() }
+    }
+
+    pub(super) fn of_model(spawned: Spawned, answer: Arc<Answer<T>>, name: Option<String>) -> Self {
+        JoinHandle { kind: Kind::Model { spawned, answer }, name, thread: OnceLock::new() }
+    }
+
+    /// A handle on the thread itself.
+    pub fn thread(&self) -> &Thread {
+        self.thread.get_or_init(|| match &self.kind {
+            Kind::Std(handle) => Thread::of_std(handle.thread()),
+            Kind::Model { spawned, .. } => Thread::of_model(spawned.thread, self.name.as_deref()),
+        })
+    }
+
     /// Waits until the thread has ended.
     ///
     /// # Errors
     /// With what it threw, where it panicked.
     pub fn join(self) -> Result<T> {
-        match self.0 {
+        match self.kind {
             Kind::Std(handle) => handle.join(),
             Kind::Model { spawned, answer } => {
                 model::join(spawned);
@@ -55,9 +81,9 @@ impl<T> JoinHandle<T> {
 
     /// Whether the thread has ended.
     pub fn is_finished(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Std(handle) => handle.is_finished(),
-            Kind::Model { answer, .. } => answer.0.lock().is_ok_and(|place| place.is_some()),
+            Kind::Model { answer, .. } => answer.is_there(),
         }
     }
 }
@@ -75,12 +101,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// As [`std::thread::spawn`], where there is no memory for a thread.
 #[track_caller]
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    if model::engine() == Engine::None {
-        return JoinHandle(Kind::Std(spawn_std(work)));
-    }
-    let answer = Answer::new();
-    let spawned = start(Box::new(body(work, Arc::clone(&answer))), Location::caller());
-    JoinHandle(Kind::Model { spawned, answer })
+    Builder::new().spawn(work).unwrap_or_else(|error| panic!("cannot start a thread: {error}"))
 }
 
 pub(super) fn start(work: Box<dyn FnOnce() + Send>, at: &'static Location<'static>) -> Spawned {
@@ -91,13 +112,19 @@ pub(super) fn start(work: Box<dyn FnOnce() + Send>, at: &'static Location<'stati
 pub(super) fn body<T: Send>(
     work: impl FnOnce() -> T + Send,
     answer: Arc<Answer<T>>,
+    name: Option<String>,
 ) -> impl FnOnce() + Send {
     move || {
+        let is_modelled = model::engine() != Engine::None;
+        if is_modelled && name.is_some() {
+            Thread::of_model(model::logical(), name.as_deref());
+        }
         let ended = catch(work);
         let ended = match catch(local::end) {
             Ok(()) => ended,
             Err(payload) => Err(payload),
         };
+        current::end();
         answer.leave(ended);
     }
 }

@@ -2,13 +2,16 @@
 #![allow(unsafe_code)]
 
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::Result;
+use super::builder::Builder;
+use super::current::Thread;
 use super::modelled::{Answer, body, start};
-use super::{Result, spawn_std};
 use crate::model::{self, Engine, Spawned};
 
 /// Where such threads are started, as [`std::thread::Scope`].
@@ -47,7 +50,14 @@ impl Started {
 pub struct ScopedJoinHandle<'scope, T> {
     started: Arc<Started>,
     answer: Arc<Answer<T>>,
+    thread: Which,
     scope: PhantomData<&'scope ()>,
+}
+
+/// Which thread it is: a model's has a handle once somebody asks for it.
+enum Which {
+    Std(Thread),
+    Model { number: u16, name: Option<String>, handle: OnceLock<Thread> },
 }
 
 impl<T> ScopedJoinHandle<'_, T> {
@@ -58,6 +68,23 @@ impl<T> ScopedJoinHandle<'_, T> {
     pub fn join(self) -> Result<T> {
         self.started.wait();
         self.answer.take()
+    }
+
+    /// A handle on the thread itself.
+    #[must_use]
+    pub fn thread(&self) -> &Thread {
+        match &self.thread {
+            Which::Std(thread) => thread,
+            Which::Model { number, name, handle } => {
+                handle.get_or_init(|| Thread::of_model(*number, name.as_deref()))
+            }
+        }
+    }
+
+    /// Whether the thread has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.answer.is_there()
     }
 }
 
@@ -83,6 +110,17 @@ impl<'scope> Scope<'scope, '_> {
         &'scope self,
         work: impl FnOnce() -> T + Send + 'scope,
     ) -> ScopedJoinHandle<'scope, T> {
+        let started = self.start(Builder::new(), work);
+        started.unwrap_or_else(|error| panic!("cannot start a thread: {error}"))
+    }
+
+    #[track_caller]
+    pub(super) fn start<T: Send + 'scope>(
+        &'scope self,
+        builder: Builder,
+        work: impl FnOnce() -> T + Send + 'scope,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>> {
+        let name = builder.its_name();
         let answer = Answer::new();
         let started =
             Arc::new(Started { thread: Mutex::new(None), panicked: AtomicBool::new(false) });
@@ -98,7 +136,8 @@ impl<'scope> Scope<'scope, '_> {
             let _panicked = Panicked(&itself.panicked);
             work()
         };
-        let whole: Box<dyn FnOnce() + Send + 'scope> = Box::new(body(noted, its_answer));
+        let whole: Box<dyn FnOnce() + Send + 'scope> =
+            Box::new(body(noted, its_answer, name.clone()));
         // SAFETY: only the lifetime changes. `scope` waits for every thread before it comes back,
         // whichever way, so what this borrows outlives it; where a model's run is given up, its
         // threads never run again.
@@ -107,15 +146,19 @@ impl<'scope> Scope<'scope, '_> {
                 whole,
             )
         };
-        let kind = if model::engine() == Engine::None {
-            Kind::Std(spawn_std(whole))
+        let (kind, thread) = if model::engine() == Engine::None {
+            let handle = builder.spawn_std(whole)?;
+            let which = Which::Std(Thread::of_std(handle.thread()));
+            (Kind::Std(handle), which)
         } else {
-            Kind::Model(start(whole, Location::caller()))
+            let spawned = start(whole, Location::caller());
+            let which = Which::Model { number: spawned.thread, name, handle: OnceLock::new() };
+            (Kind::Model(spawned), which)
         };
         *started.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
         let mut all = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(Arc::clone(&started));
-        ScopedJoinHandle { started, answer, scope: PhantomData }
+        Ok(ScopedJoinHandle { started, answer, thread, scope: PhantomData })
     }
 }
 

@@ -276,6 +276,102 @@ fn a_channel_hands_over_and_ends_with_its_last_sender() {
 }
 
 #[test]
+fn a_channel_with_a_bound_lets_a_sender_wait() {
+    fn bounded(bound: usize) -> u64 {
+        let (sender, receiver) = mpsc::sync_channel(bound);
+        let ahead = Arc::new(AtomicUsize::new(0));
+        let its = Arc::clone(&ahead);
+        let other = thread::spawn(move || {
+            for value in 1..=2 {
+                sender.send(value).expect("somebody receives");
+                its.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        // How many it had sent before any was taken.
+        let before = ahead.load(Ordering::SeqCst) as u64;
+        let sum: u64 = receiver.iter().fold(0, |all, digit| all * 10 + digit);
+        other.join().expect("it doesn't panic");
+        assert_eq!(sum, 12);
+        before
+    }
+    assert_eq!(everywhere(|| bounded(0)).answers, answers([0]));
+    assert_eq!(everywhere(|| bounded(1)).answers, answers([0, 1]));
+    assert_eq!(everywhere(|| bounded(2)).answers, answers([0, 1, 2]));
+    assert_eq!(bounded(0), 0, "and outside of a model");
+}
+
+#[test]
+fn a_sender_that_waits_gets_its_value_back_where_nobody_receives_any_more() {
+    fn left() -> u64 {
+        let (sender, receiver) = mpsc::sync_channel::<u64>(0);
+        let other = thread::spawn(move || sender.send(7).expect_err("nobody receives").0);
+        drop(receiver);
+        other.join().expect("it doesn't panic")
+    }
+    let seen = everywhere(left);
+    assert_eq!((seen.answers, seen.stuck), (answers([7]), false));
+    let (sender, receiver) = mpsc::sync_channel(1);
+    assert_eq!(sender.try_send(1), Ok(()));
+    assert_eq!(sender.try_send(2), Err(mpsc::TrySendError::Full(2)));
+    let time = std::time::Duration::from_millis(1);
+    assert_eq!(receiver.recv_timeout(time), Ok(1));
+    assert_eq!(receiver.recv_timeout(time), Err(mpsc::RecvTimeoutError::Timeout));
+    drop(receiver);
+    assert_eq!(sender.try_send(3), Err(mpsc::TrySendError::Disconnected(3)));
+}
+
+#[test]
+fn a_thread_that_parks_goes_on_once_it_is_woken_before_or_after() {
+    fn parked() -> u64 {
+        let count = Arc::new(AtomicUsize::new(0));
+        let its = Arc::clone(&count);
+        let first = thread::current();
+        let other = thread::spawn(move || {
+            thread::park();
+            let found = its.load(Ordering::SeqCst);
+            first.unpark();
+            found as u64
+        });
+        count.store(1, Ordering::SeqCst);
+        other.thread().unpark();
+        thread::park();
+        other.join().expect("it doesn't panic")
+    }
+    fn forgotten() -> u64 {
+        thread::spawn(thread::park).join().map_or(0, |()| 1)
+    }
+    let seen = everywhere(parked);
+    assert_eq!((seen.answers, seen.stuck), (answers([1]), false));
+    assert!(everywhere(forgotten).stuck, "nobody wakes it");
+    assert_eq!(parked(), 1, "and outside of a model");
+}
+
+#[test]
+fn threads_have_the_names_they_are_given_and_are_told_apart() {
+    fn named() -> u64 {
+        let me = || {
+            let current = thread::current();
+            (current.name().map(str::to_owned), current.id())
+        };
+        let builder = || thread::Builder::new().name("worker".to_owned()).stack_size(1 << 16);
+        let other = builder().spawn(me).expect("there is room");
+        let handle = other.thread().clone();
+        let (name, id) = other.join().expect("it doesn't panic");
+        assert_eq!((name.as_deref(), handle.name()), (Some("worker"), Some("worker")));
+        assert_eq!(handle.id(), id);
+        assert_ne!(id, thread::current().id());
+        thread::scope(|scope| {
+            let other = builder().spawn_scoped(scope, me).expect("there is room");
+            assert_eq!(other.thread().name(), Some("worker"));
+            assert_eq!(other.join().expect("it doesn't panic").0.as_deref(), Some("worker"));
+        });
+        1
+    }
+    assert_eq!(everywhere(named).answers, answers([1]));
+    assert_eq!(named(), 1, "and outside of a model");
+}
+
+#[test]
 fn scoped_threads_borrow_and_have_ended_after_the_scope() {
     fn scoped() -> u64 {
         let count = AtomicUsize::new(0);

@@ -1,0 +1,51 @@
+//! Makes what loom shows small. Its schedules are its own, so nothing can be left out of one: it
+//! searches anew, for a request that fails once instead of for good, and with fewer preemptions. Which
+//! two operations matter is not known, since loom hands out no order to change.
+
+use super::point::{Found, Point};
+use super::shorten::Shortener;
+use crate::text::count;
+use crate::turn::Turn;
+
+impl Shortener<'_> {
+    pub(super) fn go_by_loom(mut self) -> Found {
+        let (Some(host), Some((most, _))) = (self.norm.settings.host, Turn::loom_of(&self.turns))
+        else {
+            return self.best;
+        };
+        // What is found is run to twice again.
+        self.left /= 3;
+        let mut notes = Vec::new();
+        if let Some(point) = self.point.filter(|point| point.persistent) {
+            let once = Some(Point { persistent: false, ..point });
+            let search = host.bounded(most, self.left);
+            if let (Some(turns), _) = self.seek(host, once, search)
+                && self.accept(once, &turns)
+            {
+                notes.push("once is enough, it need not fail for good".to_owned());
+            }
+        }
+        let mut needs = None;
+        for fewer in 0..most {
+            let search = host.bounded(fewer, self.left);
+            let (found, is_all) = self.seek(host, self.point, search);
+            if let Some(turns) = found {
+                if self.left > 0 && self.accept(self.point, &turns) {
+                    let (enough, all) = (u64::from(fewer), count(u64::from(most), "preemption"));
+                    notes.push(format!("at most {enough} of {all} were needed"));
+                }
+                break;
+            }
+            needs = is_all.then_some(fewer + 1);
+        }
+        if let Some(needs) = needs {
+            let needs = count(u64::from(needs), "preemption");
+            notes.push(format!("needs {needs}: with fewer, it is not seen"));
+        }
+        if let Some(order) = &mut self.best.order {
+            order.turns = self.turns;
+            order.notes = notes;
+        }
+        self.best
+    }
+}

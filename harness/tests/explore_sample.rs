@@ -1,0 +1,129 @@
+//! Requests × schedules that are more than the limit allows: a sample by the seed, which says what it
+//! is, and finds what is planted all the same.
+#![cfg(feature = "shuttle")]
+
+use allocator_api2::boxed::Box;
+use mallory::sync::{Arc, Mutex};
+use mallory::{Explore, Heap, Kind, Refused, Report, Verdict, thread};
+
+type Block = Box<u64, Heap>;
+
+fn block(heap: &Heap) -> Result<Block, Refused> {
+    Box::try_new_in(7, heap.clone()).map_err(|_| Refused)
+}
+
+type Spare = Mutex<Option<Block>>;
+
+/// Leaves a block in an empty place; answers it where there is one already.
+fn leave(spare: &Spare, block: Block) -> Option<Block> {
+    let mut place = spare.lock().expect("no panic");
+    if place.is_some() {
+        return Some(block);
+    }
+    *place = Some(block);
+    None
+}
+
+/// The bug: between the look and the step the other thread may have left its block.
+fn leave_unlocked(spare: &Spare, block: Block) -> Option<Block> {
+    if spare.lock().expect("no panic").is_some() {
+        return Some(block);
+    }
+    // What it takes for nothing is not given back.
+    std::mem::forget(spare.lock().expect("no panic").replace(block));
+    None
+}
+
+/// Two threads with many requests each, who keep a spare block between them: where a request fails,
+/// it is left in another way.
+fn many(heap: &Heap, leave_failed: fn(&Spare, Block) -> Option<Block>) -> Result<(), Refused> {
+    let spare = Arc::new(Spare::new(None));
+    let work = {
+        let (heap, spare) = (heap.clone(), Arc::clone(&spare));
+        move |rounds: u32| -> Result<(), Refused> {
+            for _ in 0..rounds {
+                let first = block(&heap)?;
+                match block(&heap) {
+                    Ok(_) => {}
+                    Err(refused) => {
+                        drop(leave_failed(&spare, first));
+                        return Err(refused);
+                    }
+                }
+            }
+            drop(leave(&spare, block(&heap)?));
+            Ok(())
+        }
+    };
+    let other = thread::spawn({
+        let work = work.clone();
+        move || work(4)
+    });
+    let mine = work(4);
+    let its = other.join().expect("no panic");
+    mine.and(its)
+}
+
+const RUNS: u64 = 1_000;
+
+fn explore() -> Explore {
+    Explore::new("many").shuttle().limit(RUNS)
+}
+
+fn is_a_sample(report: &Report) {
+    let coverage = report.coverage();
+    assert!(coverage.runs > RUNS / 2 && coverage.runs <= RUNS, "{report}");
+    assert!(coverage.runs_total > 10 * RUNS && !coverage.complete, "{report}");
+    assert!(report.to_string().contains(&format!("a sample by seed {}: ", report.seed())));
+    assert!(report.row().contains(" of "), "{report}");
+}
+
+#[test]
+fn what_is_right_is_sampled_and_says_how_much_of_it() {
+    let report = explore().run(|heap| many(heap, leave));
+    report.assert_clean();
+    assert_eq!(report.verdict(), Verdict::Sampled, "{report}");
+    is_a_sample(&report);
+    assert!(report.row().contains("✓ sampled"), "{report}");
+}
+
+#[test]
+fn a_planted_bug_is_found_by_the_sample_made_small_and_replayed() {
+    let report = explore().run(|heap| many(heap, leave_unlocked));
+    let kinds: Vec<Kind> = report.findings().iter().map(mallory::Finding::kind).collect();
+    assert!(!kinds.is_empty() && kinds.iter().all(|kind| *kind == Kind::Leak), "{report}");
+    is_a_sample(&report);
+    for finding in report.findings() {
+        let token = finding.token().to_string();
+        assert!(token.contains(" f=T") && token.matches('>').count() <= 2, "{token}");
+        let again = explore().replay(finding.token().clone());
+        let again = again.run(|heap| many(heap, leave_unlocked));
+        assert!(again.row().contains("reproduced"), "{again}");
+    }
+}
+
+#[test]
+fn a_seed_draws_the_same_for_any_number_of_jobs_and_another_one_others() {
+    let of = |seed, jobs| {
+        let explore = explore().seed(seed).jobs(jobs);
+        explore.run(|heap| many(heap, leave_unlocked)).to_string()
+    };
+    assert_eq!(of(5, 1), of(5, 3));
+    assert_ne!(of(5, 1), of(6, 1).replace("seed 6", "seed 5"));
+}
+
+#[test]
+fn a_limit_below_the_number_of_faults_takes_some_of_them() {
+    let report = explore().limit(30).run(|heap| many(heap, leave));
+    assert_eq!(report.verdict(), Verdict::Sampled, "{report}");
+    assert!(report.coverage().runs <= 30 && report.coverage().runs > 20, "{report}");
+    assert!(report.to_string().contains("3 of 36 faults"), "{report}");
+}
+
+#[test]
+fn what_the_limit_allows_is_no_sample() {
+    let report = explore().preemptions(0).run(|heap| many(heap, leave));
+    report.assert_clean();
+    assert_eq!(report.verdict(), Verdict::Clean, "{report}");
+    assert!(report.coverage().complete, "{report}");
+}
