@@ -235,8 +235,10 @@ pub(crate) struct Run {
     /// The `Err` or panic of a run that ended in one.
     pub(crate) failure: Option<String>,
     /// What went wrong before any fault, where the subject is a script.
+    #[cfg_attr(not(feature = "ron"), allow(dead_code, reason = "scripts are written in it"))]
     pub(crate) unlike: Option<Unlike>,
     /// Requests before each operation of a script, if that was asked for.
+    #[cfg_attr(not(feature = "ron"), allow(dead_code, reason = "as above"))]
     pub(crate) starts: Vec<u64>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) fingerprint: Fingerprint,
@@ -450,9 +452,18 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
         }
         Some(conductor) => {
             let mut rehearsed = None;
+            #[cfg(mallory_model)]
+            let mut listener = model::listen(None);
             conductor.conduct(turns, &mut |cue| match cue {
                 Cue::Rehearse => rehearsed = alike.as_ref().map(|job| Going::new(job.rehearsal())),
-                Cue::Body => rehearsed.as_mut().unwrap_or(&mut going).body(subject),
+                Cue::Body => {
+                    // A rehearsal is heard by nobody: its operations are numbered alike.
+                    #[cfg(mallory_model)]
+                    if rehearsed.is_none() {
+                        model::listen(listener.take());
+                    }
+                    rehearsed.as_mut().unwrap_or(&mut going).body(subject);
+                }
                 Cue::Cut => {
                     drop(rehearsed.take().map(|going| going.end(Conducted::default())));
                     scratch.empty();

@@ -210,6 +210,7 @@ impl<S: System> Scripted<S> {
     }
 
     /// For a run or two: the few states that are asked for are made anew.
+    #[cfg_attr(not(feature = "ron"), allow(dead_code, reason = "scripts are written in it"))]
     pub(crate) fn once(ops: &[S::Op], world: &World<'_>, insists: bool) -> Self {
         Self::with(ops, world, insists, false)
     }

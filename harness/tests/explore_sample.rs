@@ -120,6 +120,33 @@ fn a_limit_below_the_number_of_faults_takes_some_of_them() {
     assert!(report.to_string().contains("3 of 36 faults"), "{report}");
 }
 
+/// The other thread asks for a third block only where it is quicker than this one.
+fn quicker(heap: &Heap) -> Result<(), Refused> {
+    let flag = Arc::new(Mutex::new(false));
+    let (its, own) = (Arc::clone(&flag), heap.clone());
+    let other = thread::spawn(move || {
+        let _blocks = (block(&own)?, block(&own)?);
+        if !*its.lock().expect("no panic") {
+            drop(block(&own)?);
+        }
+        Ok(())
+    });
+    *flag.lock().expect("no panic") = true;
+    let mine = block(heap).map(drop);
+    other.join().expect("no panic").and(mine)
+}
+
+#[test]
+fn a_request_that_no_schedule_of_the_sample_makes_is_no_finding() {
+    for seed in 0..8 {
+        let report = Explore::new("quicker").shuttle().seed(seed).limit(8).run(quicker);
+        assert!(report.findings().is_empty(), "{report}");
+        assert_eq!(report.verdict(), Verdict::Sampled, "{report}");
+        assert!(report.outcomes(mallory::Outcome::Unreached) <= report.coverage().runs);
+    }
+    Explore::new("quicker").shuttle().run(quicker).assert_clean();
+}
+
 #[test]
 fn what_the_limit_allows_is_no_sample() {
     let report = explore().preemptions(0).run(|heap| many(heap, leave));

@@ -86,6 +86,7 @@ const LONG: &[(&str, &str)] = &[
     ("quick.rs", "a short way for each call, with guards and without"),
     ("worker.rs", "fork, pipe and wait share what a child must not inherit"),
     ("subject.rs", "each way to write a subject, side by side"),
+    ("thread/tests.rs", "the twins of std's threads and locks, each under both model checkers"),
     ("sweep.rs", "one method for each thing that can be asked of a sweep"),
 ];
 

@@ -134,8 +134,21 @@ fn a_deadlock_that_only_a_failed_request_makes_is_found() {
     let [finding] = report.findings() else { panic!("{report}") };
     assert_eq!(finding.kind(), Kind::Deadlock);
     let text = report.to_string();
-    for said in ["T0 waits for o", "T1 waits for o", "at most 1 of 2 preemptions were needed"] {
+    for said in
+        ["T0 waits for o", "T1 waits for o", "needs 1 preemption: with fewer, it is not seen"]
+    {
         assert!(text.contains(said), "{said}: {report}");
+    }
+    assert!(text.contains("loom goes no further once a run gets stuck"), "{report}");
+    // Each step stands where its own thread does.
+    let site = |step: &str| text.lines().find(|line| line.contains(step)).unwrap_or_default();
+    for (step, is_inside) in [
+        ("T0 waits for o", false),
+        ("T1 locked o", true),
+        ("T1 waits for o", true),
+        ("T0 locked o", false),
+    ] {
+        assert_eq!(site(step).contains("{{closure}}"), is_inside, "{step}: {report}");
     }
     // It fails once, which is enough.
     assert!(finding.token().to_string().contains(" f=T1#1@"), "{report}");

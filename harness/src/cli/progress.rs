@@ -1,10 +1,11 @@
 //! How far a sweep is, for a person at a terminal. Elsewhere nothing but the result is printed;
 //! times and rates go to standard error.
 
+use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::explore::Progress;
 use crate::report::Report;
@@ -84,10 +85,16 @@ impl Bar {
 fn style(what: &str, has_end: bool) -> ProgressStyle {
     let template = if has_end {
         format!(
-            "{{prefix:<17}} {{bar:30}} {{human_pos}}/{{human_len}} {what}  {{per_sec}}  {{eta}} left"
+            "{{prefix:<17}} {{bar:30}} {{human_pos}}/{{human_len}} {what}  {{rate}}  {{eta}} left"
         )
     } else {
-        format!("{{prefix:<17}} {{human_pos}} {what} without a fault  {{per_sec}}")
+        format!("{{prefix:<17}} {{human_pos}} {what} without a fault  {{rate}}")
     };
-    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(&template);
+    style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate)
+}
+
+/// How many a second, without the fractions that nobody reads.
+fn rate(state: &ProgressState, out: &mut dyn Write) {
+    let _ = write!(out, "{:.0}/s", state.per_sec());
 }

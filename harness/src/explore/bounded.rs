@@ -8,6 +8,7 @@ use crate::turn::Turn;
 
 /// All schedules with at most so many preemptions.
 pub(crate) struct Bounded {
+    preemptions: usize,
     /// By preemptions: of each schedule that waits the number of its deviations, and these.
     queues: Vec<VecDeque<u64>>,
     waiting: Vec<u64>,
@@ -24,25 +25,39 @@ pub(crate) struct Bounded {
 
 impl Bounded {
     pub(crate) fn new(preemptions: u32) -> Bounded {
-        let buckets = preemptions as usize + 1;
-        let mut queues: Vec<VecDeque<u64>> = (0..buckets).map(|_| VecDeque::new()).collect();
-        queues[0].push_back(0);
-        let mut waiting = vec![0; buckets];
-        waiting[0] = 1;
-        let (drawn, places) = (None, Vec::new());
-        Bounded { queues, waiting, drawn, used: 0, is_full: false, noted: false, places }
+        let mut bounded = Bounded {
+            preemptions: preemptions as usize,
+            queues: Vec::new(),
+            waiting: Vec::new(),
+            drawn: None,
+            used: 0,
+            is_full: false,
+            noted: false,
+            places: Vec::new(),
+        };
+        bounded.reach(0);
+        bounded.queues[0].push_back(0);
+        bounded.waiting[0] = 1;
+        bounded
+    }
+
+    /// Makes a queue for so many preemptions: there may be a great many that nothing ever has.
+    fn reach(&mut self, bucket: usize) {
+        if self.queues.len() <= bucket {
+            self.queues.resize_with(bucket + 1, VecDeque::new);
+            self.waiting.resize(bucket + 1, 0);
+        }
     }
 
     /// The same, of which chance takes one after the other.
     pub(crate) fn drawn(preemptions: u32, seed: u64) -> Bounded {
-        let drawn = Some(Drawn::new(preemptions, seed));
-        Bounded { drawn, ..Bounded::new(preemptions) }
+        Bounded { drawn: Some(Drawn::new(seed)), ..Bounded::new(preemptions) }
     }
 
     /// Whether a schedule that preempts a thread once more than this one is worth to be noted.
     #[inline]
     pub(crate) fn wants_more(&self) -> bool {
-        self.used + 1 < self.queues.len() && !(self.is_full && self.noted)
+        self.used < self.preemptions && !(self.is_full && self.noted)
     }
 
     /// Takes the next one, `left` of which will be run at most.
@@ -72,8 +87,10 @@ impl Bounded {
     /// will be run at most. False: some were left out.
     pub(crate) fn expand(&mut self, turns: &[Turn], left: u64) -> bool {
         let mut all = true;
-        for (place, to) in &self.places {
+        let places = std::mem::take(&mut self.places);
+        for (place, to) in &places {
             let bucket = self.used + usize::from(place.goes_on);
+            self.reach(bucket);
             for other in each(place.choices & !bit(*to)) {
                 let last = Turn { thread: place.thread, point: place.point, to: other };
                 if let Some(drawn) = &mut self.drawn {
@@ -91,6 +108,7 @@ impl Bounded {
                 self.waiting[bucket] += 1;
             }
         }
+        self.places = places;
         all
     }
 

@@ -16,11 +16,12 @@ pub(crate) struct Drawn {
 }
 
 impl Drawn {
-    pub(crate) fn new(preemptions: u32, seed: u64) -> Drawn {
-        let buckets = preemptions as usize + 1;
-        let mut waiting: Vec<Vec<Box<[Turn]>>> = (0..buckets).map(|_| Vec::new()).collect();
-        waiting[0].push(Box::default());
-        Drawn { waiting, offered: vec![0; buckets], stream: Stream::new(seed, 0) }
+    pub(crate) fn new(seed: u64) -> Drawn {
+        Drawn {
+            waiting: vec![vec![Box::default()]],
+            offered: vec![0],
+            stream: Stream::new(seed, 0),
+        }
     }
 
     /// Takes one: each number of preemptions is as likely, since those with the most of them are
@@ -41,6 +42,10 @@ impl Drawn {
 
     /// Adds the one that deviates from these turns once more. False: one was left out.
     pub(crate) fn add(&mut self, bucket: usize, turns: &[Turn], last: Turn) -> bool {
+        if self.waiting.len() <= bucket {
+            self.waiting.resize_with(bucket + 1, Vec::new);
+            self.offered.resize(bucket + 1, 0);
+        }
         self.offered[bucket] += 1;
         let waiting = &mut self.waiting[bucket];
         let schedule = || turns.iter().copied().chain([last]).collect();

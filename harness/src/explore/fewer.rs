@@ -25,22 +25,26 @@ impl Shortener<'_> {
                 notes.push("once is enough, it need not fail for good".to_owned());
             }
         }
-        let mut needs = None;
+        let (mut enough, mut is_needed) = (most, most == 0);
         for fewer in 0..most {
             let search = host.bounded(fewer, self.left);
             let (found, is_all) = self.seek(host, self.point, search);
             if let Some(turns) = found {
                 if self.left > 0 && self.accept(self.point, &turns) {
-                    let (enough, all) = (u64::from(fewer), count(u64::from(most), "preemption"));
-                    notes.push(format!("at most {enough} of {all} were needed"));
+                    enough = fewer;
                 }
                 break;
             }
-            needs = is_all.then_some(fewer + 1);
+            is_needed = is_all;
         }
-        if let Some(needs) = needs {
-            let needs = count(u64::from(needs), "preemption");
-            notes.push(format!("needs {needs}: with fewer, it is not seen"));
+        let preemptions = count(u64::from(enough), "preemption");
+        match enough {
+            0 => notes.push("needs no preemption".to_owned()),
+            _ if is_needed => {
+                notes.push(format!("needs {preemptions}: with fewer, it is not seen"));
+            }
+            _ if enough < most => notes.push(format!("{preemptions} are enough")),
+            _ => {}
         }
         if let Some(order) = &mut self.best.order {
             order.turns = self.turns;

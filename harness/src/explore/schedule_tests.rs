@@ -126,6 +126,13 @@ const EMBRACE: [&[Act]; 3] = [
 ];
 
 #[test]
+fn a_bound_that_nothing_reaches_takes_no_room() {
+    let (all, search) = searched(&COUNTERS, Search::bounded(u32::MAX, u64::MAX));
+    assert!(search.is_exhausted());
+    assert_eq!(all.len(), brute(&COUNTERS, usize::MAX).len());
+}
+
+#[test]
 fn chance_draws_each_schedule_of_the_bound_once() {
     for program in [&COUNTERS[..], &LOCKS[..]] {
         for preemptions in 0..=2 {

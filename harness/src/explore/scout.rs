@@ -1,7 +1,7 @@
 //! The runs without a fault that come before a sweep: they say what there is to fail, where it is
 //! asked for, and whether the subject does the same thing twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::Settings;
@@ -190,14 +190,7 @@ pub(crate) fn scouted(
             let death = death.unwrap_or(Death::Exit(0));
             let said = notes(&[(death, answer.stack)])?.concat();
             let evidence = Evidence::new(kind_of(death)).note(format!("without any fault {said}"));
-            Ok(Err(Found {
-                point: None,
-                injected: None,
-                fingerprint: 0,
-                evidence: vec![evidence],
-                stacks: BTreeMap::new(),
-                order: None,
-            }))
+            Ok(Err(Found { evidence: vec![evidence], ..Found::default() }))
         }
     }
 }
@@ -286,14 +279,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
 }
 
 fn faultless(run: &Run, evidence: Vec<Evidence>) -> Found {
-    Found {
-        point: None,
-        injected: None,
-        fingerprint: run.fingerprint.0,
-        evidence,
-        stacks: Default::default(),
-        order: None,
-    }
+    Found { fingerprint: run.fingerprint.0, evidence, ..Found::default() }
 }
 
 /// What is said of a subject whose threads come to more and more points.

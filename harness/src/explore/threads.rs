@@ -199,7 +199,7 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     let left = all - points.len() as u64;
     report.coverage.runs_total = left.saturating_mul(census.schedules);
     let mut found = Vec::new();
-    let (mut cut, mut dead) = (0, 0);
+    let (mut cut, mut dead, mut ended) = (0, 0, 0);
     for (point, did) in points.iter().zip(did) {
         for (outcome, count) in did.outcomes.iter().enumerate() {
             report.outcomes[outcome] += count;
@@ -207,10 +207,13 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
         let is_cut = !did.died && !threads.way.is_done(&did);
         let there = if is_cut || did.died { census.schedules } else { 0 };
         report.coverage.runs_total += there.max(did.schedules);
+        // Loom ends its search at a deadlock, and at what it says by a panic.
+        ended += u64::from(is_cut && did.schedules < limit);
         cut += u64::from(is_cut);
         dead += u64::from(did.died);
+        // In schedules that were left out it may well come.
+        found.extend((!is_cut).then(|| never(*point, &did.outcomes, &scouted)).flatten());
         found.extend(did.found);
-        found.extend(never(*point, &did.outcomes, &scouted));
     }
     report.coverage.runs = report.outcomes.iter().sum();
     report.coverage.runs_total = report.coverage.runs_total.max(report.coverage.runs);
@@ -232,12 +235,19 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
             count(all, "fault"),
             count(limit, "schedule"),
         ));
-    } else if cut > 0 {
+    } else if cut > ended {
         let faults = count(all, "fault");
         report.notes.push(format!(
             "the schedules of {} of {faults} were cut off at {}; a larger --schedules makes all",
-            thousands(cut),
+            thousands(cut - ended),
             thousands(limit)
+        ));
+    }
+    if ended > 0 {
+        let faults = count(all, "fault");
+        let ended = thousands(ended);
+        report.notes.push(format!(
+            "loom goes no further once a run gets stuck or panics: so it ended {ended} of {faults}"
         ));
     }
     if dead > 0 {

@@ -164,7 +164,8 @@ fn builder(preemptions: u32) -> Builder {
     builder.max_duration = None;
     builder.checkpoint_file = None;
     builder.checkpoint_interval = usize::MAX;
-    builder.preemption_bound = Some(preemptions.min(u32::from(u8::MAX)) as usize);
+    // It can't count any further: beyond that it is told of no bound.
+    builder.preemption_bound = u8::try_from(preemptions).ok().map(usize::from);
     builder.expect_explicit_explore = false;
     builder.location = false;
     builder.log = false;

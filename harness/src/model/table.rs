@@ -82,6 +82,8 @@ struct Object {
 #[derive(Default)]
 struct Thread {
     points: u32,
+    /// The run's operation that is its last so far.
+    last: u64,
     want: Option<Want>,
     since: u64,
     /// Whether it may go on although it waits: what it waits for is there.
@@ -226,8 +228,11 @@ pub(super) fn begin() {
 pub(super) fn step(thread: u16) -> (u64, u32) {
     with(|table| {
         table.steps += 1;
-        let points = table.threads.get(usize::from(thread)).map_or(0, |thread| thread.points);
-        (table.steps, points)
+        let Some(thread) = table.threads.get_mut(usize::from(thread)) else {
+            return (table.steps, 0);
+        };
+        thread.last = table.steps;
+        (table.steps, thread.points)
     })
 }
 
@@ -252,6 +257,7 @@ pub(super) fn pass(thread: u16, until: u32) -> Option<(u64, u32)> {
         let point = thread.points;
         (point < until).then(|| {
             table.steps += 1;
+            thread.last = table.steps;
             (table.steps, point)
         })
     })
@@ -295,9 +301,8 @@ pub(super) fn has_ended(thread: u16) -> bool {
 /// A thread waits. Answers where all stand if none can go on.
 pub(super) fn wait(thread: u16, want: Want) -> Option<Vec<Blocked>> {
     with(|table| {
-        let since = table.steps;
         let entry = table.threads.get_mut(usize::from(thread))?;
-        (entry.want, entry.since, entry.awake) = (Some(want), since, false);
+        (entry.want, entry.since, entry.awake) = (Some(want), entry.last, false);
         table.look_for_end()
     })
 }
@@ -322,7 +327,8 @@ pub(super) fn take(lock: u32, thread: u16, mode: Mode) -> Option<Changed> {
         if !table.is_there(thread, Want::Lock(lock, mode)) {
             return None;
         }
-        let step = table.steps;
+        // Others may have done something since it asked for it.
+        let step = table.threads.get(usize::from(thread)).map_or(table.steps, |of| of.last);
         let object = &mut table.objects[lock as usize];
         object.holders |= bit(thread);
         object.alone = mode == Mode::Alone;

@@ -7,14 +7,18 @@
 //! builds, too.
 //!
 //! # Production code
-//! needs no dependency on Mallory. Four lines choose, and the rest says `crate::sync`:
+//! needs no dependency on Mallory, but for a dev-dependency. Four lines choose, and the rest says
+//! `crate::sync`:
 //!
 //! ```ignore
-//! #[cfg(all(test, feature = "explore"))]
+//! #[cfg(test)]
 //! pub(crate) use mallory::{sync, thread};
-//! #[cfg(not(all(test, feature = "explore")))]
+//! #[cfg(not(test))]
 //! pub(crate) use std::{sync, thread};
 //! ```
+//!
+//! A feature of one's own beside `test` keeps all other tests on std's. Tests in `tests/` see a library
+//! that was built without `test`, and with it std's: explorations stand beside the code.
 //!
 //! # What there is
 //!

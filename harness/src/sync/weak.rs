@@ -21,8 +21,8 @@ pub(crate) enum Guard<'a> {
     Write(loom::sync::RwLockWriteGuard<'a, ()>),
 }
 
-fn got(id: &Id, mode: Mode) {
-    model::got(id, mode);
+/// Notes that the present thread asks for a lock: here it stands, should it have to wait.
+fn asks(id: &Id) {
     model::touched(Touch { what: What::Lock, object: id.number() });
 }
 
@@ -40,6 +40,7 @@ impl Lock {
     }
 
     pub(crate) fn lock(&self, id: &Id, ask: Ask) -> Guard<'_> {
+        asks(id);
         model::expect(Want::Lock(id.number(), ask.mode()));
         let unpoisoned = "[mallory bug] nothing panics while it holds one of loom's locks";
         let guard = model::away(|| match ask {
@@ -47,17 +48,18 @@ impl Lock {
             Ask::Read => Guard::Read(self.shared().read().expect(unpoisoned)),
             Ask::Write => Guard::Write(self.shared().write().expect(unpoisoned)),
         });
-        got(id, ask.mode());
+        model::got(id, ask.mode());
         guard
     }
 
     pub(crate) fn try_lock(&self, id: &Id, ask: Ask) -> Option<Guard<'_>> {
+        asks(id);
         let guard = model::away(|| match ask {
             Ask::Mutex => self.mutex().try_lock().ok().map(Guard::Alone),
             Ask::Read => self.shared().try_read().ok().map(Guard::Read),
             Ask::Write => self.shared().try_write().ok().map(Guard::Write),
         })?;
-        got(id, ask.mode());
+        model::got(id, ask.mode());
         Some(guard)
     }
 }
@@ -97,7 +99,7 @@ impl Notices {
         model::expect(Want::Notice(id.number()));
         let guard = model::away(|| self.get().wait(guard)).unwrap_or_else(PoisonError::into_inner);
         model::noticed(id);
-        got(lock, Mode::Alone);
+        model::got(lock, Mode::Alone);
         Guard::Alone(guard)
     }
 

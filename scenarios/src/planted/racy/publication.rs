@@ -17,7 +17,7 @@ pub(super) const PAIR: Pair = Pair {
     kind: Kind::Leak,
     seen: Seen::ByLoom,
     needs_fault: false,
-    preemptions: 1,
+    preemptions: 0,
     wrong: "says by a relaxed store that a block is there",
     right: "says by a release store that a block is there",
     planted: |heap| publish(heap, planted),
