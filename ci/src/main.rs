@@ -12,7 +12,7 @@ usage: cargo run -p ci -- COMMAND
 
   test     the tests (cargo nextest) and the doctests; installs cargo-nextest if it is missing
   lint     formatting, clippy and documentation, warnings being errors
-  smoke    the main job as a user runs it, the C example, and the canary that must fail
+  smoke    the main job as a user runs it, the C examples, and the canary that must fail
   header   writes harness/c/mallory.h anew
   matrix   debug and release × kill switch off and on × N in {1, 3, 7, 37},
            and AddressSanitizer with LeakSanitizer, and ThreadSanitizer, where a nightly
@@ -165,9 +165,9 @@ fn header() -> Step {
     run(cargo(&test).env("WRITE_HEADER", "1"))
 }
 
-/// The C example, built and run by the README's lines: the mended function is clean, the planted
-/// leak is found.
-fn c_example() -> Step {
+/// The C examples, built and run by the README's lines: what is mended is clean, what is planted is
+/// found, and the line that is printed finds it again.
+fn c_examples() -> Step {
     run(&mut cargo(&["build", "--quiet", "--release", "-p", "mallory-c"]))?;
     let in_root = |program: &str, args: &[&str]| {
         let mut command = Command::new(program);
@@ -175,16 +175,26 @@ fn c_example() -> Step {
         command
     };
     let library = "target/release/libmallory_c.a";
-    let cc = ["-g", "-I", "harness/c", "harness/examples/c/words.c", library];
-    let libraries = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-o", "target/words"];
-    run(in_root("cc", &cc).args(libraries))?;
-    run(&mut in_root("target/words", &[]))?;
-    exits(&mut in_root("target/words", &["leak"]), 1)
+    for (name, planted) in [("words", "leak"), ("pool", "careless")] {
+        let (source, program) = (format!("harness/examples/c/{name}.c"), format!("target/{name}"));
+        let cc = ["-g", "-I", "harness/c", &source, library];
+        let libraries = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-o", &program];
+        run(in_root("cc", &cc).args(libraries))?;
+        run(&mut in_root(&program, &[]))?;
+        let found = output(&mut in_root(&program, &[planted]), 1)?;
+        let line = found.lines().find_map(|line| line.trim().strip_prefix("replay  "));
+        let line = line.ok_or("no replay line")?;
+        let again = output(&mut in_root("sh", &["-c", line]), 1)?;
+        if !again.contains("reproduced") {
+            return Err(format!("`{line}` was not reproduced:\n{again}"));
+        }
+    }
+    Ok(())
 }
 
 fn smoke() -> Step {
     run(&mut mallory(true, &["sweep"]))?;
-    c_example()?;
+    c_examples()?;
     run(&mut mallory_foreign(&["sweep", "foreign"]))?;
     // The canary: planted bugs that are not found are a broken harness.
     let planted = output(&mut mallory(true, &["sweep", "planted"]), 1)?;

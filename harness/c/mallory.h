@@ -1,5 +1,6 @@
-/* Mallory, the adversary in your allocator, for C: a heap as a table of functions, and a sweep that
-   fails every request of a C function in turn. Made by `cargo run -p ci -- header`. */
+/* Mallory, the adversary in your allocator, for C: a heap as a table of functions, a sweep that
+   fails every request of a C function in turn, and a run that holds an allocator of C's to its
+   contract. Made by `cargo run -p ci -- header`. */
 
 #ifndef MALLORY_H
 #define MALLORY_H
@@ -158,10 +159,56 @@ typedef struct mallory_options {
    */
   const struct mallory_port *port;
   /**
-   * How this program is started, for replay lines; null is `./` and its file's name.
+   * How this program is started, for replay lines; null is as it was.
    */
   const char *program;
 } mallory_options;
+
+/**
+ * What is asked of a conformance run. All zeroes asks for nothing in particular, and so does a null
+ * pointer.
+ */
+typedef struct mallory_conformance_options {
+  /**
+   * The one number that all chance comes from.
+   */
+  uint64_t seed;
+  /**
+   * Operations, in sequences of 512; 0 is 8,192.
+   */
+  size_t operations;
+  /**
+   * The largest size in bytes that is asked for in earnest; 0 is 64 KiB.
+   */
+  size_t max_size;
+  /**
+   * The largest alignment that is asked for in earnest, a power of two; 0 is 64 KiB.
+   */
+  size_t max_align;
+  /**
+   * Bytes of the region that the allocator stands on, which is filled up until it refuses: what
+   * was given back has to be there again. 0 is no such region. It takes `renew`.
+   */
+  size_t fixed;
+  /**
+   * Makes the allocator as new, with nothing in use; called with the table's context before each
+   * sequence. Null: blocks of the sequences before are never given back.
+   */
+  void (*renew)(void *context);
+  /**
+   * How many bytes the allocator holds of whatever it stands on: the same requests and frees again
+   * and again must not make it more. May be null.
+   */
+  size_t (*held)(void *context);
+  /**
+   * Runs these lines, as a finding printed them, in place of drawing any; null draws.
+   */
+  const char *sequence;
+  /**
+   * How this program is started, for replay lines; null is as it was.
+   */
+  const char *program;
+} mallory_conformance_options;
 
 #ifdef __cplusplus
 extern "C" {
@@ -205,6 +252,42 @@ int mallory_sweep_from(const char *file,
                        mallory_subject subject,
                        void *user_data,
                        const struct mallory_options *options);
+
+/**
+ * Holds an allocator to its contract: drives it with seeded sequences of requests and frees beside a
+ * model, in child processes. Prints the report, each broken promise with the smallest sequence that
+ * shows it, and answers the exit code: 0 clean, 1 findings, 2 a mistake of the caller's, 101 a bug
+ * of Mallory's own. `MALLORY_SEQUENCE=FILE` runs a sequence again.
+ */
+int mallory_conformance(const char *name,
+                        const struct mallory_port *port,
+                        const struct mallory_conformance_options *options);
+
+/**
+ * The same for an allocator that has only the words of `malloc`. A `calloc` is asked for products as
+ * well that are larger than there can be.
+ */
+int mallory_conformance_memory(const char *name,
+                               const struct mallory_memory *memory,
+                               const struct mallory_conformance_options *options);
+
+/**
+ * Holds an allocator to its contract: drives it with seeded sequences of requests and frees beside a
+ * model, in child processes. Prints the report, each broken promise with the smallest sequence that
+ * shows it, and answers the exit code: 0 clean, 1 findings, 2 a mistake of the caller's, 101 a bug
+ * of Mallory's own. `MALLORY_SEQUENCE=FILE` runs a sequence again.
+ */
+int mallory_conformance(const char *name,
+                        const struct mallory_port *port,
+                        const struct mallory_conformance_options *options);
+
+/**
+ * The same for an allocator that has only the words of `malloc`. A `calloc` is asked for products as
+ * well that are larger than there can be.
+ */
+int mallory_conformance_memory(const char *name,
+                               const struct mallory_memory *memory,
+                               const struct mallory_conformance_options *options);
 
 /**
  * `malloc` on a heap. `heap` is a `mallory_heap *`, here and below; it is called `void *` so that

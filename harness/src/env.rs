@@ -1,4 +1,7 @@
-//! The environment: each variable that Mallory reads, and the error where it can't be read.
+//! The environment: each variable that Mallory reads, and the error where it can't be read; and how
+//! this program was started.
+
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::token::Token;
@@ -8,6 +11,8 @@ use crate::token::Token;
 pub(crate) struct Env {
     pub(crate) oom_after: Option<u64>,
     pub(crate) replay: Option<Token>,
+    /// The file of a sequence that conformance runs in place of drawing any.
+    pub(crate) sequence: Option<PathBuf>,
     pub(crate) seed: Option<u64>,
     pub(crate) jobs: Option<usize>,
     pub(crate) histogram: bool,
@@ -59,6 +64,7 @@ impl Env {
         Ok(Env {
             oom_after: number("MALLORY_OOM_AFTER", look)?,
             replay,
+            sequence: value("MALLORY_SEQUENCE", look).map(PathBuf::from),
             seed: number("MALLORY_SEED", look)?,
             jobs,
             histogram: switch("MALLORY_HISTOGRAM", look)?,
@@ -67,9 +73,49 @@ impl Env {
     }
 }
 
+/// How this program was started, in words that a shell takes again. A place that is the machine's own
+/// is left out: a program of another folder is named as if it lay here.
+pub(crate) fn started() -> String {
+    let words: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if !words.is_empty() {
+        return retyped(&words);
+    }
+    // Where a library of a C program is not told.
+    let own = std::env::current_exe().ok();
+    retyped(&[own.map_or_else(|| "program".to_owned(), |own| own.to_string_lossy().into_owned())])
+}
+
+fn retyped(words: &[String]) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:+@%".contains(c);
+    let quoted = |word: &str| match word {
+        word if !word.is_empty() && word.chars().all(is_plain) => word.to_owned(),
+        word => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    let (program, rest) = words.split_first().map_or(("", words), |(first, rest)| (&**first, rest));
+    let path = Path::new(program);
+    let name = path.file_name().filter(|_| path.is_absolute()).map(|name| name.to_string_lossy());
+    let program = name.map_or_else(|| program.to_owned(), |name| format!("./{name}"));
+    let words = std::iter::once(&*program).chain(rest.iter().map(|word| &**word));
+    words.map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_named_as_it_was_started_but_for_the_machines_folders() {
+        for (words, line) in [
+            (&["target/words", "leak"][..], "target/words leak"),
+            (&["words"], "words"),
+            (&["/home/somebody/words", "a b", "it's", ""], r"./words 'a b' 'it'\''s' ''"),
+        ] {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(retyped(&words), line);
+        }
+        assert!(!started().is_empty());
+    }
 
     fn read(name: &'static str, value: &'static str) -> Result<Env, Error> {
         Env::from(&move |asked| (asked == name).then(|| value.to_owned()))
@@ -83,6 +129,8 @@ mod tests {
         assert!(read("MALLORY_HISTOGRAM", "1").expect("read").histogram);
         assert!(read("MALLORY_DISABLE_CUSTOM_ALLOCATORS", "1").expect("read").bypass);
         assert!(!read("MALLORY_DISABLE_CUSTOM_ALLOCATORS", "0").expect("read").bypass);
+        let sequence = read("MALLORY_SEQUENCE", "found.txt").expect("read").sequence;
+        assert_eq!(sequence, Some(PathBuf::from("found.txt")));
         let replay = read("MALLORY_REPLAY", "v1 x fp=000001").expect("read").replay;
         assert_eq!(replay.expect("there").scenario(), "x");
     }

@@ -31,7 +31,6 @@ pub(crate) enum Rerun {
     /// Through the test of this name.
     Test(String),
     /// Through a program that has no command line of ours, such as one of C's.
-    #[cfg(feature = "c")]
     Program(String),
     /// By this line, for runs that no token holds.
     #[cfg(feature = "ron")]
@@ -47,7 +46,6 @@ impl Rerun {
             Rerun::Test(name) => {
                 format!("MALLORY_REPLAY='{token}' cargo nextest run {name}")
             }
-            #[cfg(feature = "c")]
             Rerun::Program(program) => format!("MALLORY_REPLAY='{token}' {program}"),
         }
     }

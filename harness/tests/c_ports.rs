@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 
-use mallory::c::{InSlot, MAX_ALIGN, MemoryPort, MemoryTable, PortTable, TablePort};
+use mallory::c::{MAX_ALIGN, MemoryPort, MemoryTable, PortTable, TablePort};
 use mallory::c::{mallory_lua_alloc, mallory_zlib_alloc, mallory_zlib_free};
 use mallory::{Heap, Kind, Plan, Port, Report, Sweep, conformance};
 
@@ -171,6 +171,16 @@ fn a_table_that_breaks_its_word_is_found() {
     let report = conformance(|| memory(MemoryTable { calloc: Some(dirty), ..FULL }));
     breaks(&report.operations(2000).run(), "zero");
 
+    /// Multiplies, and doesn't look for overflow.
+    unsafe extern "C" fn wraps(_: *mut c_void, count: usize, size: usize) -> *mut c_void {
+        // SAFETY: takes any size; the block that is too short is the broken promise.
+        unsafe { calloc(1, count.wrapping_mul(size)) }
+    }
+    let wraps = MemoryTable { calloc: Some(wraps), ..FULL };
+    let report = conformance(|| memory(wraps)).operations(2000).run();
+    breaks(&report, "what nobody has is refused");
+    breaks(&report, "    a1 = zeroed max align 1\n");
+
     /// Says that a block is longer than it is.
     unsafe extern "C" fn boasts(_: *mut c_void, block: *mut c_void) -> usize {
         // SAFETY: a block of `malloc`'s.
@@ -252,55 +262,6 @@ fn zlib_gets_a_product_or_nothing() {
         mallory_zlib_free(opaque, block);
         assert_eq!(heap.live_bytes(), 0);
     }
-}
-
-// ---- and without one ----
-
-mallory::c_slot! {
-    /// One library.
-    struct One;
-}
-mallory::c_slot! {
-    /// Another, with a slot of its own.
-    struct Other;
-}
-
-#[test]
-fn a_slot_is_one_heaps_at_a_time_and_refuses_while_it_is_empty() {
-    let (heap, second) = (Heap::new(), Heap::new());
-    // SAFETY: blocks go back to the slot that they came from.
-    unsafe {
-        assert!(One::malloc(8).is_null() && One::usable_size(null_mut()) == 0);
-        let stay = One::slot().occupy(&heap).expect("it is empty");
-        let error = One::slot().occupy(&second).expect_err("it is taken").to_string();
-        assert!(error.contains("taken"), "{error}");
-        let _other = Other::slot().occupy(&second).expect("it is another slot");
-        let block = One::malloc(8);
-        assert_eq!((heap.live_bytes(), second.live_bytes()), (8, 0));
-        assert_eq!(One::usable_size(block), 8);
-        let block = One::realloc(block, 24);
-        assert_eq!((One::usable_size(block), Other::usable_size(block)), (24, 0));
-        One::free(block);
-        let block = One::realloc_int(One::malloc_int(5), 7);
-        assert_eq!(One::usable_size_int(block), 7);
-        assert!(One::malloc_int(-1).is_null() && One::realloc_int(block, -1).is_null());
-        One::free(block);
-        let zeroes = One::calloc(3, 5).cast::<[u8; 15]>();
-        assert_eq!(*zeroes, [0; 15]);
-        One::free(zeroes.cast());
-        assert!(One::calloc(usize::MAX, 2).is_null());
-        let mut page = null_mut();
-        assert_eq!(One::posix_memalign(&raw mut page, 4096, 10), 0);
-        assert!(page.addr().is_multiple_of(4096));
-        One::free(page);
-        let page = One::aligned_alloc(64, 10);
-        assert!(page.addr().is_multiple_of(64) && One::aligned_alloc(24, 10).is_null());
-        One::free(page);
-        drop(stay);
-        assert!(One::malloc(8).is_null());
-        One::free(null_mut());
-    }
-    assert_eq!(heap.live_bytes(), 0);
 }
 
 #[test]

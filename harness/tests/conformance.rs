@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use common::region::{Flaw, Region, SIZE};
@@ -204,6 +206,41 @@ fn frees_from_other_threads() {
     two(Flaw::None).assert_clean();
     let report = two(Flaw::ThreadBound);
     assert_eq!(sequence(&finding(&report, "another thread's block")), one);
+}
+
+#[test]
+fn prints_what_is_too_short() {
+    println!("<{}>", suite(Flaw::TooShort).run());
+}
+
+/// What the test above prints with this file's sequence asked for.
+fn with_sequence(file: &Path) -> String {
+    let mut test = Command::new(std::env::current_exe().expect("a test has a program"));
+    test.args(["--exact", "prints_what_is_too_short", "--nocapture"]);
+    let ran = test.env("MALLORY_SEQUENCE", file).output().expect("it starts");
+    let out = String::from_utf8(ran.stdout).expect("reports are text");
+    let (_, report) = out.split_once('<').expect("the report begins");
+    report.rsplit_once('>').expect("the report ends").0.to_owned()
+}
+
+#[test]
+fn a_sequence_in_a_file_is_run_again_as_it_was_printed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("found.txt");
+    let said = "a1 is 100 bytes long, and 201 bytes were asked";
+    std::fs::write(&file, "    a1 = alloc 201 align 1   # as in the report\n").expect("written");
+    assert!(with_sequence(&file).contains(said), "{}", with_sequence(&file));
+    std::fs::write(&file, "a1 = alloc 100 align 1\n").expect("written");
+    assert!(with_sequence(&file).contains("✓ clean"), "{}", with_sequence(&file));
+    for (text, said) in [
+        ("a1 = alloc 100\n", "found.txt, line 1: it ends where `align` is expected"),
+        ("lose a1\n", "mend: a line looks like: a1 = alloc 64 align 8"),
+    ] {
+        std::fs::write(&file, text).expect("written");
+        assert!(with_sequence(&file).contains(said), "{}", with_sequence(&file));
+    }
+    let missing = with_sequence(Path::new("no/such/file"));
+    assert!(missing.contains("no/such/file: ") && missing.contains("mend: name a file"));
 }
 
 #[test]

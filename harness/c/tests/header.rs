@@ -5,11 +5,13 @@ use std::path::Path;
 
 use cbindgen::{Builder, Config, EnumConfig, ExportConfig, FunctionConfig, Language, Style};
 
-const SOURCES: [&str; 3] = ["c.rs", "adapters/c_memory.rs", "adapters/c_table.rs"];
+const SOURCES: [&str; 4] =
+    ["c/mod.rs", "c/conformance.rs", "adapters/c_memory.rs", "adapters/c_table.rs"];
 
 const HEADER: &str = "\
-/* Mallory, the adversary in your allocator, for C: a heap as a table of functions, and a sweep that
-   fails every request of a C function in turn. Made by `cargo run -p ci -- header`. */";
+/* Mallory, the adversary in your allocator, for C: a heap as a table of functions, a sweep that
+   fails every request of a C function in turn, and a run that holds an allocator of C's to its
+   contract. Made by `cargo run -p ci -- header`. */";
 
 /// What is C's own business: a slot of a translation unit, and where a sweep is called.
 const BEFORE: &str = r"/* A watched allocator: what a subject is handed. */
@@ -44,11 +46,12 @@ typedef struct mallory_heap mallory_heap;
   }";
 
 /// Rust's names and C's.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 8] = [
     ("Heap", "mallory_heap"),
     ("PortTable", "mallory_port"),
     ("MemoryTable", "mallory_memory"),
     ("SweepOptions", "mallory_options"),
+    ("ConformanceOptions", "mallory_conformance_options"),
     ("CSubject", "mallory_subject"),
     ("OK", "MALLORY_OK"),
     ("NO_MEMORY", "MALLORY_NO_MEMORY"),

@@ -41,15 +41,13 @@ fn build(source: &str, folder: &Path) -> PathBuf {
     program
 }
 
-fn run(program: &Path, arguments: &[&str], token: Option<&str>) -> Ran {
+fn run(program: &Path, arguments: &[&str], asked: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MALLORY_")) {
         command.env_remove(name);
     }
-    if let Some(token) = token {
-        command.env("MALLORY_REPLAY", token);
-    }
-    let ran = command.args(arguments).output().expect("the program starts");
+    let ran =
+        command.args(arguments).envs(asked.iter().copied()).output().expect("the program starts");
     let text = |bytes| String::from_utf8(bytes).expect("reports are text");
     Ran { out: text(ran.stdout), err: text(ran.stderr), code: ran.status.code() }
 }
@@ -58,13 +56,13 @@ fn run(program: &Path, arguments: &[&str], token: Option<&str>) -> Ran {
 fn the_example_finds_the_leak_and_its_mended_twin_is_clean() {
     let folder = tempfile::tempdir().expect("a folder");
     let words = build("harness/examples/c/words.c", folder.path());
-    let clean = run(&words, &[], None);
+    let clean = run(&words, &[], &[]);
     assert_eq!(clean.code, Some(0), "{}{}", clean.out, clean.err);
     // Seven words, and a list of 2, 4 and 8 places. A site is a chain of functions: there is one.
     let row = "seed 0\nwords             ✓ clean           10 requests     1 site       20 runs\n";
     assert!(clean.out.starts_with(row), "{}", clean.out);
 
-    let leak = run(&words, &["leak"], None);
+    let leak = run(&words, &["leak"], &[]);
     assert_eq!(leak.code, Some(1), "{}{}", leak.out, leak.err);
     let token = leak.out.split('\'').nth(1).expect("a replay line");
     let expected = format!(
@@ -88,7 +86,7 @@ note: words-leak: recovery unverified: nothing survives the error; see Sweep::se
     );
     assert_eq!(leak.out, expected);
 
-    let replayed = run(&words, &["leak"], Some(token));
+    let replayed = run(&words, &["leak"], &[("MALLORY_REPLAY", token)]);
     assert_eq!(replayed.code, Some(1), "{}", replayed.err);
     assert!(replayed.out.contains("reproduced"), "{}", replayed.out);
 }
@@ -97,13 +95,13 @@ note: words-leak: recovery unverified: nothing survives the error; see Sweep::se
 fn a_heap_is_what_c_libraries_expect_of_an_allocator() {
     let folder = tempfile::tempdir().expect("a folder");
     let shapes = build("harness/c/tests/shapes.c", folder.path());
-    for (which, requests) in [("malloc", 4), ("slot", 3), ("table", 2), ("port", 1)] {
-        let ran = run(&shapes, &[which], None);
+    for (which, requests) in [("malloc", 4), ("slot", 3), ("slots", 2), ("table", 2), ("port", 1)] {
+        let ran = run(&shapes, &[which], &[]);
         assert_eq!(ran.code, Some(0), "{which}: {}{}", ran.out, ran.err);
         assert!(ran.out.contains(&format!(" {requests} request")), "{which}: {}", ran.out);
     }
     // The options are heard.
-    assert!(run(&shapes, &["port"], None).out.starts_with("seed 7\n"));
+    assert!(run(&shapes, &["port"], &[]).out.starts_with("seed 7\n"));
 }
 
 #[test]
@@ -116,14 +114,83 @@ fn wrong_frees_without_a_size_are_found_by_their_own_names() {
         ("realloc", "double-free"),
         ("cross", "cross-allocator-free"),
         ("table-lie", "layout-mismatch"),
+        ("slots-mixed", "cross-allocator-free"),
+        ("slots-grow", "cross-allocator-free"),
+        ("slots-late", "leak"),
     ] {
-        let ran = run(&shapes, &[which], None);
+        let ran = run(&shapes, &[which], &[]);
         assert_eq!(ran.code, Some(1), "{which}: {}{}", ran.out, ran.err);
         assert!(ran.out.contains("✗ 1 finding "), "{which}: {}", ran.out);
         assert!(ran.out.lines().any(|line| line.starts_with(kind)), "{which}: {}", ran.out);
     }
-    let right = run(&shapes, &["once"], None);
+    let right = run(&shapes, &["once"], &[]);
     assert_eq!(right.code, Some(0), "{}{}", right.out, right.err);
+}
+
+/// The lines of a finding's sequence.
+fn sequence(report: &str) -> Vec<&str> {
+    report.lines().filter_map(|line| line.strip_prefix("    ")).collect()
+}
+
+#[test]
+fn the_example_of_an_allocator_breaks_its_contract_and_its_mended_twin_keeps_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pool = build("harness/examples/c/pool.c", folder.path());
+    let clean = run(&pool, &[], &[]);
+    assert_eq!(clean.code, Some(0), "{}{}", clean.out, clean.err);
+    assert!(clean.out.contains("8,192 operations in 16 sequences, held to 14 promises"));
+
+    let careless = run(&pool, &["careless"], &[]);
+    assert_eq!(careless.code, Some(1), "{}{}", careless.out, careless.err);
+    let smallest = [
+        "a1 = alloc 0 align 1",
+        "a2 = alloc 0 align 64",
+        "a3 = alloc 49 align 1",
+        "a4 = alloc 0 align 8",
+        "grow a4 to 65 align 8",
+    ];
+    assert_eq!(sequence(&careless.out), smallest, "{}", careless.out);
+    let broken = "broken: blocks that are alive are disjoint";
+    assert!(careless.out.contains(broken), "{}", careless.out);
+
+    // By its token, and by its lines in a file; and the mended twin does the same without a flaw.
+    let token = careless.out.split('\'').nth(1).expect("a replay line");
+    let line = format!("  replay  MALLORY_REPLAY='{token}' ./pool careless\n");
+    assert!(careless.out.contains(&line), "{}", careless.out);
+    let replayed = run(&pool, &["careless"], &[("MALLORY_REPLAY", token)]);
+    assert!(replayed.out.contains("reproduced"), "{}{}", replayed.out, replayed.err);
+    let file = folder.path().join("found.txt");
+    std::fs::write(&file, smallest.join("\n")).expect("the file is written");
+    let by_file = [("MALLORY_SEQUENCE", file.to_str().expect("a name"))];
+    let replayed = run(&pool, &["careless"], &by_file);
+    assert_eq!((replayed.code, sequence(&replayed.out)), (Some(1), smallest.to_vec()));
+    assert!(replayed.out.contains(broken), "{}", replayed.out);
+    assert_eq!(run(&pool, &[], &by_file).code, Some(0));
+}
+
+#[test]
+fn a_calloc_that_multiplies_without_looking_is_found_and_one_that_looks_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let callocs = build("harness/c/tests/callocs.c", folder.path());
+    let looks = run(&callocs, &["looks"], &[]);
+    assert_eq!(looks.code, Some(0), "{}{}", looks.out, looks.err);
+    let wraps = run(&callocs, &["wraps"], &[]);
+    assert_eq!(wraps.code, Some(1), "{}{}", wraps.out, wraps.err);
+    assert!(wraps.out.contains("broken: what nobody has is refused"), "{}", wraps.out);
+    assert_eq!(sequence(&wraps.out), ["a1 = zeroed max align 1"], "{}", wraps.out);
+    assert_eq!(run(&callocs, &["again-looks"], &[]).code, Some(0));
+    assert_eq!(run(&callocs, &["again-wraps"], &[]).code, Some(1));
+    for (which, what) in [
+        ("null", "the table is null"),
+        ("no-malloc", "the allocator's table has no `malloc`"),
+        ("no-renew", "a fixed region, and nothing that makes it as new"),
+        ("bad-name", "is no name for a port"),
+        ("bad-lines", "line 1: there is no a1 before it"),
+    ] {
+        let ran = run(&callocs, &[which], &[]);
+        assert_eq!(ran.code, Some(2), "{which}: {}{}", ran.out, ran.err);
+        assert!(ran.err.starts_with("error: ") && ran.err.contains(what), "{which}: {}", ran.err);
+    }
 }
 
 #[test]
@@ -135,7 +202,7 @@ fn what_the_caller_did_wrong_is_said_with_its_mend() {
         ("bad-name", "is no name for a sweep"),
         ("null", "the subject is null"),
     ] {
-        let ran = run(&shapes, &[which], None);
+        let ran = run(&shapes, &[which], &[]);
         assert_eq!(ran.code, Some(2), "{which}: {}{}", ran.out, ran.err);
         assert!(ran.err.starts_with("error: ") && ran.err.contains(what), "{which}: {}", ran.err);
         assert_eq!(ran.out, "", "{which}");

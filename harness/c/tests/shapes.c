@@ -78,6 +78,37 @@ static int slot(mallory_heap *heap, void *user_data) {
   return more != NULL && has_page ? MALLORY_OK : MALLORY_NO_MEMORY;
 }
 
+/* ---- two libraries without a context, and a user who mixes them up ---- */
+
+MALLORY_SLOT(other)
+
+static int two_slots(mallory_heap *heap, void *user_data) {
+  const char *which = user_data;
+  library_heap = heap;
+  other_heap = mallory_heap_named(heap, "other");
+  char *text = library_malloc(24);
+  char *copy = other_malloc(24);
+  int done = text != NULL && copy != NULL;
+  if (text != NULL && copy != NULL) {
+    memcpy(text, "a slot for each library", 24);
+    memcpy(copy, text, 24);
+    if (strcmp(which, "slots-grow") == 0 && other_realloc(text, 48) != NULL) done = 9;
+  }
+  /* Planted: the one library's block given back to the other, and one that is given back when its
+     library's heap has left. */
+  if (strcmp(which, "slots-mixed") == 0) {
+    other_free(text);
+  } else if (strcmp(which, "slots-late") != 0) {
+    library_free(text);
+  }
+  other_free(copy);
+  library_heap = NULL;
+  if (strcmp(which, "slots-late") == 0) library_free(text);
+  mallory_heap_drop(other_heap);
+  other_heap = NULL;
+  return done == 9 ? 9 : done ? MALLORY_OK : MALLORY_NO_MEMORY;
+}
+
 /* ---- a heap as a table with sizes, its diagnostics, and a wrong size ---- */
 
 static int table(mallory_heap *heap, void *user_data) {
@@ -159,6 +190,8 @@ int main(int count, char **arguments) {
   const char *which = count > 1 ? arguments[1] : "";
   if (strcmp(which, "malloc") == 0) return mallory_sweep("malloc", words_of_malloc, NULL, NULL);
   if (strcmp(which, "slot") == 0) return mallory_sweep("slot", slot, NULL, NULL);
+  if (strncmp(which, "slots", 5) == 0)
+    return mallory_sweep("slots", two_slots, arguments[1], NULL);
   int lies = strcmp(which, "table-lie") == 0;
   if (lies || strcmp(which, "table") == 0) return mallory_sweep("table", table, &lies, NULL);
   if (strcmp(which, "port") == 0) {

@@ -1,6 +1,6 @@
 /* A plain C program: sweeps a C function that takes a table of functions for its memory.
 
-   The function is planted with a leak: `./words leak` finds it, `./words` sweeps the mended one.
+   The function is planted with a leak: `words leak` finds it, `words` sweeps the mended one.
    How to build it stands in the README. */
 
 #include <stdio.h>
@@ -84,7 +84,5 @@ static int subject(mallory_heap *heap, void *user_data) {
 
 int main(int count, char **arguments) {
   int leaks = count > 1 && strcmp(arguments[1], "leak") == 0;
-  mallory_options options = {0};
-  if (leaks) options.program = "./words leak";
-  return mallory_sweep(leaks ? "words-leak" : "words", subject, &leaks, &options);
+  return mallory_sweep(leaks ? "words-leak" : "words", subject, &leaks, NULL);
 }

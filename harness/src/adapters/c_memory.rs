@@ -127,6 +127,17 @@ enum Whose {
 /// For a free of what no heap knows: the heap says so.
 const UNKNOWN: Layout = Layout::new::<()>();
 
+/// A size as a product for `calloc`. What nobody has is asked for as a product that is larger than any
+/// size: where nobody looks for overflow it comes to a few bytes, and is granted.
+fn product(size: usize) -> (usize, usize) {
+    const EACH: usize = 48;
+    if size > isize::MAX as usize / 2 {
+        return (usize::MAX / EACH + 1, EACH);
+    }
+    let each = 1 << size.trailing_zeros().min(4);
+    (size / each, each)
+}
+
 /// An allocator of C's in the words of `malloc`, as a table; or a heap in those words.
 ///
 /// `malloc` and `free` have to be there; the others may be null.
@@ -285,11 +296,9 @@ unsafe impl Port for MemoryPort {
 
     fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         if let Some(calloc) = self.table.calloc.filter(|_| layout.align() <= MAX_ALIGN) {
+            let (count, each) = product(layout.size().max(1));
             // SAFETY: the promise of `new`. Beyond what was asked for nobody promised zeroes.
-            return block(
-                unsafe { calloc(self.table.context, 1, layout.size().max(1)) },
-                layout.size(),
-            );
+            return block(unsafe { calloc(self.table.context, count, each) }, layout.size());
         }
         let fresh = self.alloc(layout)?;
         // SAFETY: the block was just handed out, with so many bytes.

@@ -11,6 +11,7 @@ mod storm;
 mod suite;
 mod trial;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use self::call::{Held, alone, together};
@@ -18,12 +19,12 @@ use self::draw::Range;
 use self::step::{Act, Step};
 use self::suite::{Caught, Drive, Storm, Suite};
 use self::trial::{Clause, Rules};
-use crate::env::Env;
+use crate::env::{Env, started};
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::kind::Kind;
 use crate::port::Port;
-use crate::report::{PROGRAM, Replayed, Report, Rerun};
+use crate::report::{Replayed, Report, Rerun};
 use crate::token::{Token, is_name};
 use crate::trace::{Fingerprint, hash_bytes};
 
@@ -57,6 +58,8 @@ pub fn conformance<'a, P: Port>(make: impl Fn() -> P + 'a) -> Conformance<'a, P>
         storm: None,
         patience: Duration::from_secs(5),
         text: None,
+        file: env.sequence,
+        program: None,
         token: env.replay,
         error,
     }
@@ -76,7 +79,9 @@ pub fn conformance<'a, P: Port>(make: impl Fn() -> P + 'a) -> Conformance<'a, P>
 /// Sequences are run in child processes (on Unix), so a port that crashes, aborts or hangs is a
 /// finding. The same seed gives the same report, as far as the port itself does the same.
 ///
-/// A finding's sequence is a few lines of text; [`replay`](Self::replay) runs them again:
+/// A finding's sequence is a few lines of text. In a file they are run again by
+/// `MALLORY_SEQUENCE=FILE` before the test or the program; in a test of their own by
+/// [`replay`](Self::replay):
 ///
 /// ```
 /// let report = mallory::conformance(mallory::SystemPort::new).name("system").replay(
@@ -104,6 +109,8 @@ pub struct Conformance<'a, P> {
     storm: Option<Storm<P>>,
     patience: Duration,
     text: Option<String>,
+    file: Option<PathBuf>,
+    program: Option<String>,
     token: Option<Token>,
     error: Option<Error>,
 }
@@ -174,9 +181,17 @@ impl<'a, P: Port> Conformance<'a, P> {
         self
     }
 
-    /// Runs this sequence, as a finding printed it, instead of drawing any.
+    /// Runs this sequence, as a finding printed it, instead of drawing any. The one in the file that
+    /// `MALLORY_SEQUENCE` names comes before it.
     pub fn replay(mut self, text: impl Into<String>) -> Self {
         self.text = Some(text.into());
+        self
+    }
+
+    /// How the program is started again, where it has no command line of Mallory's.
+    #[cfg(feature = "c")]
+    pub(crate) fn program(mut self, program: String) -> Self {
+        self.program = Some(program);
         self
     }
 
@@ -234,7 +249,11 @@ impl<'a, P: Port> Conformance<'a, P> {
         let token = self.token.as_ref().filter(|token| token.scenario() == self.name);
         let seed = token.map_or(self.seed, |token| token.seed);
         let range = &self.range(seed);
-        let steps = self.text.as_deref().map(step::parse).transpose()?;
+        let steps = match (&self.file, &self.text) {
+            (Some(file), _) => Some(step::read(file)?),
+            (None, Some(text)) => Some(step::parse(text)?),
+            (None, None) => None,
+        };
         self.check(steps.as_deref().unwrap_or(&[]))?;
         let suite = Suite {
             make: &*self.make,
@@ -350,6 +369,7 @@ impl<'a, P: Port> Conformance<'a, P> {
         let root = hash(format!("{kind}{promise}")) >> 32;
         let fingerprint = hash(format!("{promise}\n{lines}"));
         let test = std::thread::current().name().filter(|name| *name != "main").map(str::to_owned);
+        let program = || self.program.clone().unwrap_or_else(started);
         Finding {
             kind,
             id: format!("{}-{root:08x}", kind.letter()),
@@ -372,7 +392,7 @@ impl<'a, P: Port> Conformance<'a, P> {
                 modes: Vec::new(),
                 fingerprint: Fingerprint(fingerprint).short(),
             },
-            rerun: test.map_or_else(|| Rerun::Command(PROGRAM.to_owned()), Rerun::Test),
+            rerun: test.map_or_else(|| Rerun::Program(program()), Rerun::Test),
         }
     }
 }

@@ -14,6 +14,8 @@
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Read;
+use std::path::Path;
 
 use crate::error::Error;
 
@@ -282,9 +284,29 @@ fn parse_line(line: &str) -> Result<Step, String> {
 /// # Errors
 /// Where a line is none of these, with its number.
 pub(crate) fn parse(text: &str) -> Result<Vec<Step>, Error> {
+    parse_of("sequence", text)
+}
+
+/// Reads the sequence in a file.
+///
+/// # Errors
+/// A file that can't be read or is no text, and what [`parse`] answers.
+pub(crate) fn read(path: &Path) -> Result<Vec<Step>, Error> {
+    let place = path.display().to_string();
+    let failed = |error: std::io::Error| {
+        Error::new(format!("{place}: {error}")).mend("name a file of a sequence's lines")
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(TEXT_MAX as u64 + 1).read_to_string(&mut text).map_err(failed)?;
+    parse_of(&place, &text)
+}
+
+/// Reads a sequence that stands in this place.
+fn parse_of(place: &str, text: &str) -> Result<Vec<Step>, Error> {
     const MEND: &str = "a line looks like: a1 = alloc 64 align 8, grow a1 to 128 align 8, free a1";
     if text.len() > TEXT_MAX {
-        return Err(Error::new(format!("a sequence of {} bytes", text.len()))
+        return Err(Error::new(format!("{place}: more than {TEXT_MAX} bytes"))
             .mend("4 MiB are read at most: give it less to do"));
     }
     let mut steps: Vec<Step> = Vec::new();
@@ -294,8 +316,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Step>, Error> {
         if line.is_empty() {
             continue;
         }
-        let wrong =
-            |what: String| Error::new(format!("sequence, line {number}: {what}")).mend(MEND);
+        let wrong = |what: String| Error::new(format!("{place}, line {number}: {what}")).mend(MEND);
         let step = parse_line(line).map_err(wrong)?;
         match step.act {
             Act::Alloc { name, .. } if !names.insert(name) => {

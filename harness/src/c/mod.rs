@@ -1,4 +1,5 @@
-//! For C: a sweep that C can call, and what C's allocators and C's users of allocators look like.
+//! For C: a sweep and a conformance run that C can call, and what C's allocators and C's users of
+//! allocators look like.
 //!
 //! `mallory.h` is made of this module (`cargo run -p ci -- header`), and the crate `mallory-c` makes
 //! the static library. In Rust this is how to sweep a C library:
@@ -9,6 +10,8 @@
 //! - [`c_slot!`](crate::c_slot) makes functions for one whose table has no context;
 //! - [`TablePort`] and [`MemoryPort`] make a C allocator a [`Port`](crate::Port).
 #![allow(unsafe_code)]
+
+pub mod conformance;
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -22,6 +25,7 @@ pub use crate::adapters::c_memory::{
 };
 pub use crate::adapters::c_slot::{InSlot, Occupied, Slot};
 pub use crate::adapters::c_table::{PortTable, TablePort};
+use crate::env::started;
 use crate::error::Error;
 use crate::global::aside;
 use crate::heap::Heap;
@@ -96,7 +100,7 @@ pub struct SweepOptions {
     pub strict: bool,
     /// The allocator that the heap stands on; null is the system's.
     pub port: *const PortTable,
-    /// How this program is started, for replay lines; null is `./` and its file's name.
+    /// How this program is started, for replay lines; null is as it was.
     pub program: *const c_char,
 }
 
@@ -111,6 +115,15 @@ enum Failed {
     NoMemory,
     #[expect(dead_code, reason = "read by `Debug` alone")]
     Answered(c_int),
+}
+
+/// A text of C's; none where the pointer is null.
+///
+/// # Safety
+/// - `text` is null or a string.
+unsafe fn text(text: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
 
 /// Says part of what a run came to. All that was said is compared with what the fault-free run said:
@@ -190,17 +203,15 @@ pub unsafe extern "C" fn mallory_sweep_from(
     let sweep = AssertUnwindSafe(|| {
         // SAFETY: the caller's promises.
         let options = unsafe { options.as_ref() };
-        let seed_of = |sweep: &Sweep| sweep.seed_value();
         // SAFETY: the caller's promises.
         match unsafe { prepare(file, name, options) } {
             Ok(sweep) => {
-                let seed = seed_of(&sweep);
                 let report = match subject {
                     // SAFETY: the caller's promise about the subject.
                     Some(subject) => unsafe { run(sweep, subject, user_data) },
                     None => sweep.failed(Error::new("the subject is null").mend("give a function")),
                 };
-                show(seed, &report)
+                show(&report)
             }
             Err(error) => {
                 eprintln!("error: {error}");
@@ -251,14 +262,8 @@ unsafe fn prepare(
             });
         }
     }
-    let program = if program.is_null() {
-        let own = std::env::current_exe().ok();
-        let own = own.as_deref().and_then(|own| own.file_name()).map(|own| own.to_string_lossy());
-        format!("./{}", own.as_deref().unwrap_or("program"))
-    } else {
-        // SAFETY: the caller's promise.
-        unsafe { CStr::from_ptr(program) }.to_string_lossy().into_owned()
-    };
+    // SAFETY: the caller's promise.
+    let program = unsafe { text(program) }.unwrap_or_else(started);
     Ok(sweep.rerun_program(program))
 }
 
@@ -283,14 +288,14 @@ unsafe fn run(
 }
 
 /// Prints a report as the command line does, and answers its exit code.
-fn show(seed: u64, report: &Report) -> c_int {
+fn show(report: &Report) -> c_int {
     let mut out = std::io::stdout().lock();
     let written = match report.error() {
         Some(_) => {
             eprint!("{}", report.details());
             Ok(())
         }
-        None => write!(out, "seed {seed}\n{report}"),
+        None => write!(out, "seed {}\n{report}", report.seed()),
     };
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
