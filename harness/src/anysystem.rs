@@ -1,6 +1,7 @@
 //! A system with its type forgotten: what a command line and a folder of tests know of it.
 
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,13 +10,14 @@ use serde::de::DeserializeOwned;
 #[cfg(feature = "script-tests")]
 use crate::adapters::Adversary;
 use crate::error::Error;
+use crate::explorer::Explore;
 use crate::finding::Finding;
 #[cfg(feature = "cli")]
 use crate::hunt;
 #[cfg(feature = "cli")]
 use crate::minimise::{Limits, Removed};
 use crate::player::Player;
-use crate::report::{Replayed, Report, Rerun};
+use crate::report::{PROGRAM, Replayed, Report, Rerun};
 #[cfg(feature = "script-tests")]
 use crate::script::Mode;
 use crate::script::Script;
@@ -30,6 +32,9 @@ pub(crate) enum Driver {
     Plain,
     /// Every request in turn.
     Sweep,
+    /// Every request, in every order of the threads to two preemptions.
+    #[cfg(any(feature = "cli", feature = "shuttle"))]
+    Explore,
     /// On the adversarial heap: every call site, with guard pages.
     #[cfg(feature = "script-tests")]
     Adversary,
@@ -38,8 +43,13 @@ pub(crate) enum Driver {
 #[cfg(feature = "script-tests")]
 impl Driver {
     /// One row for each way to drive a script.
-    pub(crate) const ALL: [(Driver, &'static str); 3] =
-        [(Driver::Plain, "plain"), (Driver::Sweep, "sweep"), (Driver::Adversary, "adversary")];
+    pub(crate) const ALL: &'static [(Driver, &'static str)] = &[
+        (Driver::Plain, "plain"),
+        (Driver::Sweep, "sweep"),
+        #[cfg(feature = "shuttle")]
+        (Driver::Explore, "explore"),
+        (Driver::Adversary, "adversary"),
+    ];
 }
 
 /// Faulted runs of a script on the adversarial heap: new call sites come first.
@@ -81,7 +91,17 @@ pub(crate) trait AnySystem {
     /// A script's first operations, as a script of their own.
     #[cfg(feature = "cli")]
     fn beginning(&self, source: Source<'_>, about: &str) -> Result<String, Error>;
-    fn drive(&self, source: Source<'_>, driver: Driver, sweep: Sweep) -> Report;
+    /// Drives a script; what is found is written into a folder as cases, if one is named.
+    fn drive(
+        &self,
+        source: Source<'_>,
+        driver: Driver,
+        sweep: Sweep,
+        cases: Option<&Path>,
+    ) -> Report;
+    /// Whether a script's threads have to be made to take turns.
+    #[cfg(feature = "cli")]
+    fn is_contended(&self, source: Source<'_>) -> Result<bool, Error>;
     /// Plays a script that is a case; `None` where it is none.
     fn case(&self, source: Source<'_>, input: Arc<[u8]>) -> Result<Option<Case>, Error>;
     #[cfg(feature = "cli")]
@@ -110,27 +130,70 @@ where
             .mend(format!("this one is `{}`", S::NAME)))
     }
 
-    fn driven(source: Source<'_>, driver: Driver, sweep: Sweep) -> Result<Report, Error> {
+    fn driven(
+        source: Source<'_>,
+        driver: Driver,
+        sweep: Sweep,
+        cases: Option<&Path>,
+    ) -> Result<Report, Error> {
         let script = Self::read(source)?;
-        match driver {
-            Driver::Sweep => Ok(sweep.scripted::<S>(&script)),
+        let player = Player::<S>::new(sweep.input_bytes())?;
+        // Also says what this build can't play.
+        player.cast(&script)?;
+        let is_contended = script.is_contended();
+        let mut report = match driver {
             #[cfg(feature = "script-tests")]
             Driver::Plain => {
-                let mut script = script;
-                script.fault = None;
-                let player = Player::<S>::new(sweep.input_bytes())?;
+                let script = Script { fault: None, ..script };
                 let (seen, _) = player.play(&script)?;
                 let rerun = Rerun::Line(format!("run {} without a fault", source.file));
-                Ok(player.report(&seen, &script, &rerun))
+                return Ok(player.report(&seen, &script, &rerun));
+            }
+            _ if is_contended && (script.fault.is_some() || script.schedule.is_some()) => {
+                return Self::played(&player, source, &script);
             }
             #[cfg(feature = "script-tests")]
             Driver::Adversary => {
                 let mut script = script;
                 script.modes.retain(|mode| *mode != Mode::Adversary);
-                let sweep = sweep.adversary(Adversary::new()).limit(ADVERSARY_RUNS);
-                Ok(sweep.scripted::<S>(&script))
+                let sweep = sweep.adversary(Adversary::new());
+                return Ok(match is_contended {
+                    true => Explore::over(sweep).schedules(1).scripted::<S>(&script),
+                    false => sweep.limit(ADVERSARY_RUNS).scripted::<S>(&script),
+                });
             }
+            Driver::Sweep if is_contended => {
+                Explore::over(sweep).schedules(1).scripted::<S>(&script)
+            }
+            Driver::Sweep => sweep.scripted::<S>(&script),
+            // One run, which has been looked at by the others.
+            #[cfg(any(feature = "cli", feature = "shuttle"))]
+            Driver::Explore if script.fault.is_some() => {
+                return Self::played(&player, source, &script);
+            }
+            #[cfg(any(feature = "cli", feature = "shuttle"))]
+            Driver::Explore => Explore::over(sweep).scripted::<S>(&script),
+        };
+        if script.fault.is_none() {
+            player.add_cases(&mut report, &script, cases)?;
         }
+        Ok(report)
+    }
+
+    /// The one run that a script is.
+    fn played(
+        player: &Player<S>,
+        source: Source<'_>,
+        script: &Script<S::Op>,
+    ) -> Result<Report, Error> {
+        let (seen, _) = player.play(script)?;
+        if let (Some(turn), true) = (seen.diverged, seen.evidence.is_empty()) {
+            let what = Replayed::Diverged(turn);
+            return Err(Error::new(format!("{}: schedule: {what}", source.file))
+                .mend("give it a schedule that its threads can follow, or none to explore all"));
+        }
+        let rerun = Rerun::Line(format!("{PROGRAM} run {}", source.file));
+        Ok(player.report(&seen, script, &rerun))
     }
 }
 
@@ -157,9 +220,20 @@ where
         first.print()
     }
 
-    fn drive(&self, source: Source<'_>, driver: Driver, sweep: Sweep) -> Report {
+    fn drive(
+        &self,
+        source: Source<'_>,
+        driver: Driver,
+        sweep: Sweep,
+        cases: Option<&Path>,
+    ) -> Report {
         let failed = |error| Report::failed(S::NAME, 0, error);
-        Self::driven(source, driver, sweep).unwrap_or_else(failed)
+        Self::driven(source, driver, sweep, cases).unwrap_or_else(failed)
+    }
+
+    #[cfg(feature = "cli")]
+    fn is_contended(&self, source: Source<'_>) -> Result<bool, Error> {
+        Self::read(source).map(|script| script.is_contended())
     }
 
     fn case(&self, source: Source<'_>, input: Arc<[u8]>) -> Result<Option<Case>, Error> {
@@ -171,7 +245,7 @@ where
         let mut report = player.report(&seen, &script, &rerun);
         let is_it = |finding: &Finding| finding.kind.name() == found.kind && finding.id == found.id;
         report.replayed = Some(match report.findings.as_slice() {
-            [] => Replayed::NoFailure,
+            [] => seen.diverged.map_or(Replayed::NoFailure, Replayed::Diverged),
             findings if findings.iter().any(is_it) => Replayed::Reproduced,
             _ => Replayed::Different,
         });

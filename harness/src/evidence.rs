@@ -84,12 +84,14 @@ pub(crate) struct Evidence {
     pub(crate) labels: Vec<String>,
     /// Sentences for the report, without places.
     pub(crate) notes: Vec<String>,
+    /// Where no request failed: the operation of a script that went wrong.
+    pub(crate) operation: String,
 }
 
 impl Evidence {
     pub(crate) fn new(kind: Kind) -> Self {
         let (steps, labels, notes) = (Vec::new(), Vec::new(), Vec::new());
-        Evidence { kind, block: None, steps, labels, notes }
+        Evidence { kind, block: None, steps, labels, notes, operation: String::new() }
     }
 
     pub(crate) fn about(mut self, block: Subject) -> Self {

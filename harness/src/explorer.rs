@@ -59,6 +59,7 @@ impl Explore {
             preemptions: PREEMPTIONS,
             schedules: None,
             points: true,
+            alone: false,
         };
         Explore { sweep, threads }
     }
@@ -233,6 +234,16 @@ impl<C, V> Explore<C, V> {
     /// Chooses what of the result is compared with the fault-free ones. See [`Sweep::observe`].
     pub fn observe<T, R: Debug, F: Fn(&T) -> R>(self, observe: F) -> Explore<C, By<F>> {
         self.with(|sweep| sweep.observe(observe))
+    }
+
+    /// Explores what a script says, held against the system's plain model: the replies and the end
+    /// state have to be the model's in some order of the operations. By shuttle, whose feature it
+    /// needs.
+    #[cfg(feature = "ron")]
+    pub fn scripted<S: crate::System>(self, script: &crate::Script<S::Op>) -> Report {
+        let mut threads = self.threads;
+        threads.alone = true;
+        self.sweep.scripted_threads::<S>(threads, script)
     }
 
     /// Explores a closure. It is run many times, each time on a heap of its own, and must do the

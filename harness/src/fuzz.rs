@@ -41,7 +41,7 @@ where
     S::Op: Arbitrary<'a>,
 {
     fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
-        let range = Range { operations: OPERATIONS_MAX, modes: true };
+        let range = Range { operations: OPERATIONS_MAX, modes: true, threads: false };
         input::script(S::NAME, range, u).map(Input)
     }
 }

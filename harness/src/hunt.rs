@@ -1,9 +1,12 @@
 //! From many scripts to one case: scripts are played until one shows something, which is made as
 //! small as it gets and written down.
 
+#[cfg(any(feature = "proptest", feature = "shuttle"))]
+use std::cell::RefCell;
 use std::path::Path;
-#[cfg(feature = "arbitrary")]
 use std::path::PathBuf;
+#[cfg(feature = "shuttle")]
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -13,14 +16,27 @@ use serde::de::DeserializeOwned;
 use crate::board::Board;
 use crate::error::Error;
 use crate::explore::ends::os_error;
+use crate::explore::schedule::Search;
+#[cfg(feature = "proptest")]
+use crate::host;
+#[cfg(feature = "shuttle")]
+use crate::host::Piece;
 use crate::kind::Kind;
 use crate::minimise::{self, Limits, Oracle, Removed, Shows};
 use crate::omen;
+#[cfg(any(feature = "cli", feature = "script-tests"))]
+use crate::plan::shortage::Shortage;
 use crate::player::{Player, Seen};
 use crate::report::{PROGRAM, Report, Rerun};
+#[cfg(feature = "shuttle")]
+use crate::run::{Conducted, Going, Subject};
 use crate::scratch::Scratch;
 use crate::script::{Found, Script};
 use crate::system::System;
+#[cfg(any(feature = "cli", feature = "script-tests"))]
+use crate::turn;
+#[cfg(any(feature = "proptest", feature = "shuttle"))]
+use crate::turn::Turn;
 use crate::wire::wire_struct;
 use crate::worker;
 
@@ -62,6 +78,9 @@ struct Find {
 
 wire_struct!(Find { nth, seen, text, runs, faults, preemptions, operations, sizes });
 
+/// The first schedule's script that shows what was looked for, and how many were run.
+type Searched<Op> = (Option<Script<Op>>, u64);
+
 /// Plays candidates in this process.
 struct Here<'a, S> {
     player: &'a Player<S>,
@@ -70,15 +89,28 @@ struct Here<'a, S> {
     id: &'a str,
 }
 
-impl<S: System> Oracle<S::Op> for Here<'_, S> {
-    fn shows(&mut self, script: &Script<S::Op>) -> Option<Shows> {
+impl<S: System> Here<'_, S> {
+    fn look(&self, script: &Script<S::Op>) -> Option<Shows> {
         let seen = self.player.see(script, self.scratch, Some(self.kind), None).ok()?;
         let shows = self.player.name(&seen, script).0.iter().any(|named| named.id == self.id);
         shows.then(|| seen.shows())
     }
+}
+
+impl<S: System> Oracle<S::Op> for Here<'_, S> {
+    fn shows(&mut self, script: &Script<S::Op>) -> Option<Shows> {
+        self.look(script)
+    }
 
     fn survey(&mut self, script: &Script<S::Op>) -> Shows {
         self.player.glance(script, self.scratch).map(|seen| seen.shows()).unwrap_or_default()
+    }
+
+    fn search(&mut self, script: &Script<S::Op>, changes: u32, most: u64) -> Searched<S::Op> {
+        let is_it = |script: &Script<S::Op>| self.look(script).is_some();
+        let search = Search::bounded(changes, most);
+        let found = seek(self.player, script, self.scratch, search, Some(self.kind), &is_it);
+        found.unwrap_or((None, 0))
     }
 }
 
@@ -97,6 +129,91 @@ impl<S: System> Oracle<S::Op> for There<'_, S> {
 
     fn survey(&mut self, script: &Script<S::Op>) -> Shows {
         self.player.play(script).map(|(seen, _)| seen.shows()).unwrap_or_default()
+    }
+
+    // A child for each of them would take too long.
+    fn search(&mut self, _: &Script<S::Op>, _: u32, _: u64) -> Searched<S::Op> {
+        (None, 0)
+    }
+}
+
+/// Runs a script in the schedules of a search, up to the first of which `is_it` says so.
+#[cfg(feature = "shuttle")]
+fn seek<S: System>(
+    player: &Player<S>,
+    script: &Script<S::Op>,
+    scratch: &Scratch,
+    search: Search,
+    wanted: Option<Kind>,
+    is_it: &dyn Fn(&Script<S::Op>) -> bool,
+) -> Result<Searched<S::Op>, Error> {
+    let script = script.clone().by(&[]);
+    let cast = player.cast(&script)?;
+    let Some(host) = cast.host else { return Ok((None, 0)) };
+    let search = Rc::new(RefCell::new(search.steps_max(STEPS_MAX)));
+    let make = || player.job(&cast, &script, scratch).ok().map(Going::new);
+    let is_it = |turns: &[Turn]| is_it(&script.clone().by(turns));
+    let mut seek = Seek {
+        make: &make,
+        subject: &*cast.subject,
+        wanted,
+        is_it: &is_it,
+        going: None,
+        found: None,
+    };
+    host.search(Rc::clone(&search), &mut seek);
+    let runs = search.borrow().begun();
+    Ok((seek.found.map(|turns| script.clone().by(&turns)), runs))
+}
+
+#[cfg(not(feature = "shuttle"))]
+fn seek<S: System>(
+    _: &Player<S>,
+    _: &Script<S::Op>,
+    _: &Scratch,
+    _: Search,
+    _: Option<Kind>,
+    _: &dyn Fn(&Script<S::Op>) -> bool,
+) -> Result<Searched<S::Op>, Error> {
+    Ok((None, 0))
+}
+
+/// Points after which a script's threads go on for ever.
+#[cfg(feature = "shuttle")]
+const STEPS_MAX: u64 = 200_000;
+
+/// Runs until what is looked for is seen.
+#[cfg(feature = "shuttle")]
+struct Seek<'a> {
+    make: &'a dyn Fn() -> Option<Going<'a>>,
+    subject: &'a dyn Subject,
+    wanted: Option<Kind>,
+    is_it: &'a dyn Fn(&[Turn]) -> bool,
+    going: Option<Going<'a>>,
+    found: Option<Vec<Turn>>,
+}
+
+#[cfg(feature = "shuttle")]
+impl Piece for Seek<'_> {
+    fn begin(&mut self) {
+        self.going = (self.make)();
+    }
+
+    fn body(&mut self) {
+        if let Some(going) = &mut self.going {
+            going.body(self.subject);
+        }
+    }
+
+    fn end(&mut self, conducted: Conducted, search: &Search) -> bool {
+        let Some(going) = self.going.take() else { return false };
+        let seen = Seen::of(going.end(conducted));
+        let is_wanted = |kind| self.wanted.is_none_or(|wanted| wanted == kind);
+        let turns = search.turns().to_vec();
+        if seen.evidence.iter().any(|evidence| is_wanted(evidence.kind)) && (self.is_it)(&turns) {
+            self.found = Some(turns);
+        }
+        self.found.is_none()
     }
 }
 
@@ -169,6 +286,18 @@ where
 }
 
 impl<Op: Clone + Serialize> Caught<Op> {
+    /// The case as a report has it.
+    fn by(&self) -> Result<String, Error> {
+        let text = self.case().print()?;
+        Ok(match self.removed {
+            Some(removed) => format!("by this script ({removed}):\n{}", text.trim_end()),
+            None => format!(
+                "by this script, as it was: run again, it showed something else:\n{}",
+                text.trim_end()
+            ),
+        })
+    }
+
     /// The script as it is written down: with what it shows.
     pub(crate) fn case(&self) -> Script<Op> {
         let found = Found { kind: self.kind.name().to_owned(), id: self.id.clone() };
@@ -182,7 +311,6 @@ impl<Op: Clone + Serialize> Caught<Op> {
     ///
     /// # Errors
     /// Where it can't be written.
-    #[cfg(feature = "arbitrary")]
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, Error> {
         let path = folder.join(format!("{}.ron", self.id));
         let failed = |error: std::io::Error| {
@@ -217,14 +345,7 @@ where
             None => "the same seed, or the same input, shows it again".to_owned(),
         };
         let mut report = self.report(&caught.seen, &caught.script, &Rerun::Line(line));
-        let text = caught.case().print()?;
-        let by = match caught.removed {
-            Some(removed) => format!("by this script ({removed}):\n{}", text.trim_end()),
-            None => format!(
-                "by this script, as it was: run again, it showed something else:\n{}",
-                text.trim_end()
-            ),
-        };
+        let by = caught.by()?;
         for finding in report.findings.iter_mut().filter(|finding| finding.id == caught.id) {
             finding.notes.push(by.clone());
         }
@@ -232,6 +353,53 @@ where
             report.notes.push(format!("{} {} was seen once: {by}", caught.kind, caught.id));
         }
         Ok(report)
+    }
+}
+
+/// Findings of a script whose smallest script is looked for.
+#[cfg(any(feature = "cli", feature = "script-tests"))]
+const CASES_MAX: usize = 8;
+
+#[cfg(any(feature = "cli", feature = "script-tests"))]
+impl<S: System> Player<S>
+where
+    S::Op: Serialize + DeserializeOwned,
+{
+    /// Adds to what was found of a script, in all its faults and schedules, the smallest script that
+    /// shows the same; and writes it into a folder, if one is named.
+    ///
+    /// # Errors
+    /// Where no child can be made, or no file.
+    pub(crate) fn add_cases(
+        &self,
+        report: &mut Report,
+        script: &Script<S::Op>,
+        folder: Option<&Path>,
+    ) -> Result<(), Error> {
+        for finding in report.findings.iter_mut().take(CASES_MAX) {
+            let mut script = script.clone();
+            if let Some(fault) = &finding.fault {
+                let once = Shortage::Once(fault.at);
+                let good = Shortage::ForGood(fault.at);
+                let shortage = if fault.persistent { good } else { once };
+                script.fault = Some(shortage.to_string());
+            }
+            let turns = finding.schedule.as_ref().map_or(&[][..], |schedule| &schedule.turns);
+            script.schedule = (!turns.is_empty()).then(|| turn::line(turns));
+            let (seen, _) = self.play(&script)?;
+            let named = self.name(&seen, &script).0.into_iter();
+            let Some(same) = named.into_iter().find(|named| named.id == finding.id) else {
+                continue;
+            };
+            let caught = Caught { script, seen, kind: same.kind, id: same.id, removed: None };
+            let caught = self.smallest(caught, Limits::default())?;
+            finding.notes.push(caught.by()?);
+            if let Some(folder) = folder {
+                let path = caught.write(folder)?;
+                finding.rerun = Rerun::Line(format!("{PROGRAM} run {}", path.display()));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -248,20 +416,16 @@ where
         script: &dyn Fn(u64) -> Script<S::Op>,
     ) -> Result<Hunted<S::Op>, Error> {
         let scratch_of = std::process::id();
-        let each = |nth: u64, scratch: &Scratch| -> Result<Option<Seen>, Error> {
-            let script = script(nth);
-            let seen = self.see(&script, scratch, None, None)?;
-            Ok((!self.name(&seen, &script).0.is_empty()).then_some(seen))
-        };
         if self.settings.in_process {
             let scratch = Scratch::new(scratch_of);
             for nth in 0..count {
-                if let Some(seen) = each(nth, &scratch)? {
-                    return Ok((nth + 1, self.caught(script(nth), seen)));
+                if let Some((script, seen)) = self.try_out(script(nth), nth, &scratch)? {
+                    return Ok((nth + 1, self.caught(script, seen)));
                 }
             }
             return Ok((count, None));
         }
+        host::settle();
         // What is wrong with all scripts is said here, where it can be.
         self.glance(&Script::of(S::NAME, Vec::new()), &Scratch::new(scratch_of))?;
         let board = Board::new(1, 0).map_err(|error| os_error("make a board", &error))?;
@@ -272,27 +436,102 @@ where
             let scratch = Scratch::new(scratch_of);
             for nth in 0..count {
                 life.stand(Some(nth as usize));
-                if let Ok(Some(seen)) = each(nth, &scratch) {
-                    pipe.send(&Find { nth, seen: Some(seen), ..Find::default() });
+                if let Ok(Some((script, seen))) = self.try_out(script(nth), nth, &scratch) {
+                    // Its schedule is known here only.
+                    let is_contended = script.is_contended();
+                    let text = is_contended.then(|| script.print().unwrap_or_default());
+                    let text = text.unwrap_or_default();
+                    pipe.send(&Find { nth, seen: Some(seen), text, ..Find::default() });
                     break;
                 }
             }
             life.stand(None);
         });
         let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
-        if let Some(Find { nth, seen: Some(seen), .. }) = answer.messages.pop() {
-            return Ok((nth + 1, self.caught(script(nth), seen)));
+        if let Some(Find { nth, seen: Some(seen), text, .. }) = answer.messages.pop() {
+            let script = match &*text {
+                "" => script(nth),
+                text => Script::read(text, "the script that was found")?,
+            };
+            return Ok((nth + 1, self.caught(script, seen)));
         }
         if answer.death.is_some() && !life.is_done() {
             let nth = life.standing().unwrap_or(0) as u64;
             // By itself it may live: then the ones before it had a hand in it, and it is told as
             // what it was.
-            let (seen, _) = self.play(&script(nth))?;
-            return Ok((nth + 1, self.caught(script(nth), seen)));
+            let script = script(nth);
+            let turns: Vec<Turn> = answer.turns.into_iter().map(Turn::unpack).collect();
+            let (seen, _) = self.play(&script)?;
+            if !script.is_contended() || !seen.evidence.is_empty() {
+                return Ok((nth + 1, self.caught(script, seen)));
+            }
+            let script = script.by(&turns);
+            let bare = Script { fault: None, ..script.clone() };
+            let (seen, _) = self.play(&bare)?;
+            if !seen.evidence.is_empty() {
+                return Ok((nth + 1, self.caught(bare, seen)));
+            }
+            let (seen, _) = self.play(&script)?;
+            return Ok((nth + 1, self.caught(script, seen)));
         }
         Ok((count, None))
     }
+
+    /// Plays a script; one with several threads in schedules of chance, at first without its faults:
+    /// what shows by itself is told so. Answers the script that shows something.
+    fn try_out(
+        &self,
+        script: Script<S::Op>,
+        number: u64,
+        scratch: &Scratch,
+    ) -> Result<Option<(Script<S::Op>, Seen)>, Error> {
+        if !script.is_contended() {
+            let seen = self.see(&script, scratch, None, None)?;
+            let shows = !self.name(&seen, &script).0.is_empty();
+            return Ok(shows.then_some((script, seen)));
+        }
+        let bare = Script { fault: None, ..script.clone() };
+        let by_chance = || Search::pct(DEPTH, number, SCHEDULES);
+        if let Some(found) = self.first_of(&bare, by_chance(), scratch)? {
+            return Ok(Some(found));
+        }
+        let Some(found) = self.first_of(&script, by_chance(), scratch)? else { return Ok(None) };
+        // There are more schedules without the faults than were tried: does it need them?
+        let by_itself = self.first_of(&bare, Search::bounded(CHANGES, SCHEDULES_ALL), scratch)?;
+        Ok(Some(by_itself.unwrap_or(found)))
+    }
+
+    /// The first schedule of a search in which a script shows anything.
+    fn first_of(
+        &self,
+        script: &Script<S::Op>,
+        search: Search,
+        scratch: &Scratch,
+    ) -> Result<Option<(Script<S::Op>, Seen)>, Error> {
+        let found = RefCell::new(None);
+        let is_it = |script: &Script<S::Op>| {
+            let Ok(seen) = self.see(script, scratch, None, None) else { return false };
+            let shows = !self.name(&seen, script).0.is_empty();
+            if shows {
+                found.replace(Some((script.clone(), seen)));
+            }
+            shows
+        };
+        seek(self, script, scratch, search, None, &is_it)?;
+        Ok(found.take())
+    }
 }
+
+/// Schedules of chance for each script, by priorities that change so often, and once less.
+#[cfg(feature = "proptest")]
+const SCHEDULES: u64 = 8;
+#[cfg(feature = "proptest")]
+const DEPTH: u32 = 3;
+/// Changes of threads without a fault, and schedules, once something was found with one.
+#[cfg(feature = "proptest")]
+const CHANGES: u32 = 2;
+#[cfg(feature = "proptest")]
+const SCHEDULES_ALL: u64 = 2_000;
 
 /// The smallest script that shows what another one does: see [`minimise`].
 #[derive(Clone, Debug)]

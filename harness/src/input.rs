@@ -14,6 +14,8 @@ pub(crate) struct Range {
     pub(crate) operations: usize,
     /// Whether the kill switch may be on, and the adversarial heap below.
     pub(crate) modes: bool,
+    /// Whether there are several threads.
+    pub(crate) threads: bool,
 }
 
 /// Draws a script for this system.
@@ -23,17 +25,26 @@ pub(crate) fn script<'a, Op: Arbitrary<'a>>(
     u: &mut Unstructured<'a>,
 ) -> Result<Script<Op>> {
     let modes = if range.modes { modes(u.arbitrary()?) } else { Vec::new() };
-    let fault = shortages(u)?;
-    let mut ops = Vec::new();
+    let count = if range.threads { 2 + u16::from(u.arbitrary::<bool>()?) } else { 1 };
+    let fault = shortages(u, count)?;
+    let mut threads: Vec<Vec<Op>> = (0..count).map(|_| Vec::new()).collect();
     // The rest of the bytes are operations: where they end, the script does.
-    while ops.len() < range.operations && !u.is_empty() {
+    for _ in 0..range.operations {
+        if u.is_empty() {
+            break;
+        }
+        let thread = usize::from(drawn_thread(u, count)?);
         match u.arbitrary() {
-            Ok(op) => ops.push(op),
+            Ok(op) => threads[thread].push(op),
             Err(arbitrary::Error::NotEnoughData) => break,
             Err(error) => return Err(error),
         }
     }
-    let mut script = Script::of(system, ops);
+    while threads.len() > 1 && threads.last().is_some_and(Vec::is_empty) {
+        threads.pop();
+    }
+    let mut script = Script::of(system, Vec::new());
+    script.threads = threads;
     script.fault = (!fault.0.is_empty()).then(|| fault.to_string());
     script.modes = modes;
     Ok(script)
@@ -51,13 +62,22 @@ fn modes(byte: u8) -> Vec<Mode> {
     modes
 }
 
-fn shortages(u: &mut Unstructured<'_>) -> Result<Shortages> {
+/// One of so many threads, for which nothing is drawn where there is one.
+fn drawn_thread(u: &mut Unstructured<'_>, count: u16) -> Result<u16> {
+    if count > 1 { Ok(u16::from(u.arbitrary::<u8>()?) % count) } else { Ok(0) }
+}
+
+fn shortages(u: &mut Unstructured<'_>, threads: u16) -> Result<Shortages> {
     let how = u.arbitrary::<u8>()? % 8;
     let at = |u: &mut Unstructured<'_>| -> Result<Coordinate> {
+        let thread = drawn_thread(u, threads)?;
         // Most scripts are short, and so are most ways to where they ask.
         let near = u64::from(u.arbitrary::<u8>()?);
+        if threads > 1 {
+            return Ok(Coordinate { thread, ordinal: 1 + near / 16 });
+        }
         let far = if near & 7 == 7 { u64::from(u.arbitrary::<u8>()?) * 32 } else { 0 };
-        Ok(Coordinate { thread: 0, ordinal: 1 + near / 4 + far })
+        Ok(Coordinate { thread, ordinal: 1 + near / 4 + far })
     };
     Ok(Shortages(match how {
         0 => Vec::new(),
@@ -93,7 +113,7 @@ mod tests {
                 state as u8
             })
             .collect();
-        let range = Range { operations: 100, modes: true };
+        let range = Range { operations: 100, modes: true, threads: seed % 4 == 3 };
         script("drawn", range, &mut Unstructured::new(&bytes)).expect("a script")
     }
 
@@ -112,6 +132,8 @@ mod tests {
             assert!(faults.iter().any(|fault| fault.contains(shape)), "{shape}");
         }
         assert!(faults.iter().any(|fault| fault.ends_with("..")));
-        assert_eq!(drawn(7, 0), Script::of("drawn", Vec::new()));
+        assert_eq!(drawn(4, 0), Script::of("drawn", Vec::new()));
+        let threads = |seed: u64| drawn(seed, 300).threads.len();
+        assert!((0..40).all(|seed| (threads(seed) > 1) == (seed % 4 == 3)));
     }
 }

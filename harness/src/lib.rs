@@ -69,6 +69,8 @@ mod case;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod conformance;
+#[cfg(feature = "shuttle")]
+mod contended;
 mod death;
 mod detect;
 #[cfg(mallory_model)]
@@ -85,6 +87,8 @@ mod gate;
 mod global;
 mod handle;
 mod heap;
+#[cfg(feature = "shuttle")]
+mod history;
 mod host;
 #[cfg(feature = "ron")]
 mod hunt;
@@ -175,6 +179,6 @@ pub use script_tests::ScriptTests;
 pub use std::thread_local;
 pub use subject::{Classify, Observe};
 pub use sweep::{Setup, Sweep};
-pub use system::{Guarantee, System, World};
+pub use system::{ApplyShared, Guarantee, System, World};
 pub use token::Token;
 pub use trace::{Coordinate, Op};

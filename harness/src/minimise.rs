@@ -13,6 +13,7 @@ use crate::plan::shortage::{Shortage, Shortages};
 use crate::script::Script;
 use crate::text::count;
 use crate::trace::Coordinate;
+use crate::turn::{self, Turn};
 
 /// How long to look for something smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +66,19 @@ impl std::fmt::Display for Removed {
 pub(crate) struct Shows {
     /// The request whose failure it comes of.
     pub(crate) injected: Option<Coordinate>,
-    /// Requests before each operation of the first thread, and all of them.
-    pub(crate) starts: Vec<u64>,
-    pub(crate) requests: u64,
+    /// For each thread its requests before each operation, and all of them.
+    pub(crate) starts: Vec<Vec<u64>>,
+    pub(crate) requests: Vec<u64>,
+}
+
+impl Shows {
+    fn starts(&self, thread: u16) -> &[u64] {
+        self.starts.get(usize::from(thread)).map_or(&[], Vec::as_slice)
+    }
+
+    fn requests(&self, thread: u16) -> u64 {
+        self.requests.get(usize::from(thread)).copied().unwrap_or(0)
+    }
 }
 
 /// Tells whether a script still shows what is to be kept.
@@ -75,6 +86,10 @@ pub(crate) trait Oracle<Op> {
     fn shows(&mut self, script: &Script<Op>) -> Option<Shows>;
     /// What it does without any fault: where to look for one that has moved.
     fn survey(&mut self, script: &Script<Op>) -> Shows;
+    /// The first schedule with so few changes of threads in which the script shows it, and how many
+    /// were run, `most` of them at the most.
+    fn search(&mut self, script: &Script<Op>, changes: u32, most: u64)
+    -> (Option<Script<Op>>, u64);
 }
 
 /// Other places that are tried for a fault, where operations before it are gone.
@@ -83,6 +98,11 @@ const PLACES: usize = 48;
 const PLACES_NEAR: usize = 6;
 /// Literals that may change places with each other.
 const LITERALS: usize = 8;
+/// Changes of threads that are looked for where operations are gone, and schedules that are run.
+const CHANGES: u32 = 3;
+const SCHEDULES: u64 = 100;
+/// The same where threads are to go, and where the schedule is chosen.
+const SCHEDULES_ALL: u64 = 2_000;
 /// Smaller ordinals that are tried at the end.
 const ORDINALS: u64 = 64;
 
@@ -114,10 +134,12 @@ pub(crate) fn minimise<Op: Clone + Serialize + DeserializeOwned>(
         minimiser.modes();
         minimiser.faults();
         minimiser.preemptions();
+        minimiser.threads();
         minimiser.operations();
         minimiser.sizes();
         minimiser.places();
         minimiser.order();
+        minimiser.schedule();
         if minimiser.is_over() || minimiser.measure() == before {
             return Some((minimiser.best, minimiser.removed));
         }
@@ -226,27 +248,124 @@ impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
         }
     }
 
+    fn turns(&self) -> Vec<Turn> {
+        self.best.turns().unwrap_or_default()
+    }
+
+    fn with_turns(&self, turns: &[Turn]) -> Script<Op> {
+        let schedule = (!turns.is_empty()).then(|| turn::line(turns));
+        Script { schedule, ..self.best.clone() }
+    }
+
     fn preemptions(&mut self) {
-        let written = |script: &Script<Op>| -> Vec<String> {
-            let all = script.preemptions().unwrap_or_default();
-            all.into_iter().map(str::to_owned).collect()
-        };
-        let all = written(&self.best).len() as u64;
+        let all = self.turns().len() as u64;
         if all == 0 {
             return;
         }
-        if self.accepts(Script { schedule: None, ..self.best.clone() }) {
+        if self.accepts(self.with_turns(&[])) {
             self.removed.preemptions += all;
             return;
         }
-        for nth in (0..all as usize).rev() {
-            let mut fewer = written(&self.best);
-            if fewer.len() > 1 && nth < fewer.len() {
-                fewer.remove(nth);
-                let schedule = Some(fewer.join(","));
-                let fewer = Script { schedule, ..self.best.clone() };
-                self.removed.preemptions += u64::from(self.accepts(fewer));
+        let mut piece = (all as usize).div_ceil(2);
+        while piece > 0 {
+            let mut end = self.turns().len();
+            while end > 0 {
+                let start = end.saturating_sub(piece);
+                let mut fewer = self.turns();
+                fewer.drain(start..end);
+                if !fewer.is_empty() && self.accepts(self.with_turns(&fewer)) {
+                    self.removed.preemptions += (end - start) as u64;
+                }
+                end = start.min(self.turns().len());
             }
+            piece /= 2;
+        }
+    }
+
+    /// Looks for the first schedule of all: of those that show it always the same one is left.
+    fn schedule(&mut self) {
+        let before = self.turns();
+        if !self.best.is_contended() || before.is_empty() {
+            return;
+        }
+        let changes = (before.len() as u32).min(CHANGES);
+        let script = self.with_turns(&[]);
+        let Some(found) = self.search(&script, changes, SCHEDULES_ALL) else { return };
+        let turns = found.turns().unwrap_or_default();
+        let is_smaller = (turns.len(), &turns) < (before.len(), &before);
+        if is_smaller && self.accepts(found) {
+            self.removed.preemptions += before.len().saturating_sub(turns.len()) as u64;
+        }
+    }
+
+    fn search(&mut self, script: &Script<Op>, changes: u32, most: u64) -> Option<Script<Op>> {
+        let left = self.limits.runs.saturating_sub(self.removed.runs);
+        if self.is_over() {
+            return None;
+        }
+        let (found, runs) = self.oracle.search(script, changes, most.min(left));
+        self.removed.runs += runs;
+        found
+    }
+
+    /// One thread for all operations, or else a thread less: those that do nothing.
+    fn threads(&mut self) {
+        if self.best.threads.len() > 1 {
+            let mut one = self.best.clone();
+            let starts: Vec<u64> = (0..one.threads.len() as u16)
+                .scan(0, |sum, thread| {
+                    let before = *sum;
+                    *sum += self.shows.requests(thread);
+                    Some(before)
+                })
+                .collect();
+            one.threads = vec![one.threads.concat()];
+            one.schedule = None;
+            let first = |shortage: &Shortage| match shortage.at() {
+                None => *shortage,
+                Some(at) => {
+                    let before = starts.get(usize::from(at.thread)).copied().unwrap_or(0);
+                    shortage.moved(before + at.ordinal).of(0)
+                }
+            };
+            let all: Vec<Shortage> = self.shortages().iter().map(first).collect();
+            one.fault = (!all.is_empty()).then(|| Shortages(all).to_string());
+            let changes = self.turns().len() as u64;
+            if self.accepts(one.clone()) || self.accepts_near(&one) {
+                self.removed.preemptions += changes;
+                return;
+            }
+        }
+        let mut thread = self.best.threads.len();
+        while thread > 0 && self.best.threads.len() > 1 {
+            thread -= 1;
+            if self.best.threads.get(thread).is_some_and(Vec::is_empty) {
+                self.drop_thread(thread);
+            }
+        }
+    }
+
+    /// Takes an empty thread out. Those behind it get other numbers; the first asks for what opening
+    /// takes.
+    fn drop_thread(&mut self, thread: usize) {
+        let mut fewer = self.best.clone();
+        fewer.threads.remove(thread);
+        let opening = self.shows.requests(0);
+        let moved = |shortage: &Shortage| match shortage.at() {
+            Some(at) if usize::from(at.thread) > thread => {
+                let more = if at.thread == 1 { opening } else { 0 };
+                shortage.moved(at.ordinal + more).of(at.thread - 1)
+            }
+            _ => *shortage,
+        };
+        let all: Vec<Shortage> = self.shortages().iter().map(moved).collect();
+        fewer.fault = (!all.is_empty()).then(|| Shortages(all).to_string());
+        if thread + 1 == self.best.threads.len() && self.accepts(fewer.clone()) {
+            return;
+        }
+        let changes = (self.turns().len() as u32).clamp(1, CHANGES);
+        if let Some(found) = self.search(&fewer, changes, SCHEDULES_ALL) {
+            self.accepts(found);
         }
     }
 
@@ -267,26 +386,19 @@ impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
                 piece /= 2;
             }
         }
-        while self.best.threads.len() > 1 && self.best.threads.last().is_some_and(Vec::is_empty) {
-            let mut fewer = self.best.clone();
-            fewer.threads.pop();
-            if !self.accepts(fewer) {
-                break;
-            }
-        }
     }
 
     fn drop_operations(&mut self, thread: usize, start: usize, end: usize) -> bool {
         let mut fewer = self.best.clone();
         fewer.threads[thread].drain(start..end);
-        if thread != 0 {
-            return self.accepts(fewer);
-        }
-        let starts = &self.shows.starts;
-        let of = |nth: usize| starts.get(nth).copied().unwrap_or(self.shows.requests);
+        let thread = thread as u16;
+        let requests = self.shows.requests(thread);
+        let of = |nth: usize| self.shows.starts(thread).get(nth).copied().unwrap_or(requests);
         let (from, gone) = (of(start), of(end).saturating_sub(of(start)));
-        let guess = |ordinal: u64| {
-            if ordinal > from + gone { ordinal - gone } else { ordinal.min(from + 1) }
+        let guess = |at: Coordinate| match at.ordinal {
+            ordinal if at.thread != thread => ordinal,
+            ordinal if ordinal > from + gone => ordinal - gone,
+            ordinal => ordinal.min(from + 1),
         };
         self.accepts_somewhere(fewer, &guess, PLACES)
     }
@@ -296,30 +408,54 @@ impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
     fn accepts_somewhere(
         &mut self,
         mut script: Script<Op>,
-        guess: &dyn Fn(u64) -> u64,
+        guess: &dyn Fn(Coordinate) -> u64,
         places: usize,
     ) -> bool {
         let shortages = self.shortages();
         let moved = |shortage: &Shortage| {
-            shortage.at().map_or(*shortage, |at| shortage.moved(guess(at.ordinal).max(1)))
+            shortage.at().map_or(*shortage, |at| shortage.moved(guess(at).max(1)))
         };
         let guessed: Vec<Shortage> = shortages.iter().map(moved).collect();
         script.fault = (!guessed.is_empty()).then(|| Shortages(guessed.clone()).to_string());
         if self.accepts(script.clone()) {
             return true;
         }
+        if script.is_contended() && places == PLACES {
+            // Its changes of threads are elsewhere now.
+            let changes = (self.turns().len() as u32).clamp(1, CHANGES);
+            if let Some(found) = self.search(&script, changes, SCHEDULES) {
+                return self.accepts(found);
+            }
+        }
         let [one] = guessed.as_slice() else { return false };
-        let Some(at) = one.at() else { return false };
+        one.at().is_some_and(|at| self.accepts_at(script, *one, at, places))
+    }
+
+    /// Whether a script of one thread shows it with its fault at another request.
+    fn accepts_near(&mut self, script: &Script<Op>) -> bool {
+        let Ok(Some(all)) = script.shortages() else { return false };
+        let [one] = all.0[..] else { return false };
+        one.at().is_some_and(|at| self.accepts_at(script.clone(), one, at, PLACES))
+    }
+
+    fn accepts_at(
+        &mut self,
+        mut script: Script<Op>,
+        one: Shortage,
+        at: Coordinate,
+        places: usize,
+    ) -> bool {
         if self.is_over() {
             return false;
         }
         self.removed.runs += 1;
         let survey = self.oracle.survey(&Script { fault: None, ..script.clone() });
-        let next = survey.starts.iter().find(|start| **start >= at.ordinal).copied();
-        let begin = survey.starts.iter().rfind(|start| **start < at.ordinal).copied().unwrap_or(0);
-        let near = begin + 1..=next.unwrap_or(survey.requests);
-        let step = survey.requests.div_ceil(places as u64).max(1);
-        let far = (1..=survey.requests).step_by(step as usize);
+        let (starts, requests) = (survey.starts(at.thread), survey.requests(at.thread));
+        let next = starts.iter().find(|start| **start >= at.ordinal).copied();
+        let begin = starts.iter().rfind(|start| **start < at.ordinal).copied().unwrap_or(0);
+        let near = begin + 1..=next.unwrap_or(requests);
+        let step = requests.div_ceil(places as u64).max(1);
+        let far = (1..=requests).step_by(step as usize);
         let mut tried = vec![at.ordinal];
         for ordinal in near.chain(far) {
             if tried.len() > places || tried.contains(&ordinal) {
@@ -357,8 +493,7 @@ impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
         for smaller in literal::smaller(present) {
             let other = |literal: &str| (literal == present).then(|| smaller.clone());
             let script = self.with_literals(&other);
-            if script.is_some_and(|it| self.accepts_somewhere(it, &|ordinal| ordinal, PLACES_NEAR))
-            {
+            if script.is_some_and(|it| self.accepts_somewhere(it, &|at| at.ordinal, PLACES_NEAR)) {
                 return Some(smaller);
             }
             if self.is_over() {
@@ -399,7 +534,7 @@ impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
             if let Some(swapped) = swapped
                 && text(&swapped) < text(&self.best)
             {
-                self.accepts_somewhere(swapped, &|ordinal| ordinal, PLACES_NEAR);
+                self.accepts_somewhere(swapped, &|at| at.ordinal, PLACES_NEAR);
             }
         }
     }
@@ -408,7 +543,7 @@ impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
         for smaller in self.best.threads[thread][nth].smaller() {
             let mut script = self.best.clone();
             script.threads[thread][nth] = smaller;
-            if self.accepts_somewhere(script, &|ordinal| ordinal, PLACES_NEAR) {
+            if self.accepts_somewhere(script, &|at| at.ordinal, PLACES_NEAR) {
                 return true;
             }
             if self.is_over() {
@@ -460,20 +595,24 @@ mod tests {
                     .any(|op| matches!(op, Op::Put { key: its, size } if its == key && *size >= 37))
             };
             let shown = script.threads[0].iter().enumerate().any(|(nth, op)| match op {
-                Op::Drop(key) => put(key, nth) && at == survey.starts[nth] + 2,
+                Op::Drop(key) => put(key, nth) && at == survey.starts(0)[nth] + 2,
                 _ => false,
             });
-            let scheduled = script.preemptions().ok()?.contains(&"T1@8>T2");
+            let scheduled = script.turns().ok()?.contains(&"T1@8>T2".parse().ok()?);
             (shown && scheduled).then_some(survey)
         }
 
         fn survey(&mut self, script: &Script<Op>) -> Shows {
-            let mut shows = Shows::default();
+            let (mut starts, mut all) = (Vec::new(), 0);
             for op in &script.threads[0] {
-                shows.starts.push(shows.requests);
-                shows.requests += requests(op);
+                starts.push(all);
+                all += requests(op);
             }
-            shows
+            Shows { injected: None, starts: vec![starts], requests: vec![all] }
+        }
+
+        fn search(&mut self, _: &Script<Op>, _: u32, _: u64) -> (Option<Script<Op>>, u64) {
+            (None, 0)
         }
     }
 
@@ -533,6 +672,10 @@ mod tests {
 
         fn survey(&mut self, _: &Script<Op>) -> Shows {
             Shows::default()
+        }
+
+        fn search(&mut self, _: &Script<Op>, _: u32, _: u64) -> (Option<Script<Op>>, u64) {
+            (None, 0)
         }
     }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use crate::adapters::Adversary;
 use crate::capture::{self, Capture, Stack};
+#[cfg(feature = "shuttle")]
+use crate::contended::Contended;
 use crate::death::Death;
 use crate::error::Error;
 use crate::evidence::{Evidence, Moment, Role};
@@ -18,6 +20,7 @@ use crate::explore::ends::{kind_of, notes, os_error};
 use crate::explore::{Settings, gather, point};
 use crate::finding::{FaultAt, Finding, Step};
 use crate::heap::Heap;
+use crate::host::{self, Host};
 use crate::kind::Kind;
 use crate::minimise::Shows;
 use crate::omen;
@@ -26,7 +29,7 @@ use crate::panics::hook_panics;
 use crate::pipe::Pipe;
 use crate::port::Malloc;
 use crate::report::{Report, Rerun};
-use crate::run::{Outcome, Run, Sink, Unlike, execute};
+use crate::run::{Job, Outcome, Run, Sink, Subject, execute};
 use crate::scratch::Scratch;
 use crate::script::{Mode, Script};
 use crate::site::{Site, Symboliser};
@@ -35,7 +38,8 @@ use crate::subject::Scripted;
 use crate::sweep::Sweep;
 use crate::system::{System, World};
 use crate::token::Token;
-use crate::trace::{Fingerprint, hash_bytes};
+use crate::trace::Fingerprint;
+use crate::turn::Turn;
 use crate::wire::wire_struct;
 use crate::worker;
 
@@ -49,10 +53,10 @@ pub(crate) struct Seen {
     pub(crate) evidence: Vec<Evidence>,
     stacks: BTreeMap<Moment, Stack>,
     injected: Option<Injected>,
-    /// The operation that went wrong before any request failed.
-    operation: String,
-    starts: Vec<u64>,
-    requests: u64,
+    starts: Vec<Vec<u64>>,
+    requests: Vec<u64>,
+    /// A change of threads that could not be made.
+    pub(crate) diverged: Option<Turn>,
     fingerprint: u64,
     peak: usize,
     absorbed: bool,
@@ -62,31 +66,30 @@ wire_struct!(Seen {
     evidence,
     stacks,
     injected,
-    operation,
     starts,
     requests,
+    diverged,
     fingerprint,
     peak,
     absorbed,
 });
 
 impl Seen {
-    fn of(run: Run) -> Seen {
+    pub(crate) fn of(run: Run) -> Seen {
         let mut seen = Seen {
             evidence: run.evidence,
             stacks: run.taken,
             injected: run.injected,
             starts: run.starts,
-            requests: run.requests.first().copied().unwrap_or(0),
+            requests: run.requests,
+            diverged: run.conducted.diverged,
             fingerprint: run.fingerprint.0,
             peak: run.peak,
             absorbed: run.outcome == Outcome::Absorbed,
             ..Seen::default()
         };
-        if let Some(Unlike { kind, operation, note }) = run.unlike {
-            let note = format!("without any fault, {note}");
-            seen.evidence.push(Evidence::new(kind).note(note));
-            seen.operation = operation;
+        if let Some(unlike) = run.unlike {
+            seen.evidence.push(unlike.evidence());
         } else if let (Outcome::Panicked, None, Some(said)) =
             (run.outcome, run.injected, run.failure)
         {
@@ -98,7 +101,7 @@ impl Seen {
 
     pub(crate) fn shows(&self) -> Shows {
         let injected = self.injected.map(|injected| injected.at);
-        Shows { injected, starts: self.starts.clone(), requests: self.requests }
+        Shows { injected, starts: self.starts.clone(), requests: self.requests.clone() }
     }
 }
 
@@ -150,6 +153,46 @@ pub(crate) struct Player<S> {
     of: PhantomData<fn() -> S>,
 }
 
+/// A script as a subject, and who lets its threads take turns.
+pub(crate) struct Cast<'s> {
+    pub(crate) subject: Box<dyn Subject + 's>,
+    pub(crate) host: Option<&'static dyn Host>,
+    turns: Vec<Turn>,
+}
+
+/// A script whose threads take turns.
+#[cfg(feature = "shuttle")]
+fn cast<'s, S: System + 's>(
+    script: &Script<S::Op>,
+    turns: Vec<Turn>,
+    insists: bool,
+) -> Result<Cast<'s>, Error> {
+    let host = host::shuttle()?;
+    host::settle();
+    let most = host.threads_max();
+    if script.threads.len() > most {
+        return Err(Error::new(format!("the script has {} threads", script.threads.len()))
+            .mend(format!("give it {most} at the most: two or three show nearly everything")));
+    }
+    let subject = Contended::<S>::new(&script.threads, insists);
+    Ok(Cast { subject: Box::new(subject), host: Some(host), turns })
+}
+
+/// The same where nobody can let them.
+#[cfg(not(feature = "shuttle"))]
+fn cast<'s, S: System + 's>(
+    script: &Script<S::Op>,
+    _: Vec<Turn>,
+    _: bool,
+) -> Result<Cast<'s>, Error> {
+    let what = match script.threads.len() {
+        0 | 1 => "the script has a schedule".to_owned(),
+        threads => format!("the script has {threads} threads"),
+    };
+    Err(Error::new(format!("{what}, and this build has no shuttle to let threads take turns"))
+        .mend("build with --features shuttle"))
+}
+
 fn adversarial(options: Options) -> Heap {
     let options = options.ledger_only().moving(false);
     options.heap_over(Adversary::new().slack(false).over(Malloc))
@@ -168,19 +211,28 @@ impl<S: System> Player<S> {
         Ok(Player { settings, symbols: RefCell::new(Symboliser::new(known_file)), of: PhantomData })
     }
 
-    fn subject(&self, script: &Script<S::Op>) -> Result<Scripted<S>, Error> {
+    /// A script as a subject: of one thread, or of several that take turns.
+    ///
+    /// # Errors
+    /// Where it is no script that can be played by this build.
+    pub(crate) fn cast<'s>(&self, script: &Script<S::Op>) -> Result<Cast<'s>, Error>
+    where
+        S: 's,
+    {
         if script.system != S::NAME {
             let what = format!("the script is for the system `{}`", script.system);
             return Err(Error::new(what).mend(format!("this one is `{}`", S::NAME)));
         }
-        if script.threads.len() > 1 || script.schedule.is_some() {
-            let what = format!("the script has {} threads", script.threads.len());
-            return Err(Error::new(what).mend("give it one thread and no schedule"));
-        }
         let insists = script.shortages()?.is_some_and(|all| all.insists());
+        let turns = script.turns()?;
+        if script.is_contended() {
+            return cast::<S>(script, turns, insists);
+        }
         let ops = script.threads.first().map_or(&[][..], Vec::as_slice);
         let scratch = std::env::temp_dir();
-        Ok(Scripted::once(ops, &World::new(&self.settings.input, &scratch), insists))
+        let subject =
+            Scripted::<S>::once(ops, &World::new(&self.settings.input, &scratch), insists);
+        Ok(Cast { subject: Box::new(subject), host: None, turns })
     }
 
     /// One run in this process, and another with open eyes if it showed anything: of the kind
@@ -195,8 +247,8 @@ impl<S: System> Player<S> {
         wanted: Option<Kind>,
         sink: Option<Box<dyn Sink>>,
     ) -> Result<Seen, Error> {
-        let subject = self.subject(script)?;
-        let seen = Seen::of(self.run(&subject, script, scratch, None, sink)?);
+        let cast = self.cast(script)?;
+        let seen = Seen::of(self.run(&cast, script, scratch, None, sink)?);
         let is_wanted = |evidence: &Evidence| wanted.is_none_or(|wanted| evidence.kind == wanted);
         let is_absorbed = script.expect.strict && seen.absorbed && seen.injected.is_some();
         if !is_absorbed && !seen.evidence.iter().any(is_wanted) {
@@ -204,7 +256,7 @@ impl<S: System> Player<S> {
         }
         let mut moments = point::moments(&seen.evidence);
         moments.extend(seen.injected.map(|injected| Moment::Event(injected.event)));
-        let again = self.run(&subject, script, scratch, Some(Capture::of(moments)), None)?;
+        let again = self.run(&cast, script, scratch, Some(Capture::of(moments)), None)?;
         let again = Seen::of(again);
         if (&again.evidence, again.fingerprint) == (&seen.evidence, seen.fingerprint) {
             return Ok(again);
@@ -216,17 +268,29 @@ impl<S: System> Player<S> {
 
     /// One run, in which nothing is looked up.
     pub(crate) fn glance(&self, script: &Script<S::Op>, scratch: &Scratch) -> Result<Seen, Error> {
-        Ok(Seen::of(self.run(&self.subject(script)?, script, scratch, None, None)?))
+        Ok(Seen::of(self.run(&self.cast(script)?, script, scratch, None, None)?))
     }
 
     fn run(
         &self,
-        subject: &Scripted<S>,
+        cast: &Cast<'_>,
         script: &Script<S::Op>,
         scratch: &Scratch,
         capture: Option<Capture>,
         sink: Option<Box<dyn Sink>>,
     ) -> Result<Run, Error> {
+        let mut job = self.job(cast, script, scratch)?;
+        (job.capture, job.sink) = (capture, sink);
+        Ok(execute(&*cast.subject, job))
+    }
+
+    /// A run of a script, by its faults and its schedule.
+    pub(crate) fn job<'a>(
+        &'a self,
+        cast: &'a Cast<'_>,
+        script: &Script<S::Op>,
+        scratch: &'a Scratch,
+    ) -> Result<Job<'a>, Error> {
         let mut job = self.settings.job(scratch);
         if script.modes.contains(&Mode::Bypass) {
             job.options.bypass = true;
@@ -234,14 +298,18 @@ impl<S: System> Player<S> {
         if script.modes.contains(&Mode::Adversary) {
             job.port = Some(&adversarial);
         }
+        if let Some(host) = cast.host {
+            job.options = job.options.driven(true);
+            job.conductor = Some(host);
+            job.turns = &cast.turns;
+        }
         if let Some(shortages) = script.shortages()? {
             job.plan = shortages.plan();
         }
         job.plan.set_seed(script.seed);
         job.bound = REQUESTS_MAX;
         job.tells_starts = true;
-        (job.capture, job.sink) = (capture, sink);
-        Ok(execute(subject, job))
+        Ok(job)
     }
 
     /// One run in a child: whatever it dies of, this process lives. Beside what was seen, its
@@ -254,7 +322,7 @@ impl<S: System> Player<S> {
         if self.settings.in_process {
             return Ok((self.see(script, &Scratch::new(owner), None, None)?, None));
         }
-        self.subject(script)?;
+        self.cast(script)?;
         let answer = worker::ask::<Told>(self.patience(), |pipe| {
             let scratch = Scratch::new(owner);
             omen::begun();
@@ -297,10 +365,7 @@ impl<S: System> Player<S> {
         let mut all: Vec<Named> = Vec::new();
         for evidence in seen.evidence.iter().chain(&self.judge(seen, script, fault)) {
             let steps = gather::steps(evidence, &seen.stacks, &sites);
-            let mut root = gather::root(evidence, fault, &steps);
-            if root.is_empty() {
-                root.push(hash_bytes(seen.operation.as_bytes()));
-            }
+            let root = gather::root(evidence, fault, &steps);
             let id = gather::id(evidence.kind, &root);
             let size = evidence.block.as_ref().map_or(0, |block| block.size as u64);
             if let Some(known) = all.iter_mut().find(|known| known.id == id) {
@@ -362,13 +427,13 @@ impl<S: System> Player<S> {
             fault: fault.clone(),
             schedule: None,
             count: 1,
-            of: seen.requests,
+            of: seen.requests.iter().sum(),
             token: token.clone(),
             rerun: rerun.clone(),
         };
         report.findings = named.into_iter().map(finding).collect();
         report.findings.sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));
-        report.coverage.requests = seen.requests;
+        report.coverage.requests = seen.requests.iter().sum();
         report.coverage.runs = u64::from(seen.injected.is_some());
         report.coverage.runs_total = report.coverage.runs;
         report.coverage.complete = true;

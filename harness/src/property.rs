@@ -25,6 +25,8 @@ use crate::trace::mix;
 
 /// Bytes that an operation takes in the mean: how many are drawn for a script.
 const BYTES_PER_OPERATION: usize = 16;
+/// Operations at the most where several threads share them: each script is run in several schedules.
+const OPERATIONS_THREADS: usize = 24;
 
 /// Holds a system to its model under random operations and faults: see [`Property`].
 ///
@@ -53,7 +55,10 @@ pub fn property<S: System>() -> Property<S> {
 /// budget, with the kill switch on and off, and now and then on the adversarial heap. What is
 /// held to is all that a [`System`] says of itself: replies and the end state are the model's, an
 /// atomic operation that fails changes nothing, the operation goes through when it is repeated;
-/// and no detector may find anything. The runs are made in a child process.
+/// and no detector may find anything. Where a system is [shared](System::shared), and with the
+/// feature `shuttle`, one script in four has two or three threads, and is run in schedules of
+/// chance: then replies and the end state are the model's in some order of the operations. The runs
+/// are made in a child process.
 ///
 /// What breaks is made as small as it gets; see [`cases_in`](Self::cases_in).
 #[must_use = "nothing is done until it is run"]
@@ -119,8 +124,14 @@ where
     fn explore(self) -> Result<Report, Error> {
         let player = self.player?;
         let (operations, seed) = (self.operations, self.seed);
-        let range = Range { operations, modes: true };
-        let script = |nth: u64| drawn::<S::Op>(S::NAME, range, mix(seed) ^ nth);
+        let script = |nth: u64| {
+            // One in four has several threads, where the system is made for them, and there is
+            // somebody to let them take turns.
+            let threads = cfg!(feature = "shuttle") && nth % 4 == 3 && S::shared().is_some();
+            let most = if threads { operations.min(OPERATIONS_THREADS) } else { operations };
+            let range = Range { operations: most, modes: true, threads };
+            drawn::<S::Op>(S::NAME, range, mix(seed) ^ nth)
+        };
         let (runs, caught) = player.hunt(u64::from(self.cases), &script)?;
         let mut report = match caught {
             None => Report::empty(S::NAME, seed),
@@ -158,7 +169,7 @@ fn drawn<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
     let config = Config { failure_persistence: None, ..Config::default() };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let tree = scripts(system, range.operations).new_tree(&mut runner);
+    let tree = scripts(system, range).new_tree(&mut runner);
     tree.map_or_else(|_| Script::of(system, Vec::new()), |tree| tree.current().0)
 }
 
@@ -174,10 +185,10 @@ impl<Op: Serialize> std::fmt::Debug for Drawn<Op> {
 
 fn scripts<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
     system: &str,
-    operations: usize,
+    range: Range,
 ) -> impl Strategy<Value = Drawn<Op>> + use<Op> {
-    let (system, range) = (system.to_owned(), Range { operations, modes: true });
-    let bytes = vec(any::<u8>(), 0..=operations * BYTES_PER_OPERATION);
+    let system = system.to_owned();
+    let bytes = vec(any::<u8>(), 0..=range.operations * BYTES_PER_OPERATION);
     bytes
         .prop_map(move |bytes| {
             let script = input::script(&system, range, &mut Unstructured::new(&bytes));
@@ -192,7 +203,7 @@ pub fn strategy<S: System>(operations: usize) -> impl Strategy<Value = Drawn<S::
 where
     S::Op: Serialize + for<'a> Arbitrary<'a>,
 {
-    scripts(S::NAME, operations)
+    scripts(S::NAME, Range { operations, modes: true, threads: false })
 }
 
 /// Plays a script in this process and holds it to the model, for use inside `proptest!`.

@@ -177,6 +177,14 @@ pub(crate) struct Unlike {
     pub(crate) note: String,
 }
 
+impl Unlike {
+    /// The same as a finding.
+    pub(crate) fn evidence(self) -> Evidence {
+        let note = format!("without any fault, {}", self.note);
+        Evidence { operation: self.operation, ..Evidence::new(self.kind).note(note) }
+    }
+}
+
 /// How to make one run.
 pub(crate) struct Job<'a> {
     pub(crate) options: Options,
@@ -237,9 +245,9 @@ pub(crate) struct Run {
     /// What went wrong before any fault, where the subject is a script.
     #[cfg_attr(not(feature = "ron"), allow(dead_code, reason = "scripts are written in it"))]
     pub(crate) unlike: Option<Unlike>,
-    /// Requests before each operation of a script, if that was asked for.
+    /// For each thread its requests before each operation of a script, if that was asked for.
     #[cfg_attr(not(feature = "ron"), allow(dead_code, reason = "as above"))]
-    pub(crate) starts: Vec<u64>,
+    pub(crate) starts: Vec<Vec<u64>>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) fingerprint: Fingerprint,
     /// Requests of the part under test, by logical thread.
@@ -274,7 +282,7 @@ pub(crate) struct Stage<'a> {
     bound: u64,
     pub(crate) baseline: Option<&'a [String]>,
     text: Option<String>,
-    starts: Option<Vec<u64>>,
+    pub(crate) starts: Option<Vec<Vec<u64>>>,
     /// Findings of oracles, as detectors' are.
     pub(crate) evidence: Vec<Evidence>,
 }
@@ -297,7 +305,11 @@ impl<'a> Stage<'a> {
     /// The next operation of a script begins.
     pub(crate) fn begins(&mut self) {
         if let Some(starts) = &mut self.starts {
-            starts.push(self.heap.with(|state| state.requests));
+            let requests = self.heap.with(|state| state.requests);
+            match starts.first_mut() {
+                Some(first) => first.push(requests),
+                None => starts.push(vec![requests]),
+            }
         }
     }
 

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::plan::shortage::Shortages;
+#[cfg(any(feature = "proptest", feature = "shuttle"))]
+use crate::turn;
+use crate::turn::Turn;
 
 /// The largest script that is read, in bytes.
 pub(crate) const SCRIPT_MAX: usize = 16 << 20;
@@ -158,7 +161,7 @@ impl<Op> Script<Op> {
     /// What no type says of a script's parts.
     fn check(&self) -> Result<(), Error> {
         self.shortages()?;
-        self.preemptions()?;
+        self.turns()?;
         self.allowances()?;
         if let Some(found) = &self.found {
             kind("found", &found.kind)?;
@@ -184,26 +187,34 @@ impl<Op> Script<Op> {
         text.parse().map(Some).map_err(wrong)
     }
 
-    /// Where threads are switched: each preemption as it is written.
-    pub(crate) fn preemptions(&self) -> Result<Vec<&str>, Error> {
+    /// Where threads are switched.
+    pub(crate) fn turns(&self) -> Result<Vec<Turn>, Error> {
         let Some(text) = &self.schedule else { return Ok(Vec::new()) };
-        let is_thread =
-            |word: &str| word.strip_prefix('T').is_some_and(|number| number.parse::<u16>().is_ok());
-        let is_preemption = |one: &str| {
-            one.split_once('>').is_some_and(|(from, to)| {
-                let place = from.split_once('@');
-                let at = |(thread, step): (&str, &str)| {
-                    is_thread(thread) && step.parse::<u64>().is_ok_and(|step| step > 0)
-                };
-                is_thread(to) && place.is_some_and(at)
-            })
+        let turn = |one: &str| {
+            let one = one.trim();
+            let wrong = |what| {
+                Error::new(format!("schedule: {:?} is no preemption: {what}", short(one)))
+                    .mend("write \"T1@8>T2\": thread 1 gives way to thread 2 at its 8th step")
+            };
+            let turn: Turn = one.parse().map_err(wrong)?;
+            match Turn::loom_of(&[turn]) {
+                None => Ok(turn),
+                Some(_) => Err(wrong("loom's schedules are no script's")),
+            }
         };
-        let all: Vec<&str> = text.split(',').map(str::trim).collect();
-        match all.iter().find(|one| !is_preemption(one)) {
-            None => Ok(all),
-            Some(one) => Err(Error::new(format!("schedule: {:?} is no preemption", short(one)))
-                .mend("write \"T1@8>T2\": thread 1 gives way to thread 2 at its 8th step")),
-        }
+        text.split(',').map(turn).collect()
+    }
+
+    /// The same script by this schedule.
+    #[cfg(any(feature = "proptest", feature = "shuttle"))]
+    pub(crate) fn by(mut self, turns: &[Turn]) -> Self {
+        self.schedule = (!turns.is_empty()).then(|| turn::line(turns));
+        self
+    }
+
+    /// Whether its threads have to be made to take turns.
+    pub(crate) fn is_contended(&self) -> bool {
+        self.threads.len() > 1 || self.schedule.is_some()
     }
 
     pub(crate) fn allowances(&self) -> Result<Vec<(Kind, &Allowed)>, Error> {
@@ -314,7 +325,8 @@ mod tests {
     fn a_script_is_printed_back_unchanged() {
         let script = Script::<Op>::read(WHOLE, "it.ron").expect("a script");
         assert_eq!(script.print().expect("text"), WHOLE);
-        assert_eq!(script.preemptions(), Ok(vec!["T1@8>T2", "T2@3>T1"]));
+        let turns = script.turns().expect("a schedule");
+        assert_eq!(crate::turn::line(&turns), "T1@8>T2,T2@3>T1");
         let short = Script::<Op>::read("(system: \"x\", threads: [])", "it.ron").expect("short");
         assert_eq!(short.print().expect("text"), "(\n    system: \"x\",\n    threads: [],\n)\n");
     }

@@ -96,10 +96,11 @@ impl ScriptTests {
     }
 
     /// Each script in this folder, below the package's own: once without a fault, swept, and on
-    /// the adversarial heap.
+    /// the adversarial heap; and explored, with the feature `shuttle`. Scripts with several threads
+    /// need that feature: without it they fail and say so.
     pub fn scripts(mut self, folder: &str) -> Self {
         for (path, name) in self.files(folder) {
-            for (driver, called) in Driver::ALL {
+            for &(driver, called) in Driver::ALL {
                 let (path, systems) = (path.clone(), self.systems.clone());
                 let drive = move || {
                     let text = case::read(&path)?;
@@ -107,7 +108,7 @@ impl ScriptTests {
                     let source = Source { text: &text, file: &file };
                     let (system, input) = find(&systems, source)?;
                     let sweep = Sweep::new(system.name()).input(input);
-                    Ok(system.drive(source, driver, sweep))
+                    Ok(system.drive(source, driver, sweep, None))
                 };
                 self.trials.push(Trial::test(format!("{name}::{called}"), move || {
                     clean(&drive().map_err(failed)?)

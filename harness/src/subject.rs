@@ -239,7 +239,7 @@ impl<S: System> Scripted<S> {
 
 /// What comes of a script on its way.
 #[derive(Default)]
-struct Course {
+pub(crate) struct Course {
     error: Option<Ended>,
     wrong: Option<(String, Unlike)>,
     /// Whether that was before any request failed.
@@ -248,8 +248,8 @@ struct Course {
 
 impl Course {
     /// An operation answered an error.
-    fn failed(&mut self, is_oom: bool, name: &str, note: String, stage: &Stage<'_>) {
-        let ended = if stage.is_faultless() {
+    pub(crate) fn failed(&mut self, is_oom: bool, name: &str, note: String, heap: &Heap) {
+        let ended = if is_faultless(heap) {
             let (kind, operation) = (Kind::WrongError, name.to_owned());
             Ended::Unlike(Unlike { kind, operation, note })
         } else if is_oom {
@@ -266,15 +266,15 @@ impl Course {
     }
 
     /// An operation, or the end, is not as the model has it.
-    fn differs(&mut self, name: &str, note: String, stage: &Stage<'_>) {
+    pub(crate) fn differs(&mut self, name: &str, note: String, heap: &Heap) {
         if self.wrong.is_none() {
             let (kind, operation) = (Kind::SilentWrong, name.to_owned());
-            self.wrong_by_itself = stage.is_faultless();
+            self.wrong_by_itself = is_faultless(heap);
             self.wrong = Some((note.clone(), Unlike { kind, operation, note }));
         }
     }
 
-    fn end(self, stage: &mut Stage<'_>) -> Ended {
+    pub(crate) fn end(self, stage: &mut Stage<'_>) -> Ended {
         match (self.error, self.wrong) {
             (Some(ended @ Ended::Unlike(_)), _) => ended,
             (_, Some((_, unlike))) if self.wrong_by_itself => Ended::Unlike(unlike),
@@ -290,7 +290,7 @@ impl Course {
 }
 
 /// An operation's name: its `Debug` text up to what it holds.
-fn name_of(op: &impl Debug) -> String {
+pub(crate) fn name_of(op: &impl Debug) -> String {
     let text = format!("{op:?}");
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
     text[..end.unwrap_or(text.len())].to_owned()
@@ -305,19 +305,9 @@ impl<S: System> Subject for Scripted<S> {
         if self.insists {
             heap.with(|state| state.wants_latest = true);
         }
-        let mut opened = ours(|| S::open(&heap, &world));
-        if let Err(error) = &opened {
-            course.failed(S::is_oom(error), "open", format!("open: {error:?}"), stage);
-            let shortage = stage.relieve(self.insists);
-            opened = ours(|| S::open(&heap, &world));
-            stage.resume(shortage);
-        }
-        let mut system = match opened {
+        let mut system = match open::<S>(self.insists, &world, &mut course, stage) {
             Ok(system) => system,
-            Err(error) => {
-                stage.not_recovered(format!("with memory again it does not open: {error:?}"));
-                return course.error.unwrap_or(Ended::Oom);
-            }
+            Err(ended) => return ended,
         };
         for (nth, op) in self.ops.iter().enumerate() {
             stage.begins();
@@ -325,7 +315,7 @@ impl<S: System> Subject for Scripted<S> {
             if let Err(error) = &reply {
                 let what = format!("operation {} ({op:?})", nth + 1);
                 let note = format!("{what}: {error:?}");
-                course.failed(S::is_oom(error), &name_of(op), note, stage);
+                course.failed(S::is_oom(error), &name_of(op), note, &heap);
                 let shortage = stage.relieve(self.insists);
                 if S::guarantee(op) == Guarantee::Atomic {
                     let state = system.snapshot();
@@ -348,7 +338,7 @@ impl<S: System> Subject for Scripted<S> {
                             "operation {} ({op:?}) replied otherwise than the model:\n{diff}",
                             nth + 1
                         );
-                        course.differs(&name_of(op), note, stage);
+                        course.differs(&name_of(op), note, &heap);
                     }
                 }
                 Err(error) => {
@@ -361,21 +351,46 @@ impl<S: System> Subject for Scripted<S> {
         let state = system.snapshot();
         if course.wrong.is_none() && state != self.end {
             let diff = diff_models(&self.end, &state);
-            course.differs("the end", format!("the end state is not the model's:\n{diff}"), stage);
+            course.differs("the end", format!("the end state is not the model's:\n{diff}"), &heap);
         }
         ours(|| drop(system));
         course.end(stage)
     }
 }
 
-fn diff_models(expected: &impl Debug, found: &impl Debug) -> String {
+/// Opens a system: again with memory, where it fails.
+pub(crate) fn open<S: System>(
+    insists: bool,
+    world: &World<'_>,
+    course: &mut Course,
+    stage: &mut Stage<'_>,
+) -> Result<S, Ended> {
+    let heap = stage.heap.clone();
+    let mut opened = ours(|| S::open(&heap, world));
+    if let Err(error) = &opened {
+        course.failed(S::is_oom(error), "open", format!("open: {error:?}"), &heap);
+        let shortage = stage.relieve(insists);
+        opened = ours(|| S::open(&heap, world));
+        stage.resume(shortage);
+    }
+    opened.map_err(|error| {
+        stage.not_recovered(format!("with memory again it does not open: {error:?}"));
+        course.error.take().unwrap_or(Ended::Oom)
+    })
+}
+
+/// Whether no request has failed on purpose so far.
+pub(crate) fn is_faultless(heap: &Heap) -> bool {
+    heap.with(|state| state.injected.is_none())
+}
+
+pub(crate) fn diff_models(expected: &impl Debug, found: &impl Debug) -> String {
     diff(&format!("{expected:#?}"), &format!("{found:#?}"))
 }
 
 impl Stage<'_> {
-    /// Whether no request has failed on purpose so far.
     fn is_faultless(&self) -> bool {
-        self.heap.with(|state| state.injected.is_none())
+        is_faultless(&self.heap)
     }
 
     /// Lets every request pass: for good, or until [`resume`](Self::resume).
@@ -397,7 +412,7 @@ impl Stage<'_> {
         }
     }
 
-    fn not_recovered(&mut self, note: String) {
+    pub(crate) fn not_recovered(&mut self, note: String) {
         // A subject that fails without any fault is the caller's mistake, not a bad recovery.
         if !self.is_faultless() {
             self.evidence.push(Evidence::new(Kind::NotRecovered).note(note));

@@ -422,50 +422,99 @@ impl<C, V> Sweep<C, V> {
 #[cfg(feature = "ron")]
 impl<C, V> Sweep<C, V> {
     /// Sweeps what a script says, held against the system's plain model.
-    pub fn scripted<S: System>(mut self, script: &crate::script::Script<S::Op>) -> Report {
-        let failed = |settings: &Settings, what: String, mend: String| {
-            Report::failed(&settings.name, settings.seed, Error::new(what).mend(mend))
-        };
-        if script.system != S::NAME {
-            let what = format!("the script is for the system `{}`", script.system);
-            return failed(&self.settings, what, format!("this one is `{}`", S::NAME));
-        }
+    pub fn scripted<S: System>(self, script: &crate::script::Script<S::Op>) -> Report {
+        let (name, seed) = (self.settings.name.clone(), self.settings.seed);
+        let failed = |error: Error| Report::failed(&name, seed, error);
         let [ops] = script.threads.as_slice() else {
             let what = format!("the script has {} threads", script.threads.len());
-            return failed(&self.settings, what, "a sweep runs one; explore runs more".to_owned());
+            return failed(Error::new(what).mend("a sweep runs one; explore runs more"));
         };
         if script.schedule.is_some() {
-            let what = "the script holds a schedule".to_owned();
-            return failed(&self.settings, what, "a sweep has none; explore follows it".to_owned());
+            let what = "the script holds a schedule";
+            return failed(Error::new(what).mend("a sweep has none; explore follows it"));
         }
-        let mut insists = false;
-        match (script.shortages(), script.allowances()) {
-            (Err(error), _) | (_, Err(error)) => {
-                return Report::failed(&self.settings.name, self.settings.seed, error);
-            }
-            (Ok(shortages), Ok(allowances)) => {
-                if self.settings.seed == 0 {
-                    self.settings.seed = script.seed;
-                }
-                self.settings.strict |= script.expect.strict;
-                self.settings.benign.extend(script.expect.benign.iter().cloned());
-                if let Some(shortages) = shortages {
-                    insists = shortages.insists();
-                    self.settings.plan = Some(shortages.plan());
-                }
-                if script.modes.contains(&Mode::Bypass) {
-                    self.settings.options.bypass = true;
-                }
-                if script.modes.contains(&Mode::Adversary) {
-                    self = self.adversary(Adversary::new());
-                }
-                for (kind, allowed) in allowances {
-                    let (function, reason) = (&allowed.function, &allowed.reason);
-                    self = self.allow(kind, function, allowed.max, reason);
-                }
-            }
+        match self.told::<S>(script) {
+            Ok((sweep, insists)) => sweep.operations::<S>(ops, insists),
+            Err(error) => failed(error),
         }
-        self.operations::<S>(ops, insists)
+    }
+
+    /// Explores what a script says.
+    pub(crate) fn scripted_threads<S: System>(
+        self,
+        threads: Threads,
+        script: &crate::script::Script<S::Op>,
+    ) -> Report {
+        let (name, seed) = (self.settings.name.clone(), self.settings.seed);
+        let explored = self
+            .told::<S>(script)
+            .and_then(|(sweep, insists)| sweep.contended::<S>(threads, script, insists));
+        explored.unwrap_or_else(|error| Report::failed(&name, seed, error))
+    }
+
+    #[cfg(feature = "shuttle")]
+    fn contended<S: System>(
+        mut self,
+        mut threads: Threads,
+        script: &crate::script::Script<S::Op>,
+        insists: bool,
+    ) -> Result<Report, Error> {
+        if script.fault.is_some() || script.schedule.is_some() {
+            return Err(Error::new("the script is one run: it holds its fault, or its schedule")
+                .mend("leave both out to explore all, or play it: `run`"));
+        }
+        if *threads.engine.get_or_insert(Engine::Shuttle) != Engine::Shuttle {
+            return Err(Error::new("a script's threads take turns by shuttle")
+                .mend("leave loom to what Explore::run runs"));
+        }
+        self.settings.threads = Some(threads);
+        self.settings.classified = true;
+        self.settings.recovers = true;
+        let subject = crate::contended::Contended::<S>::new(&script.threads, insists);
+        Ok(self.settings.explore(&subject, self.token, self.oom_after, self.error.take()))
+    }
+
+    #[cfg(not(feature = "shuttle"))]
+    fn contended<S: System>(
+        self,
+        _: Threads,
+        _: &crate::script::Script<S::Op>,
+        _: bool,
+    ) -> Result<Report, Error> {
+        Err(Engine::Shuttle.missing())
+    }
+
+    /// Takes over what a script demands; answers whether its requests go on failing after the
+    /// first error.
+    fn told<S: System>(
+        mut self,
+        script: &crate::script::Script<S::Op>,
+    ) -> Result<(Self, bool), Error> {
+        if script.system != S::NAME {
+            let what = format!("the script is for the system `{}`", script.system);
+            return Err(Error::new(what).mend(format!("this one is `{}`", S::NAME)));
+        }
+        let (shortages, allowances) = (script.shortages()?, script.allowances()?);
+        if self.settings.seed == 0 {
+            self.settings.seed = script.seed;
+        }
+        self.settings.strict |= script.expect.strict;
+        self.settings.benign.extend(script.expect.benign.iter().cloned());
+        let insists = shortages.as_ref().is_some_and(|shortages| shortages.insists());
+        if let Some(shortages) = shortages {
+            self.settings.plan = Some(shortages.plan());
+        }
+        if script.modes.contains(&Mode::Bypass) {
+            self.settings.options.bypass = true;
+        }
+        if script.modes.contains(&Mode::Adversary) {
+            self = self.adversary(Adversary::new());
+        }
+        for (kind, allowed) in allowances {
+            let (function, reason) = (&allowed.function, &allowed.reason);
+            self = self.allow(kind, function, allowed.max, reason);
+        }
+        Ok((self, insists))
     }
 }
 

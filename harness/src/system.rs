@@ -36,6 +36,10 @@ impl<'a> World<'a> {
     }
 }
 
+/// How several threads apply operations to one system at once: what [`System::shared`] answers.
+pub type ApplyShared<S> =
+    fn(&S, &<S as System>::Op, &World<'_>) -> Result<<S as System>::Reply, <S as System>::Error>;
+
 /// A system under test.
 ///
 /// Every byte that it keeps comes from the heap it is opened on, and every path answers an error
@@ -64,6 +68,14 @@ pub trait System: Sized {
     /// # Errors
     /// Out of memory, or what the system itself has to object.
     fn apply(&mut self, op: &Self::Op, world: &World<'_>) -> Result<Self::Reply, Self::Error>;
+
+    /// How several threads apply operations at once, where a script has several: the same as
+    /// [`apply`](Self::apply), by a shared reference. Its locks and atomics are those of
+    /// `mallory::sync`. `None`, unless it is overridden: then one operation comes after the other,
+    /// whole, in every order; what belongs to the thread that opened it is found as that.
+    fn shared() -> Option<ApplyShared<Self>> {
+        None
+    }
 
     /// Whether an error means that memory ran out.
     fn is_oom(error: &Self::Error) -> bool;

@@ -213,7 +213,7 @@ pub(crate) use wire_struct;
 
 wire_struct!(Coordinate { thread, ordinal });
 wire_struct!(Subject { number, size, align, heap });
-wire_struct!(Evidence { kind, block, steps, labels, notes });
+wire_struct!(Evidence { kind, block, steps, labels, notes, operation });
 wire_struct!(Injected { at, op, size, heap, event });
 
 #[cfg(test)]

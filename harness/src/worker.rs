@@ -338,6 +338,9 @@ pub(crate) struct Answer<T> {
     pub(crate) death: Option<Death>,
     /// Where it aborted, if it did; or what it said of a guard page.
     pub(crate) stack: Stack,
+    /// By which deviations its threads took turns when it died, packed.
+    #[cfg(feature = "proptest")]
+    pub(crate) turns: Vec<u64>,
 }
 
 /// One child that does one thing: all that it sent, and its death if it died. It is given up and
@@ -397,7 +400,13 @@ pub(crate) fn ask_while<T: wire::Wire>(
             Some(death) if death.tells() => life.said().map(|word| word as usize).collect(),
             _ => Stack::new(),
         };
-        return Ok(Answer { messages, death, stack });
+        return Ok(Answer {
+            messages,
+            death,
+            stack,
+            #[cfg(feature = "proptest")]
+            turns: life.turns().unwrap_or_default(),
+        });
     }
 }
 

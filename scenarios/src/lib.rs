@@ -25,6 +25,7 @@ pub mod memory;
 pub mod parts;
 pub mod planted;
 pub mod shelf;
+pub mod slot;
 pub mod targets;
 
 use mallory::Scenario;
@@ -68,7 +69,10 @@ fn parts() -> Vec<Scenario> {
         .knows::<shelf::Shelf<shelf::Panics>>()
         .knows::<shelf::Shelf<shelf::Overruns>>()
         .knows::<shelf::Shelf<shelf::Swallows>>()
-        .knows::<shelf::Shelf<shelf::Aborts>>();
+        .knows::<shelf::Shelf<shelf::Aborts>>()
+        .knows::<slot::Slot<{ slot::SOUND }>>()
+        .knows::<slot::Slot<{ slot::FORGETS }>>()
+        .knows::<slot::Slot<{ slot::STALE }>>();
     let parts = [
         script!(parts::Arenas, "arena.ron"),
         script!(parts::Interns, "intern.ron"),

@@ -109,7 +109,7 @@ fn one_that_kills_its_process_is_a_case_as_well() {
 fn scripts_and_cases_are_printed_back_unchanged() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut seen = 0;
-    for folder in ["scripts", "cases"] {
+    for folder in ["scripts", "scripts/threads", "cases", "cases/threads"] {
         for entry in std::fs::read_dir(root.join(folder)).expect("the folder is there") {
             let path = entry.expect("an entry").path();
             if path.extension().is_none_or(|ending| ending != "ron") {
@@ -122,7 +122,7 @@ fn scripts_and_cases_are_printed_back_unchanged() {
             seen += 1;
         }
     }
-    assert!(seen >= 11, "only {seen} scripts were read");
+    assert!(seen >= 20, "only {seen} scripts were read");
 }
 
 fn reprinted(text: &str, name: &str) -> String {
@@ -142,6 +142,7 @@ fn reprinted(text: &str, name: &str) -> String {
         "intern" => of::<mallory_scenarios::parts::InternOp>(text, name),
         "blocks" => of::<mallory_scenarios::parts::BlocksOp>(text, name),
         shelf if shelf.starts_with("shelf") => of::<Op>(text, name),
+        slot if slot.starts_with("slot") => of::<mallory_scenarios::slot::Op>(text, name),
         other => panic!("{name}: what operations has {other}?"),
     }
 }

@@ -130,3 +130,17 @@ fn what_is_no_script_is_said_with_its_place() {
         assert!(said.len() < 1000, "{arguments:?}: {} bytes", said.len());
     }
 }
+
+/// Without a model checker nobody lets threads take turns: that is said, with the mend.
+#[cfg(not(feature = "shuttle"))]
+#[test]
+fn a_script_with_threads_asks_for_the_feature() {
+    let script = package().join("scripts/threads/slot.ron").display().to_string();
+    for command in ["run", "minimise"] {
+        let (printed, said) = ran(package(), &[command, &script], 2);
+        assert!(printed.is_empty(), "{printed}");
+        assert!(said.contains("the script has 2 threads"), "{said}");
+        assert!(said.contains("--features shuttle"), "{said}");
+    }
+    ran(package(), &["fmt", "--check", &script], 0);
+}

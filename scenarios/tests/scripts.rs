@@ -12,9 +12,10 @@ use mallory_scenarios::parts::{Arenas, Blocks, Interns};
 use mallory_scenarios::shelf::{
     Aborts, Forgets, Leaks, Mistakes, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
 };
+use mallory_scenarios::slot::{FORGETS, SOUND, STALE, Slot};
 
 fn main() -> ExitCode {
-    ScriptTests::new(env!("CARGO_MANIFEST_DIR"))
+    let tests = ScriptTests::new(env!("CARGO_MANIFEST_DIR"))
         .system_with::<CacheRebuild>(fixture::journal)
         .system_with::<JournalIntern>(fixture::journal)
         .system_with::<LfsBatch>(fixture::lfs_requests)
@@ -30,9 +31,15 @@ fn main() -> ExitCode {
         .system::<Shelf<Overruns>>()
         .system::<Shelf<Swallows>>()
         .system::<Shelf<Aborts>>()
+        .system::<Slot<SOUND>>()
+        .system::<Slot<FORGETS>>()
+        .system::<Slot<STALE>>()
         // It needs the feature `foreign`, and is swept by that one's tests.
         .elsewhere("lfs-batch-sqlite")
         .scripts("scripts")
-        .cases("cases")
-        .main()
+        .cases("cases");
+    // Their threads take turns by shuttle's engine.
+    #[cfg(feature = "shuttle")]
+    let tests = tests.scripts("scripts/threads").cases("cases/threads");
+    tests.main()
 }

@@ -22,6 +22,9 @@ const FOLDERS: [&str; 3] = ["cases", "tests/cases", "scenarios/cases"];
 pub(super) struct RunArgs {
     /// A script's file, or `case:<id>`.
     file: String,
+    /// A folder to write what is found into, as cases.
+    #[arg(long, value_name = "FOLDER")]
+    cases: Option<PathBuf>,
     /// How to print the report.
     #[arg(long, value_enum, default_value_t = super::Format::Text)]
     format: super::Format,
@@ -126,11 +129,14 @@ pub(super) fn run(scenarios: &[Scenario], args: &RunArgs) -> Result<u8, Error> {
     let input = input(scenario)?;
     let report = match system.case(open.source(), Arc::clone(&input))? {
         Some(Case { report, .. }) => report,
-        // What it says: one run with its faults, or every request in turn.
+        // What it says: one run with its faults, or every request in turn; with several threads, in
+        // every order of theirs.
         None => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let sweep = Sweep::new(system.name()).jobs_unless_set(None, cores).input(input);
-            system.drive(open.source(), Driver::Sweep, sweep)
+            let is_contended = system.is_contended(open.source())?;
+            let driver = if is_contended { Driver::Explore } else { Driver::Sweep };
+            system.drive(open.source(), driver, sweep, args.cases.as_deref())
         }
     };
     match args.format {
@@ -148,7 +154,7 @@ pub(super) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8
     let small = system.minimise(open.source(), input(scenario)?, limits)?;
     let small = small.ok_or_else(|| {
         Error::new(format!("{}: it shows nothing", open.file))
-            .mend("give it a fault under which it does, or see with `run` whether it is mended")
+            .mend("give it a fault under which it does, or let `run --cases FOLDER` look for one")
     })?;
     let Some(removed) = small.removed else {
         eprint!("{}", small.report);

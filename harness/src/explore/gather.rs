@@ -121,6 +121,9 @@ pub(crate) fn root(evidence: &Evidence, fault: Option<&Site>, steps: &[Step]) ->
     if is_about_fault(evidence.kind) || root.is_empty() {
         root.extend(fault.map(Site::key));
     }
+    if root.is_empty() && !evidence.operation.is_empty() {
+        root.push(hash_bytes(evidence.operation.as_bytes()));
+    }
     root
 }
 

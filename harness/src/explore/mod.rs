@@ -81,6 +81,8 @@ pub(crate) struct Threads {
     pub(crate) schedules: Option<u64>,
     /// Whether requests and frees are scheduling points.
     pub(crate) points: bool,
+    /// Whether there may be one thread only: a script says itself how many it has.
+    pub(crate) alone: bool,
 }
 
 /// A finding that is known and accepted.

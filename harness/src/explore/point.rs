@@ -190,6 +190,10 @@ pub(crate) fn succeeds(run: &mut Run) {
         return;
     }
     let said = run.failure.clone().unwrap_or_default();
+    if let Some(unlike) = run.unlike.take() {
+        run.evidence.push(unlike.evidence());
+        return;
+    }
     match run.outcome {
         Outcome::Panicked => {
             let evidence = Evidence::new(Kind::Panic).note(said);

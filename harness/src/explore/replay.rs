@@ -143,7 +143,7 @@ pub(crate) fn witness(
             ..Told::default()
         });
     });
-    let Answer { messages, death, stack } =
+    let Answer { messages, death, stack, .. } =
         answer.map_err(|error| os_error("start a child", &error))?;
     let conducted = norm.settings.host.is_some();
     let order = Order { turns: norm.turns.to_vec(), seen: 1, of: 1, ..Order::default() };

@@ -146,7 +146,7 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
         let mut glance = |schedules| tell(schedules, 0);
         one(run_units(&plot, &[Unit::Census], patience(settings, &scouted), &mut glance)?)
     };
-    if census.threads <= 1 && census.found.is_empty() {
+    if census.threads <= 1 && census.found.is_empty() && !threads.alone {
         return Err(Error::new("the subject starts no thread that takes turns")
             .mend("start threads by mallory::thread::spawn; sweep what has none"));
     }
@@ -304,17 +304,17 @@ fn notes(
     let schedules = count(census.schedules, "schedule");
     match threads.way {
         Way::Bounded if census.exhausted => note(format!(
-            "{} threads, {schedules}: exhaustive to {}",
-            census.threads,
+            "{}, {schedules}: exhaustive to {}",
+            count(census.threads, "thread"),
             count(u64::from(threads.preemptions), "preemption")
         )),
         Way::Bounded => note(format!(
-            "{} threads, the first {schedules} of those with at most {}",
-            census.threads,
+            "{}, the first {schedules} of those with at most {}",
+            count(census.threads, "thread"),
             count(u64::from(threads.preemptions), "preemption")
         )),
         Way::Random(_) | Way::Pct(..) => {
-            note(format!("{} threads, {schedules} by chance", census.threads));
+            note(format!("{}, {schedules} by chance", count(census.threads, "thread")));
         }
     }
     if kinds > 1 {

@@ -71,6 +71,20 @@ impl Shortage {
     }
 }
 
+#[cfg(feature = "ron")]
+impl Shortage {
+    /// The same in another thread.
+    pub(crate) fn of(self, thread: u16) -> Shortage {
+        let to = |at| Coordinate { thread, ..at };
+        match self {
+            Shortage::Once(at) => Shortage::Once(to(at)),
+            Shortage::ForGood(at) => Shortage::ForGood(to(at)),
+            Shortage::Burst(at, last) => Shortage::Burst(to(at), last),
+            Shortage::Budget(bytes) => Shortage::Budget(bytes),
+        }
+    }
+}
+
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,11 +5,12 @@ use std::fmt::Debug;
 
 use allocator_api2::vec::Vec;
 use arbitrary::{Arbitrary, Unstructured};
-use mallory::{Heap, Refused, System, World};
+use mallory::{ApplyShared, Heap, Refused, System, World};
 use serde::{Deserialize, Serialize};
 
 use crate::memory::bytes::refused;
 use crate::memory::{Handle, InternTable};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// One operation. References are counted from the oldest that is held, modulo their number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Arbitrary)]
@@ -37,7 +38,7 @@ fn word(u: &mut Unstructured<'_>) -> arbitrary::Result<String> {
 /// The system: a table, and the references that it holds.
 pub struct Interns {
     table: InternTable,
-    held: Vec<Handle, Heap>,
+    held: Mutex<Vec<Handle, Heap>>,
 }
 
 /// The strings that are held, the oldest reference first; and how often each.
@@ -50,18 +51,70 @@ pub struct Model {
 }
 
 impl Interns {
-    fn nth(&self, nth: u8) -> Option<usize> {
-        (!self.held.is_empty()).then(|| usize::from(nth) % self.held.len())
+    fn held(&self) -> MutexGuard<'_, Vec<Handle, Heap>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a reference: from here on it is the table's newest.
+    fn keep(&self, handle: Handle) -> Result<(), Refused> {
+        let mut held = self.held();
+        if let Err(error) = held.try_reserve(1) {
+            self.table.release(handle);
+            return Err(refused(error));
+        }
+        held.push(handle);
+        Ok(())
     }
 
     fn text(&self, handle: Handle) -> Option<String> {
         self.table.resolve(handle, |bytes| String::from_utf8_lossy(bytes).into_owned())
     }
+
+    fn call(&self, op: &Op, _: &World<'_>) -> Result<Option<String>, Refused> {
+        match op {
+            Op::Acquire(text) => {
+                let handle = self.table.acquire(text)?;
+                let text = self.text(handle);
+                self.keep(handle).map(|()| text)
+            }
+            Op::Hold(text) => {
+                let held = self.table.hold(text)?;
+                Ok(self.text(held.handle()))
+            }
+            Op::Retain(at) => {
+                let mut held = self.held();
+                let Some(at) = nth(&held, *at) else { return Ok(None) };
+                held.try_reserve(1).map_err(refused)?;
+                let handle = held[at];
+                if !self.table.retain(handle) {
+                    return Ok(None);
+                }
+                held.push(handle);
+                Ok(self.text(handle))
+            }
+            Op::Release(at) => {
+                let mut held = self.held();
+                let Some(at) = nth(&held, *at) else { return Ok(None) };
+                let handle = held.remove(at);
+                let text = self.text(handle);
+                Ok(text.filter(|_| self.table.release(handle)))
+            }
+            Op::Resolve(at) => {
+                let held = self.held();
+                Ok(nth(&held, *at).and_then(|at| self.text(held[at])))
+            }
+        }
+    }
+}
+
+/// The place of the reference that is meant.
+fn nth(held: &[Handle], nth: u8) -> Option<usize> {
+    (!held.is_empty()).then(|| usize::from(nth) % held.len())
 }
 
 impl Drop for Interns {
     fn drop(&mut self) {
-        for handle in &self.held {
+        for handle in self.held().iter() {
             self.table.release(*handle);
         }
     }
@@ -77,39 +130,15 @@ impl System for Interns {
     type Model = Model;
 
     fn open(heap: &Heap, _: &World<'_>) -> Result<Self, Refused> {
-        Ok(Interns { table: InternTable::new(heap), held: Vec::new_in(heap.clone()) })
+        Ok(Interns { table: InternTable::new(heap), held: Mutex::new(Vec::new_in(heap.clone())) })
     }
 
-    fn apply(&mut self, op: &Op, _: &World<'_>) -> Result<Option<String>, Refused> {
-        match op {
-            Op::Acquire(text) => {
-                self.held.try_reserve(1).map_err(refused)?;
-                let handle = self.table.acquire(text)?;
-                self.held.push(handle);
-                Ok(self.text(handle))
-            }
-            Op::Hold(text) => {
-                let held = self.table.hold(text)?;
-                Ok(self.text(held.handle()))
-            }
-            Op::Retain(nth) => {
-                let Some(nth) = self.nth(*nth) else { return Ok(None) };
-                self.held.try_reserve(1).map_err(refused)?;
-                let handle = self.held[nth];
-                if !self.table.retain(handle) {
-                    return Ok(None);
-                }
-                self.held.push(handle);
-                Ok(self.text(handle))
-            }
-            Op::Release(nth) => {
-                let Some(nth) = self.nth(*nth) else { return Ok(None) };
-                let handle = self.held.remove(nth);
-                let text = self.text(handle);
-                Ok(text.filter(|_| self.table.release(handle)))
-            }
-            Op::Resolve(nth) => Ok(self.nth(*nth).and_then(|nth| self.text(self.held[nth]))),
-        }
+    fn apply(&mut self, op: &Op, world: &World<'_>) -> Result<Option<String>, Refused> {
+        self.call(op, world)
+    }
+
+    fn shared() -> Option<ApplyShared<Self>> {
+        Some(Self::call)
     }
 
     fn is_oom(_: &Refused) -> bool {
@@ -117,7 +146,8 @@ impl System for Interns {
     }
 
     fn snapshot(&self) -> Model {
-        let held = self.held.iter().map(|handle| self.text(*handle).unwrap_or_default());
+        let texts = self.held();
+        let held = texts.iter().map(|handle| self.text(*handle).unwrap_or_default());
         let mut references = BTreeMap::new();
         // Under the kill switch a string may be there several times.
         self.table.for_each(|text, count| {
