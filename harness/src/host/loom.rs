@@ -2,8 +2,7 @@
 //! bound of preemptions. We count its iterations, and stop it where that is enough.
 //!
 //! A schedule of loom's is the number of its iteration and the bound: to come back to it, loom runs
-//! to it again. Its first thread has a stack of 32 KiB that can't be chosen, so what we and the
-//! subject do there happens on a wider one, of which each change of threads is handed on to loom.
+//! to it again. What we and the subject do happens on stacks of ours: see `model/wide.rs`.
 //!
 //! Whatever loom says by a panic ends its search: it can't be told to go on with the next one. The
 //! stacks of such a run are given up as they are.
@@ -14,7 +13,6 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use ::loom::model::Builder;
-use generator::{Generator, Gn};
 
 use super::{Host, Once, Piece};
 use crate::explore::schedule::Search;
@@ -24,8 +22,6 @@ use crate::panics::said;
 use crate::run::{Conducted, Conductor, Cue, Stopped};
 use crate::turn::Turn;
 
-/// The wider stack, in words: 1 MiB. It is mapped and not touched, so it costs little.
-const STACK_WORDS: usize = (1 << 20) / size_of::<usize>();
 /// Points of a run after which it is one that never ends.
 const BRANCHES_MAX: usize = 50_000;
 
@@ -48,9 +44,6 @@ struct Shared {
 thread_local! {
     /// What this OS thread's loom runs at present.
     static SHARED: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
-    static WIDE: Cell<Option<Wide>> = const { Cell::new(None) };
-    /// Whether the wider stack's work is done for this iteration.
-    static DONE: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Shared {
@@ -97,55 +90,21 @@ impl Shared {
     }
 }
 
-/// A wider stack, on which loom's first thread does its work once in each iteration.
-struct Wide(Generator<'static, (), ()>);
-
-impl Wide {
-    fn new() -> Wide {
-        Wide(Gn::<()>::new_opt(STACK_WORDS, || {
-            loop {
-                work();
-                DONE.set(true);
-                change();
-            }
-        }))
-    }
-
-    /// Runs the work, and hands each change of threads in it on to loom.
-    fn run(&mut self) {
-        DONE.set(false);
-        loop {
-            self.0.resume();
-            if DONE.replace(false) {
-                return;
-            }
-            change();
-        }
-    }
-}
-
-/// Leaves the present stack for the one that resumed it.
-fn change() {
-    #[allow(
-        deprecated,
-        reason = "the way without this word needs a scope that loom has no place for"
-    )]
-    generator::yield_with(());
-}
-
 /// An iteration: what loom's first thread does.
 fn iteration() {
-    let mut wide = WIDE.take().unwrap_or_else(Wide::new);
-    wide.run();
-    WIDE.set(Some(wide));
+    model::widely(Box::new(work));
+    let is_enough = SHARED.with(|shared| shared.borrow().as_ref().is_some_and(|s| !s.going.get()));
+    if is_enough {
+        std::panic::resume_unwind(Box::new(Enough));
+    }
 }
 
-/// The same, on the wider stack.
+/// The same, where there is room for it.
 fn work() {
     let shared = SHARED.with(|shared| shared.borrow().clone());
     let shared = shared.expect("[mallory bug] loom runs what it was given");
     if !shared.next() {
-        std::panic::resume_unwind(Box::new(Enough));
+        return;
     }
     shared.with_piece(|piece| piece.body());
     if model::is_over() {
@@ -218,7 +177,7 @@ impl Host for Loom {
             enough: Cell::new(false),
             stopped: RefCell::new(None),
         });
-        let before = (SHARED.replace(Some(Rc::clone(&shared))), WIDE.take());
+        let before = SHARED.replace(Some(Rc::clone(&shared)));
         let preemptions = search.borrow().preemptions();
         let check = AssertUnwindSafe(|| builder(preemptions).check(iteration));
         let ended = std::panic::catch_unwind(check);
@@ -237,14 +196,7 @@ impl Host for Loom {
                 shared.settle();
             }
         }
-        SHARED.set(before.0);
-        // That of a run that was given up is in the middle of it: it never goes on, and nothing on
-        // it is dropped.
-        let is_whole = !model::is_over();
-        let wide = WIDE.replace(before.1);
-        if !is_whole {
-            std::mem::forget(wide);
-        }
+        SHARED.set(before);
     }
 }
 

@@ -4,6 +4,8 @@
 //! nobody goes on (too many steps). The stacks of such an execution are given up as they are, so
 //! what has to be known of a run lies outside of them: a [`Piece`] is made ready before and looked
 //! at after.
+//!
+//! Else one execution is many runs: see `model/crew.rs`.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -16,7 +18,7 @@ use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 use super::{Host, Once, Piece};
 use crate::explore::course::{THREADS_MAX, Threads, bit};
 use crate::explore::schedule::Search;
-use crate::model;
+use crate::model::{self, Crew, Next};
 use crate::omen;
 use crate::panics::said;
 use crate::run::{Conducted, Conductor, Cue, Stopped};
@@ -26,6 +28,10 @@ use crate::turn::Turn;
 /// not touched, so it costs little.
 const STACK: usize = 1 << 20;
 
+/// Shuttle writes down whose turn it was as long as an execution goes on: so many times at the most,
+/// about.
+const ASKED_MAX: u32 = 2_000;
+
 /// The host.
 #[derive(Debug)]
 pub(crate) struct Shuttle;
@@ -33,6 +39,9 @@ pub(crate) struct Shuttle;
 /// What the scheduler and the loop around it share: a scheduler is the runner's own.
 struct Shared {
     search: Rc<RefCell<Search>>,
+    piece: *mut (dyn Piece + 'static),
+    /// How often shuttle has asked in the present execution.
+    asked: Cell<u32>,
     /// Whether a schedule has begun that nobody has looked at yet.
     going: Cell<bool>,
     /// Whether the piece has had enough.
@@ -46,28 +55,34 @@ struct Shared {
 
 thread_local! {
     /// What this OS thread's runner runs at present.
-    static PIECE: Cell<Option<*mut (dyn Piece + 'static)>> = const { Cell::new(None) };
+    static SHARED: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
 }
 
-/// Calls the present piece.
-fn with_piece<R>(call: impl FnOnce(&mut dyn Piece) -> R) -> R {
-    let piece = PIECE.get().expect("[mallory bug] a runner has a piece to run");
-    // SAFETY: `Host::search` puts a piece here that it borrows mutably until it takes it out again,
-    // and calls of the piece don't nest: `begin` and `end` come between executions, and `body` in
-    // one. A `body` whose stack was given up never goes on.
-    call(unsafe { &mut *piece })
+fn shared() -> Rc<Shared> {
+    let shared = SHARED.with(|shared| shared.borrow().clone());
+    shared.expect("[mallory bug] a runner has a piece to run")
 }
 
 impl Shared {
-    fn new(search: Rc<RefCell<Search>>) -> Shared {
+    fn new(search: Rc<RefCell<Search>>, piece: *mut (dyn Piece + 'static)) -> Shared {
         Shared {
             search,
+            piece,
+            asked: Cell::new(0),
             going: Cell::new(false),
             enough: Cell::new(false),
             stopped: RefCell::new(None),
             threads: Cell::new(1),
             more: [const { Cell::new(0) }; THREADS_MAX],
         }
+    }
+
+    /// Calls the present piece.
+    fn with_piece<R>(&self, call: impl FnOnce(&mut dyn Piece) -> R) -> R {
+        // SAFETY: `Host::search` borrows the piece mutably for as long as a runner gets at this, and
+        // calls of it don't nest: `begin` and `end` come between runs, and `body` in one. A `body`
+        // whose stack was given up never goes on.
+        call(unsafe { &mut *self.piece })
     }
 
     /// The number of the point that a thread asks at.
@@ -99,14 +114,16 @@ impl Shared {
         };
         model::end();
         search.end();
-        if !with_piece(|piece| piece.end(conducted, &search)) {
+        if !self.with_piece(|piece| piece.end(conducted, &search)) {
             self.enough.set(true);
         }
     }
 
+    /// Looks at the last run, and begins the next one.
     fn next(&self) -> bool {
         self.settle();
         if self.enough.get() || !self.search.borrow_mut().next() {
+            self.enough.set(true);
             return false;
         }
         omen::schedule();
@@ -116,9 +133,26 @@ impl Shared {
         }
         model::begin(model::Engine::Shuttle);
         self.threads.set(1);
-        with_piece(|piece| piece.begin());
+        self.with_piece(|piece| piece.begin());
         self.going.set(true);
         true
+    }
+}
+
+/// What an execution's first thread does: one run after the other.
+fn runs() {
+    let shared = shared();
+    loop {
+        shared.with_piece(|piece| piece.body());
+        model::leave();
+        if !model::gather() {
+            return;
+        }
+        shared.settle();
+        if shared.asked.get() > ASKED_MAX || !shared.next() {
+            model::dismiss();
+            return;
+        }
     }
 }
 
@@ -127,6 +161,8 @@ struct Asked(Rc<Shared>);
 
 impl Scheduler for Asked {
     fn new_execution(&mut self) -> Option<Schedule> {
+        self.0.asked.set(0);
+        Crew::new().replace();
         self.0.next().then(|| Schedule::new(0))
     }
 
@@ -137,9 +173,15 @@ impl Scheduler for Asked {
         is_yielding: bool,
     ) -> Option<TaskId> {
         let shared = &self.0;
-        let Some(current) = current else {
-            return runnable.first().map(|task| task.id());
-        };
+        shared.asked.set(shared.asked.get() + 1);
+        let is_there = |task: &TaskId| runnable.iter().any(|other| other.id() == *task);
+        let first = runnable.first().map(|task| task.id());
+        let Some(current) = current else { return first };
+        match model::next() {
+            Next::Scheduled => {}
+            Next::First => return first,
+            Next::Same | Next::Any => return Some(current).filter(is_there).or(first),
+        }
         let mut threads: Threads = 0;
         for task in runnable {
             let thread = usize::from(task.id());
@@ -182,25 +224,20 @@ fn config() -> Config {
 
 impl Host for Shuttle {
     fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn Piece) {
-        let shared = Rc::new(Shared::new(search));
-        // SAFETY: only the lifetime changes; the piece is taken out again below, before it ends.
+        // SAFETY: only the lifetime changes; nobody gets at it when this has come back.
         let piece = unsafe {
             std::mem::transmute::<*mut (dyn Piece + '_), *mut (dyn Piece + 'static)>(piece)
         };
-        let before = PIECE.replace(Some(piece));
+        let shared = Rc::new(Shared::new(search, piece));
+        let before = (SHARED.replace(Some(Rc::clone(&shared))), Crew::new().replace());
         loop {
             let runner = Runner::new(Asked(Rc::clone(&shared)), config());
-            let run = AssertUnwindSafe(|| {
-                runner.run(|| {
-                    with_piece(|piece| piece.body());
-                    model::leave();
-                });
-            });
-            let Err(payload) = std::panic::catch_unwind(run) else {
+            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runner.run(runs)));
+            let Err(payload) = ended else {
                 break;
             };
             if !shared.going.get() {
-                // It came out of a piece, between two executions.
+                // It came out of a piece, between two runs.
                 std::panic::resume_unwind(payload);
             }
             let text = said(&*payload);
@@ -213,7 +250,8 @@ impl Host for Shuttle {
             shared.stopped.replace(Some(stopped));
             shared.settle();
         }
-        PIECE.set(before);
+        SHARED.set(before.0);
+        before.1.replace();
     }
 }
 

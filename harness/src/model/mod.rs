@@ -8,15 +8,21 @@
 //!
 //! Without the features `shuttle` and `loom` there is one thread, number 0, and no point ever.
 
+#[cfg(feature = "shuttle")]
+mod crew;
 #[cfg(mallory_model)]
 mod engine;
 #[cfg(mallory_model)]
 mod table;
 #[cfg(mallory_model)]
 mod waits;
+#[cfg(feature = "loom")]
+mod wide;
 
 use std::cell::Cell;
 
+#[cfg(feature = "shuttle")]
+pub(crate) use crew::{Crew, Next, dismiss, gather, next};
 #[cfg(mallory_model)]
 pub(crate) use engine::*;
 #[cfg(mallory_model)]
@@ -26,6 +32,8 @@ pub(crate) use table::points;
 pub(crate) use table::{Blocked, Id, Mode, Want};
 #[cfg(mallory_model)]
 pub(crate) use waits::*;
+#[cfg(feature = "loom")]
+pub(crate) use wide::widely;
 
 /// Who lets the threads of this OS thread take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

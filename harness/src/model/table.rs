@@ -269,9 +269,15 @@ pub(crate) fn points(thread: u16) -> u32 {
     with(|table| table.threads.get(usize::from(thread)).map_or(0, |thread| thread.points))
 }
 
-#[cfg(feature = "loom")]
+/// Threads that there were in the run so far.
 pub(super) fn threads() -> usize {
     with(|table| table.threads.len())
+}
+
+/// Whether all of them have ended.
+#[cfg(feature = "shuttle")]
+pub(super) fn have_ended() -> bool {
+    with(|table| table.threads.iter().all(|thread| thread.ended))
 }
 
 /// There is another thread.

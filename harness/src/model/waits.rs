@@ -25,7 +25,7 @@ fn block(want: Want) {
 
 /// Tells the engine who can go on now, and who can't any more.
 #[cfg(feature = "shuttle")]
-fn settle(changed: table::Changed) {
+pub(super) fn settle(changed: table::Changed) {
     use shuttle_engine::runtime::execution::ExecutionState;
     if changed.is_nothing() {
         return;
@@ -102,9 +102,6 @@ pub(crate) struct Spawned {
 
 /// Starts a thread of the model.
 pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Send>) -> Spawned {
-    /// More than shuttle's 60 KiB: whoever is in a thread may print, format and unwind. It is
-    /// mapped and not touched, so it costs little.
-    const STACK: usize = 1 << 20;
     let _ = at;
     match engine() {
         Engine::None => {
@@ -112,17 +109,9 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
         }
         #[cfg(feature = "shuttle")]
         Engine::Shuttle => {
-            use shuttle_engine::runtime::execution::ExecutionState;
             // The engine lets others go on before it starts a thread.
             count_point(logical());
-            let work = Box::new(move || {
-                // Tasks are numbered as threads are: nobody else starts any.
-                enter(usize::from(ExecutionState::me()) as u16);
-                work();
-                settle(table::end(logical()));
-            });
-            let spawned = away(|| ExecutionState::spawn_thread(work, STACK, None, None, at));
-            let thread = usize::from(spawned) as u16;
+            let thread = super::crew::start(work, at);
             table::born(thread);
             touched(Touch { what: What::Spawn, object: u32::from(thread) });
             Spawned {
@@ -138,17 +127,15 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
                 crowd();
             }
             table::born(thread);
-            // Loom's own are 32 KiB.
-            let builder = loom::thread::Builder::new().stack_size(STACK / size_of::<usize>());
             let handle = away(|| {
-                builder.spawn(move || {
+                loom::thread::spawn(move || {
                     enter(thread);
-                    work();
+                    super::widely(work);
                     let _ = table::end(thread);
                 })
             });
             touched(Touch { what: What::Spawn, object: u32::from(thread) });
-            Spawned { thread, handle: handle.ok() }
+            Spawned { thread, handle: Some(handle) }
         }
     }
 }
