@@ -110,13 +110,6 @@ impl Heap {
 
     /// Lets other threads go first, where a model checker drives the run. Before anything is looked
     /// at, so that what is seen then still holds when it is acted on.
-    #[inline]
-    fn meet(&self, what: What) {
-        if self.core().driven {
-            self.take_turn(what);
-        }
-    }
-
     #[cold]
     #[inline(never)]
     fn take_turn(&self, what: What) {
@@ -132,7 +125,14 @@ impl Heap {
     #[inline(never)]
     pub(crate) fn request_fully(&self, op: Op, layout: Layout) -> Answer {
         let node = self.node();
-        self.meet(What::Request);
+        if self.core().driven {
+            self.take_turn(What::Request);
+            if op == Op::Alloc
+                && let Some(start) = self.request_met(layout)
+            {
+                return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
+            }
+        }
         let Some(entered) = self.enter_home() else {
             return self.refuse_foreign(op, layout, std::ptr::null_mut());
         };
@@ -201,7 +201,12 @@ impl Heap {
     #[inline(never)]
     pub(crate) fn release_fully(&self, start: NonNull<u8>, layout: Layout) {
         let node = self.node();
-        self.meet(What::Free);
+        if self.core().driven {
+            self.take_turn(What::Free);
+            if self.release_met(start, layout) {
+                return;
+            }
+        }
         let Some(entered) = self.enter_home() else {
             let _ = self.refuse_foreign(Op::Free, layout, start.as_ptr());
             return;
@@ -301,7 +306,9 @@ impl Heap {
         zeroed: bool,
     ) -> Answer {
         let node = self.node();
-        self.meet(What::Request);
+        if self.core().driven {
+            self.take_turn(What::Request);
+        }
         let Some(entered) = self.enter_home() else {
             return self.refuse_foreign(op, new, start.as_ptr());
         };

@@ -157,6 +157,26 @@ impl Heap {
         self.release_unpooled(start, layout);
     }
 
+    /// An `alloc` of a run that a model checker drives, whose turn has come, if it is an ordinary one
+    /// of the pool's; `None` where nothing was done.
+    #[inline(always)]
+    pub(crate) fn request_met(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let (run, node) = (self.core().alone()?, self.node());
+        let is_quick = run.with(|state| state.requests + 1 < state.met_stop)
+            && layout.align() <= 16
+            && layout.size().wrapping_sub(1) < node.pooled;
+        if is_quick { run.with(|state| state.grant_pooled(layout, 0, node)) } else { None }
+    }
+
+    /// A free, in the same way.
+    #[inline(always)]
+    pub(crate) fn release_met(&self, start: NonNull<u8>, layout: Layout) -> bool {
+        let (Some(run), node) = (self.core().alone(), self.node()) else { return false };
+        run.with(|state| state.met_stop != 0)
+            && layout.size().wrapping_sub(1) < node.pooled
+            && run.with(|state| state.free_pooled(start, layout, node))
+    }
+
     /// One that is not the pool's, or not in order.
     #[inline(never)]
     fn release_unpooled(&self, start: NonNull<u8>, layout: Layout) {

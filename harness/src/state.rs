@@ -58,6 +58,8 @@ pub(crate) struct State {
     /// `stop` where the quick routes may be taken (nobody does, and nothing is wiped), and 0
     /// elsewhere: one comparison for both questions.
     pub(crate) quick_stop: u64,
+    /// The same in a run that a model checker drives, for those whose turn has come.
+    pub(crate) met_stop: u64,
     pub(crate) ledger: Ledger,
     pub(crate) quarantine: Quarantine,
 
@@ -106,6 +108,7 @@ impl State {
             moving: options.moving,
             watched: false,
             quick_stop: 0,
+            met_stop: 0,
             ledger: Ledger::new(options.pool()),
             quarantine: Quarantine::default(),
             sizes: options.histogram.then(|| Box::new([0; CLASSES])),
@@ -194,8 +197,8 @@ impl State {
         let after = self.requests.saturating_sub(1);
         let first = if self.armed { self.plan.first(self.thread, after) } else { u64::MAX };
         self.stop = first.min(self.bound.saturating_add(1)).min(self.pulse.at());
-        self.quick_stop =
-            if self.watched || self.options.wipe || self.options.driven { 0 } else { self.stop };
+        self.met_stop = if self.watched || self.options.wipe { 0 } else { self.stop };
+        self.quick_stop = if self.options.driven { 0 } else { self.met_stop };
         self.stop
     }
 
