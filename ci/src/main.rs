@@ -168,7 +168,9 @@ fn header() -> Step {
 /// The C examples, built and run by the README's lines: what is mended is clean, what is planted is
 /// found, and the line that is printed finds it again.
 fn c_examples() -> Step {
-    run(&mut cargo(&["build", "--quiet", "--release", "-p", "mallory-c"]))?;
+    // Where the README's lines look for it, also where this program itself was built elsewhere.
+    run(cargo(&["build", "--quiet", "--release", "-p", "mallory-c"])
+        .env("CARGO_TARGET_DIR", root().join("target")))?;
     let in_root = |program: &str, args: &[&str]| {
         let mut command = Command::new(program);
         command.args(args).current_dir(root());
