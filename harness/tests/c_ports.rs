@@ -66,6 +66,23 @@ const BARE: MemoryTable = MemoryTable {
     usable_size: None,
 };
 
+/// `malloc` that aligns a block for what fits into it, and no more, as C's standard says.
+unsafe extern "C" fn narrow_malloc(_: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: eight bytes more than asked for are there.
+    unsafe {
+        let block = malloc(size + 8);
+        if size < MAX_ALIGN && !block.is_null() { block.byte_add(8) } else { block }
+    }
+}
+
+unsafe extern "C" fn narrow_free(_: *mut c_void, block: *mut c_void) {
+    // SAFETY: a block of `malloc`'s, or eight bytes into one, which its address tells.
+    unsafe { free(block.byte_sub(block.addr() % MAX_ALIGN)) }
+}
+
+const NARROW: MemoryTable =
+    MemoryTable { malloc: Some(narrow_malloc), free: Some(narrow_free), ..BARE };
+
 const FULL: MemoryTable = MemoryTable {
     calloc: Some(its_calloc),
     realloc: Some(its_realloc),
@@ -128,6 +145,7 @@ fn tables_that_keep_their_word_conform() {
     conformance(|| memory(BARE)).operations(2000).run().assert_clean();
     conformance(|| memory(FULL)).operations(2000).run().assert_clean();
     conformance(|| table(SIZED)).operations(2000).run().assert_clean();
+    conformance(|| memory(NARROW)).operations(2000).run().assert_clean();
     let bare = PortTable { resize: None, ..SIZED };
     conformance(|| table(bare)).operations(2000).run().assert_clean();
 }

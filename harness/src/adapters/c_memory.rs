@@ -127,6 +127,11 @@ enum Whose {
 /// For a free of what no heap knows: the heap says so.
 const UNKNOWN: Layout = Layout::new::<()>();
 
+/// What `malloc` is asked for: a block is aligned for every type that fits into it, and no more.
+fn roomy(layout: Layout) -> usize {
+    layout.size().max(layout.align())
+}
+
 /// A size as a product for `calloc`. What nobody has is asked for as a product that is larger than any
 /// size: where nobody looks for overflow it comes to a few bytes, and is granted.
 fn product(size: usize) -> (usize, usize) {
@@ -258,7 +263,7 @@ impl MemoryPort {
     ) -> Result<NonNull<[u8]>, Refused> {
         let is_plain = old.align().max(new.align()) <= MAX_ALIGN;
         if let Some(realloc) = self.table.realloc.filter(|_| is_plain) {
-            let size = new.size().max(1);
+            let size = roomy(new);
             // SAFETY: a live block of this table's (the caller's promise), and a size above zero.
             let moved = unsafe { realloc(self.table.context, old_start.as_ptr().cast(), size) };
             return self.answer(moved, new.size());
@@ -277,7 +282,7 @@ impl MemoryPort {
 // `malloc`'s take another way, which a block's own alignment tells when it comes back.
 unsafe impl Port for MemoryPort {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
-        let (context, size) = (self.table.context, layout.size().max(1));
+        let (context, size) = (self.table.context, roomy(layout));
         if self.is_inside(layout) {
             return self.inside(layout);
         }
@@ -291,12 +296,17 @@ unsafe impl Port for MemoryPort {
                 None => (self.malloc)(context, size),
             }
         };
-        self.answer(start, layout.size())
+        // What the alignment rounds a size up to may be a terabyte, which nobody is to write to.
+        if aligned.is_some() {
+            block(start, layout.size())
+        } else {
+            self.answer(start, layout.size())
+        }
     }
 
     fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         if let Some(calloc) = self.table.calloc.filter(|_| layout.align() <= MAX_ALIGN) {
-            let (count, each) = product(layout.size().max(1));
+            let (count, each) = product(roomy(layout));
             // SAFETY: the promise of `new`. Beyond what was asked for nobody promised zeroes.
             return block(unsafe { calloc(self.table.context, count, each) }, layout.size());
         }
