@@ -17,13 +17,45 @@ use crate::foreign::sqlite::library::Failure;
 use crate::lfs::model::{Model, Object};
 use crate::lfs::server::Server;
 use crate::lfs::sqlite_store::SqliteStore;
+use crate::lfs::store::Store;
 use crate::lfs_batch;
 
-/// The system.
+/// The system, over one way to keep a batch in a database.
 #[derive(Debug)]
-pub struct LfsBatchSqlite {
-    server: Server<SqliteStore>,
+pub struct LfsBatchSqlite<S = SqliteStore> {
+    server: Server<S>,
     scratch: PathBuf,
+}
+
+/// A store in SQLite's file. There is one that is right; others are planted.
+pub trait Durable: Store {
+    /// The system's name over it.
+    const NAME: &'static str;
+
+    /// Over this one.
+    fn over(store: SqliteStore) -> Self;
+
+    /// The one below.
+    fn sqlite(&self) -> &SqliteStore;
+
+    /// The one below, to be closed and opened.
+    fn sqlite_mut(&mut self) -> &mut SqliteStore;
+}
+
+impl Durable for SqliteStore {
+    const NAME: &'static str = "lfs-batch-sqlite";
+
+    fn over(store: SqliteStore) -> Self {
+        store
+    }
+
+    fn sqlite(&self) -> &SqliteStore {
+        self
+    }
+
+    fn sqlite_mut(&mut self) -> &mut SqliteStore {
+        self
+    }
 }
 
 /// What is done with it.
@@ -86,7 +118,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-impl LfsBatchSqlite {
+impl<S: Durable> LfsBatchSqlite<S> {
     /// What is wrong stands in the model as an object, which no right state has.
     fn look(&self) -> Result<Model, String> {
         let [file, duplicate] = [FILE, COPY].map(|name| self.scratch.join(name));
@@ -96,7 +128,7 @@ impl LfsBatchSqlite {
         }
         let found = |path: &CStr| {
             let mut model = Model::default();
-            let store = self.server.store();
+            let store = self.server.store().sqlite();
             let integrity = store.look(path, |oid, record| {
                 model.objects.extend([lfs_batch::entry(oid, record)]);
             });
@@ -110,8 +142,8 @@ impl LfsBatchSqlite {
     }
 }
 
-impl System for LfsBatchSqlite {
-    const NAME: &'static str = "lfs-batch-sqlite";
+impl<S: Durable> System for LfsBatchSqlite<S> {
+    const NAME: &'static str = S::NAME;
 
     type Op = Op;
     type Reply = Said;
@@ -120,7 +152,8 @@ impl System for LfsBatchSqlite {
 
     fn open(heap: &Heap, world: &World<'_>) -> Result<Self, Error> {
         let store = SqliteStore::open(&heap.named("sqlite"), &name(&world.scratch.join(FILE)))?;
-        Ok(LfsBatchSqlite { server: Server::new(heap, store), scratch: world.scratch.to_owned() })
+        let server = Server::new(heap, S::over(store));
+        Ok(LfsBatchSqlite { server, scratch: world.scratch.to_owned() })
     }
 
     fn apply(&mut self, op: &Op, world: &World<'_>) -> Result<Said, Error> {
@@ -128,7 +161,7 @@ impl System for LfsBatchSqlite {
             Op::Call(op) => {
                 let call = op.call(world).map_err(Error::Call)?;
                 let answer = self.server.answer(call);
-                match (answer, self.server.store().take_failure()) {
+                match (answer, self.server.store().sqlite().take_failure()) {
                     (_, Some(failure)) => Err(Error::Store(failure)),
                     (Err(Refused), None) => Err(Error::OutOfMemory),
                     (Ok(reply), None) => Ok(Said(format!("{reply:?}"))),
@@ -136,7 +169,7 @@ impl System for LfsBatchSqlite {
             }
             Op::Reopen => {
                 let file = name(&self.scratch.join(FILE));
-                self.server.store_mut().reopen(&file)?;
+                self.server.store_mut().sqlite_mut().reopen(&file)?;
                 Ok(Said::reopened())
             }
         }
