@@ -8,6 +8,7 @@
 mod arenas;
 mod general;
 mod regions;
+mod tables;
 
 use std::fmt::Write as _;
 
@@ -87,7 +88,8 @@ impl Shows {
 /// Every one, in the order of the table.
 #[must_use]
 pub fn all() -> Vec<Allocator> {
-    [general::ALL.as_slice(), regions::ALL.as_slice(), arenas::ALL.as_slice()].concat()
+    let kinds: [&[Allocator]; 4] = [&general::ALL, &tables::ALL, &regions::ALL, &arenas::ALL];
+    kinds.concat()
 }
 
 /// Operations that each is held to.
