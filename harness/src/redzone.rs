@@ -13,6 +13,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 use crate::ledger::Record;
@@ -209,6 +210,11 @@ pub(crate) struct Quarantine {
     bytes: usize,
 }
 
+thread_local! {
+    /// A ring that was made: what stands in it nobody reads again.
+    static SPARE: Cell<Vec<Kept>> = const { Cell::new(Vec::new()) };
+}
+
 impl Quarantine {
     #[inline]
     pub(crate) fn push(&mut self, kept: Kept, size: usize) {
@@ -232,7 +238,17 @@ impl Quarantine {
     /// Makes the ring: the only memory that it ever asks for.
     #[cold]
     pub(crate) fn make_room(&mut self) {
+        self.kept = SPARE.try_with(Cell::take).unwrap_or_default();
         self.kept.resize(QUARANTINE_BLOCKS_MAX + 1, Kept::default());
+    }
+
+    /// Keeps the ring for the thread's next run, if it is empty.
+    pub(crate) fn recycle(&mut self) {
+        if self.len == 0 && self.has_room() {
+            let ring = std::mem::take(&mut self.kept);
+            // A thread that is ending keeps nothing.
+            let _ = SPARE.try_with(|kept| kept.set(ring));
+        }
     }
 
     #[inline]

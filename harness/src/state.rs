@@ -427,5 +427,9 @@ impl State {
 impl Drop for State {
     fn drop(&mut self) {
         self.ledger.recycle();
+        // That of a global heap is asked for past it.
+        if !self.options.global {
+            self.quarantine.recycle();
+        }
     }
 }

@@ -61,8 +61,9 @@ pub(crate) fn settle(settings: &mut Settings) -> Result<(), Error> {
     }
     // Requests are nothing that loom knows of.
     settings.options = settings.options.clone().driven(threads.points);
-    host::settle();
     hook_panics();
+    // Its hook comes before ours: a stack of loom's ends by a panic, in each run.
+    host::settle();
     if settings.options.unwinding {
         learn_machinery();
     }

@@ -1,0 +1,213 @@
+//! Shuttle's runner under our searches: as many schedules as trying everything makes, and runs that
+//! don't depend on the ones before them in their execution.
+
+use std::collections::BTreeSet;
+
+use ::shuttle::scheduler::DfsScheduler;
+use ::shuttle::sync::atomic::{AtomicU32, Ordering};
+use ::shuttle::sync::{Arc, Mutex};
+use ::shuttle::thread;
+use shuttle_engine::runtime::execution::ExecutionState;
+
+use super::*;
+
+/// Two threads that count twice each.
+fn counters() {
+    let count = Arc::new(AtomicU32::new(0));
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let count = Arc::clone(&count);
+            thread::spawn(move || {
+                count.fetch_add(1, Ordering::SeqCst);
+                count.fetch_add(1, Ordering::SeqCst);
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+}
+
+/// Two threads that take one lock.
+fn locks() {
+    let list = Arc::new(Mutex::new(Vec::new()));
+    let other = Arc::clone(&list);
+    let thread = thread::spawn(move || other.lock().expect("no panic").push(1));
+    list.lock().expect("no panic").push(2);
+    list.lock().expect("no panic").push(3);
+    thread.join().expect("no panic");
+}
+
+/// Three threads, one of which nobody waits for.
+fn loose() {
+    let flag = Arc::new(AtomicU32::new(0));
+    let others = [Arc::clone(&flag), Arc::clone(&flag)];
+    let threads = others.map(|other| thread::spawn(move || other.store(1, Ordering::SeqCst)));
+    let [first, _] = threads;
+    first.join().expect("no panic");
+    flag.load(Ordering::SeqCst);
+}
+
+/// Tries everything, and counts the preemptions of each execution.
+struct Brute {
+    all: DfsScheduler,
+    used: Option<u32>,
+    executions: Rc<RefCell<Vec<u32>>>,
+}
+
+impl Scheduler for Brute {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        self.executions.borrow_mut().extend(self.used);
+        self.used = Some(0);
+        self.all.new_execution()
+    }
+
+    fn next_task(
+        &mut self,
+        runnable: &[&Task],
+        current: Option<TaskId>,
+        is_yielding: bool,
+    ) -> Option<TaskId> {
+        let to = self.all.next_task(runnable, current, is_yielding)?;
+        let could = runnable.iter().any(|task| Some(task.id()) == current);
+        if could && Some(to) != current {
+            self.used = self.used.map(|used| used + 1);
+        }
+        Some(to)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        0
+    }
+}
+
+/// What a search runs, by the deviations.
+struct Seen {
+    body: fn(),
+    schedules: Vec<Vec<Turn>>,
+}
+
+impl Piece for Seen {
+    fn begin(&mut self) {}
+
+    fn body(&mut self) {
+        (self.body)();
+    }
+
+    fn end(&mut self, conducted: Conducted, search: &Search) -> bool {
+        assert_eq!((conducted.stopped, conducted.diverged), (None, None));
+        self.schedules.push(search.turns().to_vec());
+        true
+    }
+}
+
+#[test]
+fn the_bounded_search_makes_as_many_runs_as_trying_everything() {
+    settle();
+    for body in [counters as fn(), locks, loose] {
+        let executions = Rc::new(RefCell::new(Vec::new()));
+        let all = DfsScheduler::new(None, false);
+        let brute = Brute { all, used: None, executions: Rc::clone(&executions) };
+        Runner::new(brute, config()).run(body);
+        let executions = executions.take();
+        for preemptions in 0..=3 {
+            let expected = executions.iter().filter(|used| **used <= preemptions).count();
+            let search = Search::bounded(preemptions, u64::MAX);
+            let search = Rc::new(RefCell::new(search));
+            let mut seen = Seen { body, schedules: Vec::new() };
+            Shuttle.search(Rc::clone(&search), &mut seen);
+            assert!(search.borrow().is_exhausted());
+            assert_eq!(seen.schedules.len(), expected, "with {preemptions} preemptions");
+            let different: BTreeSet<_> = seen.schedules.iter().collect();
+            assert_eq!(different.len(), expected, "each is run once");
+        }
+    }
+}
+
+/// Two of our threads that add under a lock and wait for one another, what each saw, and how often
+/// the execution had changed threads before.
+fn ours() {
+    let list = Arc::new(crate::sync::Mutex::new(Vec::new()));
+    BEFORE.with_borrow_mut(|before| before.push(ExecutionState::context_switches()));
+    let threads = [1, 2].map(|number| {
+        let list = Arc::clone(&list);
+        crate::thread::spawn(move || {
+            for _ in 0..2 {
+                list.lock().expect("no panic").push(number);
+            }
+        })
+    });
+    let [first, _] = threads;
+    first.join().expect("no panic");
+    let seen = list.lock().expect("no panic").clone();
+    SEEN.with_borrow_mut(|all| all.push(seen));
+}
+
+thread_local! {
+    static BEFORE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    static SEEN: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+#[test]
+fn many_runs_are_made_in_one_execution_and_each_is_what_it_is_alone() {
+    settle();
+    let run = |search| {
+        let mut seen = Seen { body: ours, schedules: Vec::new() };
+        Shuttle.search(Rc::new(RefCell::new(search)), &mut seen);
+        (seen.schedules, SEEN.take(), BEFORE.take())
+    };
+    let (schedules, together, before) = run(Search::bounded(3, u64::MAX));
+    assert!(schedules.len() > 100, "only {} schedules", schedules.len());
+    let executions = before.windows(2).filter(|pair| pair[1] < pair[0]).count() + 1;
+    assert!(executions * 20 < schedules.len(), "{executions} executions");
+    assert!(executions > 1, "an execution ends in time");
+    for (schedule, answer) in schedules.iter().zip(&together) {
+        let (alone, answers, _) = run(Search::given(schedule));
+        assert_eq!((&alone[..], &answers[..]), (&[schedule.clone()][..], &[answer.clone()][..]));
+    }
+}
+
+#[test]
+fn a_run_that_is_stuck_is_followed_by_those_that_are_left() {
+    /// Two locks in opposite orders.
+    fn crossed() {
+        let locks = [(); 2].map(|()| Arc::new(crate::sync::Mutex::new(())));
+        let [one, two] = locks.clone();
+        let other = crate::thread::spawn(move || {
+            let _two = two.lock();
+            let _one = one.lock();
+        });
+        let [one, two] = locks;
+        let one = one.lock();
+        let two = two.lock();
+        drop((one, two));
+        other.join().expect("no panic");
+    }
+    /// Counts what came of each run.
+    #[derive(Default)]
+    struct Ends(usize, usize);
+    impl Piece for Ends {
+        fn begin(&mut self) {}
+
+        fn body(&mut self) {
+            crossed();
+        }
+
+        fn end(&mut self, conducted: Conducted, _: &Search) -> bool {
+            match conducted.stopped {
+                None => self.0 += 1,
+                Some(stopped) => {
+                    assert_eq!(stopped, Stopped::Deadlock);
+                    self.1 += 1;
+                }
+            }
+            true
+        }
+    }
+    settle();
+    let mut ends = Ends::default();
+    let search = Rc::new(RefCell::new(Search::bounded(2, u64::MAX)));
+    Shuttle.search(Rc::clone(&search), &mut ends);
+    let Ends(whole, stuck) = ends;
+    assert!(search.borrow().is_exhausted());
+    assert!(whole > 1 && stuck > 0, "{whole} runs came to their ends, {stuck} did not");
+    assert_eq!((whole + stuck) as u64, search.borrow().begun());
+}
