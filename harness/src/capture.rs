@@ -27,10 +27,20 @@ pub(crate) struct Capture {
 /// Where every request of a run comes from.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
+    /// Of each thread so many requests stand for themselves: no stack is taken of them.
+    known_requests: Vec<u64>,
     pub(crate) stacks: Vec<Stack>,
     pub(crate) by_request: Vec<Vec<u32>>,
     pub(crate) asked: Vec<Vec<(Op, u64)>>,
     known: HashMap<Stack, u32>,
+}
+
+impl Census {
+    /// Begins anew.
+    pub(crate) fn restart(&mut self) {
+        let known_requests = std::mem::take(&mut self.known_requests);
+        *self = Census { known_requests, ..Census::default() };
+    }
 }
 
 impl Capture {
@@ -40,6 +50,12 @@ impl Capture {
 
     pub(crate) fn census() -> Self {
         Capture { census: Some(Census::default()), ..Capture::default() }
+    }
+
+    /// A census of what each thread asks for beyond so many requests.
+    pub(crate) fn beyond(known_requests: Vec<u64>) -> Self {
+        let census = Census { known_requests, ..Census::default() };
+        Capture { census: Some(census), ..Capture::default() }
     }
 
     /// Takes the stack of this moment if it is wanted.
@@ -54,17 +70,22 @@ impl Capture {
         let Some(census) = &mut self.census else {
             return;
         };
-        let stack = stack();
-        let next = census.stacks.len() as u32;
-        let index = *census.known.entry(stack).or_insert_with_key(|stack| {
-            census.stacks.push(stack.clone());
-            next
-        });
         let thread = usize::from(thread);
         if census.by_request.len() <= thread {
             census.by_request.resize(thread + 1, Vec::new());
             census.asked.resize(thread + 1, Vec::new());
         }
+        let known = census.known_requests.get(thread).copied().unwrap_or(0);
+        let index = if (census.asked[thread].len() as u64) < known {
+            u32::MAX
+        } else {
+            let stack = stack();
+            let next = census.stacks.len() as u32;
+            *census.known.entry(stack).or_insert_with_key(|stack| {
+                census.stacks.push(stack.clone());
+                next
+            })
+        };
         census.by_request[thread].push(index);
         census.asked[thread].push((op, size as u64));
     }

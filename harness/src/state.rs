@@ -173,7 +173,7 @@ impl State {
         self.requests = 0;
         self.others.clear();
         if let Some(census) = self.capture.as_mut().and_then(|capture| capture.census.as_mut()) {
-            *census = Default::default();
+            census.restart();
         }
         self.pulse.arm(self.plan.first(self.thread, self.requests) != u64::MAX);
         self.restop();

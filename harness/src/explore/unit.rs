@@ -101,6 +101,9 @@ pub(crate) struct Trial<'a> {
     roots: BTreeMap<Root, usize>,
     /// For each thread the most requests, and by which schedule.
     most: Vec<(u64, Vec<Turn>)>,
+    /// Under loom, in a census: for each thread the most requests so far. To come back to one of its
+    /// runs takes all runs up to it, so what is beyond is looked at when it comes.
+    beyond: Option<Vec<u64>>,
     tell: &'a mut dyn FnMut(&Found),
     leaked: usize,
     /// Under loom: how often runs showed what looks alike, and the place of the first finding.
@@ -195,8 +198,8 @@ impl<'a> Trial<'a> {
     ) -> Self {
         let did = Did { outcomes: vec![0; Outcome::ALL.len()], ..Did::default() };
         let (plan, roots, most) = (unit.plan(), BTreeMap::new(), Vec::new());
-        let (going, leaked, looks) = (None, 0, BTreeMap::new());
-        Trial { norm, unit, plan, scratch, going, did, roots, most, tell, leaked, looks }
+        let (going, beyond, leaked, looks) = (None, None, 0, BTreeMap::new());
+        Trial { norm, unit, plan, scratch, going, did, roots, most, beyond, tell, leaked, looks }
     }
 
     /// Counts a run of loom's that shows what enough of those before it have shown. False: it is
@@ -241,6 +244,16 @@ impl<'a> Trial<'a> {
 
     /// What a census keeps of a run.
     fn count(&mut self, run: &Run, search: &Search) {
+        if let (Some(beyond), Some(census)) = (&mut self.beyond, &run.census) {
+            beyond.resize(beyond.len().max(run.requests.len()), 0);
+            for ((thread, most), requests) in (0..).zip(beyond).zip(&run.requests) {
+                if requests > most {
+                    let file = self.norm.settings.known_file;
+                    self.did.wider.push(Wider::of(thread, *most, *requests, census, file));
+                    *most = *requests;
+                }
+            }
+        }
         for (thread, requests) in run.requests.iter().enumerate() {
             if self.most.len() <= thread {
                 self.most.push((0, Vec::new()));
@@ -268,7 +281,7 @@ impl<'a> Trial<'a> {
             job.capture = Some(Capture::census());
             let run = execute(self.norm.subject, job);
             let census = run.census.unwrap_or_default();
-            let wider = Wider::of(thread, known(thread), requests, census, known_file);
+            let wider = Wider::of(thread, known(thread), requests, &census, known_file);
             self.did.wider.push(wider);
         }
     }
@@ -277,7 +290,9 @@ impl<'a> Trial<'a> {
 impl Piece for Trial<'_> {
     fn begin(&mut self) {
         let (norm, scratch) = (self.norm, self.scratch);
-        self.going = Some(Going::new(job(norm, self.unit, &self.plan, scratch)));
+        let mut job = job(norm, self.unit, &self.plan, scratch);
+        job.capture = self.beyond.clone().map(Capture::beyond);
+        self.going = Some(Going::new(job));
     }
 
     fn body(&mut self) {
@@ -336,8 +351,10 @@ pub(crate) fn run_unit(
     };
     let search = Rc::new(RefCell::new(search.steps_max(plot.steps_max)));
     let mut trial = Trial::new(plot.norm, unit, scratch, tell);
+    let is_seen = unit == Unit::Census && host.is_weak();
+    trial.beyond = is_seen.then(|| plot.scouted.by_thread.clone());
     host.search(Rc::clone(&search), &mut trial);
-    if unit == Unit::Census {
+    if unit == Unit::Census && !is_seen {
         let known = |thread| plot.scouted.count(thread);
         trial.widen(&known, plot.norm.settings.known_file);
     }

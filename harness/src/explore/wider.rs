@@ -7,7 +7,7 @@ use crate::site::{Site, Symboliser};
 use crate::trace::Op;
 use crate::wire::wire_struct;
 
-/// What a thread asks for beyond the first run, in a schedule in which it asks for most.
+/// What a thread asks for beyond the runs before, in a schedule in which it asks for most.
 #[derive(Clone, Debug)]
 pub(crate) struct Wider {
     thread: u16,
@@ -25,15 +25,15 @@ impl Wider {
         thread: u16,
         known: u64,
         requests: u64,
-        mut census: Census,
+        census: &Census,
         known_file: &str,
     ) -> Wider {
         let of = usize::from(thread);
         let beyond = known as usize..requests as usize;
         let asked = census.asked.get(of).and_then(|asked| asked.get(beyond.clone()));
         let asked = asked.map(<[_]>::to_vec).unwrap_or_default();
-        let by_request = census.by_request.get_mut(of).map(std::mem::take).unwrap_or_default();
-        let by_request = by_request.get(beyond).map(<[_]>::to_vec).unwrap_or_default();
+        let by_request = census.by_request.get(of).and_then(|by_request| by_request.get(beyond));
+        let by_request = by_request.map(<[_]>::to_vec).unwrap_or_default();
         let sites = Symboliser::new(known_file).sites(&census.stacks);
         let by_request = if sites.is_some() { by_request } else { Vec::new() };
         Wider { thread, known, asked, by_request, sites: sites.unwrap_or_default() }
