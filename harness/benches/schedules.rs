@@ -1,11 +1,15 @@
 //! Schedules a second and core: model checkers as they are, without any heap, beside ours with the
-//! ledger, with all detectors, and with faults.
+//! ledger, with all detectors, and with faults; and faults × schedules on one core and on two. The
+//! same of an intern table stands in `scenarios/benches/schedules.rs`.
+
+mod rows;
 
 use std::time::Instant;
 
 use allocator_api2::collections::TryReserveError;
 use allocator_api2::vec::Vec as HeapVec;
-use mallory::{Explore, Faults, Heap, Options, Report};
+use mallory::{Explore, Faults, Heap, Options};
+use rows::{Row, is_wanted, rates, runs, seconds, seconds_of_children};
 use shuttle::scheduler::{DfsScheduler, RandomScheduler};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::{Config, Runner, thread};
@@ -57,52 +61,6 @@ fn ours(heap: &Heap) -> Result<usize, TryReserveError> {
     }
     let length = list.lock().expect("no panic").len();
     Ok(length)
-}
-
-/// Seconds that this thread has had a core: other programs may use the machine as well. By the clock
-/// where the system doesn't tell.
-fn seconds() -> f64 {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let start = START.get_or_init(Instant::now);
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanos = told.and_then(|told| told.split(' ').next()?.parse::<f64>().ok());
-    nanos.map_or_else(|| start.elapsed().as_secs_f64(), |nanos| nanos / 1e9)
-}
-
-/// One row: what it is, and what makes some thousand runs of it and answers how many.
-struct Row<'a>(&'static str, Box<dyn Fn() -> u64 + 'a>);
-
-/// Rates of the rows, which take turns: the best of many short pieces each, since other programs may
-/// use the machine. Rows whose names don't have the words of the command line in them are left out.
-fn rates(title: &str, rows: &[Row<'_>]) -> Vec<f64> {
-    const ROUNDS: usize = 12;
-    println!("{title}");
-    let words: Vec<String> =
-        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let mut best = vec![0_f64; rows.len()];
-    for _ in 0..ROUNDS {
-        for (Row(name, run), best) in rows.iter().zip(&mut best) {
-            if words.iter().any(|word| !name.contains(word.as_str())) {
-                continue;
-            }
-            // The system counts in steps of some milliseconds.
-            const PIECE: f64 = 0.05;
-            let (start, mut runs) = (seconds(), 0);
-            while seconds() - start < PIECE {
-                runs += run();
-            }
-            *best = best.max(runs as f64 / (seconds() - start));
-        }
-    }
-    for (Row(name, _), best) in rows.iter().zip(&best).filter(|(_, best)| **best > 0.0) {
-        println!("  {name:<42} {best:>10.0} /s");
-    }
-    best
-}
-
-fn runs(report: &Report) -> u64 {
-    assert!(report.error().is_none() && report.findings().is_empty(), "{report}");
-    report.coverage().schedules + report.coverage().runs
 }
 
 /// Two threads, and so many requests of each: twice as many faults, since each fails once and for
@@ -160,7 +118,8 @@ fn plain_loom(preemptions: usize) -> u64 {
 /// The same two sides under loom.
 #[cfg(feature = "loom")]
 fn by_loom() {
-    const PREEMPTIONS: usize = 2;
+    // At two there would be 30: too few to come to anything but the beginning.
+    const PREEMPTIONS: usize = 6;
     let explore = |options: Options, faults| {
         let explore = Explore::new("bench").loom().options(options).faults(faults).in_process();
         explore.preemptions(PREEMPTIONS as u32)
@@ -180,13 +139,10 @@ fn by_loom() {
             Box::new(|| runs(&explore(Options::new().ledger_only(), Faults::Both).run(ours))),
         ),
     ];
-    let best = rates("the same by loom, to two preemptions", &rows);
-    println!("  ledger to loom: {:.2}", best[1] / best[0]);
+    rates("the same by loom, to six preemptions", &rows, |_| 0);
 }
 
 fn main() {
-    #[cfg(feature = "loom")]
-    by_loom();
     const SCHEDULES: usize = 2_000;
     let explore = |options: Options, faults| {
         let explore = Explore::new("bench").shuttle().options(options).faults(faults).in_process();
@@ -223,16 +179,41 @@ fn main() {
         ),
     ];
     let title = "schedules a second on one core: 2 threads x 4 lock-and-push";
-    let best = rates(title, &rows);
-    println!(
-        "  ledger to shuttle: random {:.2}, searching {:.2}",
-        best[3] / best[0],
-        best[2] / best[1]
-    );
-    let start = seconds();
-    let report = explore(ledger(), Faults::Both).schedules(500).run(|heap| boxes(heap, 50));
-    let (made, took) = (runs(&report), seconds() - start);
-    println!(
-        "100 requests x 2 faults x 500 schedules, ledger: {made} runs in {took:.2} s of a core"
-    );
+    // Chance beside chance, the search beside the search.
+    rates(title, &rows, |row| usize::from(row != 0 && row != 3));
+    #[cfg(feature = "loom")]
+    by_loom();
+    if is_wanted("faults x schedules") {
+        product();
+    }
+}
+
+/// A product of faults and schedules, in process and by workers.
+fn product() {
+    println!("100 requests x 2 faults x 500 schedules, ledger: seconds");
+    println!("{:42} {:>12} {:>12} {:>8}", "", "of cores", "by the clock", "to one");
+    let explore = || {
+        let explore = Explore::new("bench").shuttle().faults(Faults::Both).preemptions(3);
+        explore.options(Options::new().ledger_only()).schedules(500)
+    };
+    // Those that are compared by the clock take turns.
+    let ways: [(&str, &dyn Fn() -> Explore); 3] = [
+        ("in process", &|| explore().in_process()),
+        ("one worker", &|| explore().jobs(1)),
+        ("two workers", &|| explore().jobs(2)),
+    ];
+    const ROUNDS: usize = 5;
+    let mut best = [(f64::MAX, f64::MAX, 0); 3];
+    for _ in 0..ROUNDS {
+        for ((_, explore), (core, clock, made)) in ways.iter().zip(&mut best) {
+            let (start, begun) = (seconds() + seconds_of_children(), Instant::now());
+            *made = runs(&explore().run(|heap| boxes(heap, 50)));
+            *clock = clock.min(begun.elapsed().as_secs_f64());
+            *core = core.min(seconds() + seconds_of_children() - start);
+        }
+    }
+    for ((name, _), (core, clock, made)) in ways.iter().zip(best) {
+        let share = best[1].1 / clock;
+        println!("{name:42} {core:>12.2} {clock:>12.2} {share:>7.2}×   {made} runs");
+    }
 }
