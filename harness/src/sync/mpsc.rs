@@ -30,7 +30,7 @@ struct Channel<T> {
 }
 
 impl<T> Channel<T> {
-    fn new(bound: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    fn ends(bound: Option<usize>) -> (Sender<T>, Receiver<T>) {
         let state = State {
             waiting: VecDeque::new(),
             senders: 1,
@@ -143,14 +143,14 @@ pub struct Receiver<T>(Arc<Channel<T>>);
 /// A channel without a bound, as [`std::sync::mpsc::channel`].
 #[must_use]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    Channel::new(None)
+    Channel::ends(None)
 }
 
 /// A channel in which so many values may wait, as [`std::sync::mpsc::sync_channel`]; with 0 a sender
 /// waits until its value is taken.
 #[must_use]
 pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
-    let (sender, receiver) = Channel::new(Some(bound));
+    let (sender, receiver) = Channel::ends(Some(bound));
     (SyncSender(sender), receiver)
 }
 
