@@ -86,7 +86,6 @@ impl Seen {
             fingerprint: run.fingerprint.0,
             peak: run.peak,
             absorbed: run.outcome == Outcome::Absorbed,
-            ..Seen::default()
         };
         if let Some(unlike) = run.unlike {
             seen.evidence.push(unlike.evidence());
