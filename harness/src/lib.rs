@@ -69,7 +69,7 @@ mod case;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod conformance;
-#[cfg(feature = "shuttle")]
+#[cfg(all(feature = "shuttle", feature = "ron"))]
 mod contended;
 mod death;
 mod detect;
@@ -87,7 +87,7 @@ mod gate;
 mod global;
 mod handle;
 mod heap;
-#[cfg(feature = "shuttle")]
+#[cfg(all(feature = "shuttle", feature = "ron"))]
 mod history;
 mod host;
 #[cfg(feature = "ron")]
