@@ -126,6 +126,8 @@ mod scratch;
 mod script;
 #[cfg(feature = "script-tests")]
 mod script_tests;
+#[cfg(feature = "ron")]
+mod seek;
 mod site;
 mod state;
 mod subject;

@@ -20,7 +20,9 @@ use crate::explore::ends::{kind_of, notes, os_error};
 use crate::explore::{Settings, gather, point};
 use crate::finding::{FaultAt, Finding, Step};
 use crate::heap::Heap;
-use crate::host::{self, Host};
+#[cfg(feature = "shuttle")]
+use crate::host;
+use crate::host::Host;
 use crate::kind::Kind;
 use crate::minimise::Shows;
 use crate::omen;

@@ -131,7 +131,7 @@ fn three_threads_come_down_to_two_operations_one_fault_and_one_preemption() {
     let found = (20..60).find_map(|point| {
         let mut script = script.clone();
         script.fault = Some("T0#1, T2#9".to_owned());
-        script.schedule = Some(format!("T0@4>T2,T2@3>T0,T0@{point}>T1"));
+        script.schedule = Some(format!("T0@3>T2,T2@3>T0,T0@{point}>T1"));
         let small = mallory::minimise::<Slot<FORGETS>>(&script, &[], Limits::default());
         small.expect("it can be played")
     });
