@@ -19,7 +19,7 @@ const BOUNDARY: &str = "mallory::run::boundary";
 const THREAD: &str = "__rust_begin_short_backtrace";
 
 /// Crates whose frames say nothing about the subject.
-const LEFT_OUT: [&str; 10] = [
+const LEFT_OUT: [&str; 13] = [
     "__rustc",
     "std",
     "core",
@@ -30,6 +30,9 @@ const LEFT_OUT: [&str; 10] = [
     "allocator_api2",
     "backtrace",
     "rustc_demangle",
+    "generator",
+    "loom",
+    "shuttle",
 ];
 
 /// Types that have no path.
