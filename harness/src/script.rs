@@ -34,14 +34,16 @@ pub struct Script<Op> {
     /// The one number that all chance comes from.
     #[serde(default, skip_serializing_if = "is_default")]
     pub seed: u64,
-    /// The operations of each thread, in order.
+    /// The operations of each thread, in order. The first is the run's own, which opens the system;
+    /// several take turns by shuttle's engine, and need that feature.
     pub threads: Vec<Vec<Op>>,
     /// Which requests fail: `T0#18` once, `T0#18..` for good, `T0#18..=20` up to that one,
     /// `budget=4096` above so many live bytes; several with commas between. All in turn where
     /// there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// Where threads are switched, as a token has it: `T1@8>T2`, several with commas between.
+    /// Where threads are switched, as a token has it: `T1@8>T2`, several with commas between; with
+    /// or without a fault it is one run. Every schedule in turn where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
     /// In what runs deviate from the default: see [`Mode`].

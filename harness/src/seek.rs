@@ -39,6 +39,10 @@ use crate::turn::Turn;
 #[cfg(feature = "proptest")]
 use crate::worker;
 
+/// A script that shows something, and what.
+#[cfg(feature = "proptest")]
+type Tried<Op> = Option<(Script<Op>, Seen)>;
+
 /// The first schedule's script that shows what was looked for, and how many were run.
 pub(crate) type Searched<Op> = (Option<Script<Op>>, u64);
 
@@ -207,7 +211,7 @@ where
         script: Script<S::Op>,
         number: u64,
         scratch: &Scratch,
-    ) -> Result<Option<(Script<S::Op>, Seen)>, Error> {
+    ) -> Result<Tried<S::Op>, Error> {
         if !script.is_contended() {
             let seen = self.see(&script, scratch, None, None)?;
             let shows = !self.name(&seen, &script).0.is_empty();
@@ -230,7 +234,7 @@ where
         script: &Script<S::Op>,
         search: Search,
         scratch: &Scratch,
-    ) -> Result<Option<(Script<S::Op>, Seen)>, Error> {
+    ) -> Result<Tried<S::Op>, Error> {
         let found = RefCell::new(None);
         let is_it = |script: &Script<S::Op>| {
             let Ok(seen) = self.see(script, scratch, None, None) else { return false };
