@@ -68,26 +68,6 @@ fn an_abort_is_one_with_backtraces_as_well() {
 }
 
 #[test]
-fn allowed_aborts_are_a_ratchet_that_turns_one_way() {
-    let allowed = |sites| sweep("ratchet").allow_aborts(sites).run(|_| infallible());
-    allowed(2).assert_clean();
-    assert!(allowed(2).to_string().contains("global::words"), "what is allowed is listed");
-    assert_eq!(kinds(&allowed(1)), [Kind::Abort; 2]);
-    assert!(mistake(&allowed(3)).contains("only 2 sites abort"));
-}
-
-#[cfg(feature = "json")]
-#[test]
-fn allowed_aborts_stand_in_the_json_apart_from_the_findings() {
-    let line = |sites| sweep("ratchet").allow_aborts(sites).run(|_| infallible()).to_json("sweep");
-    let allowed = line(2).expect("no error");
-    assert!(allowed.contains(r#""findings":[],"allowed":[{"id":"#), "{allowed}");
-    assert_eq!(allowed.matches(r#""kind":"abort""#).count(), 2, "{allowed}");
-    let found = line(1).expect("no error");
-    assert!(!found.contains("allowed"), "what is too many is a finding: {found}");
-}
-
-#[test]
 fn a_function_that_promises_an_error_and_aborts_is_a_finding() {
     let report = sweep("broken-promise").run(|_| {
         let list = bytes(16)?;
