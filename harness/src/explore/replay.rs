@@ -23,6 +23,7 @@ use crate::report::{Replayed, Report};
 use crate::run::{Outcome, Sink, Subject, execute};
 use crate::scratch::Scratch;
 use crate::state::Injected;
+use crate::text::count;
 use crate::token::Token;
 use crate::trace::{Coordinate, Fingerprint};
 use crate::turn::{Order, Turn};
@@ -304,6 +305,12 @@ pub(crate) fn replay(
     };
     report.coverage.runs = u64::from(token.fault.is_some());
     report.coverage.runs_total = report.coverage.runs;
+    if let (Replayed::NoFailure, Some(fault)) = (verdict, token.fault)
+        && fault.at.ordinal > scouted.count(fault.at.thread)
+    {
+        let all = count(scouted.count(fault.at.thread), "request");
+        report.notes.push(format!("{} never came: T{} makes {all}", fault.at, fault.at.thread));
+    }
     // A run that left its schedule shows whatever it shows by chance.
     report.replayed = Some(diverged.map_or(verdict, Replayed::Diverged));
     conclude(settings, scouted, found, &mut report, false)?;
