@@ -138,8 +138,9 @@ fn lint() -> Step {
     let clippy = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet"];
     run(cargo(&clippy).args(["--", "-D", "warnings"]))?;
     // The library by itself, as its users get it.
-    run(cargo(&["clippy", "-p", "mallory", "--quiet"]).args(["--", "-D", "warnings"]))?;
-    run(&mut cargo(&["clippy", "-p", "mallory", "--quiet", "--no-default-features"]))?;
+    let alone = ["clippy", "-p", "mallory", "--quiet"];
+    run(cargo(&alone).args(["--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo(&alone).args(["--no-default-features", "--", "-D", "warnings"]))?;
     let doc = ["doc", "--workspace", "--no-deps", "--features", FEATURES, "--quiet"];
     run(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))
 }

@@ -1,6 +1,8 @@
 //! Scripts that are none: each is refused with its place, the mend, and no panic, however it is
 //! broken, however large it is, however deep it goes.
 
+#![cfg(feature = "ron")]
+
 use mallory::Script;
 use serde::{Deserialize, Serialize};
 
