@@ -215,6 +215,10 @@ fn smoke() -> Step {
     if way("rerun")? != way("fork")? {
         return Err("the JSON of the two strategies differ".to_owned());
     }
+    // Cases have the same ids in either build.
+    if output(&mut mallory(true, &["cases"]), 0)? != output(&mut mallory(false, &["cases"]), 0)? {
+        return Err("the cases of the two profiles differ".to_owned());
+    }
     let json = |jobs| output(&mut mallory(true, &["sweep", "--format", "json", "--jobs", jobs]), 0);
     if json("1")? != json("2")? {
         return Err("the JSON of one job and of two differ".to_owned());

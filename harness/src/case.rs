@@ -15,24 +15,41 @@ use crate::script::{self, SCRIPT_MAX};
 /// # Errors
 /// A folder that can't be read. One that isn't there is empty.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let (mut files, _) = entries(folder)?;
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "ron"));
+    Ok(files)
+}
+
+/// The same, and after them those of the folders in it.
+#[cfg(feature = "cli")]
+pub(crate) fn tree(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = files(folder)?;
+    for inner in entries(folder)?.1 {
+        files.extend(tree(&inner)?);
+    }
+    Ok(files)
+}
+
+/// What is in a folder, by name: all but folders, and folders. A link to one is none.
+fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
     let failed = |error: std::io::Error| {
         Error::new(format!("{}: {error}", folder.display())).mend("name a folder of scripts")
     };
-    let mut files = Vec::new();
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
     match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
         Ok(entries) => {
             for entry in entries {
-                let path = entry.map_err(failed)?.path();
-                if path.extension().is_some_and(|ending| ending == "ron") {
-                    files.push(path);
-                }
+                let entry = entry.map_err(failed)?;
+                let is_folder = entry.file_type().map_err(failed)?.is_dir();
+                if is_folder { &mut folders } else { &mut files }.push(entry.path());
             }
         }
     }
     files.sort();
-    Ok(files)
+    folders.sort();
+    Ok((files, folders))
 }
 
 /// A script's text.

@@ -69,7 +69,9 @@ fn a_case_is_run_and_made_smaller_and_listed() {
     let here = folder.path();
     let (printed, _) = ran(package(), &["cases"], 0);
     let rows: Vec<&str> = printed.lines().collect();
-    assert!(rows.len() >= 8, "{printed}");
+    let threads = rows.iter().filter(|row| row.contains("  cases/threads/")).count();
+    assert_eq!(threads >= 2, cfg!(feature = "shuttle"), "{printed}");
+    assert!(rows.len() >= 8 + threads, "{printed}");
     assert!(rows.iter().all(|row| row.contains("  reproduced (planted)  cases/")), "{printed}");
     let leak = rows.iter().find(|row| row.starts_with("leak ")).expect("a leak");
     let id = leak.split_whitespace().nth(1).expect("an id");
@@ -96,7 +98,16 @@ fn a_case_is_run_and_made_smaller_and_listed() {
     assert!(printed.contains("no failure"), "{printed}");
     let (printed, _) = ran(here, &["cases", "mended.ron"], 0);
     assert!(printed.contains("no failure  mended.ron"), "{printed}");
-    let (_, said) = ran(here, &["minimise", "mended.ron"], 2);
+    // What can't be read hides nothing.
+    std::fs::create_dir(here.join("cases")).expect("made");
+    std::fs::write(here.join("cases/a.ron"), "(system: 3)").expect("written");
+    std::fs::rename(here.join("mended.ron"), here.join("cases/b.ron")).expect("moved");
+    let (printed, said) = ran(here, &["cases"], 2);
+    assert!(printed.contains("no failure  cases/b.ron"), "{printed}");
+    assert!(said.contains("cases/a.ron:1:"), "{said}");
+    let (_, said) = ran(here, &["cases", "nowhere"], 2);
+    assert!(said.contains("nowhere: "), "{said}");
+    let (_, said) = ran(here, &["minimise", "cases/b.ron"], 2);
     assert!(said.contains("it shows nothing"), "{said}");
 }
 
@@ -142,5 +153,10 @@ fn a_script_with_threads_asks_for_the_feature() {
         assert!(said.contains("the script has 2 threads"), "{said}");
         assert!(said.contains("--features shuttle"), "{said}");
     }
+    let (_, said) = ran(package(), &["cases"], 0);
+    assert!(
+        said.contains("has several threads, left out: build with --features shuttle"),
+        "{said}"
+    );
     ran(package(), &["fmt", "--check", &script], 0);
 }

@@ -78,6 +78,9 @@ enum Command {
     /// Prints scripts back into their files in the one way that all are printed.
     Fmt(scripts::FmtArgs),
     /// Lists cases: kind, id, and whether they are still to be seen.
+    ///
+    /// Exits with 1 where a planted one is gone or another one is still there, with 2 where one can't
+    /// be played.
     Cases(scripts::CasesArgs),
     /// Lists the scenarios.
     List {

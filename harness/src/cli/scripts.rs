@@ -84,10 +84,11 @@ impl<'a> Open<'a> {
         let Some(id) = name.strip_prefix("case:") else {
             return Self::path(scenarios, Path::new(name));
         };
-        let is_id = !id.is_empty() && id.chars().all(|c| c == '-' || c.is_ascii_alphanumeric());
-        let file = format!("{id}.ron");
-        let place = FOLDERS.iter().map(|folder| Path::new(folder).join(&file));
-        let found = place.into_iter().find(|path| is_id && path.is_file());
+        let mut known = Vec::new();
+        for folder in FOLDERS {
+            known.extend(case::tree(Path::new(folder))?);
+        }
+        let found = known.into_iter().find(|path| path.file_stem().is_some_and(|name| name == id));
         let path = found.ok_or_else(|| {
             Error::new(format!("there is no case `{id}` in {}", FOLDERS.join(", ")))
                 .mend("`cases` lists them; or name the file itself")
@@ -244,32 +245,54 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     })
 }
 
+/// Lists cases. One that can't be played doesn't hide the others: it is told of among them.
 pub(super) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Error> {
-    let usual: Vec<PathBuf> = FOLDERS.iter().map(PathBuf::from).collect();
-    let places = if args.places.is_empty() { &usual } else { &args.places };
     let mut files = Vec::new();
-    for place in places {
-        if place.is_file() {
-            files.push(place.clone());
+    for place in &args.places {
+        if place.is_dir() {
+            files.extend(case::tree(place)?);
         } else {
-            files.extend(case::files(place)?);
+            // What isn't there says so when it is read.
+            files.push(place.clone());
+        }
+    }
+    if args.places.is_empty() {
+        for folder in FOLDERS {
+            files.extend(case::tree(Path::new(folder))?);
         }
     }
     let mut code = 0;
     for path in files {
-        let open = Open::path(scenarios, &path)?;
-        let (scenario, system) = open.scenario()?;
-        let Some(case) = system.case(open.source(), input(scenario)?)? else { continue };
-        let Case { kind, id, is_planted, report } = case;
-        let became = report.replayed.map_or_else(String::new, |replayed| replayed.to_string());
-        let planted = if is_planted { " (planted)" } else { "" };
-        print(&format!("{kind:<20} {id}  {became}{planted}  {}\n", open.file))?;
-        let is_as_told = is_planted == (report.replayed == Some(Replayed::Reproduced));
-        if !is_as_told {
-            code = 1;
+        match row(scenarios, &path) {
+            Ok(None) => {}
+            Ok(Some((row, is_as_told))) => {
+                print(&row)?;
+                code = code.max(u8::from(!is_as_told));
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                code = 2;
+            }
         }
     }
     Ok(code)
+}
+
+/// What is listed of a case, and whether it is as told: a planted one is there, no other one is.
+/// A script that is no case has no row, nor one whose threads nobody here can let take turns.
+fn row(scenarios: &[Scenario], path: &Path) -> Result<Option<(String, bool)>, Error> {
+    let open = Open::path(scenarios, path)?;
+    let (scenario, system) = open.scenario()?;
+    if cfg!(not(feature = "shuttle")) && system.is_contended(open.source())? {
+        eprintln!("{}: has several threads, left out: build with --features shuttle", open.file);
+        return Ok(None);
+    }
+    let Some(case) = system.case(open.source(), input(scenario)?)? else { return Ok(None) };
+    let Case { kind, id, is_planted, report } = case;
+    let became = report.replayed.map_or_else(String::new, |replayed| replayed.to_string());
+    let planted = if is_planted { " (planted)" } else { "" };
+    let row = format!("{kind:<20} {id}  {became}{planted}  {}\n", open.file);
+    Ok(Some((row, is_planted == (report.replayed == Some(Replayed::Reproduced)))))
 }
 
 #[cfg(test)]
