@@ -15,13 +15,13 @@ fn ours(explore: Explore, options: Options, faults: Faults) -> u64 {
     runs(&explore.oom(|_: &Refused| true).run(two))
 }
 
-/// The three rows of ours.
-fn three(explore: &dyn Fn() -> Explore) -> Vec<Row<'_>> {
+/// The three rows of ours, by these names.
+fn three<'a>(names: [&'static str; 3], explore: &'a dyn Fn() -> Explore) -> Vec<Row<'a>> {
     let ledger = || Options::new().ledger_only();
     vec![
-        Row("ours, ledger", Box::new(move || ours(explore(), ledger(), Faults::None))),
-        Row("ours, all detectors", Box::new(move || ours(explore(), Options::new(), Faults::None))),
-        Row("ours, ledger, with faults", Box::new(move || ours(explore(), ledger(), Faults::Both))),
+        Row(names[0], Box::new(move || ours(explore(), ledger(), Faults::None))),
+        Row(names[1], Box::new(move || ours(explore(), Options::new(), Faults::None))),
+        Row(names[2], Box::new(move || ours(explore(), ledger(), Faults::Both))),
     ]
 }
 
@@ -58,7 +58,8 @@ fn by_shuttle() {
             Box::new(|| ours(random(), Options::new().ledger_only(), Faults::None)),
         ),
     ];
-    rows.extend(three(&explore));
+    let names = ["ours, ledger", "ours, all detectors", "ours, ledger, with faults"];
+    rows.extend(three(names, &explore));
     let title = "schedules of the intern table a second, on one core";
     rates(title, &rows, |row| usize::from(!matches!(row, 0 | 2)));
 }
@@ -86,7 +87,12 @@ fn by_loom() {
         explore.schedules(SCHEDULES as u64)
     };
     let mut rows = vec![Row("loom as it is", Box::new(plain))];
-    rows.extend(three(&explore));
+    let names = [
+        "ours by loom, ledger",
+        "ours by loom, all detectors",
+        "ours by loom, ledger, with faults",
+    ];
+    rows.extend(three(names, &explore));
     rates("the same by loom, to eight preemptions", &rows, |_| 0);
 }
 

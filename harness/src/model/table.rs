@@ -309,7 +309,7 @@ pub(super) fn wait(thread: u16, want: Want) -> Option<Vec<Blocked>> {
     with(|table| {
         let entry = table.threads.get_mut(usize::from(thread))?;
         (entry.want, entry.since, entry.awake) = (Some(want), entry.last, false);
-        table.look_for_end()
+        if table.is_there(thread, want) { None } else { table.look_for_end() }
     })
 }
 

@@ -127,17 +127,15 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
                 crowd();
             }
             table::born(thread);
-            // In words. Loom's own are a quarter of that, which is little for the words of a panic.
-            let builder = loom::thread::Builder::new().stack_size((128 << 10) / size_of::<usize>());
             let handle = away(|| {
-                builder.spawn(move || {
+                loom::thread::spawn(move || {
                     enter(thread);
                     super::widely(work);
                     let _ = table::end(thread);
                 })
             });
             touched(Touch { what: What::Spawn, object: u32::from(thread) });
-            Spawned { thread, handle: handle.ok() }
+            Spawned { thread, handle: Some(handle) }
         }
     }
 }
