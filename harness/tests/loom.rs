@@ -207,3 +207,27 @@ fn what_loom_does_not_do_is_refused() {
     println!("{beyond}");
     assert!(beyond.to_string().contains("diverged"), "{beyond}");
 }
+
+/// Two threads add to what lies behind a lock; what they find is the sum so far.
+fn add(sum: &'static Mutex<u64>) -> Oom {
+    *sum.lock().expect("nobody panics with it") = 0;
+    let other = thread::spawn(|| *sum.lock().expect("nobody panics with it") += 1);
+    *sum.lock().expect("nobody panics with it") += 2;
+    other.join().expect("no panic");
+    let sum = *sum.lock().expect("nobody panics with it");
+    assert_eq!(sum, 3);
+    Ok(sum)
+}
+
+#[test]
+fn a_static_lock_is_a_fresh_one_in_each_run() {
+    static SUM: Mutex<u64> = Mutex::new(0);
+    let lasting = Explore::new("static").loom().in_process().run(|_| add(&SUM));
+    let fresh = Explore::new("static").loom().in_process();
+    let fresh = fresh.run(|_| add(Box::leak(Box::new(Mutex::new(0)))));
+    for report in [&lasting, &fresh] {
+        assert_eq!(report.verdict(), Verdict::Clean, "{report}");
+    }
+    assert!(lasting.coverage().schedules > 1, "{lasting}");
+    assert_eq!(lasting.coverage().schedules, fresh.coverage().schedules);
+}
