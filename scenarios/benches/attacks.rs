@@ -188,7 +188,8 @@ fn minimising<F: Fault>() {
 fn main() {
     let surcharge = surcharge();
     println!(
-        "executions of a fuzz target per second; raw: without the ledger's {surcharge:?} a pair"
+        "executions of a fuzz target per second; raw: operations and model by hand, less the \
+         {surcharge:?} a pair that the ledger adds to the system's allocator"
     );
     println!(
         "{:<16} {:>8} {:>12} {:>12} {:>8} {:>12} {:>8}",
