@@ -67,6 +67,8 @@ fn scripts_are_put_in_order_unless_something_would_be_lost() {
 fn a_case_is_run_and_made_smaller_and_listed() {
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path();
+    let (_, said) = ran(here, &["cases"], 0);
+    assert!(said.contains("there are no cases in cases, tests/cases, scenarios/cases"), "{said}");
     let (printed, _) = ran(package(), &["cases"], 0);
     let rows: Vec<&str> = printed.lines().collect();
     let threads = rows.iter().filter(|row| row.contains("  cases/threads/")).count();

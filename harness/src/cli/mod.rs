@@ -3,6 +3,7 @@
 mod explore;
 mod progress;
 mod scripts;
+mod select;
 
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::explore::{ExploreArgs, LoomArgs};
+use self::select::select;
 use crate::error::Error;
 use crate::explorer::Explore;
 use crate::report::{self, Report};
@@ -200,41 +202,6 @@ fn print(text: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-/// The scenarios of these names and groups for which `can` says yes; all that are in no group
-/// unless named. One that is named itself has to be of that kind: that it is not `done` is an error.
-fn select<'a>(
-    scenarios: &'a [Scenario],
-    names: &[String],
-    can: fn(&Scenario) -> bool,
-    done: &str,
-) -> Result<Vec<&'a Scenario>, Error> {
-    if names.is_empty() {
-        let of_none = |scenario: &&Scenario| scenario.group.is_none() && can(scenario);
-        return Ok(scenarios.iter().filter(of_none).collect());
-    }
-    if let Some(scenario) = scenarios.iter().find(|s| names.contains(&s.name) && !can(s)) {
-        return Err(Error::new(format!("`{}` is not {done}", scenario.name))
-            .mend("`list` shows what each can do"));
-    }
-    let mut selected: Vec<&Scenario> = Vec::new();
-    for name in names {
-        let fits = |scenario: &&Scenario| {
-            scenario.name == *name || scenario.group.as_deref() == Some(name)
-        };
-        let before = selected.len();
-        let known: Vec<&str> = selected.iter().map(|scenario| scenario.name()).collect();
-        let more = scenarios.iter().filter(fits).filter(|s| !known.contains(&s.name()) && can(s));
-        let more: Vec<&Scenario> = more.collect();
-        let named = scenarios.iter().any(|scenario| fits(&scenario) && can(scenario));
-        selected.extend(more);
-        if selected.len() == before && !named {
-            return Err(Error::new(format!("there is no scenario or group `{name}`"))
-                .mend("`list` shows them"));
-        }
-    }
-    Ok(selected)
 }
 
 fn read_input(path: &Path) -> Result<Arc<[u8]>, Error> {

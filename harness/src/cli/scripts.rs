@@ -261,6 +261,11 @@ pub(super) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Erro
             files.extend(case::tree(Path::new(folder))?);
         }
     }
+    if files.is_empty() {
+        let places: Vec<String> = args.places.iter().map(|at| at.display().to_string()).collect();
+        let places = if places.is_empty() { FOLDERS.join(", ") } else { places.join(", ") };
+        eprintln!("there are no cases in {places}");
+    }
     let mut code = 0;
     for path in files {
         match row(scenarios, &path) {
