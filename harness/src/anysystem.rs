@@ -12,12 +12,11 @@ use crate::adapters::Adversary;
 use crate::error::Error;
 use crate::explorer::Explore;
 use crate::finding::Finding;
-#[cfg(feature = "cli")]
 use crate::hunt;
 #[cfg(feature = "cli")]
 use crate::minimise::{Limits, Removed};
 use crate::player::Player;
-use crate::report::{PROGRAM, Replayed, Report, Rerun};
+use crate::report::{Replayed, Report};
 #[cfg(feature = "script-tests")]
 use crate::script::Mode;
 use crate::script::Script;
@@ -146,8 +145,11 @@ where
             Driver::Plain => {
                 let script = Script { fault: None, ..script };
                 let (seen, _) = player.play(&script)?;
-                let rerun = Rerun::Line(format!("run {} without a fault", source.file));
-                return Ok(player.report(&seen, &script, &rerun));
+                return Ok(player.report(
+                    &seen,
+                    &script,
+                    &hunt::rerun(source.file.as_ref(), &script),
+                ));
             }
             _ if is_contended && (script.fault.is_some() || script.schedule.is_some()) => {
                 return Self::played(&player, source, &script);
@@ -192,8 +194,7 @@ where
             return Err(Error::new(format!("{}: schedule: {what}", source.file))
                 .mend("give it a schedule that its threads can follow, or none to explore all"));
         }
-        let rerun = Rerun::Line(format!("{PROGRAM} run {}", source.file));
-        Ok(player.report(&seen, script, &rerun))
+        Ok(player.report(&seen, script, &hunt::rerun(source.file.as_ref(), script)))
     }
 }
 
@@ -241,8 +242,7 @@ where
         let Some(found) = script.found.clone() else { return Ok(None) };
         let player = Player::<S>::new(input)?;
         let (seen, _) = player.play(&script)?;
-        let rerun = Rerun::Line(format!("mallory run {}", source.file));
-        let mut report = player.report(&seen, &script, &rerun);
+        let mut report = player.report(&seen, &script, &hunt::rerun(source.file.as_ref(), &script));
         let is_it = |finding: &Finding| finding.kind.name() == found.kind && finding.id == found.id;
         report.replayed = Some(match report.findings.as_slice() {
             [] => seen.diverged.map_or(Replayed::NoFailure, Replayed::Diverged),

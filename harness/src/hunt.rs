@@ -5,6 +5,7 @@ use std::path::Path;
 #[cfg(any(feature = "arbitrary", feature = "cli", feature = "script-tests"))]
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +19,7 @@ use crate::omen;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 use crate::plan::shortage::Shortage;
 use crate::player::{Player, Seen};
-use crate::report::{PROGRAM, Report, Rerun};
+use crate::report::{PROGRAM, PROGRAM_SHUTTLE, Report, Rerun};
 use crate::scratch::Scratch;
 use crate::script::{Found, Script};
 use crate::seek::{Searched, seek};
@@ -27,6 +28,28 @@ use crate::system::System;
 use crate::turn;
 use crate::wire::wire_struct;
 use crate::worker;
+
+/// Whether this process is a command line, which plays a script's file by its command `run`.
+static IS_COMMAND_LINE: AtomicBool = AtomicBool::new(false);
+
+/// Notes that it is.
+#[cfg(feature = "cli")]
+pub(crate) fn in_command_line() {
+    IS_COMMAND_LINE.store(true, Ordering::Relaxed);
+}
+
+/// How what a script's file shows is seen again: by the command line if this is one, else by the
+/// test that the file is.
+pub(crate) fn rerun<Op>(path: &Path, script: &Script<Op>) -> Rerun {
+    let test = path.file_stem().map(|stem| stem.to_string_lossy());
+    let program = if script.is_contended() { PROGRAM_SHUTTLE } else { PROGRAM };
+    Rerun::Line(match test {
+        Some(test) if !IS_COMMAND_LINE.load(Ordering::Relaxed) => {
+            format!("cargo nextest run {test}")
+        }
+        _ => format!("{program} run {}", path.display()),
+    })
+}
 
 /// Runs at the most where each takes a child of its own.
 const RUNS_DEATH: u64 = 600;
@@ -242,11 +265,9 @@ where
         caught: &Caught<S::Op>,
         path: Option<&Path>,
     ) -> Result<Report, Error> {
-        let line = match path {
-            Some(path) => format!("{PROGRAM} run {}", path.display()),
-            None => "the same seed, or the same input, shows it again".to_owned(),
-        };
-        let mut report = self.report(&caught.seen, &caught.script, &Rerun::Line(line));
+        let again = || Rerun::Line("the same seed, or the same input, shows it again".to_owned());
+        let rerun = path.map_or_else(again, |path| rerun(path, &caught.script));
+        let mut report = self.report(&caught.seen, &caught.script, &rerun);
         let by = caught.by()?;
         for finding in report.findings.iter_mut().filter(|finding| finding.id == caught.id) {
             finding.notes.push(by.clone());
@@ -298,7 +319,7 @@ where
             finding.notes.push(caught.by()?);
             if let Some(folder) = folder {
                 let path = caught.write(folder)?;
-                finding.rerun = Rerun::Line(format!("{PROGRAM} run {}", path.display()));
+                finding.rerun = rerun(&path, &caught.script);
             }
         }
         Ok(())

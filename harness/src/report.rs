@@ -19,6 +19,8 @@ pub use crate::verdict::{Coverage, Verdict};
 
 /// How a scenario of a command line is run.
 pub(crate) const PROGRAM: &str = "cargo run --release --";
+/// The same where threads take turns.
+pub(crate) const PROGRAM_SHUTTLE: &str = "cargo run --release --features shuttle --";
 
 /// Frames of a call site that are printed.
 const FRAMES_MAX: usize = 8;

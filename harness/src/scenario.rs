@@ -10,7 +10,7 @@ use crate::anysystem::{AnySystem, Of};
 use crate::error::Error;
 use crate::explorer::Explore;
 use crate::host::Engine;
-use crate::report::{PROGRAM, Report};
+use crate::report::{PROGRAM, PROGRAM_SHUTTLE, Report};
 #[cfg(feature = "ron")]
 use crate::script::Script;
 use crate::sweep::Sweep;
@@ -22,7 +22,6 @@ type Explored = dyn Fn(Explore) -> Report;
 type Input = dyn Fn() -> Result<Arc<[u8]>, Error>;
 
 /// How replays of explorations are run.
-const PROGRAM_SHUTTLE: &str = "cargo run --release --features shuttle --";
 const PROGRAM_LOOM: &str = "cargo run --release --features loom --";
 
 /// Something to sweep, by name: what [`cli::main`](crate::cli::main) is given.

@@ -69,6 +69,9 @@ fn finds<F: Fault>(operations: &[&str]) {
     let report = property::<Shelf<F>>().cases(4000).cases_in(folder.path()).run();
     let [finding] = report.findings() else { panic!("one finding: {report}") };
     assert_eq!(Some(finding.kind()), F::KIND, "{report}");
+    // Nobody knows here of a command line: committed, the case is a test.
+    let again = format!("replay  cargo nextest run {}\n", finding.id());
+    assert!(report.to_string().contains(&again), "{report}");
     let name = format!("{}.ron", finding.id());
     let read = |path: &Path| {
         let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{e}: {report}"));

@@ -172,6 +172,7 @@ enum Format {
 /// ```
 #[must_use]
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
+    crate::hunt::in_command_line();
     let done = match Cli::parse().command {
         Command::Sweep(args) => sweep(scenarios, &args),
         Command::Explore(args) => explore::explore(scenarios, &args),
