@@ -286,8 +286,8 @@ fn explore() -> Step {
     output(&mut self::mallory(true, &["explore"]), 2).map(|_| ())
 }
 
-/// The harness and the services under AddressSanitizer and LeakSanitizer, and what is shared by real
-/// threads under ThreadSanitizer.
+/// The services, and ports over std's own trait, under AddressSanitizer and LeakSanitizer, and what is
+/// shared by real threads under ThreadSanitizer.
 fn sanitizers() -> Step {
     let nightly = |args: &[&str]| {
         let mut command = Command::new("cargo");
@@ -308,12 +308,13 @@ fn sanitizers() -> Step {
         eprintln!("not {target}: {names} were not run");
         return Ok(());
     }
-    // A planted bug is one for the sanitizers as well: they see the services only.
-    let test = ["test", "--quiet", "--target", target, "-p", "mallory-scenarios"];
+    // A planted bug is one for the sanitizers as well: they see the services only, and what only
+    // this toolchain has.
+    let test = ["test", "--quiet", "--target", target, "-p", "mallory-scenarios", "-p", "mallory"];
     run(nightly(&test)
-        .args(["--test", "services"])
+        .args(["--test", "services", "--test", "std_allocator"])
         .env("RUSTFLAGS", "-Zsanitizer=address")
-        .env("ASAN_OPTIONS", "detect_leaks=1")
+        .env("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1")
         .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))?;
     // The system port's counters under real threads. Std itself is not built anew for it, so only
     // what is compiled here is watched: its atomics are, being inlined.
