@@ -102,17 +102,18 @@ impl ScriptTests {
         for (path, name) in self.files(folder) {
             for &(driver, called) in Driver::ALL {
                 let (path, systems) = (path.clone(), self.systems.clone());
+                let test = format!("{name}::{called}");
+                let again = test.clone();
                 let drive = move || {
                     let text = case::read(&path)?;
                     let file = shown(&path);
                     let source = Source { text: &text, file: &file };
                     let (system, input) = find(&systems, source)?;
-                    let sweep = Sweep::new(system.name()).input(input);
+                    let sweep = Sweep::new(system.name()).input(input).rerun_test(again);
                     Ok(system.drive(source, driver, sweep, None))
                 };
-                self.trials.push(Trial::test(format!("{name}::{called}"), move || {
-                    clean(&drive().map_err(failed)?)
-                }));
+                let trial = Trial::test(test, move || clean(&drive().map_err(failed)?));
+                self.trials.push(trial);
             }
         }
         self

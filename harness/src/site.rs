@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::capture::Stack;
 use crate::trace::hash_bytes;
@@ -102,6 +103,12 @@ impl Frame {
 /// A function with its file and line, as the debug information has them.
 type Resolved = (String, Option<PathBuf>, Option<u32>);
 
+/// Where this process stood when it was first asked: to be asked before a child goes elsewhere.
+pub(crate) fn home() -> Option<&'static Path> {
+    static HOME: OnceLock<Option<PathBuf>> = OnceLock::new();
+    HOME.get_or_init(|| std::env::current_dir().ok()).as_deref()
+}
+
 /// Turns stacks into sites. Reads the debug information of the whole program: slow at first, and
 /// large, so it is done in a child.
 #[derive(Default)]
@@ -173,8 +180,7 @@ impl Symboliser {
             found
         };
         by_subject.or_else(by_caller).or_else(|| {
-            let here = std::env::current_dir().ok()?;
-            let root = here.ancestors().filter(|dir| dir.join("Cargo.lock").exists()).last();
+            let root = home()?.ancestors().filter(|dir| dir.join("Cargo.lock").exists()).last();
             root.map(Path::to_owned)
         })
     }

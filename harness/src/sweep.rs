@@ -25,6 +25,7 @@ use crate::report::{PROGRAM, Report, Rerun};
 use crate::run::{Strategy, Subject};
 #[cfg(feature = "ron")]
 use crate::script::Mode;
+use crate::site;
 use crate::subject::{
     By, Classify, Closure, Observe, Scripted, Shared, Staged, Unclassified, Whole,
 };
@@ -68,6 +69,8 @@ impl Sweep {
     #[track_caller]
     pub fn new(name: impl Into<String>) -> Sweep {
         let name = name.into();
+        // Its children stand elsewhere.
+        let _ = site::home();
         let mut error = (!is_name(&name)).then(|| {
             Error::new(format!("{name:?} is no name for a sweep"))
                 .mend("lower-case letters, digits, and /, _ or - after the first; at most 40")
@@ -321,6 +324,11 @@ impl<C, V> Sweep<C, V> {
 
     pub(crate) fn rerun_by(self, program: &str) -> Self {
         self.set(|settings| settings.rerun = Rerun::Command(program.to_owned()))
+    }
+
+    #[cfg(feature = "script-tests")]
+    pub(crate) fn rerun_test(self, test: String) -> Self {
+        self.set(|settings| settings.rerun = Rerun::Test(test))
     }
 
     #[cfg(feature = "c")]
