@@ -165,6 +165,29 @@ fn many_runs_are_made_in_one_execution_and_each_is_what_it_is_alone() {
     }
 }
 
+/// A thread of ours that nobody waits for starts one past us, which notes whether its run is still on.
+fn strange() {
+    let run = model::run();
+    crate::thread::spawn(move || {
+        crate::thread::yield_now();
+        thread::spawn(move || STRANGERS.with_borrow_mut(|all| all.push(model::run() == run)));
+    });
+}
+
+thread_local! {
+    static STRANGERS: RefCell<Vec<bool>> = const { RefCell::new(Vec::new()) };
+}
+
+#[test]
+fn what_is_started_past_us_ends_with_its_run() {
+    settle();
+    let mut seen = Seen { body: strange, schedules: Vec::new() };
+    Shuttle.search(Rc::new(RefCell::new(Search::bounded(2, u64::MAX))), &mut seen);
+    let strangers = STRANGERS.take();
+    assert!(seen.schedules.len() > 1, "only {} schedules", seen.schedules.len());
+    assert_eq!(strangers, vec![true; seen.schedules.len()]);
+}
+
 #[test]
 fn a_run_that_is_stuck_is_followed_by_those_that_are_left() {
     /// Two locks in opposite orders.

@@ -113,11 +113,14 @@ fn make(at: &'static Location<'static>, serve: impl FnOnce() + 'static) -> u16 {
     usize::from(task) as u16
 }
 
-/// Does a thread's work, as the task of its number.
+/// Does a thread's work, as the task of its number. What it does past us may have left another
+/// thread's number behind.
 fn serve(work: Work) {
-    enter(usize::from(ExecutionState::me()) as u16);
+    let me = usize::from(ExecutionState::me()) as u16;
+    enter(me);
     work();
-    settle(table::end(logical()));
+    enter(me);
+    settle(table::end(me));
 }
 
 /// Starts a thread, and answers its number. Others may go on before.
