@@ -12,7 +12,7 @@ use shuttle_engine::current::TaskId;
 use shuttle_engine::runtime::execution::ExecutionState;
 use shuttle_engine::runtime::thread::switch;
 
-use super::engine::{away, enter, logical};
+use super::engine::{away, enter};
 use super::table;
 use super::waits::settle;
 
