@@ -13,7 +13,7 @@ use mallory::{Limits, Options, Plan, Port, System, SystemPort, World, minimise, 
 use mallory_scenarios::cache_rebuild::CacheRebuild;
 use mallory_scenarios::journal_intern::JournalIntern;
 use mallory_scenarios::lfs_batch::LfsBatch;
-use mallory_scenarios::parts::{Arenas, Blocks, Interns};
+use mallory_scenarios::parts::{Arenas, Blocks, Interns, Slabs};
 use mallory_scenarios::shelf::{
     Aborts, Fault, Forgets, Leaks, Mistakes, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
 };
@@ -202,6 +202,7 @@ fn main() {
     executions::<Arenas>(nothing(), surcharge);
     executions::<Interns>(nothing(), surcharge);
     executions::<Blocks>(nothing(), surcharge);
+    executions::<Slabs>(nothing(), surcharge);
     executions::<Shelf<Sound>>(nothing(), surcharge);
     println!("\nproperty cases per second, of up to 50 operations, all detectors, both heaps");
     properties::<CacheRebuild>(targets::log());
@@ -210,6 +211,7 @@ fn main() {
     properties::<Arenas>(nothing());
     properties::<Interns>(nothing());
     properties::<Blocks>(nothing());
+    properties::<Slabs>(nothing());
     properties::<Shelf<Sound>>(nothing());
     println!("\nminimising the longest failure of each planted bug");
     minimising::<Leaks>();

@@ -77,6 +77,7 @@ fn parts() -> Vec<Scenario> {
         script!(parts::Arenas, "arena.ron"),
         script!(parts::Interns, "intern.ron"),
         script!(parts::Blocks, "blocks.ron"),
+        script!(parts::Slabs, "slab.ron"),
         shelf,
     ];
     parts.into_iter().map(|part| part.group("parts")).collect()

@@ -11,7 +11,7 @@ use crate::journal::Log;
 use crate::lfs::server::{Call, Server};
 use crate::lfs::store::MemoryStore;
 use crate::memory::arena::Arena;
-use crate::parts::{Arenas, Blocks, Damage, Interns};
+use crate::parts::{Arenas, Blocks, Damage, Interns, Slabs};
 use crate::shelf::{
     Aborts, Forgets, Leaks, Mistakes, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
 };
@@ -21,13 +21,14 @@ use crate::{cache_rebuild, journal_intern, lfs_batch};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, the systems' among them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("cache_rebuild", |bytes| fuzz::replay::<cache_rebuild::CacheRebuild>(bytes, log)),
     ("journal_intern", |bytes| fuzz::replay::<journal_intern::JournalIntern>(bytes, log)),
     ("lfs_batch", |bytes| fuzz::replay::<lfs_batch::LfsBatch>(bytes, requests)),
     ("arena", |bytes| fuzz::replay::<Arenas>(bytes, nothing)),
     ("intern", |bytes| fuzz::replay::<Interns>(bytes, nothing)),
     ("blocks", |bytes| fuzz::replay::<Blocks>(bytes, nothing)),
+    ("slab", |bytes| fuzz::replay::<Slabs>(bytes, nothing)),
     ("shelf", |bytes| fuzz::replay::<Shelf<Sound>>(bytes, nothing)),
     ("ports", ports),
     ("corruption", corruption),

@@ -9,7 +9,7 @@ use mallory_scenarios::cache_rebuild::CacheRebuild;
 use mallory_scenarios::fixture;
 use mallory_scenarios::journal_intern::JournalIntern;
 use mallory_scenarios::lfs_batch::LfsBatch;
-use mallory_scenarios::parts::{Arenas, Blocks, Interns};
+use mallory_scenarios::parts::{Arenas, Blocks, Interns, Slabs};
 use mallory_scenarios::shelf::{
     Aborts, Fault, Forgets, Leaks, Mistakes, Op, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
 };
@@ -56,6 +56,11 @@ fn intern() {
 #[test]
 fn heap_and_ledger() {
     holds::<Blocks>(&[], 400, 300);
+}
+
+#[test]
+fn slab() {
+    holds::<Slabs>(&[], 400, 300);
 }
 
 #[test]
@@ -143,7 +148,7 @@ fn reprinted(text: &str, name: &str) -> String {
         "lfs-batch-sqlite" => text.to_owned(),
         "arena" => of::<mallory_scenarios::parts::ArenaOp>(text, name),
         "intern" => of::<mallory_scenarios::parts::InternOp>(text, name),
-        "blocks" => of::<mallory_scenarios::parts::BlocksOp>(text, name),
+        "blocks" | "slab" => of::<mallory_scenarios::parts::BlocksOp>(text, name),
         shelf if shelf.starts_with("shelf") => of::<Op>(text, name),
         slot if slot.starts_with("slot") => of::<mallory_scenarios::slot::Op>(text, name),
         other => panic!("{name}: what operations has {other}?"),

@@ -8,7 +8,7 @@ use mallory_scenarios::cache_rebuild::CacheRebuild;
 use mallory_scenarios::fixture;
 use mallory_scenarios::journal_intern::JournalIntern;
 use mallory_scenarios::lfs_batch::LfsBatch;
-use mallory_scenarios::parts::{Arenas, Blocks, Interns};
+use mallory_scenarios::parts::{Arenas, Blocks, Interns, Slabs};
 use mallory_scenarios::shelf::{
     Aborts, Forgets, Leaks, Mistakes, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
 };
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         .system_with::<LfsBatch>(fixture::lfs_requests)
         .system::<Arenas>()
         .system::<Blocks>()
+        .system::<Slabs>()
         .system::<Interns>()
         .system::<Shelf<Sound>>()
         .system::<Shelf<Leaks>>()

@@ -1,5 +1,5 @@
-//! The system `blocks`: a heap by itself, beside a naive map of what is in each block. What the
-//! ledger counts is part of the state.
+//! The systems `blocks` and `slab`: a heap by itself, and one that is the thread's slab, beside a naive
+//! map of what is in each block. What the ledger counts is part of the state.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -10,6 +10,8 @@ use std::ptr::NonNull;
 use arbitrary::Arbitrary;
 use mallory::{Heap, Port, Refused, System, World};
 use serde::{Deserialize, Serialize};
+
+use crate::memory::slab_over;
 
 /// One operation. Places are counted from 0, modulo sixteen; sizes modulo 1,024.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Arbitrary)]
@@ -67,7 +69,7 @@ pub struct Content {
 pub struct Model {
     /// The blocks by place.
     pub blocks: BTreeMap<u8, Content>,
-    /// Bytes that are live.
+    /// Bytes that are live; of a slab none, since its superblocks are live as well.
     pub live: usize,
 }
 
@@ -90,13 +92,19 @@ fn layout(size: u16, align: u8) -> Layout {
     Layout::from_size_align(bytes(size), align).unwrap_or(Layout::new::<u8>())
 }
 
-/// The system.
-pub struct Blocks {
+/// The system: blocks of the heap itself, or of a slab over it.
+pub struct BlocksOf<const SLAB: bool> {
     pub(super) heap: Heap,
     pub(super) blocks: BTreeMap<u8, (NonNull<u8>, Layout)>,
 }
 
-impl Blocks {
+/// Blocks of the heap itself.
+pub type Blocks = BlocksOf<false>;
+
+/// Blocks of a slab: those of its bins, and larger ones.
+pub type Slabs = BlocksOf<true>;
+
+impl<const SLAB: bool> BlocksOf<SLAB> {
     /// What is in a block.
     fn bytes(&self, block: NonNull<u8>, layout: Layout) -> Vec<u8> {
         // SAFETY: `blocks` holds live blocks with their layouts, and every byte of one is written
@@ -133,7 +141,7 @@ impl Blocks {
     }
 }
 
-impl Drop for Blocks {
+impl<const SLAB: bool> Drop for BlocksOf<SLAB> {
     fn drop(&mut self) {
         for (block, layout) in std::mem::take(&mut self.blocks).into_values() {
             // SAFETY: the block is live and this is its layout; it has left `blocks`.
@@ -142,8 +150,8 @@ impl Drop for Blocks {
     }
 }
 
-impl System for Blocks {
-    const NAME: &'static str = "blocks";
+impl<const SLAB: bool> System for BlocksOf<SLAB> {
+    const NAME: &'static str = if SLAB { "slab" } else { "blocks" };
 
     type Op = Op;
     /// Whether there was something to do.
@@ -152,7 +160,8 @@ impl System for Blocks {
     type Model = Model;
 
     fn open(heap: &Heap, _: &World<'_>) -> Result<Self, Refused> {
-        Ok(Blocks { heap: heap.clone(), blocks: BTreeMap::new() })
+        let heap = if SLAB { slab_over(heap) } else { heap.clone() };
+        Ok(BlocksOf { heap, blocks: BTreeMap::new() })
     }
 
     fn apply(&mut self, op: &Op, _: &World<'_>) -> Result<bool, Refused> {
@@ -202,7 +211,8 @@ impl System for Blocks {
         let content = |(at, (block, layout)): (&u8, &(NonNull<u8>, Layout))| {
             (*at, Content { align: layout.align(), bytes: self.bytes(*block, *layout) })
         };
-        Model { blocks: self.blocks.iter().map(content).collect(), live: self.heap.live_bytes() }
+        let live = if SLAB { 0 } else { self.heap.live_bytes() };
+        Model { blocks: self.blocks.iter().map(content).collect(), live }
     }
 
     fn model(model: &mut Model, op: &Op, _: &World<'_>) -> impl Debug {
@@ -226,7 +236,9 @@ impl System for Blocks {
             Op::Fill { place: at, with } => change(model, at, |bytes| bytes.fill(with)),
             Op::Free { place: at } => model.blocks.remove(&place(at)).is_some(),
         };
-        model.live = model.blocks.values().map(|content| content.bytes.len()).sum();
+        if !SLAB {
+            model.live = model.blocks.values().map(|content| content.bytes.len()).sum();
+        }
         done
     }
 }

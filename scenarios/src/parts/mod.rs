@@ -7,6 +7,6 @@ mod damage;
 mod intern;
 
 pub use arena::{Arenas, Op as ArenaOp};
-pub use blocks::{Blocks, Op as BlocksOp};
+pub use blocks::{Blocks, BlocksOf, Op as BlocksOp, Slabs};
 pub use damage::Damage;
 pub use intern::{Interns, Op as InternOp};
