@@ -79,4 +79,6 @@ fn what_is_done_wholly_or_not_at_all_is() {
     let report = explored::<true>();
     let kinds: Vec<Kind> = report.findings().iter().map(|found| found.kind()).collect();
     assert_eq!(kinds, [Kind::NotRecovered], "{report}");
+    let text = report.to_string();
+    assert!(text.contains("the state after the error is not the state before"), "{report}");
 }
