@@ -57,4 +57,7 @@ fn a_failing_script_says_how_to_run_it_again() {
     assert_eq!(command, "cargo nextest run scripts/full::sweep");
     let printed = fails(folder.path(), "scripts/full::sweep", Some(token));
     assert!(printed.contains("reproduced"), "{printed}");
+    // A replay is never a passing test.
+    let printed = fails(folder.path(), "scripts/full::sweep", Some("v1 queue f=T0#99 fp=000000"));
+    assert!(printed.contains("no failure"), "{printed}");
 }
