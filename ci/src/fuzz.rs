@@ -56,8 +56,12 @@ const CRASHES_MAX: u32 = 20;
 /// A target may hold so many megabytes, and take so many seconds for one input.
 const LIMITS: [&str; 3] = ["-rss_limit_mb=2048", "-timeout=60", "-print_final_stats=1"];
 
-/// Sizes that nobody has are asked for on purpose, and have to be refused.
-const ASAN: &str = "detect_leaks=1:allocator_may_return_null=1";
+/// What the sanitizers are told of a target. Sizes that nobody has are asked for on purpose, and have
+/// to be refused; and one damage is a block that nobody gives back.
+fn asan(target: &str) -> String {
+    let leaks = u8::from(target != "corruption");
+    format!("detect_leaks={leaks}:allocator_may_return_null=1")
+}
 
 /// What a child dies of is to be told from an exit: libFuzzer makes one of every signal.
 const NO_HANDLERS: [&str; 5] =
@@ -155,7 +159,7 @@ struct Attack<'a> {
 impl Attack<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.current_dir(folder()).env("ASAN_OPTIONS", ASAN);
+        command.current_dir(folder()).env("ASAN_OPTIONS", asan(self.name));
         for name in ["MALLORY_CASES", "MALLORY_KNOWN", "MALLORY_TRIAGE", "MALLORY_REPLAY"] {
             command.env_remove(name);
         }
@@ -250,6 +254,7 @@ impl Attack<'_> {
         std::fs::create_dir_all(&fresh).map_err(|error| error.to_string())?;
         let mut command = self.command();
         command.arg("-merge=1").arg(&fresh).arg(corpus).args(LIMITS);
+        command.arg(format!("-artifact_prefix={}/", self.own("artifacts")?.display()));
         let done = command.output().map_err(|error| format!("{}: {error}", self.name))?;
         let is_there = std::fs::read_dir(&fresh).is_ok_and(|mut files| files.next().is_some());
         if done.status.success() && is_there {
@@ -450,6 +455,12 @@ fn committed() -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_target_that_loses_blocks_may() {
+        assert!(asan("corruption").contains("detect_leaks=0"));
+        assert!(asan("blocks").contains("detect_leaks=1"));
+    }
 
     #[test]
     fn flags_are_read_and_others_refused() {
