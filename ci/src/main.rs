@@ -29,20 +29,21 @@ usage: cargo run -p ci -- COMMAND
 type Step = Result<(), String>;
 
 fn main() -> ExitCode {
-    let command = std::env::args().nth(1).unwrap_or_default();
-    let done = match command.as_str() {
-        "test" => test(),
-        "lint" => lint(),
-        "smoke" => smoke(),
-        "header" => header(),
-        "matrix" => matrix(),
-        "explore" => explore(),
-        "foreign" => foreign(),
-        "fuzz" => {
-            let words: Vec<String> = std::env::args().skip(2).collect();
-            fuzz::Options::read(&words).and_then(|options| fuzz::fuzz(&options))
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["test"] => test(),
+        ["lint"] => lint(),
+        ["smoke"] => smoke(),
+        ["header"] => header(),
+        ["matrix"] => matrix(),
+        ["explore"] => explore(),
+        ["foreign"] => foreign(),
+        ["fuzz", options @ ..] => {
+            let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
+            fuzz::Options::read(&options).and_then(|options| fuzz::fuzz(&options))
         }
-        "all" => [lint, test, smoke, matrix, explore].iter().try_for_each(|step| step()),
+        ["all"] => [lint, test, smoke, matrix, explore].iter().try_for_each(|step| step()),
         _ => Err(USAGE.to_owned()),
     };
     match done {
