@@ -145,11 +145,8 @@ where
             Driver::Plain => {
                 let script = Script { fault: None, ..script };
                 let (seen, _) = player.play(&script)?;
-                return Ok(player.report(
-                    &seen,
-                    &script,
-                    &hunt::rerun(source.file.as_ref(), &script),
-                ));
+                let rerun = hunt::rerun(source.file.as_ref(), &script);
+                return Ok(player.report(&seen, &script, &rerun));
             }
             _ if is_contended && (script.fault.is_some() || script.schedule.is_some()) => {
                 return Self::played(&player, source, &script);

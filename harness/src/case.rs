@@ -15,22 +15,20 @@ use crate::script::{self, SCRIPT_MAX};
 /// # Errors
 /// A folder that can't be read. One that isn't there is empty.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let (mut files, _) = entries(folder)?;
-    files.retain(|path| path.extension().is_some_and(|ending| ending == "ron"));
-    Ok(files)
+    Ok(entries(folder)?.0)
 }
 
 /// The same, and after them those of the folders in it.
 #[cfg(feature = "cli")]
 pub(crate) fn tree(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut files = files(folder)?;
-    for inner in entries(folder)?.1 {
+    let (mut files, folders) = entries(folder)?;
+    for inner in folders {
         files.extend(tree(&inner)?);
     }
     Ok(files)
 }
 
-/// What is in a folder, by name: all but folders, and folders. A link to one is none.
+/// The scripts in a folder, and the folders in it, by name. A link to a folder is none.
 fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
     let failed = |error: std::io::Error| {
         Error::new(format!("{}: {error}", folder.display())).mend("name a folder of scripts")
@@ -42,8 +40,12 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
         Ok(entries) => {
             for entry in entries {
                 let entry = entry.map_err(failed)?;
-                let is_folder = entry.file_type().map_err(failed)?.is_dir();
-                if is_folder { &mut folders } else { &mut files }.push(entry.path());
+                let path = entry.path();
+                if entry.file_type().map_err(failed)?.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|ending| ending == "ron") {
+                    files.push(path);
+                }
             }
         }
     }

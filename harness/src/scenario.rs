@@ -21,7 +21,7 @@ type Run = dyn Fn(Sweep) -> Report;
 type Explored = dyn Fn(Explore) -> Report;
 type Input = dyn Fn() -> Result<Arc<[u8]>, Error>;
 
-/// How replays of explorations are run.
+/// How a scenario of a command line is run where loom explores.
 const PROGRAM_LOOM: &str = "cargo run --release --features loom --";
 
 /// Something to sweep, by name: what [`cli::main`](crate::cli::main) is given.

@@ -247,24 +247,21 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 
 /// Lists cases. One that can't be played doesn't hide the others: it is told of among them.
 pub(super) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Error> {
+    let usual = FOLDERS.map(PathBuf::from);
+    let is_usual = args.places.is_empty();
+    let places = if is_usual { &usual[..] } else { &args.places };
     let mut files = Vec::new();
-    for place in &args.places {
-        if place.is_dir() {
+    for place in places {
+        if is_usual || place.is_dir() {
             files.extend(case::tree(place)?);
         } else {
-            // What isn't there says so when it is read.
+            // What was named and isn't there says so when it is read.
             files.push(place.clone());
         }
     }
-    if args.places.is_empty() {
-        for folder in FOLDERS {
-            files.extend(case::tree(Path::new(folder))?);
-        }
-    }
     if files.is_empty() {
-        let places: Vec<String> = args.places.iter().map(|at| at.display().to_string()).collect();
-        let places = if places.is_empty() { FOLDERS.join(", ") } else { places.join(", ") };
-        eprintln!("there are no cases in {places}");
+        let places: Vec<String> = places.iter().map(|at| at.display().to_string()).collect();
+        eprintln!("there are no cases in {}", places.join(", "));
     }
     let mut code = 0;
     for path in files {

@@ -10,11 +10,12 @@
 //! needs no dependency on Mallory, but for a dev-dependency. Four lines choose, and the rest says
 //! `crate::sync`:
 //!
-//! ```ignore
+//! ```
 //! #[cfg(test)]
 //! pub(crate) use mallory::{sync, thread};
 //! #[cfg(not(test))]
 //! pub(crate) use std::{sync, thread};
+//! # fn main() { crate::thread::spawn(|| crate::sync::Mutex::new(1)).join().expect("no panic"); }
 //! ```
 //!
 //! A feature of one's own beside `test` keeps all other tests on std's. Tests in `tests/` see a library
