@@ -172,6 +172,24 @@ impl Scheduler for Asked {
         current: Option<TaskId>,
         is_yielding: bool,
     ) -> Option<TaskId> {
+        let next = self.choose(runnable, current, is_yielding)?;
+        // Also where threads change places past us.
+        model::go_on_as(usize::from(next) as u16);
+        Some(next)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        0
+    }
+}
+
+impl Asked {
+    fn choose(
+        &self,
+        runnable: &[&Task],
+        current: Option<TaskId>,
+        is_yielding: bool,
+    ) -> Option<TaskId> {
         let shared = &self.0;
         shared.asked.set(shared.asked.get() + 1);
         let is_there = |task: &TaskId| runnable.iter().any(|other| other.id() == *task);
@@ -205,10 +223,6 @@ impl Scheduler for Asked {
             omen::turn(turn.pack());
         }
         Some(TaskId::from(usize::from(to)))
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        0
     }
 }
 

@@ -12,7 +12,7 @@ use shuttle_engine::current::TaskId;
 use shuttle_engine::runtime::execution::ExecutionState;
 use shuttle_engine::runtime::thread::switch;
 
-use super::engine::{away, enter};
+use super::engine::{away, enter, logical};
 use super::table;
 use super::waits::settle;
 
@@ -113,14 +113,11 @@ fn make(at: &'static Location<'static>, serve: impl FnOnce() + 'static) -> u16 {
     usize::from(task) as u16
 }
 
-/// Does a thread's work, as the task of its number. What it does past us may have left another
-/// thread's number behind.
+/// Does a thread's work, as the task of its number.
 fn serve(work: Work) {
-    let me = usize::from(ExecutionState::me()) as u16;
-    enter(me);
+    enter(usize::from(ExecutionState::me()) as u16);
     work();
-    enter(me);
-    settle(table::end(me));
+    settle(table::end(logical()));
 }
 
 /// Starts a thread, and answers its number. Others may go on before.

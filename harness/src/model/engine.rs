@@ -168,6 +168,12 @@ pub(crate) fn away<R>(call: impl FnOnce() -> R) -> R {
     call()
 }
 
+/// From here on this logical thread runs.
+#[cfg(feature = "shuttle")]
+pub(crate) fn go_on_as(thread: u16) {
+    LOGICAL.set(thread);
+}
+
 /// Runs a thread's work, as this logical thread.
 pub(crate) fn enter(thread: u16) {
     LOGICAL.set(thread);
