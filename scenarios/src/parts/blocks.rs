@@ -1,5 +1,5 @@
 //! The systems `blocks` and `slab`: a heap by itself, and one that is the thread's slab, beside a naive
-//! map of what is in each block. What the ledger counts is part of the state.
+//! map of what is in each block. What the ledger counts of the first is part of its state.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
