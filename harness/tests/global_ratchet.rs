@@ -31,7 +31,7 @@ fn allowed_aborts_are_a_ratchet_that_turns_one_way() {
     allowed(2).assert_clean();
     assert!(allowed(2).to_string().contains("global_ratchet::words"), "what is allowed is listed");
     assert_eq!(kinds(&allowed(1)), [Kind::Abort; 2]);
-    assert!(mistake(&allowed(3)).contains("only 2 sites abort"));
+    assert!(mistake(&allowed(3)).contains("failures abort at only 2 call sites"));
 }
 
 #[cfg(feature = "json")]

@@ -113,7 +113,8 @@ fn ratchet(
         return Ok(());
     }
     if sites < max && all {
-        return Err(Error::new(format!("allow_aborts({max}): only {sites} sites abort"))
+        let only = count(sites, "call site");
+        return Err(Error::new(format!("allow_aborts({max}): failures abort at only {only}"))
             .mend(format!("lower it to allow_aborts({sites}), so that none comes back unseen")));
     }
     let (aborts, rest) = findings.drain(..).partition(is_abort);
