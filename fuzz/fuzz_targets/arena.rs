@@ -1,4 +1,4 @@
 //! The arena beside plain vectors.
 #![no_main]
 
-mallory::fuzz_target!(mallory_scenarios::parts::Arenas);
+mallory::fuzz::fuzz_target!(mallory_scenarios::parts::Arenas);

@@ -1,4 +1,7 @@
 //! journal-intern: a journal over an intern table.
 #![no_main]
 
-mallory::fuzz_target!(mallory_scenarios::journal_intern::JournalIntern, mallory_scenarios::targets::log());
+mallory::fuzz::fuzz_target!(
+    mallory_scenarios::journal_intern::JournalIntern,
+    mallory_scenarios::targets::log()
+);

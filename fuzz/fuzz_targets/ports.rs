@@ -1,4 +1,4 @@
 //! Ports beside the model of their contract.
 #![no_main]
 
-mallory::fuzz_target!(|bytes| mallory_scenarios::targets::ports(bytes));
+mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::targets::ports(bytes));

@@ -1,4 +1,4 @@
 //! The reader of tokens.
 #![no_main]
 
-mallory::fuzz_target!(|bytes| mallory_scenarios::targets::token(bytes));
+mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::targets::token(bytes));

@@ -9,7 +9,8 @@ use std::alloc::Layout;
 use std::hint::black_box;
 use std::time::Instant;
 
-use mallory::{Adversary, Guard, Port, Reuse, SystemPort, conformance};
+use mallory::adversary::{Adversary, Guard, Reuse};
+use mallory::{Port, SystemPort, conformance};
 
 const ROUNDS: usize = 11;
 const PAIRS: u32 = 20_000;

@@ -6,7 +6,8 @@
 
 use std::time::Instant;
 
-use mallory::{Faults, GlobalHeap, Report, Strategy, Sweep};
+use mallory::sweep::Strategy;
+use mallory::{Faults, GlobalHeap, Report, Sweep};
 
 #[global_allocator]
 static HEAP: GlobalHeap = GlobalHeap::system();

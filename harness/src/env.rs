@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::token::Token;
+use crate::report::token::Token;
 
 /// What the environment asks for.
 #[derive(Clone, Debug, Default)]

@@ -55,132 +55,67 @@
     )
 )]
 
-mod accuse;
-mod adapters;
-#[cfg(any(feature = "cli", feature = "script-tests"))]
-mod anysystem;
-mod board;
-mod brood;
+pub mod adapters;
 #[cfg(feature = "c")]
 pub mod c;
-mod capture;
-#[cfg(any(feature = "cli", feature = "script-tests"))]
-mod case;
 #[cfg(feature = "cli")]
 pub mod cli;
-mod conformance;
-#[cfg(all(feature = "shuttle", feature = "ron"))]
-mod contended;
-mod death;
+pub mod conformance;
 mod detect;
-#[cfg(mallory_model)]
-mod ear;
 mod env;
 mod error;
-mod evidence;
 mod explore;
-mod explorer;
-mod finding;
-#[cfg(feature = "arbitrary")]
-pub mod fuzz;
-mod gate;
 mod global;
-mod handle;
 mod heap;
-#[cfg(all(feature = "shuttle", feature = "ron"))]
-mod history;
 mod host;
-#[cfg(feature = "ron")]
-mod hunt;
-#[cfg(feature = "arbitrary")]
-mod input;
-#[cfg(feature = "json")]
-mod json;
-mod kind;
-mod ledger;
-#[cfg(feature = "ron")]
-mod literal;
-#[cfg(feature = "ron")]
-mod minimise;
-mod model;
-mod node;
-mod omen;
 mod options;
-mod panics;
-mod pipe;
-mod plan;
-#[cfg(feature = "ron")]
-mod player;
-mod pool;
+pub mod plan;
 mod port;
-#[cfg(feature = "proptest")]
-mod property;
-mod pulse;
-mod quick;
-mod redzone;
-mod report;
+mod process;
+pub mod report;
+mod rt;
 mod run;
 mod scenario;
-mod scratch;
+mod schedule;
 #[cfg(feature = "ron")]
-mod script;
-#[cfg(feature = "script-tests")]
-mod script_tests;
-#[cfg(feature = "ron")]
-mod seek;
-mod site;
-mod state;
-mod subject;
-mod sweep;
+pub mod script;
+pub mod sweep;
 pub mod sync;
-mod system;
-mod text;
+pub mod system;
 pub mod thread;
-mod token;
 mod trace;
-mod turn;
-mod verdict;
-mod weight;
-mod wire;
-mod worker;
 
-#[cfg(feature = "allocator-api2")]
-pub use adapters::Api2Port;
-#[cfg(feature = "allocator-api2-04")]
-pub use adapters::Api2V04Port;
-#[cfg(mallory_std_allocator)]
-pub use adapters::StdPort;
-pub use adapters::{
-    Adversarial, Adversary, ArenaPort, GlobalPort, Guard, RegionPort, Reuse, StaticPort,
-};
-pub use conformance::{Conformance, conformance};
+pub use conformance::conformance;
 pub use error::Error;
-pub use explore::{Faults, Progress};
-pub use explorer::Explore;
-pub use finding::Finding;
+pub use explore::builder::Explore;
 pub use global::GlobalHeap;
 pub use heap::Heap;
-#[cfg(feature = "ron")]
-pub use hunt::{Minimised, minimise};
-pub use kind::Kind;
-#[cfg(feature = "ron")]
-pub use minimise::{Limits, Removed};
 pub use options::Options;
-pub use plan::{Plan, Request};
+pub use plan::{Faults, Plan};
 pub use port::{Port, Refused, SystemPort};
-#[cfg(feature = "proptest")]
-pub use property::{Drawn, Property, check, property, strategy};
-pub use report::{Coverage, Report, Verdict};
-pub use run::{Outcome, Strategy};
+pub use report::{Finding, Kind, Outcome, Report, Token, Verdict};
 pub use scenario::Scenario;
-#[cfg(feature = "ron")]
-pub use script::{Allowed, Expect, Found, Mode, Script};
-#[cfg(feature = "script-tests")]
-pub use script_tests::ScriptTests;
-#[cfg(not(mallory_model))]
-pub use std::thread_local;
-pub use subject::{Classify, Observe};
-pub use sweep::{Setup, Sweep};
-pub use system::{ApplyShared, Guarantee, System, World};
-pub use token::Token;
-pub use trace::{Coordinate, Op};
+pub use sweep::Sweep;
+pub use system::System;
+
+/// A heap that does everything the allocator contract permits and a friendly `malloc` never does.
+pub mod adversary {
+    pub use crate::adapters::adversary::{Adversarial, Adversary, Guard, Reuse};
+}
+
+/// Fuzz targets: a fuzzer's bytes become a script of operations.
+#[cfg(feature = "arbitrary")]
+pub mod fuzz {
+    pub use crate::__fuzz_target as fuzz_target;
+    #[doc(hidden)]
+    pub use crate::conformance::fuzz::port;
+    pub use crate::script::fuzz::{Input, attack, replay};
+    #[doc(hidden)]
+    pub use crate::script::fuzz::{Measured, kinds, read_journal};
+}
+
+/// Property tests: proptest draws scripts of operations, and what fails is shrunk to a case.
+#[cfg(feature = "proptest")]
+pub mod proptest {
+    pub use crate::script::property::{Drawn, Property, check, property, strategy};
+}

@@ -1,6 +1,6 @@
 //! What a heap watches and how: the switches of a run.
 
-use crate::kind::Kind;
+use crate::report::kind::Kind;
 
 /// What a heap watches. The default is everything.
 ///
@@ -139,14 +139,14 @@ impl Options {
 
     /// A heap over the system's allocator.
     #[must_use]
-    pub fn heap(self) -> crate::Heap {
+    pub fn heap(self) -> crate::heap::Heap {
         self.heap_over(crate::port::Malloc)
     }
 
     /// A heap over this port.
     #[must_use]
-    pub fn heap_over(self, port: impl crate::Port + Send + 'static) -> crate::Heap {
-        crate::Heap::first(self, port)
+    pub fn heap_over(self, port: impl crate::port::Port + Send + 'static) -> crate::heap::Heap {
+        crate::heap::Heap::first(self, port)
     }
 
     pub(crate) fn detects(&self, kind: Kind) -> bool {
@@ -156,7 +156,7 @@ impl Options {
     /// Where the subject's part of a block of the pool's begins, in runs that have a pool. Blocks
     /// of a global heap outlive their run; several threads come and go behind a gate.
     pub(crate) fn pool(&self) -> Option<usize> {
-        let lead = if self.guards() { crate::redzone::LEAD } else { 0 };
+        let lead = if self.guards() { crate::heap::redzone::LEAD } else { 0 };
         (!self.global && !self.parallel).then_some(lead)
     }
 

@@ -5,17 +5,17 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-#[cfg(feature = "cli")]
-use crate::anysystem::{AnySystem, Of};
 use crate::error::Error;
-use crate::explorer::Explore;
+use crate::explore::builder::Explore;
 use crate::host::Engine;
 use crate::report::{PROGRAM, PROGRAM_SHUTTLE, Report};
-#[cfg(feature = "ron")]
-use crate::script::Script;
-use crate::sweep::Sweep;
+#[cfg(feature = "cli")]
+use crate::script::dyn_system::{AnySystem, Of};
+use crate::sweep::builder::Sweep;
 #[cfg(feature = "ron")]
 use crate::system::System;
+#[cfg(feature = "ron")]
+use crate::system::script::Script;
 
 type Run = dyn Fn(Sweep) -> Report;
 type Explored = dyn Fn(Explore) -> Report;

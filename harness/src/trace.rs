@@ -110,7 +110,7 @@ impl Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = crate::text::count(self.size as u64, "byte");
+        let bytes = crate::report::format::count(self.size as u64, "byte");
         write!(f, "T{} {} of {bytes} (align {})", self.thread, self.op, self.align)?;
         match self.end {
             End::Done => Ok(()),

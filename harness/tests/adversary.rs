@@ -7,9 +7,8 @@ mod common;
 use std::ptr::NonNull;
 
 use common::{Oom, Owned, layout, only};
-use mallory::{
-    Adversary, Guard, Heap, Kind, Options, Port, Report, Reuse, Sweep, SystemPort, conformance,
-};
+use mallory::adversary::{Adversary, Guard, Reuse};
+use mallory::{Heap, Kind, Options, Port, Report, Sweep, SystemPort, conformance};
 
 type Body = fn(&Heap) -> Result<u64, Oom>;
 

@@ -9,7 +9,8 @@ use std::hint::black_box;
 use std::sync::Mutex;
 
 use common::{bytes, only};
-use mallory::{Adversary, GlobalHeap, Kind, Report, Reuse, Sweep};
+use mallory::adversary::{Adversary, Reuse};
+use mallory::{GlobalHeap, Kind, Report, Sweep};
 
 #[global_allocator]
 static HEAP: GlobalHeap = GlobalHeap::system();

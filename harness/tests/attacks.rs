@@ -6,7 +6,9 @@ mod queue;
 
 use arbitrary::{Arbitrary, Unstructured};
 use mallory::fuzz::{Input, attack};
-use mallory::{Kind, Limits, Report, Script, Sweep, property};
+use mallory::proptest::property;
+use mallory::script::{Limits, Script};
+use mallory::{Kind, Report, Sweep};
 use queue::{Op, Queue};
 
 /// What every way comes down to.
@@ -101,7 +103,8 @@ fn four_hundred_operations_come_down_to_three() {
     ops.splice(200..203, three);
     let mut script = Script::of("queue", ops);
     script.fault = Some("T0#84".to_owned());
-    let small = mallory::minimise::<Queue>(&script, &[], Limits::default()).expect("played");
+    let small =
+        mallory::script::minimise::<Queue>(&script, &[], Limits::default()).expect("played");
     let small = small.expect("it shows something");
     let removed = small.removed.expect("it is steady");
     assert_eq!(small.script.print().expect("text"), smallest(&id(&small.report)));

@@ -3,7 +3,7 @@
 
 #![cfg(feature = "ron")]
 
-use mallory::Script;
+use mallory::script::Script;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,11 +8,11 @@ use std::ptr::null_mut;
 use mallory::c::InSlot;
 use mallory::{Heap, Kind, Sweep};
 
-mallory::c_slot! {
+mallory::c::c_slot! {
     /// One library.
     struct One;
 }
-mallory::c_slot! {
+mallory::c::c_slot! {
     /// Another, with a slot of its own.
     struct Other;
 }
@@ -55,11 +55,11 @@ fn a_slot_is_one_heaps_at_a_time_and_refuses_while_it_is_empty() {
     assert_eq!(heap.live_bytes(), 0);
 }
 
-mallory::c_slot! {
+mallory::c::c_slot! {
     /// A library whose user mixes it up.
     struct Ours;
 }
-mallory::c_slot! {
+mallory::c::c_slot! {
     /// The one that it is mixed up with.
     struct Theirs;
 }

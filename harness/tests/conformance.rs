@@ -8,7 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::region::{Flaw, Region, SIZE};
-use mallory::{Conformance, Kind, Report, Verdict, conformance};
+use mallory::conformance::Conformance;
+use mallory::{Kind, Report, Verdict, conformance};
 
 fn suite(flaw: Flaw) -> Conformance<'static, Region> {
     conformance(move || Region::new(flaw))

@@ -9,10 +9,8 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mallory::{
-    Api2Port, ArenaPort, GlobalPort, Options, Port, Refused, RegionPort, Report, StaticPort,
-    SystemPort, Verdict, conformance,
-};
+use mallory::adapters::{Api2Port, ArenaPort, GlobalPort, RegionPort, StaticPort};
+use mallory::{Options, Port, Refused, Report, SystemPort, Verdict, conformance};
 
 static SYSTEM: System = System;
 
@@ -28,7 +26,7 @@ fn the_allocators_that_everybody_has_keep_the_contract() {
 #[cfg(feature = "allocator-api2-04")]
 #[test]
 fn so_does_the_other_version() {
-    let port = || mallory::Api2V04Port(allocator_api2_04::alloc::Global);
+    let port = || mallory::adapters::Api2V04Port(allocator_api2_04::alloc::Global);
     conformance(port).threads(2).run().assert_clean();
 }
 

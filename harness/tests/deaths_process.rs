@@ -8,7 +8,8 @@ mod common;
 use std::time::Duration;
 
 use common::{Oom, Owned, outcomes, the};
-use mallory::{Faults, Heap, Kind, Outcome, Report, Strategy, Sweep};
+use mallory::sweep::Strategy;
+use mallory::{Faults, Heap, Kind, Outcome, Report, Sweep};
 
 fn sweep(end: fn()) -> Report {
     let patience = Duration::from_secs(5);

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 use allocator_api2::alloc::Allocator;
 use common::ports::{Bump, Fickle};
 use common::{Oom, Owned, kinds, layout, only, outcomes, the};
-use mallory::{Heap, Kind, Op, Options, Outcome, Plan, Port, Sweep};
+use mallory::plan::Op;
+use mallory::{Heap, Kind, Options, Outcome, Plan, Port, Sweep};
 
 /// Asks once more when its block has moved, as code does that keeps pointers into it.
 fn index_after_growth(heap: &Heap) -> Result<(), Oom> {

@@ -245,7 +245,7 @@ fn a_failed_shrink_is_a_kind_of_its_own() {
     assert_eq!(only(&report).kind(), Kind::Abort);
     assert!(report.to_string().contains("(shrink)"), "{report}");
     assert_eq!(outcomes(&report), [(Outcome::Propagated, 2), (Outcome::Aborted, 2)]);
-    let plan = mallory::Plan::nth(1).op(mallory::Op::Shrink);
+    let plan = mallory::Plan::nth(1).op(mallory::plan::Op::Shrink);
     let only_shrinks = Sweep::new("shrink").plan(plan).run(shrink);
     assert_eq!(outcomes(&only_shrinks), [(Outcome::Aborted, 1)]);
 }

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Oom, Owned};
-use mallory::{Heap, Strategy, Sweep};
+use mallory::sweep::Strategy;
+use mallory::{Heap, Sweep};
 
 /// Tells the sweep below where to keep its journal, and that it is to be slow.
 const FOLDER: &str = "TEST_JOURNAL_FOLDER";

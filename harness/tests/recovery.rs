@@ -4,7 +4,8 @@ mod common;
 
 use allocator_api2::vec::Vec;
 use common::{Oom, kinds, mistake, only, outcomes};
-use mallory::{Guarantee, Heap, Kind, Outcome, Report, Sweep, System, World};
+use mallory::system::{Guarantee, World};
+use mallory::{Heap, Kind, Outcome, Report, Sweep, System};
 
 /// A pair of lists that belong together.
 #[derive(Debug)]

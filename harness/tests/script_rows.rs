@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Trial};
-use mallory::{Script, ScriptTests};
+use mallory::script::{Script, ScriptTests};
 use queue::{Op, Queue};
 
 /// Names the folder below which scripts are.

@@ -6,7 +6,9 @@ use std::fmt::Debug;
 
 use allocator_api2::collections::TryReserveError;
 use allocator_api2::vec::Vec;
-use mallory::{Explore, Guarantee, Heap, Kind, Report, Script, System, World};
+use mallory::script::Script;
+use mallory::system::{Guarantee, World};
+use mallory::{Explore, Heap, Kind, Report, System};
 use serde::{Deserialize, Serialize};
 
 /// A pair whose halves are filled one after the other, and there is to be memory for the second.

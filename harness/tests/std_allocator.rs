@@ -6,7 +6,8 @@
 use std::alloc::{AllocError, Allocator, Global, Layout, System};
 use std::ptr::NonNull;
 
-use mallory::{Heap, Kind, StdPort, Sweep, conformance};
+use mallory::adapters::StdPort;
+use mallory::{Heap, Kind, Sweep, conformance};
 
 #[test]
 fn the_allocators_of_std_keep_the_contract() {

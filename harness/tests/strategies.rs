@@ -7,7 +7,9 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use common::{Oom, Owned, mistake};
-use mallory::{Guarantee, Heap, Outcome, Report, Strategy, Sweep, System, World};
+use mallory::sweep::Strategy;
+use mallory::system::{Guarantee, World};
+use mallory::{Heap, Outcome, Report, Sweep, System};
 
 /// A subject, swept in this way.
 fn swept(

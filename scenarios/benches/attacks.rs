@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use arbitrary::{Arbitrary, Unstructured};
 use mallory::fuzz::{Input, Measured};
-use mallory::{Limits, Options, Plan, Port, System, SystemPort, World, minimise, property};
+use mallory::proptest::property;
+use mallory::script::{Limits, minimise};
+use mallory::system::World;
+use mallory::{Options, Plan, Port, System, SystemPort};
 use mallory_scenarios::cache_rebuild::CacheRebuild;
 use mallory_scenarios::journal_intern::JournalIntern;
 use mallory_scenarios::lfs_batch::LfsBatch;

@@ -5,7 +5,8 @@
 use std::fmt::Debug;
 
 use arbitrary::Arbitrary;
-use mallory::{Heap, Refused, System, World};
+use mallory::system::World;
+use mallory::{Heap, Refused, System};
 use serde::{Deserialize, Serialize};
 
 use crate::draw;

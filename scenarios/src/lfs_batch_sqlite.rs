@@ -10,7 +10,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mallory::{Heap, Refused, System, World};
+use mallory::system::World;
+use mallory::{Heap, Refused, System};
 use serde::{Deserialize, Serialize};
 
 use crate::foreign::sqlite::library::Failure;

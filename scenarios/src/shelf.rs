@@ -10,7 +10,8 @@ use std::marker::PhantomData;
 use allocator_api2::collections::TryReserveError;
 use allocator_api2::vec::Vec;
 use arbitrary::{Arbitrary, Unstructured};
-use mallory::{Heap, Kind, System, World};
+use mallory::system::World;
+use mallory::{Heap, Kind, System};
 use serde::{Deserialize, Serialize};
 
 /// One operation.

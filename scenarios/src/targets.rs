@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
-use mallory::{Heap, Kind, Script, SystemPort, Token, fuzz};
+use mallory::script::Script;
+use mallory::{Heap, Kind, SystemPort, Token, fuzz};
 
 use crate::fixture;
 use crate::journal::Log;

@@ -1,7 +1,9 @@
 //! The services on the adversarial heap: with guard pages where they matter most, and every
 //! request where only contents, addresses and alignments are against them.
 
-use mallory::{Adversary, Guard, Report, Reuse, Script, Sweep, System};
+use mallory::adversary::{Adversary, Guard, Reuse};
+use mallory::script::Script;
+use mallory::{Report, Sweep, System};
 use mallory_scenarios::cache_rebuild::CacheRebuild;
 use mallory_scenarios::fixture;
 use mallory_scenarios::journal_intern::JournalIntern;

@@ -2,7 +2,8 @@
 //! one that they answered for, are found by the scenario that the right one passes.
 #![cfg(feature = "foreign")]
 
-use mallory::{Heap, Kind, Refused, Report, Script, Sweep};
+use mallory::script::Script;
+use mallory::{Heap, Kind, Refused, Report, Sweep};
 use mallory_scenarios::fixture;
 use mallory_scenarios::lfs::Oid;
 use mallory_scenarios::lfs::sqlite_store::SqliteStore;

@@ -6,7 +6,9 @@ mod program;
 
 use std::path::{Path, PathBuf};
 
-use mallory::{Explore, Limits, Script, Sweep, Verdict, property};
+use mallory::proptest::property;
+use mallory::script::{Limits, Script};
+use mallory::{Explore, Sweep, Verdict};
 use mallory_scenarios::slot::{FORGETS, Op, SOUND, STALE, Slot};
 use program::{mallory, printed};
 
@@ -89,7 +91,7 @@ fn a_schedule_that_its_threads_cannot_follow_is_said() {
     script.schedule = None;
     let report = Explore::new("slot").scripted::<Slot<SOUND>>(&script);
     assert_eq!(report.exit_code(), 2, "{report}");
-    let played = mallory::minimise::<Slot<SOUND>>(&script, &[], Limits::default());
+    let played = mallory::script::minimise::<Slot<SOUND>>(&script, &[], Limits::default());
     let error = played.expect_err("too many threads").to_string();
     assert!(error.contains("the script has 65 threads"), "{error}");
 }
@@ -134,7 +136,7 @@ fn three_threads_come_down_to_two_operations_one_fault_and_one_preemption() {
         let mut script = script.clone();
         script.fault = Some("T0#1, T2#9".to_owned());
         script.schedule = Some(format!("T0@3>T2,T2@3>T0,T0@{point}>T1"));
-        let small = mallory::minimise::<Slot<FORGETS>>(&script, &[], Limits::default());
+        let small = mallory::script::minimise::<Slot<FORGETS>>(&script, &[], Limits::default());
         small.expect("it can be played")
     });
     let small = found.expect("one of these schedules shows it");

@@ -11,7 +11,8 @@ use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 
-use mallory::{Options, System as _, World};
+use mallory::system::World;
+use mallory::{Options, System as _};
 use mallory_scenarios::lfs_batch::LfsBatch;
 
 struct Watching;

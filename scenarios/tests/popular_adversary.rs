@@ -3,7 +3,8 @@
 //! or never, contents are rubbish, and stray accesses die at guard pages.
 #![cfg(feature = "foreign")]
 
-use mallory::{Adversary, Guard, Outcome, Plan, Reuse, Sweep};
+use mallory::adversary::{Adversary, Guard, Reuse};
+use mallory::{Outcome, Plan, Sweep};
 use mallory_scenarios::foreign::{self, Subject, popular};
 
 #[global_allocator]

@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use arbitrary::Arbitrary;
-use mallory::{Script, System, Verdict, property};
+use mallory::proptest::property;
+use mallory::script::Script;
+use mallory::{System, Verdict};
 use mallory_scenarios::cache_rebuild::CacheRebuild;
 use mallory_scenarios::fixture;
 use mallory_scenarios::journal_intern::JournalIntern;

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use mallory::ScriptTests;
+use mallory::script::ScriptTests;
 use mallory_scenarios::cache_rebuild::CacheRebuild;
 use mallory_scenarios::fixture;
 use mallory_scenarios::journal_intern::JournalIntern;

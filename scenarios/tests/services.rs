@@ -1,7 +1,8 @@
 //! The services under the sweep: exhaustively, and with N in {1, 3, 7, 37}, once and for good,
 //! with the kill switch off and on.
 
-use mallory::{Options, Outcome, Plan, Report, Script, Sweep, System};
+use mallory::script::Script;
+use mallory::{Options, Outcome, Plan, Report, Sweep, System};
 use mallory_scenarios::cache_rebuild::CacheRebuild;
 use mallory_scenarios::fixture;
 use mallory_scenarios::journal_intern::JournalIntern;

@@ -10,9 +10,11 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::guarded::{self, Known};
-use crate::capture::{self, Stack};
 use crate::port::{Port, Refused};
+use crate::process::backtrace;
+use crate::process::backtrace::Stack;
+use crate::process::guard_pages;
+use crate::process::guard_pages::Known;
 use crate::trace::mix;
 
 /// Where the memory of a freed block goes.
@@ -46,7 +48,8 @@ pub enum Guard {
 /// else with [`over`](Self::over).
 ///
 /// ```
-/// use mallory::{Adversary, SystemPort, conformance};
+/// use mallory::adversary::Adversary;
+/// use mallory::{SystemPort, conformance};
 /// let adversary = Adversary::new();
 /// conformance(|| adversary.over(SystemPort::new())).operations(500).run().assert_clean();
 /// ```
@@ -251,7 +254,7 @@ impl<P: Port> Adversarial<P> {
         let body = length.checked_add(shift)?;
         let unit = if tight { align.checked_mul(2)? } else { align };
         let (size, unit) = if self.guards() {
-            let page = guarded::page();
+            let page = guard_pages::page();
             let ahead = if self.modes.guard == Guard::Before { unit.max(page) } else { page };
             (body.checked_next_multiple_of(page)?.checked_add(ahead)?, unit.max(page))
         } else {
@@ -270,13 +273,13 @@ impl<P: Port> Adversarial<P> {
         };
         let (body, guard, start) = match self.modes.guard {
             Guard::After if self.guards() => {
-                let edge = end - guarded::page();
+                let edge = end - guard_pages::page();
                 let flush = (edge - plan.length) & !(align - 1);
                 ((base, edge), (edge, end), shift(flush, true))
             }
             Guard::Before if self.guards() => {
                 let first = base + plan.room.align();
-                ((first, end), (first - guarded::page(), first), shift(first, false))
+                ((first, end), (first - guard_pages::page(), first), shift(first, false))
             }
             _ => ((end, end), (end, end), shift(base, false)),
         };
@@ -286,7 +289,7 @@ impl<P: Port> Adversarial<P> {
 
     /// A call stack for the board, where there is one.
     fn stack(&self) -> Option<Stack> {
-        self.guards().then(capture::stack)
+        self.guards().then(backtrace::stack)
     }
 
     fn obtain(&self, layout: Layout, number: u64, zeroed: bool) -> Result<NonNull<[u8]>, Refused> {
@@ -298,7 +301,7 @@ impl<P: Port> Adversarial<P> {
                 let base = self.port.alloc(plan.room)?.cast::<u8>().as_ptr() as usize;
                 let slot = self.slot(base, &plan, layout, number);
                 // SAFETY: the guard's pages are in the room, which is this port's alone.
-                if !unsafe { guarded::protect(slot.guard.0, slot.guard.1, false) } {
+                if !unsafe { guard_pages::protect(slot.guard.0, slot.guard.1, false) } {
                     self.give_back(&slot);
                     return Err(Refused);
                 }
@@ -314,7 +317,7 @@ impl<P: Port> Adversarial<P> {
                 align: layout.align(),
                 number,
             };
-            slot.entry = guarded::enter(&known, slot.entry, &stack);
+            slot.entry = guard_pages::enter(&known, slot.entry, &stack);
         }
         let start = place(slot.start)?;
         if zeroed {
@@ -334,7 +337,7 @@ impl<P: Port> Adversarial<P> {
         let slot = books.kept.remove(nth)?;
         books.bytes -= slot.room.size();
         // SAFETY: the body's pages are in the room, which is this port's alone.
-        let _ = unsafe { guarded::protect(slot.body.0, slot.body.1, true) };
+        let _ = unsafe { guard_pages::protect(slot.body.0, slot.body.1, true) };
         Some(slot)
     }
 
@@ -360,10 +363,10 @@ impl<P: Port> Adversarial<P> {
             return;
         }
         if let (Some(entry), Some(stack)) = (slot.entry, self.stack()) {
-            guarded::retire(entry, &stack);
+            guard_pages::retire(entry, &stack);
         }
         // SAFETY: the body's pages are in the room, which is this port's alone again.
-        let _ = unsafe { guarded::protect(slot.body.0, slot.body.1, false) };
+        let _ = unsafe { guard_pages::protect(slot.body.0, slot.body.1, false) };
         let surplus = {
             let mut books = self.books.borrow_mut();
             books.kept.push_back(slot);
@@ -393,11 +396,11 @@ impl<P: Port> Adversarial<P> {
     /// Makes all of a room usable, and forgets whose it was.
     fn open(&self, slot: &Slot) {
         if let Some(entry) = slot.entry {
-            guarded::leave(entry);
+            guard_pages::leave(entry);
         }
         for (from, to) in [slot.guard, slot.body] {
             // SAFETY: pages of the room, which is this port's alone.
-            let _ = unsafe { guarded::protect(from, to, true) };
+            let _ = unsafe { guard_pages::protect(from, to, true) };
         }
     }
 

@@ -17,7 +17,8 @@ type Reset<A> = dyn Fn(&mut A);
 /// ```
 /// use std::cell::Cell;
 /// use std::mem::MaybeUninit;
-/// use mallory::{ArenaPort, conformance};
+/// use mallory::adapters::ArenaPort;
+/// use mallory::conformance;
 ///
 /// /// Leaks every block: the simplest arena there is.
 /// fn take(_: &(), layout: std::alloc::Layout) -> Option<&mut [MaybeUninit<u8>]> {

@@ -10,7 +10,7 @@ use std::alloc::Layout;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::{NonNull, null_mut};
 
-use super::c_table::{block, heap, start};
+use crate::adapters::c_table::{block, heap, start};
 use crate::error::Error;
 use crate::heap::Heap;
 use crate::port::{Port, Refused};

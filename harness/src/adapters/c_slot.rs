@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::global::aside;
 use crate::heap::Heap;
 
-/// A place in the process that one heap can be in at a time. Made by [`c_slot!`](crate::c_slot).
+/// A place in the process that one heap can be in at a time. Made by [`c_slot!`](crate::c::c_slot).
 #[derive(Debug)]
 pub struct Slot {
     heap: RwLock<Option<Heap>>,
@@ -120,7 +120,7 @@ pub trait InSlot: 'static {
         let Some(heap) = Self::slot().heap() else { return libc::ENOMEM };
         let heap = std::ptr::from_ref(&heap).cast_mut().cast();
         // SAFETY: the handle lives until the end of this call; the caller's promise.
-        unsafe { super::c_memory::mallory_posix_memalign(heap, block, align, size) }
+        unsafe { crate::adapters::c_memory::mallory_posix_memalign(heap, block, align, size) }
     }
 
     /// `malloc` in SQLite's words, whose sizes are ints.

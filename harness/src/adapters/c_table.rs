@@ -7,8 +7,8 @@ use std::ptr::NonNull;
 
 use crate::error::Error;
 use crate::heap::Heap;
+use crate::heap::state::State;
 use crate::port::{Port, Refused};
-use crate::state::State;
 
 /// A port as a table of functions: an allocator of C's, or a heap that is handed to C.
 ///
@@ -141,7 +141,7 @@ impl TablePort {
     }
 }
 
-pub(super) fn block(start: *mut c_void, size: usize) -> Result<NonNull<[u8]>, Refused> {
+pub(crate) fn block(start: *mut c_void, size: usize) -> Result<NonNull<[u8]>, Refused> {
     let start = NonNull::new(start.cast()).ok_or(Refused)?;
     Ok(NonNull::slice_from_raw_parts(start, size))
 }
@@ -217,12 +217,12 @@ impl Heap {
 ///
 /// # Safety
 /// - `context` is a handle that lives during `'a`.
-pub(super) unsafe fn heap<'a>(context: *mut c_void) -> &'a Heap {
+pub(crate) unsafe fn heap<'a>(context: *mut c_void) -> &'a Heap {
     // SAFETY: the caller's promise.
     unsafe { &*context.cast::<Heap>() }
 }
 
-pub(super) fn start(answer: Result<NonNull<[u8]>, Refused>) -> *mut c_void {
+pub(crate) fn start(answer: Result<NonNull<[u8]>, Refused>) -> *mut c_void {
     answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())
 }
 

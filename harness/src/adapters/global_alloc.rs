@@ -11,7 +11,8 @@ use crate::port::{Port, Refused};
 ///
 /// ```
 /// use std::alloc::System;
-/// use mallory::{GlobalPort, conformance};
+/// use mallory::adapters::GlobalPort;
+/// use mallory::conformance;
 /// conformance(|| GlobalPort(System)).run().assert_clean();
 /// ```
 #[derive(Clone, Copy, Debug, Default)]

@@ -65,7 +65,8 @@ impl Granted for *mut u8 {
 /// use std::alloc::Layout;
 /// use std::mem::MaybeUninit;
 /// use std::ptr::NonNull;
-/// use mallory::{RegionPort, conformance};
+/// use mallory::adapters::RegionPort;
+/// use mallory::conformance;
 ///
 /// /// Cuts blocks off its memory, and takes back the last one only.
 /// struct Heap {

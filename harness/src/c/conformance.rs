@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{MemoryPort, MemoryTable, PortTable, TablePort, show, text};
+use crate::c::{MemoryPort, MemoryTable, PortTable, TablePort, show, text};
 use crate::conformance::{Conformance, conformance};
 use crate::error::Error;
 use crate::port::Port;

@@ -7,7 +7,7 @@
 //! - [`Heap::memory_table`](crate::Heap::memory_table) and [`Heap::port_table`](crate::Heap::port_table)
 //!   hand a heap to one that takes a table with a context; `mallory_lua_alloc` and its neighbours
 //!   stand in other tables as they are, with the heap as the context;
-//! - [`c_slot!`](crate::c_slot) makes functions for one whose table has no context;
+//! - [`c_slot!`] makes functions for one whose table has no context;
 //! - [`TablePort`] and [`MemoryPort`] make a C allocator a [`Port`](crate::Port).
 #![allow(unsafe_code)]
 
@@ -18,6 +18,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use crate::__c_slot as c_slot;
 pub use crate::adapters::c_memory::{
     MAX_ALIGN, MemoryPort, MemoryTable, mallory_aligned_alloc, mallory_calloc, mallory_free,
     mallory_lua_alloc, mallory_malloc, mallory_posix_memalign, mallory_realloc,
@@ -30,7 +31,7 @@ use crate::error::Error;
 use crate::global::aside;
 use crate::heap::Heap;
 use crate::report::Report;
-use crate::sweep::Sweep;
+use crate::sweep::builder::Sweep;
 
 /// Makes a type whose functions are C's `malloc` and its kin, for a library whose table of functions
 /// has no context: they work on the heap that occupies the type's slot.
@@ -42,7 +43,7 @@ use crate::sweep::Sweep;
 /// use mallory::c::InSlot;
 /// use mallory::{Heap, Sweep};
 ///
-/// mallory::c_slot! {
+/// mallory::c::c_slot! {
 ///     /// Where the library's memory comes from.
 ///     struct Library;
 /// }
@@ -60,8 +61,9 @@ use crate::sweep::Sweep;
 ///     use_library(Library::malloc, Library::free).then_some(()).ok_or("out of memory")
 /// }).assert_clean();
 /// ```
+#[doc(hidden)]
 #[macro_export]
-macro_rules! c_slot {
+macro_rules! __c_slot {
     ($(#[$meta:meta])* $vis:vis struct $name:ident;) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug)]

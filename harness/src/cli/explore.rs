@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Format, cores, input_for, own_input, select, table};
+use crate::cli::{Format, cores, input_for, own_input, select, table};
 use crate::error::Error;
-use crate::explorer::Explore;
+use crate::explore::builder::Explore;
 use crate::host::Engine;
 use crate::scenario::Scenario;
 
 #[derive(Args)]
-pub(super) struct LoomArgs {
+pub(crate) struct LoomArgs {
     /// Scenarios or groups; all that are in no group unless given.
     names: Vec<String>,
     /// Changes of threads, where the first could have gone on, in a schedule at the most.
@@ -41,7 +41,7 @@ pub(super) struct LoomArgs {
 }
 
 #[derive(Args)]
-pub(super) struct ExploreArgs {
+pub(crate) struct ExploreArgs {
     #[command(flatten)]
     common: LoomArgs,
     /// So many schedules of each fault by chance instead of all within the bound.
@@ -56,7 +56,7 @@ pub(super) struct ExploreArgs {
 /// Priorities change so often, and once less: finds what needs three things in order.
 const DEPTH: u32 = 3;
 
-pub(super) fn explore(scenarios: &[Scenario], args: &ExploreArgs) -> Result<u8, Error> {
+pub(crate) fn explore(scenarios: &[Scenario], args: &ExploreArgs) -> Result<u8, Error> {
     run(scenarios, &args.common, Engine::Shuttle, &|explore| match (args.random, args.pct) {
         (Some(schedules), _) => explore.random(schedules),
         (None, Some(schedules)) => explore.pct(DEPTH, schedules),
@@ -64,7 +64,7 @@ pub(super) fn explore(scenarios: &[Scenario], args: &ExploreArgs) -> Result<u8, 
     })
 }
 
-pub(super) fn loom(scenarios: &[Scenario], args: &LoomArgs) -> Result<u8, Error> {
+pub(crate) fn loom(scenarios: &[Scenario], args: &LoomArgs) -> Result<u8, Error> {
     run(scenarios, args, Engine::Loom, &|explore| explore)
 }
 

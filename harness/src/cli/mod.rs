@@ -1,9 +1,9 @@
 //! The command line: flags to calls to an exit code. A user's own binary is one line of it.
 
-mod explore;
-mod progress;
-mod scripts;
-mod select;
+pub(crate) mod explore;
+pub(crate) mod progress;
+pub(crate) mod scripts;
+pub(crate) mod select;
 
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,15 +12,16 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use self::explore::{ExploreArgs, LoomArgs};
-use self::select::select;
+use crate::cli::explore::{ExploreArgs, LoomArgs};
+use crate::cli::select::select;
 use crate::error::Error;
-use crate::explorer::Explore;
-use crate::report::{self, Report};
-use crate::run::Strategy;
+use crate::explore::builder::Explore;
+use crate::report;
+use crate::report::Report;
+use crate::report::outcome::Strategy;
+use crate::report::token::Token;
 use crate::scenario::Scenario;
-use crate::sweep::Sweep;
-use crate::token::Token;
+use crate::sweep::builder::Sweep;
 
 /// The largest input that is read.
 const INPUT_MAX: u64 = 1 << 30;
@@ -172,7 +173,7 @@ enum Format {
 /// ```
 #[must_use]
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
-    crate::hunt::in_command_line();
+    crate::script::case::in_command_line();
     let done = match Cli::parse().command {
         Command::Sweep(args) => sweep(scenarios, &args),
         Command::Explore(args) => explore::explore(scenarios, &args),

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::explore::Progress;
 use crate::report::Report;
-use crate::run::Strategy;
+use crate::report::outcome::Strategy;
+use crate::sweep::settings::Progress;
 
 /// Sweeps shorter than this show no bar.
 const PATIENCE: Duration = Duration::from_millis(300);

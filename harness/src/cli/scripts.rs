@@ -6,32 +6,32 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::print;
-use crate::anysystem::{AnySystem, Case, Driver, Source};
-use crate::case;
+use crate::cli::print;
 use crate::error::Error;
-use crate::minimise::Limits;
 use crate::report::Replayed;
 use crate::scenario::Scenario;
-use crate::sweep::Sweep;
+use crate::script::dyn_system::{AnySystem, Case, Driver, Source};
+use crate::script::files;
+use crate::script::shrink::Limits;
+use crate::sweep::builder::Sweep;
 
 /// Where cases lie unless a folder is named.
 const FOLDERS: [&str; 3] = ["cases", "tests/cases", "scenarios/cases"];
 
 #[derive(Args)]
-pub(super) struct RunArgs {
+pub(crate) struct RunArgs {
     /// A script's file, or `case:<id>`.
     file: String,
     /// A folder to write what is found into, as cases.
     #[arg(long, value_name = "FOLDER")]
     cases: Option<PathBuf>,
     /// How to print the report.
-    #[arg(long, value_enum, default_value_t = super::Format::Text)]
-    format: super::Format,
+    #[arg(long, value_enum, default_value_t = crate::cli::Format::Text)]
+    format: crate::cli::Format,
 }
 
 #[derive(Args)]
-pub(super) struct MinimiseArgs {
+pub(crate) struct MinimiseArgs {
     /// A script's file, or `case:<id>`.
     file: String,
     /// Runs at the most.
@@ -46,7 +46,7 @@ pub(super) struct MinimiseArgs {
 }
 
 #[derive(Args)]
-pub(super) struct NewArgs {
+pub(crate) struct NewArgs {
     /// What to call the script; the file is NAME.ron.
     name: String,
     /// The system that it is for; unless given, the one that is called like the script.
@@ -55,7 +55,7 @@ pub(super) struct NewArgs {
 }
 
 #[derive(Args)]
-pub(super) struct FmtArgs {
+pub(crate) struct FmtArgs {
     /// Scripts' files.
     #[arg(required = true)]
     files: Vec<PathBuf>,
@@ -65,7 +65,7 @@ pub(super) struct FmtArgs {
 }
 
 #[derive(Args)]
-pub(super) struct CasesArgs {
+pub(crate) struct CasesArgs {
     /// Folders of cases, or cases.
     places: Vec<PathBuf>,
 }
@@ -86,7 +86,7 @@ impl<'a> Open<'a> {
         };
         let mut known = Vec::new();
         for folder in FOLDERS {
-            known.extend(case::tree(Path::new(folder))?);
+            known.extend(files::tree(Path::new(folder))?);
         }
         let found = known.into_iter().find(|path| path.file_stem().is_some_and(|name| name == id));
         let path = found.ok_or_else(|| {
@@ -97,7 +97,7 @@ impl<'a> Open<'a> {
     }
 
     fn path(scenarios: &'a [Scenario], path: &Path) -> Result<Self, Error> {
-        let text = case::read(path)?;
+        let text = files::read(path)?;
         Ok(Open { path: path.to_owned(), file: path.display().to_string(), text, scenarios })
     }
 
@@ -107,8 +107,8 @@ impl<'a> Open<'a> {
 
     /// The scenario whose system the script is for.
     fn scenario(&self) -> Result<(&'a Scenario, &'a dyn AnySystem), Error> {
-        let name = case::system_of(self.source())?;
-        by_system(self.scenarios, &name).ok_or_else(|| case::unknown(self.source(), &name))
+        let name = files::system_of(self.source())?;
+        by_system(self.scenarios, &name).ok_or_else(|| files::unknown(self.source(), &name))
     }
 }
 
@@ -124,7 +124,7 @@ fn input(scenario: &Scenario) -> Result<Arc<[u8]>, Error> {
     scenario.input.as_ref().map_or_else(|| Ok(Arc::from([])), |read| read())
 }
 
-pub(super) fn run(scenarios: &[Scenario], args: &RunArgs) -> Result<u8, Error> {
+pub(crate) fn run(scenarios: &[Scenario], args: &RunArgs) -> Result<u8, Error> {
     let open = Open::named(scenarios, &args.file)?;
     let (scenario, system) = open.scenario()?;
     let input = input(scenario)?;
@@ -141,14 +141,14 @@ pub(super) fn run(scenarios: &[Scenario], args: &RunArgs) -> Result<u8, Error> {
         }
     };
     match args.format {
-        super::Format::Text if report.error().is_none() => print(&report.to_string())?,
-        super::Format::Text => eprint!("{}", report.details()),
-        super::Format::Json => super::print_json(&report, "run")?,
+        crate::cli::Format::Text if report.error().is_none() => print(&report.to_string())?,
+        crate::cli::Format::Text => eprint!("{}", report.details()),
+        crate::cli::Format::Json => crate::cli::print_json(&report, "run")?,
     }
     Ok(report.exit_code())
 }
 
-pub(super) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8, Error> {
+pub(crate) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8, Error> {
     let open = Open::named(scenarios, &args.file)?;
     let (scenario, system) = open.scenario()?;
     let limits = Limits { runs: args.runs, time: args.seconds.map(Duration::from_secs) };
@@ -171,9 +171,9 @@ pub(super) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8
     Ok(1)
 }
 
-pub(super) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
+pub(crate) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
     let name = &args.name;
-    if !crate::token::is_name(name) || name.contains('/') {
+    if !crate::report::token::is_name(name) || name.contains('/') {
         return Err(Error::new(format!("{name:?} is no name for a script"))
             .mend("lower-case letters, digits, and _ or - after the first; at most 40"));
     }
@@ -215,7 +215,7 @@ fn comment(text: &str) -> Option<usize> {
     None
 }
 
-pub(super) fn fmt(scenarios: &[Scenario], args: &FmtArgs) -> Result<u8, Error> {
+pub(crate) fn fmt(scenarios: &[Scenario], args: &FmtArgs) -> Result<u8, Error> {
     let mut others = 0;
     for path in &args.files {
         let open = Open::path(scenarios, path)?;
@@ -246,14 +246,14 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 }
 
 /// Lists cases. One that can't be played doesn't hide the others: it is told of among them.
-pub(super) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Error> {
+pub(crate) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Error> {
     let usual = FOLDERS.map(PathBuf::from);
     let is_usual = args.places.is_empty();
     let places = if is_usual { &usual[..] } else { &args.places };
     let mut files = Vec::new();
     for place in places {
         if is_usual || place.is_dir() {
-            files.extend(case::tree(place)?);
+            files.extend(files::tree(place)?);
         } else {
             // What was named and isn't there says so when it is read.
             files.push(place.clone());

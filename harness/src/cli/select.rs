@@ -6,7 +6,7 @@ use crate::scenario::Scenario;
 /// The scenarios of these names and groups for which `can` says yes; all that are in no group
 /// unless named. One that is named itself has to be of that kind: that it is not `done` is an error,
 /// unless its name is also the end of one that is.
-pub(super) fn select<'a>(
+pub(crate) fn select<'a>(
     scenarios: &'a [Scenario],
     names: &[String],
     can: fn(&Scenario) -> bool,
@@ -54,13 +54,13 @@ mod tests {
     fn all() -> Vec<Scenario> {
         let swept = |name: &str, group: &str| {
             let scenario = Scenario::new(name, "asks for nothing", |sweep| {
-                sweep.run(|_| Ok::<_, crate::Refused>(()))
+                sweep.run(|_| Ok::<_, crate::port::Refused>(()))
             });
             if group.is_empty() { scenario } else { scenario.group(group) }
         };
         let explored = |name: &str, group: &str| {
             Scenario::threads(name, "asks for nothing", |explore| {
-                explore.run(|_| Ok::<_, crate::Refused>(()))
+                explore.run(|_| Ok::<_, crate::port::Refused>(()))
             })
             .group(group)
         };

@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::mpsc;
 
-use crate::panics::said;
 use crate::port::{Port, Refused};
+use crate::run::panic_capture::said;
 
 /// Where a block begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,31 +1,31 @@
 //! Conformance: drives any port with seeded sequences beside a naive model of its contract, and
 //! answers each promise that it breaks with the smallest sequence that shows it.
 
+pub(crate) mod call;
+pub(crate) mod contract;
 #[cfg(feature = "arbitrary")]
-pub(crate) mod attack;
-mod call;
-mod draw;
-mod shrink;
-mod step;
-mod storm;
-mod suite;
-mod trial;
+pub(crate) mod fuzz;
+pub(crate) mod generate;
+pub(crate) mod operation;
+pub(crate) mod shrink;
+pub(crate) mod stress;
+pub(crate) mod suite;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::call::{Held, alone, together};
-use self::draw::Range;
-use self::step::{Act, Step};
-use self::suite::{Caught, Drive, Storm, Suite};
-use self::trial::{Clause, Rules};
+use crate::conformance::call::{Held, alone, together};
+use crate::conformance::contract::{Clause, Rules};
+use crate::conformance::generate::Range;
+use crate::conformance::operation::{Act, Step};
+use crate::conformance::suite::{Caught, Drive, Storm, Suite};
 use crate::env::{Env, started};
 use crate::error::Error;
-use crate::finding::Finding;
-use crate::kind::Kind;
 use crate::port::Port;
+use crate::report::finding::Finding;
+use crate::report::kind::Kind;
+use crate::report::token::{Token, is_name};
 use crate::report::{Replayed, Report, Rerun};
-use crate::token::{Token, is_name};
 use crate::trace::{Fingerprint, hash_bytes};
 
 /// Holds a port to its contract: see [`Conformance`].
@@ -250,8 +250,8 @@ impl<'a, P: Port> Conformance<'a, P> {
         let seed = token.map_or(self.seed, |token| token.seed);
         let range = &self.range(seed);
         let steps = match (&self.file, &self.text) {
-            (Some(file), _) => Some(step::read(file)?),
-            (None, Some(text)) => Some(step::parse(text)?),
+            (Some(file), _) => Some(operation::read(file)?),
+            (None, Some(text)) => Some(operation::parse(text)?),
             (None, None) => None,
         };
         self.check(steps.as_deref().unwrap_or(&[]))?;
@@ -274,7 +274,7 @@ impl<'a, P: Port> Conformance<'a, P> {
                 let (breach, tally) = suite.confirm(steps)?;
                 let caught = breach.map(|breach| {
                     let steps = steps[..steps.len().min(breach.step + 1)].to_vec();
-                    Caught { steps: step::tidy(&steps), breach }
+                    Caught { steps: operation::tidy(&steps), breach }
                 });
                 (caught.into_iter().collect(), tally)
             }
@@ -287,7 +287,7 @@ impl<'a, P: Port> Conformance<'a, P> {
             let met = suite.storm()?.filter(|(clause, _)| !known(*clause));
             report.findings.extend(met.map(|(clause, note)| self.met(clause, &note, seed)));
             let sequences: Vec<String> =
-                (0..range.sequences()).map(|nth| step::print(&range.sequence(nth))).collect();
+                (0..range.sequences()).map(|nth| operation::print(&range.sequence(nth))).collect();
             report.fingerprint = hash_bytes(sequences.concat().as_bytes());
             report.notes = self.notes(range);
         }
@@ -329,9 +329,9 @@ impl<'a, P: Port> Conformance<'a, P> {
         let (sequences, all) = (range.sequences(), range.operations as u64);
         let mut notes = vec![format!(
             "{} in {}, held to {}",
-            crate::text::count(all, "operation"),
-            crate::text::count(sequences, "sequence"),
-            crate::text::count(self.promises().len() as u64, "promise"),
+            crate::report::format::count(all, "operation"),
+            crate::report::format::count(sequences, "sequence"),
+            crate::report::format::count(self.promises().len() as u64, "promise"),
         )];
         if self.fixed.is_none() && self.held.is_none() {
             let how = "see Conformance::fixed and Conformance::held";
@@ -347,7 +347,7 @@ impl<'a, P: Port> Conformance<'a, P> {
 
     fn finding(&self, caught: &Caught, seed: u64) -> Finding {
         let Caught { steps, breach } = caught;
-        let lines = step::print(steps);
+        let lines = operation::print(steps);
         let indented: String = lines.lines().map(|line| format!("\n  {line}")).collect();
         let by = if steps.is_empty() {
             "by making and dropping it".to_owned()
@@ -414,7 +414,7 @@ impl<P: Port + Sync> Conformance<'_, P> {
         self.threads = threads.clamp(1, 64);
         if self.threads > 1 {
             self.drive = together;
-            self.storm = Some(storm::storm);
+            self.storm = Some(stress::storm);
         }
         self
     }

@@ -1,8 +1,8 @@
 //! The smallest sequence that still breaks the same clause: operations are dropped first, then
 //! what is left is made plainer. The same steps in the same order each time.
 
-use super::step::{Act, Ask, Order, Size, Step, tidy};
-use super::trial::Breach;
+use crate::conformance::contract::Breach;
+use crate::conformance::operation::{Act, Ask, Order, Size, Step, tidy};
 
 /// Tries a sequence; answers the breach if it is still of the clause in question.
 pub(crate) type Oracle<'a> = dyn FnMut(&[Step]) -> Option<Breach> + 'a;
@@ -155,8 +155,8 @@ impl Shrinker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::step::{parse, print};
-    use crate::conformance::trial::Clause;
+    use crate::conformance::contract::Clause;
+    use crate::conformance::operation::{parse, print};
 
     #[test]
     fn operations_go_first_and_then_sizes() {

@@ -5,21 +5,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::call::{Caller, Held, Ports};
-use super::draw::Range;
-use super::shrink::shrink;
-use super::step::{Step, parse, print};
-use super::trial::{self, Breach, Clause, Rules, Tally};
-use crate::board::{Board, Life};
+use crate::conformance::call::{Caller, Held, Ports};
+use crate::conformance::contract;
+use crate::conformance::contract::{Breach, Clause, Rules, Tally};
+use crate::conformance::generate::Range;
+use crate::conformance::operation::{Step, parse, print};
+use crate::conformance::shrink::shrink;
 use crate::error::Error;
-use crate::explore::ends::{kind_of, notes, os_error};
-use crate::kind::Kind;
-use crate::omen;
-use crate::panics::said;
-use crate::pipe::Pipe;
 use crate::port::Port;
-use crate::wire::{Wire, wire_struct};
-use crate::worker;
+use crate::process::child;
+use crate::process::codec::{Wire, wire_struct};
+use crate::process::pipe::Pipe;
+use crate::process::shared_memory::{Board, Life};
+use crate::process::status;
+use crate::report::kind::Kind;
+use crate::run::panic_capture::said;
+use crate::sweep::exit_outcome::{kind_of, notes, os_error};
 
 /// How calls are made: on one thread, or on several.
 pub(crate) type Drive<P> = fn(&Ports<'_, P>, u8, &mut dyn FnMut(&mut Caller<'_>));
@@ -90,9 +91,9 @@ impl<P: Port> Suite<'_, P> {
     fn child<T: Wire>(&self, work: impl Fn(&Rc<Pipe>, &Life)) -> Result<Child<T>, Error> {
         let board = Board::new(1, 0).map_err(|error| os_error("share memory", &error))?;
         let life = board.life(0);
-        let answer = worker::ask::<T>(self.patience, |pipe| {
+        let answer = child::ask::<T>(self.patience, |pipe| {
             life.begin();
-            omen::begun();
+            status::begun();
             work(pipe, life);
             life.stand(None);
         });
@@ -146,10 +147,10 @@ impl<P: Port> Suite<'_, P> {
         let driven = Ports { clones: &ports, held: self.held };
         (self.drive)(&driven, self.threads, &mut |call| {
             let call = &mut |hand, asked| {
-                omen::beat();
+                status::beat();
                 call(hand, asked)
             };
-            result = trial::run(call, rules, steps, &mut tick);
+            result = contract::run(call, rules, steps, &mut tick);
         });
         let (mut breach, tally) = result;
         if catch_unwind(AssertUnwindSafe(|| drop(ports))).is_err() && breach.is_none() {

@@ -1,18 +1,18 @@
 //! A block of one heap freed through another. Both are named; of an arena's block inside a chunk
 //! of the heap below, the innermost owner is the one that counts.
 
-use super::BadFree;
-use crate::evidence::{Evidence, Moment};
-use crate::kind::Kind;
-use crate::ledger::Block;
+use crate::detect::BadFree;
+use crate::heap::ledger::Block;
+use crate::report::evidence::{Evidence, Moment};
+use crate::report::kind::Kind;
 
 /// A block of another heap that begins here and has just the layout given: also where a block of
 /// the freeing heap begins at the same place, as an arena's chunk does.
-pub(super) fn exact(free: &BadFree<'_>) -> Option<Evidence> {
+pub(crate) fn exact(free: &BadFree<'_>) -> Option<Evidence> {
     of_another(free, |block| block.layout() == free.layout)
 }
 
-pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
+pub(crate) fn check(free: &BadFree<'_>) -> Option<Evidence> {
     of_another(free, |_| true)
 }
 

@@ -1,10 +1,10 @@
 //! A block freed that had been freed before: three steps, each with its place.
 
-use super::BadFree;
-use crate::evidence::{Evidence, Moment, Role};
-use crate::kind::Kind;
+use crate::detect::BadFree;
+use crate::report::evidence::{Evidence, Moment, Role};
+use crate::report::kind::Kind;
 
-pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
+pub(crate) fn check(free: &BadFree<'_>) -> Option<Evidence> {
     let freed = free.ledger.freed_at(free.address)?;
     Some(
         Evidence::new(Kind::DoubleFree)

@@ -1,9 +1,9 @@
 //! Bytes behind a block were written: its rear guard is damaged.
 
-use crate::evidence::{Evidence, Moment, Role, Subject};
-use crate::kind::Kind;
-use crate::redzone::Damage;
-use crate::text::count;
+use crate::heap::redzone::Damage;
+use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::format::count;
+use crate::report::kind::Kind;
 
 pub(crate) fn check(damage: Damage, block: &Subject, noticed: Option<u64>) -> Option<Evidence> {
     let far = damage.behind? as u64;

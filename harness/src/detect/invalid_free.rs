@@ -1,10 +1,10 @@
 //! An address freed that no heap of the run gave out, or one that lies inside a block.
 
-use super::BadFree;
-use crate::evidence::{Evidence, Moment};
-use crate::kind::Kind;
+use crate::detect::BadFree;
+use crate::report::evidence::{Evidence, Moment};
+use crate::report::kind::Kind;
 
-pub(super) fn check(free: &BadFree<'_>) -> Evidence {
+pub(crate) fn check(free: &BadFree<'_>) -> Evidence {
     let evidence = Evidence::new(Kind::InvalidFree);
     let inside = free.ledger.owners(free.address).into_iter().find(|b| b.contains(free.address));
     let (evidence, note) = if let Some(block) = inside {

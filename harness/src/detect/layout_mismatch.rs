@@ -1,10 +1,10 @@
 //! A block given back with another size or alignment than it was asked for with.
 
-use super::BadFree;
-use crate::evidence::{Evidence, Moment};
-use crate::kind::Kind;
+use crate::detect::BadFree;
+use crate::report::evidence::{Evidence, Moment};
+use crate::report::kind::Kind;
 
-pub(super) fn check(free: &BadFree<'_>) -> Option<Evidence> {
+pub(crate) fn check(free: &BadFree<'_>) -> Option<Evidence> {
     let slot = free.ledger.find(free.address, free.heap)?;
     let block = free.ledger.block(slot);
     Some(

@@ -1,7 +1,7 @@
 //! A block still live when the subject is done.
 
-use crate::evidence::{Evidence, Subject};
-use crate::kind::Kind;
+use crate::report::evidence::{Evidence, Subject};
+use crate::report::kind::Kind;
 
 pub(crate) fn check(block: Subject) -> Evidence {
     Evidence::new(Kind::Leak).about(block)

@@ -4,30 +4,30 @@
 //! hot path never comes here; a free that fits its block in every respect passes with one
 //! comparison, and only one that doesn't is looked at from all sides ([`bad_free`]).
 
-mod cross_allocator_free;
-mod double_free;
-mod heap_buffer_overflow;
-mod heap_buffer_underflow;
-mod invalid_free;
-mod layout_mismatch;
-mod leak;
-mod over_budget;
-mod port_contract;
-mod use_after_free;
-mod wrong_thread;
+pub(crate) mod cross_allocator_free;
+pub(crate) mod double_free;
+pub(crate) mod heap_buffer_overflow;
+pub(crate) mod heap_buffer_underflow;
+pub(crate) mod invalid_free;
+pub(crate) mod layout_mismatch;
+pub(crate) mod leak;
+pub(crate) mod over_budget;
+pub(crate) mod port_contract;
+pub(crate) mod use_after_free;
+pub(crate) mod wrong_thread;
 
 use std::alloc::Layout;
 
-use crate::evidence::{Evidence, Role, Subject};
-use crate::ledger::{Block, Ledger};
+use crate::heap::ledger::{Block, Ledger};
+use crate::report::evidence::{Evidence, Role, Subject};
 
-pub(crate) use heap_buffer_overflow::check as overflow;
-pub(crate) use heap_buffer_underflow::check as underflow;
-pub(crate) use leak::check as leak;
-pub(crate) use over_budget::check as over_budget;
-pub(crate) use port_contract::{misaligned, overlapping, too_small};
-pub(crate) use use_after_free::check as use_after_free;
-pub(crate) use wrong_thread::check as wrong_thread;
+pub(crate) use crate::detect::heap_buffer_overflow::check as overflow;
+pub(crate) use crate::detect::heap_buffer_underflow::check as underflow;
+pub(crate) use crate::detect::leak::check as leak;
+pub(crate) use crate::detect::over_budget::check as over_budget;
+pub(crate) use crate::detect::port_contract::{misaligned, overlapping, too_small};
+pub(crate) use crate::detect::use_after_free::check as use_after_free;
+pub(crate) use crate::detect::wrong_thread::check as wrong_thread;
 
 /// A heap's standing in the run, by its number.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 //! More bytes were live than the budget allows.
 
-use crate::evidence::{Evidence, Moment, Role, Subject};
-use crate::kind::Kind;
-use crate::text::count;
+use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::format::count;
+use crate::report::kind::Kind;
 
 pub(crate) fn check(live: usize, budget: usize, block: Subject, event: u64) -> Option<Evidence> {
     if live <= budget {

@@ -1,8 +1,8 @@
 //! The wrapped allocator broke its own contract.
 
-use crate::evidence::{Evidence, Moment, Role, Subject};
-use crate::kind::Kind;
-use crate::text::count;
+use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::format::count;
+use crate::report::kind::Kind;
 
 fn broken(block: Subject, event: u64, note: String) -> Evidence {
     Evidence { block: Some(block), ..Evidence::new(Kind::PortContract) }

@@ -1,7 +1,7 @@
 //! A freed block was written: the poison in it is damaged. Seen while it is in quarantine.
 
-use crate::evidence::{Evidence, Moment, Role, Subject};
-use crate::kind::Kind;
+use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::kind::Kind;
 
 pub(crate) fn check(offset: Option<usize>, block: &Subject, freed: u64) -> Option<Evidence> {
     let offset = offset?;

@@ -3,8 +3,8 @@
 
 use std::alloc::Layout;
 
-use crate::evidence::{Evidence, Moment, Role, Subject};
-use crate::kind::Kind;
+use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::kind::Kind;
 use crate::trace::Op;
 
 pub(crate) fn check(

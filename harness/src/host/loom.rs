@@ -14,13 +14,14 @@ use std::rc::Rc;
 
 use ::loom::model::Builder;
 
-use super::{Host, Once, Piece};
-use crate::explore::schedule::Search;
-use crate::model::{self, Abandoned};
-use crate::omen;
-use crate::panics::said;
+use crate::host::{Host, Once, Piece};
+use crate::process::status;
+use crate::rt;
+use crate::rt::Abandoned;
+use crate::run::panic_capture::said;
 use crate::run::{Conducted, Conductor, Cue, Stopped};
-use crate::turn::Turn;
+use crate::schedule::Turn;
+use crate::schedule::search::Search;
 
 /// Points of a run after which it is one that never ends.
 const BRANCHES_MAX: usize = 50_000;
@@ -63,10 +64,10 @@ impl Shared {
         let conducted = Conducted {
             stopped: self.stopped.take(),
             diverged: None,
-            threads: model::threads(),
-            panicked: model::panicked().map(|(_, said)| said),
+            threads: rt::threads(),
+            panicked: rt::panicked().map(|(_, said)| said),
         };
-        model::end();
+        rt::end();
         let search = self.search.borrow();
         if !self.with_piece(|piece| piece.end(conducted, &search)) {
             self.enough.set(true);
@@ -79,11 +80,11 @@ impl Shared {
         if self.enough.get() || !self.search.borrow_mut().next() {
             return false;
         }
-        omen::schedule();
+        status::schedule();
         for turn in self.search.borrow().turns() {
-            omen::turn(turn.pack());
+            status::turn(turn.pack());
         }
-        model::begin(model::Engine::Loom);
+        rt::begin(rt::Engine::Loom);
         self.with_piece(|piece| piece.begin());
         self.going.set(true);
         true
@@ -92,7 +93,7 @@ impl Shared {
 
 /// An iteration: what loom's first thread does.
 fn iteration() {
-    model::widely(Box::new(work));
+    rt::widely(Box::new(work));
     let is_enough = SHARED.with(|shared| shared.borrow().as_ref().is_some_and(|s| !s.going.get()));
     if is_enough {
         std::panic::resume_unwind(Box::new(Enough));
@@ -107,16 +108,16 @@ fn work() {
         return;
     }
     shared.with_piece(|piece| piece.body());
-    if model::is_over() {
+    if rt::is_over() {
         std::panic::resume_unwind(Box::new(Abandoned));
     }
-    model::leave();
+    rt::leave();
 }
 
 /// Loom without what its environment variables say.
 fn builder(preemptions: u32) -> Builder {
     let mut builder = Builder::new();
-    builder.max_threads = model::LOOM_THREADS_MAX;
+    builder.max_threads = rt::LOOM_THREADS_MAX;
     builder.max_branches = BRANCHES_MAX;
     // It looks at these every so many iterations only: we count ourselves.
     builder.max_permutations = None;
@@ -133,13 +134,13 @@ fn builder(preemptions: u32) -> Builder {
 
 /// Why loom gave up, by what it threw.
 fn reason(payload: &(dyn std::any::Any + Send)) -> Stopped {
-    if model::is_crowd() {
+    if rt::is_crowd() {
         return Stopped::Crowd;
     }
-    if model::stuck().is_some() {
+    if rt::stuck().is_some() {
         return Stopped::Deadlock;
     }
-    if let Some((_, said)) = model::panicked() {
+    if let Some((_, said)) = rt::panicked() {
         return Stopped::Panicked(format!("panicked: {said}"));
     }
     let text = said(payload);
@@ -158,7 +159,7 @@ impl Host for Loom {
     }
 
     fn threads_max(&self) -> usize {
-        model::LOOM_THREADS_MAX
+        rt::LOOM_THREADS_MAX
     }
 
     fn bounded(&self, preemptions: u32, limit: u64) -> Search {

@@ -2,19 +2,19 @@
 //! which of its threads goes on.
 
 #[cfg(feature = "loom")]
-mod loom;
+pub(crate) mod loom;
 #[cfg(feature = "shuttle")]
-mod shuttle;
+pub(crate) mod shuttle;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::error::Error;
-use crate::explore::course::THREADS_MAX;
-use crate::explore::schedule::Search;
 #[cfg(mallory_model)]
 use crate::run::Cue;
 use crate::run::{Conducted, Conductor};
+use crate::schedule::fairness::THREADS_MAX;
+use crate::schedule::search::Search;
 
 /// Something that is run once for each schedule of a search.
 pub(crate) trait Piece {

@@ -15,14 +15,15 @@ use std::rc::Rc;
 use ::shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
-use super::{Host, Once, Piece};
-use crate::explore::course::{THREADS_MAX, Threads, bit};
-use crate::explore::schedule::Search;
-use crate::model::{self, Crew, Next};
-use crate::omen;
-use crate::panics::said;
+use crate::host::{Host, Once, Piece};
+use crate::process::status;
+use crate::rt;
+use crate::rt::{Crew, Next};
+use crate::run::panic_capture::said;
 use crate::run::{Conducted, Conductor, Cue, Stopped};
-use crate::turn::Turn;
+use crate::schedule::Turn;
+use crate::schedule::fairness::{THREADS_MAX, Threads, bit};
+use crate::schedule::search::Search;
 
 /// Threads that make requests under an unwinder, and tests that print, fit in this. It is mapped and
 /// not touched, so it costs little.
@@ -88,16 +89,16 @@ impl Shared {
     /// The number of the point that a thread asks at.
     fn point(&self, thread: u16) -> u32 {
         let more = &self.more[usize::from(thread)];
-        if !model::take_asks() {
+        if !rt::take_asks() {
             more.set(more.get() + 1);
         }
-        model::points(thread) + more.get()
+        rt::points(thread) + more.get()
     }
 
     /// The first point, as the model counts, at which a thread has to ask again.
     fn until(&self, thread: u16, search: &Search) -> u32 {
         let more = self.more[usize::from(thread)].get();
-        search.until(thread, model::points(thread) + more).saturating_sub(more)
+        search.until(thread, rt::points(thread) + more).saturating_sub(more)
     }
 
     /// Looks at the run that has ended, if there is one.
@@ -110,9 +111,9 @@ impl Shared {
             stopped: self.stopped.take(),
             diverged: search.diverged(),
             threads: self.threads.get(),
-            panicked: model::panicked().map(|(_, said)| said),
+            panicked: rt::panicked().map(|(_, said)| said),
         };
-        model::end();
+        rt::end();
         search.end();
         if !self.with_piece(|piece| piece.end(conducted, &search)) {
             self.enough.set(true);
@@ -126,12 +127,12 @@ impl Shared {
             self.enough.set(true);
             return false;
         }
-        omen::schedule();
+        status::schedule();
         let threads = self.threads.get();
         for more in &self.more[..threads] {
             more.set(0);
         }
-        model::begin(model::Engine::Shuttle);
+        rt::begin(rt::Engine::Shuttle);
         self.threads.set(1);
         self.with_piece(|piece| piece.begin());
         self.going.set(true);
@@ -144,13 +145,13 @@ fn runs() {
     let shared = shared();
     loop {
         shared.with_piece(|piece| piece.body());
-        model::leave();
-        if !model::gather() {
+        rt::leave();
+        if !rt::gather() {
             return;
         }
         shared.settle();
         if shared.asked.get() > ASKED_MAX || !shared.next() {
-            model::dismiss();
+            rt::dismiss();
             return;
         }
     }
@@ -174,7 +175,7 @@ impl Scheduler for Asked {
     ) -> Option<TaskId> {
         let next = self.choose(runnable, current, is_yielding)?;
         // Also where threads change places past us.
-        model::go_on_as(usize::from(next) as u16);
+        rt::go_on_as(usize::from(next) as u16);
         Some(next)
     }
 
@@ -195,7 +196,7 @@ impl Asked {
         let is_there = |task: &TaskId| runnable.iter().any(|other| other.id() == *task);
         let first = runnable.first().map(|task| task.id());
         let Some(current) = current else { return first };
-        match model::next() {
+        match rt::next() {
             Next::Scheduled => {}
             Next::First => return first,
             Next::Same | Next::Any => return Some(current).filter(is_there).or(first),
@@ -218,9 +219,9 @@ impl Asked {
         let made = search.turns().len();
         let thread = usize::from(current) as u16;
         let to = search.decide(threads, thread, shared.point(thread), is_yielding);
-        model::go_until(shared.until(to, &search));
+        rt::go_until(shared.until(to, &search));
         if let Some(turn) = search.turns().get(made) {
-            omen::turn(turn.pack());
+            status::turn(turn.pack());
         }
         Some(TaskId::from(usize::from(to)))
     }

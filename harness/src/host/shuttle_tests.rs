@@ -167,10 +167,10 @@ fn many_runs_are_made_in_one_execution_and_each_is_what_it_is_alone() {
 
 /// A thread of ours that nobody waits for starts one past us, which notes whether its run is still on.
 fn strange() {
-    let run = model::run();
+    let run = rt::run();
     crate::thread::spawn(move || {
         crate::thread::yield_now();
-        thread::spawn(move || STRANGERS.with_borrow_mut(|all| all.push(model::run() == run)));
+        thread::spawn(move || STRANGERS.with_borrow_mut(|all| all.push(rt::run() == run)));
     });
 }
 

@@ -1,7 +1,7 @@
 //! Requests fail that would bring the live bytes above a bound.
 
-use super::Request;
+use crate::plan::Request;
 
-pub(super) fn refuses(request: &Request, bytes: usize) -> bool {
+pub(crate) fn refuses(request: &Request, bytes: usize) -> bool {
     request.live_after > bytes && request.live_after > request.live
 }

@@ -1,5 +1,5 @@
 //! A run of consecutive requests fails: long enough to outlast a retry.
 
-pub(super) fn refuses(nth: u64, n: u64, k: u64) -> bool {
+pub(crate) fn refuses(nth: u64, n: u64, k: u64) -> bool {
     nth >= n && nth - n < k
 }

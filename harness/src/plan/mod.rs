@@ -5,20 +5,34 @@
 //! logical thread the rule has seen. A rule without a filter counts all of them, so `nth(37)`
 //! names the coordinate `T…#37`.
 
-mod budget;
-mod burst;
-mod from;
-mod nth;
-mod seeded;
+pub(crate) mod budget;
+pub(crate) mod burst;
+pub(crate) mod from;
+pub(crate) mod nth;
+pub(crate) mod seeded;
 #[cfg(feature = "ron")]
-pub(crate) mod shortage;
+pub(crate) mod syntax;
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::trace::{Coordinate, Op};
+pub use crate::trace::{Coordinate, Op};
+
+/// Which faults a sweep makes of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Faults {
+    /// The request fails once, and then it fails for good: two runs. The default.
+    Both,
+    /// It fails once.
+    Transient,
+    /// It fails, and all after it.
+    Persistent,
+    /// No request fails: only what shows without a fault is looked for.
+    None,
+}
 
 /// A call that may fail, as a plan sees it.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +107,8 @@ struct Rule {
 /// Which requests fail.
 ///
 /// ```
-/// use mallory::{Op, Plan};
+/// use mallory::plan::Op;
+/// use mallory::Plan;
 /// let once = Plan::nth(3);
 /// let for_good = Plan::from(3).or(Plan::budget(1 << 20));
 /// let growth_only = Plan::nth(1).op(Op::Grow).heap("arena").size(4096..=usize::MAX);

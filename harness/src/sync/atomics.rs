@@ -4,7 +4,8 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use crate::model::{self, Engine, Id, What};
+use crate::rt;
+use crate::rt::{Engine, Id, What};
 
 /// An atomic of the model's, where there is one.
 struct Shared<L> {
@@ -24,20 +25,20 @@ impl<L> Shared<L> {
     /// Loom has to see it being made.
     #[cfg(feature = "loom")]
     fn new(make: impl FnOnce() -> L) -> Self {
-        let loom = (model::engine() == Engine::Loom).then(|| (model::run(), make()));
+        let loom = (rt::engine() == Engine::Loom).then(|| (rt::run(), make()));
         Shared { id: Id::new(), loom }
     }
 
     /// Does this to loom's atomic where it is in this run, and to std's elsewhere.
     #[inline]
     fn at<R>(&self, what: What, weak: impl FnOnce(&L) -> R, std: impl FnOnce() -> R) -> R {
-        model::point_at(&self.id, what);
+        rt::point_at(&self.id, what);
         #[cfg(feature = "loom")]
         if let Some((made_in, loom)) = &self.loom
-            && *made_in == model::run()
-            && model::engine() == Engine::Loom
+            && *made_in == rt::run()
+            && rt::engine() == Engine::Loom
         {
-            return model::away(|| weak(loom));
+            return rt::away(|| weak(loom));
         }
         let _ = weak;
         std()
@@ -114,7 +115,7 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$plain, $plain> {
-                if model::engine() == Engine::None {
+                if rt::engine() == Engine::None {
                     return self.std.compare_exchange_weak(current, new, success, failure);
                 }
                 self.compare_exchange(current, new, success, failure)
@@ -150,8 +151,8 @@ macro_rules! atomic {
             pub fn into_inner(self) -> $plain {
                 #[cfg(feature = "loom")]
                 if let Some((made_in, loom)) = self.shared.loom
-                    && made_in == model::run()
-                    && model::engine() == Engine::Loom
+                    && made_in == rt::run()
+                    && rt::engine() == Engine::Loom
                 {
                     return loom.into_inner();
                 }
@@ -258,8 +259,8 @@ integers! {
 /// As [`std::sync::atomic::fence`].
 pub fn fence(order: Ordering) {
     #[cfg(feature = "loom")]
-    if model::engine() == Engine::Loom {
-        return model::away(|| loom::sync::atomic::fence(order));
+    if rt::engine() == Engine::Loom {
+        return rt::away(|| loom::sync::atomic::fence(order));
     }
     std::sync::atomic::fence(order);
 }

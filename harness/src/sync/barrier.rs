@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use super::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 /// A place where threads wait for each other, as [`std::sync::Barrier`].
 #[derive(Debug)]

@@ -21,9 +21,10 @@ impl<T> UnsafeCell<T> {
     /// made.
     #[cfg(feature = "loom")]
     pub fn new(value: T) -> Self {
-        use crate::model::{self, Engine};
-        let make = || (model::run(), loom::cell::UnsafeCell::new(()));
-        let loom = (model::engine() == Engine::Loom).then(make);
+        use crate::rt;
+        use crate::rt::Engine;
+        let make = || (rt::run(), loom::cell::UnsafeCell::new(()));
+        let loom = (rt::engine() == Engine::Loom).then(make);
         UnsafeCell { loom, value: std::cell::UnsafeCell::new(value) }
     }
 
@@ -52,8 +53,9 @@ impl<T> UnsafeCell<T> {
 
     #[cfg(feature = "loom")]
     fn watched(&self) -> Option<&loom::cell::UnsafeCell<()>> {
-        use crate::model::{self, Engine};
+        use crate::rt;
+        use crate::rt::Engine;
         let (made_in, loom) = self.loom.as_ref()?;
-        (*made_in == model::run() && model::engine() == Engine::Loom).then_some(loom)
+        (*made_in == rt::run() && rt::engine() == Engine::Loom).then_some(loom)
     }
 }

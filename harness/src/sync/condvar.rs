@@ -3,15 +3,16 @@
 use std::sync::{LockResult, PoisonError};
 use std::time::Duration;
 
-use super::mutex::MutexGuard;
-use crate::model::{self, Engine, Id};
+use crate::rt;
+use crate::rt::{Engine, Id};
+use crate::sync::mutex::MutexGuard;
 
 /// What a condition variable is to a model checker.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     pub(crate) id: Id,
     #[cfg(feature = "loom")]
-    pub(crate) loom: super::weak::Notices,
+    pub(crate) loom: crate::sync::loom_lock::Notices,
 }
 
 /// A condition variable, as [`std::sync::Condvar`]. In a model no wait ends without a notice.
@@ -42,7 +43,7 @@ impl Condvar {
             notices: Notices {
                 id: Id::new(),
                 #[cfg(feature = "loom")]
-                loom: super::weak::Notices::new(),
+                loom: crate::sync::loom_lock::Notices::new(),
             },
             std: std::sync::Condvar::new(),
         }
@@ -123,10 +124,10 @@ impl Condvar {
     }
 
     fn notify(&self, all: bool) {
-        match model::engine() {
+        match rt::engine() {
             Engine::None => {}
             #[cfg(feature = "shuttle")]
-            Engine::Shuttle => model::notify(&self.notices.id, all),
+            Engine::Shuttle => rt::notify(&self.notices.id, all),
             #[cfg(feature = "loom")]
             Engine::Loom => self.notices.loom.notify(&self.notices.id, all),
         }

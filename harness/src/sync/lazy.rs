@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::model;
+use crate::rt;
 
 /// One of loom's objects for each run in which it was used.
 pub(crate) struct Lazy<T> {
@@ -23,7 +23,7 @@ impl<T> Lazy<T> {
 
     /// The present run's.
     pub(crate) fn get(&self, make: fn() -> T) -> &T {
-        let run = model::run();
+        let run = rt::run();
         let (made_in, first) = self.first.get_or_init(|| (run, make()));
         if *made_in == run { first } else { self.again(run, make) }
     }

@@ -30,7 +30,7 @@
 //! | [`Once`], [`OnceLock`], [`LazyLock`] | ours | loom's lock behind ours |
 //! | [`mpsc`]: `channel`, `sync_channel` | of a mutex and condition variables | the same |
 //! | `thread`: `spawn`, `Builder`, `scope`, `current`, `park`, `yield_now`, `sleep` | ours | loom's threads |
-//! | [`thread_local!`](crate::thread_local) | the logical thread's | the same |
+//! | [`thread_local!`](crate::thread::thread_local) | the logical thread's | the same |
 //! | [`Arc`], [`Weak`] | std's | std's |
 //! | [`cell::UnsafeCell`] | std's | loom's, which sees two at once |
 //!
@@ -73,27 +73,26 @@
 //! compared. Shuttle's bounded search leaves nothing out.
 
 #[cfg(mallory_model)]
-mod atomics;
+pub(crate) mod atomics;
 #[cfg(mallory_model)]
-mod barrier;
+pub(crate) mod barrier;
+pub mod cell;
 #[cfg(mallory_model)]
-mod condvar;
+pub(crate) mod condvar;
 #[cfg(feature = "loom")]
-mod lazy;
+pub(crate) mod lazy;
+#[cfg(feature = "loom")]
+pub(crate) mod loom_lock;
 #[cfg(mallory_model)]
 pub mod mpsc;
 #[cfg(mallory_model)]
-mod mutex;
+pub(crate) mod mutex;
 #[cfg(mallory_model)]
-mod once;
+pub(crate) mod once;
 #[cfg(mallory_model)]
-mod raw;
+pub(crate) mod raw;
 #[cfg(mallory_model)]
-mod rwlock;
-#[cfg(feature = "loom")]
-mod weak;
-
-pub mod cell;
+pub(crate) mod rwlock;
 
 #[cfg(not(mallory_model))]
 pub use std::sync::{
@@ -103,22 +102,22 @@ pub use std::sync::{
 };
 
 #[cfg(mallory_model)]
-pub use barrier::{Barrier, BarrierWaitResult};
+pub use crate::sync::barrier::{Barrier, BarrierWaitResult};
 #[cfg(mallory_model)]
-pub use condvar::{Condvar, WaitTimeoutResult};
+pub use crate::sync::condvar::{Condvar, WaitTimeoutResult};
 #[cfg(mallory_model)]
-pub use mutex::{Mutex, MutexGuard};
+pub use crate::sync::mutex::{Mutex, MutexGuard};
 #[cfg(mallory_model)]
-pub use once::{LazyLock, Once, OnceLock};
+pub use crate::sync::once::{LazyLock, Once, OnceLock};
 #[cfg(mallory_model)]
-pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use crate::sync::rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[cfg(mallory_model)]
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak};
 
 /// Atomics, as in [`std::sync::atomic`].
 pub mod atomic {
     #[cfg(mallory_model)]
-    pub use super::atomics::{
+    pub use crate::sync::atomics::{
         AtomicBool, AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicIsize, AtomicPtr, AtomicU8,
         AtomicU16, AtomicU32, AtomicU64, AtomicUsize, fence,
     };

@@ -5,8 +5,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
-use super::raw::{Ask, Held, Raw};
-use crate::model;
+use crate::rt;
+use crate::sync::raw::{Ask, Held, Raw};
 
 /// A mutual exclusion, as [`std::sync::Mutex`].
 #[derive(Default)]
@@ -18,10 +18,10 @@ pub struct Mutex<T: ?Sized> {
 /// A lock of a [`Mutex`], given back when it is dropped.
 #[must_use = "if unused the Mutex will immediately unlock"]
 pub struct MutexGuard<'a, T: ?Sized> {
-    pub(super) mutex: &'a Mutex<T>,
+    pub(crate) mutex: &'a Mutex<T>,
     // Dropped in this order.
-    pub(super) data: std::sync::MutexGuard<'a, T>,
-    pub(super) held: Held<'a>,
+    pub(crate) data: std::sync::MutexGuard<'a, T>,
+    pub(crate) held: Held<'a>,
 }
 
 impl<T> Mutex<T> {
@@ -65,10 +65,10 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// Takes std's lock, where the model's is held already.
-    pub(super) fn lock_held<'a>(&'a self, held: Held<'a>) -> LockResult<MutexGuard<'a, T>> {
-        if model::is_over() && matches!(self.data.try_lock(), Err(TryLockError::WouldBlock)) {
+    pub(crate) fn lock_held<'a>(&'a self, held: Held<'a>) -> LockResult<MutexGuard<'a, T>> {
+        if rt::is_over() && matches!(self.data.try_lock(), Err(TryLockError::WouldBlock)) {
             // Whoever has it will never run again.
-            model::abandon();
+            rt::abandon();
         }
         match self.data.lock() {
             Ok(data) => Ok(MutexGuard { mutex: self, data, held }),

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::raw::{Ask, Raw};
-use crate::model::{self, Engine};
+use crate::rt;
+use crate::rt::Engine;
+use crate::sync::raw::{Ask, Raw};
 
 /// A place that is filled once, as [`std::sync::OnceLock`].
 #[derive(Default)]
@@ -25,7 +26,7 @@ impl<T> OnceLock<T> {
 
     /// What is in it, if anything is.
     pub fn get(&self) -> Option<&T> {
-        if model::engine() == Engine::None {
+        if rt::engine() == Engine::None {
             return self.value.get();
         }
         let _held = self.raw.lock(Ask::Mutex);
@@ -48,7 +49,7 @@ impl<T> OnceLock<T> {
 
     /// What is in it, which is made now if nothing is.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
-        if model::engine() == Engine::None {
+        if rt::engine() == Engine::None {
             return self.value.get_or_init(make);
         }
         let _held = self.raw.lock(Ask::Mutex);

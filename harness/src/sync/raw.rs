@@ -1,15 +1,16 @@
 //! What a lock is to a model checker, without the data: taken before std's, and given back after.
 
+use crate::rt;
 #[cfg(feature = "shuttle")]
-use crate::model::What;
-use crate::model::{self, Engine, Id, Mode};
+use crate::rt::What;
+use crate::rt::{Engine, Id, Mode};
 
 /// A lock as the present engine has it; outside of a model there is nothing to it.
 #[derive(Debug, Default)]
 pub(crate) struct Raw {
     pub(crate) id: Id,
     #[cfg(feature = "loom")]
-    loom: super::weak::Lock,
+    loom: crate::sync::loom_lock::Lock,
 }
 
 /// A lock that is held, until this is dropped.
@@ -18,7 +19,7 @@ pub(crate) struct Held<'a> {
     /// The run in which it was taken; 0 outside of one.
     run: u64,
     #[cfg(feature = "loom")]
-    loom: Option<super::weak::Guard<'a>>,
+    loom: Option<crate::sync::loom_lock::Guard<'a>>,
 }
 
 /// How a lock is asked for.
@@ -40,7 +41,7 @@ impl Raw {
         Raw {
             id: Id::new(),
             #[cfg(feature = "loom")]
-            loom: super::weak::Lock::new(),
+            loom: crate::sync::loom_lock::Lock::new(),
         }
     }
 
@@ -55,34 +56,34 @@ impl Raw {
 
     /// Waits until it can be had, and takes it.
     pub(crate) fn lock(&self, ask: Ask) -> Held<'_> {
-        match model::engine() {
+        match rt::engine() {
             Engine::None => self.held(0),
             #[cfg(feature = "shuttle")]
             Engine::Shuttle => {
-                model::acquire(&self.id, ask.mode());
-                self.held(model::run())
+                rt::acquire(&self.id, ask.mode());
+                self.held(rt::run())
             }
             #[cfg(feature = "loom")]
             Engine::Loom => {
                 let guard = self.loom.lock(&self.id, ask);
-                Held { raw: self, run: model::run(), loom: Some(guard) }
+                Held { raw: self, run: rt::run(), loom: Some(guard) }
             }
         }
     }
 
     /// Takes it, if it can be had at once.
     pub(crate) fn try_lock(&self, ask: Ask) -> Option<Held<'_>> {
-        match model::engine() {
+        match rt::engine() {
             Engine::None => Some(self.held(0)),
             #[cfg(feature = "shuttle")]
             Engine::Shuttle => {
-                model::point_at(&self.id, What::Lock);
-                model::try_take(&self.id, ask.mode()).then(|| self.held(model::run()))
+                rt::point_at(&self.id, What::Lock);
+                rt::try_take(&self.id, ask.mode()).then(|| self.held(rt::run()))
             }
             #[cfg(feature = "loom")]
             Engine::Loom => {
                 let guard = self.loom.try_lock(&self.id, ask)?;
-                Some(Held { raw: self, run: model::run(), loom: Some(guard) })
+                Some(Held { raw: self, run: rt::run(), loom: Some(guard) })
             }
         }
     }
@@ -91,14 +92,14 @@ impl Raw {
 impl<'a> Held<'a> {
     /// Gives it back, waits for a notice, and takes it again.
     #[cfg_attr(not(feature = "loom"), allow(unused_mut, reason = "loom alone lends its guard out"))]
-    pub(crate) fn wait(mut self, notices: &super::condvar::Notices) -> Held<'a> {
-        if self.run != model::run() {
+    pub(crate) fn wait(mut self, notices: &crate::sync::condvar::Notices) -> Held<'a> {
+        if self.run != rt::run() {
             return self;
         }
-        match model::engine() {
+        match rt::engine() {
             Engine::None => {}
             #[cfg(feature = "shuttle")]
-            Engine::Shuttle => model::wait(&notices.id, &self.raw.id),
+            Engine::Shuttle => rt::wait(&notices.id, &self.raw.id),
             #[cfg(feature = "loom")]
             Engine::Loom => {
                 let guard = self.loom.take();
@@ -119,7 +120,7 @@ impl Drop for Held<'_> {
         if self.run == 0 {
             return;
         }
-        let engine = if self.run == model::run() { model::engine() } else { Engine::None };
+        let engine = if self.run == rt::run() { rt::engine() } else { Engine::None };
         #[cfg(feature = "loom")]
         if let Some(guard) = self.loom.take() {
             guard.give(&self.raw.id, engine == Engine::Loom);
@@ -127,8 +128,8 @@ impl Drop for Held<'_> {
         }
         #[cfg(feature = "shuttle")]
         if engine == Engine::Shuttle {
-            model::point_at(&self.raw.id, What::Unlock);
-            model::give(&self.raw.id);
+            rt::point_at(&self.raw.id, What::Unlock);
+            rt::give(&self.raw.id);
         }
         let _ = engine;
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
-use super::raw::{Ask, Held, Raw};
+use crate::sync::raw::{Ask, Held, Raw};
 
 /// A lock for many readers or one writer, as [`std::sync::RwLock`].
 #[derive(Default)]

@@ -4,10 +4,11 @@ use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::modelled::{Answer, JoinHandle, body, start};
-use super::scope::{Scope, ScopedJoinHandle};
 use crate::global::{attribute, is_attributed};
-use crate::model::{self, Engine};
+use crate::rt;
+use crate::rt::Engine;
+use crate::thread::scope::{Scope, ScopedJoinHandle};
+use crate::thread::spawn::{Answer, JoinHandle, body, start};
 
 /// How a thread is started, as [`std::thread::Builder`]. A model gives each the same stack.
 #[derive(Debug, Default)]
@@ -43,7 +44,7 @@ impl Builder {
         self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<JoinHandle<T>> {
-        if model::engine() == Engine::None {
+        if rt::engine() == Engine::None {
             return Ok(JoinHandle::of_std(self.spawn_std(work)?));
         }
         let answer = Answer::new();
@@ -66,7 +67,7 @@ impl Builder {
     }
 
     /// Starts one of the system's threads, whose requests are the subject's as the present one's are.
-    pub(super) fn spawn_std<T: Send + 'static>(
+    pub(crate) fn spawn_std<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<std::thread::JoinHandle<T>> {
@@ -84,7 +85,7 @@ impl Builder {
         })
     }
 
-    pub(super) fn its_name(&self) -> Option<String> {
+    pub(crate) fn its_name(&self) -> Option<String> {
         self.name.clone()
     }
 }

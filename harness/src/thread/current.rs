@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::model::{self, Engine};
+use crate::rt;
+use crate::rt::Engine;
 use crate::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// A handle on a thread, as [`std::thread::Thread`].
@@ -42,17 +43,17 @@ enum Id {
 }
 
 impl Thread {
-    pub(super) fn of_std(thread: &std::thread::Thread) -> Thread {
+    pub(crate) fn of_std(thread: &std::thread::Thread) -> Thread {
         Thread(Kind::Std(thread.clone()))
     }
 
     /// A thread of the present model. Whoever asks first has to know its name.
-    pub(super) fn of_model(number: u16, name: Option<&str>) -> Thread {
+    pub(crate) fn of_model(number: u16, name: Option<&str>) -> Thread {
         HANDLES.with_borrow_mut(|(run, handles)| {
-            if *run != model::run() {
+            if *run != rt::run() {
                 // Those of a run that is over may be what a model checker has given up.
                 std::mem::forget(std::mem::take(handles));
-                *run = model::run();
+                *run = rt::run();
             }
             let known = handles.iter().find(|inner| inner.number == number);
             let inner = known.cloned().unwrap_or_else(|| {
@@ -99,16 +100,16 @@ impl Thread {
 /// A handle on the present thread, as [`std::thread::current`].
 #[must_use]
 pub fn current() -> Thread {
-    if model::engine() == Engine::None {
+    if rt::engine() == Engine::None {
         return Thread::of_std(&std::thread::current());
     }
-    Thread::of_model(model::logical(), None)
+    Thread::of_model(rt::logical(), None)
 }
 
 /// The present thread of a model has come to its end.
-pub(super) fn end() {
+pub(crate) fn end() {
     let gone = HANDLES.with_borrow_mut(|(run, handles)| {
-        let mine = |inner: &Arc<Inner>| *run == model::run() && inner.number == model::logical();
+        let mine = |inner: &Arc<Inner>| *run == rt::run() && inner.number == rt::logical();
         handles.iter().position(mine).map(|place| handles.swap_remove(place))
     });
     drop(gone);
@@ -127,7 +128,7 @@ pub fn park() {
 
 /// [`park`], but not longer than this; in a model, where time does not pass, it may be for ever.
 pub fn park_timeout(time: Duration) {
-    if model::engine() == Engine::None {
+    if rt::engine() == Engine::None {
         std::thread::park_timeout(time);
     } else {
         park();

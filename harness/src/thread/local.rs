@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 pub use std::thread::AccessError;
 
-use crate::model::{self, Engine};
+use crate::rt;
+use crate::rt::Engine;
 
-/// As [`std::thread::LocalKey`]; made by [`thread_local!`](crate::thread_local).
+/// As [`std::thread::LocalKey`]; made by [`thread_local!`](crate::thread::thread_local).
 pub struct LocalKey<T: 'static> {
     #[doc(hidden)]
     pub std: &'static std::thread::LocalKey<T>,
@@ -35,7 +36,7 @@ impl<T: 'static> LocalKey<T> {
     /// # Panics
     /// Where the thread has dropped it already.
     pub fn with<R>(&'static self, call: impl FnOnce(&T) -> R) -> R {
-        if model::engine() == Engine::None {
+        if rt::engine() == Engine::None {
             return self.std.with(call);
         }
         call(&self.present())
@@ -49,7 +50,7 @@ impl<T: 'static> LocalKey<T> {
         &'static self,
         call: impl FnOnce(&T) -> R,
     ) -> std::result::Result<R, AccessError> {
-        if model::engine() == Engine::None {
+        if rt::engine() == Engine::None {
             return self.std.try_with(call);
         }
         Ok(call(&self.present()))
@@ -57,7 +58,7 @@ impl<T: 'static> LocalKey<T> {
 
     /// The logical thread's value.
     fn present(&'static self) -> Rc<T> {
-        let (run, thread) = (model::run(), model::logical());
+        let (run, thread) = (rt::run(), rt::logical());
         // Which key this is; nothing is printed or decided by it.
         let key = std::ptr::from_ref(self) as usize;
         let find = || {
@@ -138,7 +139,7 @@ impl<T: 'static> fmt::Debug for LocalKey<T> {
 /// Drops the present logical thread's values, the last one made first. Values that are made
 /// meanwhile go as well.
 pub(crate) fn end() {
-    let (run, thread) = (model::run(), model::logical());
+    let (run, thread) = (rt::run(), rt::logical());
     let mine = |slot: &Slot| (slot.run, slot.thread) == (run, thread);
     let last = || {
         SLOTS.with(|slots| {
@@ -153,12 +154,13 @@ pub(crate) fn end() {
 }
 
 /// Declares thread-locals as [`std::thread_local!`]: in a model the logical thread's.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! thread_local {
+macro_rules! __thread_local {
     () => {};
     ($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty = const { $init:expr } $(; $($rest:tt)*)?) => {
-        $crate::thread_local!($(#[$attr])* $vis static $name: $t = $init);
-        $($crate::thread_local!($($rest)*);)?
+        $crate::thread::thread_local!($(#[$attr])* $vis static $name: $t = $init);
+        $($crate::thread::thread_local!($($rest)*);)?
     };
     ($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty = $init:expr $(; $($rest:tt)*)?) => {
         $(#[$attr])*
@@ -169,6 +171,6 @@ macro_rules! thread_local {
             ::std::thread_local!(static STD: $t = init());
             $crate::thread::LocalKey { std: &STD, init }
         };
-        $($crate::thread_local!($($rest)*);)?
+        $($crate::thread::thread_local!($($rest)*);)?
     };
 }

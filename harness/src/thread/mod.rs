@@ -5,30 +5,34 @@
 //! which they are started, the subject's own being 0.
 
 #[cfg(mallory_model)]
-mod builder;
+pub(crate) mod builder;
 #[cfg(mallory_model)]
-mod current;
+pub(crate) mod current;
 #[cfg(mallory_model)]
-mod local;
+pub(crate) mod local;
 #[cfg(mallory_model)]
-mod modelled;
+pub(crate) mod scope;
 #[cfg(mallory_model)]
-mod scope;
+pub(crate) mod spawn;
 #[cfg(all(test, mallory_model))]
 mod tests;
 
+#[cfg(mallory_model)]
+pub use crate::__thread_local as thread_local;
 pub use std::thread::{Result, available_parallelism, panicking};
+#[cfg(not(mallory_model))]
+pub use std::thread_local;
 
 #[cfg(mallory_model)]
-pub use builder::Builder;
+pub use crate::thread::builder::Builder;
 #[cfg(mallory_model)]
-pub use current::{Thread, ThreadId, current, park, park_timeout};
+pub use crate::thread::current::{Thread, ThreadId, current, park, park_timeout};
 #[cfg(mallory_model)]
-pub use local::{AccessError, LocalKey};
+pub use crate::thread::local::{AccessError, LocalKey};
 #[cfg(mallory_model)]
-pub use modelled::{JoinHandle, sleep, spawn, yield_now};
+pub use crate::thread::scope::{Scope, ScopedJoinHandle, scope};
 #[cfg(mallory_model)]
-pub use scope::{Scope, ScopedJoinHandle, scope};
+pub use crate::thread::spawn::{JoinHandle, sleep, spawn, yield_now};
 #[cfg(not(mallory_model))]
 pub use std::thread::{
     AccessError, Builder, JoinHandle, LocalKey, Scope, ScopedJoinHandle, Thread, ThreadId, current,

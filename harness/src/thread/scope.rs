@@ -8,11 +8,12 @@ use std::panic::{AssertUnwindSafe, Location};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::Result;
-use super::builder::Builder;
-use super::current::Thread;
-use super::modelled::{Answer, body, start};
-use crate::model::{self, Engine, Spawned};
+use crate::rt;
+use crate::rt::{Engine, Spawned};
+use crate::thread::Result;
+use crate::thread::builder::Builder;
+use crate::thread::current::Thread;
+use crate::thread::spawn::{Answer, body, start};
 
 /// Where such threads are started, as [`std::thread::Scope`].
 pub struct Scope<'scope, 'env: 'scope> {
@@ -40,7 +41,7 @@ impl Started {
             None => return false,
             // What the thread threw was caught in it.
             Some(Kind::Std(handle)) => drop(handle.join()),
-            Some(Kind::Model(spawned)) => model::join(spawned),
+            Some(Kind::Model(spawned)) => rt::join(spawned),
         }
         true
     }
@@ -115,7 +116,7 @@ impl<'scope> Scope<'scope, '_> {
     }
 
     #[track_caller]
-    pub(super) fn start<T: Send + 'scope>(
+    pub(crate) fn start<T: Send + 'scope>(
         &'scope self,
         builder: Builder,
         work: impl FnOnce() -> T + Send + 'scope,
@@ -146,7 +147,7 @@ impl<'scope> Scope<'scope, '_> {
                 whole,
             )
         };
-        let (kind, thread) = if model::engine() == Engine::None {
+        let (kind, thread) = if rt::engine() == Engine::None {
             let handle = builder.spawn_std(whole)?;
             let which = Which::Std(Thread::of_std(handle.thread()));
             (Kind::Std(handle), which)
@@ -169,8 +170,8 @@ impl<'scope> Scope<'scope, '_> {
 pub fn scope<'env, T>(work: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
     let scope = Scope { started: Mutex::new(Vec::new()), scope: PhantomData, env: PhantomData };
     let answer = std::panic::catch_unwind(AssertUnwindSafe(|| work(&scope)));
-    if model::is_over() {
-        model::abandon();
+    if rt::is_over() {
+        rt::abandon();
     }
     let mut panicked = false;
     loop {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering as Std};
 
-use crate::model::{self, Engine};
+use crate::rt;
+use crate::rt::Engine;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, OnceLock, RwLock, mpsc};
 use crate::thread;
@@ -23,9 +24,9 @@ type Body = fn() -> u64;
 fn shuttle(body: Body) -> Seen {
     let seen: &'static std::sync::Mutex<Seen> = Box::leak(Box::default());
     let run = move || {
-        model::begin(Engine::Shuttle);
+        rt::begin(Engine::Shuttle);
         let answer = body();
-        model::end();
+        rt::end();
         let mut seen = seen.lock().expect("nobody panics with it");
         seen.answers.insert(answer);
         seen.runs += 1;
@@ -35,9 +36,9 @@ fn shuttle(body: Body) -> Seen {
     let search = shuttle::scheduler::DfsScheduler::new(Some(200_000), false);
     let runner = shuttle::Runner::new(search, config);
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runner.run(run)));
-    model::end();
+    rt::end();
     let mut seen = std::mem::take(&mut *seen.lock().expect("nobody panics with it"));
-    seen.stuck = model::stuck().is_some();
+    seen.stuck = rt::stuck().is_some();
     assert!(ended.is_ok() || seen.stuck, "only a deadlock ends it early");
     seen
 }
@@ -46,17 +47,17 @@ fn shuttle(body: Body) -> Seen {
 fn loom(body: Body) -> Seen {
     let seen: &'static std::sync::Mutex<Seen> = Box::leak(Box::default());
     let run = move || {
-        model::begin(Engine::Loom);
+        rt::begin(Engine::Loom);
         let answer = body();
-        model::end();
+        rt::end();
         let mut seen = seen.lock().expect("nobody panics with it");
         seen.answers.insert(answer);
         seen.runs += 1;
     };
     let checked = std::panic::catch_unwind(|| loom::model::Builder::new().check(run));
-    model::end();
+    rt::end();
     let mut seen = std::mem::take(&mut *seen.lock().expect("nobody panics with it"));
-    seen.stuck = model::stuck().is_some();
+    seen.stuck = rt::stuck().is_some();
     assert!(checked.is_ok() || seen.stuck, "only a deadlock ends it early");
     seen
 }
@@ -150,7 +151,7 @@ fn two_locks_in_opposite_orders_are_a_deadlock_and_in_one_order_none() {
         sum + *locks.1.lock().expect("nobody panics")
     }
     assert!(everywhere(|| pair(true)).stuck);
-    let blocked = model::stuck().expect("the last run was stuck");
+    let blocked = rt::stuck().expect("the last run was stuck");
     let mut waits: Vec<(u16, Vec<u16>)> = Vec::new();
     for thread in &blocked {
         waits.push((thread.thread, thread.holders.iter().map(|(holder, _)| *holder).collect()));
@@ -391,14 +392,14 @@ fn a_panic_in_a_thread_is_an_error_for_whoever_joins_it() {
     fn joined() -> u64 {
         let other = thread::spawn(|| -> u64 { panic!("one of its own") });
         let failed = other.join().is_err();
-        let (thread, said) = model::panicked().expect("it is noted");
+        let (thread, said) = rt::panicked().expect("it is noted");
         assert_eq!((thread, said.as_str()), (1, "one of its own"));
         u64::from(failed)
     }
     assert_eq!(everywhere(joined).answers, answers([1]));
 }
 
-crate::thread_local!(static MINE: std::cell::Cell<u64> = const { std::cell::Cell::new(0) });
+crate::thread::thread_local!(static MINE: std::cell::Cell<u64> = const { std::cell::Cell::new(0) });
 
 #[test]
 fn a_thread_local_is_the_logical_threads_and_goes_with_it() {
@@ -409,7 +410,7 @@ fn a_thread_local_is_the_logical_threads_and_goes_with_it() {
             DROPPED.store(true, Std::Relaxed);
         }
     }
-    crate::thread_local!(static NOTED: Noted = Noted);
+    crate::thread::thread_local!(static NOTED: Noted = Noted);
     fn local() -> u64 {
         DROPPED.store(false, Std::Relaxed);
         MINE.set(1);
@@ -434,15 +435,15 @@ fn each_thread_knows_its_number_after_every_change() {
         let lock = Arc::new(Mutex::new(()));
         let check = |lock: &Mutex<()>, number: u16| {
             for _ in 0..2 {
-                assert_eq!(model::logical(), number);
+                assert_eq!(rt::logical(), number);
                 drop(lock.lock());
-                assert_eq!(model::logical(), number);
+                assert_eq!(rt::logical(), number);
             }
-            u64::from(model::logical())
+            u64::from(rt::logical())
         };
         let start = || {
             let its = Arc::clone(&lock);
-            thread::spawn(move || check(&its, model::logical()))
+            thread::spawn(move || check(&its, rt::logical()))
         };
         let others = [start(), start()];
         check(&lock, 0);

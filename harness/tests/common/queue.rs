@@ -6,7 +6,8 @@ use std::fmt::Debug;
 use allocator_api2::collections::TryReserveError;
 use allocator_api2::vec::Vec;
 use arbitrary::Arbitrary;
-use mallory::{Heap, System, World};
+use mallory::system::World;
+use mallory::{Heap, System};
 use serde::{Deserialize, Serialize};
 
 /// How many texts it holds.

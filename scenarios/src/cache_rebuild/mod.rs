@@ -20,7 +20,8 @@ use std::io;
 
 use allocator_api2::vec::Vec;
 use arbitrary::Arbitrary;
-use mallory::{Heap, Refused, System, World};
+use mallory::system::World;
+use mallory::{Heap, Refused, System};
 use serde::{Deserialize, Serialize};
 
 use crate::draw;

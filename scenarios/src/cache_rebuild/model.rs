@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mallory::World;
+use mallory::system::World;
 
 use super::image::{Corrupt, Image};
 use super::store::Store;

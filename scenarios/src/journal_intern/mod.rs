@@ -12,7 +12,8 @@ use std::fmt::Debug;
 use allocator_api2::vec::Vec;
 use arbitrary::{Arbitrary, Unstructured};
 use hashbrown::HashTable;
-use mallory::{Heap, Refused, System, World};
+use mallory::system::World;
+use mallory::{Heap, Refused, System};
 use serde::{Deserialize, Serialize};
 
 use crate::draw;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mallory::World;
+use mallory::system::World;
 
 use super::record::{Entry, id, of_log};
 use super::{Error, JournalIntern, Op, Reply};

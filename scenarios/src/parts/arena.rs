@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use allocator_api2::vec::Vec;
 use arbitrary::Arbitrary;
-use mallory::{Heap, Refused, System, World};
+use mallory::system::World;
+use mallory::{Heap, Refused, System};
 use serde::{Deserialize, Serialize};
 
 use crate::memory::bytes::{refused, try_extend};

@@ -8,7 +8,8 @@ use std::fmt::Debug;
 use std::ptr::NonNull;
 
 use arbitrary::Arbitrary;
-use mallory::{Heap, Port, Refused, System, World};
+use mallory::system::World;
+use mallory::{Heap, Port, Refused, System};
 use serde::{Deserialize, Serialize};
 
 use crate::memory::slab_over;

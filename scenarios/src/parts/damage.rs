@@ -5,7 +5,8 @@
 use std::alloc::Layout;
 
 use arbitrary::Arbitrary;
-use mallory::{Heap, Kind, Port, System, World};
+use mallory::system::World;
+use mallory::{Heap, Kind, Port, System};
 
 use super::blocks::{Blocks, Op};
 

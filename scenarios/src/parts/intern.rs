@@ -5,7 +5,8 @@ use std::fmt::Debug;
 
 use allocator_api2::vec::Vec;
 use arbitrary::{Arbitrary, Unstructured};
-use mallory::{ApplyShared, Heap, Refused, System, World};
+use mallory::system::{ApplyShared, World};
+use mallory::{Heap, Refused, System};
 use serde::{Deserialize, Serialize};
 
 use crate::memory::bytes::refused;

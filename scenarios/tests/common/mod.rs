@@ -8,7 +8,8 @@ pub(crate) mod scripts;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mallory::{Guarantee, Heap, Options, Plan, System, World};
+use mallory::system::{Guarantee, World};
+use mallory::{Heap, Options, Plan, System};
 
 /// A small log made by hand: a rename, a merge, notes, an empty commit, a quoted path, a copy.
 pub(crate) const SAMPLE: &[u8] = include_bytes!("sample.log");

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use mallory::{Heap, Options, System as _, World};
+use mallory::system::World;
+use mallory::{Heap, Options, System as _};
 use mallory_scenarios::lfs::model::Model;
 use mallory_scenarios::lfs_batch::{LfsBatch, Op};
 

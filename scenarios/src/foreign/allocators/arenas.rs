@@ -1,6 +1,7 @@
 //! Arenas: blocks are given up together, or with the arena. And our own.
 
-use mallory::{Api2Port, Api2V04Port, GlobalPort, SystemPort, conformance};
+use mallory::adapters::{Api2Port, Api2V04Port, GlobalPort};
+use mallory::{SystemPort, conformance};
 
 use super::{Allocator, Known, Shows, held_to};
 use crate::memory::arena::Arena;

@@ -3,7 +3,8 @@
 
 use std::alloc::{GlobalAlloc, System};
 
-use mallory::{GlobalPort, conformance};
+use mallory::adapters::GlobalPort;
+use mallory::conformance;
 
 use super::{Allocator, Known, Shows, Told, What, held_to};
 

@@ -12,7 +12,8 @@ mod tables;
 
 use std::fmt::Write as _;
 
-use mallory::{Conformance, Port, Report};
+use mallory::conformance::Conformance;
+use mallory::{Port, Report};
 
 use super::popular::version;
 

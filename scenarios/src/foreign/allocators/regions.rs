@@ -10,7 +10,8 @@ use buddy_alloc::{BuddyAllocParam, FastAllocParam, NonThreadsafeAlloc};
 use good_memory_allocator::{
     DEFAULT_ALIGNMENT_SUB_BINS_AMOUNT, DEFAULT_SMALLBINS_AMOUNT, SpinLockedAllocator,
 };
-use mallory::{GlobalPort, Port, Refused, RegionPort, StaticPort, conformance};
+use mallory::adapters::{GlobalPort, RegionPort, StaticPort};
+use mallory::{Port, Refused, conformance};
 
 use super::{Allocator, Known, Shows, Told, What, held_to};
 

@@ -11,7 +11,7 @@ use libsqlite3_sys as ffi;
 use mallory::Heap;
 use mallory::c::{InSlot, Occupied};
 
-mallory::c_slot! {
+mallory::c::c_slot! {
     /// Where SQLite's memory comes from.
     struct Memory;
 }

@@ -1,0 +1,339 @@
+//! Faults × schedules: every failing request in every schedule of a bound.
+//!
+//! First the fault-free run of a sweep, by the schedule without deviations. Then the *census*: all
+//! schedules without a fault, for what each thread asks for in any of them, for the results that
+//! there are, and for what is wrong without any fault. Then each point of the sweep, once and for
+//! good, in a search of its own. A point with its search is what workers take off the board.
+
+use crate::error::Error;
+use crate::explore::sampling::{Share, share};
+use crate::explore::work_item::{Did, Unit};
+use crate::explore::workers::run_units;
+use crate::host;
+use crate::host::{Engine, Host};
+use crate::process::child;
+use crate::process::scratch_dir::tidy;
+use crate::report::Report;
+use crate::report::format::{count, thousands};
+use crate::report::outcome::Outcome;
+use crate::run::Subject;
+use crate::run::panic_capture::{hook_panics, learn_machinery};
+use crate::schedule::Order;
+use crate::schedule::search::STEPS_MAX;
+use crate::sweep::baseline::{Scouted, scouted};
+use crate::sweep::engine::{check_names, points};
+use crate::sweep::exit_outcome::patience;
+use crate::sweep::point::{Found, Norm, Point};
+use crate::sweep::settings::{Settings, Threads, Way};
+use crate::sweep::suppressions::conclude;
+
+/// A search runs so many schedules at the most, unless the caller says how many.
+const SCHEDULES_MAX: u64 = 200_000;
+/// All searches together make so many runs at the most, unless the caller says otherwise. What is
+/// more is sampled.
+const RUNS_MAX: u64 = 4_000_000;
+
+/// The host that was asked for, or the only one that there is.
+fn choose(threads: &Threads) -> Result<Engine, Error> {
+    let there: Vec<Engine> = Engine::ALL.into_iter().filter(|engine| engine.is_there()).collect();
+    match (threads.engine, there.as_slice()) {
+        (Some(engine), _) if engine.is_there() => Ok(engine),
+        (Some(engine), _) => Err(engine.missing()),
+        (None, [engine]) => Ok(*engine),
+        (None, []) => Err(Engine::Shuttle.missing()),
+        (None, _) => Err(Error::new("this build has both shuttle and loom: which one explores?")
+            .mend("say Explore::shuttle() or Explore::loom()")),
+    }
+}
+
+/// Readies the settings for runs under a host.
+pub(crate) fn settle(settings: &mut Settings) -> Result<(), Error> {
+    let Some(threads) = settings.threads else { return Ok(()) };
+    match choose(&threads)? {
+        Engine::Shuttle => settings.host = Some(host::shuttle()?),
+        Engine::Loom if threads.way != Way::Bounded => {
+            return Err(Error::new("loom has one way: all orders up to a bound of preemptions")
+                .mend("explore at random, or by priorities, with shuttle"));
+        }
+        Engine::Loom => settings.host = Some(host::loom()?),
+    }
+    if settings.global.is_some() || settings.options.parallel {
+        return Err(Error::new("exploring takes a heap of its own, for one thread at a time")
+            .mend("leave the global heap and Options::parallel to a sweep"));
+    }
+    // Requests are nothing that loom knows of.
+    settings.options = settings.options.clone().driven(threads.points);
+    hook_panics();
+    // Its hook comes before ours: a stack of loom's ends by a panic, in each run.
+    host::settle();
+    if settings.options.unwinding {
+        learn_machinery();
+    }
+    tidy(child::is_alive);
+    Ok(())
+}
+
+/// Explores a subject.
+pub(crate) fn explore(settings: &mut Settings, subject: &dyn Subject) -> Report {
+    let mut report = Report::empty(&settings.name, settings.seed);
+    let result = settle(settings).and_then(|()| go(settings, subject, &mut report));
+    match result {
+        Ok(()) => report,
+        Err(error) => Report::failed(&settings.name, settings.seed, error),
+    }
+}
+
+/// What all searches are about.
+pub(crate) struct Plot<'a> {
+    pub(crate) norm: &'a Norm<'a>,
+    pub(crate) scouted: &'a Scouted,
+    pub(crate) threads: Threads,
+    /// Schedules of each search at the most.
+    pub(crate) limit: u64,
+    /// Whether these are drawn from all that there are, and not the first.
+    pub(crate) drawn: bool,
+    /// Points after which a run is one that never ends.
+    pub(crate) steps_max: u64,
+}
+
+impl<'a> Plot<'a> {
+    /// The search that makes no request fail.
+    fn of_census(norm: &'a Norm<'a>, scouted: &'a Scouted, threads: Threads) -> Plot<'a> {
+        let limit = threads.limit();
+        Plot { norm, scouted, threads, limit, drawn: false, steps_max: STEPS_MAX }
+    }
+}
+
+impl Threads {
+    /// Schedules of each search at the most.
+    fn limit(&self) -> u64 {
+        let usual = if self.way == Way::Bounded { SCHEDULES_MAX } else { u64::MAX };
+        self.schedules.unwrap_or(usual)
+    }
+}
+
+impl Way {
+    /// Whether a search has made all that it was to make.
+    fn is_done(self, did: &Did) -> bool {
+        match self {
+            Way::Bounded => did.exhausted,
+            Way::Random(schedules) | Way::Pct(_, schedules) => did.schedules >= schedules,
+        }
+    }
+}
+
+fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result<(), Error> {
+    let Some(threads) = settings.threads else { return Ok(()) };
+    let (mut scouted, early) = match scouted(settings, subject)? {
+        Ok(scouted) => (scouted, Vec::new()),
+        Err(found) => (Scouted::default(), vec![found]),
+    };
+    scouted.check()?;
+    report.coverage.complete = true;
+    let mut found: Vec<Found> = early.into_iter().chain(scouted.found.clone()).collect();
+    if !found.is_empty() {
+        for found in &mut found {
+            found.order.get_or_insert_with(Order::default);
+        }
+        return conclude(settings, &scouted, found, report, false);
+    }
+    let limit = threads.limit();
+    let tell = |done, total| {
+        if let Some(progress) = &settings.progress {
+            progress(crate::sweep::settings::Progress { done, total });
+        }
+    };
+    let census = {
+        let norm = Norm::new(settings, subject, &scouted);
+        let plot = Plot::of_census(&norm, &scouted, threads);
+        let mut glance = |schedules| tell(schedules, 0);
+        one(run_units(&plot, &[Unit::Census], patience(settings, &scouted), &mut glance)?)
+    };
+    if census.threads <= 1 && census.found.is_empty() && !threads.alone {
+        return Err(Error::new("the subject starts no thread that takes turns")
+            .mend("start threads by mallory::thread::spawn; sweep what has none"));
+    }
+    check_names(settings, &scouted)?;
+    report.peak = scouted.peak as u64;
+    report.fingerprint = scouted.fingerprint;
+    report.coverage.schedules = census.schedules;
+    let is_bounded = threads.way == Way::Bounded;
+    report.coverage.complete = census.exhausted || !is_bounded;
+    report.limit_asked = threads.schedules.or(settings.limit).is_some();
+    report.sampled = !is_bounded;
+    let (steps, kinds) = (census.steps, census.texts.len());
+    scouted.widen(&census.wider, &census.texts);
+    report.coverage.requests = scouted.requests;
+    report.coverage.sites = if scouted.has_sites { scouted.site_count() } else { 0 };
+    notes(settings, &scouted, threads, &census, kinds, report);
+    if !census.found.is_empty() {
+        // What shows without a fault is reported before any is made.
+        let norm = Norm::new(settings, subject, &scouted);
+        let found = crate::explore::shrink::shorten(&norm, &scouted, census.found, !is_bounded)?;
+        return conclude(settings, &scouted, found, report, false);
+    }
+    let points = points(&scouted, settings.faults);
+    if points.is_empty() {
+        return Ok(());
+    }
+    let all = points.len() as u64;
+    let product = all.saturating_mul(census.schedules);
+    let runs = settings.limit.unwrap_or(RUNS_MAX);
+    // Where the schedules without a fault were cut off, nobody knows how many there are.
+    let is_asked = threads.schedules.is_some() || !is_bounded;
+    let is_known = census.exhausted || is_asked;
+    let is_sample = (product > runs || !is_known) && (settings.limit.is_some() || !is_asked);
+    let (points, limit) = if is_sample {
+        let of = (runs, census.schedules);
+        let Share { points, schedules } = share(&scouted, settings.faults, settings.seed, of);
+        (points, schedules.min(threads.schedules.unwrap_or(u64::MAX)))
+    } else {
+        (points, limit)
+    };
+    let drawn = is_sample && is_bounded && !settings.host.is_some_and(Host::is_weak);
+    let norm = Norm::new(settings, subject, &scouted);
+    let steps_max = steps.saturating_mul(10).saturating_add(1_000);
+    let plot = Plot { norm: &norm, scouted: &scouted, threads, limit, drawn, steps_max };
+    let units: Vec<Unit> = points.iter().copied().map(Unit::Fault).collect();
+    let total = if is_sample { runs.min(product) } else { product };
+    let mut glance = |runs: u64| tell(runs, total.max(runs));
+    let patience = patience(settings, &scouted);
+    let did = run_units(&plot, &units, patience, &mut glance)?;
+    let left = all - points.len() as u64;
+    report.coverage.runs_total = left.saturating_mul(census.schedules);
+    let mut found = Vec::new();
+    let (mut cut, mut dead, mut ended) = (0, 0, 0);
+    for (point, did) in points.iter().zip(did) {
+        for (outcome, count) in did.outcomes.iter().enumerate() {
+            report.outcomes[outcome] += count;
+        }
+        let is_cut = !did.died && !threads.way.is_done(&did);
+        let there = if is_cut || did.died { census.schedules } else { 0 };
+        report.coverage.runs_total += there.max(did.schedules);
+        // Loom ends its search at a deadlock, and at what it says by a panic.
+        ended += u64::from(is_cut && did.schedules < limit);
+        cut += u64::from(is_cut);
+        dead += u64::from(did.died);
+        // In schedules that were left out it may well come.
+        found.extend((!is_cut).then(|| never(*point, &did.outcomes, &scouted)).flatten());
+        found.extend(did.found);
+    }
+    report.coverage.runs = report.outcomes.iter().sum();
+    report.coverage.runs_total = report.coverage.runs_total.max(report.coverage.runs);
+    report.coverage.complete &= cut + dead + left == 0;
+    if report.coverage.complete {
+        report.coverage.runs_total = report.coverage.runs;
+    }
+    if is_sample && cut + left > 0 {
+        report.sampled |= drawn;
+        let more = if is_known {
+            format!("--limit {} makes all", report.coverage.runs_total)
+        } else {
+            "there are more than anybody has counted".to_owned()
+        };
+        report.notes.push(format!(
+            "a sample by seed {}: {} of {}, new call sites first, and at most {} of each; {more}",
+            settings.seed,
+            thousands(points.len() as u64),
+            count(all, "fault"),
+            count(limit, "schedule"),
+        ));
+    } else if cut > ended {
+        let faults = count(all, "fault");
+        report.notes.push(format!(
+            "the schedules of {} of {faults} were cut off at {}; a larger --schedules makes all",
+            thousands(cut - ended),
+            thousands(limit)
+        ));
+    }
+    if ended > 0 {
+        let faults = count(all, "fault");
+        let ended = thousands(ended);
+        report.notes.push(format!(
+            "loom goes no further once a run gets stuck or panics: so it ended {ended} of {faults}"
+        ));
+    }
+    if dead > 0 {
+        report.notes.push(format!(
+            "{} of {} ended the process in some schedule, and no more were made of them",
+            thousands(dead),
+            count(points.len() as u64, "fault")
+        ));
+    }
+    let by_chance = drawn || !is_bounded;
+    let found = crate::explore::shrink::shorten(&norm, &scouted, found, by_chance)?;
+    let all = report.coverage.complete;
+    conclude(settings, &scouted, found, report, all)
+}
+
+/// All schedules without a fault, for what a replayed run is held against.
+pub(crate) fn census_for_replay(
+    settings: &Settings,
+    subject: &dyn Subject,
+    scouted: &Scouted,
+) -> Result<Option<Did>, Error> {
+    let Some(threads) = settings.threads else { return Ok(None) };
+    if !scouted.found.is_empty() {
+        return Ok(None);
+    }
+    let norm = Norm::new(settings, subject, scouted);
+    let plot = Plot::of_census(&norm, scouted, threads);
+    Ok(run_units(&plot, &[Unit::Census], patience(settings, scouted), &mut |_| {})?.pop())
+}
+
+fn one(mut did: Vec<Did>) -> Did {
+    did.pop().unwrap_or_default()
+}
+
+/// A request that was made in some schedule without a fault is made with the fault just beyond it.
+fn never(point: Point, outcomes: &[u64], scouted: &Scouted) -> Option<Found> {
+    let unreached = outcomes.get(Outcome::Unreached as usize).copied().unwrap_or(0);
+    (unreached > 0 && unreached == outcomes.iter().sum::<u64>()).then(|| {
+        let note = "the request that was to fail never came in any schedule: runs are not alike";
+        let kind = crate::report::kind::Kind::Nondeterminism;
+        crate::sweep::exit_outcome::bare(
+            point,
+            crate::report::evidence::Evidence::new(kind).note(note),
+            scouted,
+        )
+    })
+}
+
+fn notes(
+    settings: &Settings,
+    scouted: &Scouted,
+    threads: Threads,
+    census: &Did,
+    kinds: usize,
+    report: &mut Report,
+) {
+    let mut note = |text: String| report.notes.push(text);
+    let schedules = count(census.schedules, "schedule");
+    match threads.way {
+        Way::Bounded if census.exhausted => note(format!(
+            "{}, {schedules}: exhaustive to {}",
+            count(census.threads, "thread"),
+            count(u64::from(threads.preemptions), "preemption")
+        )),
+        Way::Bounded => note(format!(
+            "{}, the first {schedules} of those with at most {}",
+            count(census.threads, "thread"),
+            count(u64::from(threads.preemptions), "preemption")
+        )),
+        Way::Random(_) | Way::Pct(..) => {
+            note(format!("{}, {schedules} by chance", count(census.threads, "thread")));
+        }
+    }
+    if kinds > 1 {
+        note(format!("{kinds} different results without a fault: schedules differ in it"));
+    }
+    if scouted.lacks_sites() {
+        note("sites unavailable: build with debug = 1 to see them".to_owned());
+    }
+    if !settings.classified {
+        note("errors unclassified: every Err counts as out of memory; see Explore::oom".to_owned());
+    }
+    if settings.in_process {
+        note("runs were made in process: an abort would have ended it".to_owned());
+    }
+}

@@ -1,0 +1,72 @@
+//! What a census over schedules adds to the fault-free run: requests that only other schedules make,
+//! and other results.
+
+use crate::process::backtrace::Census;
+use crate::process::codec::wire_struct;
+use crate::run::call_site::{Site, Symboliser};
+use crate::sweep::baseline::Scouted;
+use crate::trace::Op;
+
+/// What a thread asks for beyond the runs before, in a schedule in which it asks for most.
+#[derive(Clone, Debug)]
+pub(crate) struct Wider {
+    thread: u16,
+    known: u64,
+    asked: Vec<(Op, u64)>,
+    /// Where, by indices into the sites; none where there are no names.
+    by_request: Vec<u32>,
+    sites: Vec<Site>,
+}
+
+wire_struct!(Wider { thread, known, asked, by_request, sites });
+
+impl Wider {
+    pub(crate) fn of(
+        thread: u16,
+        known: u64,
+        requests: u64,
+        census: &Census,
+        known_file: &str,
+    ) -> Wider {
+        let of = usize::from(thread);
+        let beyond = known as usize..requests as usize;
+        let asked = census.asked.get(of).and_then(|asked| asked.get(beyond.clone()));
+        let asked = asked.map(<[_]>::to_vec).unwrap_or_default();
+        let by_request = census.by_request.get(of).and_then(|by_request| by_request.get(beyond));
+        let by_request = by_request.map(<[_]>::to_vec).unwrap_or_default();
+        let sites = Symboliser::new(known_file).sites(&census.stacks);
+        let by_request = if sites.is_some() { by_request } else { Vec::new() };
+        Wider { thread, known, asked, by_request, sites: sites.unwrap_or_default() }
+    }
+}
+
+impl Scouted {
+    /// Adds what other schedules showed: more requests, other results.
+    pub(crate) fn widen(&mut self, wider: &[Wider], texts: &[String]) {
+        for Wider { thread, known, asked, by_request, sites } in wider {
+            let at = usize::from(*thread);
+            let more = at + 1;
+            self.by_thread.resize(self.by_thread.len().max(more), 0);
+            self.by_request.resize_with(self.by_request.len().max(more), Vec::new);
+            self.asked.resize_with(self.asked.len().max(more), Vec::new);
+            if self.by_thread[at] != *known {
+                continue;
+            }
+            self.by_thread[at] += asked.len() as u64;
+            self.asked[at].extend(asked);
+            let first = self.sites.len() as u32;
+            if self.has_sites && by_request.len() == asked.len() {
+                self.sites.extend(sites.iter().cloned());
+                self.by_request[at].extend(by_request.iter().map(|site| first + site));
+            } else {
+                self.by_request[at].extend(asked.iter().map(|_| 0));
+            }
+        }
+        self.requests = self.by_thread.iter().sum();
+        for text in texts {
+            if !self.texts.contains(text) {
+                self.texts.push(text.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Makes what shows a finding small: first its fault, then its schedule; and finds the two operations
+//! whose order matters. Each step is a run, and is kept where the run shows the same finding.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::error::Error;
+use crate::explore::operation_log::Acts;
+use crate::explore::work_item::{Root, Unit, job, judge, look};
+use crate::host::{Host, Piece};
+use crate::process::backtrace::Capture;
+use crate::process::child;
+use crate::process::scratch_dir::Scratch;
+use crate::report::evidence::Moment;
+use crate::report::format::count;
+use crate::report::kind::Kind;
+use crate::run::call_site::Site;
+use crate::run::{Conducted, Going, Run, execute};
+use crate::schedule::search::Search;
+use crate::schedule::{Act, Turn};
+use crate::sweep::baseline::Scouted;
+use crate::sweep::exit_outcome::{os_error, patience};
+use crate::sweep::point::{Found, Norm, Point};
+
+/// Runs that are made for one finding at the most.
+const RUNS_MAX: u64 = 10_000;
+/// Runs that are made for the two operations at the most.
+const PAIR_RUNS_MAX: u64 = 2_000;
+/// A schedule with more preemptions than these is not looked for.
+const FEWER_MAX: usize = 3;
+/// A run that comes to so many points never ends.
+const STEPS_MAX: u64 = 100_000;
+/// So many findings are made small; more than these are the same few bugs.
+const FINDINGS_MAX: usize = 40;
+
+/// Makes the smallest of what shows each root cause smaller still, each in a child. `by_chance`: it
+/// was not come to by the fewest preemptions first.
+pub(crate) fn shorten(
+    norm: &Norm<'_>,
+    scouted: &Scouted,
+    mut found: Vec<Found>,
+    by_chance: bool,
+) -> Result<Vec<Found>, Error> {
+    let size = |found: &Found| {
+        let turns = found.order.as_ref().map_or(0, |order| order.turns.len());
+        (found.point.is_some(), turns, found.point)
+    };
+    found.sort_by_key(size);
+    let mut roots: BTreeMap<(Root, Option<u64>), usize> = BTreeMap::new();
+    for (place, found) in found.iter().enumerate() {
+        let Some(evidence) = found.evidence.first() else { continue };
+        let site = found.injected.and_then(|injected| scouted.site(injected.at)).map(Site::key);
+        let root = crate::explore::work_item::root(evidence, &found.stacks);
+        let site = site.filter(|_| root.1.is_empty());
+        roots.entry((root, site)).or_insert(place);
+    }
+    let mut places: Vec<usize> = roots.into_values().collect();
+    places.sort_unstable();
+    for place in places.into_iter().take(FINDINGS_MAX) {
+        // Whoever ends the process can't be tried often; it was confirmed, and says where.
+        let ends =
+            |kind| matches!(kind, Kind::Abort | Kind::Crash | Kind::Exit | Kind::Nondeterminism);
+        if found[place].evidence.iter().any(|evidence| ends(evidence.kind)) {
+            continue;
+        }
+        let shorter = if norm.settings.in_process {
+            let scratch = Scratch::new(std::process::id());
+            Some(Shortener::new(norm, &scratch, &found[place], by_chance).go())
+        } else {
+            let owner = std::process::id();
+            let answer = child::ask::<Found>(patience(norm.settings, scouted), |pipe| {
+                let scratch = Scratch::new(owner);
+                crate::process::status::begun();
+                pipe.send(&Shortener::new(norm, &scratch, &found[place], by_chance).go());
+            });
+            answer.map_err(|error| os_error("start a child", &error))?.messages.pop()
+        };
+        if let Some(shorter) = shorter {
+            found[place] = shorter;
+        }
+    }
+    Ok(found)
+}
+
+/// One finding on its way to its smallest.
+pub(crate) struct Shortener<'a> {
+    pub(crate) norm: &'a Norm<'a>,
+    scratch: &'a Scratch,
+    root: Root,
+    pub(crate) best: Found,
+    pub(crate) point: Option<Point>,
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) left: u64,
+    by_chance: bool,
+}
+
+impl<'a> Shortener<'a> {
+    fn new(norm: &'a Norm<'a>, scratch: &'a Scratch, found: &Found, by_chance: bool) -> Self {
+        let best = found.clone();
+        let root = best
+            .evidence
+            .first()
+            .map(|evidence| crate::explore::work_item::root(evidence, &best.stacks));
+        let turns = best.order.as_ref().map(|order| order.turns.clone()).unwrap_or_default();
+        Shortener {
+            norm,
+            scratch,
+            root: root.unwrap_or((Kind::Nondeterminism, Vec::new())),
+            point: best.point,
+            best,
+            turns,
+            left: RUNS_MAX,
+            by_chance,
+        }
+    }
+
+    /// Runs a fault in a schedule. Answers what it showed, if that is the finding, and the
+    /// deviations that were made.
+    fn probe(&mut self, point: Option<Point>, turns: &[Turn]) -> Option<(Found, Vec<Turn>)> {
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        let unit = point.map_or(Unit::Census, Unit::Fault);
+        let norm = Norm { turns, ..*self.norm };
+        let mut job = job(&norm, unit, &unit.plan(), self.scratch);
+        job.turns = turns;
+        let mut run = execute(norm.subject, job);
+        judge(&mut run, unit);
+        if !run.evidence.iter().any(|evidence| evidence.kind == self.root.0) {
+            return None;
+        }
+        let made = made(&run, turns);
+        let found = look(&norm, unit, &unit.plan(), self.scratch, &run, &made);
+        let (_, found) = found.into_iter().find(|(root, _)| *root == self.root)?;
+        Some((found, made))
+    }
+
+    /// Takes this over, if it shows the finding.
+    pub(crate) fn accept(&mut self, point: Option<Point>, turns: &[Turn]) -> bool {
+        let Some((found, made)) = self.probe(point, turns) else { return false };
+        let before = self.best.order.take();
+        self.best = found;
+        self.best.order = before;
+        (self.point, self.turns) = (point, made);
+        true
+    }
+
+    fn go(mut self) -> Found {
+        if Turn::loom_of(&self.turns).is_some() {
+            return self.go_by_loom();
+        }
+        let before = (self.point, self.turns.len());
+        self.faults();
+        self.schedule();
+        self.search();
+        let needed = self.needed();
+        let pair = self.pair();
+        let mut notes = Vec::new();
+        let gone = before.1.saturating_sub(self.turns.len());
+        if gone > 0 {
+            let all = count(before.1 as u64, "change");
+            notes.push(format!("{gone} of {all} of threads were not needed"));
+        }
+        match (before.0, self.point) {
+            (Some(_), None) => notes.push("the fault was not needed".to_owned()),
+            (Some(old), Some(new)) if old != new => {
+                notes.push("once is enough, it need not fail for good".to_owned());
+            }
+            _ => {}
+        }
+        notes.extend(needed);
+        if let Some(order) = &mut self.best.order {
+            order.turns = self.turns;
+            order.notes = notes;
+            order.pair = Vec::new();
+        }
+        if let (Some(order), Some((pair, stacks))) = (&mut self.best.order, pair) {
+            order.pair = pair;
+            self.best.stacks.extend(stacks);
+        }
+        self.best
+    }
+
+    fn faults(&mut self) {
+        let turns = self.turns.clone();
+        if self.point.is_some() && self.accept(None, &turns) {
+            return;
+        }
+        if let Some(point) = self.point.filter(|point| point.persistent) {
+            self.accept(Some(Point { persistent: false, ..point }), &turns);
+        }
+    }
+
+    /// Leaves out changes of threads: halves, quarters, and so on to single ones.
+    fn schedule(&mut self) {
+        let mut piece = self.turns.len().max(1);
+        while !self.turns.is_empty() && self.left > 0 {
+            let mut start = 0;
+            let mut any = false;
+            while start < self.turns.len() {
+                let end = (start + piece).min(self.turns.len());
+                let rest = self.turns[..start].iter().chain(&self.turns[end..]);
+                let rest: Vec<Turn> = rest.copied().collect();
+                if self.accept(self.point, &rest) {
+                    any = true;
+                } else {
+                    start = end;
+                }
+            }
+            if piece > 1 {
+                piece = piece.div_ceil(2);
+            } else if !any {
+                return;
+            }
+        }
+    }
+
+    /// Looks for a schedule with fewer changes of threads, where this one was come to by chance.
+    fn search(&mut self) {
+        let Some(host) = self.norm.settings.host.filter(|_| self.by_chance) else { return };
+        let fewer = self.turns.len().saturating_sub(1).min(FEWER_MAX);
+        if self.turns.is_empty() {
+            return;
+        }
+        let search = Search::bounded(fewer as u32, self.left).steps_max(STEPS_MAX);
+        let (found, _) = self.seek(host, self.point, search);
+        if let Some(turns) = found.filter(|turns| turns.len() < self.turns.len()) {
+            self.left = self.left.max(2);
+            self.accept(self.point, &turns);
+        }
+    }
+
+    /// Searches until the finding is seen. Answers by which schedule, and whether it was searched to
+    /// the end.
+    pub(crate) fn seek(
+        &mut self,
+        host: &dyn Host,
+        point: Option<Point>,
+        search: Search,
+    ) -> (Option<Vec<Turn>>, bool) {
+        let unit = point.map_or(Unit::Census, Unit::Fault);
+        let search = Rc::new(RefCell::new(search));
+        let mut seek = Seek { trial: self, unit, going: None, found: None };
+        host.search(Rc::clone(&search), &mut seek);
+        let found = seek.found;
+        let search = search.borrow();
+        self.left -= search.begun().min(self.left);
+        (found, search.is_exhausted())
+    }
+
+    /// Leaves each part that is left out once more, to say that it is needed.
+    fn needed(&mut self) -> Option<String> {
+        let mut parts = Vec::new();
+        let turns = self.turns.clone();
+        if let Some(point) = self.point {
+            if self.left == 0 || self.probe(None, &turns).is_some() {
+                return None;
+            }
+            parts.push(format!("the failure of {}", point.at));
+        }
+        for (nth, turn) in turns.iter().enumerate() {
+            let rest: Vec<Turn> = [&turns[..nth], &turns[nth + 1..]].concat();
+            if self.left == 0 || self.probe(self.point, &rest).is_some() {
+                return None;
+            }
+            parts.push(turn.to_string());
+        }
+        match parts.as_slice() {
+            [] => None,
+            [one] => Some(format!("needs {one}: without it, it is not seen")),
+            [rest @ .., last] => Some(format!(
+                "needs {} and {last}: without any of them, it is not seen",
+                rest.join(", ")
+            )),
+        }
+    }
+
+    /// The two operations whose order matters, by the last change of threads: what the thread that
+    /// went on has to have done, and what the other one must not have done before.
+    fn pair(&mut self) -> Option<(Vec<Act>, BTreeMap<Moment, crate::process::backtrace::Stack>)> {
+        let acts = self.acts(&self.turns.clone())?;
+        let last = (0..self.turns.len()).rev().find(|nth| acts.preempts(self.turns[*nth]))?;
+        let turn = self.turns[last];
+        self.left = PAIR_RUNS_MAX;
+        let (before, after) = (self.turns[..last].to_vec(), self.turns[last + 1..].to_vec());
+        let with = |turns: &[Turn]| [&before, turns, &after].concat();
+        // How late may the first thread still be left?
+        let mut late = turn;
+        loop {
+            let later = Turn { point: late.point + 1, ..late };
+            let candidate = with(&[later]);
+            match self.probe(self.point, &candidate) {
+                Some((_, made)) if made == candidate => late = later,
+                _ => break,
+            }
+        }
+        // And how early may it go on again?
+        let acts = self.acts(&with(&[late]))?;
+        let first = acts.next_point(late)?;
+        let mut done = None;
+        for point in first + 1.. {
+            let back = Turn { thread: late.to, point, to: late.thread };
+            let candidate: Vec<Turn> = before.iter().copied().chain([late, back]).collect();
+            match self.probe(self.point, &candidate) {
+                Some(_) => {
+                    done = Some(point - 1);
+                    break;
+                }
+                None if self.left == 0 || !acts.has(late.to, point) => break,
+                None => {}
+            }
+        }
+        // Where it never may, all that the other one does until it waits or ends has to be done.
+        let done = done.or_else(|| acts.last_point(late))?;
+        let first = acts.act(late.to, done)?;
+        let then = acts.act(late.thread, late.point)?;
+        let steps = [first.step, then.step].map(Moment::Step);
+        let stacks = self.stacks(&with(&[late]), &steps);
+        Some((vec![first, then], stacks))
+    }
+
+    fn run(&self, turns: &[Turn], change: impl FnOnce(&mut crate::run::Job<'_>)) -> Run {
+        let unit = self.point.map_or(Unit::Census, Unit::Fault);
+        let norm = Norm { turns, ..*self.norm };
+        let mut job = job(&norm, unit, &unit.plan(), self.scratch);
+        job.turns = turns;
+        change(&mut job);
+        execute(norm.subject, job)
+    }
+
+    /// All that the threads do in a schedule.
+    fn acts(&self, turns: &[Turn]) -> Option<Acts> {
+        let run = self.run(turns, |job| job.hears = true);
+        Acts::of(run.heard)
+    }
+
+    fn stacks(
+        &self,
+        turns: &[Turn],
+        steps: &[Moment],
+    ) -> BTreeMap<Moment, crate::process::backtrace::Stack> {
+        let moments = steps.iter().copied().collect();
+        self.run(turns, |job| job.capture = Some(Capture::of(moments))).taken
+    }
+}
+
+/// Runs until the finding is seen.
+struct Seek<'s, 'a> {
+    trial: &'s Shortener<'a>,
+    unit: Unit,
+    going: Option<Going<'s>>,
+    found: Option<Vec<Turn>>,
+}
+
+impl Piece for Seek<'_, '_> {
+    fn begin(&mut self) {
+        let Shortener { norm, scratch, .. } = self.trial;
+        self.going = Some(Going::new(job(norm, self.unit, &self.unit.plan(), scratch)));
+    }
+
+    fn body(&mut self) {
+        if let Some(going) = &mut self.going {
+            going.body(self.trial.norm.subject);
+        }
+    }
+
+    fn end(&mut self, conducted: Conducted, search: &Search) -> bool {
+        let Some(going) = self.going.take() else { return false };
+        let mut run = going.end(conducted);
+        judge(&mut run, self.unit);
+        let Shortener { norm, scratch, root, .. } = self.trial;
+        if !run.evidence.iter().any(|evidence| evidence.kind == root.0) {
+            return true;
+        }
+        let found = look(norm, self.unit, &self.unit.plan(), scratch, &run, search.turns());
+        let is_it = found.iter().any(|(seen, _)| seen == root);
+        if is_it {
+            self.found = Some(search.turns().to_vec());
+        }
+        !is_it
+    }
+}
+
+/// The deviations of these that a run has made.
+pub(crate) fn made(run: &Run, turns: &[Turn]) -> Vec<Turn> {
+    let end = run.conducted.diverged.and_then(|left| turns.iter().position(|turn| *turn == left));
+    turns[..end.unwrap_or(turns.len())].to_vec()
+}

@@ -1,0 +1,205 @@
+//! Units in worker children, or in process: what came of each, and how it is told if a child dies.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::explore::engine::Plot;
+use crate::explore::work_item::{Did, Unit, run_unit};
+use crate::host::Host;
+use crate::process::child;
+use crate::process::child::News;
+use crate::process::codec::wire_struct;
+use crate::process::exit::Death;
+use crate::process::pipe::Pipe;
+use crate::process::scratch_dir::Scratch;
+use crate::process::shared_memory::{Board, Life};
+use crate::report::evidence::Evidence;
+use crate::report::kind::Kind;
+use crate::report::outcome::Outcome;
+use crate::run::execute;
+use crate::schedule::{Order, Turn};
+use crate::sweep::exit_outcome::{kind_of, notes as notes_of, os_error, outcome_of};
+use crate::sweep::point::{Found, Norm};
+use crate::sweep::replay::witness;
+/// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
+const LEAKED_MAX: usize = 64 << 20;
+
+/// What a worker tells of a unit: what it finds as it comes, and all the rest at the end.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    unit: usize,
+    found: Option<Found>,
+    done: Option<Did>,
+}
+
+wire_struct!(Told { unit, found, done });
+
+/// A worker's life: warm up once, then take units until there are none.
+fn work(plot: &Plot<'_>, units: &[Unit], board: &Board, life: &Life, pipe: &Pipe) {
+    let scratch = Scratch::new(child::parent());
+    let mut leaked = 0;
+    execute(plot.norm.subject, plot.norm.settings.job(&scratch));
+    while let Some(unit) = board.claim() {
+        life.stand(Some(unit));
+        let mut tell = |found: &Found| {
+            pipe.send(&Told { unit, found: Some(found.clone()), done: None });
+        };
+        let (did, lost) = run_unit(plot, units[unit], &scratch, &mut tell);
+        board.count(did.schedules);
+        board.outcome(unit).store(1, Ordering::Relaxed);
+        pipe.send(&Told { unit, found: None, done: Some(did) });
+        life.live();
+        leaked += lost;
+        if leaked > LEAKED_MAX {
+            break;
+        }
+    }
+    life.stand(None);
+}
+
+/// Where a worker died: at which unit, of what, and in which schedule.
+struct Died {
+    unit: usize,
+    death: Death,
+    turns: Option<Vec<Turn>>,
+    schedules: u64,
+    outcomes: Vec<u64>,
+}
+
+/// Runs all units, in children or in process. `glance` hears of the runs made so far.
+pub(crate) fn run_units(
+    plot: &Plot<'_>,
+    units: &[Unit],
+    patience: Duration,
+    glance: &mut dyn FnMut(u64),
+) -> Result<Vec<Did>, Error> {
+    let settings = plot.norm.settings;
+    let mut did: Vec<Option<Did>> = units.iter().map(|_| None).collect();
+    if settings.in_process {
+        let scratch = Scratch::new(std::process::id());
+        for (unit, did) in units.iter().zip(&mut did) {
+            *did = Some(run_unit(plot, *unit, &scratch, &mut |_| {}).0);
+        }
+        Scratch::remove(std::process::id(), std::process::id());
+        return finish(plot, units, did);
+    }
+    let jobs = settings.jobs.min(units.len()).max(1);
+    let board = Board::new(jobs, units.len()).map_err(|e| os_error("share memory", &e))?;
+    let mut early: Vec<Vec<Found>> = vec![Vec::new(); units.len()];
+    let (mut died, mut doubtful) = (Vec::new(), Vec::new());
+    let work = |life: &Life, pipe: &Rc<Pipe>| work(plot, units, &board, life, pipe);
+    let runs = || {
+        let going = (0..jobs).map(|job| board.life(job).schedules()).sum::<u64>();
+        board.requests().load(Ordering::Relaxed) + going
+    };
+    let end = child::crew(&board, patience, &work, |news| match news {
+        News::Message(Told { unit, found, done }) => {
+            early[unit].extend(found);
+            if done.is_some() {
+                did[unit] = done;
+            }
+        }
+        News::Death(unit, death, had_company) => {
+            if did[unit].is_some() {
+                return;
+            }
+            if had_company && death == Death::Stall {
+                doubtful.push(unit);
+                return;
+            }
+            let lives = (0..jobs).map(|job| board.life(job));
+            let life = lives.into_iter().find(|life| life.standing() == Some(unit));
+            let turns = life.and_then(Life::turns);
+            let turns = turns.map(|turns| turns.into_iter().map(Turn::unpack).collect());
+            let ends = |life: &Life| life.ends.iter().map(|e| e.load(Ordering::Relaxed)).collect();
+            let outcomes = life.map_or_else(|| vec![0; Outcome::ALL.len()], ends);
+            let schedules = life.map_or(1, Life::schedules);
+            died.push(Died { unit, death, turns, schedules, outcomes });
+        }
+        News::FalseStart(_) => {}
+        News::Glance => glance(runs()),
+    });
+    if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
+        return Err(Error::new(format!("a worker died before its first point: {death}"))
+            .mend("the subject does not always do the same without a fault"));
+    }
+    for death in died {
+        let unit = death.unit;
+        let early = std::mem::take(&mut early[unit]);
+        did[unit] = Some(confirm(plot, units[unit], death, early, patience)?);
+    }
+    for unit in doubtful {
+        // It may have waited for what another thread of this process held at the fork.
+        let mut again = run_units(plot, &units[unit..=unit], patience, &mut |_| {})?;
+        did[unit] = again.pop();
+    }
+    finish(plot, units, did)
+}
+
+fn finish(plot: &Plot<'_>, units: &[Unit], did: Vec<Option<Did>>) -> Result<Vec<Did>, Error> {
+    let mut all = Vec::with_capacity(units.len());
+    for did in did {
+        let did = did.ok_or_else(|| {
+            Error::new("what came of a fault got lost on its way")
+                .mend("does the subject close or write to descriptors that are not its own?")
+        })?;
+        if did.crowd {
+            let most = plot.norm.settings.host.map_or(0, Host::threads_max);
+            return Err(Error::new(format!("the subject starts more than {most} threads"))
+                .mend("explore it with fewer: two or three show nearly everything"));
+        }
+        all.push(did);
+    }
+    Ok(all)
+}
+
+/// A death is tried again, with its fault and in its schedule, by a child that tells what it sees as
+/// it goes.
+fn confirm(
+    plot: &Plot<'_>,
+    unit: Unit,
+    died: Died,
+    early: Vec<Found>,
+    patience: Duration,
+) -> Result<Did, Error> {
+    let Died { death, turns, schedules, mut outcomes, .. } = died;
+    outcomes[outcome_of(death) as usize] += 1;
+    let turned = turns.clone().unwrap_or_default();
+    let order = Order { turns: turned, seen: 1, of: schedules, ..Order::default() };
+    let bare = |evidence: Vec<Evidence>, fingerprint| Found {
+        point: unit.point(),
+        evidence,
+        fingerprint,
+        order: Some(order.clone()),
+        ..Found::default()
+    };
+    let mut found = early;
+    for found in &mut found {
+        found.order.iter_mut().for_each(|order| order.of = schedules);
+    }
+    match &turns {
+        None => {
+            let note = format!("{death}, in a schedule too long to be told");
+            found.push(bare(vec![Evidence::new(kind_of(death)).note(note)], 0));
+        }
+        Some(turns) => {
+            let texts = if unit == Unit::Census { &[] } else { plot.norm.texts };
+            let norm = Norm { turns, texts, ..*plot.norm };
+            let seen = witness(&norm, &unit.plan(), unit.point(), patience)?;
+            let evidence = if seen.death == Some(death) {
+                let note = notes_of(&[(death, seen.stack.clone())])?.concat();
+                Evidence::new(kind_of(death)).note(note)
+            } else {
+                let note = format!("{death} at first, and not when it was run again");
+                Evidence::new(Kind::Nondeterminism).note(note)
+            };
+            let early = seen.found().map(|early| Found { order: Some(order.clone()), ..early });
+            found.extend(early);
+            let injected = seen.injected;
+            found.push(Found { injected, ..bare(vec![evidence], seen.fingerprint) });
+        }
+    }
+    Ok(Did { outcomes, schedules, died: true, found, ..Did::default() })
+}

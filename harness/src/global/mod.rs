@@ -1,0 +1,654 @@
+//! The global allocator as a subject: code that never sees a heap is watched through this.
+//!
+//! ```text
+//!  Vec, Box, String … ─▶ GlobalHeap ─┬─ off ────▶ the allocator inside
+//!                                    └─ armed ──▶ Heap (the run's) ─▶ the allocator inside
+//! ```
+//!
+//! Off, it passes every call on. While a run goes on it is *armed*: the subject's calls go through
+//! the run's heap like any other's. Three kinds of requests pass unwatched all the same: those of
+//! the harness, those of the panic machinery, and those of threads that the run doesn't own. Frees
+//! are looked at whoever makes them, until the last block of the run is accounted for: a thread of
+//! the subject's may still be on its way out.
+//!
+//! A block may outlive its run: a static's, a leaked one. It is a *survivor*: kept in a table, so
+//! that a later free finds the guards that were put around it.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::any::TypeId;
+use std::cell::{Cell, UnsafeCell};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use crate::heap::Heap;
+use crate::heap::ledger::{Block, Ledger};
+use crate::heap::node::{Entered, some, start_of};
+use crate::heap::redzone;
+use crate::heap::run_lock::{GATE, begin_alone, end_alone, is_single_threaded, wait_for_threads};
+use crate::options::Options;
+use crate::port::{Port, Refused};
+use crate::process::backtrace::is_machinery;
+use crate::trace::Op;
+
+/// A global allocator that can be watched: it wraps any other, and does nothing until a
+/// [`Sweep`](crate::Sweep::global) arms it.
+///
+/// ```
+/// #[global_allocator]
+/// static HEAP: mallory::GlobalHeap = mallory::GlobalHeap::system();
+///
+/// let report = mallory::Sweep::new("greeting")
+///     .global(&HEAP)
+///     .run(|_| {
+///         let mut text = String::new();
+///         text.try_reserve(40)?;
+///         text.push_str("memory that is there, or an error");
+///         Ok::<_, std::collections::TryReserveError>(text)
+///     });
+/// report.assert_clean();
+/// ```
+pub struct GlobalHeap<A = System> {
+    inner: A,
+    /// What an idle call looks at: 0 while nothing is armed and nothing has survived.
+    busy: AtomicUsize,
+    /// The run's heap, while its subject runs.
+    armed: AtomicPtr<Heap>,
+    /// Whose requests are the subject's.
+    owners: AtomicU8,
+    unattributed: AtomicU64,
+    survivors: Survivors,
+}
+
+/// In `busy`: a run is going on. Above it the survivors are counted.
+const ARMED: usize = 1;
+const SURVIVOR: usize = 2;
+
+/// In `owners`: the threads that are attributed to the run; all of them, so in a child, which has
+/// no others; or none, since the run is over.
+const ATTRIBUTED_ONES: u8 = 0;
+const EVERYONE: u8 = 1;
+const NOBODY: u8 = 2;
+
+thread_local! {
+    /// What this thread's calls are: the subject's, or see [`PASSING`] and [`INSIDE`].
+    static PLACE: Cell<u8> = const { Cell::new(0) };
+    /// Whether this thread belongs to an armed run of the process.
+    static ATTRIBUTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The harness is at work on this thread: its requests pass, its frees are looked at.
+const PASSING: u8 = 1;
+/// The thread is inside of a heap: nothing is looked at, since that is being done.
+const INSIDE: u8 = 2;
+
+/// Sets this thread's place until it is dropped.
+pub(crate) struct In(u8);
+
+impl In {
+    #[inline]
+    fn place(place: u8) -> In {
+        In(PLACE.replace(place))
+    }
+
+    /// Inside of a heap: what is asked for meanwhile is nobody's.
+    #[inline]
+    pub(crate) fn side() -> In {
+        In::place(INSIDE)
+    }
+
+    /// At work for the harness.
+    pub(crate) fn passing() -> In {
+        In::place(PASSING)
+    }
+
+    /// Where the thread was before.
+    pub(crate) fn undone(&self) -> In {
+        In::place(self.0)
+    }
+}
+
+impl Drop for In {
+    #[inline]
+    fn drop(&mut self) {
+        PLACE.set(self.0);
+    }
+}
+
+/// Runs something of the harness's while a subject's run goes on: its memory is not the subject's.
+pub(crate) fn aside<R>(work: impl FnOnce() -> R) -> R {
+    let _in = In::passing();
+    work()
+}
+
+/// Runs the subject's own code.
+pub(crate) fn ours<R>(work: impl FnOnce() -> R) -> R {
+    let _in = In::place(0);
+    work()
+}
+
+/// Whether the present thread belongs to an armed run; for a thread that it starts.
+pub(crate) fn is_attributed() -> bool {
+    ATTRIBUTED.get()
+}
+
+/// Makes the present thread one of an armed run's, or none.
+pub(crate) fn attribute(is_ours: bool) {
+    ATTRIBUTED.set(is_ours);
+}
+
+/// A global heap that is armed until this is dropped.
+pub(crate) struct Armed<'a> {
+    global: &'a dyn Global,
+    heap: &'a Heap,
+}
+
+impl<'a> Armed<'a> {
+    pub(crate) fn new(global: &'a dyn Global, heap: &'a Heap, everyone: bool) -> Self {
+        global.arm(heap, everyone);
+        Armed { global, heap }
+    }
+
+    /// Ends the run. Answers by how many blocks and bytes there is more left than after the run
+    /// before, and how many calls belonged to no run.
+    pub(crate) fn end(self) -> ((i64, i64), u64) {
+        self.global.rest();
+        let heap = self.heap;
+        heap.disarm();
+        wait_for_threads(heap.threads());
+        heap.close(true);
+        (heap.leave_to(self.global), self.global.take_unattributed())
+    }
+}
+
+impl Drop for Armed<'_> {
+    fn drop(&mut self) {
+        self.global.disarm();
+    }
+}
+
+/// How a block is that outlives its run. As a number, it is the block's heap in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub(crate) enum Outlives {
+    /// As the allocator inside gave it.
+    Plain,
+    /// With guards around it.
+    Guarded,
+    /// From a port of the run's own: nobody is left to take it back.
+    ForGood,
+}
+
+impl Outlives {
+    const ALL: [Outlives; 3] = [Outlives::Plain, Outlives::Guarded, Outlives::ForGood];
+}
+
+/// What runs know of a global heap, whatever it wraps.
+pub(crate) trait Global: Sync {
+    /// A run's heap over the allocator inside.
+    fn heap(&'static self, options: Options) -> Heap;
+    /// Lets the calls of the present thread (or of all) go through this heap, until
+    /// [`disarm`](Self::disarm).
+    fn arm(&self, heap: &Heap, everyone: bool);
+    /// From here on requests pass; frees are looked at.
+    fn rest(&self);
+    fn disarm(&self);
+    /// Remembers a block that outlives its run.
+    fn keep(&self, block: &Block, outlives: Outlives);
+    /// By how many blocks and bytes there are more survivors than the last time it was asked;
+    /// those with a finding of their own apart.
+    fn more(&self) -> (i64, i64);
+    /// Calls since the last time it was asked that belonged to no run.
+    fn take_unattributed(&self) -> u64;
+}
+
+impl GlobalHeap<System> {
+    /// Over the system's allocator.
+    #[must_use]
+    pub const fn system() -> Self {
+        GlobalHeap::over(System)
+    }
+}
+
+impl<A> GlobalHeap<A> {
+    /// Over this allocator.
+    #[must_use]
+    pub const fn over(inner: A) -> Self {
+        GlobalHeap {
+            inner,
+            busy: AtomicUsize::new(0),
+            armed: AtomicPtr::new(std::ptr::null_mut()),
+            owners: AtomicU8::new(NOBODY),
+            unattributed: AtomicU64::new(0),
+            survivors: Survivors::new(),
+        }
+    }
+}
+
+impl<A: GlobalAlloc + Sync + 'static> GlobalHeap<A> {
+    /// Watches all threads' calls while this works, without a fault and without a report: for the
+    /// benchmark, which measures what that costs.
+    #[doc(hidden)]
+    pub fn watch<R>(&'static self, options: Options, work: impl FnOnce() -> R) -> R {
+        let heap = Global::heap(self, options);
+        let armed = Armed::new(self, &heap, true);
+        let answer = work();
+        armed.end();
+        answer
+    }
+}
+
+impl<A> GlobalHeap<A> {
+    /// The allocator inside.
+    #[must_use]
+    pub const fn inside(&self) -> &A {
+        &self.inner
+    }
+}
+
+impl<A> std::fmt::Debug for GlobalHeap<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GlobalHeap").finish_non_exhaustive()
+    }
+}
+
+/// The way into an armed heap, held while a call is in there.
+struct Way<'a> {
+    heap: &'a Heap,
+    /// The right to touch the run's state.
+    entered: Entered<'a>,
+    _in: In,
+}
+
+impl<A: GlobalAlloc> GlobalHeap<A> {
+    /// The armed heap, where the process has one thread: the quick way, without a mark that the
+    /// thread is inside.
+    #[inline]
+    fn solo(&self) -> Option<(&Heap, Entered<'_>)> {
+        let heap = self.armed.load(Ordering::Relaxed);
+        if heap.is_null() || !is_single_threaded() {
+            return None;
+        }
+        // SAFETY: armed by the only thread there is (so nobody disarms meanwhile), and the heap
+        // outlives that (`arm`).
+        let heap = unsafe { &*heap };
+        Some((heap, heap.core().enter_solo()))
+    }
+
+    /// The armed heap, if there is one.
+    fn way(&self) -> Option<Way<'_>> {
+        let _in = In::side();
+        if let Some((heap, entered)) = self.solo() {
+            return Some(Way { heap, entered, _in });
+        }
+        GATE.shut();
+        let heap = self.armed.load(Ordering::Relaxed);
+        if heap.is_null() {
+            GATE.open();
+            return None;
+        }
+        // SAFETY: `disarm` takes the heap away behind the gate, before which it waits now.
+        let heap = unsafe { &*heap };
+        Some(Way { heap, entered: heap.core().enter_shut(None), _in })
+    }
+
+    /// Whether this thread's requests are the subject's.
+    #[inline]
+    fn is_ours(&self) -> bool {
+        PLACE.get() == 0 && (self.owners.load(Ordering::Relaxed) == EVERYONE || self.is_owner())
+    }
+
+    #[cold]
+    fn is_owner(&self) -> bool {
+        let is_over = self.owners.load(Ordering::Relaxed) == NOBODY;
+        if !is_over && !ATTRIBUTED.get() {
+            self.unattributed.fetch_add(1, Ordering::Relaxed);
+        }
+        !is_over && ATTRIBUTED.get()
+    }
+
+    /// A request while a run goes on. Apart from the callers, which without a run keep nothing on
+    /// the stack then.
+    ///
+    /// # Safety
+    /// - As for [`GlobalAlloc::alloc`].
+    #[inline(never)]
+    unsafe fn ask<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
+        let zeroed = ZEROED;
+        let plain = || match zeroed {
+            // SAFETY: the caller's promise.
+            false => unsafe { self.inner.alloc(layout) },
+            // SAFETY: the caller's promise.
+            true => unsafe { self.inner.alloc_zeroed(layout) },
+        };
+        if !self.is_ours() || std::thread::panicking() {
+            return self.pass(layout, zeroed, plain);
+        }
+        if !zeroed
+            && let Some((heap, entered)) = self.solo()
+            && let Some(start) = heap.alloc_entered(&entered, layout)
+        {
+            return start.as_ptr();
+        }
+        self.ask_fully(layout, zeroed).unwrap_or_else(|| self.pass(layout, zeroed, plain))
+    }
+
+    /// `None` where the run is over.
+    #[inline(never)]
+    fn ask_fully(&self, layout: Layout, zeroed: bool) -> Option<*mut u8> {
+        let way = self.way()?;
+        if !zeroed && let Some(start) = way.heap.alloc_entered(&way.entered, layout) {
+            return Some(start.as_ptr());
+        }
+        let op = if zeroed { Op::AllocZeroed } else { Op::Alloc };
+        let answer = way.heap.request_fully(op, layout);
+        Some(answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr()))
+    }
+
+    /// A request that is not the subject's. The armed heap must not take its block for one of
+    /// those that it remembers as freed.
+    #[cold]
+    #[inline(never)]
+    fn pass(&self, layout: Layout, zeroed: bool, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
+        if PLACE.get() == INSIDE {
+            return plain();
+        }
+        if self.fails_while_panicking()
+            && let Some(start) = self.ask_fully(layout, zeroed)
+        {
+            return start;
+        }
+        self.past(layout, plain)
+    }
+
+    fn past(&self, layout: Layout, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
+        // Inside of a heap there is no way in again. And what the allocator inside asks for itself
+        // is nobody's either.
+        let is_inside = PLACE.get() == INSIDE;
+        let _in = In::side();
+        let start = plain();
+        if !is_inside && let Some(way) = self.way() {
+            way.entered.with(|state| state.ledger.forget(start as usize, layout.size()));
+        }
+        start
+    }
+
+    /// Whether the subject's requests fail while this thread panics, and this is one.
+    fn fails_while_panicking(&self) -> bool {
+        self.is_ours()
+            && std::thread::panicking()
+            && self.way().is_some_and(|way| {
+                way.entered.with(|state| state.options.unwinding) && !is_machinery()
+            })
+    }
+
+    /// A free while a run goes on, or while there are survivors.
+    #[inline(never)]
+    fn take_back(&self, start: NonNull<u8>, layout: Layout) {
+        if PLACE.get() != INSIDE
+            && let Some((heap, entered)) = self.solo()
+            && heap.free_entered(&entered, start, layout)
+        {
+            return;
+        }
+        self.take_back_fully(start, layout);
+    }
+
+    #[inline(never)]
+    fn take_back_fully(&self, start: NonNull<u8>, layout: Layout) {
+        let place = PLACE.get();
+        if place != INSIDE
+            && let Some(way) = self.way()
+            && (way.heap.free_entered(&way.entered, start, layout)
+                || way.heap.takes_back(start, layout, place != PASSING))
+        {
+            return;
+        }
+        self.take_back_foreign(start, layout);
+    }
+
+    /// Gives back a block that no run knows.
+    #[cold]
+    #[inline(never)]
+    fn take_back_foreign(&self, start: NonNull<u8>, layout: Layout) {
+        let _in = In::side();
+        if self.busy.load(Ordering::Acquire) >= SURVIVOR
+            && let Some((block, outlives)) = self.survivors.take(start)
+        {
+            self.busy.fetch_sub(SURVIVOR, Ordering::Release);
+            return match outlives {
+                Outlives::Plain => self.hand_back(start, layout, false),
+                Outlives::Guarded => self.hand_back(start, block.layout(), true),
+                Outlives::ForGood => {}
+            };
+        }
+        self.hand_back(start, layout, false);
+    }
+
+    fn hand_back(&self, start: NonNull<u8>, layout: Layout, guards: bool) {
+        let padded = if guards { redzone::padded(layout) } else { Some(layout) };
+        let Some(padded) = padded else { return };
+        let front = if guards { redzone::front(layout.align()) } else { 0 };
+        // SAFETY: the block came from the allocator inside with just this layout: it is unknown to
+        // every run, or a survivor, around which a run put guards of this size.
+        unsafe { self.inner.dealloc(start.as_ptr().sub(front), padded) }
+    }
+
+    /// A resize while a run goes on, or while there are survivors.
+    #[cold]
+    #[inline(never)]
+    fn resize(&self, start: NonNull<u8>, old: Layout, new: Layout) -> *mut u8 {
+        let op = if new.size() >= old.size() { Op::Grow } else { Op::Shrink };
+        let counts = self.busy.load(Ordering::Relaxed) & ARMED != 0
+            && self.is_ours()
+            && (!std::thread::panicking() || self.fails_while_panicking());
+        let place = PLACE.get();
+        if place != INSIDE
+            && let Some(way) = self.way()
+            && way.heap.knows(start, place != PASSING)
+        {
+            let answer = match counts {
+                true => way.heap.resize(op, start, old, new, false),
+                false => way.heap.resize_in_peace(op, start, old, new),
+            };
+            return answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr());
+        }
+        // A block from before the run, or of the harness: as a new one, a copy and a free.
+        let fresh = match counts.then(|| self.way()).flatten() {
+            Some(way) => {
+                let answer = way.heap.request_fully(op, new);
+                answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())
+            }
+            // SAFETY: the size is not zero (`GlobalAlloc::realloc`).
+            None => self.past(new, || unsafe { self.inner.alloc(new) }),
+        };
+        if !fresh.is_null() {
+            // SAFETY: both blocks are live and disjoint, and at least as long.
+            unsafe { fresh.copy_from_nonoverlapping(start.as_ptr(), old.size().min(new.size())) };
+            self.take_back_foreign(start, old);
+        }
+        fresh
+    }
+}
+
+// SAFETY: blocks come from the allocator inside or from a heap over it, which keeps its contract;
+// each is given back where it came from: to the run that knows it, as a survivor, or as it is.
+// Nothing here unwinds or calls the global allocator without the mark `INSIDE`, under which calls
+// pass straight on.
+unsafe impl<A: GlobalAlloc + Sync + 'static> GlobalAlloc for GlobalHeap<A> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if self.busy.load(Ordering::Relaxed) & ARMED == 0 {
+            // SAFETY: the caller's obligations are passed on unchanged.
+            return unsafe { self.inner.alloc(layout) };
+        }
+        // SAFETY: as above.
+        unsafe { self.ask::<false>(layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if self.busy.load(Ordering::Relaxed) & ARMED == 0 {
+            // SAFETY: the caller's obligations are passed on unchanged.
+            return unsafe { self.inner.alloc_zeroed(layout) };
+        }
+        // SAFETY: as above.
+        unsafe { self.ask::<true>(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        if self.busy.load(Ordering::Relaxed) == 0 {
+            // SAFETY: the caller's obligations are passed on unchanged: nothing has guards.
+            return unsafe { self.inner.dealloc(start, layout) };
+        }
+        // SAFETY: a block is not at null (`GlobalAlloc::dealloc`).
+        self.take_back(unsafe { NonNull::new_unchecked(start) }, layout);
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, start: *mut u8, old: Layout, size: usize) -> *mut u8 {
+        match (NonNull::new(start), Layout::from_size_align(size, old.align())) {
+            (Some(start), Ok(new)) if self.busy.load(Ordering::Relaxed) != 0 => {
+                self.resize(start, old, new)
+            }
+            // SAFETY: the caller's obligations are passed on unchanged: nothing has guards.
+            _ => unsafe { self.inner.realloc(start, old, size) },
+        }
+    }
+}
+
+impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
+    fn heap(&'static self, options: Options) -> Heap {
+        let options = options.global();
+        if TypeId::of::<A>() == TypeId::of::<System>() {
+            return options.heap();
+        }
+        options.heap_over(Inner(&self.inner))
+    }
+
+    fn arm(&self, heap: &Heap, everyone: bool) {
+        let run = heap.core().run;
+        begin_alone(run);
+        GATE.shut();
+        self.owners.store(if everyone { EVERYONE } else { ATTRIBUTED_ONES }, Ordering::Relaxed);
+        attribute(true);
+        self.armed.store(std::ptr::from_ref(heap).cast_mut(), Ordering::Relaxed);
+        self.busy.fetch_or(ARMED, Ordering::Relaxed);
+        GATE.open();
+    }
+
+    fn rest(&self) {
+        self.owners.store(NOBODY, Ordering::Relaxed);
+    }
+
+    fn disarm(&self) {
+        self.rest();
+        GATE.shut();
+        self.busy.fetch_and(!ARMED, Ordering::Relaxed);
+        self.armed.store(std::ptr::null_mut(), Ordering::Relaxed);
+        GATE.open();
+        attribute(false);
+        end_alone();
+    }
+
+    fn keep(&self, block: &Block, outlives: Outlives) {
+        let _in = In::side();
+        self.survivors.keep(block, outlives);
+        self.busy.fetch_add(SURVIVOR, Ordering::Release);
+    }
+
+    fn more(&self) -> (i64, i64) {
+        self.survivors.with(|kept| {
+            let (before, now) = (kept.before, kept.now);
+            kept.before = now;
+            (now.0 - before.0, now.1 - before.1)
+        })
+    }
+
+    fn take_unattributed(&self) -> u64 {
+        self.unattributed.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// The allocator inside, as a port.
+struct Inner<A: 'static>(&'static A);
+
+// SAFETY: `GlobalAlloc` promises what a port does, for sizes above zero, to which every request is
+// raised, in and out alike.
+unsafe impl<A: GlobalAlloc + Sync> Port for Inner<A> {
+    fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+        // SAFETY: the size is not zero.
+        let start = NonNull::new(unsafe { self.0.alloc(some(layout)) }).ok_or(Refused)?;
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
+    }
+
+    fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+        // SAFETY: the size is not zero.
+        let start = NonNull::new(unsafe { self.0.alloc_zeroed(some(layout)) }).ok_or(Refused)?;
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
+    }
+
+    unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller hands back a block of ours with the layout it was asked with.
+        unsafe { self.0.dealloc(block.as_ptr(), some(layout)) }
+    }
+}
+
+/// Blocks that outlived their runs.
+struct Survivors(UnsafeCell<Kept>);
+
+struct Kept {
+    /// By address; the heap's number says how they outlived it ([`Outlives`]).
+    table: Ledger,
+    /// Blocks and bytes that are no finding of their own: now, and when they were last counted.
+    now: (i64, i64),
+    before: (i64, i64),
+}
+
+// SAFETY: the table is touched behind the gate only.
+unsafe impl Sync for Survivors {}
+
+impl Survivors {
+    const fn new() -> Self {
+        let table = Ledger::fresh();
+        Survivors(UnsafeCell::new(Kept { table, now: (0, 0), before: (0, 0) }))
+    }
+
+    /// Behind the gate, as the ledger of a run is: a block is always in one of the two.
+    fn with<R>(&self, work: impl FnOnce(&mut Kept) -> R) -> R {
+        GATE.shut();
+        // SAFETY: whoever has shut the gate is alone with the table; `work` doesn't come back
+        // here, since calls are `INSIDE` meanwhile.
+        let answer = work(unsafe { &mut *self.0.get() });
+        GATE.open();
+        answer
+    }
+
+    fn keep(&self, block: &Block, outlives: Outlives) {
+        self.with(|kept| {
+            let (size, align) = (block.size, block.align);
+            let address = start_of(block).as_ptr() as usize;
+            kept.table.insert(address, outlives as u16, size, align, 0);
+            match kept.table.find(address, outlives as u16) {
+                Some(slot) if block.tainted => kept.table.taint(slot),
+                _ => kept.now = (kept.now.0 + 1, kept.now.1 + size as i64),
+            }
+        });
+    }
+
+    /// Takes a survivor out, and how it is one.
+    fn take(&self, start: NonNull<u8>) -> Option<(Block, Outlives)> {
+        self.with(|kept| {
+            let address = start.as_ptr() as usize;
+            let in_table = |how: Outlives| Some((kept.table.find(address, how as u16)?, how));
+            let (slot, outlives) = Outlives::ALL.into_iter().find_map(in_table)?;
+            let block = kept.table.block(slot);
+            kept.table.remove(slot);
+            if !block.tainted {
+                kept.now = (kept.now.0 - 1, kept.now.1 - block.size as i64);
+            }
+            Some((block, outlives))
+        })
+    }
+}

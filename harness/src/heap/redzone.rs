@@ -1,0 +1,342 @@
+//! Guard bytes, poison and quarantine: what a stray write leaves its mark in.
+//!
+//! ```text
+//!  port's block
+//!  ├── front guard ──┬── the subject's block ──┬─ rear guard ─┤
+//!  │ max(align, 16)  │ size, just as asked for │      16      │
+//!  └ B6 B6 … B6 B6   └ DB DB … once it is freed └ B6 … B6
+//! ```
+//!
+//! Guards are checked when a block is freed, on demand and at the end of a run; of a front guard
+//! only the 64 bytes next to the block are painted. A freed block is poisoned and kept from the
+//! port for a while; a write into it shows when it leaves the quarantine.
+#![allow(unsafe_code)]
+
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+use crate::heap::ledger::Record;
+
+const GUARD: u8 = 0xB6;
+const POISON: u8 = 0xDB;
+const WHOLE: u128 = u128::from_ne_bytes([GUARD; 16]);
+const REAR: usize = 16;
+const FRONT_MIN: usize = 16;
+const FRONT_PAINTED_MAX: usize = 64;
+
+/// The bounds of the quarantine: a stray write is seen as long as fewer than so many blocks and
+/// bytes were freed after the block it hits. With one more, the blocks fill a ring of a power of two.
+const QUARANTINE_BLOCKS_MAX: usize = 1023;
+const QUARANTINE_BYTES_MAX: usize = 256 << 10;
+
+/// Where the subject's block begins inside the port's.
+#[inline]
+pub(crate) fn front(align: usize) -> usize {
+    align.max(FRONT_MIN)
+}
+
+/// The layout to ask the port for, with room for the guards.
+#[inline]
+pub(crate) fn padded(layout: Layout) -> Option<Layout> {
+    let align = front(layout.align());
+    let size = layout.size().checked_add(align + REAR)?;
+    Layout::from_size_align(size, align).ok()
+}
+
+/// Paints the guards around a block.
+///
+/// # Safety
+/// - `start` is `front(align)` bytes into a writable block of the `padded` layout, whose subject's
+///   part is `size` bytes long.
+#[inline]
+pub(crate) unsafe fn paint(start: NonNull<u8>, size: usize, align: usize) {
+    let painted = front(align).min(FRONT_PAINTED_MAX);
+    // SAFETY: the padded layout has `front(align) >= painted` bytes before `start` and `REAR`
+    // bytes after the block.
+    unsafe {
+        start.sub(painted).write_bytes(GUARD, painted);
+        start.add(size).write_bytes(GUARD, REAR);
+    }
+}
+
+/// How far from the block's edge the first overwritten guard byte lies, before it and behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) before: Option<usize>,
+    pub(crate) behind: Option<usize>,
+}
+
+/// Reads the guards of a block.
+///
+/// # Safety
+/// - `start` was painted with this size and alignment, and its memory is still the heap's.
+#[inline]
+pub(crate) unsafe fn damage(start: NonNull<u8>, size: usize, align: usize) -> Damage {
+    let painted = front(align).min(FRONT_PAINTED_MAX);
+    // SAFETY: `paint` wrote just these bytes, so they are there and initialised.
+    let (before, behind) = unsafe {
+        (
+            std::slice::from_raw_parts(start.as_ptr().sub(painted), painted),
+            std::slice::from_raw_parts(start.as_ptr().add(size), REAR),
+        )
+    };
+    let intact = |bytes: &[u8]| {
+        bytes.chunks_exact(16).all(|chunk| {
+            chunk.try_into().is_ok_and(|chunk: [u8; 16]| u128::from_ne_bytes(chunk) == WHOLE)
+        })
+    };
+    if intact(before) && intact(behind) {
+        return Damage::default();
+    }
+    let hit = |byte: &u8| *byte != GUARD;
+    Damage {
+        before: before.iter().rev().position(hit).map(|far| far + 1),
+        behind: behind.iter().position(hit),
+    }
+}
+
+/// Fills a freed block with poison, or with zeroes where its contents are secret.
+///
+/// # Safety
+/// - `size` bytes from `start` are writable, and nobody uses them any more.
+#[inline]
+pub(crate) unsafe fn poison(start: NonNull<u8>, size: usize, wipe: bool) {
+    // SAFETY: the caller's promise.
+    unsafe { start.write_bytes(if wipe { 0 } else { POISON }, size) }
+}
+
+/// Overwrites a block with zeroes in a way that the optimiser has to keep.
+///
+/// # Safety
+/// - `size` bytes from `start` are writable, and nobody uses them any more.
+pub(crate) unsafe fn wipe(start: NonNull<u8>, size: usize) {
+    for offset in 0..size {
+        // SAFETY: the caller's promise.
+        unsafe { start.add(offset).write_volatile(0) }
+    }
+}
+
+/// Whether every byte of a freed block is as [`poison`] left it.
+///
+/// # Safety
+/// - `start` was poisoned with this size and `wipe`, and its memory is still the heap's.
+#[inline]
+pub(crate) unsafe fn is_unwritten(start: NonNull<u8>, size: usize, wipe: bool) -> bool {
+    let poison = if wipe { 0 } else { POISON };
+    // SAFETY: `poison` wrote just these bytes, so they are there and initialised.
+    let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), size) };
+    match bytes.first_chunk::<16>() {
+        // All are alike if each is like the one sixteen before it: the C library compares faster
+        // than any loop of ours.
+        Some(first) => *first == [poison; 16] && bytes[16..] == bytes[..size - 16],
+        None => bytes.iter().all(|byte| *byte == poison),
+    }
+}
+
+/// The offset of the first byte of a freed block that was written.
+///
+/// # Safety
+/// - As for [`is_unwritten`].
+#[inline]
+pub(crate) unsafe fn written(start: NonNull<u8>, size: usize, wipe: bool) -> Option<usize> {
+    // SAFETY: the caller's promise.
+    if unsafe { is_unwritten(start, size, wipe) } {
+        return None;
+    }
+    let poison = if wipe { 0 } else { POISON };
+    // SAFETY: as in `is_unwritten`.
+    let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), size) };
+    bytes.iter().position(|byte| *byte != poison)
+}
+
+/// Where the subject's part of a block begins that is aligned to at most 16; as much follows it.
+pub(crate) const LEAD: usize = FRONT_MIN;
+const _: () = assert!(FRONT_MIN == REAR);
+
+/// What the quick routes ask the port for: room for both guards, aligned to 16.
+pub(crate) const QUICK_ROOM: usize = FRONT_MIN + REAR;
+
+/// [`paint`] for a block that is aligned to at most 16. Answers the block's start.
+///
+/// # Safety
+/// - `base` begins `size + QUICK_ROOM` writable bytes.
+#[inline(always)]
+pub(crate) unsafe fn paint_quickly(base: NonNull<u8>, size: usize) -> NonNull<u8> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        base.cast::<u128>().write_unaligned(WHOLE);
+        base.add(FRONT_MIN + size).cast::<u128>().write_unaligned(WHOLE);
+        base.add(FRONT_MIN)
+    }
+}
+
+/// Whether both guards are whole, of a block that is aligned to at most 16.
+///
+/// # Safety
+/// - `start` was painted with this size, and its memory is still the heap's.
+#[inline(always)]
+pub(crate) unsafe fn is_whole(start: NonNull<u8>, size: usize) -> bool {
+    // SAFETY: `paint` wrote 16 bytes on either side.
+    unsafe {
+        start.sub(FRONT_MIN).cast::<u128>().read_unaligned() == WHOLE
+            && start.add(size).cast::<u128>().read_unaligned() == WHOLE
+    }
+}
+
+/// The port's block around one that is aligned to at most 16.
+///
+/// # Safety
+/// - `start` was answered by [`paint_quickly`], or was painted with such an alignment.
+#[inline(always)]
+pub(crate) unsafe fn base_of(start: NonNull<u8>) -> NonNull<u8> {
+    // SAFETY: the front guard is just this long.
+    unsafe { start.sub(FRONT_MIN) }
+}
+
+/// A freed block that is kept from the port, and the event at which it was freed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) record: Record,
+    pub(crate) event: u64,
+}
+
+/// Freed blocks on their way back to the port, oldest first: a ring.
+#[derive(Default)]
+pub(crate) struct Quarantine {
+    kept: Vec<Kept>,
+    head: usize,
+    len: usize,
+    bytes: usize,
+}
+
+thread_local! {
+    /// A ring that was made: what stands in it nobody reads again.
+    static SPARE: Cell<Vec<Kept>> = const { Cell::new(Vec::new()) };
+}
+
+impl Quarantine {
+    #[inline]
+    pub(crate) fn push(&mut self, kept: Kept, size: usize) {
+        if !self.has_room() {
+            self.make_room();
+        }
+        self.bytes += size;
+        let place = self.place(self.len);
+        if let Some(place) = self.kept.get_mut(place) {
+            *place = kept;
+        }
+        self.len += 1;
+    }
+
+    /// Whether the ring was made.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Makes the ring: the only memory that it ever asks for.
+    #[cold]
+    pub(crate) fn make_room(&mut self) {
+        self.kept = SPARE.try_with(Cell::take).unwrap_or_default();
+        self.kept.resize(QUARANTINE_BLOCKS_MAX + 1, Kept::default());
+    }
+
+    /// Keeps the ring for the thread's next run, if it is empty.
+    pub(crate) fn recycle(&mut self) {
+        if self.len == 0 && self.has_room() {
+            let ring = std::mem::take(&mut self.kept);
+            // A thread that is ending keeps nothing.
+            let _ = SPARE.try_with(|kept| kept.set(ring));
+        }
+    }
+
+    #[inline]
+    fn place(&self, nth: usize) -> usize {
+        (self.head + nth) & QUARANTINE_BLOCKS_MAX
+    }
+
+    /// The block whose time is up, if any; `size` tells sizes.
+    #[inline]
+    pub(crate) fn pop_surplus(&mut self, size: impl Fn(Record) -> usize) -> Option<Kept> {
+        if self.len <= QUARANTINE_BLOCKS_MAX && self.bytes <= QUARANTINE_BYTES_MAX {
+            return None;
+        }
+        self.pop(size)
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self, size: impl Fn(Record) -> usize) -> Option<Kept> {
+        if self.len == 0 {
+            return None;
+        }
+        let kept = *self.kept.get(self.head)?;
+        self.head = self.place(1);
+        self.len -= 1;
+        self.bytes -= size(kept.record);
+        Some(kept)
+    }
+
+    /// A block of this heap, if one is left.
+    pub(crate) fn pop_heap(&mut self, heap: u16, size: impl Fn(Record) -> usize) -> Option<Kept> {
+        let is_its = |nth: &usize| self.kept[self.place(*nth)].record.heap() == heap;
+        let nth = (0..self.len).find(is_its)?;
+        let kept = self.kept[self.place(nth)];
+        // Those before it move up: mostly there are none.
+        for nth in (0..nth).rev() {
+            let (to, from) = (self.place(nth + 1), self.place(nth));
+            self.kept[to] = self.kept[from];
+        }
+        self.head = self.place(1);
+        self.len -= 1;
+        self.bytes -= size(kept.record);
+        Some(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A painted block of `size` bytes, aligned to `align`, in memory of its own.
+    fn painted(size: usize, align: usize) -> (Vec<u128>, NonNull<u8>) {
+        let mut memory = vec![0_u128; (size + 4 * align + 64) / 16 + 8];
+        let base = NonNull::new(memory.as_mut_ptr().cast::<u8>()).expect("not null");
+        let offset = base.as_ptr().align_offset(align) + front(align);
+        // SAFETY: the memory has room for two alignments, both guards and the block.
+        let start = unsafe { base.add(offset) };
+        // SAFETY: as above.
+        unsafe { paint(start, size, align) };
+        (memory, start)
+    }
+
+    #[test]
+    fn one_stray_byte_on_either_side_is_seen_and_placed() {
+        for (size, align) in [(0, 1), (1, 1), (24, 8), (33, 64), (100, 16)] {
+            let (_memory, start) = painted(size, align);
+            // SAFETY: painted above; the writes stay inside the painted memory.
+            unsafe {
+                start.write_bytes(7, size);
+                assert_eq!(damage(start, size, align), Damage::default());
+                start.add(size + 2).write(7);
+                assert_eq!(damage(start, size, align).behind, Some(2));
+                start.sub(3).write(7);
+                assert_eq!(damage(start, size, align).before, Some(3));
+            }
+        }
+    }
+
+    #[test]
+    fn a_write_into_poison_is_seen_and_placed() {
+        for (size, at) in [(1, 0), (40, 39), (64, 17)] {
+            let (_memory, start) = painted(size, 8);
+            // SAFETY: painted above; the writes stay inside the block.
+            unsafe {
+                poison(start, size, false);
+                assert_eq!(written(start, size, false), None);
+                start.add(at).write(0);
+                assert_eq!(written(start, size, false), Some(at));
+            }
+        }
+    }
+}

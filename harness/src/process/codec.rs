@@ -1,0 +1,245 @@
+//! How a child tells its parent what it found: plain bytes, made and read by the same image.
+//!
+//! Not a format for files: nothing of it outlives the two processes. A message cut short by a
+//! death reads as `None`.
+
+use std::collections::BTreeMap;
+
+use crate::heap::state::Injected;
+use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::kind::Kind;
+use crate::trace::{Coordinate, Op};
+
+/// A value that crosses a pipe.
+pub(crate) trait Wire: Sized {
+    fn put(&self, out: &mut Vec<u8>);
+    fn get(from: &mut &[u8]) -> Option<Self>;
+}
+
+pub(crate) fn pack(value: &impl Wire) -> Vec<u8> {
+    let mut out = Vec::new();
+    value.put(&mut out);
+    out
+}
+
+pub(crate) fn unpack<T: Wire>(mut bytes: &[u8]) -> Option<T> {
+    T::get(&mut bytes)
+}
+
+/// Takes the first whole message off a buffer that more may be added to: a length, then the bytes.
+pub(crate) fn next_message(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let length = u64::from_ne_bytes(buffer.first_chunk::<8>().copied()?);
+    let end = usize::try_from(length).ok()?.checked_add(8)?;
+    if buffer.len() < end {
+        return None;
+    }
+    let rest = buffer.split_off(end);
+    let message = std::mem::replace(buffer, rest);
+    Some(message[8..].to_vec())
+}
+
+/// A message as [`next_message`] takes it off.
+pub(crate) fn message(value: &impl Wire) -> Vec<u8> {
+    let body = pack(value);
+    let mut out = (body.len() as u64).to_ne_bytes().to_vec();
+    out.extend_from_slice(&body);
+    out
+}
+
+impl Wire for u64 {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_ne_bytes());
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        from.split_off(..8).map(|bytes| u64::from_ne_bytes(*bytes.first_chunk().expect("8 bytes")))
+    }
+}
+
+macro_rules! as_u64 {
+    ($($type:ty),*) => {$(
+        impl Wire for $type {
+            fn put(&self, out: &mut Vec<u8>) {
+                (*self as u64).put(out);
+            }
+
+            fn get(from: &mut &[u8]) -> Option<Self> {
+                <$type>::try_from(u64::get(from)?).ok()
+            }
+        }
+    )*};
+}
+as_u64!(u8, u16, u32, usize);
+
+impl Wire for i64 {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.cast_unsigned().put(out);
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        u64::get(from).map(u64::cast_signed)
+    }
+}
+
+impl Wire for bool {
+    fn put(&self, out: &mut Vec<u8>) {
+        u64::from(*self).put(out);
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        Some(u64::get(from)? != 0)
+    }
+}
+
+impl Wire for String {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.len().put(out);
+        out.extend_from_slice(self.as_bytes());
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        let length = usize::get(from)?;
+        String::from_utf8(from.split_off(..length)?.to_vec()).ok()
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.len().put(out);
+        self.iter().for_each(|item| item.put(out));
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        let length = usize::get(from)?;
+        (0..length).map(|_| T::get(from)).collect()
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.is_some().put(out);
+        self.iter().for_each(|item| item.put(out));
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        Some(if bool::get(from)? { Some(T::get(from)?) } else { None })
+    }
+}
+
+impl<A: Wire, B: Wire> Wire for (A, B) {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+        self.1.put(out);
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        Some((A::get(from)?, B::get(from)?))
+    }
+}
+
+impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.len().put(out);
+        for (key, value) in self {
+            key.put(out);
+            value.put(out);
+        }
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        let length = usize::get(from)?;
+        (0..length).map(|_| Some((K::get(from)?, V::get(from)?))).collect()
+    }
+}
+
+/// Enums without fields, by their place in a list of all of them.
+macro_rules! by_place {
+    ($($type:ty),*) => {$(
+        impl Wire for $type {
+            fn put(&self, out: &mut Vec<u8>) {
+                let place = <$type>::ALL.iter().position(|one| one == self);
+                place.expect("[mallory bug] a list of all lacks one").put(out);
+            }
+
+            fn get(from: &mut &[u8]) -> Option<Self> {
+                <$type>::ALL.get(usize::get(from)?).copied()
+            }
+        }
+    )*};
+}
+by_place!(Op, Kind, Role);
+
+impl Wire for Moment {
+    fn put(&self, out: &mut Vec<u8>) {
+        let (tag, n) = match self {
+            Moment::Allocation(n) => (0_u64, *n),
+            Moment::Event(n) => (1, *n),
+            Moment::Foreign(n) => (2, *n),
+            Moment::Panic => (3, 0),
+            Moment::Step(n) => (4, *n),
+        };
+        (tag, n).put(out);
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        let (tag, n) = <(u64, u64)>::get(from)?;
+        Some(match tag {
+            0 => Moment::Allocation(n),
+            1 => Moment::Event(n),
+            2 => Moment::Foreign(n),
+            3 => Moment::Panic,
+            4 => Moment::Step(n),
+            _ => return None,
+        })
+    }
+}
+
+/// Structs, field by field.
+macro_rules! wire_struct {
+    ($type:path { $($field:ident),* $(,)? }) => {
+        impl $crate::process::codec::Wire for $type {
+            fn put(&self, out: &mut Vec<u8>) {
+                $($crate::process::codec::Wire::put(&self.$field, out);)*
+            }
+
+            fn get(from: &mut &[u8]) -> Option<Self> {
+                $(let $field = $crate::process::codec::Wire::get(from)?;)*
+                Some(Self { $($field),* })
+            }
+        }
+    };
+}
+pub(crate) use wire_struct;
+
+wire_struct!(Coordinate { thread, ordinal });
+wire_struct!(Subject { number, size, align, heap });
+wire_struct!(Evidence { kind, block, steps, labels, notes, operation });
+wire_struct!(Injected { at, op, size, heap, event });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_cross_in_pieces_and_a_cut_one_is_none() {
+        let block = Subject { number: 17, size: 96, align: 8, heap: "main".into() };
+        let sent = Evidence::new(Kind::DoubleFree)
+            .about(block)
+            .step(Role::SecondFree, Moment::Event(9))
+            .note("a note");
+        let bytes = message(&sent);
+        let mut buffer = Vec::new();
+        for byte in &bytes[..bytes.len() - 1] {
+            buffer.push(*byte);
+            assert!(next_message(&mut buffer).is_none());
+        }
+        buffer.push(bytes[bytes.len() - 1]);
+        buffer.extend_from_slice(&bytes[..5]);
+        let body = next_message(&mut buffer).expect("whole");
+        assert_eq!(unpack::<Evidence>(&body), Some(sent));
+        assert_eq!(buffer.len(), 5);
+        for cut in 0..body.len() {
+            assert_eq!(unpack::<Evidence>(&body[..cut]), None);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What a run gathers for a finding: who did what to which block, and when.
+
+use crate::report::kind::Kind;
+
+/// What a call site did to the block in question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Role {
+    Allocated,
+    Freed,
+    FirstFree,
+    SecondFree,
+    Requested,
+    Owner,
+    Panicked,
+    Waits,
+    Holds,
+    /// Waits for the end of a thread: it follows from what that one waits for.
+    Joins,
+}
+
+impl Role {
+    pub(crate) const ALL: [Role; 10] = [
+        Role::Allocated,
+        Role::Freed,
+        Role::FirstFree,
+        Role::SecondFree,
+        Role::Requested,
+        Role::Owner,
+        Role::Panicked,
+        Role::Waits,
+        Role::Holds,
+        Role::Joins,
+    ];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Role::Allocated => "allocated",
+            Role::Freed => "freed",
+            Role::FirstFree => "first free",
+            Role::SecondFree => "second free",
+            Role::Requested => "requested",
+            Role::Owner => "around it",
+            Role::Panicked => "panicked",
+            Role::Waits => "waits",
+            Role::Holds => "locked",
+            Role::Joins => "joins",
+        }
+    }
+}
+
+/// A moment of a run whose call site a finding needs. The run is deterministic, so it is run
+/// again to look at just these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Moment {
+    /// The allocation that made block `aN`.
+    Allocation(u64),
+    /// The run's Nth event, counted from 1.
+    Event(u64),
+    /// The Nth call from a foreign thread.
+    Foreign(u64),
+    /// The panic.
+    Panic,
+    /// The nth operation of threads that take turns, on what they share.
+    Step(u64),
+}
+
+/// A block as a finding names it: by its number, never by its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) number: u64,
+    pub(crate) size: usize,
+    pub(crate) align: usize,
+    pub(crate) heap: String,
+}
+
+/// What a detector has to say about one bug in one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    pub(crate) kind: Kind,
+    pub(crate) block: Option<Subject>,
+    /// Who did what to it, and when.
+    pub(crate) steps: Vec<(Role, Moment)>,
+    /// Where the roles' own words don't say enough: one for each step.
+    pub(crate) labels: Vec<String>,
+    /// Sentences for the report, without places.
+    pub(crate) notes: Vec<String>,
+    /// Where no request failed: the operation of a script that went wrong.
+    pub(crate) operation: String,
+}
+
+impl Evidence {
+    pub(crate) fn new(kind: Kind) -> Self {
+        let (steps, labels, notes) = (Vec::new(), Vec::new(), Vec::new());
+        Evidence { kind, block: None, steps, labels, notes, operation: String::new() }
+    }
+
+    pub(crate) fn about(mut self, block: Subject) -> Self {
+        self.steps.push((Role::Allocated, Moment::Allocation(block.number)));
+        self.block = Some(block);
+        self
+    }
+
+    pub(crate) fn step(mut self, role: Role, moment: Moment) -> Self {
+        self.steps.push((role, moment));
+        self
+    }
+
+    /// A step in words of its own, which all other steps of this have to have as well.
+    pub(crate) fn labelled(mut self, label: String, role: Role, moment: Moment) -> Self {
+        self.labels.push(label);
+        self.step(role, moment)
+    }
+
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+}

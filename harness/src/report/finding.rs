@@ -1,0 +1,156 @@
+//! What was wrong: a finding as its readers get it.
+
+use crate::report::Rerun;
+use crate::report::evidence::{Role, Subject};
+use crate::report::format::count;
+use crate::report::kind::Kind;
+use crate::report::token::Token;
+use crate::run::call_site::Site;
+use crate::schedule;
+use crate::schedule::{Act, Turn};
+use crate::trace::{Coordinate, Op};
+
+/// One thing that was done to the block in question, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) role: Role,
+    /// The role in words.
+    pub(crate) label: String,
+    pub(crate) site: Site,
+}
+
+/// The injected failure that a finding needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FaultAt {
+    pub(crate) at: Coordinate,
+    pub(crate) persistent: bool,
+    pub(crate) op: Op,
+    pub(crate) size: u64,
+    pub(crate) site: Site,
+}
+
+/// The order of threads that a finding needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ScheduleAt {
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) seen: u64,
+    pub(crate) of: u64,
+    /// Two operations whose order matters, in the order that shows it.
+    pub(crate) pair: Vec<(Act, Site)>,
+    /// What was left out, and what is needed.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A detected bug: one root cause, however often it was seen.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub(crate) kind: Kind,
+    pub(crate) id: String,
+    pub(crate) scenario: String,
+    pub(crate) block: Option<Subject>,
+    pub(crate) blocks: u64,
+    pub(crate) bytes: u64,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) fault: Option<FaultAt>,
+    /// The schedule that it needs, where threads take turns.
+    pub(crate) schedule: Option<ScheduleAt>,
+    pub(crate) count: u64,
+    pub(crate) of: u64,
+    pub(crate) token: Token,
+    pub(crate) rerun: Rerun,
+}
+
+impl Finding {
+    /// The detector or oracle that found it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// A letter and 32 bits, hashed from the kind and the call sites: the same in every run.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The requests whose failure shows it; 1 where it shows without any.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The request whose failure shows it first; none where it shows without any.
+    #[must_use]
+    pub fn fault(&self) -> Option<Coordinate> {
+        self.fault.as_ref().map(|fault| fault.at)
+    }
+
+    /// The line that replays it.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// Everything that is known about it in one sentence.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(block) = &self.block {
+            parts.push(self.block_line(block));
+        }
+        parts.extend(self.notes.iter().map(|note| note.lines().next().unwrap_or("").to_owned()));
+        for step in &self.steps {
+            if let Some(frame) = step.site.frames.first() {
+                parts.push(format!("{} in {}", step.role.label(), frame.short_name()));
+            }
+        }
+        if let Some(fault) = &self.fault {
+            let place =
+                fault.site.frames.first().map(|frame| format!(" in {}", frame.short_name()));
+            parts.push(fault.line(self.kind) + &place.unwrap_or_default());
+        }
+        if let Some(schedule) = &self.schedule {
+            parts.push(schedule.line());
+        }
+        parts.join("; ")
+    }
+
+    pub(crate) fn block_line(&self, block: &Subject) -> String {
+        let each = format!("{} (align {})", count(block.size as u64, "byte"), block.align);
+        if self.blocks > 1 {
+            let all = count(self.blocks, "block");
+            let bytes = count(self.bytes, "byte");
+            return format!("{all}, {bytes}, the first {each}, heap `{}`", block.heap);
+        }
+        format!("1 block, {each}, heap `{}`", block.heap)
+    }
+
+    /// Whether one of its call sites has this text in a function's path.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.steps.iter().any(|step| step.site.mentions(text))
+            || self.fault.as_ref().is_some_and(|fault| fault.site.mentions(text))
+    }
+}
+
+impl ScheduleAt {
+    pub(crate) fn line(&self) -> String {
+        match self.turns.as_slice() {
+            [] => "in the usual order of its threads".to_owned(),
+            turns => format!("in the order {}", schedule::line(turns)),
+        }
+    }
+}
+
+impl FaultAt {
+    pub(crate) fn line(&self, kind: Kind) -> String {
+        let fails = if self.persistent { "fails for good" } else { "fails" };
+        let what = match self.op {
+            Op::Alloc => String::new(),
+            op => format!(" ({op})"),
+        };
+        let verb = if kind == Kind::Leak { "lost when " } else { "when " };
+        let bytes = count(self.size, "byte");
+        format!("{verb}{} {fails}: {bytes}{what}", self.at)
+    }
+}

@@ -1,0 +1,387 @@
+//! Call sites: raw stacks turned into chains of function paths, from the subject to a request.
+//!
+//! Frames of std, of its stand-ins hashbrown and allocator-api2, of Mallory and of the test runner
+//! are left out. A site is printed with file and line and compared without, so it outlives an
+//! edit elsewhere and is the same in debug and release.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::process::backtrace::Stack;
+use crate::process::codec::wire_struct;
+use crate::trace::hash_bytes;
+
+/// The function that everything outside of the subject is called from: where a site ends.
+const BOUNDARY: &str = "mallory::run::boundary";
+
+/// Where std begins a thread of the subject's own: below it there is only the system.
+const THREAD: &str = "__rust_begin_short_backtrace";
+
+/// Crates whose frames say nothing about the subject.
+const LEFT_OUT: [&str; 10] = [
+    "__rustc",
+    "std",
+    "core",
+    "alloc",
+    "mallory",
+    "test",
+    "hashbrown",
+    "allocator_api2",
+    "backtrace",
+    "rustc_demangle",
+];
+
+/// The panic hook of the stacks that model checkers switch between: a crate of a subject's may well
+/// have the name of theirs, hence the whole path.
+const HOOK: &str = "generator::detail::gen::catch_unwind_filter";
+
+/// Types that have no path.
+const PRIMITIVES: [&str; 17] = [
+    "bool", "char", "str", "f32", "f64", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16",
+    "i32", "i64", "i128", "isize",
+];
+
+/// One function on the way from the subject to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// The function's path, without hashes and generic arguments.
+    pub(crate) function: String,
+    /// Where in it, as `file:line`; empty where the debug information doesn't say.
+    pub(crate) place: String,
+}
+
+/// A chain of calls, the innermost first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Site {
+    pub(crate) frames: Vec<Frame>,
+}
+
+wire_struct!(Frame { function, place });
+wire_struct!(Site { frames });
+
+impl Site {
+    /// What sites are compared by.
+    pub(crate) fn key(&self) -> u64 {
+        let functions: Vec<&str> = self.frames.iter().map(|f| f.function.as_str()).collect();
+        hash_bytes(functions.join("\n").as_bytes())
+    }
+
+    /// 24 bits of the key, as they stand in tokens.
+    pub(crate) fn short(&self) -> u32 {
+        (self.key() >> 40) as u32
+    }
+
+    /// Whether one of the functions' paths has this text in it.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.frames.iter().any(|frame| frame.function.contains(text))
+    }
+}
+
+impl Frame {
+    /// The function as a person would say it: from its type on, or its last two segments.
+    pub(crate) fn short_name(&self) -> String {
+        let mut short = String::new();
+        for part in self.function.split_inclusive([' ', '<', '>']) {
+            let path = part.trim_end_matches([' ', '<', '>']);
+            let tail = &part[path.len()..];
+            // What goes on after a `>` belongs to what stands before it.
+            let (goes_on, path) = path.strip_prefix("::").map_or(("", path), |path| ("::", path));
+            let segments: Vec<&str> = path.split("::").collect();
+            let is_type = |s: &&str| s.starts_with(|c: char| c.is_ascii_uppercase());
+            let last_two = segments.len().saturating_sub(2);
+            let closures = segments.iter().rev().take_while(|s| s.starts_with("{{")).count();
+            let from =
+                segments.iter().position(is_type).unwrap_or(last_two.saturating_sub(closures));
+            let _ = write!(short, "{goes_on}{}{tail}", segments[from..].join("::"));
+        }
+        short
+    }
+}
+
+/// A function with its file and line, as the debug information has them.
+type Resolved = (String, Option<PathBuf>, Option<u32>);
+
+/// Where this process stood when it was first asked: to be asked before a child goes elsewhere.
+pub(crate) fn home() -> Option<&'static Path> {
+    static HOME: OnceLock<Option<PathBuf>> = OnceLock::new();
+    HOME.get_or_init(|| std::env::current_dir().ok()).as_deref()
+}
+
+/// Turns stacks into sites. Reads the debug information of the whole program: slow at first, and
+/// large, so it is done in a child.
+#[derive(Default)]
+pub(crate) struct Symboliser {
+    frames: HashMap<usize, Vec<Resolved>>,
+    /// Where the workspace lies: cut off from every path.
+    root: Option<PathBuf>,
+    /// A file that is known relative to that place.
+    known_file: String,
+}
+
+impl Symboliser {
+    /// `known_file` is a source file as the compiler was told of it, such as a caller's
+    /// `Location::file()`: by it the root of the workspace is found, wherever it lies.
+    pub(crate) fn new(known_file: &str) -> Self {
+        Symboliser { known_file: known_file.to_owned(), ..Symboliser::default() }
+    }
+
+    /// The sites of these stacks; `None` where there is no debug information to tell by.
+    pub(crate) fn sites(&mut self, stacks: &[Stack]) -> Option<Vec<Site>> {
+        for stack in stacks {
+            // What lies beyond the boundary is never asked for: its debug information, such as
+            // the C library's, may take longer to read than all the rest.
+            for address in stack {
+                if self.look_up(*address).iter().any(|frame| is_boundary(&frame.0)) {
+                    break;
+                }
+            }
+        }
+        if stacks.iter().any(|stack| !stack.is_empty())
+            && !self.frames.values().flatten().any(|(name, file, _)| {
+                file.is_some() && !is_left_out(name) && !name.starts_with("__")
+            })
+        {
+            return None;
+        }
+        self.root = self.find_root();
+        Some(stacks.iter().map(|stack| self.site(stack)).collect())
+    }
+
+    /// Every function on a stack, those of std as well; none where there are no symbols.
+    pub(crate) fn functions(&mut self, stack: &[usize]) -> Vec<&str> {
+        for address in stack {
+            self.look_up(*address);
+        }
+        let frames = stack.iter().filter_map(|address| self.frames.get(address)).flatten();
+        frames.map(|(function, _, _)| function.as_str()).collect()
+    }
+
+    fn look_up(&mut self, address: usize) -> &[Resolved] {
+        self.frames.entry(address).or_insert_with(|| resolve(address))
+    }
+
+    fn find_root(&self) -> Option<PathBuf> {
+        let known = Path::new(&self.known_file);
+        let is_telling = !known.as_os_str().is_empty() && !known.is_absolute();
+        let root = |frame: &Resolved| {
+            let file = frame.1.as_ref().filter(|file| is_telling && file.ends_with(known))?;
+            Some(file.ancestors().nth(known.components().count())?.to_owned())
+        };
+        let by_subject = self.frames.values().flatten().find_map(root);
+        // The subject may live elsewhere; whoever asked for the sweep is further out on this stack.
+        let by_caller = || {
+            let mut found = None;
+            backtrace::trace(|frame| {
+                found = resolve(frame.ip() as usize).iter().find_map(root);
+                is_telling && found.is_none()
+            });
+            found
+        };
+        by_subject.or_else(by_caller).or_else(|| {
+            let root = home()?.ancestors().filter(|dir| dir.join("Cargo.lock").exists()).last();
+            root.map(Path::to_owned)
+        })
+    }
+
+    fn site(&self, stack: &[usize]) -> Site {
+        let mut site = Site::default();
+        for (function, file, line) in stack.iter().filter_map(|ip| self.frames.get(ip)).flatten() {
+            if is_boundary(function) {
+                break;
+            }
+            if function.is_empty() || is_left_out(function) {
+                continue;
+            }
+            let place = match (file, line) {
+                (Some(file), Some(line)) => format!("{}:{line}", self.relative(file)),
+                _ => String::new(),
+            };
+            site.frames.push(Frame { function: function.clone(), place });
+        }
+        site
+    }
+
+    /// A path without what belongs to this machine.
+    fn relative(&self, file: &Path) -> String {
+        let inside = self.root.as_ref().and_then(|root| file.strip_prefix(root).ok());
+        if let Some(inside) = inside {
+            return slashes(inside);
+        }
+        let text = slashes(file);
+        if let Some((_, crates)) = text.split_once("/registry/src/") {
+            return crates.split_once('/').map_or(crates, |(_, file)| file).to_owned();
+        }
+        // The folder that holds `src` is named like the crate.
+        let parts: Vec<&str> = text.split('/').collect();
+        let src = parts.iter().rposition(|part| ["src", "tests", "benches"].contains(part));
+        let from = src.unwrap_or(parts.len().saturating_sub(1)).saturating_sub(1);
+        parts[from..].join("/")
+    }
+}
+
+/// All functions at an address: the one that it lies in, and those that were inlined there.
+fn resolve(address: usize) -> Vec<Resolved> {
+    let mut frames = Vec::new();
+    backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
+        let name = symbol.name().map(|name| plain(&format!("{name:#}"))).unwrap_or_default();
+        frames.push((name, symbol.filename().map(Path::to_owned), symbol.lineno()));
+    });
+    frames
+}
+
+fn is_boundary(function: &str) -> bool {
+    function.contains(BOUNDARY) || function.contains(THREAD)
+}
+
+fn slashes(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/")
+}
+
+fn is_left_out(function: &str) -> bool {
+    if is_of_primitive(function) || function.starts_with(HOOK) {
+        return true;
+    }
+    let path = function.trim_start_matches(['<', '&', '(', ' ']);
+    let path = path.strip_prefix("dyn ").unwrap_or(path);
+    let krate = path.split([':', ' ', '>']).next().unwrap_or(path);
+    if path.starts_with(krate) && path[krate.len()..].starts_with("::") {
+        return LEFT_OUT.contains(&krate);
+    }
+    // `<T as core::…>::…`: a blanket impl; or a bare C symbol.
+    if function.starts_with('<') {
+        return function.split(" as ").nth(1).is_some_and(is_left_out);
+    }
+    ["_start", "main", "rust_eh_personality"].contains(&function)
+        || function.starts_with("__")
+        // What C calls of ours.
+        || function.starts_with("mallory_") && !function.contains("::")
+        || function.starts_with("_Unwind")
+}
+
+/// `<[T]>::to_vec`, `<str>::repeat`: a method of a type without a path, which only std can give it.
+fn is_of_primitive(function: &str) -> bool {
+    let Some(inner) = function.strip_prefix('<') else { return false };
+    let (inner, rest) = inner.split_at(matching(function).saturating_sub(1).min(inner.len()));
+    let starts = inner.starts_with(['[', '*', '(']) || PRIMITIVES.contains(&inner);
+    starts && rest.starts_with(">::") && !inner.contains(" as ")
+}
+
+/// A demangled name without generic arguments, and with closures written in one way.
+fn plain(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(start) = rest.find(['<', '{']) {
+        out.push_str(&rest[..start]);
+        let tail = &rest[start..];
+        if tail.starts_with('{') {
+            let close = tail.find('}').map_or(tail.len(), |at| at + 1);
+            let inner = tail[..close].trim_matches(['{', '}']);
+            let _ = write!(out, "{{{{{}}}}}", inner.split('#').next().unwrap_or(inner));
+            rest = tail[close..].trim_start_matches('}');
+            continue;
+        }
+        // `<A as B>::c` at the start of a path is kept; `::<…>` and `Vec<…>` are arguments.
+        let is_argument = out.ends_with("::") || out.ends_with(|c: char| c.is_alphanumeric());
+        let close = matching(tail);
+        if is_argument {
+            out.truncate(out.trim_end_matches("::").len());
+        } else {
+            let _ = write!(out, "<{}>", plain(&tail[1..close.max(1)]));
+        }
+        rest = tail.get(close + 1..).unwrap_or("");
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The place of the `>` that closes the `<` at the start; an arrow's is none.
+fn matching(text: &str) -> usize {
+    let mut depth = 0;
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' if at > 0 && bytes[at - 1] == b'-' => {}
+            b'>' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at;
+                }
+            }
+            _ => {}
+        }
+    }
+    text.len().saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_generics_and_hashes() {
+        for (name, expected) in [
+            ("app::Batch<T>::stage", "app::Batch::stage"),
+            ("app::run::<alloc::vec::Vec<u8>, 3>", "app::run"),
+            ("app::run::{closure#0}::<u8>", "app::run::{{closure}}"),
+            ("app::run::{{closure}}", "app::run::{{closure}}"),
+            (
+                "<app::Buf<A> as core::ops::drop::Drop>::drop",
+                "<app::Buf as core::ops::drop::Drop>::drop",
+            ),
+            ("<fn() -> u8 as app::Call<u8>>::call", "<fn() -> u8 as app::Call>::call"),
+        ] {
+            assert_eq!(plain(name), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_subjects_frames_stay() {
+        for left_out in [
+            "std::rt::lang_start",
+            "<alloc::vec::Vec as core::ops::drop::Drop>::drop",
+            "<T as core::convert::Into>::into",
+            "hashbrown::raw::RawTable::reserve_rehash",
+            "mallory::heap::Heap::request",
+            "main",
+            "__libc_start_main_impl",
+            "mallory_malloc",
+            "generator::detail::gen::catch_unwind_filter::{{closure}}",
+            "<[u8]>::to_vec_in",
+            "<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec",
+            "<str>::repeat",
+        ] {
+            assert!(is_left_out(left_out), "{left_out}");
+        }
+        for kept in [
+            "app::stage",
+            "mallory_scenarios::x",
+            "generator::Draws::next",
+            "loom::crossed",
+            "<app::Buf as core::ops::drop::Drop>::drop",
+            "<[u8] as app::Bytes>::copy",
+            "<str as app::Text>::copy",
+        ] {
+            assert!(!is_left_out(kept), "{kept}");
+        }
+    }
+
+    #[test]
+    fn functions_are_said_from_their_type_on() {
+        for (function, expected) in [
+            ("scenarios::lfs_batch::Batch::stage", "Batch::stage"),
+            ("scenarios::lfs_batch::stage", "lfs_batch::stage"),
+            ("app::tests::it::{{closure}}", "tests::it::{{closure}}"),
+            ("<app::x::Buf as core::ops::drop::Drop>::drop", "<Buf as Drop>::drop"),
+            (
+                "<<app::Text as app::Show>::show::Pen as app::Write>::write",
+                "<<Text as Show>::Pen as Write>::write",
+            ),
+        ] {
+            let frame = Frame { function: function.into(), place: String::new() };
+            assert_eq!(frame.short_name(), expected);
+        }
+    }
+}

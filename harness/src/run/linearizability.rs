@@ -1,0 +1,188 @@
+//! Whether what several threads saw of a system is what its plain model shows in some order of
+//! their operations: one that keeps each thread's own order, and puts what had ended before what
+//! began later. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::report::format::difference;
+use crate::run::subject::diff_models;
+use crate::system::{System, World};
+
+/// An operation that went through: which of its thread's it was, from when to when, and the
+/// reply's text.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) nth: usize,
+    pub(crate) begun: u64,
+    pub(crate) ended: u64,
+    pub(crate) reply: String,
+}
+
+/// What is as in no order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// A reply, in the order that comes furthest; and how it differs there.
+    Reply { thread: usize, nth: usize, diff: String },
+    /// The end state.
+    End { diff: String },
+}
+
+/// Looks for an order of what was done by each thread that explains the replies and the end.
+///
+/// # Errors
+/// What the order that comes furthest can't explain.
+pub(crate) fn explain<S: System>(
+    ops: &[Vec<S::Op>],
+    done: &[Vec<Done>],
+    end: &S::Model,
+    world: &World<'_>,
+) -> Result<(), Wrong> {
+    // How many of each thread's are placed, and the model's state then.
+    let mut open = vec![(vec![0; done.len()], S::Model::default())];
+    let mut seen: BTreeMap<Vec<usize>, Vec<S::Model>> = BTreeMap::new();
+    let mut furthest: Option<(usize, Wrong)> = None;
+    let mut fails = |placed: usize, wrong: &dyn Fn() -> Wrong| {
+        if furthest.as_ref().is_none_or(|(best, _)| *best < placed) {
+            furthest = Some((placed, wrong()));
+        }
+    };
+    while let Some((placed, state)) = open.pop() {
+        // Where there is no other way, none leads here again.
+        if !open.is_empty() {
+            let known = seen.entry(placed.clone()).or_default();
+            if known.contains(&state) {
+                continue;
+            }
+            known.push(state.clone());
+        }
+        let count: usize = placed.iter().sum();
+        let next = |thread: usize| done[thread].get(placed[thread]);
+        let Some(earliest) = (0..done.len()).filter_map(next).map(|done| done.ended).min() else {
+            if state == *end {
+                return Ok(());
+            }
+            fails(count + 1, &|| Wrong::End { diff: diff_models(&state, end) });
+            continue;
+        };
+        let mut candidates: Vec<usize> = (0..done.len())
+            .filter(|thread| next(*thread).is_some_and(|done| done.begun < earliest))
+            .collect();
+        // What ended first is tried first: it is taken off the end.
+        candidates.sort_by_key(|thread| std::cmp::Reverse(next(*thread).map(|done| done.ended)));
+        for thread in candidates {
+            let Some(Done { nth, reply, .. }) = next(thread) else { continue };
+            let mut after = state.clone();
+            let expected = format!("{:?}", S::model(&mut after, &ops[thread][*nth], world));
+            let show = |out: &mut dyn fmt::Write| out.write_str(reply);
+            if let Some(diff) = difference(&expected, &show) {
+                fails(count, &|| Wrong::Reply { thread, nth: *nth, diff: diff.clone() });
+                continue;
+            }
+            let mut placed = placed.clone();
+            placed[thread] += 1;
+            open.push((placed, after));
+        }
+    }
+    Err(furthest.map_or(Wrong::End { diff: String::new() }, |(_, wrong)| wrong))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+    use crate::heap::Heap;
+
+    /// A register that is read and written.
+    struct Register;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Write(u8),
+        Read,
+    }
+
+    impl System for Register {
+        const NAME: &'static str = "register";
+
+        type Op = Op;
+        type Reply = u8;
+        type Error = ();
+        type Model = u8;
+
+        fn open(_: &Heap, _: &World<'_>) -> Result<Self, ()> {
+            Ok(Register)
+        }
+
+        fn apply(&mut self, _: &Op, _: &World<'_>) -> Result<u8, ()> {
+            Err(())
+        }
+
+        fn is_oom((): &()) -> bool {
+            true
+        }
+
+        fn snapshot(&self) -> u8 {
+            0
+        }
+
+        fn model(model: &mut u8, op: &Op, _: &World<'_>) -> impl Debug {
+            if let Op::Write(value) = op {
+                *model = *value;
+            }
+            *model
+        }
+    }
+
+    /// Each thread's operations as (operation, begun, ended, reply).
+    fn explained(threads: &[&[(Op, u64, u64, u8)]], end: u8) -> Result<(), Wrong> {
+        let ops: Vec<Vec<Op>> =
+            threads.iter().map(|thread| thread.iter().map(|one| one.0.clone()).collect()).collect();
+        let done: Vec<Vec<Done>> = threads
+            .iter()
+            .map(|thread| {
+                let each = thread.iter().enumerate();
+                each.map(|(nth, (_, begun, ended, reply))| Done {
+                    nth,
+                    begun: *begun,
+                    ended: *ended,
+                    reply: reply.to_string(),
+                })
+                .collect()
+            })
+            .collect();
+        explain::<Register>(&ops, &done, &end, &World::new(&[], std::path::Path::new(".")))
+    }
+
+    #[test]
+    fn what_overlaps_may_have_come_in_either_order() {
+        let write = [(Op::Write(1), 1, 4, 1)];
+        for seen in [0, 1] {
+            assert_eq!(explained(&[&write, &[(Op::Read, 2, 3, seen)]], 1), Ok(()), "{seen}");
+        }
+        let (two, read) = ([(Op::Write(2), 2, 5, 2)], [(Op::Read, 3, 6, 2)]);
+        assert_eq!(explained(&[&write, &two, &read], 1), Ok(()));
+        assert_eq!(explained(&[&write, &two, &read], 2), Ok(()));
+    }
+
+    #[test]
+    fn what_had_ended_came_before_what_began_later() {
+        let write = [(Op::Write(1), 1, 2, 1)];
+        assert_eq!(explained(&[&write, &[(Op::Read, 3, 4, 1)]], 1), Ok(()));
+        let stale = explained(&[&write, &[(Op::Read, 3, 4, 0)]], 1);
+        assert!(matches!(stale, Err(Wrong::Reply { thread: 1, nth: 0, .. })), "{stale:?}");
+        let lost = explained(&[&write, &[(Op::Read, 3, 4, 1)]], 0);
+        assert!(matches!(lost, Err(Wrong::End { .. })), "{lost:?}");
+    }
+
+    #[test]
+    fn a_thread_never_goes_back() {
+        let write = [(Op::Write(1), 1, 9, 1)];
+        let forth = [(Op::Read, 2, 3, 0), (Op::Read, 4, 5, 1)];
+        let back = [(Op::Read, 2, 3, 1), (Op::Read, 4, 5, 0)];
+        assert_eq!(explained(&[&write, &forth], 1), Ok(()));
+        let wrong = explained(&[&write, &back], 1);
+        assert!(matches!(wrong, Err(Wrong::Reply { thread: 1, nth: 1, .. })), "{wrong:?}");
+    }
+}

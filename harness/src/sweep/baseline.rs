@@ -1,0 +1,391 @@
+//! The runs without a fault that come before a sweep: they say what there is to fail, where it is
+//! asked for, and whether the subject does the same thing twice.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::process::backtrace::{Capture, Census, Stack};
+use crate::process::child;
+use crate::process::codec::wire_struct;
+use crate::process::exit::Death;
+use crate::process::scratch_dir::Scratch;
+use crate::process::status;
+use crate::report::evidence::{Evidence, Moment, Role};
+use crate::report::kind::Kind;
+use crate::report::outcome::Outcome;
+use crate::run::call_site::{Site, Symboliser};
+use crate::run::{Job, Run, Stopped, Subject, execute};
+use crate::sweep::exit_outcome::{FIRST_PATIENCE, kind_of, notes, os_error};
+use crate::sweep::leak_trend;
+use crate::sweep::point::{Found, Norm, moments};
+use crate::sweep::settings::Settings;
+use crate::trace::{Coordinate, Event, Fingerprint, Op};
+
+/// What the fault-free runs showed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scouted {
+    /// The subject fails without any fault: the caller's mistake.
+    pub(crate) error: Option<String>,
+    /// Requests of all threads together, and of each.
+    pub(crate) requests: u64,
+    pub(crate) by_thread: Vec<u64>,
+    pub(crate) fingerprint: u64,
+    pub(crate) peak: usize,
+    /// What came out: one text, unless schedules differ in it.
+    pub(crate) texts: Vec<String>,
+    /// Whether call sites can be told at all.
+    pub(crate) has_sites: bool,
+    pub(crate) sites: Vec<Site>,
+    /// For each request, by thread and ordinal, its index in `sites`.
+    pub(crate) by_request: Vec<Vec<u32>>,
+    /// What each request asks for.
+    pub(crate) asked: Vec<Vec<(Op, u64)>>,
+    pub(crate) found: Vec<Found>,
+    pub(crate) sizes: Option<Vec<u64>>,
+    pub(crate) budget_used: Option<u64>,
+    /// Threads that made requests, and calls of those that belong to no run.
+    pub(crate) threads: u64,
+    pub(crate) unattributed: u64,
+    /// What statics and thread-locals keep from the first run on.
+    pub(crate) once: Vec<String>,
+    /// How long a run took: only to know when a later one stands still.
+    pub(crate) micros: u64,
+}
+
+wire_struct!(Scouted {
+    error,
+    requests,
+    by_thread,
+    fingerprint,
+    peak,
+    texts,
+    has_sites,
+    sites,
+    by_request,
+    asked,
+    found,
+    sizes,
+    budget_used,
+    threads,
+    unattributed,
+    once,
+    micros,
+});
+
+impl Scouted {
+    /// A subject must succeed while there is memory.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let Some(error) = &self.error else {
+            return Ok(());
+        };
+        let mend = if error == ENDLESS {
+            "a loop that waits for another thread has to call mallory::thread::yield_now"
+        } else {
+            "a sweep needs a subject that succeeds while there is memory"
+        };
+        Err(Error::new(format!("the subject fails without any fault: {error}")).mend(mend))
+    }
+
+    /// Whether runs of this subject are alike to the event.
+    pub(crate) fn is_in_order(&self, settings: &Settings) -> bool {
+        !settings.options.parallel && self.threads <= 1
+    }
+
+    /// Whether there were requests to look for the sites of, and no names were found.
+    pub(crate) fn lacks_sites(&self) -> bool {
+        !self.has_sites && self.by_request.iter().any(|requests| !requests.is_empty())
+    }
+
+    /// What a request asks for.
+    pub(crate) fn asked(&self, at: Coordinate) -> Option<(Op, u64)> {
+        let asked = self.asked.get(usize::from(at.thread))?;
+        asked.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?).copied()
+    }
+
+    /// The site of a request.
+    pub(crate) fn site(&self, at: Coordinate) -> Option<&Site> {
+        self.sites.get(self.site_number(at)?)
+    }
+
+    /// The place of a request's site in the list.
+    pub(crate) fn site_number(&self, at: Coordinate) -> Option<usize> {
+        let sites = self.by_request.get(usize::from(at.thread))?;
+        Some(*sites.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?)? as usize)
+    }
+
+    /// Requests of a thread.
+    pub(crate) fn count(&self, thread: u16) -> u64 {
+        self.by_thread.get(usize::from(thread)).copied().unwrap_or(0)
+    }
+
+    /// Every coordinate, thread by thread.
+    pub(crate) fn coordinates(&self) -> impl Iterator<Item = Coordinate> {
+        let threads = (0..).zip(&self.by_thread);
+        threads.flat_map(|(thread, count)| {
+            (1..=*count).map(move |ordinal| Coordinate { thread, ordinal })
+        })
+    }
+
+    /// How many requests of this one's site come up to it, itself included.
+    pub(crate) fn occurrence(&self, at: Coordinate) -> u64 {
+        let Some(site) = self.site(at) else { return 0 };
+        let key = site.key();
+        let same = |index: &&u32| self.sites[**index as usize].key() == key;
+        let sites = self.by_request.get(usize::from(at.thread)).map_or(&[][..], Vec::as_slice);
+        sites.iter().take(at.ordinal as usize).filter(same).count() as u64
+    }
+
+    /// The place of a thread's nth request from a site.
+    pub(crate) fn find(&self, thread: u16, site: u32, occurrence: u64) -> Option<Coordinate> {
+        let mut left = occurrence;
+        for (ordinal, index) in (1..).zip(self.by_request.get(usize::from(thread))?) {
+            if self.sites[*index as usize].short() == site {
+                left = left.checked_sub(1)?;
+                if left == 0 {
+                    return Some(Coordinate { thread, ordinal });
+                }
+            }
+        }
+        None
+    }
+
+    /// How many different sites there are.
+    pub(crate) fn site_count(&self) -> u64 {
+        let keys: BTreeSet<u64> = self.sites.iter().map(Site::key).collect();
+        keys.len() as u64
+    }
+}
+
+/// The fault-free runs, in a child; or what killed it.
+pub(crate) fn scouted(
+    settings: &Settings,
+    subject: &dyn Subject,
+) -> Result<Result<Scouted, Found>, Error> {
+    if settings.in_process {
+        return Ok(Ok(scout(settings, subject, &Scratch::new(std::process::id()))));
+    }
+    let owner = std::process::id();
+    let mut once = Vec::new();
+    if settings.global.is_some() {
+        let (found, kept) =
+            leak_trend::without_fault(&Norm::new(settings, subject, &Scouted::default()))?;
+        if let Some(found) = found {
+            return Ok(Err(found));
+        }
+        once = kept;
+    }
+    let answer = child::ask::<Scouted>(FIRST_PATIENCE, |pipe| {
+        pipe.send(&scout(settings, subject, &Scratch::new(owner)));
+    });
+    let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
+    match (answer.messages.pop(), answer.death) {
+        (Some(scouted), _) => Ok(Ok(Scouted { once, ..scouted })),
+        (None, Some(death)) if kind_of(death) == Kind::NoProgress => {
+            Err(Error::new("the subject makes no progress without any fault")
+                .mend("let it end, or give it less to do"))
+        }
+        (None, death) => {
+            let death = death.unwrap_or(Death::Exit(0));
+            let said = notes(&[(death, answer.stack)])?.concat();
+            let evidence = Evidence::new(kind_of(death)).note(format!("without any fault {said}"));
+            Ok(Err(Found { evidence: vec![evidence], ..Found::default() }))
+        }
+    }
+}
+
+/// Makes the fault-free runs: one to warm up, two that must be alike, one in which growing does
+/// not move (for the peak), one to take stacks, and one whose fault lies just beyond the end.
+pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratch) -> Scouted {
+    let once = |change: &dyn Fn(&mut Job<'_>)| {
+        let mut job = settings.job(scratch);
+        change(&mut job);
+        execute(subject, job)
+    };
+    let prime = once(&|_| {});
+    status::begun();
+    if prime.conducted.stopped == Some(Stopped::Deadlock) {
+        let moments = moments(&prime.evidence);
+        let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
+        let found = faultless(&prime, prime.evidence.clone());
+        let found = vec![Found { stacks: again.taken, ..found }];
+        return Scouted { found, ..Scouted::default() };
+    }
+    let most = settings.host.map_or(0, Host::threads_max);
+    if let Some(error) = failed(&prime, most) {
+        return Scouted { error: Some(error), ..Scouted::default() };
+    }
+    let started = Instant::now();
+    let first = once(&|job| job.record = true);
+    let micros = started.elapsed().as_micros() as u64;
+    let second = once(&|job| job.record = true);
+    let mut scouted = Scouted {
+        error: failed(&first, most),
+        requests: first.requests.iter().sum(),
+        by_thread: first.requests.clone(),
+        fingerprint: first.fingerprint.0,
+        texts: vec![first.text.clone().unwrap_or_default()],
+        sizes: first.sizes.clone(),
+        threads: first.threads.max(second.threads) as u64,
+        unattributed: first.unattributed + second.unattributed,
+        micros,
+        ..Scouted::default()
+    };
+    if scouted.error.is_some() {
+        return scouted;
+    }
+    // Real threads come in another order each time; only the result has to be the same.
+    let in_order = scouted.is_in_order(settings);
+    let compared = in_order.then(|| Compared::of(settings));
+    if let Some(found) = unlike(&first, &second, compared, &once) {
+        scouted.found.push(found);
+        return scouted;
+    }
+    let in_place = once(&|job| job.options.moving = false);
+    scouted.peak = in_place.peak;
+    scouted.budget_used = in_place.budget_used;
+    let census = once(&|job| job.capture = Some(Capture::census()));
+    take_sites(&mut scouted, census.census.unwrap_or_default(), settings.known_file);
+    // Under the global allocator leaks are told by repetition, which has been done.
+    let is_firm = |evidence: &&Evidence| settings.global.is_none() || evidence.kind != Kind::Leak;
+    let evidence: Vec<Evidence> = first.evidence.iter().filter(is_firm).cloned().collect();
+    if !evidence.is_empty() {
+        let moments = moments(&evidence);
+        let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
+        scouted.found.push(Found {
+            point: None,
+            injected: None,
+            fingerprint: first.fingerprint.0,
+            evidence,
+            stacks: again.taken,
+            order: None,
+        });
+        return scouted;
+    }
+    let norm = Norm { in_order, ..Norm::new(settings, subject, &scouted) };
+    let beyond = Coordinate { thread: 0, ordinal: scouted.count(0) + 1 };
+    let run = execute(subject, norm.job(Plan::at(beyond, true), scratch));
+    assert!(
+        run.injected.is_none() || run.requests.first() > scouted.by_thread.first(),
+        "[mallory bug] a fault beyond the last request was injected"
+    );
+    if in_order && run.fingerprint != Fingerprint(scouted.fingerprint) {
+        let note = "a third run without a fault was not like the first two";
+        let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
+        scouted.found.push(faultless(&first, evidence));
+    }
+    scouted
+}
+
+fn faultless(run: &Run, evidence: Vec<Evidence>) -> Found {
+    Found { fingerprint: run.fingerprint.0, evidence, ..Found::default() }
+}
+
+/// What is said of a subject whose threads come to more and more points.
+const ENDLESS: &str = "its threads go on for ever";
+
+fn failed(run: &Run, most: usize) -> Option<String> {
+    match (run.outcome, &run.conducted.stopped) {
+        (Outcome::Absorbed, _) => None,
+        (_, Some(Stopped::Endless)) => Some(ENDLESS.to_owned()),
+        (_, Some(Stopped::Crowd)) => Some(format!("it starts more than {most} threads")),
+        _ => Some(run.failure.clone().unwrap_or_else(|| run.outcome.name().to_owned())),
+    }
+}
+
+/// Makes a run that is changed a little.
+type Once<'a> = dyn Fn(&dyn Fn(&mut Job<'_>)) -> Run + 'a;
+
+/// What of two traces has to be alike.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Events,
+    /// Under the global allocator: the order of frees is not the subject's to choose where it has a
+    /// map of std's, whose seeds are random. No request fails elsewhere for that.
+    Requests,
+}
+
+impl Compared {
+    fn of(settings: &Settings) -> Compared {
+        if settings.global.is_some() { Compared::Requests } else { Compared::Events }
+    }
+
+    /// What is compared of a trace, each with its number.
+    fn events(self, trace: &[Event]) -> impl Iterator<Item = (u64, Event)> {
+        let all = (1..).zip(trace.iter().copied());
+        all.filter(move |(_, event)| self == Compared::Events || event.op != Op::Free)
+    }
+}
+
+/// The first event in which two traces differ, as each has it, and its number in the first that has
+/// one there.
+fn parting(first: &[Event], second: &[Event], by: Compared) -> Option<(u64, [Option<Event>; 2])> {
+    let (mut first, mut second) = (by.events(first), by.events(second));
+    loop {
+        let (a, b) = (first.next(), second.next());
+        let nth = a.or(b)?.0;
+        let events = [a, b].map(|event| event.map(|(_, event)| event));
+        if events[0] != events[1] {
+            return Some((nth, events));
+        }
+    }
+}
+
+/// Compares two runs; the first difference is named with both sites. Runs that come in no order
+/// (`by` is `None`) are compared by their results alone.
+fn unlike(first: &Run, second: &Run, by: Option<Compared>, once: &Once<'_>) -> Option<Found> {
+    let Some((nth, events)) = by.and_then(|by| parting(&first.trace, &second.trace, by)) else {
+        if first.text == second.text {
+            return None;
+        }
+        let (a, b) = (first.text.as_deref(), second.text.as_deref());
+        let diff = crate::report::format::diff(a.unwrap_or(""), b.unwrap_or(""));
+        let note = "two runs without a fault gave different results:";
+        let evidence = Evidence::new(Kind::Nondeterminism).note(note).note(diff);
+        return Some(faultless(first, vec![evidence]));
+    };
+    let [a, b] = events.map(|event| match event {
+        Some(event) => event.to_string(),
+        None => "the end".to_owned(),
+    });
+    let note = format!(
+        "two runs without a fault part at event {nth}: {a} in the first, {b} in the second"
+    );
+    let evidence = Evidence::new(Kind::Nondeterminism)
+        .note(note)
+        .note("look for random hash seeds, clocks, addresses, and state kept from run to run")
+        .step(Role::Requested, Moment::Event(nth));
+    let moments = BTreeSet::from([Moment::Event(nth)]);
+    let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
+    Some(Found { stacks: again.taken, ..faultless(first, vec![evidence]) })
+}
+
+/// Turns the census's raw stacks into sites.
+fn take_sites(scouted: &mut Scouted, mut census: Census, known_file: &str) {
+    // What is asked for once the part under test is over is no coordinate.
+    for (thread, count) in scouted.by_thread.iter().enumerate() {
+        if let (Some(sites), Some(asked)) =
+            (census.by_request.get_mut(thread), census.asked.get_mut(thread))
+        {
+            sites.truncate(*count as usize);
+            asked.truncate(*count as usize);
+        }
+    }
+    let last = census.by_request.iter().flatten().max().map_or(0, |last| *last as usize + 1);
+    census.stacks.truncate(last);
+    scouted.asked = census.asked;
+    let stacks: &[Stack] = &census.stacks;
+    match Symboliser::new(known_file).sites(stacks) {
+        Some(sites) => {
+            scouted.has_sites = true;
+            scouted.sites = sites;
+            scouted.by_request = census.by_request;
+        }
+        None => {
+            scouted.sites = vec![Site::default()];
+            scouted.by_request = census.by_request.iter().map(|of| vec![0; of.len()]).collect();
+        }
+    }
+}

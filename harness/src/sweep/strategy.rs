@@ -1,0 +1,234 @@
+//! Points of a sweep in children: forked off one pass, or each from the beginning, whichever is
+//! faster.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::process::child;
+use crate::process::child::News;
+use crate::process::exit::Death;
+use crate::process::pipe::Pipe;
+use crate::process::scratch_dir::Scratch;
+use crate::process::shared_memory::{Board, Life};
+use crate::report::evidence::Evidence;
+use crate::report::kind::Kind;
+use crate::report::outcome::{Outcome, Strategy};
+use crate::run::execute;
+use crate::sweep::baseline::Scouted;
+use crate::sweep::exit_outcome::{os_error, outcome_of};
+use crate::sweep::fork;
+use crate::sweep::point::{Found, Norm, Point};
+
+/// What a worker's outcome looks like on the board: 0 is none yet.
+pub(crate) const FOUND: u8 = 0x80;
+
+pub(crate) fn encode(outcome: Outcome, found: bool) -> u8 {
+    (outcome as u8 + 1) | if found { FOUND } else { 0 }
+}
+
+/// What stands on the board of a point at which a child died.
+pub(crate) fn dead(death: Death) -> u8 {
+    encode(outcome_of(death), true)
+}
+
+pub(crate) fn decode(byte: u8) -> Option<Outcome> {
+    Outcome::ALL.get(usize::from(byte & !FOUND).checked_sub(1)?).copied()
+}
+
+/// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
+const LEAKED_MAX: usize = 64 << 20;
+
+/// What the children of a sweep told and died of.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) found: Vec<Found>,
+    pub(crate) deaths: Vec<(Point, Death)>,
+    /// Where a worker stood still that may have waited for what another thread held at the fork.
+    pub(crate) doubtful: Vec<usize>,
+}
+
+/// Points whose outcomes are wanted on the sweep's board.
+pub(crate) struct Batch<'a> {
+    pub(crate) norm: &'a Norm<'a>,
+    pub(crate) scouted: &'a Scouted,
+    pub(crate) points: &'a [Point],
+    pub(crate) board: &'a Board,
+    pub(crate) patience: Duration,
+    pub(crate) glance: &'a mut dyn FnMut(),
+}
+
+/// Points by which each strategy is tried, for each job.
+const PILOT: usize = 8;
+/// A sweep that takes less than this is not worth looking for a faster way.
+const WORTH: Duration = Duration::from_millis(40);
+
+impl Batch<'_> {
+    /// Runs all points that have no outcome yet. Answers whether most were forked.
+    pub(crate) fn run_all(&mut self, seen: &mut Seen) -> Result<bool, Error> {
+        let settings = self.norm.settings;
+        let left = self.left();
+        let mut forks = false;
+        match settings.strategy {
+            Strategy::Rerun => {}
+            Strategy::Fork => {
+                if let Some(reason) = self.fork(&left, seen)? {
+                    return Err(fork::refusal(&reason));
+                }
+                forks = true;
+            }
+            Strategy::Auto => {
+                forks = self.is_forking_faster(&left, seen)?;
+                if forks {
+                    // What it could not do is run again from the beginning.
+                    let left = self.left();
+                    self.fork(&left, seen)?;
+                }
+            }
+        }
+        let left = self.left();
+        self.rerun(&left, seen)?;
+        Ok(forks)
+    }
+
+    fn left(&self) -> Vec<usize> {
+        let is_left = |point: &usize| self.board.outcome(*point).load(Ordering::Relaxed) == 0;
+        (0..self.points.len()).filter(is_left).collect()
+    }
+
+    /// Makes some points in each way, spread over the sweep, and compares the time. The clock
+    /// decides how points are come to and nothing of what they show.
+    fn is_forking_faster(&mut self, left: &[usize], seen: &mut Seen) -> Result<bool, Error> {
+        let pilot = PILOT * self.norm.settings.jobs;
+        let run = Duration::from_micros(self.scouted.micros);
+        let all = u32::try_from(left.len()).unwrap_or(u32::MAX);
+        if !self.norm.in_order || left.len() < 4 * pilot || run * all < WORTH {
+            return Ok(false);
+        }
+        let every = |nth: usize| left[nth * left.len() / (2 * pilot)];
+        let (odd, even): (Vec<usize>, Vec<usize>) = (0..2 * pilot).partition(|nth| nth % 2 == 1);
+        let started = Instant::now();
+        self.rerun(&even.into_iter().map(every).collect::<Vec<usize>>(), seen)?;
+        let by_rerun = started.elapsed();
+        let started = Instant::now();
+        let refused = self.fork(&odd.into_iter().map(every).collect::<Vec<usize>>(), seen)?;
+        let by_fork = started.elapsed();
+        if refused.is_some() {
+            return Ok(false);
+        }
+        // A pass has its two whole runs however many points it serves.
+        let rest = (left.len() / pilot) as u32;
+        let fork = by_fork.saturating_sub(2 * run) * rest + 2 * run;
+        Ok(fork < by_rerun * rest)
+    }
+
+    /// A board for some of the points, whose outcomes are copied to the sweep's.
+    fn with_board<R>(
+        &mut self,
+        some: &[usize],
+        work: impl FnOnce(&Board, &[Point], &mut dyn FnMut()) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let jobs = self.norm.settings.jobs.min(some.len()).max(1);
+        let own = Board::new(jobs, some.len()).map_err(|e| os_error("share memory", &e))?;
+        let points: Vec<Point> = some.iter().map(|point| self.points[*point]).collect();
+        let (board, glance) = (self.board, &mut *self.glance);
+        let mut copy = || {
+            for (nth, point) in some.iter().enumerate() {
+                let byte = own.outcome(nth).load(Ordering::Relaxed);
+                board.outcome(*point).store(byte, Ordering::Relaxed);
+            }
+            glance();
+        };
+        let answer = work(&own, &points, &mut copy);
+        copy();
+        board.count(own.requests().load(Ordering::Relaxed));
+        answer
+    }
+
+    /// Runs these in workers, each from the beginning.
+    fn rerun(&mut self, some: &[usize], seen: &mut Seen) -> Result<(), Error> {
+        if some.is_empty() {
+            return Ok(());
+        }
+        let (norm, scouted, patience) = (self.norm, self.scouted, self.patience);
+        self.with_board(some, |board, points, glance| {
+            let work = |life: &Life, pipe: &Rc<Pipe>| work(norm, points, board, life, pipe);
+            let end = child::crew(board, patience, &work, |news| match news {
+                News::Message(message) => seen.found.push(message),
+                News::Death(point, death, had_company) => {
+                    board.outcome(point).store(dead(death), Ordering::Relaxed);
+                    board.count(points[point].at.ordinal);
+                    if had_company && death == Death::Stall {
+                        seen.doubtful.push(some[point]);
+                    } else {
+                        seen.deaths.push((points[point], death));
+                    }
+                }
+                News::FalseStart(death) => {
+                    let note = format!("one of many runs without a fault ended otherwise: {death}");
+                    let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
+                    let (fingerprint, stacks) = (scouted.fingerprint, BTreeMap::new());
+                    let found = Found {
+                        point: None,
+                        injected: None,
+                        fingerprint,
+                        evidence,
+                        stacks,
+                        order: None,
+                    };
+                    seen.found.push(found);
+                }
+                News::Glance => glance(),
+            });
+            if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
+                return Err(Error::new(format!("a worker died before its first point: {death}"))
+                    .mend("the subject does not always do the same without a fault"));
+            }
+            Ok(())
+        })
+    }
+
+    /// Forks these off one pass. Answers why it was given up, if it was.
+    fn fork(&mut self, some: &[usize], seen: &mut Seen) -> Result<Option<String>, Error> {
+        if !self.norm.in_order {
+            return Ok(Some("it has several threads".to_owned()));
+        }
+        let (norm, patience) = (self.norm, self.patience);
+        self.with_board(some, |board, points, glance| {
+            let passed = fork::pass(norm, points, board, patience, glance);
+            let passed = passed.map_err(|error| os_error("start a child", &error))?;
+            seen.found.extend(passed.found);
+            let deaths = passed.deaths.into_iter();
+            seen.deaths.extend(deaths.map(|(point, death)| (points[point], death)));
+            Ok(passed.refused)
+        })
+    }
+}
+
+/// A worker's life: warm up once, then take points until there are none.
+fn work(norm: &Norm<'_>, points: &[Point], board: &Board, life: &Life, pipe: &Pipe) {
+    let scratch = Scratch::new(child::parent());
+    let mut leaked = 0;
+    let warm = execute(norm.subject, norm.settings.job(&scratch));
+    board.count(warm.requests.iter().sum());
+    while let Some(point) = board.claim() {
+        if board.outcome(point).load(Ordering::Relaxed) != 0 {
+            continue;
+        }
+        life.stand(Some(point));
+        let (run, found) = norm.try_point(points[point], &scratch);
+        if let Some(found) = &found {
+            pipe.send(found);
+        }
+        board.count(run.requests.iter().sum());
+        board.outcome(point).store(encode(run.outcome, found.is_some()), Ordering::Relaxed);
+        life.live();
+        leaked += run.leaked;
+        if leaked > LEAKED_MAX {
+            break;
+        }
+    }
+    life.stand(None);
+}
