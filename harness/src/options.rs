@@ -137,27 +137,8 @@ impl Options {
         self
     }
 
-    /// A heap over the system's allocator.
-    #[must_use]
-    pub fn heap(self) -> crate::heap::Heap {
-        self.heap_over(crate::port::Malloc)
-    }
-
-    /// A heap over this port.
-    #[must_use]
-    pub fn heap_over(self, port: impl crate::port::Port + Send + 'static) -> crate::heap::Heap {
-        crate::heap::Heap::first(self, port)
-    }
-
     pub(crate) fn detects(&self, kind: Kind) -> bool {
         self.off & (1 << kind as u32) == 0
-    }
-
-    /// Where the subject's part of a block of the pool's begins, in runs that have a pool. Blocks
-    /// of a global heap outlive their run; several threads come and go behind a gate.
-    pub(crate) fn pool(&self) -> Option<usize> {
-        let lead = if self.guards() { crate::heap::redzone::LEAD } else { 0 };
-        (!self.global && !self.parallel).then_some(lead)
     }
 
     /// Whether blocks get guards, poison and quarantine.

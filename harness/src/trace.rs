@@ -187,6 +187,17 @@ pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
     mix(hash)
 }
 
+/// One failed request: what it was and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Injected {
+    pub(crate) at: Coordinate,
+    pub(crate) op: Op,
+    pub(crate) size: usize,
+    pub(crate) heap: u16,
+    /// The run's event that it is.
+    pub(crate) event: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,8 +7,8 @@ use std::ptr::null_mut;
 use std::sync::{PoisonError, RwLock};
 
 use crate::error::Error;
-use crate::global::aside;
 use crate::heap::Heap;
+use crate::heap::thread_context::aside;
 
 /// A place in the process that one heap can be in at a time. Made by [`c_slot!`](crate::c::c_slot).
 #[derive(Debug)]

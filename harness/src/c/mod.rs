@@ -28,8 +28,8 @@ pub use crate::adapters::c_slot::{InSlot, Occupied, Slot};
 pub use crate::adapters::c_table::{PortTable, TablePort};
 use crate::env::started;
 use crate::error::Error;
-use crate::global::aside;
 use crate::heap::Heap;
+use crate::heap::thread_context::aside;
 use crate::report::Report;
 use crate::sweep::builder::Sweep;
 

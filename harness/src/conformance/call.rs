@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::mpsc;
 
 use crate::port::{Port, Refused};
-use crate::run::panic_capture::said;
+use crate::report::format::said;
 
 /// Where a block begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use crate::process::codec::{Wire, wire_struct};
 use crate::process::pipe::Pipe;
 use crate::process::shared_memory::{Board, Life};
 use crate::process::status;
+use crate::report::format::said;
 use crate::report::kind::Kind;
-use crate::run::panic_capture::said;
 use crate::sweep::exit_outcome::{kind_of, notes, os_error};
 
 /// How calls are made: on one thread, or on several.

@@ -1,8 +1,8 @@
 //! A block of one heap freed through another. Both are named; of an arena's block inside a chunk
 //! of the heap below, the innermost owner is the one that counts.
 
-use crate::detect::BadFree;
-use crate::heap::ledger::Block;
+use crate::detect::block::BadFree;
+use crate::detect::block::Block;
 use crate::report::evidence::{Evidence, Moment};
 use crate::report::kind::Kind;
 
@@ -17,7 +17,7 @@ pub(crate) fn check(free: &BadFree<'_>) -> Option<Evidence> {
 }
 
 fn of_another(free: &BadFree<'_>, accept: impl Fn(&Block) -> bool) -> Option<Evidence> {
-    let owner = free.ledger.owners(free.address).into_iter().find(|block| {
+    let owner = free.blocks.owners(free.address).into_iter().find(|block| {
         block.address == free.address && !block.tainted && block.heap != free.heap && accept(block)
     })?;
     Some(

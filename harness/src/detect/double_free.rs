@@ -1,11 +1,11 @@
 //! A block freed that had been freed before: three steps, each with its place.
 
-use crate::detect::BadFree;
+use crate::detect::block::BadFree;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 
 pub(crate) fn check(free: &BadFree<'_>) -> Option<Evidence> {
-    let freed = free.ledger.freed_at(free.address)?;
+    let freed = free.blocks.freed_at(free.address)?;
     Some(
         Evidence::new(Kind::DoubleFree)
             .about(free.subject(&freed.block))

@@ -1,6 +1,6 @@
 //! Bytes behind a block were written: its rear guard is damaged.
 
-use crate::heap::redzone::Damage;
+use crate::detect::block::Damage;
 use crate::report::evidence::{Evidence, Moment, Role, Subject};
 use crate::report::format::count;
 use crate::report::kind::Kind;

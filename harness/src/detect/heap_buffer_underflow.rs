@@ -1,6 +1,6 @@
 //! Bytes before a block were written: its front guard is damaged.
 
-use crate::heap::redzone::Damage;
+use crate::detect::block::Damage;
 use crate::report::evidence::{Evidence, Moment, Role, Subject};
 use crate::report::format::count;
 use crate::report::kind::Kind;

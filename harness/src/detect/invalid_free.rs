@@ -1,16 +1,16 @@
 //! An address freed that no heap of the run gave out, or one that lies inside a block.
 
-use crate::detect::BadFree;
+use crate::detect::block::BadFree;
 use crate::report::evidence::{Evidence, Moment};
 use crate::report::kind::Kind;
 
 pub(crate) fn check(free: &BadFree<'_>) -> Evidence {
     let evidence = Evidence::new(Kind::InvalidFree);
-    let inside = free.ledger.owners(free.address).into_iter().find(|b| b.contains(free.address));
+    let inside = free.blocks.owners(free.address).into_iter().find(|b| b.contains(free.address));
     let (evidence, note) = if let Some(block) = inside {
         let offset = free.address - block.address;
         (evidence.about(free.subject(&block)), format!("the address lies {offset} bytes into it"))
-    } else if let Some(freed) = free.ledger.freed_around(free.address) {
+    } else if let Some(freed) = free.blocks.freed_around(free.address) {
         let offset = free.address - freed.block.address;
         let note = format!("the address lies {offset} bytes into it, and it was freed before");
         (evidence.about(free.subject(&freed.block)), note)

@@ -1,12 +1,11 @@
 //! A block given back with another size or alignment than it was asked for with.
 
-use crate::detect::BadFree;
+use crate::detect::block::BadFree;
 use crate::report::evidence::{Evidence, Moment};
 use crate::report::kind::Kind;
 
 pub(crate) fn check(free: &BadFree<'_>) -> Option<Evidence> {
-    let slot = free.ledger.find(free.address, free.heap)?;
-    let block = free.ledger.block(slot);
+    let block = free.blocks.live_at(free.address, free.heap)?;
     Some(
         Evidence::new(Kind::LayoutMismatch)
             .about(free.subject(&block))

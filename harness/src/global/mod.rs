@@ -15,15 +15,21 @@
 //! that a later free finds the guards that were put around it.
 #![allow(unsafe_code)]
 
+pub(crate) mod survivors;
+
+use crate::global::survivors::Survivors;
+use crate::heap::survivor::{Global, Outlives};
+use crate::heap::thread_context::is_attributed;
+use crate::heap::thread_context::place;
+use crate::heap::thread_context::{INSIDE, In, PASSING, attribute};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::TypeId;
-use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+use crate::detect::block::Block;
 use crate::heap::Heap;
-use crate::heap::ledger::{Block, Ledger};
-use crate::heap::node::{Entered, some, start_of};
+use crate::heap::node::{Entered, some};
 use crate::heap::redzone;
 use crate::heap::run_lock::{GATE, begin_alone, end_alone, is_single_threaded, wait_for_threads};
 use crate::options::Options;
@@ -70,73 +76,6 @@ const ATTRIBUTED_ONES: u8 = 0;
 const EVERYONE: u8 = 1;
 const NOBODY: u8 = 2;
 
-thread_local! {
-    /// What this thread's calls are: the subject's, or see [`PASSING`] and [`INSIDE`].
-    static PLACE: Cell<u8> = const { Cell::new(0) };
-    /// Whether this thread belongs to an armed run of the process.
-    static ATTRIBUTED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// The harness is at work on this thread: its requests pass, its frees are looked at.
-const PASSING: u8 = 1;
-/// The thread is inside of a heap: nothing is looked at, since that is being done.
-const INSIDE: u8 = 2;
-
-/// Sets this thread's place until it is dropped.
-pub(crate) struct In(u8);
-
-impl In {
-    #[inline]
-    fn place(place: u8) -> In {
-        In(PLACE.replace(place))
-    }
-
-    /// Inside of a heap: what is asked for meanwhile is nobody's.
-    #[inline]
-    pub(crate) fn side() -> In {
-        In::place(INSIDE)
-    }
-
-    /// At work for the harness.
-    pub(crate) fn passing() -> In {
-        In::place(PASSING)
-    }
-
-    /// Where the thread was before.
-    pub(crate) fn undone(&self) -> In {
-        In::place(self.0)
-    }
-}
-
-impl Drop for In {
-    #[inline]
-    fn drop(&mut self) {
-        PLACE.set(self.0);
-    }
-}
-
-/// Runs something of the harness's while a subject's run goes on: its memory is not the subject's.
-pub(crate) fn aside<R>(work: impl FnOnce() -> R) -> R {
-    let _in = In::passing();
-    work()
-}
-
-/// Runs the subject's own code.
-pub(crate) fn ours<R>(work: impl FnOnce() -> R) -> R {
-    let _in = In::place(0);
-    work()
-}
-
-/// Whether the present thread belongs to an armed run; for a thread that it starts.
-pub(crate) fn is_attributed() -> bool {
-    ATTRIBUTED.get()
-}
-
-/// Makes the present thread one of an armed run's, or none.
-pub(crate) fn attribute(is_ours: bool) {
-    ATTRIBUTED.set(is_ours);
-}
-
 /// A global heap that is armed until this is dropped.
 pub(crate) struct Armed<'a> {
     global: &'a dyn Global,
@@ -165,41 +104,6 @@ impl Drop for Armed<'_> {
     fn drop(&mut self) {
         self.global.disarm();
     }
-}
-
-/// How a block is that outlives its run. As a number, it is the block's heap in the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub(crate) enum Outlives {
-    /// As the allocator inside gave it.
-    Plain,
-    /// With guards around it.
-    Guarded,
-    /// From a port of the run's own: nobody is left to take it back.
-    ForGood,
-}
-
-impl Outlives {
-    const ALL: [Outlives; 3] = [Outlives::Plain, Outlives::Guarded, Outlives::ForGood];
-}
-
-/// What runs know of a global heap, whatever it wraps.
-pub(crate) trait Global: Sync {
-    /// A run's heap over the allocator inside.
-    fn heap(&'static self, options: Options) -> Heap;
-    /// Lets the calls of the present thread (or of all) go through this heap, until
-    /// [`disarm`](Self::disarm).
-    fn arm(&self, heap: &Heap, everyone: bool);
-    /// From here on requests pass; frees are looked at.
-    fn rest(&self);
-    fn disarm(&self);
-    /// Remembers a block that outlives its run.
-    fn keep(&self, block: &Block, outlives: Outlives);
-    /// By how many blocks and bytes there are more survivors than the last time it was asked;
-    /// those with a finding of their own apart.
-    fn more(&self) -> (i64, i64);
-    /// Calls since the last time it was asked that belonged to no run.
-    fn take_unattributed(&self) -> u64;
 }
 
 impl GlobalHeap<System> {
@@ -295,16 +199,16 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     /// Whether this thread's requests are the subject's.
     #[inline]
     fn is_ours(&self) -> bool {
-        PLACE.get() == 0 && (self.owners.load(Ordering::Relaxed) == EVERYONE || self.is_owner())
+        place() == 0 && (self.owners.load(Ordering::Relaxed) == EVERYONE || self.is_owner())
     }
 
     #[cold]
     fn is_owner(&self) -> bool {
         let is_over = self.owners.load(Ordering::Relaxed) == NOBODY;
-        if !is_over && !ATTRIBUTED.get() {
+        if !is_over && !is_attributed() {
             self.unattributed.fetch_add(1, Ordering::Relaxed);
         }
-        !is_over && ATTRIBUTED.get()
+        !is_over && is_attributed()
     }
 
     /// A request while a run goes on. Apart from the callers, which without a run keep nothing on
@@ -350,7 +254,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     #[cold]
     #[inline(never)]
     fn pass(&self, layout: Layout, zeroed: bool, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
-        if PLACE.get() == INSIDE {
+        if place() == INSIDE {
             return plain();
         }
         if self.fails_while_panicking()
@@ -364,7 +268,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     fn past(&self, layout: Layout, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
         // Inside of a heap there is no way in again. And what the allocator inside asks for itself
         // is nobody's either.
-        let is_inside = PLACE.get() == INSIDE;
+        let is_inside = place() == INSIDE;
         let _in = In::side();
         let start = plain();
         if !is_inside && let Some(way) = self.way() {
@@ -385,7 +289,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     /// A free while a run goes on, or while there are survivors.
     #[inline(never)]
     fn take_back(&self, start: NonNull<u8>, layout: Layout) {
-        if PLACE.get() != INSIDE
+        if place() != INSIDE
             && let Some((heap, entered)) = self.solo()
             && heap.free_entered(&entered, start, layout)
         {
@@ -396,7 +300,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
 
     #[inline(never)]
     fn take_back_fully(&self, start: NonNull<u8>, layout: Layout) {
-        let place = PLACE.get();
+        let place = place();
         if place != INSIDE
             && let Some(way) = self.way()
             && (way.heap.free_entered(&way.entered, start, layout)
@@ -442,7 +346,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         let counts = self.busy.load(Ordering::Relaxed) & ARMED != 0
             && self.is_ours()
             && (!std::thread::panicking() || self.fails_while_panicking());
-        let place = PLACE.get();
+        let place = place();
         if place != INSIDE
             && let Some(way) = self.way()
             && way.heap.knows(start, place != PASSING)
@@ -592,63 +496,5 @@ unsafe impl<A: GlobalAlloc + Sync> Port for Inner<A> {
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller hands back a block of ours with the layout it was asked with.
         unsafe { self.0.dealloc(block.as_ptr(), some(layout)) }
-    }
-}
-
-/// Blocks that outlived their runs.
-struct Survivors(UnsafeCell<Kept>);
-
-struct Kept {
-    /// By address; the heap's number says how they outlived it ([`Outlives`]).
-    table: Ledger,
-    /// Blocks and bytes that are no finding of their own: now, and when they were last counted.
-    now: (i64, i64),
-    before: (i64, i64),
-}
-
-// SAFETY: the table is touched behind the gate only.
-unsafe impl Sync for Survivors {}
-
-impl Survivors {
-    const fn new() -> Self {
-        let table = Ledger::fresh();
-        Survivors(UnsafeCell::new(Kept { table, now: (0, 0), before: (0, 0) }))
-    }
-
-    /// Behind the gate, as the ledger of a run is: a block is always in one of the two.
-    fn with<R>(&self, work: impl FnOnce(&mut Kept) -> R) -> R {
-        GATE.shut();
-        // SAFETY: whoever has shut the gate is alone with the table; `work` doesn't come back
-        // here, since calls are `INSIDE` meanwhile.
-        let answer = work(unsafe { &mut *self.0.get() });
-        GATE.open();
-        answer
-    }
-
-    fn keep(&self, block: &Block, outlives: Outlives) {
-        self.with(|kept| {
-            let (size, align) = (block.size, block.align);
-            let address = start_of(block).as_ptr() as usize;
-            kept.table.insert(address, outlives as u16, size, align, 0);
-            match kept.table.find(address, outlives as u16) {
-                Some(slot) if block.tainted => kept.table.taint(slot),
-                _ => kept.now = (kept.now.0 + 1, kept.now.1 + size as i64),
-            }
-        });
-    }
-
-    /// Takes a survivor out, and how it is one.
-    fn take(&self, start: NonNull<u8>) -> Option<(Block, Outlives)> {
-        self.with(|kept| {
-            let address = start.as_ptr() as usize;
-            let in_table = |how: Outlives| Some((kept.table.find(address, how as u16)?, how));
-            let (slot, outlives) = Outlives::ALL.into_iter().find_map(in_table)?;
-            let block = kept.table.block(slot);
-            kept.table.remove(slot);
-            if !block.tainted {
-                kept.now = (kept.now.0 - 1, kept.now.1 - block.size as i64);
-            }
-            Some((block, outlives))
-        })
     }
 }

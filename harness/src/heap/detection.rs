@@ -4,9 +4,10 @@
 use std::alloc::Layout;
 
 use crate::detect;
-use crate::detect::BadFree;
-use crate::heap::ledger::{Block, Slot};
-use crate::heap::redzone::Damage;
+use crate::detect::block::BadFree;
+use crate::detect::block::Block;
+use crate::detect::block::Damage;
+use crate::heap::ledger::Slot;
 use crate::heap::state::{Foreign, State};
 use crate::report::evidence::{Evidence, Role, Subject};
 use crate::trace::{End, Op};
@@ -47,7 +48,10 @@ impl State {
         number: u64,
     ) -> Subject {
         let (size, align) = (layout.size(), layout.align());
-        detect::subject(&self.heaps, &Block { address, heap, size, align, number, tainted: false })
+        detect::block::subject(
+            &self.heaps,
+            &Block { address, heap, size, align, number, tainted: false },
+        )
     }
 
     /// Keeps evidence, if its detector is on.
@@ -100,7 +104,7 @@ impl State {
             return None;
         }
         let evidence = detect::bad_free(&BadFree {
-            ledger: &self.ledger,
+            blocks: &self.ledger,
             heaps: &self.heaps,
             address,
             layout,
@@ -129,7 +133,7 @@ impl State {
     #[cold]
     #[inline(never)]
     fn accuse_damage(&mut self, damage: Damage, block: &Block, noticed: Option<u64>) {
-        let subject = detect::subject(&self.heaps, block);
+        let subject = detect::block::subject(&self.heaps, block);
         for evidence in [
             detect::overflow(damage, &subject, noticed),
             detect::underflow(damage, &subject, noticed),
@@ -147,7 +151,7 @@ impl State {
     #[cold]
     #[inline(never)]
     pub(crate) fn accuse_written(&mut self, offset: Option<usize>, block: &Block, freed: u64) {
-        let subject = detect::subject(&self.heaps, block);
+        let subject = detect::block::subject(&self.heaps, block);
         if let Some(evidence) = detect::use_after_free(offset, &subject, freed) {
             self.accuse(evidence);
         }
@@ -163,7 +167,7 @@ impl State {
     }
 
     pub(crate) fn accuse_leak(&mut self, block: &Block) {
-        let subject = detect::subject(&self.heaps, block);
+        let subject = detect::block::subject(&self.heaps, block);
         self.accuse(detect::leak(subject));
     }
 
@@ -171,7 +175,7 @@ impl State {
         let name = self.heaps[usize::from(foreign.heap)].name;
         let slot = self.ledger.find(foreign.address, foreign.heap);
         let block = slot.map(|slot| self.ledger.block(slot));
-        let subject = block.map(|block| detect::subject(&self.heaps, &block));
+        let subject = block.map(|block| detect::block::subject(&self.heaps, &block));
         self.accuse(detect::wrong_thread(foreign.op, foreign.layout, name, subject, call));
         if let Some(slot) = slot {
             self.ledger.taint(slot);

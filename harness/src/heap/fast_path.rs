@@ -12,12 +12,14 @@ use std::alloc::Layout;
 use std::alloc::{GlobalAlloc, System};
 use std::ptr::NonNull;
 
-use crate::global::In;
-use crate::heap::ledger::{Ledger, Record, SIZE_SIDE};
+use crate::heap::ledger::Ledger;
 use crate::heap::node::{AnyPort, Entered, Node};
+use crate::heap::quarantine::Kept;
+use crate::heap::record::Record;
+use crate::heap::record::SIZE_SIDE;
 use crate::heap::redzone;
-use crate::heap::redzone::Kept;
 use crate::heap::state::State;
+use crate::heap::thread_context::In;
 use crate::heap::{Answer, Heap};
 use crate::port::Refused;
 use crate::trace::{End, Event, Op};

@@ -13,27 +13,14 @@
 //! for output: that order depends on addresses.
 #![allow(unsafe_code)]
 
+use crate::detect::block::{Block, BlockTable, Freed};
+use crate::heap::record::Record;
+use crate::heap::record::{FLAG_SIDE, FLAG_TAINTED, SIZE_BITS, SIZE_MASK};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
 use crate::heap::pool::Pool;
-
-const ADDRESS_BITS: u32 = 48;
-const HEAP_BITS: u32 = 9;
-const SIZE_BITS: u32 = 28;
-const SIZE_MASK: u64 = (1 << SIZE_BITS) - 1;
-/// Sizes from here on don't fit a record.
-pub(crate) const SIZE_SIDE: usize = SIZE_MASK as usize;
-const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
-const FLAG_SHIFT: u32 = ADDRESS_BITS + HEAP_BITS + 5;
-/// The block met a bad free or was written over: it has its finding, and is no leak as well.
-const FLAG_TAINTED: u64 = 1 << FLAG_SHIFT;
-/// The size stands in the side table, at the index that stands in the size's place.
-const FLAG_SIDE: u64 = 2 << FLAG_SHIFT;
-
-/// Heaps that can be alive in one run at a time.
-pub(crate) const HEAPS_MAX: usize = 1 << HEAP_BITS;
 
 /// Neighbouring places are so many bytes of memory apart (as a power of two): what the smallest
 /// block takes in most allocators.
@@ -45,93 +32,8 @@ const SPARSE_MAX: usize = 1 << 13;
 /// How many freed blocks are remembered: few enough that writing them down stays in the cache.
 const FREED_MAX: usize = 1024;
 
-/// A block in 16 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) struct Record {
-    low: u64,
-    high: u64,
-}
-
-impl Record {
-    /// Overwrites what makes it the record of a block.
-    #[inline(always)]
-    pub(crate) fn set_word(&mut self, word: u64) {
-        self.low = word;
-    }
-
-    #[inline]
-    pub(crate) fn word(self) -> u64 {
-        self.low
-    }
-
-    #[inline]
-    fn key(address: usize, heap: u16, align: usize) -> u64 {
-        (address as u64 & ADDRESS_MASK)
-            | (heap as u64) << ADDRESS_BITS
-            | (align.trailing_zeros() as u64) << (ADDRESS_BITS + HEAP_BITS)
-    }
-
-    #[inline]
-    pub(crate) fn address(self) -> usize {
-        (self.low & ADDRESS_MASK) as usize
-    }
-
-    /// The size, of a block that is [`plain`](Self::is_plain).
-    #[inline]
-    pub(crate) fn small_size(self) -> usize {
-        (self.high & SIZE_MASK) as usize
-    }
-
-    /// Whether the block is of this heap, aligned to at most 16, without any flag, and of a size
-    /// that stands in the record: what the quick routes deal with.
-    #[inline]
-    pub(crate) fn is_plain(self, heap: u16) -> bool {
-        let align = self.low >> (ADDRESS_BITS + HEAP_BITS);
-        self.heap() == heap && align <= 4
-    }
-
-    #[inline]
-    pub(crate) fn heap(self) -> u16 {
-        (self.low >> ADDRESS_BITS) as u16 & (HEAPS_MAX as u16 - 1)
-    }
-
-    fn align(self) -> usize {
-        1 << (self.low >> (ADDRESS_BITS + HEAP_BITS) & 31)
-    }
-}
-
 /// What a ledger without a table looks into: one place, free for ever.
 static NO_RECORD: Record = Record { low: 0, high: 0 };
-
-/// A block as the ledger knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Block {
-    pub(crate) address: usize,
-    pub(crate) heap: u16,
-    pub(crate) size: usize,
-    pub(crate) align: usize,
-    /// Its name: the how manieth allocation of the run it was.
-    pub(crate) number: u64,
-    pub(crate) tainted: bool,
-}
-
-impl Block {
-    pub(crate) fn layout(&self) -> Layout {
-        Layout::from_size_align(self.size, self.align)
-            .expect("[mallory bug] a recorded layout was checked when it came in")
-    }
-
-    pub(crate) fn contains(&self, address: usize) -> bool {
-        address > self.address && address < self.address + self.size
-    }
-}
-
-/// A block that was freed, and the event at which it was.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Freed {
-    pub(crate) block: Block,
-    pub(crate) event: u64,
-}
 
 /// Where a block's record stands in the table; good until the table changes.
 #[derive(Clone, Copy)]
@@ -535,16 +437,6 @@ impl Ledger {
         true
     }
 
-    /// The latest remembered block that was freed at this address.
-    pub(crate) fn freed_at(&self, address: usize) -> Option<Freed> {
-        self.freed_by(|block| block.address == address)
-    }
-
-    /// The latest remembered block that this address lay inside of.
-    pub(crate) fn freed_around(&self, address: usize) -> Option<Freed> {
-        self.freed_by(|block| block.contains(address))
-    }
-
     fn freed_by(&self, accept: impl Fn(&Block) -> bool) -> Option<Freed> {
         (0..self.freed_total.min(FREED_MAX))
             .map(|back| {
@@ -600,15 +492,6 @@ impl Ledger {
         let mut live: Vec<Block> = self.records().map(|record| self.decode(record)).collect();
         live.sort_unstable_by_key(|block| block.number);
         live
-    }
-
-    /// The live blocks at this address, or around it: of nested ones the innermost (the youngest)
-    /// first.
-    pub(crate) fn owners(&self, address: usize) -> Vec<Block> {
-        let mut owners = self.live();
-        owners.retain(|block| block.address == address || block.contains(address));
-        owners.reverse();
-        owners
     }
 
     /// Takes all blocks of a heap out at once, and answers them in order.
@@ -706,6 +589,27 @@ impl Drop for Ledger {
             // SAFETY: made by `make_ring` with this layout.
             unsafe { System.dealloc(self.freed.as_ptr().cast(), layout) }
         }
+    }
+}
+
+impl BlockTable for Ledger {
+    fn live_at(&self, address: usize, heap: u16) -> Option<Block> {
+        self.find(address, heap).map(|slot| self.block(slot))
+    }
+
+    fn owners(&self, address: usize) -> Vec<Block> {
+        let mut owners = self.live();
+        owners.retain(|block| block.address == address || block.contains(address));
+        owners.reverse();
+        owners
+    }
+
+    fn freed_at(&self, address: usize) -> Option<Freed> {
+        self.freed_by(|block| block.address == address)
+    }
+
+    fn freed_around(&self, address: usize) -> Option<Freed> {
+        self.freed_by(|block| block.contains(address))
     }
 }
 

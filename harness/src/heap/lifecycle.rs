@@ -9,14 +9,14 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
-use crate::detect::Standing;
-use crate::heap::ledger::HEAPS_MAX;
+use crate::detect::block::Standing;
 use crate::heap::node::{AnyPort, Core, Node, NodeRef};
+use crate::heap::record::HEAPS_MAX;
 use crate::heap::run_lock::{Gate, SHARED, SOLO, look_for_threads, mark, new_run};
-use crate::heap::state::State;
+use crate::heap::state::{State, pool_lead};
 use crate::heap::{Answer, Heap};
 use crate::options::Options;
-use crate::port::Port;
+use crate::port::{Malloc, Port};
 
 impl Heap {
     /// A heap over the system's allocator, all detectors on. Small blocks are cut off a region of
@@ -50,6 +50,7 @@ impl Heap {
             driven: options.driven,
             points: options.points,
             state: UnsafeCell::new(State::new(options)),
+            by_number: UnsafeCell::default(),
             run,
             gate: Gate::of(run),
             foreign: Mutex::default(),
@@ -98,7 +99,7 @@ impl Heap {
         let core = unsafe { run.as_ref() };
         core.nodes.fetch_add(1, Ordering::Relaxed);
         let entered = core.enter().expect("a heap is made on the thread that its run belongs to");
-        let (id, pool) = entered.with(|state| (state.enrol(name), state.options.pool()));
+        let (id, pool) = entered.with(|state| (state.enrol(name), pool_lead(&state.options)));
         let node = Node::new(run, id, counts, pool, home, port);
         let layout = Layout::new::<Node<P>>();
         // SAFETY: a node is never zero-sized.
@@ -108,7 +109,7 @@ impl Heap {
         // SAFETY: `place` was just allocated with the layout of a node.
         unsafe { place.write(node) };
         let node: NonNull<Node<AnyPort>> = place;
-        entered.with(|state| state.nodes[usize::from(id)] = Some(NodeRef(node)));
+        entered.set_node(id, Some(NodeRef(node)));
         Heap { node }
     }
 
@@ -125,10 +126,8 @@ impl Heap {
         self.node().leave(&entered);
         let id = self.node().id;
         let live = self.node().live(&entered);
-        entered.with(|state| {
-            state.nodes[usize::from(id)] = None;
-            state.retire(id, live);
-        });
+        entered.set_node(id, None);
+        entered.with(|state| state.retire(id, live));
         drop(entered);
         let layout = Layout::for_value(self.node());
         // SAFETY: this was the last handle (the count fell to zero), so nobody else can reach the
@@ -153,6 +152,21 @@ impl Heap {
             // Its count is at zero and stays there: this is no handle, only a way to the node.
             ManuallyDrop::new(Heap { node }).node_gone();
         }
+    }
+}
+
+/// The last step of building a heap. It is here because options are below heaps and don't know them.
+impl Options {
+    /// A heap over the system's allocator.
+    #[must_use]
+    pub fn heap(self) -> Heap {
+        self.heap_over(Malloc)
+    }
+
+    /// A heap over this port.
+    #[must_use]
+    pub fn heap_over(self, port: impl Port + Send + 'static) -> Heap {
+        Heap::first(self, port)
     }
 }
 
@@ -226,7 +240,6 @@ impl State {
             return id as u16 - 1;
         }
         self.heaps.push(Standing { name, family: id as u16 });
-        self.nodes.push(None);
         id as u16
     }
 

@@ -12,19 +12,26 @@ pub(crate) mod ledger;
 pub(crate) mod lifecycle;
 pub(crate) mod node;
 pub(crate) mod pool;
+pub(crate) mod quarantine;
+pub(crate) mod record;
 pub(crate) mod redzone;
 pub(crate) mod run_lock;
 pub(crate) mod state;
+pub(crate) mod survivor;
+pub(crate) mod thread_context;
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
 use std::sync::PoisonError;
 
-use crate::global::{Global, Outlives, aside};
-use crate::heap::ledger::{Block, Record, Slot};
+use crate::detect::block::Block;
+use crate::heap::ledger::Slot;
 use crate::heap::node::{AnyPort, Core, Entered, Node, start_of};
-use crate::heap::redzone::Kept;
+use crate::heap::quarantine::Kept;
+use crate::heap::record::Record;
 use crate::heap::state::{Foreign, State};
+use crate::heap::survivor::{Global, Outlives};
+use crate::heap::thread_context::aside;
 use crate::plan::Plan;
 use crate::port::{Port, Refused};
 use crate::process::backtrace;
@@ -249,8 +256,8 @@ impl Heap {
         let record = entered.with(|state| state.freed(slot, &block, node.counted));
         if block.heap == node.id {
             entered.with(|state| node.lost(state));
-        } else if let Some(owner) = entered.with(|state| state.nodes[usize::from(block.heap)]) {
-            // SAFETY: a node leaves `nodes` when it goes, so this one lives.
+        } else if let Some(owner) = entered.node(block.heap) {
+            // SAFETY: a node leaves the table when it goes, so this one lives.
             let owner = unsafe { owner.0.as_ref() };
             entered.with(|state| owner.lost(state));
         }
@@ -288,7 +295,7 @@ impl Heap {
     #[cold]
     #[inline(never)]
     pub(crate) fn let_go(&self, entered: &Entered<'_>, kept: &Kept) {
-        let (block, port) = entered.with(|state| {
+        let block = entered.with(|state| {
             let block = state.ledger.decode(kept.record);
             // SAFETY: the block was poisoned when it came into quarantine and is still ours.
             let written =
@@ -296,11 +303,10 @@ impl Heap {
             if written.is_some() {
                 state.accuse_written(written, &block, kept.event);
             }
-            let port = state.nodes[usize::from(block.heap)];
-            (block, port)
+            block
         });
-        if let Some(node) = port {
-            // SAFETY: a node leaves `nodes` when it goes, and empties its part of the quarantine
+        if let Some(node) = entered.node(block.heap) {
+            // SAFETY: a node leaves the table when it goes, and empties its part of the quarantine
             // before (`Node::leave`), so this one lives.
             unsafe { node.0.as_ref() }.give_back(&block, true, entered);
         }

@@ -15,12 +15,12 @@ use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::global::In;
-use crate::heap::ledger::Block;
+use crate::detect::block::Block;
 use crate::heap::pool;
 use crate::heap::redzone;
 use crate::heap::run_lock::{GATE, Gate, SHARED, SOLO, is_single_threaded, mark};
 use crate::heap::state::{Foreign, State};
+use crate::heap::thread_context::In;
 use crate::port::{Malloc, Port, Refused};
 use crate::process::backtrace::Stack;
 use crate::rt;
@@ -61,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) driven: bool,
     pub(crate) points: bool,
     pub(crate) state: UnsafeCell<State>,
+    /// The nodes of the heaps that are alive, by the heap's number; touched as the state is.
+    pub(crate) by_number: UnsafeCell<Vec<Option<NodeRef>>>,
     /// The run's number, by which a gate knows it.
     pub(crate) run: u64,
     pub(crate) gate: Gate,
@@ -101,6 +103,23 @@ impl<'a> Entered<'a> {
         // SAFETY: `Core::enter` made sure that no other thread touches the state, and steps don't
         // nest, so this is the only reference to it.
         step(unsafe { &mut *self.core.state.get() })
+    }
+
+    /// The node of the heap with this number, if that heap is alive.
+    pub(crate) fn node(&self, heap: u16) -> Option<NodeRef> {
+        // SAFETY: as in `with`; the reference ends with this statement.
+        unsafe { (&*self.core.by_number.get()).get(usize::from(heap)).copied().flatten() }
+    }
+
+    /// Enters the node of a heap under its number, or takes it out.
+    pub(crate) fn set_node(&self, heap: u16, node: Option<NodeRef>) {
+        // SAFETY: as in `with`; the reference ends with this function, which calls nothing else.
+        let nodes = unsafe { &mut *self.core.by_number.get() };
+        let place = usize::from(heap);
+        if nodes.len() <= place {
+            nodes.resize(place + 1, None);
+        }
+        nodes[place] = node;
     }
 
     fn outside(&self) -> Option<Outside<'_, 'a>> {

@@ -17,7 +17,7 @@
 
 use std::ptr::NonNull;
 
-use crate::heap::ledger::Record;
+use crate::heap::record::Record;
 
 /// The largest block, guards included, and what sizes are rounded up to.
 pub(crate) const BLOCK_MAX: usize = 1 << 10;

@@ -12,11 +12,9 @@
 //! port for a while; a write into it shows when it leaves the quarantine.
 #![allow(unsafe_code)]
 
+use crate::detect::block::Damage;
 use std::alloc::Layout;
-use std::cell::Cell;
 use std::ptr::NonNull;
-
-use crate::heap::ledger::Record;
 
 const GUARD: u8 = 0xB6;
 const POISON: u8 = 0xDB;
@@ -24,11 +22,6 @@ const WHOLE: u128 = u128::from_ne_bytes([GUARD; 16]);
 const REAR: usize = 16;
 const FRONT_MIN: usize = 16;
 const FRONT_PAINTED_MAX: usize = 64;
-
-/// The bounds of the quarantine: a stray write is seen as long as fewer than so many blocks and
-/// bytes were freed after the block it hits. With one more, the blocks fill a ring of a power of two.
-const QUARANTINE_BLOCKS_MAX: usize = 1023;
-const QUARANTINE_BYTES_MAX: usize = 256 << 10;
 
 /// Where the subject's block begins inside the port's.
 #[inline]
@@ -58,13 +51,6 @@ pub(crate) unsafe fn paint(start: NonNull<u8>, size: usize, align: usize) {
         start.sub(painted).write_bytes(GUARD, painted);
         start.add(size).write_bytes(GUARD, REAR);
     }
-}
-
-/// How far from the block's edge the first overwritten guard byte lies, before it and behind it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Damage {
-    pub(crate) before: Option<usize>,
-    pub(crate) behind: Option<usize>,
 }
 
 /// Reads the guards of a block.
@@ -192,106 +178,6 @@ pub(crate) unsafe fn is_whole(start: NonNull<u8>, size: usize) -> bool {
 pub(crate) unsafe fn base_of(start: NonNull<u8>) -> NonNull<u8> {
     // SAFETY: the front guard is just this long.
     unsafe { start.sub(FRONT_MIN) }
-}
-
-/// A freed block that is kept from the port, and the event at which it was freed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Kept {
-    pub(crate) record: Record,
-    pub(crate) event: u64,
-}
-
-/// Freed blocks on their way back to the port, oldest first: a ring.
-#[derive(Default)]
-pub(crate) struct Quarantine {
-    kept: Vec<Kept>,
-    head: usize,
-    len: usize,
-    bytes: usize,
-}
-
-thread_local! {
-    /// A ring that was made: what stands in it nobody reads again.
-    static SPARE: Cell<Vec<Kept>> = const { Cell::new(Vec::new()) };
-}
-
-impl Quarantine {
-    #[inline]
-    pub(crate) fn push(&mut self, kept: Kept, size: usize) {
-        if !self.has_room() {
-            self.make_room();
-        }
-        self.bytes += size;
-        let place = self.place(self.len);
-        if let Some(place) = self.kept.get_mut(place) {
-            *place = kept;
-        }
-        self.len += 1;
-    }
-
-    /// Whether the ring was made.
-    #[inline]
-    pub(crate) fn has_room(&self) -> bool {
-        !self.kept.is_empty()
-    }
-
-    /// Makes the ring: the only memory that it ever asks for.
-    #[cold]
-    pub(crate) fn make_room(&mut self) {
-        self.kept = SPARE.try_with(Cell::take).unwrap_or_default();
-        self.kept.resize(QUARANTINE_BLOCKS_MAX + 1, Kept::default());
-    }
-
-    /// Keeps the ring for the thread's next run, if it is empty.
-    pub(crate) fn recycle(&mut self) {
-        if self.len == 0 && self.has_room() {
-            let ring = std::mem::take(&mut self.kept);
-            // A thread that is ending keeps nothing.
-            let _ = SPARE.try_with(|kept| kept.set(ring));
-        }
-    }
-
-    #[inline]
-    fn place(&self, nth: usize) -> usize {
-        (self.head + nth) & QUARANTINE_BLOCKS_MAX
-    }
-
-    /// The block whose time is up, if any; `size` tells sizes.
-    #[inline]
-    pub(crate) fn pop_surplus(&mut self, size: impl Fn(Record) -> usize) -> Option<Kept> {
-        if self.len <= QUARANTINE_BLOCKS_MAX && self.bytes <= QUARANTINE_BYTES_MAX {
-            return None;
-        }
-        self.pop(size)
-    }
-
-    #[inline]
-    pub(crate) fn pop(&mut self, size: impl Fn(Record) -> usize) -> Option<Kept> {
-        if self.len == 0 {
-            return None;
-        }
-        let kept = *self.kept.get(self.head)?;
-        self.head = self.place(1);
-        self.len -= 1;
-        self.bytes -= size(kept.record);
-        Some(kept)
-    }
-
-    /// A block of this heap, if one is left.
-    pub(crate) fn pop_heap(&mut self, heap: u16, size: impl Fn(Record) -> usize) -> Option<Kept> {
-        let is_its = |nth: &usize| self.kept[self.place(*nth)].record.heap() == heap;
-        let nth = (0..self.len).find(is_its)?;
-        let kept = self.kept[self.place(nth)];
-        // Those before it move up: mostly there are none.
-        for nth in (0..nth).rev() {
-            let (to, from) = (self.place(nth + 1), self.place(nth));
-            self.kept[to] = self.kept[from];
-        }
-        self.head = self.place(1);
-        self.len -= 1;
-        self.bytes -= size(kept.record);
-        Some(kept)
-    }
 }
 
 #[cfg(test)]

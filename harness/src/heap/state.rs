@@ -1,34 +1,25 @@
 //! What a run knows while it goes: one `State` for all heaps of the run, touched by one thread of
 //! control at a time and never across a call into a port or into the subject.
 
+use crate::trace::Injected;
 use std::alloc::Layout;
 
-use crate::detect::Standing;
-use crate::heap::ledger::{Block, Ledger, Record, Slot};
-use crate::heap::node::NodeRef;
-use crate::heap::redzone::{Kept, Quarantine};
+use crate::detect::block::Block;
+use crate::detect::block::Standing;
+use crate::heap::ledger::{Ledger, Slot};
+use crate::heap::quarantine::{Kept, Quarantine};
+use crate::heap::record::Record;
+use crate::heap::redzone::LEAD;
 use crate::options::Options;
 use crate::plan::{Plan, Request};
 use crate::process::backtrace;
 use crate::process::backtrace::Capture;
 use crate::process::heartbeat::{Lifeline, Pulse};
 use crate::report::evidence::{Evidence, Moment};
-use crate::run::Sink;
 use crate::trace::{Coordinate, End, Event, Fingerprint, Op};
 
 /// Size classes of the histogram: powers of two.
 const CLASSES: usize = usize::BITS as usize + 1;
-
-/// One failed request: what it was and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Injected {
-    pub(crate) at: Coordinate,
-    pub(crate) op: Op,
-    pub(crate) size: usize,
-    pub(crate) heap: u16,
-    /// The run's event that it is.
-    pub(crate) event: u64,
-}
 
 /// A call from a thread that the heap doesn't belong to: parked until the owner looks.
 pub(crate) struct Foreign {
@@ -75,8 +66,6 @@ pub(crate) struct State {
     /// Like a plan, it has a first request that leaves the fast path.
     pulse: Pulse,
     pub(crate) heaps: Vec<Standing>,
-    /// The heaps that are alive, by number; only `heap.rs` follows them.
-    pub(crate) nodes: Vec<Option<NodeRef>>,
     pub(crate) free_heaps: Vec<u16>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) injected: Option<Injected>,
@@ -110,7 +99,7 @@ impl State {
             watched: false,
             quick_stop: 0,
             met_stop: 0,
-            ledger: Ledger::new(options.pool()),
+            ledger: Ledger::new(pool_lead(&options)),
             quarantine: Quarantine::default(),
             sizes: options.histogram.then(|| Box::new([0; CLASSES])),
             options,
@@ -121,7 +110,6 @@ impl State {
             hung: false,
             pulse: Pulse::NONE,
             heaps: Vec::new(),
-            nodes: Vec::new(),
             free_heaps: Vec::new(),
             evidence: Vec::new(),
             injected: None,
@@ -433,4 +421,17 @@ impl Drop for State {
             self.quarantine.recycle();
         }
     }
+}
+
+/// Hears of a run while it goes.
+pub(crate) trait Sink {
+    fn evidence(&self, evidence: &Evidence);
+    fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>);
+}
+
+/// How many bytes of a pooled block come before the subject's part, in runs that have a pool. There is
+/// none under the global allocator, whose blocks outlive their run, nor in a parallel run.
+pub(crate) fn pool_lead(options: &Options) -> Option<usize> {
+    let lead = if options.guards() { LEAD } else { 0 };
+    (!options.global && !options.parallel).then_some(lead)
 }

@@ -16,10 +16,10 @@ use ::loom::model::Builder;
 
 use crate::host::{Host, Once, Piece};
 use crate::process::status;
+use crate::report::format::said;
 use crate::rt;
 use crate::rt::Abandoned;
-use crate::run::panic_capture::said;
-use crate::run::{Conducted, Conductor, Cue, Stopped};
+use crate::run::outcome::{Conducted, Conductor, Cue, Stopped};
 use crate::schedule::Turn;
 use crate::schedule::search::Search;
 

@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use crate::error::Error;
 #[cfg(mallory_model)]
-use crate::run::Cue;
-use crate::run::{Conducted, Conductor};
+use crate::run::outcome::Cue;
+use crate::run::outcome::{Conducted, Conductor};
 use crate::schedule::fairness::THREADS_MAX;
 use crate::schedule::search::Search;
 

@@ -17,10 +17,10 @@ use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 use crate::host::{Host, Once, Piece};
 use crate::process::status;
+use crate::report::format::said;
 use crate::rt;
 use crate::rt::{Crew, Next};
-use crate::run::panic_capture::said;
-use crate::run::{Conducted, Conductor, Cue, Stopped};
+use crate::run::outcome::{Conducted, Conductor, Cue, Stopped};
 use crate::schedule::Turn;
 use crate::schedule::fairness::{THREADS_MAX, Threads, bit};
 use crate::schedule::search::Search;

@@ -18,7 +18,7 @@ use crate::process::pipe::{Pipe, pipe};
 use crate::process::scratch_dir::Scratch;
 use crate::process::shared_memory::{Board, Life, Mark};
 use crate::process::status;
-use crate::run::panic_capture::said;
+use crate::report::format::said;
 
 /// A running child, seen from the parent.
 pub(crate) struct Child<'a> {

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::heap::state::Injected;
 use crate::report::evidence::{Evidence, Moment, Role, Subject};
 use crate::report::kind::Kind;
+use crate::trace::Injected;
 use crate::trace::{Coordinate, Op};
 
 /// A value that crosses a pipe.

@@ -70,6 +70,13 @@ pub(crate) fn thousands(n: u64) -> String {
     text
 }
 
+/// What a panic said.
+pub(crate) fn said(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a value that is no text".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

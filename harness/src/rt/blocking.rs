@@ -1,12 +1,13 @@
 //! How threads wait, start and end. Under shuttle the table decides who can go on, and the engine is
 //! told; under loom loom decides, and the table is told.
 
+use crate::rt::execution::settle;
 use std::panic::Location;
 
 use crate::rt::execution::*;
 use crate::rt::lock_table;
 use crate::rt::lock_table::{Id, Mode, Want};
-use crate::rt::{Engine, Touch, What};
+use crate::rt::point::{Engine, Touch, What};
 
 // ---- waiting, under shuttle: the table decides who can go on, the engine is told ----
 
@@ -22,23 +23,6 @@ fn block(want: Want) {
     ExecutionState::with(|state| state.current_mut().block(false));
     away(shuttle_engine::runtime::thread::switch);
     lock_table::go_on(me);
-}
-
-/// Tells the engine who can go on now, and who can't any more.
-#[cfg(feature = "shuttle")]
-pub(crate) fn settle(changed: lock_table::Changed) {
-    use shuttle_engine::runtime::execution::ExecutionState;
-    if changed.is_nothing() {
-        return;
-    }
-    ExecutionState::with(|state| {
-        for thread in changed.awake() {
-            state.get_mut(usize::from(thread).into()).unblock();
-        }
-        for thread in changed.asleep() {
-            state.get_mut(usize::from(thread).into()).block(false);
-        }
-    });
 }
 
 /// Takes a lock, which shuttle's threads have by the table alone.
@@ -131,7 +115,7 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
             let handle = away(|| {
                 loom::thread::spawn(move || {
                     enter(thread);
-                    crate::rt::widely(work);
+                    crate::rt::stack::widely(work);
                     let _ = lock_table::end(thread);
                 })
             });

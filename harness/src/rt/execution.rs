@@ -1,17 +1,14 @@
 //! The present engine, its points, and how threads leave and come back.
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::rt::lock_table;
 use crate::rt::lock_table::{Blocked, Id};
-use crate::rt::{Engine, Touch, What, outer, set_outer};
+use crate::rt::point::{Engine, Touch, What, outer, set_outer};
 
 thread_local! {
     static ENGINE: Cell<Engine> = const { Cell::new(Engine::None) };
     static LOGICAL: Cell<u16> = const { Cell::new(0) };
-    /// The present run's number.
-    static RUN: Cell<u64> = const { Cell::new(0) };
     /// Whether points are left out at present: who runs is at work for the harness.
     static QUIET: Cell<bool> = const { Cell::new(false) };
     /// Whether the run is being given up: nothing waits any more.
@@ -60,17 +57,10 @@ pub(crate) fn logical() -> u16 {
     LOGICAL.get()
 }
 
-/// The number of the present run, which no other run of the process has.
-pub(crate) fn run() -> u64 {
-    RUN.get()
-}
-
 /// Begins a run: from here on the present OS thread is this engine's, and its logical thread 0.
 pub(crate) fn begin(engine: Engine) {
-    static RUNS: AtomicU64 = AtomicU64::new(1);
     ENGINE.set(engine);
     LOGICAL.set(0);
-    RUN.set(RUNS.fetch_add(1, Ordering::Relaxed));
     QUIET.set(false);
     UNTIL.set(0);
     OVER.set(false);
@@ -286,4 +276,21 @@ pub(crate) fn is_crowd() -> bool {
 pub(crate) fn crowd() -> ! {
     CROWD.set(true);
     abandon()
+}
+
+/// Tells the engine who can go on now, and who can't any more.
+#[cfg(feature = "shuttle")]
+pub(crate) fn settle(changed: lock_table::Changed) {
+    use shuttle_engine::runtime::execution::ExecutionState;
+    if changed.is_nothing() {
+        return;
+    }
+    ExecutionState::with(|state| {
+        for thread in changed.awake() {
+            state.get_mut(usize::from(thread).into()).unblock();
+        }
+        for thread in changed.asleep() {
+            state.get_mut(usize::from(thread).into()).block(false);
+        }
+    });
 }

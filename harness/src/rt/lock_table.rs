@@ -5,10 +5,8 @@
 //! let go on takes it at once, and no schedule is spent on waking up in vain. Under loom, whose own
 //! locks carry what one thread may know of another's writes, it is kept beside them, for reports.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::rt::execution::run;
 
 /// Threads as bits.
 type Threads = u64;
@@ -135,6 +133,8 @@ fn each(threads: Threads) -> impl Iterator<Item = u16> {
 }
 
 thread_local! {
+    /// The number of the current run, which no other run of this process has.
+    static RUN: Cell<u64> = const { Cell::new(0) };
     static TABLE: RefCell<Table> = RefCell::default();
 }
 
@@ -215,8 +215,15 @@ impl Table {
     }
 }
 
-/// Forgets everything, for a run that begins with thread 0.
+/// The number of the current run, which no other run of this process has.
+pub(crate) fn run() -> u64 {
+    RUN.get()
+}
+
+/// Starts a new run: forgets everything but thread 0.
 pub(crate) fn begin() {
+    static RUNS: AtomicU64 = AtomicU64::new(1);
+    RUN.set(RUNS.fetch_add(1, Ordering::Relaxed));
     with(|table| {
         table.threads.clear();
         table.threads.push(Thread::default());

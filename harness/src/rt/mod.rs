@@ -14,12 +14,11 @@ pub(crate) mod blocking;
 pub(crate) mod execution;
 #[cfg(mallory_model)]
 pub(crate) mod lock_table;
+pub(crate) mod point;
 #[cfg(feature = "loom")]
 pub(crate) mod stack;
 #[cfg(feature = "shuttle")]
 pub(crate) mod task_pool;
-
-use std::cell::Cell;
 
 #[cfg(mallory_model)]
 pub(crate) use crate::rt::blocking::*;
@@ -29,75 +28,17 @@ pub(crate) use crate::rt::execution::*;
 #[cfg(feature = "shuttle")]
 pub(crate) use crate::rt::lock_table::points;
 #[cfg(mallory_model)]
-pub(crate) use crate::rt::lock_table::{Blocked, Id, Mode, Want};
+pub(crate) use crate::rt::lock_table::{Blocked, Id, Mode, Want, run};
+#[allow(unused_imports, reason = "without a model checker nobody asks for the engine")]
+pub(crate) use crate::rt::point::{Engine, Touch, What, outer, set_outer};
 #[cfg(feature = "loom")]
 pub(crate) use crate::rt::stack::widely;
 #[cfg(feature = "shuttle")]
 pub(crate) use crate::rt::task_pool::{Crew, Next, dismiss, gather, next};
 
-/// Who lets the threads of this OS thread take turns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
-    /// The system: these are threads like any other.
-    None,
-    /// Shuttle, and our scheduler in it.
-    #[cfg(feature = "shuttle")]
-    Shuttle,
-    /// Loom.
-    #[cfg(feature = "loom")]
-    Loom,
-}
-
-/// What a thread does at a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum What {
-    Lock,
-    Unlock,
-    Load,
-    Store,
-    /// A change of an atomic that reads and writes at once.
-    Rmw,
-    /// Waits for a notice, or for a lock that another thread holds.
-    Wait,
-    Notify,
-    Request,
-    Free,
-    Spawn,
-    Join,
-    Yield,
-    /// The thread has come to its end.
-    End,
-}
-
-/// One operation that other threads may notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Touch {
-    pub(crate) what: What,
-    /// What it is done to: locks, atomics and the like in the order of their first use in the run,
-    /// from 0; a heap's number for requests and frees; a thread's for the rest.
-    pub(crate) object: u32,
-}
-
-thread_local! {
-    /// How far out the present thread's stacks are taken: what lies beyond is not the subject's.
-    static OUTER: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
-/// How far out the present logical thread's stacks are taken.
-#[inline]
-pub(crate) fn outer() -> usize {
-    OUTER.get()
-}
-
-/// Takes the present logical thread's stacks to here. Answers how far they were taken before.
-#[inline]
-pub(crate) fn set_outer(end: usize) -> usize {
-    OUTER.replace(end)
-}
-
 #[cfg(not(mallory_model))]
 mod none {
-    use super::{Engine, Touch};
+    use crate::rt::point::{Engine, Touch};
 
     #[inline]
     pub(crate) fn engine() -> Engine {

@@ -12,7 +12,7 @@ use shuttle_engine::current::TaskId;
 use shuttle_engine::runtime::execution::ExecutionState;
 use shuttle_engine::runtime::thread::switch;
 
-use crate::rt::blocking::settle;
+use crate::rt::execution::settle;
 use crate::rt::execution::{away, enter, logical};
 use crate::rt::lock_table;
 

@@ -4,15 +4,16 @@
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 
-use crate::global::ours;
 use crate::heap::Heap;
 use crate::heap::state::State;
+use crate::heap::thread_context::ours;
 use crate::rt;
 use crate::rt::Engine;
 use crate::run::linearizability;
 use crate::run::linearizability::{Done, Wrong};
+use crate::run::outcome::Ended;
 use crate::run::subject::{Course, name_of, open};
-use crate::run::{Ended, Stage, Subject};
+use crate::run::{Stage, Subject};
 use crate::sync::{Mutex, PoisonError};
 use crate::system::{ApplyShared, Guarantee, System, World};
 use crate::thread;

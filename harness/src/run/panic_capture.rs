@@ -1,14 +1,15 @@
 //! A watched subject's panics: kept from the terminal, and written down.
 
+use crate::report::format::said;
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Once;
 
-use crate::global::In;
+use crate::heap::thread_context::In;
 use crate::process::backtrace;
 use crate::process::backtrace::Stack;
-use crate::run::Ended;
+use crate::run::outcome::Ended;
 
 /// What the panic hook writes down of a watched subject's first panic.
 #[derive(Default)]
@@ -95,13 +96,6 @@ fn base(file: &str) -> &str {
     }
     let cut = file.rfind("/src/").and_then(|src| file[..src].rfind('/'));
     cut.map_or(file, |cut| &file[cut + 1..])
-}
-
-/// What a panic said.
-pub(crate) fn said(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
 /// How a subject's call ended.

@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::fmt::{self, Debug};
 
-use crate::global::ours;
 use crate::heap::Heap;
 use crate::heap::state::State;
+use crate::heap::thread_context::ours;
 use crate::report::evidence::Evidence;
 use crate::report::format::{diff, difference};
 use crate::report::kind::Kind;
-use crate::run::{Ended, Stage, Subject, Unlike};
+use crate::run::outcome::{Ended, Unlike};
+use crate::run::{Stage, Subject};
 use crate::system::{Guarantee, System, World};
 
 /// Says which errors mean out of memory. What [`Sweep::oom`](crate::Sweep::oom) sets.

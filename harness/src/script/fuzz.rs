@@ -13,13 +13,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::global::ours;
 use crate::heap::Heap;
+use crate::heap::thread_context::ours;
 use crate::options::Options;
 use crate::process::scratch_dir::Scratch;
 use crate::report::Report;
 use crate::report::kind::Kind;
-use crate::run::{Ended, Stage, Subject, execute};
+use crate::run::outcome::Ended;
+use crate::run::{Stage, Subject, execute};
 use crate::script::arbitrary as draw;
 use crate::script::arbitrary::Range;
 use crate::script::runner::Player;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::adapters::Adversary;
 use crate::error::Error;
 use crate::heap::Heap;
-use crate::heap::state::Injected;
+use crate::heap::state::Sink;
 #[cfg(feature = "shuttle")]
 use crate::host;
 use crate::host::Host;
@@ -37,7 +37,7 @@ use crate::run::call_site::{Site, Symboliser};
 use crate::run::concurrent_script::Contended;
 use crate::run::panic_capture::hook_panics;
 use crate::run::subject::Scripted;
-use crate::run::{Job, Run, Sink, Subject, execute};
+use crate::run::{Job, Run, Subject, execute};
 use crate::schedule::Turn;
 use crate::script::shrink::Shows;
 use crate::sweep::builder::Sweep;
@@ -47,6 +47,7 @@ use crate::sweep::{grouping, point};
 use crate::system::script::{Mode, Script};
 use crate::system::{System, World};
 use crate::trace::Fingerprint;
+use crate::trace::Injected;
 
 /// Requests of one run after which it counts as hung. A played script has no run without a fault
 /// to be compared with.

@@ -25,7 +25,9 @@ use crate::process::shared_memory::Board;
 use crate::process::status;
 use crate::report::kind::Kind;
 #[cfg(feature = "shuttle")]
-use crate::run::{Conducted, Going, Subject};
+use crate::run::outcome::Conducted;
+#[cfg(feature = "shuttle")]
+use crate::run::{Going, Subject};
 #[cfg(any(feature = "proptest", feature = "shuttle"))]
 use crate::schedule::Turn;
 use crate::schedule::search::Search;

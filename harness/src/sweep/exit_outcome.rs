@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::adapters;
 use crate::adapters::Hit;
 use crate::error::Error;
-use crate::heap::state::Injected;
 use crate::process::backtrace::Stack;
 use crate::process::child;
 use crate::process::exit::{Abort, Death};
@@ -19,6 +18,7 @@ use crate::run::call_site::{Frame, Symboliser};
 use crate::sweep::baseline::Scouted;
 use crate::sweep::point::{Found, Point};
 use crate::sweep::settings::Settings;
+use crate::trace::Injected;
 use crate::trace::Op;
 
 /// How long the runs without a fault may stand still.

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::heap::state::Injected;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::process::backtrace::{Capture, Stack};
@@ -17,6 +16,7 @@ use crate::schedule::{Act, Order, Turn};
 use crate::sweep::baseline::Scouted;
 use crate::sweep::settings::Settings;
 use crate::trace::Coordinate;
+use crate::trace::Injected;
 
 /// A coordinate and how it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::explore::engine;
-use crate::heap::state::Injected;
+use crate::heap::state::Sink;
 use crate::plan::Plan;
 use crate::process::backtrace::Stack;
 use crate::process::child;
@@ -22,7 +22,7 @@ use crate::report::outcome::Outcome;
 use crate::report::token::Token;
 use crate::report::{Replayed, Report};
 use crate::run::panic_capture::{hook_panics, learn_machinery};
-use crate::run::{Sink, Subject, execute};
+use crate::run::{Subject, execute};
 use crate::schedule::{Order, Turn};
 use crate::sweep::baseline::{Scouted, scouted};
 use crate::sweep::exit_outcome::{kind_of, notes, os_error, outcome_of, patience};
@@ -30,6 +30,7 @@ use crate::sweep::leak_trend;
 use crate::sweep::point::{Found, Norm, Point};
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{conclude, judge};
+use crate::trace::Injected;
 use crate::trace::{Coordinate, Fingerprint};
 
 /// One run in a child that told what it saw while it went, since it might die.

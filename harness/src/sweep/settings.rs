@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::global::Global;
 use crate::heap::Heap;
+use crate::heap::survivor::Global;
 use crate::host::{Engine, Host};
 use crate::options::Options;
 use crate::plan::{Faults, Plan};
@@ -14,7 +14,8 @@ use crate::report::Rerun;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
 use crate::report::token::Mode;
-use crate::run::{Conductor, Job};
+use crate::run::Job;
+use crate::run::outcome::Conductor;
 
 /// How schedules are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::global::{attribute, is_attributed};
+use crate::heap::thread_context::{attribute, is_attributed};
 use crate::rt;
 use crate::rt::Engine;
 use crate::thread::scope::{Scope, ScopedJoinHandle};

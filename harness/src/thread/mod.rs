@@ -40,7 +40,7 @@ pub use std::thread::{
 };
 
 #[cfg(not(mallory_model))]
-use crate::global::{attribute, is_attributed};
+use crate::heap::thread_context::{attribute, is_attributed};
 
 /// Starts a thread whose requests are the subject's, as those of the present thread are.
 ///
