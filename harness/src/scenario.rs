@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::explore::builder::Explore;
 use crate::host::Engine;
-use crate::report::{PROGRAM, PROGRAM_SHUTTLE, Report};
+use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE};
+use crate::report::Report;
 #[cfg(feature = "cli")]
 use crate::script::dyn_system::{AnySystem, Of};
 use crate::sweep::builder::Sweep;

@@ -6,6 +6,7 @@
 //! size, which nobody said.
 #![allow(unsafe_code)]
 
+use crate::detect::block::BlockTable;
 use std::alloc::Layout;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::{NonNull, null_mut};

@@ -5,6 +5,7 @@
 //! there are, and for what is wrong without any fault. Then each point of the sweep, once and for
 //! good, in a search of its own. A point with its search is what workers take off the board.
 
+use crate::explore::context::Plot;
 use crate::error::Error;
 use crate::explore::sampling::{Share, share};
 use crate::explore::work_item::{Did, Unit};
@@ -19,11 +20,12 @@ use crate::report::outcome::Outcome;
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::schedule::Order;
-use crate::schedule::search::STEPS_MAX;
-use crate::sweep::baseline::{Scouted, scouted};
-use crate::sweep::engine::{check_names, points};
+use crate::sweep::measurements::Scouted;
+use crate::sweep::baseline::scouted;
+use crate::sweep::points::{check_names, points};
 use crate::sweep::exit_outcome::patience;
-use crate::sweep::point::{Found, Norm, Point};
+use crate::sweep::observation::{Found, Point};
+use crate::sweep::point::Norm;
 use crate::sweep::settings::{Settings, Threads, Way};
 use crate::sweep::suppressions::conclude;
 
@@ -83,30 +85,9 @@ pub(crate) fn explore(settings: &mut Settings, subject: &dyn Subject) -> Report 
     }
 }
 
-/// What all searches are about.
-pub(crate) struct Plot<'a> {
-    pub(crate) norm: &'a Norm<'a>,
-    pub(crate) scouted: &'a Scouted,
-    pub(crate) threads: Threads,
-    /// Schedules of each search at the most.
-    pub(crate) limit: u64,
-    /// Whether these are drawn from all that there are, and not the first.
-    pub(crate) drawn: bool,
-    /// Points after which a run is one that never ends.
-    pub(crate) steps_max: u64,
-}
-
-impl<'a> Plot<'a> {
-    /// The search that makes no request fail.
-    fn of_census(norm: &'a Norm<'a>, scouted: &'a Scouted, threads: Threads) -> Plot<'a> {
-        let limit = threads.limit();
-        Plot { norm, scouted, threads, limit, drawn: false, steps_max: STEPS_MAX }
-    }
-}
-
 impl Threads {
     /// Schedules of each search at the most.
-    fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         let usual = if self.way == Way::Bounded { SCHEDULES_MAX } else { u64::MAX };
         self.schedules.unwrap_or(usual)
     }

@@ -4,7 +4,7 @@
 use crate::process::backtrace::Census;
 use crate::process::codec::wire_struct;
 use crate::run::call_site::{Site, Symboliser};
-use crate::sweep::baseline::Scouted;
+use crate::sweep::measurements::Scouted;
 use crate::trace::Op;
 
 /// What a thread asks for beyond the runs before, in a schedule in which it asks for most.

@@ -9,3 +9,4 @@ pub(crate) mod shrink;
 pub(crate) mod shrink_loom;
 pub(crate) mod work_item;
 pub(crate) mod workers;
+pub(crate) mod context;

@@ -2,9 +2,9 @@
 //! of the faults, new call sites before all others, and then of each one's schedules.
 
 use crate::plan::Faults;
-use crate::sweep::baseline::Scouted;
-use crate::sweep::engine::points_new_first;
-use crate::sweep::point::Point;
+use crate::sweep::measurements::Scouted;
+use crate::sweep::points::points_new_first;
+use crate::sweep::observation::Point;
 use crate::trace::Stream;
 
 /// A fault's share has so many schedules at the least, where there are as many: with fewer, whether a

@@ -20,9 +20,10 @@ use crate::run::outcome::Conducted;
 use crate::run::{Going, Run, execute};
 use crate::schedule::search::Search;
 use crate::schedule::{Act, Turn};
-use crate::sweep::baseline::Scouted;
+use crate::sweep::measurements::Scouted;
 use crate::sweep::exit_outcome::{os_error, patience};
-use crate::sweep::point::{Found, Norm, Point};
+use crate::sweep::observation::{Found, Point};
+use crate::sweep::point::Norm;
 
 /// Runs that are made for one finding at the most.
 const RUNS_MAX: u64 = 10_000;

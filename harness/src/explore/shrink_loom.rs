@@ -5,7 +5,7 @@
 use crate::explore::shrink::Shortener;
 use crate::report::format::count;
 use crate::schedule::Turn;
-use crate::sweep::point::{Found, Point};
+use crate::sweep::observation::{Found, Point};
 
 impl Shortener<'_> {
     pub(crate) fn go_by_loom(mut self) -> Found {

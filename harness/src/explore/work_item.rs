@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::explore::engine::Plot;
+use crate::explore::context::Plot;
 use crate::explore::extra_requests::Wider;
 use crate::explore::sampling::seed_of;
 use crate::host::Piece;
@@ -20,7 +20,8 @@ use crate::run::outcome::{Conducted, Stopped};
 use crate::run::{Going, Job, Run, execute};
 use crate::schedule::search::Search;
 use crate::schedule::{Order, Turn};
-use crate::sweep::point::{Found, Norm, Point, moments, succeeds};
+use crate::sweep::observation::{Found, Point, moments};
+use crate::sweep::point::{Norm, succeeds};
 use crate::sweep::settings::Way;
 
 /// What is run in every schedule of a search.

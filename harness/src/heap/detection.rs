@@ -1,6 +1,7 @@
 //! How a run's state turns what it sees into evidence: it shows the detectors what they need, and
 //! keeps what they say. Cold, all of it: a run without a bug never comes here.
 
+use crate::detect::block::BlockTable;
 use std::alloc::Layout;
 
 use crate::detect;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::report::evidence::{Evidence, Moment, Role, Subject};
 use crate::report::kind::Kind;
+use crate::schedule::{Act, Order, Turn};
 use crate::trace::Injected;
 use crate::trace::{Coordinate, Op};
 
@@ -215,6 +216,9 @@ wire_struct!(Coordinate { thread, ordinal });
 wire_struct!(Subject { number, size, align, heap });
 wire_struct!(Evidence { kind, block, steps, labels, notes, operation });
 wire_struct!(Injected { at, op, size, heap, event });
+wire_struct!(Turn { thread, point, to });
+wire_struct!(Act { step, thread, point, what });
+wire_struct!(Order { turns, seen, of, pair, notes });
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! What was wrong: a finding as its readers get it.
 
-use crate::report::Rerun;
+use crate::report::rerun::Rerun;
 use crate::report::evidence::{Role, Subject};
 use crate::report::format::count;
 use crate::report::kind::Kind;

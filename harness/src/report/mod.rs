@@ -12,6 +12,7 @@ pub(crate) mod kind;
 pub(crate) mod outcome;
 pub(crate) mod token;
 pub(crate) mod verdict;
+pub(crate) mod rerun;
 
 use std::fmt;
 
@@ -30,41 +31,8 @@ use crate::schedule::Act;
 #[cfg(feature = "json")]
 use crate::trace::Fingerprint;
 
-/// How a scenario of a command line is run.
-pub(crate) const PROGRAM: &str = "cargo run --release --";
-/// The same where threads take turns.
-pub(crate) const PROGRAM_SHUTTLE: &str = "cargo run --release --features shuttle --";
-
 /// Frames of a call site that are printed.
 const FRAMES_MAX: usize = 8;
-
-/// How a reader is told to run a finding again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Rerun {
-    /// Through a command line with a `replay` command.
-    Command(String),
-    /// Through the test of this name.
-    Test(String),
-    /// Through a program that has no command line of ours, such as one of C's.
-    Program(String),
-    /// By this line, for runs that no token holds.
-    #[cfg(feature = "ron")]
-    Line(String),
-}
-
-impl Rerun {
-    fn line(&self, token: &Token) -> String {
-        match self {
-            #[cfg(feature = "ron")]
-            Rerun::Line(line) => line.clone(),
-            Rerun::Command(program) => format!("{program} replay '{token}'"),
-            Rerun::Test(name) => {
-                format!("MALLORY_REPLAY='{token}' cargo nextest run {name}")
-            }
-            Rerun::Program(program) => format!("MALLORY_REPLAY='{token}' {program}"),
-        }
-    }
-}
 
 /// Writes a call site below a label, the innermost frame on the label's line.
 fn write_site(f: &mut fmt::Formatter<'_>, label: &str, site: &Site) -> fmt::Result {

@@ -1,9 +1,8 @@
 //! From many scripts to one case: scripts are played until one shows something, which is made as
 //! small as it gets and written down.
 
+use crate::script::caught::{Caught, Find};
 use std::path::Path;
-#[cfg(any(feature = "arbitrary", feature = "cli", feature = "script-tests"))]
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +17,8 @@ use crate::process::codec::wire_struct;
 use crate::process::scratch_dir::Scratch;
 use crate::process::status;
 use crate::report::kind::Kind;
-use crate::report::{PROGRAM, PROGRAM_SHUTTLE, Report, Rerun};
+use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE, Rerun};
+use crate::report::Report;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 use crate::schedule;
 use crate::schedule::search::Search;
@@ -28,7 +28,7 @@ use crate::script::shrink;
 use crate::script::shrink::{Limits, Oracle, Removed, Shows};
 use crate::sweep::exit_outcome::os_error;
 use crate::system::System;
-use crate::system::script::{Found, Script};
+use crate::system::script::Script;
 
 /// Whether this process is a command line, which plays a script's file by its command `run`.
 static IS_COMMAND_LINE: AtomicBool = AtomicBool::new(false);
@@ -57,32 +57,8 @@ const RUNS_DEATH: u64 = 600;
 /// The same where each child stands still until it is put down.
 const RUNS_HANG: u64 = 12;
 
-/// A script that shows something.
-#[derive(Clone, Debug)]
-pub(crate) struct Caught<Op> {
-    pub(crate) script: Script<Op>,
-    pub(crate) seen: Seen,
-    pub(crate) kind: Kind,
-    pub(crate) id: String,
-    /// What was removed; `None`: run again it showed something else, so nothing was.
-    pub(crate) removed: Option<Removed>,
-}
-
 /// A smaller script, and what was removed; none where it was not steady.
 type Smaller<Op> = Option<(Script<Op>, Removed)>;
-
-/// One find of a child, and what is left of a script made smaller there.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Find {
-    pub(crate) nth: u64,
-    pub(crate) seen: Option<Seen>,
-    pub(crate) text: String,
-    pub(crate) runs: u64,
-    pub(crate) faults: u64,
-    pub(crate) preemptions: u64,
-    pub(crate) operations: u64,
-    pub(crate) sizes: u64,
-}
 
 wire_struct!(Find { nth, seen, text, runs, faults, preemptions, operations, sizes });
 
@@ -207,52 +183,6 @@ where
         let most = if kind == Kind::NoProgress { RUNS_HANG } else { RUNS_DEATH };
         let limits = Limits { runs: limits.runs.min(most), ..limits };
         Ok(shrink::minimise(&caught.script, limits, &mut There { player: self, id }))
-    }
-}
-
-impl<Op: Clone + Serialize> Caught<Op> {
-    /// The case as a report has it.
-    fn by(&self) -> Result<String, Error> {
-        let text = self.case().print()?;
-        Ok(match self.removed {
-            Some(removed) => format!("by this script ({removed}):\n{}", text.trim_end()),
-            None => format!(
-                "by this script, as it was: run again, it showed something else:\n{}",
-                text.trim_end()
-            ),
-        })
-    }
-
-    /// The script as it is written down: with what it shows.
-    pub(crate) fn case(&self) -> Script<Op> {
-        let found = Found { kind: self.kind.name().to_owned(), id: self.id.clone() };
-        let note = self.seen.evidence.first().and_then(|evidence| evidence.notes.first());
-        let about = note.and_then(|note| note.lines().next()).unwrap_or(self.kind.name());
-        let about = about.trim_end_matches(':').chars().take(120).collect();
-        Script { about, found: Some(found), ..self.script.clone() }
-    }
-
-    /// Writes the case into a folder, unless a smaller one of the same finding is there.
-    ///
-    /// # Errors
-    /// Where it can't be written.
-    #[cfg(any(feature = "arbitrary", feature = "cli", feature = "script-tests"))]
-    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, Error> {
-        let path = folder.join(format!("{}.ron", self.id));
-        let failed = |error: std::io::Error| {
-            Error::new(format!("{}: cannot write the case: {error}", path.display()))
-                .mend("look after the folder's rights and space")
-        };
-        let text = self.case().print()?;
-        let present = std::fs::read_to_string(&path).ok();
-        if present.is_none_or(|present| (text.len(), &text) < (present.len(), &present)) {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-            // Whole or not at all: another process may find the same just now.
-            let fresh = path.with_extension(format!("ron.{}", std::process::id()));
-            std::fs::write(&fresh, text).map_err(failed)?;
-            std::fs::rename(&fresh, &path).map_err(failed)?;
-        }
-        Ok(path)
     }
 }
 

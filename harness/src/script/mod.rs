@@ -22,6 +22,7 @@ pub(crate) mod shrink;
 pub(crate) mod shrink_value;
 #[cfg(feature = "script-tests")]
 pub(crate) mod test_harness;
+pub(crate) mod caught;
 
 pub use self::case::{Minimised, minimise};
 pub use self::shrink::{Limits, Removed};

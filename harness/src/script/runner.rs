@@ -31,7 +31,8 @@ use crate::report::finding::{FaultAt, Finding, Step};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::report::token::Token;
-use crate::report::{Report, Rerun};
+use crate::report::Report;
+use crate::report::rerun::Rerun;
 use crate::run::call_site::{Site, Symboliser};
 #[cfg(feature = "shuttle")]
 use crate::run::concurrent_script::Contended;

@@ -32,7 +32,7 @@ use crate::run::{Going, Subject};
 use crate::schedule::Turn;
 use crate::schedule::search::Search;
 #[cfg(feature = "proptest")]
-use crate::script::case::{Caught, Find};
+use crate::script::caught::{Caught, Find};
 use crate::script::runner::Player;
 #[cfg(any(feature = "proptest", feature = "shuttle"))]
 use crate::script::runner::Seen;

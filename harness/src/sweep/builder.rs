@@ -22,7 +22,8 @@ use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
 use crate::report::token;
 use crate::report::token::{Token, is_name};
-use crate::report::{PROGRAM, Report, Rerun};
+use crate::report::rerun::{PROGRAM, Rerun};
+use crate::report::Report;
 use crate::run::Subject;
 use crate::run::call_site;
 use crate::run::subject::{
@@ -30,7 +31,7 @@ use crate::run::subject::{
 };
 use crate::schedule::Turn;
 use crate::sweep::engine as sweep_engine;
-use crate::sweep::point::Point;
+use crate::sweep::observation::Point;
 use crate::sweep::settings::{Allowance, Progress, Settings, Threads};
 use crate::sweep::{journal, replay};
 #[cfg(feature = "ron")]

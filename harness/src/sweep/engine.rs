@@ -1,23 +1,23 @@
 //! The sweep: every request in turn, once and for good. Count, then repeat; the loop's end does
 //! not depend on what the subject answers.
 
+use crate::sweep::points::{points, check_names};
 use std::collections::BTreeSet;
 
 use crate::error::Error;
-use crate::plan::Faults;
 use crate::process::child;
 use crate::process::scratch_dir::tidy;
 use crate::report::Report;
 use crate::run::Subject;
 use crate::run::call_site::Site;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
-use crate::sweep::baseline::{Scouted, scouted};
+use crate::sweep::measurements::Scouted;
+use crate::sweep::baseline::scouted;
 use crate::sweep::leak_trend;
-use crate::sweep::point::{Norm, Point};
+use crate::sweep::point::Norm;
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{conclude, judge};
 use crate::sweep::workers::{Ran, confirm_judged, run_points};
-use crate::trace::Coordinate;
 
 /// A sweep that needs no more requests than this, in all its runs together, is made whole.
 const REQUESTS_WHOLE: u64 = 400_000_000;
@@ -45,32 +45,6 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
         Ok(()) => report,
         Err(error) => Report::failed(&settings.name, settings.seed, error),
     }
-}
-
-/// All points, new sites first, so that a limit loses least.
-pub(crate) fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
-    let (first, rest) = points_new_first(scouted, faults);
-    [first, rest].concat()
-}
-
-/// The points of the first request of each call site, and all others.
-pub(crate) fn points_new_first(scouted: &Scouted, faults: Faults) -> (Vec<Point>, Vec<Point>) {
-    let mut seen = BTreeSet::new();
-    let keys: Vec<u64> = scouted.sites.iter().map(Site::key).collect();
-    let mut is_new = |at: &Coordinate| match scouted.site_number(*at) {
-        Some(site) if scouted.has_sites => seen.insert(keys[site]),
-        _ => false,
-    };
-    let (first, rest): (Vec<Coordinate>, Vec<Coordinate>) =
-        scouted.coordinates().partition(&mut is_new);
-    let both = |at| {
-        let point = |persistent| Point { at, persistent };
-        let transient = matches!(faults, Faults::Both | Faults::Transient).then(|| point(false));
-        let persistent = matches!(faults, Faults::Both | Faults::Persistent).then(|| point(true));
-        transient.into_iter().chain(persistent)
-    };
-    let points = |all: Vec<Coordinate>| all.into_iter().flat_map(both).collect();
-    (points(first), points(rest))
 }
 
 fn sweep_scouted(
@@ -129,17 +103,6 @@ fn sweep_scouted(
     let found = leak_trend::confirm(&norm, scouted, found, None)?;
     let all = report.coverage.complete;
     conclude(settings, scouted, found, report, all)
-}
-
-/// Sites that the caller named must be there: a name that fits nothing protects nothing.
-pub(crate) fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), Error> {
-    for name in &settings.benign {
-        if !scouted.sites.iter().any(|site| site.mentions(name)) {
-            let what = format!("benign({name:?}): no request comes from a function of this name");
-            return Err(Error::new(what).mend("take it out, or name a function on the way to one"));
-        }
-    }
-    Ok(())
 }
 
 fn notes(settings: &Settings, scouted: &Scouted, report: &mut Report) {

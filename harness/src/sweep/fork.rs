@@ -21,8 +21,9 @@ use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::Scratch;
 use crate::process::shared_memory::Board;
 use crate::run::execute;
-use crate::sweep::point::{Found, Norm, Point};
-use crate::sweep::strategy::{dead, encode};
+use crate::sweep::observation::{Found, Point};
+use crate::sweep::point::Norm;
+use crate::sweep::point_status::{dead, encode};
 
 /// A pass that forks so often joins its memory's pages first: at the beginning, and then each time
 /// that it has made so many requests more, or a quarter more.

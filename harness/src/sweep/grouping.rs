@@ -10,8 +10,8 @@ use crate::report::kind::Kind;
 use crate::report::token::{Fault, Token};
 use crate::run::call_site::{Site, Symboliser};
 use crate::schedule::Act;
-use crate::sweep::baseline::Scouted;
-use crate::sweep::point::Found;
+use crate::sweep::measurements::Scouted;
+use crate::sweep::observation::Found;
 use crate::sweep::settings::Settings;
 use crate::trace::{Coordinate, Fingerprint, hash_bytes};
 

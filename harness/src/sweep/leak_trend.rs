@@ -22,9 +22,10 @@ use crate::report::format::{count, thousands};
 use crate::report::kind::Kind;
 use crate::run::call_site::{Site, Symboliser};
 use crate::run::{Run, execute};
-use crate::sweep::baseline::Scouted;
+use crate::sweep::measurements::Scouted;
 use crate::sweep::exit_outcome::{FIRST_PATIENCE, os_error, patience};
-use crate::sweep::point::{Found, Norm, Point, moments};
+use crate::sweep::observation::{Found, Point, moments};
+use crate::sweep::point::Norm;
 
 /// Runs that are made: a power of two, so that growth shows at its doublings.
 const RUNS: usize = 16;

@@ -14,6 +14,11 @@ pub(crate) mod settings;
 pub(crate) mod strategy;
 pub(crate) mod suppressions;
 pub(crate) mod workers;
+pub(crate) mod observation;
+pub(crate) mod measurements;
+pub(crate) mod isolated_run;
+pub(crate) mod point_status;
+pub(crate) mod points;
 
 pub use self::builder::{Setup, Sweep};
 pub use self::settings::Progress;

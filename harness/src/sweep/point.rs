@@ -1,48 +1,21 @@
 //! One point of a sweep: a run with one fault, and, if it shows anything, the same run again to
 //! be sure and to look at the call sites.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) use crate::sweep::observation::{Point, Found, moments};
+use std::collections::BTreeSet;
 
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::process::backtrace::{Capture, Stack};
-use crate::process::codec::wire_struct;
+use crate::process::backtrace::Capture;
 use crate::process::scratch_dir::Scratch;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::{Job, Run, Subject, execute};
-use crate::schedule::{Act, Order, Turn};
-use crate::sweep::baseline::Scouted;
+use crate::schedule::Turn;
+use crate::sweep::measurements::Scouted;
 use crate::sweep::settings::Settings;
-use crate::trace::Coordinate;
-use crate::trace::Injected;
 
-/// A coordinate and how it fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Point {
-    pub(crate) at: Coordinate,
-    pub(crate) persistent: bool,
-}
-
-/// What one run showed, with the stacks of the moments in question.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) point: Option<Point>,
-    pub(crate) injected: Option<Injected>,
-    pub(crate) fingerprint: u64,
-    pub(crate) evidence: Vec<Evidence>,
-    pub(crate) stacks: BTreeMap<Moment, Stack>,
-    /// Where threads take turns: by which schedule, and in how many of those that were run with
-    /// this fault it was seen.
-    pub(crate) order: Option<Order>,
-}
-
-wire_struct!(Point { at, persistent });
-wire_struct!(Turn { thread, point, to });
-wire_struct!(Act { step, thread, point, what });
-wire_struct!(Order { turns, seen, of, pair, notes });
-wire_struct!(Found { point, injected, fingerprint, evidence, stacks, order });
 
 /// Requests that a subject with real threads is taken to make, if it was seen to make fewer.
 const COUNTED_MIN: u64 = 10_000;
@@ -212,11 +185,6 @@ pub(crate) fn succeeds(run: &mut Run) {
         }
         _ => {}
     }
-}
-
-/// The moments whose call sites these findings need.
-pub(crate) fn moments(evidence: &[Evidence]) -> BTreeSet<Moment> {
-    evidence.iter().flat_map(|evidence| evidence.steps.iter().map(|step| step.1)).collect()
 }
 
 fn kinds(evidence: &[Evidence]) -> String {

@@ -1,175 +1,26 @@
 //! Replays: one run again, in a process of its own, and what became of what it showed before.
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::time::Duration;
+use crate::sweep::isolated_run::witness;
 
 use crate::error::Error;
 use crate::explore::engine;
 use crate::heap::state::Sink;
 use crate::plan::Plan;
-use crate::process::backtrace::Stack;
-use crate::process::child;
-use crate::process::child::Answer;
-use crate::process::codec::wire_struct;
-use crate::process::exit::Death;
-use crate::process::pipe::Pipe;
-use crate::process::scratch_dir::Scratch;
-use crate::process::status;
-use crate::report::evidence::Evidence;
 use crate::report::format::count;
-use crate::report::outcome::Outcome;
 use crate::report::token::Token;
 use crate::report::{Replayed, Report};
 use crate::run::panic_capture::{hook_panics, learn_machinery};
-use crate::run::{Subject, execute};
-use crate::schedule::{Order, Turn};
-use crate::sweep::baseline::{Scouted, scouted};
-use crate::sweep::exit_outcome::{kind_of, notes, os_error, outcome_of, patience};
+use crate::run::Subject;
+use crate::sweep::measurements::Scouted;
+use crate::sweep::baseline::scouted;
+use crate::sweep::exit_outcome::{outcome_of, patience};
 use crate::sweep::leak_trend;
-use crate::sweep::point::{Found, Norm, Point};
+use crate::sweep::observation::{Found, Point};
+use crate::sweep::point::Norm;
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{conclude, judge};
-use crate::trace::Injected;
 use crate::trace::{Coordinate, Fingerprint};
 
-/// One run in a child that told what it saw while it went, since it might die.
-#[derive(Debug, Default)]
-pub(crate) struct Witness {
-    point: Option<Point>,
-    order: Option<Order>,
-    pub(crate) death: Option<Death>,
-    /// Where it aborted, if it did.
-    pub(crate) stack: Stack,
-    pub(crate) outcome: Option<Outcome>,
-    pub(crate) fingerprint: u64,
-    pub(crate) injected: Option<Injected>,
-    /// Found before it died.
-    early: Vec<Evidence>,
-    /// All that was found, where it lived.
-    whole: Option<Found>,
-    /// The `Err` or the panic of a run without a fault.
-    pub(crate) failure: Option<String>,
-    /// A change of threads that could not be made.
-    pub(crate) diverged: Option<Turn>,
-}
-
-impl Witness {
-    /// What the run showed, its death apart.
-    pub(crate) fn found(&self) -> Option<Found> {
-        if let Some(whole) = &self.whole {
-            return Some(Found { order: self.order.clone(), ..whole.clone() });
-        }
-        (!self.early.is_empty()).then(|| self.bare(self.early.clone()))
-    }
-
-    fn bare(&self, evidence: Vec<Evidence>) -> Found {
-        Found {
-            point: self.point,
-            injected: self.injected,
-            fingerprint: self.fingerprint,
-            evidence,
-            stacks: BTreeMap::new(),
-            order: self.order.clone(),
-        }
-    }
-
-    /// What the run showed, and its death.
-    pub(crate) fn all(&self) -> Result<Vec<Found>, Error> {
-        let mut all: Vec<Found> = self.found().into_iter().collect();
-        if let Some(death) = self.death {
-            let note = notes(&[(death, self.stack.clone())])?.concat();
-            all.push(self.bare(vec![Evidence::new(kind_of(death)).note(note)]));
-        }
-        Ok(all)
-    }
-}
-
-/// What a witness sends, piece by piece.
-#[derive(Clone, Debug, Default)]
-struct Told {
-    diverged: Option<Turn>,
-    evidence: Vec<Evidence>,
-    fingerprint: Option<u64>,
-    injected: Option<Injected>,
-    /// The end of a run that lived: its outcome's place in the list, its failure, its findings.
-    outcome: Option<u8>,
-    failure: Option<String>,
-    whole: Option<Found>,
-}
-
-wire_struct!(Told { diverged, evidence, fingerprint, injected, outcome, failure, whole });
-
-/// Sends on what a run says while it goes.
-struct Teller(Rc<Pipe>);
-
-impl Sink for Teller {
-    fn evidence(&self, evidence: &Evidence) {
-        self.0.send(&Told { evidence: vec![evidence.clone()], ..Told::default() });
-    }
-
-    fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>) {
-        // Before the fault the run is the fault-free one, and nobody asks.
-        if injected.is_some() {
-            let fingerprint = Some(fingerprint.0);
-            self.0.send(&Told { fingerprint, injected: injected.copied(), ..Told::default() });
-        }
-    }
-}
-
-/// Runs a plan in a child of its own.
-pub(crate) fn witness(
-    norm: &Norm<'_>,
-    plan: &Plan,
-    point: Option<Point>,
-    patience: Duration,
-) -> Result<Witness, Error> {
-    let owner = std::process::id();
-    let answer = child::ask::<Told>(patience, |pipe| {
-        let scratch = Scratch::new(owner);
-        execute(norm.subject, norm.settings.job(&scratch));
-        status::begun();
-        let mut job = norm.job(plan.clone(), &scratch);
-        job.sink = Some(Box::new(Teller(Rc::clone(pipe))));
-        let run = execute(norm.subject, job);
-        // It lives: once more at leisure, for the call sites.
-        let (run, whole) = match run.evidence.is_empty() && run.injected.is_some() {
-            true => (run, None),
-            false => norm.try_plan(plan, point, &scratch),
-        };
-        pipe.send(&Told {
-            outcome: Some(run.outcome as u8),
-            fingerprint: Some(run.fingerprint.0),
-            injected: run.injected,
-            failure: run.failure,
-            diverged: run.conducted.diverged,
-            whole,
-            ..Told::default()
-        });
-    });
-    let Answer { messages, death, stack, .. } =
-        answer.map_err(|error| os_error("start a child", &error))?;
-    let conducted = norm.settings.host.is_some();
-    let order = Order { turns: norm.turns.to_vec(), seen: 1, of: 1, ..Order::default() };
-    let order = conducted.then_some(order);
-    let mut witness = Witness { point, death, stack, order, ..Witness::default() };
-    for told in messages {
-        witness.early.extend(told.evidence);
-        witness.fingerprint = told.fingerprint.unwrap_or(witness.fingerprint);
-        witness.injected = told.injected.or(witness.injected);
-        witness.failure = told.failure.or(witness.failure);
-        witness.whole = told.whole.or(witness.whole);
-        witness.diverged = told.diverged.or(witness.diverged);
-        if let Some(place) = told.outcome {
-            witness.outcome = Outcome::ALL.get(usize::from(place)).copied();
-        }
-    }
-    if witness.death.is_none() && witness.outcome.is_none() {
-        // It never came to its end, and calls that a success: the subject ended the process.
-        witness.death = Some(Death::Exit(0));
-    }
-    Ok(witness)
-}
 
 /// One run under a plan of the caller's, instead of a sweep.
 pub(crate) fn single(

@@ -10,7 +10,7 @@ use crate::options::Options;
 use crate::plan::{Faults, Plan};
 use crate::process::scratch_dir::Scratch;
 use crate::process::status::LIFELINE;
-use crate::report::Rerun;
+use crate::report::rerun::Rerun;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
 use crate::report::token::Mode;

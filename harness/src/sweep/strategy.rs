@@ -1,6 +1,7 @@
 //! Points of a sweep in children: forked off one pass, or each from the beginning, whichever is
 //! faster.
 
+use crate::sweep::point_status::{encode, dead};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -15,28 +16,13 @@ use crate::process::scratch_dir::Scratch;
 use crate::process::shared_memory::{Board, Life};
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
-use crate::report::outcome::{Outcome, Strategy};
+use crate::report::outcome::Strategy;
 use crate::run::execute;
-use crate::sweep::baseline::Scouted;
-use crate::sweep::exit_outcome::{os_error, outcome_of};
+use crate::sweep::measurements::Scouted;
+use crate::sweep::exit_outcome::os_error;
 use crate::sweep::fork;
-use crate::sweep::point::{Found, Norm, Point};
-
-/// What a worker's outcome looks like on the board: 0 is none yet.
-pub(crate) const FOUND: u8 = 0x80;
-
-pub(crate) fn encode(outcome: Outcome, found: bool) -> u8 {
-    (outcome as u8 + 1) | if found { FOUND } else { 0 }
-}
-
-/// What stands on the board of a point at which a child died.
-pub(crate) fn dead(death: Death) -> u8 {
-    encode(outcome_of(death), true)
-}
-
-pub(crate) fn decode(byte: u8) -> Option<Outcome> {
-    Outcome::ALL.get(usize::from(byte & !FOUND).checked_sub(1)?).copied()
-}
+use crate::sweep::observation::{Found, Point};
+use crate::sweep::point::Norm;
 
 /// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
 const LEAKED_MAX: usize = 64 << 20;

@@ -12,10 +12,10 @@ use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::call_site::Site;
-use crate::sweep::baseline::Scouted;
+use crate::sweep::measurements::Scouted;
 use crate::sweep::exit_outcome::{FIRST_PATIENCE, bare, os_error};
 use crate::sweep::grouping;
-use crate::sweep::point::{Found, Point};
+use crate::sweep::observation::{Found, Point};
 use crate::sweep::settings::Settings;
 
 /// What the parent finds in an outcome: only it knows which sites are benign.

@@ -1,0 +1,40 @@
+//! What one run of a sweep showed: its findings, and the stacks of the moments in question.
+
+
+use crate::process::codec::wire_struct;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use crate::process::backtrace::Stack;
+use crate::report::evidence::Evidence;
+use crate::report::evidence::Moment;
+use crate::schedule::Order;
+use crate::trace::Coordinate;
+use crate::trace::Injected;
+
+/// A coordinate and how it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Point {
+    pub(crate) at: Coordinate,
+    pub(crate) persistent: bool,
+}
+
+/// What one run showed, with the stacks of the moments in question.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) point: Option<Point>,
+    pub(crate) injected: Option<Injected>,
+    pub(crate) fingerprint: u64,
+    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) stacks: BTreeMap<Moment, Stack>,
+    /// Where threads take turns: by which schedule, and in how many of those that were run with
+    /// this fault it was seen.
+    pub(crate) order: Option<Order>,
+}
+
+/// The moments whose call sites these findings need.
+pub(crate) fn moments(evidence: &[Evidence]) -> BTreeSet<Moment> {
+    evidence.iter().flat_map(|evidence| evidence.steps.iter().map(|step| step.1)).collect()
+}
+
+wire_struct!(Point { at, persistent });
+wire_struct!(Found { point, injected, fingerprint, evidence, stacks, order });
