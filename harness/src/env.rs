@@ -29,7 +29,7 @@ fn number(name: &str, look: &dyn Fn(&str) -> Option<String>) -> Result<Option<u6
     };
     text.parse().map(Some).map_err(|_| {
         Error::new(format!("{name}={text}: expected a whole number"))
-            .mend(format!("set {name} to a number, or unset it"))
+            .help(format!("set {name} to a number, or unset it"))
     })
 }
 
@@ -38,7 +38,7 @@ fn switch(name: &str, look: &dyn Fn(&str) -> Option<String>) -> Result<bool, Err
         None | Some("0") => Ok(false),
         Some("1") => Ok(true),
         Some(text) => Err(Error::new(format!("{name}={text}: expected 0 or 1"))
-            .mend(format!("set {name} to 0 or 1, or unset it"))),
+            .help(format!("set {name} to 0 or 1, or unset it"))),
     }
 }
 
@@ -57,7 +57,7 @@ impl Env {
         let jobs = match number("MALLORY_JOBS", look)? {
             Some(0) => {
                 return Err(Error::new("MALLORY_JOBS=0: at least one job is needed")
-                    .mend("set MALLORY_JOBS to 1 or more, or unset it"));
+                    .help("set MALLORY_JOBS to 1 or more, or unset it"));
             }
             jobs => jobs.map(|jobs| jobs.min(1024) as usize),
         };

@@ -1,26 +1,42 @@
-//! The caller's mistake: a bad script, flag, token, file, variable, or a subject that fails
-//! without any fault. Every message says where, and how to mend it.
+//! The caller's mistake: a bad script, flag, token, file or variable, or a subject that fails without
+//! any fault. Every message says where it is and what to do about it.
 
 use std::fmt;
 
-/// A mistake of the caller's, with its place and the mend.
+/// A mistake of the caller's. Printed as
+///
+/// ```text
+/// WHAT
+///   --> PLACE
+/// help: WHAT TO DO
+/// ```
+///
+/// where the last two lines are left out if there is nothing to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     what: String,
-    mend: Option<String>,
+    place: Option<String>,
+    help: Option<String>,
 }
 
 impl Error {
-    /// A mistake, said in one sentence that names its place.
+    /// A mistake, in one sentence that names what is wrong.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
-        Error { what: what.into(), mend: None }
+        Error { what: what.into(), place: None, help: None }
     }
 
-    /// Adds how to mend it.
+    /// Adds where it is: `file`, `file:line` or `file:line:column`.
     #[must_use]
-    pub fn mend(mut self, mend: impl Into<String>) -> Self {
-        self.mend = Some(mend.into());
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
         self
     }
 }
@@ -28,10 +44,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
-        match &self.mend {
-            Some(mend) => write!(f, "\n  mend: {mend}"),
-            None => Ok(()),
+        if let Some(place) = &self.place {
+            write!(f, "\n  --> {place}")?;
         }
+        if let Some(help) = &self.help {
+            write!(f, "\nhelp: {help}")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Scenarios: what a command line can be told to sweep, by name.
 
+use crate::report::rerun::Rerun;
 #[cfg(feature = "cli")]
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -154,10 +155,10 @@ impl Scenario {
 
     /// Sweeps it with what was asked for; `other_input` takes the place of its own.
     pub(crate) fn run(&self, sweep: Sweep, other_input: Option<&Arc<[u8]>>) -> Report {
-        let mut sweep = sweep.known_file(self.known_file).rerun_by(&self.program);
+        let mut sweep = sweep.known_file(self.known_file).rerun_by(Rerun::Command(self.program.clone()));
         let Some(run) = &self.run else {
             let what = format!("`{}` is not swept", self.name);
-            return sweep.failed(Error::new(what).mend("explore it: its threads are the point"));
+            return sweep.failed(Error::new(what).help("explore it: its threads are the point"));
         };
         match (&self.input, other_input) {
             (_, Some(other)) => sweep = sweep.other_input(Arc::clone(other)),
@@ -180,7 +181,7 @@ impl Scenario {
         let mut explore = explore.prepared(self.known_file, program);
         let Some(run) = &self.explore else {
             let what = format!("`{}` is not explored", self.name);
-            return explore.failed(Error::new(what).mend("sweep it: it starts no threads"));
+            return explore.failed(Error::new(what).help("sweep it: it starts no threads"));
         };
         match (&self.input, other_input) {
             (_, Some(other)) => explore = explore.other_input(Arc::clone(other)),

@@ -216,7 +216,7 @@ impl MemoryPort {
     pub unsafe fn new(table: MemoryTable) -> Result<MemoryPort, Error> {
         let missing = |name| {
             Error::new(format!("the allocator's table has no `{name}`"))
-                .mend("fill in `malloc` and `free`; the rest may be null")
+                .help("fill in `malloc` and `free`; the rest may be null")
         };
         let malloc = table.malloc.ok_or_else(|| missing("malloc"))?;
         let free = table.free.ok_or_else(|| missing("free"))?;

@@ -39,7 +39,7 @@ impl Slot {
         let mut place = self.heap.write().unwrap_or_else(PoisonError::into_inner);
         if place.is_some() {
             return Err(Error::new("the slot is taken: two heaps can't be behind one C library")
-                .mend("make runs one after the other, or in processes of their own"));
+                .help("make runs one after the other, or in processes of their own"));
         }
         *place = Some(heap.clone());
         Ok(Occupied { slot: self })

@@ -76,7 +76,7 @@ impl TablePort {
     pub unsafe fn new(table: PortTable) -> Result<TablePort, Error> {
         let missing = |name| {
             Error::new(format!("the port's table has no `{name}`"))
-                .mend("fill in `alloc` and `free`; the rest may be null")
+                .help("fill in `alloc` and `free`; the rest may be null")
         };
         let alloc = table.alloc.ok_or_else(|| missing("alloc"))?;
         let free = table.free.ok_or_else(|| missing("free"))?;

@@ -94,7 +94,7 @@ unsafe fn held_to<T: Copy, P: Port>(
         let seed = options.map_or(0, |asked| asked.seed);
         // SAFETY: the caller's promise.
         let report = table
-            .ok_or_else(|| Error::new("the table is null").mend("give one with its functions"))
+            .ok_or_else(|| Error::new("the table is null").help("give one with its functions"))
             .and_then(|table| unsafe { run(&name, *table, context(table), options, &port) });
         show(&report.unwrap_or_else(|error| Report::failed(&name, seed, error)))
     });
@@ -140,7 +140,7 @@ unsafe fn run<T: Copy, P: Port>(
     if asked.fixed != 0 {
         if renew.is_none() {
             return Err(Error::new("a fixed region, and nothing that makes it as new")
-                .mend("give `renew` as well: each sequence begins on an empty region"));
+                .help("give `renew` as well: each sequence begins on an empty region"));
         }
         suite = suite.fixed(asked.fixed);
     }

@@ -13,6 +13,7 @@
 
 pub mod conformance;
 
+use crate::report::rerun::Rerun;
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io::Write;
@@ -211,7 +212,7 @@ pub unsafe extern "C" fn mallory_sweep_from(
                 let report = match subject {
                     // SAFETY: the caller's promise about the subject.
                     Some(subject) => unsafe { run(sweep, subject, user_data) },
-                    None => sweep.failed(Error::new("the subject is null").mend("give a function")),
+                    None => sweep.failed(Error::new("the subject is null").help("give a function")),
                 };
                 show(&report)
             }
@@ -266,7 +267,7 @@ unsafe fn prepare(
     }
     // SAFETY: the caller's promise.
     let program = unsafe { text(program) }.unwrap_or_else(started);
-    Ok(sweep.rerun_program(program))
+    Ok(sweep.rerun_by(Rerun::Program(program)))
 }
 
 /// Sweeps the subject.

@@ -209,7 +209,7 @@ fn print(text: &str) -> Result<(), Error> {
 fn read_input(path: &Path) -> Result<Arc<[u8]>, Error> {
     let failed = |error: std::io::Error| {
         Error::new(format!("--input {}: {error}", path.display()))
-            .mend("name a file that can be read, or - for standard input")
+            .help("name a file that can be read, or - for standard input")
     };
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
@@ -220,7 +220,7 @@ fn read_input(path: &Path) -> Result<Arc<[u8]>, Error> {
     read.map_err(failed)?;
     if bytes.len() as u64 > INPUT_MAX {
         let what = format!("--input {}: more than {INPUT_MAX} bytes", path.display());
-        return Err(Error::new(what).mend("give it less"));
+        return Err(Error::new(what).help("give it less"));
     }
     Ok(Arc::from(bytes))
 }
@@ -230,7 +230,7 @@ fn input_for(path: Option<&Path>, selected: &[&Scenario]) -> Result<Option<Arc<[
     let Some(path) = path else { return Ok(None) };
     if !selected.iter().any(|scenario| scenario.input.is_some()) {
         return Err(Error::new("--input: none of these scenarios reads an input")
-            .mend("`list` shows which do"));
+            .help("`list` shows which do"));
     }
     read_input(path).map(Some)
 }
@@ -322,7 +322,7 @@ fn replay(scenarios: &[Scenario], args: &ReplayArgs) -> Result<u8, Error> {
     let scenario = scenarios.iter().find(|scenario| scenario.name == token.scenario());
     let scenario = scenario.ok_or_else(|| {
         Error::new(format!("there is no scenario `{}`", token.scenario()))
-            .mend("`list` shows them; was it renamed, or is a feature off?")
+            .help("`list` shows them; was it renamed, or is a feature off?")
     })?;
     let input = input_for(args.input.as_deref(), &[scenario])?;
     let input = own_input(scenario, input.as_ref());

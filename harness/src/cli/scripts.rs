@@ -91,7 +91,7 @@ impl<'a> Open<'a> {
         let found = known.into_iter().find(|path| path.file_stem().is_some_and(|name| name == id));
         let path = found.ok_or_else(|| {
             Error::new(format!("there is no case `{id}` in {}", FOLDERS.join(", ")))
-                .mend("`cases` lists them; or name the file itself")
+                .help("`cases` lists them; or name the file itself")
         })?;
         Self::path(scenarios, &path)
     }
@@ -155,12 +155,12 @@ pub(crate) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8
     let small = system.minimise(open.source(), input(scenario)?, limits)?;
     let small = small.ok_or_else(|| {
         Error::new(format!("{}: it shows nothing", open.file))
-            .mend("give it a fault under which it does, or let `run --cases FOLDER` look for one")
+            .help("give it a fault under which it does, or let `run --cases FOLDER` look for one")
     })?;
     let Some(removed) = small.removed else {
         eprint!("{}", small.report);
         return Err(Error::new(format!("{}: it shows something else each time", open.file))
-            .mend("make the system do the same in every run, then it can be made smaller"));
+            .help("make the system do the same in every run, then it can be made smaller"));
     };
     eprintln!("{removed}");
     if args.write {
@@ -175,7 +175,7 @@ pub(crate) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
     let name = &args.name;
     if !crate::report::token::is_name(name) || name.contains('/') {
         return Err(Error::new(format!("{name:?} is no name for a script"))
-            .mend("lower-case letters, digits, and _ or - after the first; at most 40"));
+            .help("lower-case letters, digits, and _ or - after the first; at most 40"));
     }
     let system = args.system.as_ref().unwrap_or(name);
     let Some((scenario, known)) = by_system(scenarios, system) else {
@@ -183,12 +183,12 @@ pub(crate) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
         let mut all: Vec<&str> = all.map(|system| system.name()).collect();
         all.dedup();
         return Err(Error::new(format!("there is no system `{system}`"))
-            .mend(format!("name one with --system: {}", all.join(", "))));
+            .help(format!("name one with --system: {}", all.join(", "))));
     };
     let path = PathBuf::from(format!("{name}.ron"));
     if path.exists() {
         return Err(Error::new(format!("{}: it is there already", path.display()))
-            .mend("choose another name, or remove it first"));
+            .help("choose another name, or remove it first"));
     }
     let (text, file) = scenario.source.unwrap_or_default();
     let about = "what it is about, in one line";
@@ -228,7 +228,7 @@ pub(crate) fn fmt(scenarios: &[Scenario], args: &FmtArgs) -> Result<u8, Error> {
             print(&format!("{}\n", open.file))?;
         } else if let Some(line) = comment(&open.text) {
             return Err(Error::new(format!("{}:{line}: a comment would be lost", open.file))
-                .mend("say it in `about`, and take the comment out"));
+                .help("say it in `about`, and take the comment out"));
         } else {
             write(path, &tidy)?;
         }
@@ -241,7 +241,7 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     let fresh = path.with_extension(format!("ron.{}", std::process::id()));
     std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, path)).map_err(|error| {
         Error::new(format!("{}: cannot be written: {error}", path.display()))
-            .mend("look after the folder's rights and space")
+            .help("look after the folder's rights and space")
     })
 }
 

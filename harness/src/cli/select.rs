@@ -28,16 +28,16 @@ pub(crate) fn select<'a>(
             if named.len() > 1 {
                 let all: Vec<&str> = named.iter().map(|scenario| scenario.name()).collect();
                 return Err(Error::new(format!("`{name}` may be {}", all.join(" or ")))
-                    .mend("name one of them"));
+                    .help("name one of them"));
             }
         }
         if named.is_empty() {
             let is_known = scenarios.iter().any(|scenario| scenario.name == *name);
             return Err(if is_known {
-                Error::new(format!("`{name}` is not {done}")).mend("`list` shows what each can do")
+                Error::new(format!("`{name}` is not {done}")).help("`list` shows what each can do")
             } else {
                 Error::new(format!("there is no scenario or group `{name}`"))
-                    .mend("`list` shows them")
+                    .help("`list` shows them")
             });
         }
         let is_new = |s: &&Scenario| !selected.iter().any(|known| known.name == s.name);

@@ -147,7 +147,7 @@ impl<'a, P: Port> Conformance<'a, P> {
     pub fn max_align(mut self, align: usize) -> Self {
         if !align.is_power_of_two() {
             let wrong = Error::new(format!("max_align({align}): that is no alignment"));
-            self.error.get_or_insert(wrong.mend("give a power of two"));
+            self.error.get_or_insert(wrong.help("give a power of two"));
             return self;
         }
         self.max_align = align;
@@ -225,13 +225,13 @@ impl<'a, P: Port> Conformance<'a, P> {
         }
         if !is_name(&self.name) {
             return Err(Error::new(format!("{:?} is no name for a port", self.name))
-                .mend("lower-case letters, digits, and /, _ or - after the first; at most 40"));
+                .help("lower-case letters, digits, and /, _ or - after the first; at most 40"));
         }
         let hands = self.clones.max(self.threads);
         for (number, step) in (1..).zip(steps) {
-            let wrong = |what: &str, mend: &str| {
+            let wrong = |what: &str, help: &str| {
                 let what = format!("sequence, operation {number} (`{step}`): {what}");
-                Err(Error::new(what).mend(mend))
+                Err(Error::new(what).help(help))
             };
             if step.by >= hands {
                 return wrong(
@@ -298,7 +298,7 @@ impl<'a, P: Port> Conformance<'a, P> {
         report.peak = tally.peak;
         if steps.is_none() && report.findings.is_empty() && tally.granted == 0 {
             return Err(Error::new("the port refused every request: nothing was tried")
-                .mend("give it memory, or ask for less: .max_size(bytes), .max_align(align)"));
+                .help("give it memory, or ask for less: .max_size(bytes), .max_align(align)"));
         }
         report.replayed = token.map(|token| {
             let same = |found: &Finding| found.token.fingerprint == token.fingerprint;

@@ -294,7 +294,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Step>, Error> {
 pub(crate) fn read(path: &Path) -> Result<Vec<Step>, Error> {
     let place = path.display().to_string();
     let failed = |error: std::io::Error| {
-        Error::new(format!("{place}: {error}")).mend("name a file of a sequence's lines")
+        Error::new(format!("{place}: {error}")).help("name a file of a sequence's lines")
     };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;
@@ -307,7 +307,7 @@ fn parse_of(place: &str, text: &str) -> Result<Vec<Step>, Error> {
     const MEND: &str = "a line looks like: a1 = alloc 64 align 8, grow a1 to 128 align 8, free a1";
     if text.len() > TEXT_MAX {
         return Err(Error::new(format!("{place}: more than {TEXT_MAX} bytes"))
-            .mend("4 MiB are read at most: give it less to do"));
+            .help("4 MiB are read at most: give it less to do"));
     }
     let mut steps: Vec<Step> = Vec::new();
     let mut names = std::collections::BTreeSet::new();
@@ -316,7 +316,7 @@ fn parse_of(place: &str, text: &str) -> Result<Vec<Step>, Error> {
         if line.is_empty() {
             continue;
         }
-        let wrong = |what: String| Error::new(format!("{place}, line {number}: {what}")).mend(MEND);
+        let wrong = |what: String| Error::new(format!("{place}, line {number}: {what}")).help(MEND);
         let step = parse_line(line).map_err(wrong)?;
         match step.act {
             Act::Alloc { name, .. } if !names.insert(name) => {

@@ -165,7 +165,7 @@ impl<P: Port> Suite<'_, P> {
         match told.unmade {
             None => Ok(told),
             Some(said) => Err(Error::new(format!("the port could not be made: {said}"))
-                .mend("give `conformance` a closure that makes a port of which nothing is in use")),
+                .help("give `conformance` a closure that makes a port of which nothing is in use")),
         }
     }
 

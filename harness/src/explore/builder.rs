@@ -1,20 +1,21 @@
 //! Exploring as its callers write it: a name, how far to go, and a closure that starts threads.
 
 use std::fmt::Debug;
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::error::Error;
+use crate::explore::engine;
 use crate::heap::Heap;
-use crate::host::Engine;
-use crate::options::Options;
-use crate::plan::Faults;
+use crate::host::{Engine, Host};
 use crate::report::Report;
-use crate::report::kind::Kind;
+use crate::report::rerun::Rerun;
 use crate::report::token::Token;
-use crate::run::subject::{By, Classify, Observe, Unclassified, Whole};
+use crate::run::Subject;
+use crate::run::subject::{By, Classify, Observe, Shared, Unclassified, Whole};
+use crate::schedule::Turn;
 use crate::sweep::builder::Sweep;
-use crate::sweep::settings::{Progress, Threads, Way};
+use crate::sweep::builder_core::{BuilderCore, Loop, shared_settings};
+use crate::sweep::measurements::Scouted;
+use crate::sweep::settings::{Settings, Threads, Way};
 
 /// Preemptions of a schedule at the most, unless more are asked for.
 const PREEMPTIONS: u32 = 2;
@@ -40,19 +41,19 @@ const PREEMPTIONS: u32 = 2;
 /// ```
 #[must_use = "it does nothing until it is given something to run"]
 pub struct Explore<C = Unclassified, V = Whole> {
-    sweep: Sweep<C, V>,
+    core: BuilderCore<C, V>,
     threads: Threads,
 }
 
 impl Explore {
-    /// An exploration of this name (`[a-z0-9][a-z0-9/_-]{0,39}`), which stands in reports and
+    /// An exploration of this name (`[a-z0-9][a-z0-9/_-]{0,39}`), which is printed in reports and
     /// tokens.
     #[track_caller]
     pub fn new(name: impl Into<String>) -> Explore {
         Explore::over(Sweep::new(name))
     }
 
-    /// What a sweep of this kind sweeps, with its threads in every order.
+    /// Explores what this sweep would sweep, with its threads in every order.
     pub(crate) fn over(sweep: Sweep) -> Explore {
         let threads = Threads {
             engine: None,
@@ -62,16 +63,60 @@ impl Explore {
             points: true,
             alone: false,
         };
-        Explore { sweep, threads }
+        Explore { core: sweep.core, threads }
+    }
+}
+
+shared_settings!(Explore);
+
+/// The loop of an exploration: every request in turn, in every order of the threads.
+struct EveryOrder;
+
+impl Loop for EveryOrder {
+    fn prepare_replay(&self, settings: &mut Settings, token: &Token) -> Result<(), Error> {
+        let is_looms = Turn::loom_of(token.turns.as_deref().unwrap_or_default()).is_some();
+        if let Some(threads) = &mut settings.threads {
+            // Where nobody says which engine explores, the schedule does.
+            threads.engine.get_or_insert(if is_looms { Engine::Loom } else { Engine::Shuttle });
+        }
+        if token.turns.is_none() {
+            let what = "the token holds no schedule: it is a sweep's";
+            return Err(Error::new(what).help("replay it by the sweep that printed it"));
+        }
+        engine::settle(settings)?;
+        match (is_looms, settings.host.is_some_and(Host::is_weak)) {
+            (true, false) => {
+                let what = "the token holds one of loom's runs";
+                Err(Error::new(what).help("replay it with loom: Explore::loom, or `loom`"))
+            }
+            (false, true) => {
+                let what = "the token holds a schedule of shuttle's";
+                let help = "replay it with shuttle: Explore::shuttle, or `explore`";
+                Err(Error::new(what).help(help))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn widen(
+        &self,
+        settings: &Settings,
+        subject: &dyn Subject,
+        baseline: &mut Scouted,
+    ) -> Result<(), Error> {
+        if let Some(census) = engine::census_for_replay(settings, subject, baseline)? {
+            crate::explore::extra_requests::widen(baseline, &census.wider, &census.texts);
+        }
+        Ok(())
+    }
+
+    fn run(&self, settings: &mut Settings, subject: &dyn Subject) -> Report {
+        engine::explore(settings, subject)
     }
 }
 
 impl<C, V> Explore<C, V> {
-    fn with<D, W>(self, change: impl FnOnce(Sweep<C, V>) -> Sweep<D, W>) -> Explore<D, W> {
-        Explore { sweep: change(self.sweep), threads: self.threads }
-    }
-
-    fn set(mut self, change: impl FnOnce(&mut Threads)) -> Self {
+    fn set_threads(mut self, change: impl FnOnce(&mut Threads)) -> Self {
         change(&mut self.threads);
         self
     }
@@ -79,17 +124,7 @@ impl<C, V> Explore<C, V> {
     /// Explores by this one.
     #[cfg(feature = "cli")]
     pub(crate) fn engine(self, engine: Engine) -> Self {
-        self.set(|threads| threads.engine = Some(engine))
-    }
-
-    #[cfg(feature = "cli")]
-    pub(crate) fn jobs_unless_set(self, flag: Option<usize>, otherwise: usize) -> Self {
-        self.with(|sweep| sweep.jobs_unless_set(flag, otherwise))
-    }
-
-    #[cfg(feature = "cli")]
-    pub(crate) fn seed_value(&self) -> u64 {
-        self.sweep.seed_value()
+        self.set_threads(|threads| threads.engine = Some(engine))
     }
 
     pub(crate) fn prepared(
@@ -98,34 +133,30 @@ impl<C, V> Explore<C, V> {
         program: impl FnOnce(Option<Engine>) -> String,
     ) -> Self {
         let program = program(self.threads.engine);
-        self.with(|sweep| sweep.known_file(known_file).rerun_by(&program))
-    }
-
-    pub(crate) fn other_input(self, input: Arc<[u8]>) -> Self {
-        self.with(|sweep| sweep.other_input(input))
+        self.known_file(known_file).rerun_by(Rerun::Command(program))
     }
 
     /// Explores by shuttle's engine, under schedules that we choose; atomics are sequentially
     /// consistent. Needs the feature `shuttle`.
     pub fn shuttle(self) -> Self {
-        self.set(|threads| threads.engine = Some(Engine::Shuttle))
+        self.set_threads(|threads| threads.engine = Some(Engine::Shuttle))
     }
 
     /// Explores by loom, which knows weak memory. Needs the feature `loom`.
     pub fn loom(self) -> Self {
-        self.set(|threads| threads.engine = Some(Engine::Loom))
+        self.set_threads(|threads| threads.engine = Some(Engine::Loom))
     }
 
     /// At most so many preemptions in a schedule: changes of threads where the first could have
     /// gone on. 2 unless given. Changes where a thread blocks, yields or ends are not counted.
     pub fn preemptions(self, preemptions: u32) -> Self {
-        self.set(|threads| threads.preemptions = preemptions)
+        self.set_threads(|threads| threads.preemptions = preemptions)
     }
 
     /// At most so many schedules of each fault (and without one), those with the fewest preemptions
     /// first.
     pub fn schedules(self, schedules: u64) -> Self {
-        self.set(|threads| threads.schedules = Some(schedules.max(1)))
+        self.set_threads(|threads| threads.schedules = Some(schedules.max(1)))
     }
 
     /// At most so many faulted runs in all. Where requests × schedules are more, a sample of them is
@@ -134,107 +165,34 @@ impl<C, V> Explore<C, V> {
     /// and a sample is nothing to rely on: [`Report::assert_clean`] panics. Loom can't be told which
     /// of its schedules to run: the first ones of each fault are.
     pub fn limit(self, runs: u64) -> Self {
-        self.with(|sweep| sweep.limit(runs.max(1)))
+        self.set(|settings| settings.limit = Some(runs.max(1)))
     }
 
     /// So many schedules by chance instead: at each point any thread may go on.
     pub fn random(self, schedules: u64) -> Self {
-        self.set(|threads| threads.way = Way::Random(schedules.max(1)))
+        self.set_threads(|threads| threads.way = Way::Random(schedules.max(1)))
     }
 
     /// So many schedules by random priorities that change `depth - 1` times: finds a bug that needs
     /// `depth` things in order with a known probability.
     pub fn pct(self, depth: u32, schedules: u64) -> Self {
-        self.set(|threads| threads.way = Way::Pct(depth.max(1), schedules.max(1)))
+        self.set_threads(|threads| threads.way = Way::Pct(depth.max(1), schedules.max(1)))
     }
 
     /// Whether requests and frees are scheduling points, beside what the threads do to locks and
     /// atomics. They are unless this says no.
     pub fn points(self, points: bool) -> Self {
-        self.set(|threads| threads.points = points)
-    }
-
-    /// The one number that all chance comes from. 0 unless given; `MALLORY_SEED` as well.
-    pub fn seed(self, seed: u64) -> Self {
-        self.with(|sweep| sweep.seed(seed))
-    }
-
-    /// How many children share the work; the report is the same for any number.
-    pub fn jobs(self, jobs: usize) -> Self {
-        self.with(|sweep| sweep.jobs(jobs))
-    }
-
-    /// See [`Sweep::strict`].
-    pub fn strict(self) -> Self {
-        self.with(Sweep::strict)
-    }
-
-    /// See [`Sweep::benign`].
-    pub fn benign(self, function: &str) -> Self {
-        self.with(|sweep| sweep.benign(function))
-    }
-
-    /// See [`Sweep::allow`].
-    pub fn allow(self, kind: Kind, function: &str, max: u64, reason: &str) -> Self {
-        self.with(|sweep| sweep.allow(kind, function, max, reason))
-    }
-
-    /// What the heap watches. Everything unless given.
-    pub fn options(self, options: Options) -> Self {
-        self.with(|sweep| sweep.options(options))
-    }
-
-    /// Which faults are made of each request.
-    pub fn faults(self, faults: Faults) -> Self {
-        self.with(|sweep| sweep.faults(faults))
-    }
-
-    /// See [`Sweep::patience`].
-    pub fn patience(self, time: Duration) -> Self {
-        self.with(|sweep| sweep.patience(time))
-    }
-
-    /// See [`Sweep::in_process`].
-    #[doc(hidden)]
-    pub fn in_process(self) -> Self {
-        self.with(Sweep::in_process)
-    }
-
-    /// What the subject reads.
-    pub fn input(self, input: impl Into<Arc<[u8]>>) -> Self {
-        self.with(|sweep| sweep.input(input))
-    }
-
-    /// The input: the scenario's own, or the one given in its place.
-    #[must_use]
-    pub fn input_bytes(&self) -> Arc<[u8]> {
-        self.sweep.input_bytes()
-    }
-
-    /// Is told how far it is, several times a second.
-    pub fn on_progress(self, hear: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        self.with(|sweep| sweep.on_progress(hear))
-    }
-
-    /// Replays this token instead of exploring.
-    pub fn replay(self, token: Token) -> Self {
-        self.with(|sweep| sweep.replay(token))
-    }
-
-    /// The report of an exploration that its caller could not even begin.
-    #[must_use]
-    pub fn failed(self, error: Error) -> Report {
-        self.sweep.failed(error)
+        self.set_threads(|threads| threads.points = points)
     }
 
     /// Says which errors mean out of memory; others are findings. See [`Sweep::oom`].
     pub fn oom<E, F: Fn(&E) -> bool>(self, is_oom: F) -> Explore<By<F>, V> {
-        self.with(|sweep| sweep.oom(is_oom))
+        Explore { core: self.core.oom(is_oom), threads: self.threads }
     }
 
     /// Chooses what of the result is compared with the fault-free ones. See [`Sweep::observe`].
     pub fn observe<T, R: Debug, F: Fn(&T) -> R>(self, observe: F) -> Explore<C, By<F>> {
-        self.with(|sweep| sweep.observe(observe))
+        Explore { core: self.core.observe(observe), threads: self.threads }
     }
 
     /// Explores what a script says, held against the system's plain model: the replies and the end
@@ -245,9 +203,13 @@ impl<C, V> Explore<C, V> {
         self,
         script: &crate::system::script::Script<S::Op>,
     ) -> Report {
-        let mut threads = self.threads;
+        let Explore { core, mut threads } = self;
         threads.alone = true;
-        self.sweep.scripted_threads::<S>(threads, script)
+        let (name, seed) = (core.settings.name.clone(), core.settings.seed);
+        let explored = core
+            .follow_script::<S>(script)
+            .and_then(|(core, insists)| contended::<S, C, V>(core, threads, script, insists));
+        explored.unwrap_or_else(|error| Report::failed(&name, seed, error))
     }
 
     /// Explores a closure. It is run many times, each time on a heap of its own, and must do the
@@ -257,6 +219,42 @@ impl<C, V> Explore<C, V> {
         C: Classify<E>,
         V: Observe<T>,
     {
-        self.sweep.run_threads(self.threads, run)
+        let (mut request, classify, observe) = self.core.split();
+        request.settings.threads = Some(self.threads);
+        let subject = Shared { run, classify: &classify, observe: &observe };
+        request.run(&subject, &EveryOrder)
     }
+}
+
+/// Explores a script whose threads share one system.
+#[cfg(all(feature = "ron", feature = "shuttle"))]
+fn contended<S: crate::system::System, C, V>(
+    mut core: BuilderCore<C, V>,
+    mut threads: Threads,
+    script: &crate::system::script::Script<S::Op>,
+    insists: bool,
+) -> Result<Report, Error> {
+    if script.fault.is_some() || script.schedule.is_some() {
+        return Err(Error::new("the script is one run: it holds its fault, or its schedule")
+            .help("leave both out to explore all, or play it: `run`"));
+    }
+    if *threads.engine.get_or_insert(Engine::Shuttle) != Engine::Shuttle {
+        return Err(Error::new("a script's threads are scheduled by shuttle")
+            .help("leave loom to what Explore::run runs"));
+    }
+    core.settings.threads = Some(threads);
+    core.settings.classified = true;
+    core.settings.recovers = true;
+    let subject = crate::run::concurrent_script::Contended::<S>::new(&script.threads, insists);
+    Ok(core.split().0.run(&subject, &EveryOrder))
+}
+
+#[cfg(all(feature = "ron", not(feature = "shuttle")))]
+fn contended<S: crate::system::System, C, V>(
+    _: BuilderCore<C, V>,
+    _: Threads,
+    _: &crate::system::script::Script<S::Op>,
+    _: bool,
+) -> Result<Report, Error> {
+    Err(Engine::Shuttle.missing())
 }

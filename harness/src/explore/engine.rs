@@ -7,6 +7,7 @@
 
 use crate::explore::context::Plot;
 use crate::error::Error;
+use crate::explore::extra_requests::widen;
 use crate::explore::sampling::{Share, share};
 use crate::explore::work_item::{Did, Unit};
 use crate::explore::workers::run_units;
@@ -44,7 +45,7 @@ fn choose(threads: &Threads) -> Result<Engine, Error> {
         (None, [engine]) => Ok(*engine),
         (None, []) => Err(Engine::Shuttle.missing()),
         (None, _) => Err(Error::new("this build has both shuttle and loom: which one explores?")
-            .mend("say Explore::shuttle() or Explore::loom()")),
+            .help("say Explore::shuttle() or Explore::loom()")),
     }
 }
 
@@ -55,13 +56,13 @@ pub(crate) fn settle(settings: &mut Settings) -> Result<(), Error> {
         Engine::Shuttle => settings.host = Some(host::shuttle()?),
         Engine::Loom if threads.way != Way::Bounded => {
             return Err(Error::new("loom has one way: all orders up to a bound of preemptions")
-                .mend("explore at random, or by priorities, with shuttle"));
+                .help("explore at random, or by priorities, with shuttle"));
         }
         Engine::Loom => settings.host = Some(host::loom()?),
     }
     if settings.global.is_some() || settings.options.parallel {
         return Err(Error::new("exploring takes a heap of its own, for one thread at a time")
-            .mend("leave the global heap and Options::parallel to a sweep"));
+            .help("leave the global heap and Options::parallel to a sweep"));
     }
     // Requests are nothing that loom knows of.
     settings.options = settings.options.clone().driven(threads.points);
@@ -132,7 +133,7 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     };
     if census.threads <= 1 && census.found.is_empty() && !threads.alone {
         return Err(Error::new("the subject starts no thread that takes turns")
-            .mend("start threads by mallory::thread::spawn; sweep what has none"));
+            .help("start threads by mallory::thread::spawn; sweep what has none"));
     }
     check_names(settings, &scouted)?;
     report.peak = scouted.peak as u64;
@@ -143,7 +144,7 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     report.limit_asked = threads.schedules.or(settings.limit).is_some();
     report.sampled = !is_bounded;
     let (steps, kinds) = (census.steps, census.texts.len());
-    scouted.widen(&census.wider, &census.texts);
+    widen(&mut scouted, &census.wider, &census.texts);
     report.coverage.requests = scouted.requests;
     report.coverage.sites = if scouted.has_sites { scouted.site_count() } else { 0 };
     notes(settings, &scouted, threads, &census, kinds, report);

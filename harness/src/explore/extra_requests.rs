@@ -40,33 +40,31 @@ impl Wider {
     }
 }
 
-impl Scouted {
-    /// Adds what other schedules showed: more requests, other results.
-    pub(crate) fn widen(&mut self, wider: &[Wider], texts: &[String]) {
-        for Wider { thread, known, asked, by_request, sites } in wider {
-            let at = usize::from(*thread);
-            let more = at + 1;
-            self.by_thread.resize(self.by_thread.len().max(more), 0);
-            self.by_request.resize_with(self.by_request.len().max(more), Vec::new);
-            self.asked.resize_with(self.asked.len().max(more), Vec::new);
-            if self.by_thread[at] != *known {
-                continue;
-            }
-            self.by_thread[at] += asked.len() as u64;
-            self.asked[at].extend(asked);
-            let first = self.sites.len() as u32;
-            if self.has_sites && by_request.len() == asked.len() {
-                self.sites.extend(sites.iter().cloned());
-                self.by_request[at].extend(by_request.iter().map(|site| first + site));
-            } else {
-                self.by_request[at].extend(asked.iter().map(|_| 0));
-            }
+/// Adds what other schedules showed: more requests, other results.
+pub(crate) fn widen(baseline: &mut Scouted, wider: &[Wider], texts: &[String]) {
+    for Wider { thread, known, asked, by_request, sites } in wider {
+        let at = usize::from(*thread);
+        let more = at + 1;
+        baseline.by_thread.resize(baseline.by_thread.len().max(more), 0);
+        baseline.by_request.resize_with(baseline.by_request.len().max(more), Vec::new);
+        baseline.asked.resize_with(baseline.asked.len().max(more), Vec::new);
+        if baseline.by_thread[at] != *known {
+            continue;
         }
-        self.requests = self.by_thread.iter().sum();
-        for text in texts {
-            if !self.texts.contains(text) {
-                self.texts.push(text.clone());
-            }
+        baseline.by_thread[at] += asked.len() as u64;
+        baseline.asked[at].extend(asked);
+        let first = baseline.sites.len() as u32;
+        if baseline.has_sites && by_request.len() == asked.len() {
+            baseline.sites.extend(sites.iter().cloned());
+            baseline.by_request[at].extend(by_request.iter().map(|site| first + site));
+        } else {
+            baseline.by_request[at].extend(asked.iter().map(|_| 0));
+        }
+    }
+    baseline.requests = baseline.by_thread.iter().sum();
+    for text in texts {
+        if !baseline.texts.contains(text) {
+            baseline.texts.push(text.clone());
         }
     }
 }

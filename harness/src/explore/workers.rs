@@ -124,7 +124,7 @@ pub(crate) fn run_units(
     });
     if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
         return Err(Error::new(format!("a worker died before its first point: {death}"))
-            .mend("the subject does not always do the same without a fault"));
+            .help("the subject does not always do the same without a fault"));
     }
     for death in died {
         let unit = death.unit;
@@ -144,12 +144,12 @@ fn finish(plot: &Plot<'_>, units: &[Unit], did: Vec<Option<Did>>) -> Result<Vec<
     for did in did {
         let did = did.ok_or_else(|| {
             Error::new("what came of a fault got lost on its way")
-                .mend("does the subject close or write to descriptors that are not its own?")
+                .help("does the subject close or write to descriptors that are not its own?")
         })?;
         if did.crowd {
             let most = plot.norm.settings.host.map_or(0, Host::threads_max);
             return Err(Error::new(format!("the subject starts more than {most} threads"))
-                .mend("explore it with fewer: two or three show nearly everything"));
+                .help("explore it with fewer: two or three show nearly everything"));
         }
         all.push(did);
     }

@@ -122,7 +122,7 @@ impl Engine {
     pub(crate) fn missing(self) -> Error {
         let name = self.name();
         Error::new(format!("this build has no {name}: exploring needs the feature `{name}`"))
-            .mend(format!("build with --features {name}"))
+            .help(format!("build with --features {name}"))
     }
 }
 

@@ -124,8 +124,8 @@ struct Word<'a> {
     column: usize,
 }
 
-fn wrong(line: &str, column: usize, what: impl fmt::Display, mend: &str) -> Error {
-    Error::new(format!("token, column {column}: {what}\n  {line}\n  {:>column$}", '^')).mend(mend)
+fn wrong(line: &str, column: usize, what: impl fmt::Display, help: &str) -> Error {
+    Error::new(format!("token, column {column}: {what}\n  {line}\n  {:>column$}", '^')).help(help)
 }
 
 fn hex(text: &str, digits: usize) -> Option<u32> {
@@ -159,7 +159,7 @@ impl FromStr for Token {
     fn from_str(line: &str) -> Result<Self, Error> {
         const SHAPE: &str = "a token looks like: v1 lfs-batch f=T0#18 fp=5d0e91";
         if line.len() > 400 || line.contains(char::is_control) {
-            return Err(Error::new("that is no token: it is one short line").mend(SHAPE));
+            return Err(Error::new("that is no token: it is one short line").help(SHAPE));
         }
         let mut column = 1;
         let mut words = Vec::new();

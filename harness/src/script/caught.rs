@@ -54,7 +54,7 @@ impl<Op: Clone + Serialize> Caught<Op> {
         let path = folder.join(format!("{}.ron", self.id));
         let failed = |error: std::io::Error| {
             Error::new(format!("{}: cannot write the case: {error}", path.display()))
-                .mend("look after the folder's rights and space")
+                .help("look after the folder's rights and space")
         };
         let text = self.case().print()?;
         let present = std::fs::read_to_string(&path).ok();

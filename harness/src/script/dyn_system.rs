@@ -126,7 +126,7 @@ where
         }
         let Source { file, .. } = source;
         Err(Error::new(format!("{file}: the script is for the system `{}`", script.system))
-            .mend(format!("this one is `{}`", S::NAME)))
+            .help(format!("this one is `{}`", S::NAME)))
     }
 
     fn driven(
@@ -189,7 +189,7 @@ where
         if let (Some(turn), true) = (seen.diverged, seen.evidence.is_empty()) {
             let what = Replayed::Diverged(turn);
             return Err(Error::new(format!("{}: schedule: {what}", source.file))
-                .mend("give it a schedule that its threads can follow, or none to explore all"));
+                .help("give it a schedule that its threads can follow, or none to explore all"));
         }
         Ok(player.report(&seen, script, &case::rerun(source.file.as_ref(), script)))
     }

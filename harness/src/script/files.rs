@@ -32,7 +32,7 @@ pub(crate) fn tree(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 /// The scripts in a folder, and the folders in it, by name. A link to a folder is none.
 fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
     let failed = |error: std::io::Error| {
-        Error::new(format!("{}: {error}", folder.display())).mend("name a folder of scripts")
+        Error::new(format!("{}: {error}", folder.display())).help("name a folder of scripts")
     };
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     match std::fs::read_dir(folder) {
@@ -62,7 +62,7 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
     let shown = path.display();
     let failed = |error: std::io::Error| {
-        Error::new(format!("{shown}: {error}")).mend("name a script's file")
+        Error::new(format!("{shown}: {error}")).help("name a script's file")
     };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
@@ -72,7 +72,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Error> {
             .iter()
             .filter(|byte| **byte == b'\n')
             .count();
-        Error::new(format!("{shown}:{line}: this is no text")).mend("a script is UTF-8")
+        Error::new(format!("{shown}:{line}: this is no text")).help("a script is UTF-8")
     })
 }
 
@@ -96,5 +96,5 @@ pub(crate) fn system_of(source: Source<'_>) -> Result<String, Error> {
 pub(crate) fn unknown(source: Source<'_>, name: &str) -> Error {
     let shown: String = name.chars().take(60).collect();
     Error::new(format!("{}: there is no system `{shown}`", source.file))
-        .mend("write a system's name: `list` shows what there is")
+        .help("write a system's name: `list` shows what there is")
 }

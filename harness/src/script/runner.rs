@@ -178,7 +178,7 @@ fn cast<'s, S: System + 's>(
     let most = host.threads_max();
     if script.threads.len() > most {
         return Err(Error::new(format!("the script has {} threads", script.threads.len()))
-            .mend(format!("give it {most} at the most: two or three show nearly everything")));
+            .help(format!("give it {most} at the most: two or three show nearly everything")));
     }
     let subject = Contended::<S>::new(&script.threads, insists);
     Ok(Cast { subject: Box::new(subject), host: Some(host), turns })
@@ -196,7 +196,7 @@ fn cast<'s, S: System + 's>(
         threads => format!("the script has {threads} threads"),
     };
     Err(Error::new(format!("{what}, and this build has no shuttle to let threads take turns"))
-        .mend("build with --features shuttle"))
+        .help("build with --features shuttle"))
 }
 
 fn adversarial(options: Options) -> Heap {
@@ -227,7 +227,7 @@ impl<S: System> Player<S> {
     {
         if script.system != S::NAME {
             let what = format!("the script is for the system `{}`", script.system);
-            return Err(Error::new(what).mend(format!("this one is `{}`", S::NAME)));
+            return Err(Error::new(what).help(format!("this one is `{}`", S::NAME)));
         }
         let insists = script.shortages()?.is_some_and(|all| all.insists());
         let turns = script.turns()?;

@@ -1,6 +1,7 @@
 //! Script files as tests: each script of a folder times each way to drive it is a test of its
 //! own, and so is each case. A file that is added is a test that is added.
 
+use crate::report::rerun::Rerun;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -110,7 +111,7 @@ impl ScriptTests {
                     let file = shown(&path);
                     let source = Source { text: &text, file: &file };
                     let (system, input) = find(&systems, source)?;
-                    let sweep = Sweep::new(system.name()).input(input).rerun_test(again);
+                    let sweep = Sweep::new(system.name()).input(input).rerun_by(Rerun::Test(again));
                     Ok(system.drive(source, driver, sweep, None))
                 };
                 let trial = Trial::test(test, move || clean(&drive().map_err(failed)?));
@@ -133,7 +134,7 @@ impl ScriptTests {
                 let found = system.case(source, input).map_err(failed)?;
                 let Some(Case { kind, id, is_planted, report }) = found else {
                     let error = Error::new(format!("{file}: it says of nothing that it was found"));
-                    return Err(failed(error.mend("put it with the scripts, or add `found`")));
+                    return Err(failed(error.help("put it with the scripts, or add `found`")));
                 };
                 match report.replayed {
                     Some(Replayed::Reproduced) if is_planted => Ok(()),

@@ -53,7 +53,7 @@ pub(crate) fn scouted(
         (Some(scouted), _) => Ok(Ok(Scouted { once, ..scouted })),
         (None, Some(death)) if kind_of(death) == Kind::NoProgress => {
             Err(Error::new("the subject makes no progress without any fault")
-                .mend("let it end, or give it less to do"))
+                .help("let it end, or give it less to do"))
         }
         (None, death) => {
             let death = death.unwrap_or(Death::Exit(0));

@@ -97,7 +97,7 @@ fn guard_note(hit: &Hit, symbols: &mut Symboliser) -> String {
 
 pub(crate) fn os_error(what: &str, error: &io::Error) -> Error {
     Error::new(format!("cannot {what}: {error}"))
-        .mend("look after the limits of processes and memory (ulimit -a)")
+        .help("look after the limits of processes and memory (ulimit -a)")
 }
 
 /// A finding about a point itself.

@@ -185,5 +185,5 @@ fn tell(board: &Board, pipe: &Pipe, left: Left<Found>) {
 /// Why a sweep that was told to fork couldn't.
 pub(crate) fn refusal(reason: &str) -> Error {
     Error::new(format!("the subject can't be forked at its requests: {reason}"))
-        .mend("leave the strategy to the sweep, or choose rerun")
+        .help("leave the strategy to the sweep, or choose rerun")
 }

@@ -85,7 +85,7 @@ impl Journal {
         let path = place.dir.join(format!("{}.journal", key.scenario.replace('/', ".")));
         let failed = |what: &str, error: &std::io::Error| {
             Error::new(format!("{}: cannot {what} the journal: {error}", path.display()))
-                .mend("look after the folder's rights and space")
+                .help("look after the folder's rights and space")
         };
         std::fs::create_dir_all(&place.dir).map_err(|error| failed("make a folder for", &error))?;
         let mut written = vec![false; key.points];
@@ -129,7 +129,7 @@ impl Journal {
         }
         self.file.write_all(lines.as_bytes()).map_err(|error| {
             Error::new(format!("{}: cannot write the journal: {error}", self.path.display()))
-                .mend("look after the folder's space")
+                .help("look after the folder's space")
         })
     }
 }
@@ -144,7 +144,7 @@ fn read(
     const MEND: &str = "start over without --resume";
     const LINE_MAX: u64 = 200;
     let wrong =
-        |line: u64, what: &str| Error::new(format!("{}:{line}: {what}", path.display())).mend(MEND);
+        |line: u64, what: &str| Error::new(format!("{}:{line}: {what}", path.display())).help(MEND);
     let mut points = Vec::new();
     for line in 1.. {
         let mut text = Vec::new();

@@ -47,12 +47,12 @@ impl Scouted {
         let Some(error) = &self.error else {
             return Ok(());
         };
-        let mend = if error == ENDLESS {
+        let help = if error == ENDLESS {
             "a loop that waits for another thread has to call mallory::thread::yield_now"
         } else {
             "a sweep needs a subject that succeeds while there is memory"
         };
-        Err(Error::new(format!("the subject fails without any fault: {error}")).mend(mend))
+        Err(Error::new(format!("the subject fails without any fault: {error}")).help(help))
     }
 
     /// Whether runs of this subject are alike to the event.

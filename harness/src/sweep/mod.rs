@@ -2,6 +2,7 @@
 
 pub(crate) mod baseline;
 pub(crate) mod builder;
+pub(crate) mod builder_core;
 pub(crate) mod engine;
 pub(crate) mod exit_outcome;
 pub(crate) mod fork;

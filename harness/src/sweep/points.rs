@@ -41,7 +41,7 @@ pub(crate) fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), 
     for name in &settings.benign {
         if !scouted.sites.iter().any(|site| site.mentions(name)) {
             let what = format!("benign({name:?}): no request comes from a function of this name");
-            return Err(Error::new(what).mend("take it out, or name a function on the way to one"));
+            return Err(Error::new(what).help("take it out, or name a function on the way to one"));
         }
     }
     Ok(())

@@ -1,9 +1,9 @@
 //! Replays: one run again, in a process of its own, and what became of what it showed before.
 
+use crate::sweep::builder_core::Loop;
 use crate::sweep::isolated_run::witness;
 
 use crate::error::Error;
-use crate::explore::engine;
 use crate::heap::state::Sink;
 use crate::plan::Plan;
 use crate::report::format::count;
@@ -49,7 +49,7 @@ pub(crate) fn single(
         let (all, wanted) = (scouted.count(point.at.thread), point.at.ordinal);
         let what = format!("request {wanted} is to fail, and the run has only {all}");
         return Err(
-            Error::new(what).mend(format!("choose one from 0 to {}", all.saturating_sub(1)))
+            Error::new(what).help(format!("choose one from 0 to {}", all.saturating_sub(1)))
         );
     }
     describe(&scouted, &mut report);
@@ -81,6 +81,7 @@ pub(crate) fn replay(
     settings: &Settings,
     subject: &dyn Subject,
     token: &Token,
+    by: &dyn Loop,
 ) -> Result<Report, Error> {
     hook_panics();
     if settings.options.unwinding {
@@ -97,12 +98,7 @@ pub(crate) fn replay(
     found.extend(scouted.found.clone());
     let turns = token.turns.as_deref().unwrap_or_default();
     let mut scouted = scouted;
-    if settings.host.is_some() {
-        // What is a result at all stands in the census.
-        if let Some(census) = engine::census_for_replay(settings, subject, &scouted)? {
-            scouted.widen(&census.wider, &census.texts);
-        }
-    }
+    by.widen(settings, subject, &mut scouted)?;
     let scouted = &scouted;
     let mut diverged = None;
     let same = |found: &[Found]| {

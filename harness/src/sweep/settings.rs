@@ -1,5 +1,7 @@
 //! Explorers: the loops that we own. Each decides which runs to make and gathers what they show.
 
+use crate::port::Malloc;
+use crate::adversary::Adversary;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,6 +126,15 @@ impl Settings {
             scratch,
             sink: None,
         }
+    }
+
+    /// Puts the adversarial heap below the run's heap: see [`Adversary`].
+    pub(crate) fn put_adversary_below(&mut self, adversary: Adversary) {
+        self.port = Some(Box::new(move |options: Options| {
+            let options = options.ledger_only().moving(false);
+            options.heap_over(adversary.clone().slack(false).over(Malloc))
+        }));
+        self.adversarial = true;
     }
 
     /// In what runs deviate from the default, as tokens say it.

@@ -170,7 +170,7 @@ impl Batch<'_> {
             });
             if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
                 return Err(Error::new(format!("a worker died before its first point: {death}"))
-                    .mend("the subject does not always do the same without a fault"));
+                    .help("the subject does not always do the same without a fault"));
             }
             Ok(())
         })

@@ -80,7 +80,7 @@ pub(crate) fn conclude(
         }
         if fitting.is_empty() {
             return Err(Error::new(format!("{what}: nothing of the kind was found"))
-                .mend("take it out: what it allowed is mended"));
+                .help("remove it; the allowed finding no longer occurs"));
         }
         let total: u64 = fitting.iter().map(Finding::count).sum();
         if total > allowance.max {
@@ -115,7 +115,7 @@ fn ratchet(
     if sites < max && all {
         let only = count(sites, "call site");
         return Err(Error::new(format!("allow_aborts({max}): failures abort at only {only}"))
-            .mend(format!("lower it to allow_aborts({sites}), so that none comes back unseen")));
+            .help(format!("lower it to allow_aborts({sites}), so that none comes back unseen")));
     }
     let (aborts, rest) = findings.drain(..).partition(is_abort);
     *findings = rest;

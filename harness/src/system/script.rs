@@ -86,7 +86,7 @@ pub struct Expect {
     #[serde(skip_serializing_if = "is_default")]
     pub strict: bool,
     /// What a case [found](Script::found) is to be seen: its bug is planted. Without this a case
-    /// is to be clean, which it is once the bug is mended.
+    /// is to be clean, which it is once the bug is corrected.
     #[serde(skip_serializing_if = "is_default")]
     pub reproduces: bool,
     /// Functions below which a failed request is to change nothing.
@@ -172,11 +172,11 @@ impl<Op> Script<Op> {
                     "found: {:?} is no finding's id",
                     short(&found.id)
                 ))
-                .mend("an id is written as reports print it, such as \"L-13f83241\""));
+                .help("an id is written as reports print it, such as \"L-13f83241\""));
             }
         } else if self.expect.reproduces {
             return Err(Error::new("expect.reproduces: nothing is said to be found")
-                .mend("add found, with the kind and the id, or leave reproduces out"));
+                .help("add found, with the kind and the id, or leave reproduces out"));
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ impl<Op> Script<Op> {
     pub(crate) fn shortages(&self) -> Result<Option<Shortages>, Error> {
         let Some(text) = &self.fault else { return Ok(None) };
         let wrong =
-            |what| Error::new(format!("fault {:?}: {what}", short(text))).mend("write \"T0#18\"");
+            |what| Error::new(format!("fault {:?}: {what}", short(text))).help("write \"T0#18\"");
         text.parse().map(Some).map_err(wrong)
     }
 
@@ -196,7 +196,7 @@ impl<Op> Script<Op> {
             let one = one.trim();
             let wrong = |what| {
                 Error::new(format!("schedule: {:?} is no preemption: {what}", short(one)))
-                    .mend("write \"T1@8>T2\": thread 1 gives way to thread 2 at its 8th step")
+                    .help("write \"T1@8>T2\": thread 1 gives way to thread 2 at its 8th step")
             };
             let turn: Turn = one.parse().map_err(wrong)?;
             match Turn::loom_of(&[turn]) {
@@ -230,7 +230,7 @@ fn kind(place: &str, name: &str) -> Result<Kind, Error> {
     let known = Kind::ALL.into_iter().find(|known| known.name() == name);
     known.ok_or_else(|| {
         Error::new(format!("{place}: there is no kind {:?}", short(name)))
-            .mend("a kind is written as reports print it, such as \"leak\"")
+            .help("a kind is written as reports print it, such as \"leak\"")
     })
 }
 
@@ -240,14 +240,14 @@ pub(crate) fn limit(text: &str, file: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::new(format!("{file}: a script of {} bytes", text.len()))
-        .mend("16 MiB are read at most: give it less to do"))
+        .help("16 MiB are read at most: give it less to do"))
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Error> {
     ron::from_str(text).map_err(|error| {
         let ron::error::Position { line, col } = error.span.start;
         let what = short(&error.code.to_string());
-        Error::new(format!("{file}:{line}:{col}: {what}")).mend(mend(&error.code))
+        Error::new(format!("{file}:{line}:{col}: {what}")).help(help(&error.code))
     })
 }
 
@@ -260,7 +260,7 @@ fn short(text: &str) -> String {
     }
 }
 
-fn mend(code: &ron::Error) -> &'static str {
+fn help(code: &ron::Error) -> &'static str {
     match code {
         ron::Error::ExceededRecursionLimit => "nest it less deeply",
         ron::Error::NoSuchEnumVariant { .. } => "write one of the system's operations",
@@ -356,7 +356,7 @@ mod tests {
         ] {
             let error = Script::<Op>::read(text, "it.ron").expect_err(text).to_string();
             assert!(error.contains(expected), "{text}: {error}");
-            assert!(error.contains("mend: "), "{text}: {error}");
+            assert!(error.contains("help: "), "{text}: {error}");
         }
     }
 
