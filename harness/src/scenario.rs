@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::explore::builder::Explore;
 use crate::host::Engine;
-use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE};
 use crate::report::Report;
+use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE};
 #[cfg(feature = "cli")]
 use crate::script::dyn_system::{AnySystem, Of};
 use crate::sweep::builder::Sweep;
@@ -155,7 +155,8 @@ impl Scenario {
 
     /// Sweeps it with what was asked for; `other_input` takes the place of its own.
     pub(crate) fn run(&self, sweep: Sweep, other_input: Option<&Arc<[u8]>>) -> Report {
-        let mut sweep = sweep.known_file(self.known_file).rerun_by(Rerun::Command(self.program.clone()));
+        let mut sweep =
+            sweep.known_file(self.known_file).rerun_by(Rerun::Command(self.program.clone()));
         let Some(run) = &self.run else {
             let what = format!("`{}` is not swept", self.name);
             return sweep.failed(Error::new(what).help("explore it: its threads are the point"));

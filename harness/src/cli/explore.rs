@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::{Format, cores, input_for, own_input, select, table};
+use crate::cli::input::{cores, input_for, own_input};
+use crate::cli::output::{Format, table};
+use crate::cli::select;
 use crate::error::Error;
 use crate::explore::builder::Explore;
 use crate::host::Engine;

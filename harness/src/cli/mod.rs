@@ -1,14 +1,16 @@
 //! The command line: flags to calls to an exit code. A user's own binary is one line of it.
 
 pub(crate) mod explore;
+pub(crate) mod input;
+pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod scripts;
 pub(crate) mod select;
 
-use std::io::{IsTerminal, Read, Write};
+use crate::cli::input::{cores, input_for, own_input};
+use crate::cli::output::{Format, print, print_json, table};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -16,15 +18,10 @@ use crate::cli::explore::{ExploreArgs, LoomArgs};
 use crate::cli::select::select;
 use crate::error::Error;
 use crate::explore::builder::Explore;
-use crate::report;
-use crate::report::Report;
 use crate::report::outcome::Strategy;
 use crate::report::token::Token;
 use crate::scenario::Scenario;
 use crate::sweep::builder::Sweep;
-
-/// The largest input that is read.
-const INPUT_MAX: u64 = 1 << 30;
 
 /// Fails every memory request of the scenarios, one by one, and reports what that shows.
 #[derive(Parser)]
@@ -154,14 +151,6 @@ impl From<Way> for Strategy {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// One object a line.
-    Json,
-}
-
 /// Runs the command line over these scenarios.
 ///
 /// ```no_run
@@ -195,88 +184,6 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
     }
 }
 
-/// Writes to standard output. A reader that has gone is no error of ours.
-fn print(text: &str) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::new(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn read_input(path: &Path) -> Result<Arc<[u8]>, Error> {
-    let failed = |error: std::io::Error| {
-        Error::new(format!("--input {}: {error}", path.display()))
-            .help("name a file that can be read, or - for standard input")
-    };
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(INPUT_MAX + 1).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(INPUT_MAX + 1).read_to_end(&mut bytes))
-    };
-    read.map_err(failed)?;
-    if bytes.len() as u64 > INPUT_MAX {
-        let what = format!("--input {}: more than {INPUT_MAX} bytes", path.display());
-        return Err(Error::new(what).help("give it less"));
-    }
-    Ok(Arc::from(bytes))
-}
-
-/// The input for scenarios that take one; asking for it where none does is a mistake.
-fn input_for(path: Option<&Path>, selected: &[&Scenario]) -> Result<Option<Arc<[u8]>>, Error> {
-    let Some(path) = path else { return Ok(None) };
-    if !selected.iter().any(|scenario| scenario.input.is_some()) {
-        return Err(Error::new("--input: none of these scenarios reads an input")
-            .help("`list` shows which do"));
-    }
-    read_input(path).map(Some)
-}
-
-/// The largest number of jobs that makes sense here.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Makes the reports of these, prints them, and answers the exit code.
-fn table(
-    command: &str,
-    selected: &[&Scenario],
-    format: Format,
-    seed: u64,
-    make: impl Fn(&Scenario, &progress::Bar) -> Report,
-) -> Result<u8, Error> {
-    let text = format == Format::Text;
-    let what = if command == "sweep" { "runs" } else { "schedules" };
-    let longest = selected.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or(0);
-    if text {
-        print(&format!("seed {seed}\n"))?;
-    }
-    let mut reports = Vec::new();
-    for scenario in selected {
-        let bar = progress::Bar::start(&scenario.name, what, std::io::stderr().is_terminal());
-        let report = make(scenario, &bar);
-        bar.finish(&report);
-        if text {
-            print(&format!("{}\n", report.row_below(longest)))?;
-        } else {
-            print_json(&report, command)?;
-        }
-        reports.push(report);
-    }
-    let details: String = reports.iter().map(Report::details).collect();
-    let notes = report::notes(&reports);
-    if text && !(details.is_empty() && notes.is_empty()) {
-        print(&format!("\n{details}{notes}"))?;
-    }
-    let codes: Vec<u8> = reports.iter().map(Report::exit_code).collect();
-    // The caller's mistake beats findings, and findings beat what was left undone.
-    let worst = [2, 1, 3].into_iter().find(|code| codes.contains(code));
-    Ok(worst.unwrap_or(0))
-}
-
 fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
     let selected = select(scenarios, &args.names, Scenario::can_sweep, "swept")?;
     let input = input_for(args.input.as_deref(), &selected)?;
@@ -300,21 +207,6 @@ fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
         }
         scenario.run(sweep, own_input(scenario, input.as_ref()))
     })
-}
-
-/// The input that takes the place of a scenario's own, if it has one.
-fn own_input<'a>(scenario: &Scenario, input: Option<&'a Arc<[u8]>>) -> Option<&'a Arc<[u8]>> {
-    input.filter(|_| scenario.input.is_some())
-}
-
-fn print_json(report: &Report, command: &str) -> Result<(), Error> {
-    match report.to_json(command) {
-        Some(line) => print(&(line + "\n")),
-        None => {
-            eprint!("{}", report.details());
-            Ok(())
-        }
-    }
 }
 
 fn replay(scenarios: &[Scenario], args: &ReplayArgs) -> Result<u8, Error> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::print;
+use crate::cli::output::print;
 use crate::error::Error;
 use crate::report::Replayed;
 use crate::scenario::Scenario;
@@ -26,8 +26,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FOLDER")]
     cases: Option<PathBuf>,
     /// How to print the report.
-    #[arg(long, value_enum, default_value_t = crate::cli::Format::Text)]
-    format: crate::cli::Format,
+    #[arg(long, value_enum, default_value_t = crate::cli::output::Format::Text)]
+    format: crate::cli::output::Format,
 }
 
 #[derive(Args)]
@@ -141,9 +141,9 @@ pub(crate) fn run(scenarios: &[Scenario], args: &RunArgs) -> Result<u8, Error> {
         }
     };
     match args.format {
-        crate::cli::Format::Text if report.error().is_none() => print(&report.to_string())?,
-        crate::cli::Format::Text => eprint!("{}", report.details()),
-        crate::cli::Format::Json => crate::cli::print_json(&report, "run")?,
+        crate::cli::output::Format::Text if report.error().is_none() => print(&report.to_string())?,
+        crate::cli::output::Format::Text => eprint!("{}", report.details()),
+        crate::cli::output::Format::Json => crate::cli::output::print_json(&report, "run")?,
     }
     Ok(report.exit_code())
 }

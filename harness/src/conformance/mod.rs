@@ -24,9 +24,9 @@ use crate::error::Error;
 use crate::port::Port;
 use crate::report::finding::Finding;
 use crate::report::kind::Kind;
+use crate::report::rerun::Rerun;
 use crate::report::token::{Token, is_name};
 use crate::report::{Replayed, Report};
-use crate::report::rerun::Rerun;
 use crate::trace::{Fingerprint, hash_bytes};
 
 /// Holds a port to its contract: see [`Conformance`].

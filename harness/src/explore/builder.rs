@@ -13,8 +13,9 @@ use crate::run::Subject;
 use crate::run::subject::{By, Classify, Observe, Shared, Unclassified, Whole};
 use crate::schedule::Turn;
 use crate::sweep::builder::Sweep;
-use crate::sweep::builder_core::{BuilderCore, Loop, shared_settings};
+use crate::sweep::builder_core::{BuilderCore, shared_settings};
 use crate::sweep::measurements::Scouted;
+use crate::sweep::run_loop::Loop;
 use crate::sweep::settings::{Settings, Threads, Way};
 
 /// Preemptions of a schedule at the most, unless more are asked for.

@@ -1,6 +1,5 @@
 //! What all searches of an exploration are about.
 
-
 use crate::schedule::search::STEPS_MAX;
 use crate::sweep::measurements::Scouted;
 use crate::sweep::point::Norm;
@@ -21,7 +20,11 @@ pub(crate) struct Plot<'a> {
 
 impl<'a> Plot<'a> {
     /// The search that makes no request fail.
-    pub(crate) fn of_census(norm: &'a Norm<'a>, scouted: &'a Scouted, threads: Threads) -> Plot<'a> {
+    pub(crate) fn of_census(
+        norm: &'a Norm<'a>,
+        scouted: &'a Scouted,
+        threads: Threads,
+    ) -> Plot<'a> {
         let limit = threads.limit();
         Plot { norm, scouted, threads, limit, drawn: false, steps_max: STEPS_MAX }
     }

@@ -5,8 +5,8 @@
 //! there are, and for what is wrong without any fault. Then each point of the sweep, once and for
 //! good, in a search of its own. A point with its search is what workers take off the board.
 
-use crate::explore::context::Plot;
 use crate::error::Error;
+use crate::explore::context::Plot;
 use crate::explore::extra_requests::widen;
 use crate::explore::sampling::{Share, share};
 use crate::explore::work_item::{Did, Unit};
@@ -21,12 +21,12 @@ use crate::report::outcome::Outcome;
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::schedule::Order;
-use crate::sweep::measurements::Scouted;
 use crate::sweep::baseline::scouted;
-use crate::sweep::points::{check_names, points};
 use crate::sweep::exit_outcome::patience;
+use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::{Found, Point};
 use crate::sweep::point::Norm;
+use crate::sweep::points::{check_names, points};
 use crate::sweep::settings::{Settings, Threads, Way};
 use crate::sweep::suppressions::conclude;
 

@@ -3,8 +3,8 @@
 
 use crate::plan::Faults;
 use crate::sweep::measurements::Scouted;
-use crate::sweep::points::points_new_first;
 use crate::sweep::observation::Point;
+use crate::sweep::points::points_new_first;
 use crate::trace::Stream;
 
 /// A fault's share has so many schedules at the least, where there are as many: with fewer, whether a

@@ -20,8 +20,8 @@ use crate::run::outcome::Conducted;
 use crate::run::{Going, Run, execute};
 use crate::schedule::search::Search;
 use crate::schedule::{Act, Turn};
-use crate::sweep::measurements::Scouted;
 use crate::sweep::exit_outcome::{os_error, patience};
+use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::{Found, Point};
 use crate::sweep::point::Norm;
 

@@ -21,9 +21,9 @@ use crate::report::outcome::Outcome;
 use crate::run::execute;
 use crate::schedule::{Order, Turn};
 use crate::sweep::exit_outcome::{kind_of, notes as notes_of, os_error, outcome_of};
+use crate::sweep::isolated_run::witness;
 use crate::sweep::observation::Found;
 use crate::sweep::point::Norm;
-use crate::sweep::isolated_run::witness;
 /// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
 const LEAKED_MAX: usize = 64 << 20;
 

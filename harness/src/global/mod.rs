@@ -18,7 +18,8 @@
 pub(crate) mod survivors;
 
 use crate::global::survivors::Survivors;
-use crate::heap::survivor::{Global, Outlives};
+use crate::heap::survivor::KeepSurvivors;
+use crate::heap::survivor::Outlives;
 use crate::heap::thread_context::is_attributed;
 use crate::heap::thread_context::place;
 use crate::heap::thread_context::{INSIDE, In, PASSING, attribute};
@@ -422,6 +423,21 @@ unsafe impl<A: GlobalAlloc + Sync + 'static> GlobalAlloc for GlobalHeap<A> {
     }
 }
 
+/// What runs know of a global heap, whatever it wraps.
+pub(crate) trait Global: KeepSurvivors + Sync {
+    /// A run's heap over the allocator inside.
+    fn heap(&'static self, options: Options) -> Heap;
+    /// Sends the calls of the current thread (or of all threads) through this heap, until
+    /// [`disarm`](Self::disarm).
+    fn arm(&self, heap: &Heap, everyone: bool);
+    /// From here on requests pass; frees are still looked at.
+    fn rest(&self);
+    /// Ends what [`arm`](Self::arm) began.
+    fn disarm(&self);
+    /// How many calls belonged to no run since this was last called.
+    fn take_unattributed(&self) -> u64;
+}
+
 impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
     fn heap(&'static self, options: Options) -> Heap {
         let options = options.global();
@@ -456,22 +472,24 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
         end_alone();
     }
 
+    fn take_unattributed(&self) -> u64 {
+        self.unattributed.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl<A: GlobalAlloc + Sync + 'static> KeepSurvivors for GlobalHeap<A> {
     fn keep(&self, block: &Block, outlives: Outlives) {
         let _in = In::side();
         self.survivors.keep(block, outlives);
         self.busy.fetch_add(SURVIVOR, Ordering::Release);
     }
 
-    fn more(&self) -> (i64, i64) {
+    fn growth(&self) -> (i64, i64) {
         self.survivors.with(|kept| {
             let (before, now) = (kept.before, kept.now);
             kept.before = now;
             (now.0 - before.0, now.1 - before.1)
         })
-    }
-
-    fn take_unattributed(&self) -> u64 {
-        self.unattributed.swap(0, Ordering::Relaxed)
     }
 }
 

@@ -30,7 +30,7 @@ use crate::heap::node::{AnyPort, Core, Entered, Node, start_of};
 use crate::heap::quarantine::Kept;
 use crate::heap::record::Record;
 use crate::heap::state::{Foreign, State};
-use crate::heap::survivor::{Global, Outlives};
+use crate::heap::survivor::{KeepSurvivors, Outlives};
 use crate::heap::thread_context::aside;
 use crate::plan::Plan;
 use crate::port::{Port, Refused};
@@ -515,7 +515,7 @@ impl Heap {
 
     /// Leaves what is still live to the global heap. Answers by how many blocks and bytes there is
     /// more than after the run before; if there is, each block is a suspect.
-    pub(crate) fn leave_to(&self, global: &dyn Global) -> (i64, i64) {
+    pub(crate) fn leave_to(&self, global: &dyn KeepSurvivors) -> (i64, i64) {
         let Some(entered) = self.core().enter() else {
             return (0, 0);
         };
@@ -531,7 +531,7 @@ impl Heap {
             entered.with(|state| self.node().lost(state));
             global.keep(block, outlives);
         }
-        let more = global.more();
+        let more = global.growth();
         if is_more(more) > 0 {
             // A block that has its finding is no leak as well.
             let suspects = left.iter().filter(|block| !block.tainted);

@@ -1,26 +1,14 @@
-//! A block that outlives its run, and what a run knows of the global heap that keeps it.
+//! A block that outlives its run under the global allocator, and who keeps it.
 
 use crate::detect::block::Block;
-use crate::heap::Heap;
-use crate::options::Options;
 
-/// What runs know of a global heap, whatever it wraps.
-pub(crate) trait Global: Sync {
-    /// A run's heap over the allocator inside.
-    fn heap(&'static self, options: Options) -> Heap;
-    /// Lets the calls of the present thread (or of all) go through this heap, until
-    /// [`disarm`](Self::disarm).
-    fn arm(&self, heap: &Heap, everyone: bool);
-    /// From here on requests pass; frees are looked at.
-    fn rest(&self);
-    fn disarm(&self);
+/// Where the blocks are kept that outlive a run: the global heap, as a run's heap sees it.
+pub(crate) trait KeepSurvivors {
     /// Remembers a block that outlives its run.
     fn keep(&self, block: &Block, outlives: Outlives);
-    /// By how many blocks and bytes there are more survivors than the last time it was asked;
-    /// those with a finding of their own apart.
-    fn more(&self) -> (i64, i64);
-    /// Calls since the last time it was asked that belonged to no run.
-    fn take_unattributed(&self) -> u64;
+    /// By how many blocks and bytes the survivors have grown since this was last called. Blocks that
+    /// have a finding of their own don't count.
+    fn growth(&self) -> (i64, i64);
 }
 
 /// How a block is that outlives its run. As a number, it is the block's heap in the table.

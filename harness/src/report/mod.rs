@@ -10,9 +10,9 @@ pub(crate) mod format;
 pub(crate) mod json;
 pub(crate) mod kind;
 pub(crate) mod outcome;
+pub(crate) mod rerun;
 pub(crate) mod token;
 pub(crate) mod verdict;
-pub(crate) mod rerun;
 
 use std::fmt;
 

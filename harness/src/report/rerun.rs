@@ -1,6 +1,5 @@
 //! How a reader is told to run a finding again.
 
-
 use crate::report::token::Token;
 
 /// How a reader is told to run a finding again.

@@ -25,9 +25,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::global::Armed;
+use crate::global::Global;
 use crate::heap::Heap;
 use crate::heap::state::State;
-use crate::heap::survivor::Global;
 use crate::heap::thread_context::In;
 use crate::options::Options;
 use crate::plan::Plan;

@@ -16,9 +16,9 @@ use crate::process::child;
 use crate::process::codec::wire_struct;
 use crate::process::scratch_dir::Scratch;
 use crate::process::status;
+use crate::report::Report;
 use crate::report::kind::Kind;
 use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE, Rerun};
-use crate::report::Report;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 use crate::schedule;
 use crate::schedule::search::Search;

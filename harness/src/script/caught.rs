@@ -1,16 +1,15 @@
 //! What a search for a failing script caught.
 
-
-use std::path::Path;
-#[cfg(any(feature = "arbitrary", feature = "cli", feature = "script-tests"))]
-use std::path::PathBuf;
-use serde::Serialize;
 use crate::error::Error;
 use crate::report::kind::Kind;
 use crate::script::runner::Seen;
 use crate::script::shrink::Removed;
 use crate::system::script::Found;
 use crate::system::script::Script;
+use serde::Serialize;
+use std::path::Path;
+#[cfg(any(feature = "arbitrary", feature = "cli", feature = "script-tests"))]
+use std::path::PathBuf;
 
 /// A script that shows something.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 pub(crate) mod arbitrary;
 #[cfg(feature = "ron")]
 pub(crate) mod case;
+pub(crate) mod caught;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 pub(crate) mod dyn_system;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
@@ -22,7 +23,6 @@ pub(crate) mod shrink;
 pub(crate) mod shrink_value;
 #[cfg(feature = "script-tests")]
 pub(crate) mod test_harness;
-pub(crate) mod caught;
 
 pub use self::case::{Minimised, minimise};
 pub use self::shrink::{Limits, Removed};

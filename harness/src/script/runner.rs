@@ -26,13 +26,13 @@ use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::Scratch;
 use crate::process::status;
+use crate::report::Report;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::finding::{FaultAt, Finding, Step};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
-use crate::report::token::Token;
-use crate::report::Report;
 use crate::report::rerun::Rerun;
+use crate::report::token::Token;
 use crate::run::call_site::{Site, Symboliser};
 #[cfg(feature = "shuttle")]
 use crate::run::concurrent_script::Contended;

@@ -1,7 +1,7 @@
 //! The runs without a fault that come before a sweep: they say what there is to fail, where it is
 //! asked for, and whether the subject does the same thing twice.
 
-use crate::sweep::measurements::{Scouted, ENDLESS};
+use crate::sweep::measurements::{ENDLESS, Scouted};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -25,7 +25,6 @@ use crate::sweep::observation::{Found, moments};
 use crate::sweep::point::Norm;
 use crate::sweep::settings::Settings;
 use crate::trace::{Coordinate, Event, Fingerprint, Op};
-
 
 /// The fault-free runs, in a child; or what killed it.
 pub(crate) fn scouted(

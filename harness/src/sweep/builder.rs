@@ -16,11 +16,10 @@ use crate::report::Report;
 use crate::report::outcome::Strategy;
 use crate::report::token::Token;
 use crate::run::Subject;
-use crate::run::subject::{
-    By, Classify, Closure, Observe, Scripted, Staged, Unclassified, Whole,
-};
-use crate::sweep::builder_core::{BuilderCore, Loop, shared_settings};
+use crate::run::subject::{By, Classify, Closure, Observe, Scripted, Staged, Unclassified, Whole};
+use crate::sweep::builder_core::{BuilderCore, shared_settings};
 use crate::sweep::measurements::Scouted;
+use crate::sweep::run_loop::Loop;
 use crate::sweep::settings::Settings;
 use crate::sweep::{engine, journal};
 use crate::system::{Guarantee, System, World};
@@ -257,4 +256,3 @@ impl<F, C, V> Setup<F, C, V> {
         request.run(&subject, &EveryRequest)
     }
 }
-

@@ -1,29 +1,29 @@
 //! What a sweep and an exploration are asked for in the same words. Written once for both builders:
 //! the settings with their methods, and the choice between a replay, one run and the whole loop.
 
+use crate::sweep::run_loop::Loop;
 use std::fmt::Debug;
 use std::panic::Location;
 use std::sync::Arc;
 
+#[cfg(feature = "ron")]
+use crate::adapters::adversary::Adversary;
 use crate::env::Env;
 use crate::error::Error;
 use crate::options::Options;
 use crate::plan::{Faults, Plan};
+use crate::report::Report;
 use crate::report::outcome::Strategy;
 use crate::report::rerun::{PROGRAM, Rerun};
 use crate::report::token::{self, Token, is_name};
-use crate::report::Report;
+use crate::run::Subject;
 use crate::run::call_site;
 use crate::run::subject::{By, Unclassified, Whole};
-use crate::run::Subject;
-use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::Point;
 use crate::sweep::replay;
-use crate::sweep::settings::Settings;
-#[cfg(feature = "ron")]
-use crate::adapters::adversary::Adversary;
 #[cfg(feature = "ron")]
 use crate::sweep::settings::Allowance;
+use crate::sweep::settings::Settings;
 #[cfg(feature = "ron")]
 use crate::system::System;
 #[cfg(feature = "ron")]
@@ -43,23 +43,6 @@ pub(crate) struct BuilderCore<C, V> {
     pub(crate) env_jobs: Option<usize>,
     /// The caller's first mistake, reported instead of running anything.
     pub(crate) error: Option<Error>,
-}
-
-/// The loop behind a builder: a sweep, or an exploration of the order of threads.
-pub(crate) trait Loop {
-    /// Prepares the settings for replaying this token, or says why this loop can't.
-    fn prepare_replay(&self, settings: &mut Settings, token: &Token) -> Result<(), Error>;
-
-    /// Adds to the baseline what only other schedules than the default one show.
-    fn widen(
-        &self,
-        settings: &Settings,
-        subject: &dyn Subject,
-        baseline: &mut Scouted,
-    ) -> Result<(), Error>;
-
-    /// Runs the whole loop.
-    fn run(&self, settings: &mut Settings, subject: &dyn Subject) -> Report;
 }
 
 impl BuilderCore<Unclassified, Whole> {
@@ -401,10 +384,7 @@ macro_rules! shared_settings {
                 self.set(|settings| settings.rerun = rerun)
             }
 
-            fn set(
-                mut self,
-                change: impl FnOnce(&mut $crate::sweep::settings::Settings),
-            ) -> Self {
+            fn set(mut self, change: impl FnOnce(&mut $crate::sweep::settings::Settings)) -> Self {
                 self.core = self.core.set(change);
                 self
             }

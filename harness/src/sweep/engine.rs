@@ -1,7 +1,7 @@
 //! The sweep: every request in turn, once and for good. Count, then repeat; the loop's end does
 //! not depend on what the subject answers.
 
-use crate::sweep::points::{points, check_names};
+use crate::sweep::points::{check_names, points};
 use std::collections::BTreeSet;
 
 use crate::error::Error;
@@ -11,9 +11,9 @@ use crate::report::Report;
 use crate::run::Subject;
 use crate::run::call_site::Site;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
-use crate::sweep::measurements::Scouted;
 use crate::sweep::baseline::scouted;
 use crate::sweep::leak_trend;
+use crate::sweep::measurements::Scouted;
 use crate::sweep::point::Norm;
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{conclude, judge};

@@ -1,16 +1,12 @@
 //! One run in a child of its own, which tells what it sees while it goes, since it may die.
 
-
-use crate::process::codec::wire_struct;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::time::Duration;
 use crate::error::Error;
 use crate::heap::state::Sink;
 use crate::plan::Plan;
 use crate::process::backtrace::Stack;
 use crate::process::child;
 use crate::process::child::Answer;
+use crate::process::codec::wire_struct;
 use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::Scratch;
@@ -26,8 +22,11 @@ use crate::sweep::exit_outcome::os_error;
 use crate::sweep::observation::Found;
 use crate::sweep::observation::Point;
 use crate::sweep::point::Norm;
-use crate::trace::Injected;
 use crate::trace::Fingerprint;
+use crate::trace::Injected;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
 
 /// One run in a child that told what it saw while it went, since it might die.
 #[derive(Debug, Default)]

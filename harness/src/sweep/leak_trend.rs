@@ -22,8 +22,8 @@ use crate::report::format::{count, thousands};
 use crate::report::kind::Kind;
 use crate::run::call_site::{Site, Symboliser};
 use crate::run::{Run, execute};
-use crate::sweep::measurements::Scouted;
 use crate::sweep::exit_outcome::{FIRST_PATIENCE, os_error, patience};
+use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::{Found, Point, moments};
 use crate::sweep::point::Norm;
 

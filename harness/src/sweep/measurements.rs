@@ -1,14 +1,13 @@
 //! What the fault-free runs measured, and what a sweep asks of it.
 
-
-use crate::process::codec::wire_struct;
-use std::collections::BTreeSet;
 use crate::error::Error;
+use crate::process::codec::wire_struct;
 use crate::run::call_site::Site;
 use crate::sweep::observation::Found;
 use crate::sweep::settings::Settings;
 use crate::trace::Coordinate;
 use crate::trace::Op;
+use std::collections::BTreeSet;
 
 /// What the fault-free runs showed.
 #[derive(Clone, Debug, Default)]

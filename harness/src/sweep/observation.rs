@@ -1,15 +1,14 @@
 //! What one run of a sweep showed: its findings, and the stacks of the moments in question.
 
-
-use crate::process::codec::wire_struct;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use crate::process::backtrace::Stack;
+use crate::process::codec::wire_struct;
 use crate::report::evidence::Evidence;
 use crate::report::evidence::Moment;
 use crate::schedule::Order;
 use crate::trace::Coordinate;
 use crate::trace::Injected;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// A coordinate and how it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! One point of a sweep: a run with one fault, and, if it shows anything, the same run again to
 //! be sure and to look at the call sites.
 
-pub(crate) use crate::sweep::observation::{Point, Found, moments};
+pub(crate) use crate::sweep::observation::{Found, Point, moments};
 use std::collections::BTreeSet;
 
 use crate::host::Host;
@@ -15,7 +15,6 @@ use crate::run::{Job, Run, Subject, execute};
 use crate::schedule::Turn;
 use crate::sweep::measurements::Scouted;
 use crate::sweep::settings::Settings;
-
 
 /// Requests that a subject with real threads is taken to make, if it was seen to make fewer.
 const COUNTED_MIN: u64 = 10_000;

@@ -1,6 +1,5 @@
 //! The state of a point, as one byte of shared memory.
 
-
 use crate::process::exit::Death;
 use crate::report::outcome::Outcome;
 use crate::sweep::exit_outcome::outcome_of;

@@ -1,7 +1,5 @@
 //! The points of a sweep, in the order in which they are run: new call sites first.
 
-
-use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::plan::Faults;
 use crate::run::call_site::Site;
@@ -9,6 +7,7 @@ use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::Point;
 use crate::sweep::settings::Settings;
 use crate::trace::Coordinate;
+use std::collections::BTreeSet;
 
 /// All points, new sites first, so that a limit loses least.
 pub(crate) fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {

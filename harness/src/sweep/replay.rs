@@ -1,26 +1,24 @@
 //! Replays: one run again, in a process of its own, and what became of what it showed before.
 
-use crate::sweep::builder_core::Loop;
 use crate::sweep::isolated_run::witness;
+use crate::sweep::run_loop::Loop;
 
 use crate::error::Error;
-use crate::heap::state::Sink;
 use crate::plan::Plan;
 use crate::report::format::count;
 use crate::report::token::Token;
 use crate::report::{Replayed, Report};
-use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::run::Subject;
-use crate::sweep::measurements::Scouted;
+use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::sweep::baseline::scouted;
 use crate::sweep::exit_outcome::{outcome_of, patience};
 use crate::sweep::leak_trend;
+use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::{Found, Point};
 use crate::sweep::point::Norm;
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{conclude, judge};
 use crate::trace::{Coordinate, Fingerprint};
-
 
 /// One run under a plan of the caller's, instead of a sweep.
 pub(crate) fn single(

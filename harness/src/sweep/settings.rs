@@ -1,20 +1,20 @@
 //! Explorers: the loops that we own. Each decides which runs to make and gathers what they show.
 
-use crate::port::Malloc;
 use crate::adversary::Adversary;
+use crate::port::Malloc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::global::Global;
 use crate::heap::Heap;
-use crate::heap::survivor::Global;
 use crate::host::{Engine, Host};
 use crate::options::Options;
 use crate::plan::{Faults, Plan};
 use crate::process::scratch_dir::Scratch;
 use crate::process::status::LIFELINE;
-use crate::report::rerun::Rerun;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
+use crate::report::rerun::Rerun;
 use crate::report::token::Mode;
 use crate::run::Job;
 use crate::run::outcome::Conductor;

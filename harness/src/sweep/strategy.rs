@@ -1,7 +1,7 @@
 //! Points of a sweep in children: forked off one pass, or each from the beginning, whichever is
 //! faster.
 
-use crate::sweep::point_status::{encode, dead};
+use crate::sweep::point_status::{dead, encode};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -18,9 +18,9 @@ use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
 use crate::run::execute;
-use crate::sweep::measurements::Scouted;
 use crate::sweep::exit_outcome::os_error;
 use crate::sweep::fork;
+use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::{Found, Point};
 use crate::sweep::point::Norm;
 

@@ -12,9 +12,9 @@ use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::call_site::Site;
-use crate::sweep::measurements::Scouted;
 use crate::sweep::exit_outcome::{FIRST_PATIENCE, bare, os_error};
 use crate::sweep::grouping;
+use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::{Found, Point};
 use crate::sweep::settings::Settings;
 

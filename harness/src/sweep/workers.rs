@@ -14,15 +14,15 @@ use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::call_site::Site;
-use crate::sweep::measurements::Scouted;
 use crate::sweep::exit_outcome::{bare, kind_of, notes, os_error, outcome_of, patience};
+use crate::sweep::isolated_run::witness;
 use crate::sweep::journal::{Journal, Key};
+use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::{Found, Point};
 use crate::sweep::point::Norm;
-use crate::sweep::isolated_run::witness;
+use crate::sweep::point_status::{FOUND, decode, encode};
 use crate::sweep::settings::Progress;
 use crate::sweep::strategy::{Batch, Seen};
-use crate::sweep::point_status::{FOUND, decode, encode};
 
 /// What came of the points of a sweep, in their order.
 pub(crate) struct Ran {

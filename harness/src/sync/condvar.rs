@@ -1,19 +1,12 @@
 //! A condition variable as std's, whose waits and notices a model checker sees.
 
+use crate::sync::raw::Notices;
 use std::sync::{LockResult, PoisonError};
 use std::time::Duration;
 
 use crate::rt;
 use crate::rt::{Engine, Id};
 use crate::sync::mutex::MutexGuard;
-
-/// What a condition variable is to a model checker.
-#[derive(Debug, Default)]
-pub(crate) struct Notices {
-    pub(crate) id: Id,
-    #[cfg(feature = "loom")]
-    pub(crate) loom: crate::sync::loom_lock::Notices,
-}
 
 /// A condition variable, as [`std::sync::Condvar`]. In a model no wait ends without a notice.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use crate::rt;
 use crate::rt::{Id, Mode, Touch, Want, What};
 use crate::sync::lazy::Lazy;
-use crate::sync::raw::Ask;
+use crate::sync::lock_request::Ask;
 
 /// Loom's lock; which of the two it is, the first to ask decides.
 #[derive(Debug, Default)]

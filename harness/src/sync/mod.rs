@@ -81,6 +81,8 @@ pub mod cell;
 pub(crate) mod condvar;
 #[cfg(feature = "loom")]
 pub(crate) mod lazy;
+#[cfg(mallory_model)]
+pub(crate) mod lock_request;
 #[cfg(feature = "loom")]
 pub(crate) mod loom_lock;
 #[cfg(mallory_model)]
@@ -93,6 +95,8 @@ pub(crate) mod once;
 pub(crate) mod raw;
 #[cfg(mallory_model)]
 pub(crate) mod rwlock;
+#[cfg(mallory_model)]
+pub(crate) mod twin;
 
 #[cfg(not(mallory_model))]
 pub use std::sync::{

@@ -8,7 +8,8 @@ use std::ops::Deref;
 
 use crate::rt;
 use crate::rt::Engine;
-use crate::sync::raw::{Ask, Raw};
+use crate::sync::lock_request::Ask;
+use crate::sync::raw::Raw;
 
 /// A place that is filled once, as [`std::sync::OnceLock`].
 #[derive(Default)]

@@ -3,7 +3,8 @@
 use crate::rt;
 #[cfg(feature = "shuttle")]
 use crate::rt::What;
-use crate::rt::{Engine, Id, Mode};
+use crate::rt::{Engine, Id};
+use crate::sync::lock_request::Ask;
 
 /// A lock as the present engine has it; outside of a model there is nothing to it.
 #[derive(Debug, Default)]
@@ -20,20 +21,6 @@ pub(crate) struct Held<'a> {
     run: u64,
     #[cfg(feature = "loom")]
     loom: Option<crate::sync::loom_lock::Guard<'a>>,
-}
-
-/// How a lock is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
-    Mutex,
-    Read,
-    Write,
-}
-
-impl Ask {
-    pub(crate) fn mode(self) -> Mode {
-        if self == Ask::Read { Mode::Shared } else { Mode::Alone }
-    }
 }
 
 impl Raw {
@@ -92,7 +79,7 @@ impl Raw {
 impl<'a> Held<'a> {
     /// Gives it back, waits for a notice, and takes it again.
     #[cfg_attr(not(feature = "loom"), allow(unused_mut, reason = "loom alone lends its guard out"))]
-    pub(crate) fn wait(mut self, notices: &crate::sync::condvar::Notices) -> Held<'a> {
+    pub(crate) fn wait(mut self, notices: &crate::sync::raw::Notices) -> Held<'a> {
         if self.run != rt::run() {
             return self;
         }
@@ -133,4 +120,12 @@ impl Drop for Held<'_> {
         }
         let _ = engine;
     }
+}
+
+/// What a condition variable is to a model checker.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    pub(crate) id: Id,
+    #[cfg(feature = "loom")]
+    pub(crate) loom: crate::sync::loom_lock::Notices,
 }

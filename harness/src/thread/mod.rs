@@ -13,6 +13,8 @@ pub(crate) mod local;
 #[cfg(mallory_model)]
 pub(crate) mod scope;
 #[cfg(mallory_model)]
+pub(crate) mod settings;
+#[cfg(mallory_model)]
 pub(crate) mod spawn;
 #[cfg(all(test, mallory_model))]
 mod tests;

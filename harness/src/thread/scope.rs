@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::rt;
 use crate::rt::{Engine, Spawned};
 use crate::thread::Result;
-use crate::thread::builder::Builder;
 use crate::thread::current::Thread;
+use crate::thread::settings::ThreadSettings;
 use crate::thread::spawn::{Answer, body, start};
 
 /// Where such threads are started, as [`std::thread::Scope`].
@@ -111,17 +111,17 @@ impl<'scope> Scope<'scope, '_> {
         &'scope self,
         work: impl FnOnce() -> T + Send + 'scope,
     ) -> ScopedJoinHandle<'scope, T> {
-        let started = self.start(Builder::new(), work);
+        let started = self.start(ThreadSettings::default(), work);
         started.unwrap_or_else(|error| panic!("cannot start a thread: {error}"))
     }
 
     #[track_caller]
     pub(crate) fn start<T: Send + 'scope>(
         &'scope self,
-        builder: Builder,
+        settings: ThreadSettings,
         work: impl FnOnce() -> T + Send + 'scope,
     ) -> io::Result<ScopedJoinHandle<'scope, T>> {
-        let name = builder.its_name();
+        let name = settings.name.clone();
         let answer = Answer::new();
         let started =
             Arc::new(Started { thread: Mutex::new(None), panicked: AtomicBool::new(false) });
@@ -148,7 +148,7 @@ impl<'scope> Scope<'scope, '_> {
             )
         };
         let (kind, thread) = if rt::engine() == Engine::None {
-            let handle = builder.spawn_std(whole)?;
+            let handle = settings.spawn_std(whole)?;
             let which = Which::Std(Thread::of_std(handle.thread()));
             (Kind::Std(handle), which)
         } else {

@@ -1,15 +1,16 @@
 //! Starting, joining and giving way, in a model and elsewhere.
 
-use std::any::Any;
+use crate::report::format::said;
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, Location};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::rt;
 use crate::rt::{Abandoned, Engine, Spawned};
-use crate::thread::builder::Builder;
 use crate::thread::current::Thread;
+use crate::thread::settings::ThreadSettings;
 use crate::thread::{Result, current, local};
 
 /// A thread to wait for, as [`std::thread::JoinHandle`].
@@ -102,7 +103,23 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// As [`std::thread::spawn`], where there is no memory for a thread.
 #[track_caller]
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    Builder::new().spawn(work).unwrap_or_else(|error| panic!("cannot start a thread: {error}"))
+    spawn_with(ThreadSettings::default(), work)
+        .unwrap_or_else(|error| panic!("cannot start a thread: {error}"))
+}
+
+/// As [`spawn`], with a name or a stack of this size.
+#[track_caller]
+pub(crate) fn spawn_with<T: Send + 'static>(
+    settings: ThreadSettings,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    if rt::engine() == Engine::None {
+        return Ok(JoinHandle::of_std(settings.spawn_std(work)?));
+    }
+    let answer = Answer::new();
+    let work = body(work, Arc::clone(&answer), settings.name.clone());
+    let spawned = start(Box::new(work), Location::caller());
+    Ok(JoinHandle::of_model(spawned, answer, settings.name))
 }
 
 pub(crate) fn start(work: Box<dyn FnOnce() + Send>, at: &'static Location<'static>) -> Spawned {
@@ -149,13 +166,6 @@ fn catch<T>(work: impl FnOnce() -> T) -> Result<T> {
 #[inline(never)]
 fn within<T>(work: impl FnOnce() -> T) -> Result<T> {
     std::panic::catch_unwind(AssertUnwindSafe(|| crate::process::backtrace::within(work)))
-}
-
-/// What a panic said.
-fn said(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
 /// Lets other threads run, as [`std::thread::yield_now`]: in a model the others come first.
