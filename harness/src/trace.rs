@@ -108,18 +108,6 @@ impl Event {
     }
 }
 
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = crate::report::format::count(self.size as u64, "byte");
-        write!(f, "T{} {} of {bytes} (align {})", self.thread, self.op, self.align)?;
-        match self.end {
-            End::Done => Ok(()),
-            End::Injected => f.write_str(", failed on purpose"),
-            End::Refused => f.write_str(", refused"),
-        }
-    }
-}
-
 /// A rolling hash over a run's events: two runs with equal fingerprints asked for the same things
 /// in the same order. Never addresses, returned sizes or call sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +216,7 @@ mod tests {
             Event { end: End::Injected, ..event },
         ];
         for other in others {
-            assert_ne!(of(event), of(other), "{other}");
+            assert_ne!(of(event), of(other), "{other:?}");
         }
     }
 }

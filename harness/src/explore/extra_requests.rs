@@ -3,7 +3,8 @@
 
 use crate::process::backtrace::Census;
 use crate::process::codec::wire_struct;
-use crate::run::call_site::{Site, Symboliser};
+use crate::report::call_site::Site;
+use crate::run::symbolizer::Symboliser;
 use crate::sweep::measurements::Scouted;
 use crate::trace::Op;
 

@@ -51,7 +51,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::run::call_site::{Frame, Site};
+    use crate::report::call_site::{Frame, Site};
 
     /// Two threads with so many requests each, which come from three call sites in turn.
     fn scouted(requests: u64) -> Scouted {

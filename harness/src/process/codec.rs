@@ -3,6 +3,7 @@
 //! Not a format for files: nothing of it outlives the two processes. A message cut short by a
 //! death reads as `None`.
 
+use crate::report::call_site::{Frame, Site};
 use std::collections::BTreeMap;
 
 use crate::report::evidence::{Evidence, Moment, Role, Subject};
@@ -216,6 +217,8 @@ wire_struct!(Coordinate { thread, ordinal });
 wire_struct!(Subject { number, size, align, heap });
 wire_struct!(Evidence { kind, block, steps, labels, notes, operation });
 wire_struct!(Injected { at, op, size, heap, event });
+wire_struct!(Frame { function, place });
+wire_struct!(Site { frames });
 wire_struct!(Turn { thread, point, to });
 wire_struct!(Act { step, thread, point, what });
 wire_struct!(Order { turns, seen, of, pair, notes });

@@ -1,11 +1,11 @@
 //! What was wrong: a finding as its readers get it.
 
+use crate::report::call_site::Site;
 use crate::report::evidence::{Role, Subject};
 use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::rerun::Rerun;
 use crate::report::token::Token;
-use crate::run::call_site::Site;
 use crate::schedule;
 use crate::schedule::{Act, Turn};
 use crate::trace::{Coordinate, Op};

@@ -3,6 +3,7 @@
 //! Reports hold no addresses, process numbers, times or paths of the machine, so two reports of
 //! one program are equal to the byte and can be reviewed as snapshots.
 
+pub(crate) mod call_site;
 pub(crate) mod evidence;
 pub(crate) mod finding;
 pub(crate) mod format;
@@ -17,6 +18,7 @@ pub(crate) mod verdict;
 use std::fmt;
 
 use crate::error::Error;
+use crate::report::call_site::Site;
 pub use crate::report::finding::Finding;
 use crate::report::finding::ScheduleAt;
 use crate::report::format::{count, thousands};
@@ -26,7 +28,6 @@ use crate::report::outcome::Strategy;
 pub use crate::report::token::Token;
 pub(crate) use crate::report::verdict::Replayed;
 pub use crate::report::verdict::{Coverage, Verdict};
-use crate::run::call_site::Site;
 use crate::schedule::Act;
 #[cfg(feature = "json")]
 use crate::trace::Fingerprint;
@@ -40,7 +41,8 @@ fn write_site(f: &mut fmt::Formatter<'_>, label: &str, site: &Site) -> fmt::Resu
         return writeln!(f, "  {label}(site unavailable)");
     }
     let shown = &site.frames[..site.frames.len().min(FRAMES_MAX)];
-    let names: Vec<String> = shown.iter().map(crate::run::call_site::Frame::short_name).collect();
+    let names: Vec<String> =
+        shown.iter().map(crate::report::call_site::Frame::short_name).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let indent = label.chars().count().saturating_sub(2);
     for (nth, (name, frame)) in names.iter().zip(shown).enumerate() {
@@ -130,7 +132,7 @@ const FRAMES_IN_LINE: usize = 3;
 fn inventory_line(finding: &Finding) -> String {
     let Some(fault) = &finding.fault else { return String::new() };
     let frames = &fault.site.frames;
-    let names = frames.iter().take(FRAMES_IN_LINE).map(crate::run::call_site::Frame::short_name);
+    let names = frames.iter().take(FRAMES_IN_LINE).map(crate::report::call_site::Frame::short_name);
     let mut names: Vec<String> = names.collect();
     match frames.len().saturating_sub(FRAMES_IN_LINE) {
         _ if names.is_empty() => names.push("(site unavailable)".to_owned()),

@@ -1,6 +1,5 @@
 //! One execution: subject + plan (+ schedule) = `Run`.
 
-pub(crate) mod call_site;
 #[cfg(all(feature = "shuttle", feature = "ron"))]
 pub(crate) mod concurrent_script;
 #[cfg(mallory_model)]
@@ -10,6 +9,7 @@ pub(crate) mod linearizability;
 pub(crate) mod outcome;
 pub(crate) mod panic_capture;
 pub(crate) mod subject;
+pub(crate) mod symbolizer;
 
 use crate::heap::state::Sink;
 use crate::report::outcome::Outcome;

@@ -1,7 +1,9 @@
 //! The runs without a fault that come before a sweep: they say what there is to fail, where it is
 //! asked for, and whether the subject does the same thing twice.
 
+use crate::report::format::count;
 use crate::sweep::measurements::{ENDLESS, Scouted};
+use crate::trace::End;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -13,11 +15,12 @@ use crate::process::child;
 use crate::process::exit::Death;
 use crate::process::scratch_dir::Scratch;
 use crate::process::status;
+use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
-use crate::run::call_site::{Site, Symboliser};
 use crate::run::outcome::Stopped;
+use crate::run::symbolizer::Symboliser;
 use crate::run::{Job, Run, Subject, execute};
 use crate::sweep::exit_outcome::{FIRST_PATIENCE, kind_of, notes, os_error};
 use crate::sweep::leak_trend;
@@ -197,6 +200,17 @@ fn parting(first: &[Event], second: &[Event], by: Compared) -> Option<(u64, [Opt
     }
 }
 
+/// An event in words, for the report.
+fn describe(event: Event) -> String {
+    let Event { op, thread, align, size, end, .. } = event;
+    let end = match end {
+        End::Done => "",
+        End::Injected => ", failed on purpose",
+        End::Refused => ", refused",
+    };
+    format!("T{thread} {op} of {} (align {align}){end}", count(size as u64, "byte"))
+}
+
 /// Compares two runs; the first difference is named with both sites. Runs that come in no order
 /// (`by` is `None`) are compared by their results alone.
 fn unlike(first: &Run, second: &Run, by: Option<Compared>, once: &Once<'_>) -> Option<Found> {
@@ -211,7 +225,7 @@ fn unlike(first: &Run, second: &Run, by: Option<Compared>, once: &Once<'_>) -> O
         return Some(faultless(first, vec![evidence]));
     };
     let [a, b] = events.map(|event| match event {
-        Some(event) => event.to_string(),
+        Some(event) => describe(event),
         None => "the end".to_owned(),
     });
     let note = format!(

@@ -17,8 +17,8 @@ use crate::report::outcome::Strategy;
 use crate::report::rerun::{PROGRAM, Rerun};
 use crate::report::token::{self, Token, is_name};
 use crate::run::Subject;
-use crate::run::call_site;
 use crate::run::subject::{By, Unclassified, Whole};
+use crate::run::symbolizer;
 use crate::sweep::observation::Point;
 use crate::sweep::replay;
 #[cfg(feature = "ron")]
@@ -50,7 +50,7 @@ impl BuilderCore<Unclassified, Whole> {
     #[track_caller]
     pub(crate) fn new(name: String) -> Self {
         // Its children stand elsewhere.
-        let _ = call_site::home();
+        let _ = symbolizer::home();
         let mut error = (!is_name(&name)).then(|| {
             Error::new(format!("{name:?} is no name for a sweep"))
                 .help("lower-case letters, digits, and /, _ or - after the first; at most 40")

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::process::backtrace::Stack;
+use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::finding::{FaultAt, Finding, ScheduleAt, Step};
 use crate::report::kind::Kind;
 use crate::report::token::{Fault, Token};
-use crate::run::call_site::{Site, Symboliser};
+use crate::run::symbolizer::Symboliser;
 use crate::schedule::Act;
 use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::Found;

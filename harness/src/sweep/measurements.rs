@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::process::codec::wire_struct;
-use crate::run::call_site::Site;
+use crate::report::call_site::Site;
 use crate::sweep::observation::Found;
 use crate::sweep::settings::Settings;
 use crate::trace::Coordinate;

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::plan::Faults;
-use crate::run::call_site::Site;
+use crate::report::call_site::Site;
 use crate::sweep::measurements::Scouted;
 use crate::sweep::observation::Point;
 use crate::sweep::settings::Settings;

@@ -1,6 +1,6 @@
 //! Explorers: the loops that we own. Each decides which runs to make and gathers what they show.
 
-use crate::adversary::Adversary;
+use crate::adapters::adversary::Adversary;
 use crate::port::Malloc;
 use std::sync::Arc;
 use std::time::Duration;
