@@ -12,16 +12,16 @@ use crate::host::Engine;
 use crate::report::Report;
 use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE};
 #[cfg(feature = "cli")]
-use crate::script::dyn_system::{AnySystem, Of};
+use crate::script::dyn_system::{AnySystem, TypedSystem};
 use crate::sweep::builder::Sweep;
 #[cfg(feature = "ron")]
 use crate::system::System;
 #[cfg(feature = "ron")]
 use crate::system::script::Script;
 
-type Run = dyn Fn(Sweep) -> Report;
-type Explored = dyn Fn(Explore) -> Report;
-type Input = dyn Fn() -> Result<Arc<[u8]>, Error>;
+type SweepFn = dyn Fn(Sweep) -> Report;
+type ExploreFn = dyn Fn(Explore) -> Report;
+type InputFn = dyn Fn() -> Result<Arc<[u8]>, Error>;
 
 /// How a scenario of a command line is run where loom explores.
 const PROGRAM_LOOM: &str = "cargo run --release --features loom --";
@@ -38,14 +38,14 @@ pub struct Scenario {
     pub(crate) name: String,
     about: String,
     pub(crate) group: Option<String>,
-    pub(crate) input: Option<Box<Input>>,
+    pub(crate) input: Option<Box<InputFn>>,
     /// The system that it is a script of, others, and the script's text and file.
     #[cfg(feature = "cli")]
     pub(crate) systems: Vec<Box<dyn AnySystem>>,
     #[cfg(feature = "cli")]
     pub(crate) source: Option<(&'static str, &'static str)>,
-    run: Option<Box<Run>>,
-    explore: Option<Box<Explored>>,
+    run: Option<Box<SweepFn>>,
+    explore: Option<Box<ExploreFn>>,
     /// How its replays are run.
     program: String,
     known_file: &'static str,
@@ -127,7 +127,7 @@ impl Scenario {
     where
         S::Op: serde::Serialize + serde::de::DeserializeOwned,
     {
-        self.systems.push(Box::new(Of::<S>(PhantomData)));
+        self.systems.push(Box::new(TypedSystem::<S>(PhantomData)));
         self
     }
 

@@ -14,7 +14,7 @@ use crate::port::{Port, Refused};
 use crate::process::backtrace;
 use crate::process::backtrace::Stack;
 use crate::process::guard_pages;
-use crate::process::guard_pages::Known;
+use crate::process::guard_pages::GuardedBlock;
 use crate::trace::mix;
 
 /// Where the memory of a freed block goes.
@@ -186,7 +186,7 @@ const KEPT_MAX: usize = 64 << 20;
 
 /// A block, live or kept.
 #[derive(Clone, Copy)]
-struct Slot {
+struct AdversarySlot {
     base: usize,
     room: Layout,
     start: usize,
@@ -201,9 +201,9 @@ struct Slot {
 
 #[derive(Default)]
 struct Books {
-    live: HashMap<usize, Slot>,
+    live: HashMap<usize, AdversarySlot>,
     /// Freed and not given back, the newest last.
-    kept: VecDeque<Slot>,
+    kept: VecDeque<AdversarySlot>,
     bytes: usize,
     /// Blocks so far; each keeps its number when it moves.
     blocks: u64,
@@ -228,7 +228,7 @@ fn place(address: usize) -> Result<NonNull<u8>, Refused> {
 }
 
 /// Room for a block at the port below, and where in it the block stands.
-struct Plan {
+struct Placement {
     room: Layout,
     length: usize,
     tight: bool,
@@ -244,7 +244,7 @@ impl<P: Port> Adversarial<P> {
         mix(mix(self.modes.seed ^ 0x00AD_5EA5) ^ number)
     }
 
-    fn plan(&self, layout: Layout, number: u64) -> Option<Plan> {
+    fn plan(&self, layout: Layout, number: u64) -> Option<Placement> {
         let (size, align, chance) = (layout.size(), layout.align(), self.chance(number));
         let tight = self.modes.tight && (!self.guards() || chance & 1 == 1);
         let slack = self.modes.slack && (!self.guards() || chance & 6 == 6);
@@ -260,11 +260,11 @@ impl<P: Port> Adversarial<P> {
         } else {
             (body.max(1), unit)
         };
-        Some(Plan { room: Layout::from_size_align(size, unit).ok()?, length, tight })
+        Some(Placement { room: Layout::from_size_align(size, unit).ok()?, length, tight })
     }
 
     /// Where a block stands in its room. The room is aligned to its unit.
-    fn slot(&self, base: usize, plan: &Plan, layout: Layout, number: u64) -> Slot {
+    fn slot(&self, base: usize, plan: &Placement, layout: Layout, number: u64) -> AdversarySlot {
         let (align, end) = (layout.align(), base + plan.room.size());
         let shift = |start: usize, down: bool| match plan.tight && start.is_multiple_of(2 * align) {
             true if down => start - align,
@@ -284,7 +284,7 @@ impl<P: Port> Adversarial<P> {
             _ => ((end, end), (end, end), shift(base, false)),
         };
         let (room, length) = (plan.room, plan.length);
-        Slot { base, room, start, length, layout, body, guard, number, entry: None }
+        AdversarySlot { base, room, start, length, layout, body, guard, number, entry: None }
     }
 
     /// A call stack for the board, where there is one.
@@ -295,7 +295,7 @@ impl<P: Port> Adversarial<P> {
     fn obtain(&self, layout: Layout, number: u64, zeroed: bool) -> Result<NonNull<[u8]>, Refused> {
         let again = (self.modes.reuse == Reuse::AtOnce).then(|| self.take_again(layout)).flatten();
         let mut slot = match again {
-            Some(slot) => Slot { number, ..slot },
+            Some(slot) => AdversarySlot { number, ..slot },
             None => {
                 let plan = self.plan(layout, number).ok_or(Refused)?;
                 let base = self.port.alloc(plan.room)?.cast::<u8>().as_ptr() as usize;
@@ -309,7 +309,7 @@ impl<P: Port> Adversarial<P> {
             }
         };
         if let Some(stack) = self.stack() {
-            let known = Known {
+            let known = GuardedBlock {
                 from: slot.body.0.min(slot.guard.0),
                 to: slot.body.1.max(slot.guard.1),
                 start: slot.start,
@@ -331,7 +331,7 @@ impl<P: Port> Adversarial<P> {
     }
 
     /// The newest freed block of just this layout.
-    fn take_again(&self, layout: Layout) -> Option<Slot> {
+    fn take_again(&self, layout: Layout) -> Option<AdversarySlot> {
         let mut books = self.books.borrow_mut();
         let nth = books.kept.iter().rposition(|slot| slot.layout == layout)?;
         let slot = books.kept.remove(nth)?;
@@ -342,7 +342,7 @@ impl<P: Port> Adversarial<P> {
     }
 
     /// Fills a block with rubbish.
-    fn soil(&self, slot: &Slot, when: u64) {
+    fn soil(&self, slot: &AdversarySlot, when: u64) {
         if !self.modes.rubbish {
             return;
         }
@@ -385,7 +385,7 @@ impl<P: Port> Adversarial<P> {
     }
 
     /// Hands a room back to the port below.
-    fn give_back(&self, slot: &Slot) {
+    fn give_back(&self, slot: &AdversarySlot) {
         self.open(slot);
         if let Ok(base) = place(slot.base) {
             // SAFETY: the room came from this port with this layout, and nothing in it is in use.
@@ -394,7 +394,7 @@ impl<P: Port> Adversarial<P> {
     }
 
     /// Makes all of a room usable, and forgets whose it was.
-    fn open(&self, slot: &Slot) {
+    fn open(&self, slot: &AdversarySlot) {
         if let Some(entry) = slot.entry {
             guard_pages::leave(entry);
         }

@@ -31,4 +31,3 @@ pub use crate::adapters::global_alloc::{GlobalPort, StaticPort};
 pub use crate::adapters::region::RegionPort;
 #[cfg(mallory_std_allocator)]
 pub use crate::adapters::std_allocator::StdPort;
-pub(crate) use crate::process::guard_pages::{Hit, read, tell};

@@ -109,8 +109,8 @@ struct SweepArgs {
     #[arg(long)]
     strict: bool,
     /// How to come to each point. The report is the same for any.
-    #[arg(long, value_enum, default_value_t = Way::Auto)]
-    strategy: Way,
+    #[arg(long, value_enum, default_value_t = StrategyArg::Auto)]
+    strategy: StrategyArg,
     /// Goes on where a killed sweep was.
     #[arg(long)]
     resume: bool,
@@ -132,7 +132,7 @@ struct ReplayArgs {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Way {
+enum StrategyArg {
     /// The faster of the two, as a few points tell.
     Auto,
     /// Each point from the beginning, in workers.
@@ -141,12 +141,12 @@ enum Way {
     Fork,
 }
 
-impl From<Way> for Strategy {
-    fn from(way: Way) -> Strategy {
+impl From<StrategyArg> for Strategy {
+    fn from(way: StrategyArg) -> Strategy {
         match way {
-            Way::Auto => Strategy::Auto,
-            Way::Rerun => Strategy::Rerun,
-            Way::Fork => Strategy::Fork,
+            StrategyArg::Auto => Strategy::Auto,
+            StrategyArg::Rerun => Strategy::Rerun,
+            StrategyArg::Fork => Strategy::Fork,
         }
     }
 }

@@ -11,12 +11,12 @@ use crate::report::format::said;
 
 /// Where a block begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(pub(crate) NonNull<u8>);
+pub(crate) struct BlockAddress(pub(crate) NonNull<u8>);
 
 // SAFETY: a place is an address; whoever follows it answers for what is there.
-unsafe impl Send for Place {}
+unsafe impl Send for BlockAddress {}
 
-impl Place {
+impl BlockAddress {
     pub(crate) fn address(self) -> usize {
         self.0.as_ptr() as usize
     }
@@ -26,17 +26,17 @@ impl Place {
 pub(crate) enum Call {
     Alloc(Layout),
     Zeroed(Layout),
-    Grow(Place, Layout, Layout),
-    Shrink(Place, Layout, Layout),
-    Free(Place, Layout),
+    Grow(BlockAddress, Layout, Layout),
+    Shrink(BlockAddress, Layout, Layout),
+    Free(BlockAddress, Layout),
     Reclaim,
     /// Asks the caller's function how many bytes the port holds.
     Held,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
-    Block(Place, usize),
+pub(crate) enum CallResult {
+    Block(BlockAddress, usize),
     Refused,
     Done,
     Reclaimed(bool),
@@ -45,22 +45,26 @@ pub(crate) enum Answer {
 }
 
 /// Makes a call through the hand of this number.
-pub(crate) type Caller<'a> = dyn FnMut(u8, Call) -> Answer + 'a;
+pub(crate) type Caller<'a> = dyn FnMut(u8, Call) -> CallResult + 'a;
 
 /// How many bytes a port holds, where somebody knows.
-pub(crate) type Held<'a, P> = dyn Fn(&P) -> usize + 'a;
+pub(crate) type HeldBytes<'a, P> = dyn Fn(&P) -> usize + 'a;
 
 /// The ports that a sequence is run on: one, or clones of it.
 pub(crate) struct Ports<'a, P> {
     pub(crate) clones: &'a [P],
-    pub(crate) held: Option<&'a Held<'a, P>>,
+    pub(crate) held: Option<&'a HeldBytes<'a, P>>,
 }
 
 /// Makes a call, and turns a panic into an answer.
-pub(crate) fn perform<P: Port>(port: &P, held: Option<&Held<'_, P>>, call: Call) -> Answer {
+pub(crate) fn perform<P: Port>(
+    port: &P,
+    held: Option<&HeldBytes<'_, P>>,
+    call: Call,
+) -> CallResult {
     let block = |answer: Result<NonNull<[u8]>, Refused>| match answer {
-        Ok(block) => Answer::Block(Place(block.cast()), block.len()),
-        Err(Refused) => Answer::Refused,
+        Ok(block) => CallResult::Block(BlockAddress(block.cast()), block.len()),
+        Err(Refused) => CallResult::Refused,
     };
     // SAFETY: a trial hands in live blocks of this port with layouts that fit, and grows and
     // shrinks in the right direction; after `reclaim` it forgets every block.
@@ -72,17 +76,17 @@ pub(crate) fn perform<P: Port>(port: &P, held: Option<&Held<'_, P>>, call: Call)
             Call::Shrink(place, old, new) => block(port.shrink(place.0, old, new)),
             Call::Free(place, layout) => {
                 port.free(place.0, layout);
-                Answer::Done
+                CallResult::Done
             }
-            Call::Reclaim => Answer::Reclaimed(port.reclaim()),
-            Call::Held => held.map_or(Answer::Done, |held| Answer::Held(held(port))),
+            Call::Reclaim => CallResult::Reclaimed(port.reclaim()),
+            Call::Held => held.map_or(CallResult::Done, |held| CallResult::Held(held(port))),
         }
     }));
     result.unwrap_or_else(|payload| {
         let text = said(&*payload);
         // A payload may itself panic when it is dropped.
         std::mem::forget(payload);
-        Answer::Panicked(text)
+        CallResult::Panicked(text)
     })
 }
 
@@ -150,7 +154,7 @@ fn byte(tag: u64, at: usize) -> u8 {
 ///
 /// # Safety
 /// - `length` bytes from `place` are writable, and nobody else's.
-pub(crate) unsafe fn fill(place: Place, length: usize, tag: u64) {
+pub(crate) unsafe fn fill(place: BlockAddress, length: usize, tag: u64) {
     for (from, to) in windows(length) {
         for at in from..to {
             // SAFETY: the caller's promise.
@@ -163,7 +167,12 @@ pub(crate) unsafe fn fill(place: Place, length: usize, tag: u64) {
 ///
 /// # Safety
 /// - `whole` bytes from `place` are readable and were filled with this tag; `length` is no more.
-pub(crate) unsafe fn changed(place: Place, whole: usize, length: usize, tag: u64) -> Option<usize> {
+pub(crate) unsafe fn changed(
+    place: BlockAddress,
+    whole: usize,
+    length: usize,
+    tag: u64,
+) -> Option<usize> {
     // SAFETY: the caller's promise; volatile, since a broken port may write them meanwhile.
     let is_other = |at: &usize| unsafe { place.0.add(*at).read_volatile() } != byte(tag, *at);
     windows(whole).into_iter().find_map(|(from, to)| (from..to.min(length)).find(is_other))
@@ -173,7 +182,7 @@ pub(crate) unsafe fn changed(place: Place, whole: usize, length: usize, tag: u64
 ///
 /// # Safety
 /// - `length` bytes from `place` are readable and initialised.
-pub(crate) unsafe fn nonzero(place: Place, length: usize) -> Option<usize> {
+pub(crate) unsafe fn nonzero(place: BlockAddress, length: usize) -> Option<usize> {
     // SAFETY: the caller's promise.
     let is_other = |at: &usize| unsafe { place.0.add(*at).read_volatile() } != 0;
     windows(length).into_iter().find_map(|(from, to)| (from..to).find(is_other))

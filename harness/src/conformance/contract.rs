@@ -8,8 +8,8 @@ use std::alloc::Layout;
 use std::collections::BTreeMap;
 
 use crate::conformance::call;
-use crate::conformance::call::{Answer, Call, Caller, Place};
-use crate::conformance::operation::{Act, Ask, Order, Step};
+use crate::conformance::call::{BlockAddress, Call, CallResult, Caller};
+use crate::conformance::operation::{ExhaustOrder, Operation, SequenceStep, SizeRequest};
 use crate::report::format::{count, thousands};
 
 /// What a port promises, or a caller says that it does.
@@ -101,14 +101,14 @@ pub(crate) struct Tally {
 
 /// A live block.
 #[derive(Clone, Copy)]
-struct Block {
-    place: Place,
+struct ModelBlock {
+    place: BlockAddress,
     length: usize,
     layout: Layout,
     tag: u64,
 }
 
-impl Block {
+impl ModelBlock {
     /// The layout to hand it in with: as it was asked for, or as long as was answered.
     fn fitting(&self, whole: bool) -> Layout {
         let whole = whole.then(|| Layout::from_size_align(self.length, self.layout.align()).ok());
@@ -125,12 +125,12 @@ const WARM: usize = 4;
 const ROUNDS: usize = 28;
 const CHURNED: u32 = 16;
 
-type Outcome<T> = Result<T, (Clause, String)>;
+type CheckResult<T> = Result<T, (Clause, String)>;
 
-struct Trial<'a, 'b> {
+struct SequenceRun<'a, 'b> {
     call: &'a mut Caller<'b>,
     rules: Rules,
-    live: BTreeMap<u32, Block>,
+    live: BTreeMap<u32, ModelBlock>,
     /// Where blocks stand: begin to end and name. Empty blocks stand nowhere.
     places: BTreeMap<usize, (usize, u32)>,
     bytes: usize,
@@ -148,10 +148,10 @@ fn called(name: u32) -> String {
 pub(crate) fn run(
     call: &mut Caller<'_>,
     rules: Rules,
-    steps: &[Step],
+    steps: &[SequenceStep],
     tick: &mut dyn FnMut(),
 ) -> (Option<Breach>, Tally) {
-    let mut trial = Trial {
+    let mut trial = SequenceRun {
         call,
         rules,
         live: BTreeMap::new(),
@@ -175,10 +175,10 @@ pub(crate) fn run(
     (None, trial.tally)
 }
 
-impl Trial<'_, '_> {
-    fn call(&mut self, call: Call) -> Outcome<Answer> {
+impl SequenceRun<'_, '_> {
+    fn call(&mut self, call: Call) -> CheckResult<CallResult> {
         match (self.call)(self.by, call) {
-            Answer::Panicked(text) => {
+            CallResult::Panicked(text) => {
                 let line = text.lines().next().unwrap_or("").to_owned();
                 Err((Clause::Unwinds, format!("it panicked: {line}")))
             }
@@ -186,23 +186,23 @@ impl Trial<'_, '_> {
         }
     }
 
-    fn step(&mut self, act: &Act) -> Outcome<()> {
+    fn step(&mut self, act: &Operation) -> CheckResult<()> {
         match *act {
-            Act::Alloc { name, ask, zeroed } => self.alloc(name, ask, zeroed).map(|_| ()),
-            Act::Resize { name, ask, grows, whole } => self.resize(name, ask, grows, whole),
-            Act::Free { name, whole } => self.free(name, whole),
-            Act::Exhaust { ask, order } => self.exhaust(ask, order),
-            Act::Churn { ask } => self.churn(ask),
-            Act::Reclaim => self.reclaim().map(|_| ()),
+            Operation::Alloc { name, ask, zeroed } => self.alloc(name, ask, zeroed).map(|_| ()),
+            Operation::Resize { name, ask, grows, whole } => self.resize(name, ask, grows, whole),
+            Operation::Free { name, whole } => self.free(name, whole),
+            Operation::Exhaust { ask, order } => self.exhaust(ask, order),
+            Operation::Churn { ask } => self.churn(ask),
+            Operation::Reclaim => self.reclaim().map(|_| ()),
         }
     }
 
     /// Asks for a block. Answers whether there is one.
-    fn alloc(&mut self, name: u32, ask: Ask, zeroed: bool) -> Outcome<bool> {
+    fn alloc(&mut self, name: u32, ask: SizeRequest, zeroed: bool) -> CheckResult<bool> {
         let Some(layout) = ask.layout() else { return Ok(false) };
         self.tally.requests += 1;
         let answer = self.call(if zeroed { Call::Zeroed(layout) } else { Call::Alloc(layout) })?;
-        let Answer::Block(place, length) = answer else {
+        let CallResult::Block(place, length) = answer else {
             return self.refused(layout).map(|()| false);
         };
         self.check(name, place, length, layout)?;
@@ -220,12 +220,12 @@ impl Trial<'_, '_> {
     }
 
     /// An empty request may be refused only where one byte is refused as well.
-    fn refused(&mut self, layout: Layout) -> Outcome<()> {
+    fn refused(&mut self, layout: Layout) -> CheckResult<()> {
         let Ok(one) = Layout::from_size_align(1, layout.align()) else { return Ok(()) };
         if layout.size() > 0 {
             return Ok(());
         }
-        if let Answer::Block(place, length) = self.call(Call::Alloc(one))? {
+        if let CallResult::Block(place, length) = self.call(Call::Alloc(one))? {
             self.check(NAMELESS, place, length, one)?;
             let note = format!(
                 "zero bytes (align {}) were refused, and one byte was granted right after",
@@ -237,7 +237,13 @@ impl Trial<'_, '_> {
     }
 
     /// Whether what was answered can be what was asked for.
-    fn check(&mut self, name: u32, place: Place, length: usize, layout: Layout) -> Outcome<()> {
+    fn check(
+        &mut self,
+        name: u32,
+        place: BlockAddress,
+        length: usize,
+        layout: Layout,
+    ) -> CheckResult<()> {
         let (start, name) = (place.address(), called(name));
         let asked = count(layout.size() as u64, "byte");
         if !start.is_multiple_of(layout.align()) {
@@ -278,7 +284,7 @@ impl Trial<'_, '_> {
     }
 
     /// Takes a block that was checked into the model, and writes it full.
-    fn keep(&mut self, name: u32, place: Place, length: usize, layout: Layout) {
+    fn keep(&mut self, name: u32, place: BlockAddress, length: usize, layout: Layout) {
         self.tag += 1;
         self.tally.granted += 1;
         // SAFETY: the port says so, and the block is disjoint from all others of the model.
@@ -288,10 +294,10 @@ impl Trial<'_, '_> {
         }
         self.bytes += length;
         self.tally.peak = self.tally.peak.max(self.bytes as u64);
-        self.live.insert(name, Block { place, length, layout, tag: self.tag });
+        self.live.insert(name, ModelBlock { place, length, layout, tag: self.tag });
     }
 
-    fn forget(&mut self, name: u32) -> Option<Block> {
+    fn forget(&mut self, name: u32) -> Option<ModelBlock> {
         let block = self.live.remove(&name)?;
         if block.length > 0 {
             self.places.remove(&block.place.address());
@@ -301,7 +307,7 @@ impl Trial<'_, '_> {
     }
 
     /// Whether a live block is as it was written.
-    fn intact(&self, name: u32, block: &Block) -> Outcome<()> {
+    fn intact(&self, name: u32, block: &ModelBlock) -> CheckResult<()> {
         // SAFETY: the block is alive and was filled with its tag.
         match unsafe { call::changed(block.place, block.length, block.length, block.tag) } {
             None => Ok(()),
@@ -312,11 +318,11 @@ impl Trial<'_, '_> {
         }
     }
 
-    fn look(&self) -> Outcome<()> {
+    fn look(&self) -> CheckResult<()> {
         self.live.iter().try_for_each(|(name, block)| self.intact(*name, block))
     }
 
-    fn resize(&mut self, name: u32, ask: Ask, grows: bool, whole: bool) -> Outcome<()> {
+    fn resize(&mut self, name: u32, ask: SizeRequest, grows: bool, whole: bool) -> CheckResult<()> {
         let Some(block) = self.live.get(&name).copied() else { return Ok(()) };
         let Some(asked) = ask.layout() else { return Ok(()) };
         let old = block.fitting(whole);
@@ -329,7 +335,7 @@ impl Trial<'_, '_> {
         } else {
             ("shrink", Call::Shrink(block.place, old, new))
         };
-        let Answer::Block(place, length) = self.call(call)? else {
+        let CallResult::Block(place, length) = self.call(call)? else {
             // SAFETY: the old block is still alive, as the port promises, and as it was filled.
             let at = unsafe { call::changed(block.place, block.length, block.length, block.tag) };
             return at.map_or(Ok(()), |at| {
@@ -352,7 +358,7 @@ impl Trial<'_, '_> {
         Ok(())
     }
 
-    fn free(&mut self, name: u32, whole: bool) -> Outcome<()> {
+    fn free(&mut self, name: u32, whole: bool) -> CheckResult<()> {
         let Some(block) = self.live.get(&name).copied() else { return Ok(()) };
         self.intact(name, &block)?;
         self.forget(name);
@@ -363,12 +369,12 @@ impl Trial<'_, '_> {
     }
 
     /// Gives every block back at once. Answers whether the port can.
-    fn reclaim(&mut self) -> Outcome<bool> {
+    fn reclaim(&mut self) -> CheckResult<bool> {
         self.look()?;
         let by = std::mem::take(&mut self.by);
         let answer = self.call(Call::Reclaim)?;
         self.by = by;
-        let is_done = matches!(answer, Answer::Reclaimed(true));
+        let is_done = matches!(answer, CallResult::Reclaimed(true));
         if is_done {
             self.live.clear();
             self.places.clear();
@@ -378,7 +384,7 @@ impl Trial<'_, '_> {
     }
 
     /// Takes as many blocks as there are. Answers how many that is.
-    fn fill_up(&mut self, ask: Ask) -> Outcome<u32> {
+    fn fill_up(&mut self, ask: SizeRequest) -> CheckResult<u32> {
         let size = ask.layout().map_or(1, |layout| layout.size().max(1));
         let most = self.rules.fixed.unwrap_or(0) / size + 1;
         let mut taken = 0;
@@ -388,7 +394,7 @@ impl Trial<'_, '_> {
         Ok(taken)
     }
 
-    fn empty(&mut self, taken: u32, order: Order) -> Outcome<bool> {
+    fn empty(&mut self, taken: u32, order: ExhaustOrder) -> CheckResult<bool> {
         if !self.rules.frees {
             return self.reclaim();
         }
@@ -399,11 +405,11 @@ impl Trial<'_, '_> {
 
     /// Fills the port up; what is full refuses and alters nothing, and what was freed is there
     /// again, one block or all of them.
-    fn exhaust(&mut self, ask: Ask, order: Order) -> Outcome<()> {
+    fn exhaust(&mut self, ask: SizeRequest, order: ExhaustOrder) -> CheckResult<()> {
         let first = self.fill_up(ask)?;
         let each = || format!("{ask}").replace(" align ", " bytes, align ");
         if first > 0 && self.rules.frees {
-            let whole = Ask::plain(self.rules.fixed.unwrap_or(0), ask.align);
+            let whole = SizeRequest::plain(self.rules.fixed.unwrap_or(0), ask.align);
             self.resize(NAMELESS, whole, true, false)?;
             if self.live.get(&NAMELESS).is_some_and(|block| Some(block.layout) == ask.layout()) {
                 let last = NAMELESS + first - 1;
@@ -432,20 +438,20 @@ impl Trial<'_, '_> {
         Ok(())
     }
 
-    fn held(&mut self) -> Outcome<Option<usize>> {
+    fn held(&mut self) -> CheckResult<Option<usize>> {
         let by = std::mem::take(&mut self.by);
         let answer = self.call(Call::Held)?;
         self.by = by;
-        Ok(if let Answer::Held(bytes) = answer { Some(bytes) } else { None })
+        Ok(if let CallResult::Held(bytes) = answer { Some(bytes) } else { None })
     }
 
     /// The same requests and frees again and again must not take more and more.
-    fn churn(&mut self, ask: Ask) -> Outcome<()> {
+    fn churn(&mut self, ask: SizeRequest) -> CheckResult<()> {
         let round = |trial: &mut Self| {
             for name in 0..CHURNED {
                 trial.alloc(NAMELESS + name, ask, false)?;
             }
-            trial.empty(CHURNED, Order::Fifo)
+            trial.empty(CHURNED, ExhaustOrder::Fifo)
         };
         for _ in 0..WARM {
             if !round(self)? {

@@ -7,7 +7,7 @@ use arbitrary::{Result, Unstructured};
 use crate::conformance::call::{Ports, alone};
 use crate::conformance::contract;
 use crate::conformance::contract::{Breach, Rules};
-use crate::conformance::operation::{Act, Ask, Size, Step, print};
+use crate::conformance::operation::{Operation, SequenceStep, Size, SizeRequest, print};
 use crate::conformance::shrink::shrink;
 use crate::port::Port;
 
@@ -19,7 +19,7 @@ const SIZE_MAX: usize = 64 << 10;
 const TRIES: usize = 2_000;
 
 /// Draws a sequence; blocks are named by their number, and go in any order.
-fn steps(u: &mut Unstructured<'_>) -> Result<Vec<Step>> {
+fn steps(u: &mut Unstructured<'_>) -> Result<Vec<SequenceStep>> {
     let (mut steps, mut live) = (Vec::new(), Vec::new());
     let mut name = 0;
     while steps.len() < STEPS_MAX && !u.is_empty() {
@@ -28,12 +28,12 @@ fn steps(u: &mut Unstructured<'_>) -> Result<Vec<Step>> {
             _ if live.is_empty() => None,
             0..=2 => {
                 let nth = usize::from(u.arbitrary::<u8>()?) % live.len();
-                Some(Act::Free { name: live.swap_remove(nth), whole: how & 8 != 0 })
+                Some(Operation::Free { name: live.swap_remove(nth), whole: how & 8 != 0 })
             }
             3 | 4 => {
                 let name = live[usize::from(u.arbitrary::<u8>()?) % live.len()];
                 let (grows, whole) = (how & 16 != 0, how & 8 != 0);
-                Some(Act::Resize { name, ask: ask(u)?, grows, whole })
+                Some(Operation::Resize { name, ask: ask(u)?, grows, whole })
             }
             _ => None,
         };
@@ -42,17 +42,19 @@ fn steps(u: &mut Unstructured<'_>) -> Result<Vec<Step>> {
             None => {
                 name += 1;
                 live.push(name);
-                Act::Alloc { name, ask: ask(u)?, zeroed: how & 32 != 0 }
+                Operation::Alloc { name, ask: ask(u)?, zeroed: how & 32 != 0 }
             }
         };
-        steps.push(Step { act, by: 0 });
+        steps.push(SequenceStep { act, by: 0 });
     }
-    steps
-        .extend(live.into_iter().map(|name| Step { act: Act::Free { name, whole: false }, by: 0 }));
+    steps.extend(
+        live.into_iter()
+            .map(|name| SequenceStep { act: Operation::Free { name, whole: false }, by: 0 }),
+    );
     Ok(steps)
 }
 
-fn ask(u: &mut Unstructured<'_>) -> Result<Ask> {
+fn ask(u: &mut Unstructured<'_>) -> Result<SizeRequest> {
     let how = u.arbitrary::<u8>()?;
     let align = 1 << (how % 13);
     let size = match how >> 5 {
@@ -61,7 +63,7 @@ fn ask(u: &mut Unstructured<'_>) -> Result<Ask> {
         2 | 3 => Size::Plain(usize::from(u.arbitrary::<u16>()?) % SIZE_MAX),
         _ => Size::Plain(usize::from(u.arbitrary::<u8>()?)),
     };
-    Ok(Ask { size, align })
+    Ok(SizeRequest { size, align })
 }
 
 /// Runs what these bytes say on a fresh port.
@@ -71,7 +73,7 @@ fn ask(u: &mut Unstructured<'_>) -> Result<Ask> {
 /// [`replay`](crate::conformance::Conformance::replay) takes it.
 pub fn port<P: Port>(bytes: &[u8], make: impl Fn() -> P) {
     let Ok(steps) = steps(&mut Unstructured::new(bytes)) else { return };
-    let run = |steps: &[Step], strict: bool| -> Option<Breach> {
+    let run = |steps: &[SequenceStep], strict: bool| -> Option<Breach> {
         let ports = [make()];
         let driven = Ports { clones: &ports, held: None };
         let rules = Rules { strict, frees: true, fixed: None };
@@ -81,7 +83,8 @@ pub fn port<P: Port>(bytes: &[u8], make: impl Fn() -> P) {
     };
     let Some(breach) = run(&steps, false) else { return };
     let clause = breach.clause;
-    let mut oracle = |steps: &[Step]| run(steps, true).filter(|breach| breach.clause == clause);
+    let mut oracle =
+        |steps: &[SequenceStep]| run(steps, true).filter(|breach| breach.clause == clause);
     let (smallest, breach) = shrink(&steps, breach, SIZE_MAX, TRIES, &mut oracle);
     let promise = clause.promise();
     panic_any(format!("broken: {promise}\n{}\n{}", breach.note, print(&smallest)));

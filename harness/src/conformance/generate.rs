@@ -1,11 +1,11 @@
 //! Sequences drawn from a seed: sizes and alignments at the edges, frees in every order.
 
-use crate::conformance::operation::{Act, Ask, Order, Size, Step};
+use crate::conformance::operation::{ExhaustOrder, Operation, SequenceStep, Size, SizeRequest};
 use crate::trace::Stream;
 
 /// What sequences are drawn from.
 #[derive(Clone, Debug)]
-pub(crate) struct Range {
+pub(crate) struct SequenceRange {
     pub(crate) seed: u64,
     pub(crate) operations: usize,
     pub(crate) max_size: usize,
@@ -25,7 +25,7 @@ const LIVE_MAX: usize = 48;
 
 /// Which live block goes next.
 #[derive(Clone, Copy)]
-enum Turn {
+enum FreeOrder {
     Last,
     First,
     Any,
@@ -33,13 +33,13 @@ enum Turn {
     Holes,
 }
 
-impl Range {
+impl SequenceRange {
     /// How many sequences come to so many operations.
     pub(crate) fn sequences(&self) -> u64 {
         self.operations.div_ceil(LENGTH).max(1) as u64
     }
 
-    fn ask(&self, stream: &mut Stream) -> Ask {
+    fn ask(&self, stream: &mut Stream) -> SizeRequest {
         let align = self.align(stream);
         let near = |stream: &mut Stream, most: usize| {
             let bits = usize::BITS as usize - most.max(1).leading_zeros() as usize;
@@ -48,12 +48,12 @@ impl Range {
         };
         let size = match stream.below(32) {
             0 | 1 => 0,
-            2 => return Ask { size: Size::Max(stream.below(64)), align },
+            2 => return SizeRequest { size: Size::Max(stream.below(64)), align },
             3..=12 => near(stream, self.max_size),
             13..=15 => stream.below(self.max_size.saturating_add(1)),
             _ => stream.below(self.max_size.min(128) + 1),
         };
-        Ask::plain(size, align)
+        SizeRequest::plain(size, align)
     }
 
     fn align(&self, stream: &mut Stream) -> usize {
@@ -68,9 +68,10 @@ impl Range {
     }
 
     /// The `nth` sequence: the same for the same range.
-    pub(crate) fn sequence(&self, nth: u64) -> Vec<Step> {
+    pub(crate) fn sequence(&self, nth: u64) -> Vec<SequenceStep> {
         let stream = &mut Stream::new(self.seed, nth);
-        let turn = [Turn::Last, Turn::First, Turn::Any, Turn::Holes][nth as usize % 4];
+        let turn =
+            [FreeOrder::Last, FreeOrder::First, FreeOrder::Any, FreeOrder::Holes][nth as usize % 4];
         let length = LENGTH.min(self.operations.max(1));
         let mut steps = Vec::with_capacity(length);
         let mut live: Vec<u32> = Vec::new();
@@ -82,41 +83,45 @@ impl Range {
         };
         // What fills the port up comes first, where all of it is free, and in between.
         if self.fixed.is_some() {
-            let order = Order::ALL[stream.below(3)];
-            steps.push(Step { act: Act::Exhaust { ask: self.modest(stream), order }, by: 0 });
+            let order = ExhaustOrder::ALL[stream.below(3)];
+            steps.push(SequenceStep {
+                act: Operation::Exhaust { ask: self.modest(stream), order },
+                by: 0,
+            });
         }
         while steps.len() + live.len() < length {
-            let mut push = |act, stream: &mut Stream| steps.push(Step { act, by: by(stream) });
+            let mut push =
+                |act, stream: &mut Stream| steps.push(SequenceStep { act, by: by(stream) });
             let special = stream.below(128);
             if special == 0 && self.fixed.is_some() {
-                let order = Order::ALL[stream.below(3)];
-                push(Act::Exhaust { ask: self.modest(stream), order }, stream);
+                let order = ExhaustOrder::ALL[stream.below(3)];
+                push(Operation::Exhaust { ask: self.modest(stream), order }, stream);
                 if !self.frees {
                     live.clear();
                 }
             } else if special < 4 && self.churns {
-                push(Act::Churn { ask: self.modest(stream) }, stream);
+                push(Operation::Churn { ask: self.modest(stream) }, stream);
                 if !self.frees {
                     live.clear();
                 }
             } else if special == 4 && !self.frees {
-                push(Act::Reclaim, stream);
+                push(Operation::Reclaim, stream);
                 live.clear();
             } else if live.is_empty() || (live.len() < target && !stream.once_in(4)) {
                 name += 1;
                 let (ask, zeroed) = (self.ask(stream), stream.once_in(4));
-                push(Act::Alloc { name, ask, zeroed }, stream);
+                push(Operation::Alloc { name, ask, zeroed }, stream);
                 live.push(name);
             } else if live.len() >= target || stream.once_in(2) {
                 let nth = match turn {
-                    Turn::Last => live.len() - 1,
-                    Turn::First => 0,
-                    Turn::Any => stream.below(live.len()),
-                    Turn::Holes => (2 * stream.below(live.len() / 2 + 1)).min(live.len() - 1),
+                    FreeOrder::Last => live.len() - 1,
+                    FreeOrder::First => 0,
+                    FreeOrder::Any => stream.below(live.len()),
+                    FreeOrder::Holes => (2 * stream.below(live.len() / 2 + 1)).min(live.len() - 1),
                 };
                 let name = live.remove(nth);
                 if self.frees {
-                    push(Act::Free { name, whole: stream.once_in(4) }, stream);
+                    push(Operation::Free { name, whole: stream.once_in(4) }, stream);
                 }
                 if live.is_empty() || stream.once_in(8) {
                     target = 1 + stream.below(LIVE_MAX);
@@ -126,27 +131,33 @@ impl Range {
                 let last = live.len() - 1;
                 let nth = if stream.once_in(2) { last } else { stream.below(live.len()) };
                 let (grows, whole) = (!stream.once_in(3), stream.once_in(4));
-                push(Act::Resize { name: live[nth], ask: self.ask(stream), grows, whole }, stream);
+                push(
+                    Operation::Resize { name: live[nth], ask: self.ask(stream), grows, whole },
+                    stream,
+                );
             }
         }
         if self.frees {
             let order = match turn {
-                Turn::Last => Order::Lifo,
-                Turn::First | Turn::Any => Order::Fifo,
-                Turn::Holes => Order::Comb,
+                FreeOrder::Last => ExhaustOrder::Lifo,
+                FreeOrder::First | FreeOrder::Any => ExhaustOrder::Fifo,
+                FreeOrder::Holes => ExhaustOrder::Comb,
             };
             for name in order.arrange(live) {
-                steps.push(Step { act: Act::Free { name, whole: false }, by: by(stream) });
+                steps.push(SequenceStep {
+                    act: Operation::Free { name, whole: false },
+                    by: by(stream),
+                });
             }
         }
         steps
     }
 
     /// Something that a port has many of, and not too many.
-    fn modest(&self, stream: &mut Stream) -> Ask {
+    fn modest(&self, stream: &mut Stream) -> SizeRequest {
         let least = self.fixed.unwrap_or(0) / 1024;
         let size = least + 1 + stream.below(self.max_size.clamp(1, 256));
-        Ask::plain(size, 1 << stream.below(6))
+        SizeRequest::plain(size, 1 << stream.below(6))
     }
 }
 
@@ -157,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_sequences_and_another_gives_others() {
-        let range = |seed| Range {
+        let range = |seed| SequenceRange {
             seed,
             operations: 2000,
             max_size: 4096,

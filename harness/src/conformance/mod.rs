@@ -14,11 +14,11 @@ pub(crate) mod suite;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::conformance::call::{Held, alone, together};
+use crate::conformance::call::{HeldBytes, alone, together};
 use crate::conformance::contract::{Clause, Rules};
-use crate::conformance::generate::Range;
-use crate::conformance::operation::{Act, Step};
-use crate::conformance::suite::{Caught, Drive, Storm, Suite};
+use crate::conformance::generate::SequenceRange;
+use crate::conformance::operation::{Operation, SequenceStep};
+use crate::conformance::suite::{BrokenSequence, Drive, Storm, Suite};
 use crate::env::{Env, started};
 use crate::error::Error;
 use crate::port::Port;
@@ -102,7 +102,7 @@ pub struct Conformance<'a, P> {
     max_align: usize,
     frees: bool,
     fixed: Option<usize>,
-    held: Option<Box<Held<'a, P>>>,
+    held: Option<Box<HeldBytes<'a, P>>>,
     clones: u8,
     clone: Option<fn(&P) -> P>,
     threads: u8,
@@ -204,9 +204,9 @@ impl<'a, P: Port> Conformance<'a, P> {
     }
 
     /// What sequences are drawn from.
-    fn range(&self, seed: u64) -> Range {
+    fn range(&self, seed: u64) -> SequenceRange {
         let fits = self.fixed.map_or(usize::MAX, |bytes| (bytes / 8).max(1));
-        Range {
+        SequenceRange {
             seed,
             operations: self.operations,
             max_size: self.max_size.min(fits),
@@ -219,7 +219,7 @@ impl<'a, P: Port> Conformance<'a, P> {
     }
 
     /// What the caller got wrong, if anything.
-    fn check(&self, steps: &[Step]) -> Result<(), Error> {
+    fn check(&self, steps: &[SequenceStep]) -> Result<(), Error> {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
@@ -239,7 +239,7 @@ impl<'a, P: Port> Conformance<'a, P> {
                     "ask for .threads(n) or .clones(n)",
                 );
             }
-            if matches!(step.act, Act::Exhaust { .. }) && self.fixed.is_none() {
+            if matches!(step.act, Operation::Exhaust { .. }) && self.fixed.is_none() {
                 return wrong("nothing says when the port is full", "say it: .fixed(bytes)");
             }
         }
@@ -275,7 +275,7 @@ impl<'a, P: Port> Conformance<'a, P> {
                 let (breach, tally) = suite.confirm(steps)?;
                 let caught = breach.map(|breach| {
                     let steps = steps[..steps.len().min(breach.step + 1)].to_vec();
-                    Caught { steps: operation::tidy(&steps), breach }
+                    BrokenSequence { steps: operation::tidy(&steps), breach }
                 });
                 (caught.into_iter().collect(), tally)
             }
@@ -326,7 +326,7 @@ impl<'a, P: Port> Conformance<'a, P> {
         promises
     }
 
-    fn notes(&self, range: &Range) -> Vec<String> {
+    fn notes(&self, range: &SequenceRange) -> Vec<String> {
         let (sequences, all) = (range.sequences(), range.operations as u64);
         let mut notes = vec![format!(
             "{} in {}, held to {}",
@@ -346,8 +346,8 @@ impl<'a, P: Port> Conformance<'a, P> {
         notes
     }
 
-    fn finding(&self, caught: &Caught, seed: u64) -> Finding {
-        let Caught { steps, breach } = caught;
+    fn finding(&self, caught: &BrokenSequence, seed: u64) -> Finding {
+        let BrokenSequence { steps, breach } = caught;
         let lines = operation::print(steps);
         let indented: String = lines.lines().map(|line| format!("\n  {line}")).collect();
         let by = if steps.is_empty() {

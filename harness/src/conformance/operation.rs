@@ -29,15 +29,15 @@ pub(crate) enum Size {
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ask {
+pub(crate) struct SizeRequest {
     pub(crate) size: Size,
     /// A power of two.
     pub(crate) align: usize,
 }
 
-impl Ask {
-    pub(crate) fn plain(size: usize, align: usize) -> Ask {
-        Ask { size: Size::Plain(size), align }
+impl SizeRequest {
+    pub(crate) fn plain(size: usize, align: usize) -> SizeRequest {
+        SizeRequest { size: Size::Plain(size), align }
     }
 
     /// None where no layout is so large.
@@ -53,29 +53,30 @@ impl Ask {
 
 /// In which order blocks go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum ExhaustOrder {
     Lifo,
     Fifo,
     /// Every second one first.
     Comb,
 }
 
-impl Order {
-    pub(crate) const ALL: [Order; 3] = [Order::Lifo, Order::Fifo, Order::Comb];
+impl ExhaustOrder {
+    pub(crate) const ALL: [ExhaustOrder; 3] =
+        [ExhaustOrder::Lifo, ExhaustOrder::Fifo, ExhaustOrder::Comb];
 
     fn name(self) -> &'static str {
         match self {
-            Order::Lifo => "lifo",
-            Order::Fifo => "fifo",
-            Order::Comb => "comb",
+            ExhaustOrder::Lifo => "lifo",
+            ExhaustOrder::Fifo => "fifo",
+            ExhaustOrder::Comb => "comb",
         }
     }
 
     pub(crate) fn arrange<T>(self, blocks: Vec<T>) -> Vec<T> {
         match self {
-            Order::Fifo => blocks,
-            Order::Lifo => blocks.into_iter().rev().collect(),
-            Order::Comb => {
+            ExhaustOrder::Fifo => blocks,
+            ExhaustOrder::Lifo => blocks.into_iter().rev().collect(),
+            ExhaustOrder::Comb => {
                 let (even, odd): (Vec<_>, Vec<_>) =
                     blocks.into_iter().enumerate().partition(|(nth, _)| nth % 2 == 0);
                 even.into_iter().chain(odd).map(|(_, block)| block).collect()
@@ -85,36 +86,36 @@ impl Order {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
-    Alloc { name: u32, ask: Ask, zeroed: bool },
-    Resize { name: u32, ask: Ask, grows: bool, whole: bool },
+pub(crate) enum Operation {
+    Alloc { name: u32, ask: SizeRequest, zeroed: bool },
+    Resize { name: u32, ask: SizeRequest, grows: bool, whole: bool },
     Free { name: u32, whole: bool },
-    Exhaust { ask: Ask, order: Order },
-    Churn { ask: Ask },
+    Exhaust { ask: SizeRequest, order: ExhaustOrder },
+    Churn { ask: SizeRequest },
     Reclaim,
 }
 
 /// One operation, and the thread or clone that it is made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) act: Act,
+pub(crate) struct SequenceStep {
+    pub(crate) act: Operation,
     pub(crate) by: u8,
 }
 
-impl Act {
+impl Operation {
     /// What it asks for, if it does.
-    pub(crate) fn ask_mut(&mut self) -> Option<&mut Ask> {
+    pub(crate) fn ask_mut(&mut self) -> Option<&mut SizeRequest> {
         match self {
-            Act::Alloc { ask, .. }
-            | Act::Resize { ask, .. }
-            | Act::Exhaust { ask, .. }
-            | Act::Churn { ask } => Some(ask),
-            Act::Free { .. } | Act::Reclaim => None,
+            Operation::Alloc { ask, .. }
+            | Operation::Resize { ask, .. }
+            | Operation::Exhaust { ask, .. }
+            | Operation::Churn { ask } => Some(ask),
+            Operation::Free { .. } | Operation::Reclaim => None,
         }
     }
 }
 
-impl fmt::Display for Ask {
+impl fmt::Display for SizeRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.size {
             Size::Plain(size) => write!(f, "{size}")?,
@@ -125,45 +126,45 @@ impl fmt::Display for Ask {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for SequenceStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = |whole: &bool| if *whole { " whole" } else { "" };
         match &self.act {
-            Act::Alloc { name, ask, zeroed } => {
+            Operation::Alloc { name, ask, zeroed } => {
                 write!(f, "a{name} = {} {ask}", if *zeroed { "zeroed" } else { "alloc" })?;
             }
-            Act::Resize { name, ask, grows, whole: w } => {
+            Operation::Resize { name, ask, grows, whole: w } => {
                 let verb = if *grows { "grow" } else { "shrink" };
                 write!(f, "{verb} a{name} to {ask}{}", whole(w))?;
             }
-            Act::Free { name, whole: w } => write!(f, "free a{name}{}", whole(w))?,
-            Act::Exhaust { ask, order } => write!(f, "exhaust {ask} {}", order.name())?,
-            Act::Churn { ask } => write!(f, "churn {ask}")?,
-            Act::Reclaim => f.write_str("reclaim")?,
+            Operation::Free { name, whole: w } => write!(f, "free a{name}{}", whole(w))?,
+            Operation::Exhaust { ask, order } => write!(f, "exhaust {ask} {}", order.name())?,
+            Operation::Churn { ask } => write!(f, "churn {ask}")?,
+            Operation::Reclaim => f.write_str("reclaim")?,
         }
         if self.by > 0 { write!(f, " by {}", self.by) } else { Ok(()) }
     }
 }
 
 /// A sequence as text, a line for each step.
-pub(crate) fn print(steps: &[Step]) -> String {
+pub(crate) fn print(steps: &[SequenceStep]) -> String {
     steps.iter().map(|step| format!("{step}\n")).collect()
 }
 
 /// Leaves out what refers to blocks that are not there, numbers the blocks from 1, and lets a grow
 /// say no less, and a shrink no more, than what the block is long.
-pub(crate) fn tidy(steps: &[Step]) -> Vec<Step> {
+pub(crate) fn tidy(steps: &[SequenceStep]) -> Vec<SequenceStep> {
     let mut blocks: BTreeMap<u32, (u32, Size)> = BTreeMap::new();
     let mut tidied = Vec::with_capacity(steps.len());
     for step in steps {
         let mut step = *step;
         match &mut step.act {
-            Act::Alloc { name, ask, .. } => {
+            Operation::Alloc { name, ask, .. } => {
                 let next = blocks.len() as u32 + 1;
                 blocks.insert(*name, (next, ask.size));
                 *name = next;
             }
-            Act::Resize { name, ask, grows, .. } => {
+            Operation::Resize { name, ask, grows, .. } => {
                 let Some((known, size)) = blocks.get_mut(name) else { continue };
                 *name = *known;
                 if let (Size::Plain(new), Size::Plain(old)) = (&mut ask.size, &mut *size) {
@@ -171,11 +172,11 @@ pub(crate) fn tidy(steps: &[Step]) -> Vec<Step> {
                     *old = *new;
                 }
             }
-            Act::Free { name, .. } => match blocks.get(name) {
+            Operation::Free { name, .. } => match blocks.get(name) {
                 Some((known, _)) => *name = *known,
                 None => continue,
             },
-            Act::Exhaust { .. } | Act::Churn { .. } | Act::Reclaim => {}
+            Operation::Exhaust { .. } | Operation::Churn { .. } | Operation::Reclaim => {}
         }
         tidied.push(step);
     }
@@ -205,7 +206,7 @@ impl<'a> Words<'a> {
             .ok_or_else(|| format!("expected a block such as a1, not `{word}`"))
     }
 
-    fn ask(&mut self) -> Result<Ask, String> {
+    fn ask(&mut self) -> Result<SizeRequest, String> {
         let word = self.next("a size")?;
         let size = match word.strip_prefix("max") {
             Some("") => Some(Size::Max(0)),
@@ -218,7 +219,7 @@ impl<'a> Words<'a> {
         let word = self.next("an alignment")?;
         let align = word.parse::<usize>().ok().filter(|align| align.is_power_of_two());
         let align = align.ok_or_else(|| format!("expected a power of two, not `{word}`"))?;
-        let ask = Ask { size, align };
+        let ask = SizeRequest { size, align };
         ask.layout().map(|_| ask).ok_or_else(|| format!("no layout is as large as `{ask}`"))
     }
 
@@ -240,26 +241,26 @@ impl<'a> Words<'a> {
     }
 }
 
-fn parse_line(line: &str) -> Result<Step, String> {
+fn parse_line(line: &str) -> Result<SequenceStep, String> {
     let mut words = Words(line.split_whitespace());
     let first = words.next("an operation")?;
     let mut act = match first {
         "grow" | "shrink" => {
             let name = Words::name(words.next("a block")?)?;
             words.word("to")?;
-            Act::Resize { name, ask: words.ask()?, grows: first == "grow", whole: false }
+            Operation::Resize { name, ask: words.ask()?, grows: first == "grow", whole: false }
         }
-        "free" => Act::Free { name: Words::name(words.next("a block")?)?, whole: false },
+        "free" => Operation::Free { name: Words::name(words.next("a block")?)?, whole: false },
         "exhaust" => {
             let ask = words.ask()?;
             let word = words.next("an order")?;
-            let order = Order::ALL.into_iter().find(|order| order.name() == word);
+            let order = ExhaustOrder::ALL.into_iter().find(|order| order.name() == word);
             let order =
                 order.ok_or_else(|| format!("expected lifo, fifo or comb, not `{word}`"))?;
-            Act::Exhaust { ask, order }
+            Operation::Exhaust { ask, order }
         }
-        "churn" => Act::Churn { ask: words.ask()? },
-        "reclaim" => Act::Reclaim,
+        "churn" => Operation::Churn { ask: words.ask()? },
+        "reclaim" => Operation::Reclaim,
         _ => {
             let name = Words::name(first)?;
             words.word("=")?;
@@ -267,23 +268,23 @@ fn parse_line(line: &str) -> Result<Step, String> {
             if verb != "alloc" && verb != "zeroed" {
                 return Err(format!("expected alloc or zeroed, not `{verb}`"));
             }
-            Act::Alloc { name, ask: words.ask()?, zeroed: verb == "zeroed" }
+            Operation::Alloc { name, ask: words.ask()?, zeroed: verb == "zeroed" }
         }
     };
     let (is_whole, by) = words.end()?;
     match &mut act {
-        Act::Resize { whole, .. } | Act::Free { whole, .. } => *whole = is_whole,
+        Operation::Resize { whole, .. } | Operation::Free { whole, .. } => *whole = is_whole,
         _ if is_whole => return Err("only what hands in a block can be `whole`".to_owned()),
         _ => {}
     }
-    Ok(Step { act, by })
+    Ok(SequenceStep { act, by })
 }
 
 /// Reads a sequence. Empty lines, and what follows a `#`, are left out.
 ///
 /// # Errors
 /// Where a line is none of these, with its number.
-pub(crate) fn parse(text: &str) -> Result<Vec<Step>, Error> {
+pub(crate) fn parse(text: &str) -> Result<Vec<SequenceStep>, Error> {
     parse_of("sequence", text)
 }
 
@@ -291,7 +292,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Step>, Error> {
 ///
 /// # Errors
 /// A file that can't be read or is no text, and what [`parse`] answers.
-pub(crate) fn read(path: &Path) -> Result<Vec<Step>, Error> {
+pub(crate) fn read(path: &Path) -> Result<Vec<SequenceStep>, Error> {
     let place = path.display().to_string();
     let failed = |error: std::io::Error| {
         Error::new(format!("{place}: {error}")).help("name a file of a sequence's lines")
@@ -303,13 +304,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Step>, Error> {
 }
 
 /// Reads a sequence that stands in this place.
-fn parse_of(place: &str, text: &str) -> Result<Vec<Step>, Error> {
+fn parse_of(place: &str, text: &str) -> Result<Vec<SequenceStep>, Error> {
     const MEND: &str = "a line looks like: a1 = alloc 64 align 8, grow a1 to 128 align 8, free a1";
     if text.len() > TEXT_MAX {
         return Err(Error::new(format!("{place}: more than {TEXT_MAX} bytes"))
             .help("4 MiB are read at most: give it less to do"));
     }
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<SequenceStep> = Vec::new();
     let mut names = std::collections::BTreeSet::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.split('#').next().unwrap_or("").trim();
@@ -319,10 +320,12 @@ fn parse_of(place: &str, text: &str) -> Result<Vec<Step>, Error> {
         let wrong = |what: String| Error::new(format!("{place}, line {number}: {what}")).help(MEND);
         let step = parse_line(line).map_err(wrong)?;
         match step.act {
-            Act::Alloc { name, .. } if !names.insert(name) => {
+            Operation::Alloc { name, .. } if !names.insert(name) => {
                 return Err(wrong(format!("there is an a{name} already")));
             }
-            Act::Resize { name, .. } | Act::Free { name, .. } if !names.contains(&name) => {
+            Operation::Resize { name, .. } | Operation::Free { name, .. }
+                if !names.contains(&name) =>
+            {
                 return Err(wrong(format!("there is no a{name} before it")));
             }
             _ => {}

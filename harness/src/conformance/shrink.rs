@@ -2,16 +2,18 @@
 //! what is left is made plainer. The same steps in the same order each time.
 
 use crate::conformance::contract::Breach;
-use crate::conformance::operation::{Act, Ask, Order, Size, Step, tidy};
+use crate::conformance::operation::{
+    ExhaustOrder, Operation, SequenceStep, Size, SizeRequest, tidy,
+};
 
 /// Tries a sequence; answers the breach if it is still of the clause in question.
-pub(crate) type Oracle<'a> = dyn FnMut(&[Step]) -> Option<Breach> + 'a;
+pub(crate) type SequenceOracle<'a> = dyn FnMut(&[SequenceStep]) -> Option<Breach> + 'a;
 
 /// A sequence on its way to the smallest.
-struct Shrinker<'a> {
-    best: Vec<Step>,
+struct SequenceShrinker<'a> {
+    best: Vec<SequenceStep>,
     breach: Breach,
-    oracle: &'a mut Oracle<'a>,
+    oracle: &'a mut SequenceOracle<'a>,
     /// Sizes above this one are never tried: they would be asked of the machine in earnest.
     max_size: usize,
     left: usize,
@@ -19,14 +21,14 @@ struct Shrinker<'a> {
 
 /// Shrinks a sequence whose last step shows the breach, by so many tries at most.
 pub(crate) fn shrink<'a>(
-    steps: &[Step],
+    steps: &[SequenceStep],
     breach: Breach,
     max_size: usize,
     tries: usize,
-    oracle: &'a mut Oracle<'a>,
-) -> (Vec<Step>, Breach) {
+    oracle: &'a mut SequenceOracle<'a>,
+) -> (Vec<SequenceStep>, Breach) {
     let best = tidy(steps);
-    let mut shrinker = Shrinker { best, breach, oracle, max_size, left: tries };
+    let mut shrinker = SequenceShrinker { best, breach, oracle, max_size, left: tries };
     loop {
         let before = shrinker.best.clone();
         shrinker.drop_steps();
@@ -42,8 +44,8 @@ pub(crate) fn shrink<'a>(
     }
 }
 
-impl Shrinker<'_> {
-    fn accepts(&mut self, candidate: &[Step]) -> bool {
+impl SequenceShrinker<'_> {
+    fn accepts(&mut self, candidate: &[SequenceStep]) -> bool {
         if self.left == 0 {
             return false;
         }
@@ -72,7 +74,7 @@ impl Shrinker<'_> {
     }
 
     /// Tries the same with one step changed.
-    fn with(&mut self, nth: usize, change: impl FnOnce(&mut Step)) -> bool {
+    fn with(&mut self, nth: usize, change: impl FnOnce(&mut SequenceStep)) -> bool {
         let Some(step) = self.best.get(nth) else { return false };
         let mut changed = *step;
         change(&mut changed);
@@ -84,14 +86,14 @@ impl Shrinker<'_> {
         self.accepts(&candidate)
     }
 
-    fn ask(&self, nth: usize) -> Option<Ask> {
+    fn ask(&self, nth: usize) -> Option<SizeRequest> {
         self.best.get(nth).and_then(|step| {
             let mut act = step.act;
             act.ask_mut().copied()
         })
     }
 
-    fn with_ask(&mut self, nth: usize, ask: Ask) -> bool {
+    fn with_ask(&mut self, nth: usize, ask: SizeRequest) -> bool {
         ask.layout().is_some()
             && self.with(nth, |step| {
                 if let Some(its) = step.act.ask_mut() {
@@ -103,24 +105,24 @@ impl Shrinker<'_> {
     fn simplify(&mut self, nth: usize) {
         self.with(nth, |step| step.by = 0);
         self.with(nth, |step| match &mut step.act {
-            Act::Alloc { zeroed, .. } => *zeroed = false,
-            Act::Resize { whole, .. } | Act::Free { whole, .. } => *whole = false,
-            Act::Exhaust { order, .. } => *order = Order::Lifo,
+            Operation::Alloc { zeroed, .. } => *zeroed = false,
+            Operation::Resize { whole, .. } | Operation::Free { whole, .. } => *whole = false,
+            Operation::Exhaust { order, .. } => *order = ExhaustOrder::Lifo,
             _ => {}
         });
         let Some(ask) = self.ask(nth) else { return };
         let mut align = 1;
-        while align < ask.align && !self.with_ask(nth, Ask { align, ..ask }) {
+        while align < ask.align && !self.with_ask(nth, SizeRequest { align, ..ask }) {
             align *= 2;
         }
         let Some(ask) = self.ask(nth) else { return };
         match ask.size {
             // Smaller blocks would be more of them, which is no plainer, and slow.
-            _ if matches!(self.best[nth].act, Act::Exhaust { .. }) => {}
+            _ if matches!(self.best[nth].act, Operation::Exhaust { .. }) => {}
             Size::Plain(size) => self.smaller(nth, size),
             Size::Max(_) => {
-                self.with_ask(nth, Ask { size: Size::Max(0), ..ask });
-                let smaller = |size| Ask { size: Size::Plain(size), ..ask };
+                self.with_ask(nth, SizeRequest { size: Size::Max(0), ..ask });
+                let smaller = |size| SizeRequest { size: Size::Plain(size), ..ask };
                 if self.with_ask(nth, smaller(0)) {
                     return;
                 }
@@ -135,7 +137,9 @@ impl Shrinker<'_> {
     fn smaller(&mut self, nth: usize, size: usize) {
         let set = |shrinker: &mut Self, size| {
             let ask = shrinker.ask(nth);
-            ask.is_some_and(|ask| shrinker.with_ask(nth, Ask { size: Size::Plain(size), ..ask }))
+            ask.is_some_and(|ask| {
+                shrinker.with_ask(nth, SizeRequest { size: Size::Plain(size), ..ask })
+            })
         };
         if size == 0 || set(self, 0) {
             return;
@@ -167,18 +171,20 @@ mod tests {
         let steps = parse(&text).expect("a sequence");
         let breach = Breach { clause: Clause::Overlap, note: "n".into(), step: steps.len() - 1 };
         // Broken wherever a block of 37 bytes or more is freed after another was.
-        let mut oracle = |steps: &[Step]| {
+        let mut oracle = |steps: &[SequenceStep]| {
             let large = |name: u32| {
                 steps.iter().any(|step| match step.act {
-                    Act::Alloc { name: its, ask: Ask { size: Size::Plain(size), .. }, .. } => {
-                        its == name && size >= 37
-                    }
+                    Operation::Alloc {
+                        name: its,
+                        ask: SizeRequest { size: Size::Plain(size), .. },
+                        ..
+                    } => its == name && size >= 37,
                     _ => false,
                 })
             };
             let mut freed = 0;
-            let broken = |step: &Step| match step.act {
-                Act::Free { name, .. } => {
+            let broken = |step: &SequenceStep| match step.act {
+                Operation::Free { name, .. } => {
                     freed += 1;
                     freed > 1 && large(name)
                 }

@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::conformance::call;
-use crate::conformance::call::{Answer, Call, Place, perform};
+use crate::conformance::call::{BlockAddress, Call, CallResult, perform};
 use crate::conformance::contract::Clause;
-use crate::conformance::generate::Range;
+use crate::conformance::generate::SequenceRange;
 use crate::port::Port;
 use crate::trace::Stream;
 
-type Breach = (Clause, String);
+type StressBreach = (Clause, String);
 
 #[derive(Clone, Copy)]
-struct Block {
-    place: Place,
+struct StressBlock {
+    place: BlockAddress,
     length: usize,
     layout: Layout,
     tag: u64,
@@ -25,21 +25,26 @@ struct Block {
 
 /// What the threads share besides the port.
 #[derive(Default)]
-struct Model {
+struct StressModel {
     /// Begin to end.
     places: Mutex<BTreeMap<usize, usize>>,
     /// Blocks on their way from one thread to another.
-    handed: Mutex<Vec<Block>>,
-    breach: Mutex<Option<Breach>>,
+    handed: Mutex<Vec<StressBlock>>,
+    breach: Mutex<Option<StressBreach>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Model {
+impl StressModel {
     /// Checks a block and takes it in.
-    fn admit(&self, place: Place, length: usize, layout: Layout) -> Result<(), Breach> {
+    fn admit(
+        &self,
+        place: BlockAddress,
+        length: usize,
+        layout: Layout,
+    ) -> Result<(), StressBreach> {
         let start = place.address();
         if !start.is_multiple_of(layout.align()) {
             return Err((Clause::Aligned, "a block is not aligned".to_owned()));
@@ -59,13 +64,13 @@ impl Model {
         Ok(())
     }
 
-    fn dismiss(&self, block: &Block) {
+    fn dismiss(&self, block: &StressBlock) {
         if block.length > 0 {
             lock(&self.places).remove(&block.place.address());
         }
     }
 
-    fn intact(block: &Block) -> Result<(), Breach> {
+    fn intact(block: &StressBlock) -> Result<(), StressBreach> {
         // SAFETY: the block is alive, in one thread's hands, and was filled with its tag.
         match unsafe { call::changed(block.place, block.length, block.length, block.tag) } {
             None => Ok(()),
@@ -75,20 +80,20 @@ impl Model {
 }
 
 /// One thread's part.
-struct Sailor<'a, P> {
+struct StressThread<'a, P> {
     port: &'a P,
-    model: &'a Model,
+    model: &'a StressModel,
     stream: Stream,
     frees: bool,
     max_size: usize,
-    live: Vec<Block>,
+    live: Vec<StressBlock>,
 }
 
-impl<P: Port> Sailor<'_, P> {
-    fn call(&self, call: Call) -> Result<Option<(Place, usize)>, Breach> {
+impl<P: Port> StressThread<'_, P> {
+    fn call(&self, call: Call) -> Result<Option<(BlockAddress, usize)>, StressBreach> {
         match perform(self.port, None, call) {
-            Answer::Block(place, length) => Ok(Some((place, length))),
-            Answer::Panicked(text) => {
+            CallResult::Block(place, length) => Ok(Some((place, length))),
+            CallResult::Panicked(text) => {
                 let line = text.lines().next().unwrap_or("").to_owned();
                 Err((Clause::Unwinds, format!("it panicked: {line}")))
             }
@@ -101,16 +106,21 @@ impl<P: Port> Sailor<'_, P> {
         Layout::from_size_align(self.stream.below(most + 1), 1 << self.stream.below(7)).ok()
     }
 
-    fn keep(&mut self, place: Place, length: usize, layout: Layout) -> Result<(), Breach> {
+    fn keep(
+        &mut self,
+        place: BlockAddress,
+        length: usize,
+        layout: Layout,
+    ) -> Result<(), StressBreach> {
         self.model.admit(place, length, layout)?;
         let tag = self.stream.next();
         // SAFETY: the block was admitted: it is this thread's and disjoint from all others.
         unsafe { call::fill(place, length, tag) }
-        self.live.push(Block { place, length, layout, tag });
+        self.live.push(StressBlock { place, length, layout, tag });
         Ok(())
     }
 
-    fn alloc(&mut self) -> Result<(), Breach> {
+    fn alloc(&mut self) -> Result<(), StressBreach> {
         let Some(layout) = self.layout() else { return Ok(()) };
         let zeroed = self.stream.once_in(4);
         let asked = if zeroed { Call::Zeroed(layout) } else { Call::Alloc(layout) };
@@ -122,8 +132,8 @@ impl<P: Port> Sailor<'_, P> {
         self.keep(place, length, layout)
     }
 
-    fn free(&mut self, block: Block) -> Result<(), Breach> {
-        Model::intact(&block)?;
+    fn free(&mut self, block: StressBlock) -> Result<(), StressBreach> {
+        StressModel::intact(&block)?;
         if self.frees {
             self.model.dismiss(&block);
             self.call(Call::Free(block.place, block.layout))?;
@@ -131,16 +141,16 @@ impl<P: Port> Sailor<'_, P> {
         Ok(())
     }
 
-    fn grow(&mut self, block: Block) -> Result<(), Breach> {
+    fn grow(&mut self, block: StressBlock) -> Result<(), StressBreach> {
         let more = self.stream.below(512);
         let new = Layout::from_size_align(block.layout.size() + more, block.layout.align());
         let Ok(new) = new else { return self.free(block) };
-        Model::intact(&block)?;
+        StressModel::intact(&block)?;
         // Out of the model first: another thread may be given the old place at once.
         self.model.dismiss(&block);
         let Some((place, length)) = self.call(Call::Grow(block.place, block.layout, new))? else {
             self.model.admit(block.place, block.length, block.layout)?;
-            Model::intact(&block)?;
+            StressModel::intact(&block)?;
             self.live.push(block);
             return Ok(());
         };
@@ -152,7 +162,7 @@ impl<P: Port> Sailor<'_, P> {
         self.keep(place, length, new)
     }
 
-    fn sail(&mut self, operations: usize) -> Result<(), Breach> {
+    fn sail(&mut self, operations: usize) -> Result<(), StressBreach> {
         for _ in 0..operations {
             if lock(&self.model.breach).is_some() {
                 return Ok(());
@@ -186,15 +196,20 @@ impl<P: Port> Sailor<'_, P> {
 }
 
 /// Runs `threads` threads on a port, which share the operations. Answers the first breach.
-pub(crate) fn storm<P: Port + Sync>(port: &P, threads: u8, range: &Range) -> Option<Breach> {
-    let model = Model::default();
+pub(crate) fn storm<P: Port + Sync>(
+    port: &P,
+    threads: u8,
+    range: &SequenceRange,
+) -> Option<StressBreach> {
+    let model = StressModel::default();
     std::thread::scope(|scope| {
         for thread in 0..threads {
             let model = &model;
             scope.spawn(move || {
                 let stream = Stream::new(range.seed, u64::MAX - u64::from(thread));
                 let (max_size, frees) = (range.max_size, range.frees);
-                let mut sailor = Sailor { port, model, stream, frees, max_size, live: Vec::new() };
+                let mut sailor =
+                    StressThread { port, model, stream, frees, max_size, live: Vec::new() };
                 if let Err(breach) = sailor.sail(range.operations / usize::from(threads)) {
                     lock(&model.breach).get_or_insert(breach);
                 }
@@ -203,8 +218,14 @@ pub(crate) fn storm<P: Port + Sync>(port: &P, threads: u8, range: &Range) -> Opt
     });
     let left = std::mem::take(&mut *lock(&model.handed));
     let stream = Stream::new(0, 0);
-    let mut last =
-        Sailor { port, model: &model, stream, frees: range.frees, max_size: 0, live: Vec::new() };
+    let mut last = StressThread {
+        port,
+        model: &model,
+        stream,
+        frees: range.frees,
+        max_size: 0,
+        live: Vec::new(),
+    };
     let ended = left.into_iter().try_for_each(|block| last.free(block));
     lock(&model.breach).take().or(ended.err())
 }

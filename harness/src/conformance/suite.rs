@@ -5,18 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::conformance::call::{Caller, Held, Ports};
+use crate::conformance::call::{Caller, HeldBytes, Ports};
 use crate::conformance::contract;
 use crate::conformance::contract::{Breach, Clause, Rules, Tally};
-use crate::conformance::generate::Range;
-use crate::conformance::operation::{Step, parse, print};
+use crate::conformance::generate::SequenceRange;
+use crate::conformance::operation::{SequenceStep, parse, print};
 use crate::conformance::shrink::shrink;
 use crate::error::Error;
 use crate::port::Port;
 use crate::process::child;
-use crate::process::codec::{Wire, wire_struct};
+use crate::process::codec::{Codec, codec_struct};
 use crate::process::pipe::Pipe;
-use crate::process::shared_memory::{Board, Life};
+use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::status;
 use crate::report::format::said;
 use crate::report::kind::Kind;
@@ -25,7 +25,7 @@ use crate::sweep::exit_outcome::{kind_of, notes, os_error};
 /// How calls are made: on one thread, or on several.
 pub(crate) type Drive<P> = fn(&Ports<'_, P>, u8, &mut dyn FnMut(&mut Caller<'_>));
 /// Several threads at once.
-pub(crate) type Storm<P> = fn(&P, u8, &Range) -> Option<(Clause, String)>;
+pub(crate) type Storm<P> = fn(&P, u8, &SequenceRange) -> Option<(Clause, String)>;
 
 /// All that sequences need to run.
 pub(crate) struct Suite<'a, P> {
@@ -35,22 +35,22 @@ pub(crate) struct Suite<'a, P> {
     pub(crate) threads: u8,
     pub(crate) drive: Drive<P>,
     pub(crate) storm: Option<Storm<P>>,
-    pub(crate) held: Option<&'a Held<'a, P>>,
-    pub(crate) range: &'a Range,
+    pub(crate) held: Option<&'a HeldBytes<'a, P>>,
+    pub(crate) range: &'a SequenceRange,
     pub(crate) rules: Rules,
     pub(crate) patience: Duration,
     pub(crate) in_process: bool,
 }
 
 /// A sequence that broke a promise.
-pub(crate) struct Caught {
-    pub(crate) steps: Vec<Step>,
+pub(crate) struct BrokenSequence {
+    pub(crate) steps: Vec<SequenceStep>,
     pub(crate) breach: Breach,
 }
 
 /// What came of one sequence.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct SequenceMessage {
     nth: u64,
     /// The port could not even be made.
     unmade: Option<String>,
@@ -58,11 +58,11 @@ pub(crate) struct Told {
     pub(crate) tally: Tally,
 }
 
-wire_struct!(Breach { clause, note, step });
-wire_struct!(Tally { requests, granted, peak });
-wire_struct!(Told { nth, unmade, breach, tally });
+codec_struct!(Breach { clause, note, step });
+codec_struct!(Tally { requests, granted, peak });
+codec_struct!(SequenceMessage { nth, unmade, breach, tally });
 
-impl Wire for Clause {
+impl Codec for Clause {
     fn put(&self, out: &mut Vec<u8>) {
         (*self as u64).put(out);
     }
@@ -82,14 +82,17 @@ const TRIES_HANG: usize = 24;
 const TRIES: usize = 10_000;
 
 /// What a child told, and where and how it died.
-struct Child<T> {
+struct SuiteChild<T> {
     messages: Vec<T>,
     death: Option<(u64, Breach)>,
 }
 
 impl<P: Port> Suite<'_, P> {
-    fn child<T: Wire>(&self, work: impl Fn(&Rc<Pipe>, &Life)) -> Result<Child<T>, Error> {
-        let board = Board::new(1, 0).map_err(|error| os_error("share memory", &error))?;
+    fn child<T: Codec>(
+        &self,
+        work: impl Fn(&Rc<Pipe>, &ChildStatus),
+    ) -> Result<SuiteChild<T>, Error> {
+        let board = SharedMemory::new(1, 0).map_err(|error| os_error("share memory", &error))?;
         let life = board.life(0);
         let answer = child::ask::<T>(self.patience, |pipe| {
             life.begin();
@@ -99,7 +102,7 @@ impl<P: Port> Suite<'_, P> {
         });
         let answer = answer.map_err(|error| os_error("start a child", &error))?;
         let Some(death) = answer.death.filter(|_| !life.is_done()) else {
-            return Ok(Child { messages: answer.messages, death: None });
+            return Ok(SuiteChild { messages: answer.messages, death: None });
         };
         let place = life.standing().unwrap_or(0);
         let clause = match kind_of(death) {
@@ -114,11 +117,20 @@ impl<P: Port> Suite<'_, P> {
         };
         let step = (place & ((1 << STEP_BITS) - 1)).saturating_sub(1);
         let nth = (place >> STEP_BITS) as u64;
-        Ok(Child { messages: answer.messages, death: Some((nth, Breach { clause, note, step })) })
+        Ok(SuiteChild {
+            messages: answer.messages,
+            death: Some((nth, Breach { clause, note, step })),
+        })
     }
 
     /// Runs one sequence here.
-    fn once(&self, nth: u64, steps: &[Step], strict: bool, life: Option<&Life>) -> Told {
+    fn once(
+        &self,
+        nth: u64,
+        steps: &[SequenceStep],
+        strict: bool,
+        life: Option<&ChildStatus>,
+    ) -> SequenceMessage {
         let mut at = 0;
         let mut tick = || {
             if let Some(life) = life {
@@ -139,7 +151,7 @@ impl<P: Port> Suite<'_, P> {
             Ok(ports) => ports,
             Err(payload) => {
                 let unmade = Some(said(&*payload));
-                return Told { nth, unmade, ..Told::default() };
+                return SequenceMessage { nth, unmade, ..SequenceMessage::default() };
             }
         };
         let rules = Rules { strict, ..self.rules };
@@ -158,10 +170,10 @@ impl<P: Port> Suite<'_, P> {
             let step = steps.len().saturating_sub(1);
             breach = Some(Breach { clause: Clause::Unwinds, note, step });
         }
-        Told { nth, unmade: None, breach, tally }
+        SequenceMessage { nth, unmade: None, breach, tally }
     }
 
-    fn checked(told: Told) -> Result<Told, Error> {
+    fn checked(told: SequenceMessage) -> Result<SequenceMessage, Error> {
         match told.unmade {
             None => Ok(told),
             Some(said) => Err(Error::new(format!("the port could not be made: {said}"))
@@ -172,10 +184,11 @@ impl<P: Port> Suite<'_, P> {
     /// Runs sequences from this one on, up to the first that breaks a promise: that one's number
     /// and breach, and what all of them did.
     fn explore(&self, from: u64, to: u64) -> Result<(Option<(u64, Breach)>, Tally), Error> {
-        let each =
-            |nth, life: Option<&Life>| self.once(nth, &self.range.sequence(nth), false, life);
+        let each = |nth, life: Option<&ChildStatus>| {
+            self.once(nth, &self.range.sequence(nth), false, life)
+        };
         let mut tally = Tally::default();
-        let mut add = |told: &Told| {
+        let mut add = |told: &SequenceMessage| {
             tally.requests += told.tally.requests;
             tally.granted += told.tally.granted;
             tally.peak = tally.peak.max(told.tally.peak);
@@ -190,7 +203,7 @@ impl<P: Port> Suite<'_, P> {
             }
             return Ok((None, tally));
         }
-        let child = self.child::<Told>(|pipe, life| {
+        let child = self.child::<SequenceMessage>(|pipe, life| {
             for nth in from..to {
                 let told = each(nth, Some(life));
                 pipe.send(&told);
@@ -210,20 +223,25 @@ impl<P: Port> Suite<'_, P> {
     }
 
     /// What a sequence breaks in a fresh child, every block looked at after every step.
-    pub(crate) fn confirm(&self, steps: &[Step]) -> Result<(Option<Breach>, Tally), Error> {
+    pub(crate) fn confirm(&self, steps: &[SequenceStep]) -> Result<(Option<Breach>, Tally), Error> {
         if self.in_process {
             let told = Self::checked(self.once(0, steps, true, None))?;
             return Ok((told.breach, told.tally));
         }
-        let mut child =
-            self.child::<Told>(|pipe, life| pipe.send(&self.once(0, steps, true, Some(life))))?;
+        let mut child = self.child::<SequenceMessage>(|pipe, life| {
+            pipe.send(&self.once(0, steps, true, Some(life)))
+        })?;
         let told = Self::checked(child.messages.pop().unwrap_or_default())?;
         Ok((told.breach.or(child.death.map(|(_, breach)| breach)), told.tally))
     }
 
-    fn shrink_here(&self, caught: &Caught, life: Option<&Life>) -> (Vec<Step>, Breach) {
+    fn shrink_here(
+        &self,
+        caught: &BrokenSequence,
+        life: Option<&ChildStatus>,
+    ) -> (Vec<SequenceStep>, Breach) {
         let clause = caught.breach.clause;
-        let mut oracle = |steps: &[Step]| {
+        let mut oracle = |steps: &[SequenceStep]| {
             self.once(0, steps, true, life).breach.filter(|breach| breach.clause == clause)
         };
         let (steps, breach) = (&caught.steps, caught.breach.clone());
@@ -231,7 +249,7 @@ impl<P: Port> Suite<'_, P> {
     }
 
     /// The smallest sequence for a breach.
-    fn smallest(&self, caught: Caught) -> Result<Caught, Error> {
+    fn smallest(&self, caught: BrokenSequence) -> Result<BrokenSequence, Error> {
         let clause = caught.breach.clause;
         if clause < Clause::Crashes {
             let small = if self.in_process {
@@ -246,12 +264,12 @@ impl<P: Port> Suite<'_, P> {
                 && let Some(breach) = self.confirm(&steps)?.0
                 && breach.clause == clause
             {
-                return Ok(Caught { steps, breach });
+                return Ok(BrokenSequence { steps, breach });
             }
         }
         // A try kills its process, or leaves something in it that the next one sees.
         let mut trouble = None;
-        let mut oracle = |steps: &[Step]| match self.confirm(steps) {
+        let mut oracle = |steps: &[SequenceStep]| match self.confirm(steps) {
             Ok((breach, _)) => breach.filter(|breach| breach.clause == clause),
             Err(error) => {
                 trouble = Some(error);
@@ -261,12 +279,12 @@ impl<P: Port> Suite<'_, P> {
         let tries = if clause == Clause::Hangs { TRIES_HANG } else { TRIES_DEATH };
         let (steps, breach) =
             shrink(&caught.steps, caught.breach, self.range.max_size, tries, &mut oracle);
-        trouble.map_or(Ok(Caught { steps, breach }), Err)
+        trouble.map_or(Ok(BrokenSequence { steps, breach }), Err)
     }
 
     /// Every promise that is broken, once, each by its smallest sequence; and what was done.
-    pub(crate) fn search(&self) -> Result<(Vec<Caught>, Tally), Error> {
-        let (mut all, mut sum): (Vec<Caught>, _) = (Vec::new(), Tally::default());
+    pub(crate) fn search(&self) -> Result<(Vec<BrokenSequence>, Tally), Error> {
+        let (mut all, mut sum): (Vec<BrokenSequence>, _) = (Vec::new(), Tally::default());
         let mut seen: Vec<Clause> = Vec::new();
         let (mut from, to) = (0, self.range.sequences());
         while from < to {
@@ -285,7 +303,7 @@ impl<P: Port> Suite<'_, P> {
             let mut caught = match self.confirm(&steps)?.0 {
                 Some(breach) => {
                     steps.truncate(breach.step + 1);
-                    self.smallest(Caught { steps, breach })?
+                    self.smallest(BrokenSequence { steps, breach })?
                 }
                 None => {
                     let note = format!(
@@ -293,7 +311,7 @@ impl<P: Port> Suite<'_, P> {
                          of itself",
                         breach.note
                     );
-                    Caught { steps, breach: Breach { note, ..breach } }
+                    BrokenSequence { steps, breach: Breach { note, ..breach } }
                 }
             };
             caught.steps.truncate(caught.breach.step.saturating_add(1));
@@ -310,11 +328,11 @@ impl<P: Port> Suite<'_, P> {
         if self.in_process {
             return Ok(storm(&(self.make)(), self.threads, self.range));
         }
-        let mut child = self.child::<Told>(|pipe, life| {
+        let mut child = self.child::<SequenceMessage>(|pipe, life| {
             life.stand(Some(0));
             let breach = storm(&(self.make)(), self.threads, self.range);
             let breach = breach.map(|(clause, note)| Breach { clause, note, step: 0 });
-            pipe.send(&Told { breach, ..Told::default() });
+            pipe.send(&SequenceMessage { breach, ..SequenceMessage::default() });
         })?;
         let told = child.messages.pop().unwrap_or_default();
         let breach = told.breach.or(child.death.map(|(_, breach)| breach));

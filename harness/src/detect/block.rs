@@ -1,7 +1,7 @@
 //! What detectors look at: blocks, heaps, damaged guards, and a free that fits no live block.
 
+use crate::report::evidence::BlockInfo;
 use crate::report::evidence::Role;
-use crate::report::evidence::Subject;
 use std::alloc::Layout;
 
 /// A block as the ledger knows it.
@@ -29,14 +29,14 @@ impl Block {
 
 /// A block that was freed, and the event at which it was.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Freed {
+pub(crate) struct FreedBlock {
     pub(crate) block: Block,
     pub(crate) event: u64,
 }
 
 /// A heap's standing in the run, by its number.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct HeapInfo {
     pub(crate) name: &'static str,
     /// Heaps of one family may free each other's blocks.
     pub(crate) family: u16,
@@ -49,15 +49,15 @@ pub(crate) trait BlockTable {
     /// Live blocks that begin at this address or contain it, the innermost first.
     fn owners(&self, address: usize) -> Vec<Block>;
     /// The block that was last freed at this address, if it is remembered.
-    fn freed_at(&self, address: usize) -> Option<Freed>;
+    fn freed_at(&self, address: usize) -> Option<FreedBlock>;
     /// A remembered freed block that contains this address.
-    fn freed_around(&self, address: usize) -> Option<Freed>;
+    fn freed_around(&self, address: usize) -> Option<FreedBlock>;
 }
 
 /// A free (or the old block of a grow or shrink) that does not fit a live block.
 pub(crate) struct BadFree<'a> {
     pub(crate) blocks: &'a dyn BlockTable,
-    pub(crate) heaps: &'a [Standing],
+    pub(crate) heaps: &'a [HeapInfo],
     pub(crate) address: usize,
     pub(crate) layout: Layout,
     pub(crate) heap: u16,
@@ -72,13 +72,13 @@ impl BadFree<'_> {
         self.heaps[usize::from(heap)].name
     }
 
-    pub(crate) fn subject(&self, block: &Block) -> Subject {
+    pub(crate) fn subject(&self, block: &Block) -> BlockInfo {
         subject(self.heaps, block)
     }
 }
 
-pub(crate) fn subject(heaps: &[Standing], block: &Block) -> Subject {
-    Subject {
+pub(crate) fn subject(heaps: &[HeapInfo], block: &Block) -> BlockInfo {
+    BlockInfo {
         number: block.number,
         size: block.size,
         align: block.align,

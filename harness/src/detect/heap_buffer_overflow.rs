@@ -1,11 +1,11 @@
 //! Bytes behind a block were written: its rear guard is damaged.
 
 use crate::detect::block::Damage;
-use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::format::count;
 use crate::report::kind::Kind;
 
-pub(crate) fn check(damage: Damage, block: &Subject, noticed: Option<u64>) -> Option<Evidence> {
+pub(crate) fn check(damage: Damage, block: &BlockInfo, noticed: Option<u64>) -> Option<Evidence> {
     let far = damage.behind? as u64;
     let evidence = Evidence::new(Kind::HeapBufferOverflow)
         .about(block.clone())

@@ -1,10 +1,10 @@
 //! More bytes were live than the budget allows.
 
-use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::format::count;
 use crate::report::kind::Kind;
 
-pub(crate) fn check(live: usize, budget: usize, block: Subject, event: u64) -> Option<Evidence> {
+pub(crate) fn check(live: usize, budget: usize, block: BlockInfo, event: u64) -> Option<Evidence> {
     if live <= budget {
         return None;
     }

@@ -1,9 +1,9 @@
 //! A freed block was written: the poison in it is damaged. Seen while it is in quarantine.
 
-use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::kind::Kind;
 
-pub(crate) fn check(offset: Option<usize>, block: &Subject, freed: u64) -> Option<Evidence> {
+pub(crate) fn check(offset: Option<usize>, block: &BlockInfo, freed: u64) -> Option<Evidence> {
     let offset = offset?;
     Some(
         Evidence::new(Kind::UseAfterFree)

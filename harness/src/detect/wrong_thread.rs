@@ -3,7 +3,7 @@
 
 use std::alloc::Layout;
 
-use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::trace::Op;
 
@@ -11,7 +11,7 @@ pub(crate) fn check(
     op: Op,
     layout: Layout,
     heap: &str,
-    block: Option<Subject>,
+    block: Option<BlockInfo>,
     call: u64,
 ) -> Evidence {
     let mut evidence = Evidence::new(Kind::WrongThread);

@@ -10,13 +10,13 @@ use crate::report::Report;
 use crate::report::rerun::Rerun;
 use crate::report::token::Token;
 use crate::run::Subject;
-use crate::run::subject::{By, Classify, Observe, Shared, Unclassified, Whole};
-use crate::schedule::Turn;
+use crate::run::subject::{By, Classify, Observe, SharedSubject, Unclassified, Whole};
+use crate::schedule::Preemption;
 use crate::sweep::builder::Sweep;
 use crate::sweep::builder_core::{BuilderCore, shared_settings};
-use crate::sweep::measurements::Scouted;
-use crate::sweep::run_loop::Loop;
-use crate::sweep::settings::{Settings, Threads, Way};
+use crate::sweep::measurements::Baseline;
+use crate::sweep::run_loop::RunLoop;
+use crate::sweep::settings::{ExploreSettings, ScheduleMode, Settings};
 
 /// Preemptions of a schedule at the most, unless more are asked for.
 const PREEMPTIONS: u32 = 2;
@@ -43,7 +43,7 @@ const PREEMPTIONS: u32 = 2;
 #[must_use = "it does nothing until it is given something to run"]
 pub struct Explore<C = Unclassified, V = Whole> {
     core: BuilderCore<C, V>,
-    threads: Threads,
+    threads: ExploreSettings,
 }
 
 impl Explore {
@@ -56,9 +56,9 @@ impl Explore {
 
     /// Explores what this sweep would sweep, with its threads in every order.
     pub(crate) fn over(sweep: Sweep) -> Explore {
-        let threads = Threads {
+        let threads = ExploreSettings {
             engine: None,
-            way: Way::Bounded,
+            way: ScheduleMode::Bounded,
             preemptions: PREEMPTIONS,
             schedules: None,
             points: true,
@@ -73,9 +73,9 @@ shared_settings!(Explore);
 /// The loop of an exploration: every request in turn, in every order of the threads.
 struct EveryOrder;
 
-impl Loop for EveryOrder {
+impl RunLoop for EveryOrder {
     fn prepare_replay(&self, settings: &mut Settings, token: &Token) -> Result<(), Error> {
-        let is_looms = Turn::loom_of(token.turns.as_deref().unwrap_or_default()).is_some();
+        let is_looms = Preemption::loom_of(token.turns.as_deref().unwrap_or_default()).is_some();
         if let Some(threads) = &mut settings.threads {
             // Where nobody says which engine explores, the schedule does.
             threads.engine.get_or_insert(if is_looms { Engine::Loom } else { Engine::Shuttle });
@@ -103,7 +103,7 @@ impl Loop for EveryOrder {
         &self,
         settings: &Settings,
         subject: &dyn Subject,
-        baseline: &mut Scouted,
+        baseline: &mut Baseline,
     ) -> Result<(), Error> {
         if let Some(census) = engine::census_for_replay(settings, subject, baseline)? {
             crate::explore::extra_requests::widen(baseline, &census.wider, &census.texts);
@@ -117,7 +117,7 @@ impl Loop for EveryOrder {
 }
 
 impl<C, V> Explore<C, V> {
-    fn set_threads(mut self, change: impl FnOnce(&mut Threads)) -> Self {
+    fn set_threads(mut self, change: impl FnOnce(&mut ExploreSettings)) -> Self {
         change(&mut self.threads);
         self
     }
@@ -171,13 +171,13 @@ impl<C, V> Explore<C, V> {
 
     /// So many schedules by chance instead: at each point any thread may go on.
     pub fn random(self, schedules: u64) -> Self {
-        self.set_threads(|threads| threads.way = Way::Random(schedules.max(1)))
+        self.set_threads(|threads| threads.way = ScheduleMode::Random(schedules.max(1)))
     }
 
     /// So many schedules by random priorities that change `depth - 1` times: finds a bug that needs
     /// `depth` things in order with a known probability.
     pub fn pct(self, depth: u32, schedules: u64) -> Self {
-        self.set_threads(|threads| threads.way = Way::Pct(depth.max(1), schedules.max(1)))
+        self.set_threads(|threads| threads.way = ScheduleMode::Pct(depth.max(1), schedules.max(1)))
     }
 
     /// Whether requests and frees are scheduling points, beside what the threads do to locks and
@@ -222,7 +222,7 @@ impl<C, V> Explore<C, V> {
     {
         let (mut request, classify, observe) = self.core.split();
         request.settings.threads = Some(self.threads);
-        let subject = Shared { run, classify: &classify, observe: &observe };
+        let subject = SharedSubject { run, classify: &classify, observe: &observe };
         request.run(&subject, &EveryOrder)
     }
 }
@@ -231,7 +231,7 @@ impl<C, V> Explore<C, V> {
 #[cfg(all(feature = "ron", feature = "shuttle"))]
 fn contended<S: crate::system::System, C, V>(
     mut core: BuilderCore<C, V>,
-    mut threads: Threads,
+    mut threads: ExploreSettings,
     script: &crate::system::script::Script<S::Op>,
     insists: bool,
 ) -> Result<Report, Error> {
@@ -246,14 +246,15 @@ fn contended<S: crate::system::System, C, V>(
     core.settings.threads = Some(threads);
     core.settings.classified = true;
     core.settings.recovers = true;
-    let subject = crate::run::concurrent_script::Contended::<S>::new(&script.threads, insists);
+    let subject =
+        crate::run::concurrent_script::ConcurrentScript::<S>::new(&script.threads, insists);
     Ok(core.split().0.run(&subject, &EveryOrder))
 }
 
 #[cfg(all(feature = "ron", not(feature = "shuttle")))]
 fn contended<S: crate::system::System, C, V>(
     _: BuilderCore<C, V>,
-    _: Threads,
+    _: ExploreSettings,
     _: &crate::system::script::Script<S::Op>,
     _: bool,
 ) -> Result<Report, Error> {

@@ -6,10 +6,10 @@
 //! good, in a search of its own. A point with its search is what workers take off the board.
 
 use crate::error::Error;
-use crate::explore::context::Plot;
+use crate::explore::context::SearchContext;
 use crate::explore::extra_requests::widen;
-use crate::explore::sampling::{Share, share};
-use crate::explore::work_item::{Did, Unit};
+use crate::explore::sampling::{SampleShare, share};
+use crate::explore::work_item::{SearchResult, WorkItem};
 use crate::explore::workers::run_units;
 use crate::host;
 use crate::host::{Engine, Host};
@@ -20,14 +20,14 @@ use crate::report::format::{count, thousands};
 use crate::report::outcome::Outcome;
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
-use crate::schedule::Order;
+use crate::schedule::FoundSchedule;
 use crate::sweep::baseline::scouted;
 use crate::sweep::exit_outcome::patience;
-use crate::sweep::measurements::Scouted;
-use crate::sweep::observation::{Found, Point};
-use crate::sweep::point::Norm;
+use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::{Observation, Point};
+use crate::sweep::point::RunContext;
 use crate::sweep::points::{check_names, points};
-use crate::sweep::settings::{Settings, Threads, Way};
+use crate::sweep::settings::{ExploreSettings, ScheduleMode, Settings};
 use crate::sweep::suppressions::conclude;
 
 /// A search runs so many schedules at the most, unless the caller says how many.
@@ -37,7 +37,7 @@ const SCHEDULES_MAX: u64 = 200_000;
 const RUNS_MAX: u64 = 4_000_000;
 
 /// The host that was asked for, or the only one that there is.
-fn choose(threads: &Threads) -> Result<Engine, Error> {
+fn choose(threads: &ExploreSettings) -> Result<Engine, Error> {
     let there: Vec<Engine> = Engine::ALL.into_iter().filter(|engine| engine.is_there()).collect();
     match (threads.engine, there.as_slice()) {
         (Some(engine), _) if engine.is_there() => Ok(engine),
@@ -54,7 +54,7 @@ pub(crate) fn settle(settings: &mut Settings) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
     match choose(&threads)? {
         Engine::Shuttle => settings.host = Some(host::shuttle()?),
-        Engine::Loom if threads.way != Way::Bounded => {
+        Engine::Loom if threads.way != ScheduleMode::Bounded => {
             return Err(Error::new("loom has one way: all orders up to a bound of preemptions")
                 .help("explore at random, or by priorities, with shuttle"));
         }
@@ -86,20 +86,22 @@ pub(crate) fn explore(settings: &mut Settings, subject: &dyn Subject) -> Report 
     }
 }
 
-impl Threads {
+impl ExploreSettings {
     /// Schedules of each search at the most.
     pub(crate) fn limit(&self) -> u64 {
-        let usual = if self.way == Way::Bounded { SCHEDULES_MAX } else { u64::MAX };
+        let usual = if self.way == ScheduleMode::Bounded { SCHEDULES_MAX } else { u64::MAX };
         self.schedules.unwrap_or(usual)
     }
 }
 
-impl Way {
+impl ScheduleMode {
     /// Whether a search has made all that it was to make.
-    fn is_done(self, did: &Did) -> bool {
+    fn is_done(self, did: &SearchResult) -> bool {
         match self {
-            Way::Bounded => did.exhausted,
-            Way::Random(schedules) | Way::Pct(_, schedules) => did.schedules >= schedules,
+            ScheduleMode::Bounded => did.exhausted,
+            ScheduleMode::Random(schedules) | ScheduleMode::Pct(_, schedules) => {
+                did.schedules >= schedules
+            }
         }
     }
 }
@@ -108,14 +110,14 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     let Some(threads) = settings.threads else { return Ok(()) };
     let (mut scouted, early) = match scouted(settings, subject)? {
         Ok(scouted) => (scouted, Vec::new()),
-        Err(found) => (Scouted::default(), vec![found]),
+        Err(found) => (Baseline::default(), vec![found]),
     };
     scouted.check()?;
     report.coverage.complete = true;
-    let mut found: Vec<Found> = early.into_iter().chain(scouted.found.clone()).collect();
+    let mut found: Vec<Observation> = early.into_iter().chain(scouted.found.clone()).collect();
     if !found.is_empty() {
         for found in &mut found {
-            found.order.get_or_insert_with(Order::default);
+            found.order.get_or_insert_with(FoundSchedule::default);
         }
         return conclude(settings, &scouted, found, report, false);
     }
@@ -126,10 +128,10 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
         }
     };
     let census = {
-        let norm = Norm::new(settings, subject, &scouted);
-        let plot = Plot::of_census(&norm, &scouted, threads);
+        let norm = RunContext::new(settings, subject, &scouted);
+        let plot = SearchContext::of_census(&norm, &scouted, threads);
         let mut glance = |schedules| tell(schedules, 0);
-        one(run_units(&plot, &[Unit::Census], patience(settings, &scouted), &mut glance)?)
+        one(run_units(&plot, &[WorkItem::Census], patience(settings, &scouted), &mut glance)?)
     };
     if census.threads <= 1 && census.found.is_empty() && !threads.alone {
         return Err(Error::new("the subject starts no thread that takes turns")
@@ -139,7 +141,7 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     report.peak = scouted.peak as u64;
     report.fingerprint = scouted.fingerprint;
     report.coverage.schedules = census.schedules;
-    let is_bounded = threads.way == Way::Bounded;
+    let is_bounded = threads.way == ScheduleMode::Bounded;
     report.coverage.complete = census.exhausted || !is_bounded;
     report.limit_asked = threads.schedules.or(settings.limit).is_some();
     report.sampled = !is_bounded;
@@ -150,7 +152,7 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     notes(settings, &scouted, threads, &census, kinds, report);
     if !census.found.is_empty() {
         // What shows without a fault is reported before any is made.
-        let norm = Norm::new(settings, subject, &scouted);
+        let norm = RunContext::new(settings, subject, &scouted);
         let found = crate::explore::shrink::shorten(&norm, &scouted, census.found, !is_bounded)?;
         return conclude(settings, &scouted, found, report, false);
     }
@@ -167,16 +169,16 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     let is_sample = (product > runs || !is_known) && (settings.limit.is_some() || !is_asked);
     let (points, limit) = if is_sample {
         let of = (runs, census.schedules);
-        let Share { points, schedules } = share(&scouted, settings.faults, settings.seed, of);
+        let SampleShare { points, schedules } = share(&scouted, settings.faults, settings.seed, of);
         (points, schedules.min(threads.schedules.unwrap_or(u64::MAX)))
     } else {
         (points, limit)
     };
     let drawn = is_sample && is_bounded && !settings.host.is_some_and(Host::is_weak);
-    let norm = Norm::new(settings, subject, &scouted);
+    let norm = RunContext::new(settings, subject, &scouted);
     let steps_max = steps.saturating_mul(10).saturating_add(1_000);
-    let plot = Plot { norm: &norm, scouted: &scouted, threads, limit, drawn, steps_max };
-    let units: Vec<Unit> = points.iter().copied().map(Unit::Fault).collect();
+    let plot = SearchContext { norm: &norm, scouted: &scouted, threads, limit, drawn, steps_max };
+    let units: Vec<WorkItem> = points.iter().copied().map(WorkItem::Fault).collect();
     let total = if is_sample { runs.min(product) } else { product };
     let mut glance = |runs: u64| tell(runs, total.max(runs));
     let patience = patience(settings, &scouted);
@@ -252,23 +254,23 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
 pub(crate) fn census_for_replay(
     settings: &Settings,
     subject: &dyn Subject,
-    scouted: &Scouted,
-) -> Result<Option<Did>, Error> {
+    scouted: &Baseline,
+) -> Result<Option<SearchResult>, Error> {
     let Some(threads) = settings.threads else { return Ok(None) };
     if !scouted.found.is_empty() {
         return Ok(None);
     }
-    let norm = Norm::new(settings, subject, scouted);
-    let plot = Plot::of_census(&norm, scouted, threads);
-    Ok(run_units(&plot, &[Unit::Census], patience(settings, scouted), &mut |_| {})?.pop())
+    let norm = RunContext::new(settings, subject, scouted);
+    let plot = SearchContext::of_census(&norm, scouted, threads);
+    Ok(run_units(&plot, &[WorkItem::Census], patience(settings, scouted), &mut |_| {})?.pop())
 }
 
-fn one(mut did: Vec<Did>) -> Did {
+fn one(mut did: Vec<SearchResult>) -> SearchResult {
     did.pop().unwrap_or_default()
 }
 
 /// A request that was made in some schedule without a fault is made with the fault just beyond it.
-fn never(point: Point, outcomes: &[u64], scouted: &Scouted) -> Option<Found> {
+fn never(point: Point, outcomes: &[u64], scouted: &Baseline) -> Option<Observation> {
     let unreached = outcomes.get(Outcome::Unreached as usize).copied().unwrap_or(0);
     (unreached > 0 && unreached == outcomes.iter().sum::<u64>()).then(|| {
         let note = "the request that was to fail never came in any schedule: runs are not alike";
@@ -283,26 +285,26 @@ fn never(point: Point, outcomes: &[u64], scouted: &Scouted) -> Option<Found> {
 
 fn notes(
     settings: &Settings,
-    scouted: &Scouted,
-    threads: Threads,
-    census: &Did,
+    scouted: &Baseline,
+    threads: ExploreSettings,
+    census: &SearchResult,
     kinds: usize,
     report: &mut Report,
 ) {
     let mut note = |text: String| report.notes.push(text);
     let schedules = count(census.schedules, "schedule");
     match threads.way {
-        Way::Bounded if census.exhausted => note(format!(
+        ScheduleMode::Bounded if census.exhausted => note(format!(
             "{}, {schedules}: exhaustive to {}",
             count(census.threads, "thread"),
             count(u64::from(threads.preemptions), "preemption")
         )),
-        Way::Bounded => note(format!(
+        ScheduleMode::Bounded => note(format!(
             "{}, the first {schedules} of those with at most {}",
             count(census.threads, "thread"),
             count(u64::from(threads.preemptions), "preemption")
         )),
-        Way::Random(_) | Way::Pct(..) => {
+        ScheduleMode::Random(_) | ScheduleMode::Pct(..) => {
             note(format!("{}, {schedules} by chance", count(census.threads, "thread")));
         }
     }

@@ -2,15 +2,15 @@
 //! and other results.
 
 use crate::process::backtrace::Census;
-use crate::process::codec::wire_struct;
+use crate::process::codec::codec_struct;
 use crate::report::call_site::Site;
-use crate::run::symbolizer::Symboliser;
-use crate::sweep::measurements::Scouted;
+use crate::run::symbolizer::Symbolizer;
+use crate::sweep::measurements::Baseline;
 use crate::trace::Op;
 
 /// What a thread asks for beyond the runs before, in a schedule in which it asks for most.
 #[derive(Clone, Debug)]
-pub(crate) struct Wider {
+pub(crate) struct ExtraRequests {
     thread: u16,
     known: u64,
     asked: Vec<(Op, u64)>,
@@ -19,31 +19,31 @@ pub(crate) struct Wider {
     sites: Vec<Site>,
 }
 
-wire_struct!(Wider { thread, known, asked, by_request, sites });
+codec_struct!(ExtraRequests { thread, known, asked, by_request, sites });
 
-impl Wider {
+impl ExtraRequests {
     pub(crate) fn of(
         thread: u16,
         known: u64,
         requests: u64,
         census: &Census,
         known_file: &str,
-    ) -> Wider {
+    ) -> ExtraRequests {
         let of = usize::from(thread);
         let beyond = known as usize..requests as usize;
         let asked = census.asked.get(of).and_then(|asked| asked.get(beyond.clone()));
         let asked = asked.map(<[_]>::to_vec).unwrap_or_default();
         let by_request = census.by_request.get(of).and_then(|by_request| by_request.get(beyond));
         let by_request = by_request.map(<[_]>::to_vec).unwrap_or_default();
-        let sites = Symboliser::new(known_file).sites(&census.stacks);
+        let sites = Symbolizer::new(known_file).sites(&census.stacks);
         let by_request = if sites.is_some() { by_request } else { Vec::new() };
-        Wider { thread, known, asked, by_request, sites: sites.unwrap_or_default() }
+        ExtraRequests { thread, known, asked, by_request, sites: sites.unwrap_or_default() }
     }
 }
 
 /// Adds what other schedules showed: more requests, other results.
-pub(crate) fn widen(baseline: &mut Scouted, wider: &[Wider], texts: &[String]) {
-    for Wider { thread, known, asked, by_request, sites } in wider {
+pub(crate) fn widen(baseline: &mut Baseline, wider: &[ExtraRequests], texts: &[String]) {
+    for ExtraRequests { thread, known, asked, by_request, sites } in wider {
         let at = usize::from(*thread);
         let more = at + 1;
         baseline.by_thread.resize(baseline.by_thread.len().max(more), 0);

@@ -2,7 +2,7 @@
 //! of the faults, new call sites before all others, and then of each one's schedules.
 
 use crate::plan::Faults;
-use crate::sweep::measurements::Scouted;
+use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::Point;
 use crate::sweep::points::points_new_first;
 use crate::trace::Stream;
@@ -13,7 +13,7 @@ const SCHEDULES_MIN: u64 = 10;
 
 /// Faults, and how many schedules of each are run at the most.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Share {
+pub(crate) struct SampleShare {
     pub(crate) points: Vec<Point>,
     pub(crate) schedules: u64,
 }
@@ -21,11 +21,11 @@ pub(crate) struct Share {
 /// Shares so many runs out, of faults that have about so many schedules each. Never more than that
 /// many runs, and at least one.
 pub(crate) fn share(
-    scouted: &Scouted,
+    scouted: &Baseline,
     faults: Faults,
     seed: u64,
     (runs, schedules): (u64, u64),
-) -> Share {
+) -> SampleShare {
     let (mut points, mut rest) = points_new_first(scouted, faults);
     rest.sort_by_cached_key(|point| {
         let nth = point.at.ordinal << 17 | u64::from(point.at.thread) << 1;
@@ -36,7 +36,7 @@ pub(crate) fn share(
     let most = usize::try_from(runs / least).unwrap_or(usize::MAX);
     points.truncate(most.max(1));
     let schedules = (runs / (points.len() as u64).max(1)).max(1);
-    Share { points, schedules }
+    SampleShare { points, schedules }
 }
 
 /// The seed of a fault's schedules.
@@ -54,18 +54,18 @@ mod tests {
     use crate::report::call_site::{Frame, Site};
 
     /// Two threads with so many requests each, which come from three call sites in turn.
-    fn scouted(requests: u64) -> Scouted {
+    fn scouted(requests: u64) -> Baseline {
         let site = |function: &str| Site {
             frames: vec![Frame { function: function.to_owned(), place: String::new() }],
         };
         let by_request = |_| (0..requests as u32).map(|nth| nth % 3).collect();
-        Scouted {
+        Baseline {
             requests: 2 * requests,
             by_thread: vec![requests; 2],
             has_sites: true,
             sites: ["first", "second", "third"].map(site).to_vec(),
             by_request: (0..2).map(by_request).collect(),
-            ..Scouted::default()
+            ..Baseline::default()
         }
     }
 
@@ -73,7 +73,7 @@ mod tests {
     fn a_share_is_no_larger_than_the_limit_and_begins_with_new_sites() {
         let scouted = scouted(50);
         for runs in [1, 9, 10, 99, 1_000, 1_999, 2_000, 123_456] {
-            let Share { points, schedules } = share(&scouted, Faults::Both, 0, (runs, 1_000));
+            let SampleShare { points, schedules } = share(&scouted, Faults::Both, 0, (runs, 1_000));
             assert!(points.len() as u64 * schedules <= runs, "{runs}");
             assert!(schedules >= SCHEDULES_MIN || runs < SCHEDULES_MIN, "{runs}");
             let new = points.iter().take(6);
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn faults_with_few_schedules_are_given_no_more() {
-        let Share { points, schedules } = share(&scouted(50), Faults::Transient, 0, (60, 3));
+        let SampleShare { points, schedules } = share(&scouted(50), Faults::Transient, 0, (60, 3));
         assert_eq!((points.len(), schedules), (20, 3));
     }
 

@@ -6,24 +6,24 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::error::Error;
-use crate::explore::operation_log::Acts;
-use crate::explore::work_item::{Root, Unit, job, judge, look};
-use crate::host::{Host, Piece};
+use crate::explore::operation_log::OperationLog;
+use crate::explore::work_item::{Root, WorkItem, job, judge, look};
+use crate::host::{Host, ScheduledRun};
 use crate::process::backtrace::Capture;
 use crate::process::child;
-use crate::process::scratch_dir::Scratch;
+use crate::process::scratch_dir::ScratchDir;
 use crate::report::call_site::Site;
 use crate::report::evidence::Moment;
 use crate::report::format::count;
 use crate::report::kind::Kind;
-use crate::run::outcome::Conducted;
-use crate::run::{Going, Run, execute};
+use crate::run::outcome::ScheduledEnd;
+use crate::run::{Run, RunInProgress, execute};
 use crate::schedule::search::Search;
-use crate::schedule::{Act, Turn};
+use crate::schedule::{Preemption, ScheduledOp};
 use crate::sweep::exit_outcome::{os_error, patience};
-use crate::sweep::measurements::Scouted;
-use crate::sweep::observation::{Found, Point};
-use crate::sweep::point::Norm;
+use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::{Observation, Point};
+use crate::sweep::point::RunContext;
 
 /// Runs that are made for one finding at the most.
 const RUNS_MAX: u64 = 10_000;
@@ -39,12 +39,12 @@ const FINDINGS_MAX: usize = 40;
 /// Makes the smallest of what shows each root cause smaller still, each in a child. `by_chance`: it
 /// was not come to by the fewest preemptions first.
 pub(crate) fn shorten(
-    norm: &Norm<'_>,
-    scouted: &Scouted,
-    mut found: Vec<Found>,
+    norm: &RunContext<'_>,
+    scouted: &Baseline,
+    mut found: Vec<Observation>,
     by_chance: bool,
-) -> Result<Vec<Found>, Error> {
-    let size = |found: &Found| {
+) -> Result<Vec<Observation>, Error> {
+    let size = |found: &Observation| {
         let turns = found.order.as_ref().map_or(0, |order| order.turns.len());
         (found.point.is_some(), turns, found.point)
     };
@@ -67,14 +67,14 @@ pub(crate) fn shorten(
             continue;
         }
         let shorter = if norm.settings.in_process {
-            let scratch = Scratch::new(std::process::id());
-            Some(Shortener::new(norm, &scratch, &found[place], by_chance).go())
+            let scratch = ScratchDir::new(std::process::id());
+            Some(ScheduleShrinker::new(norm, &scratch, &found[place], by_chance).go())
         } else {
             let owner = std::process::id();
-            let answer = child::ask::<Found>(patience(norm.settings, scouted), |pipe| {
-                let scratch = Scratch::new(owner);
+            let answer = child::ask::<Observation>(patience(norm.settings, scouted), |pipe| {
+                let scratch = ScratchDir::new(owner);
                 crate::process::status::begun();
-                pipe.send(&Shortener::new(norm, &scratch, &found[place], by_chance).go());
+                pipe.send(&ScheduleShrinker::new(norm, &scratch, &found[place], by_chance).go());
             });
             answer.map_err(|error| os_error("start a child", &error))?.messages.pop()
         };
@@ -86,26 +86,31 @@ pub(crate) fn shorten(
 }
 
 /// One finding on its way to its smallest.
-pub(crate) struct Shortener<'a> {
-    pub(crate) norm: &'a Norm<'a>,
-    scratch: &'a Scratch,
+pub(crate) struct ScheduleShrinker<'a> {
+    pub(crate) norm: &'a RunContext<'a>,
+    scratch: &'a ScratchDir,
     root: Root,
-    pub(crate) best: Found,
+    pub(crate) best: Observation,
     pub(crate) point: Option<Point>,
-    pub(crate) turns: Vec<Turn>,
+    pub(crate) turns: Vec<Preemption>,
     pub(crate) left: u64,
     by_chance: bool,
 }
 
-impl<'a> Shortener<'a> {
-    fn new(norm: &'a Norm<'a>, scratch: &'a Scratch, found: &Found, by_chance: bool) -> Self {
+impl<'a> ScheduleShrinker<'a> {
+    fn new(
+        norm: &'a RunContext<'a>,
+        scratch: &'a ScratchDir,
+        found: &Observation,
+        by_chance: bool,
+    ) -> Self {
         let best = found.clone();
         let root = best
             .evidence
             .first()
             .map(|evidence| crate::explore::work_item::root(evidence, &best.stacks));
         let turns = best.order.as_ref().map(|order| order.turns.clone()).unwrap_or_default();
-        Shortener {
+        ScheduleShrinker {
             norm,
             scratch,
             root: root.unwrap_or((Kind::Nondeterminism, Vec::new())),
@@ -119,13 +124,17 @@ impl<'a> Shortener<'a> {
 
     /// Runs a fault in a schedule. Answers what it showed, if that is the finding, and the
     /// deviations that were made.
-    fn probe(&mut self, point: Option<Point>, turns: &[Turn]) -> Option<(Found, Vec<Turn>)> {
+    fn probe(
+        &mut self,
+        point: Option<Point>,
+        turns: &[Preemption],
+    ) -> Option<(Observation, Vec<Preemption>)> {
         if self.left == 0 {
             return None;
         }
         self.left -= 1;
-        let unit = point.map_or(Unit::Census, Unit::Fault);
-        let norm = Norm { turns, ..*self.norm };
+        let unit = point.map_or(WorkItem::Census, WorkItem::Fault);
+        let norm = RunContext { turns, ..*self.norm };
         let mut job = job(&norm, unit, &unit.plan(), self.scratch);
         job.turns = turns;
         let mut run = execute(norm.subject, job);
@@ -140,7 +149,7 @@ impl<'a> Shortener<'a> {
     }
 
     /// Takes this over, if it shows the finding.
-    pub(crate) fn accept(&mut self, point: Option<Point>, turns: &[Turn]) -> bool {
+    pub(crate) fn accept(&mut self, point: Option<Point>, turns: &[Preemption]) -> bool {
         let Some((found, made)) = self.probe(point, turns) else { return false };
         let before = self.best.order.take();
         self.best = found;
@@ -149,8 +158,8 @@ impl<'a> Shortener<'a> {
         true
     }
 
-    fn go(mut self) -> Found {
-        if Turn::loom_of(&self.turns).is_some() {
+    fn go(mut self) -> Observation {
+        if Preemption::loom_of(&self.turns).is_some() {
             return self.go_by_loom();
         }
         let before = (self.point, self.turns.len());
@@ -204,7 +213,7 @@ impl<'a> Shortener<'a> {
             while start < self.turns.len() {
                 let end = (start + piece).min(self.turns.len());
                 let rest = self.turns[..start].iter().chain(&self.turns[end..]);
-                let rest: Vec<Turn> = rest.copied().collect();
+                let rest: Vec<Preemption> = rest.copied().collect();
                 if self.accept(self.point, &rest) {
                     any = true;
                 } else {
@@ -241,10 +250,10 @@ impl<'a> Shortener<'a> {
         host: &dyn Host,
         point: Option<Point>,
         search: Search,
-    ) -> (Option<Vec<Turn>>, bool) {
-        let unit = point.map_or(Unit::Census, Unit::Fault);
+    ) -> (Option<Vec<Preemption>>, bool) {
+        let unit = point.map_or(WorkItem::Census, WorkItem::Fault);
         let search = Rc::new(RefCell::new(search));
-        let mut seek = Seek { trial: self, unit, going: None, found: None };
+        let mut seek = ScheduleSeek { trial: self, unit, going: None, found: None };
         host.search(Rc::clone(&search), &mut seek);
         let found = seek.found;
         let search = search.borrow();
@@ -263,7 +272,7 @@ impl<'a> Shortener<'a> {
             parts.push(format!("the failure of {}", point.at));
         }
         for (nth, turn) in turns.iter().enumerate() {
-            let rest: Vec<Turn> = [&turns[..nth], &turns[nth + 1..]].concat();
+            let rest: Vec<Preemption> = [&turns[..nth], &turns[nth + 1..]].concat();
             if self.left == 0 || self.probe(self.point, &rest).is_some() {
                 return None;
             }
@@ -281,17 +290,19 @@ impl<'a> Shortener<'a> {
 
     /// The two operations whose order matters, by the last change of threads: what the thread that
     /// went on has to have done, and what the other one must not have done before.
-    fn pair(&mut self) -> Option<(Vec<Act>, BTreeMap<Moment, crate::process::backtrace::Stack>)> {
+    fn pair(
+        &mut self,
+    ) -> Option<(Vec<ScheduledOp>, BTreeMap<Moment, crate::process::backtrace::Stack>)> {
         let acts = self.acts(&self.turns.clone())?;
         let last = (0..self.turns.len()).rev().find(|nth| acts.preempts(self.turns[*nth]))?;
         let turn = self.turns[last];
         self.left = PAIR_RUNS_MAX;
         let (before, after) = (self.turns[..last].to_vec(), self.turns[last + 1..].to_vec());
-        let with = |turns: &[Turn]| [&before, turns, &after].concat();
+        let with = |turns: &[Preemption]| [&before, turns, &after].concat();
         // How late may the first thread still be left?
         let mut late = turn;
         loop {
-            let later = Turn { point: late.point + 1, ..late };
+            let later = Preemption { point: late.point + 1, ..late };
             let candidate = with(&[later]);
             match self.probe(self.point, &candidate) {
                 Some((_, made)) if made == candidate => late = later,
@@ -303,8 +314,8 @@ impl<'a> Shortener<'a> {
         let first = acts.next_point(late)?;
         let mut done = None;
         for point in first + 1.. {
-            let back = Turn { thread: late.to, point, to: late.thread };
-            let candidate: Vec<Turn> = before.iter().copied().chain([late, back]).collect();
+            let back = Preemption { thread: late.to, point, to: late.thread };
+            let candidate: Vec<Preemption> = before.iter().copied().chain([late, back]).collect();
             match self.probe(self.point, &candidate) {
                 Some(_) => {
                     done = Some(point - 1);
@@ -323,9 +334,9 @@ impl<'a> Shortener<'a> {
         Some((vec![first, then], stacks))
     }
 
-    fn run(&self, turns: &[Turn], change: impl FnOnce(&mut crate::run::Job<'_>)) -> Run {
-        let unit = self.point.map_or(Unit::Census, Unit::Fault);
-        let norm = Norm { turns, ..*self.norm };
+    fn run(&self, turns: &[Preemption], change: impl FnOnce(&mut crate::run::Job<'_>)) -> Run {
+        let unit = self.point.map_or(WorkItem::Census, WorkItem::Fault);
+        let norm = RunContext { turns, ..*self.norm };
         let mut job = job(&norm, unit, &unit.plan(), self.scratch);
         job.turns = turns;
         change(&mut job);
@@ -333,14 +344,14 @@ impl<'a> Shortener<'a> {
     }
 
     /// All that the threads do in a schedule.
-    fn acts(&self, turns: &[Turn]) -> Option<Acts> {
+    fn acts(&self, turns: &[Preemption]) -> Option<OperationLog> {
         let run = self.run(turns, |job| job.hears = true);
-        Acts::of(run.heard)
+        OperationLog::of(run.heard)
     }
 
     fn stacks(
         &self,
-        turns: &[Turn],
+        turns: &[Preemption],
         steps: &[Moment],
     ) -> BTreeMap<Moment, crate::process::backtrace::Stack> {
         let moments = steps.iter().copied().collect();
@@ -349,17 +360,17 @@ impl<'a> Shortener<'a> {
 }
 
 /// Runs until the finding is seen.
-struct Seek<'s, 'a> {
-    trial: &'s Shortener<'a>,
-    unit: Unit,
-    going: Option<Going<'s>>,
-    found: Option<Vec<Turn>>,
+struct ScheduleSeek<'s, 'a> {
+    trial: &'s ScheduleShrinker<'a>,
+    unit: WorkItem,
+    going: Option<RunInProgress<'s>>,
+    found: Option<Vec<Preemption>>,
 }
 
-impl Piece for Seek<'_, '_> {
+impl ScheduledRun for ScheduleSeek<'_, '_> {
     fn begin(&mut self) {
-        let Shortener { norm, scratch, .. } = self.trial;
-        self.going = Some(Going::new(job(norm, self.unit, &self.unit.plan(), scratch)));
+        let ScheduleShrinker { norm, scratch, .. } = self.trial;
+        self.going = Some(RunInProgress::new(job(norm, self.unit, &self.unit.plan(), scratch)));
     }
 
     fn body(&mut self) {
@@ -368,11 +379,11 @@ impl Piece for Seek<'_, '_> {
         }
     }
 
-    fn end(&mut self, conducted: Conducted, search: &Search) -> bool {
+    fn end(&mut self, conducted: ScheduledEnd, search: &Search) -> bool {
         let Some(going) = self.going.take() else { return false };
         let mut run = going.end(conducted);
         judge(&mut run, self.unit);
-        let Shortener { norm, scratch, root, .. } = self.trial;
+        let ScheduleShrinker { norm, scratch, root, .. } = self.trial;
         if !run.evidence.iter().any(|evidence| evidence.kind == root.0) {
             return true;
         }
@@ -386,7 +397,7 @@ impl Piece for Seek<'_, '_> {
 }
 
 /// The deviations of these that a run has made.
-pub(crate) fn made(run: &Run, turns: &[Turn]) -> Vec<Turn> {
+pub(crate) fn made(run: &Run, turns: &[Preemption]) -> Vec<Preemption> {
     let end = run.conducted.diverged.and_then(|left| turns.iter().position(|turn| *turn == left));
     turns[..end.unwrap_or(turns.len())].to_vec()
 }

@@ -2,14 +2,15 @@
 //! searches anew, for a request that fails once instead of for good, and with fewer preemptions. Which
 //! two operations matter is not known, since loom hands out no order to change.
 
-use crate::explore::shrink::Shortener;
+use crate::explore::shrink::ScheduleShrinker;
 use crate::report::format::count;
-use crate::schedule::Turn;
-use crate::sweep::observation::{Found, Point};
+use crate::schedule::Preemption;
+use crate::sweep::observation::{Observation, Point};
 
-impl Shortener<'_> {
-    pub(crate) fn go_by_loom(mut self) -> Found {
-        let (Some(host), Some((most, _))) = (self.norm.settings.host, Turn::loom_of(&self.turns))
+impl ScheduleShrinker<'_> {
+    pub(crate) fn go_by_loom(mut self) -> Observation {
+        let (Some(host), Some((most, _))) =
+            (self.norm.settings.host, Preemption::loom_of(&self.turns))
         else {
             return self.best;
         };

@@ -4,53 +4,53 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::explore::context::Plot;
-use crate::explore::extra_requests::Wider;
+use crate::explore::context::SearchContext;
+use crate::explore::extra_requests::ExtraRequests;
 use crate::explore::sampling::seed_of;
-use crate::host::Piece;
+use crate::host::ScheduledRun;
 use crate::plan::Plan;
 use crate::process::backtrace::{Capture, Stack};
-use crate::process::codec::wire_struct;
-use crate::process::scratch_dir::Scratch;
+use crate::process::codec::codec_struct;
+use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
-use crate::run::outcome::{Conducted, Stopped};
-use crate::run::{Going, Job, Run, execute};
+use crate::run::outcome::{ScheduledEnd, Stopped};
+use crate::run::{Job, Run, RunInProgress, execute};
 use crate::schedule::search::Search;
-use crate::schedule::{Order, Turn};
-use crate::sweep::observation::{Found, Point, moments};
-use crate::sweep::point::{Norm, succeeds};
-use crate::sweep::settings::Way;
+use crate::schedule::{FoundSchedule, Preemption};
+use crate::sweep::observation::{Observation, Point, moments};
+use crate::sweep::point::{RunContext, succeeds};
+use crate::sweep::settings::ScheduleMode;
 
 /// What is run in every schedule of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
+pub(crate) enum WorkItem {
     /// The subject, without any fault.
     Census,
     Fault(Point),
 }
 
-impl Unit {
+impl WorkItem {
     pub(crate) fn point(self) -> Option<Point> {
         match self {
-            Unit::Census => None,
-            Unit::Fault(point) => Some(point),
+            WorkItem::Census => None,
+            WorkItem::Fault(point) => Some(point),
         }
     }
 
     pub(crate) fn plan(self) -> Plan {
         match self {
-            Unit::Census => Plan::none(),
-            Unit::Fault(point) => Plan::at(point.at, point.persistent),
+            WorkItem::Census => Plan::none(),
+            WorkItem::Fault(point) => Plan::at(point.at, point.persistent),
         }
     }
 }
 
 /// What came of a unit.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Did {
+pub(crate) struct SearchResult {
     /// How its runs ended, as reports count it.
     pub(crate) outcomes: Vec<u64>,
     pub(crate) schedules: u64,
@@ -66,12 +66,12 @@ pub(crate) struct Did {
     /// The results of a census, in the order in which they came, and what it saw beyond the first
     /// run.
     pub(crate) texts: Vec<String>,
-    pub(crate) wider: Vec<Wider>,
+    pub(crate) wider: Vec<ExtraRequests>,
     /// One for each root cause, at the first schedule that showed it.
-    pub(crate) found: Vec<Found>,
+    pub(crate) found: Vec<Observation>,
 }
 
-wire_struct!(Did {
+codec_struct!(SearchResult {
     outcomes,
     schedules,
     exhausted,
@@ -93,21 +93,21 @@ const LOOKS_MAX: u64 = 8;
 const ABANDONED: usize = 64 << 10;
 
 /// A unit as it is run.
-pub(crate) struct Trial<'a> {
-    norm: &'a Norm<'a>,
-    unit: Unit,
+pub(crate) struct WorkItemRun<'a> {
+    norm: &'a RunContext<'a>,
+    unit: WorkItem,
     plan: Plan,
-    scratch: &'a Scratch,
-    going: Option<Going<'a>>,
-    did: Did,
+    scratch: &'a ScratchDir,
+    going: Option<RunInProgress<'a>>,
+    did: SearchResult,
     /// The findings so far by what they have in common, and their places in the list.
     roots: BTreeMap<Root, usize>,
     /// For each thread the most requests, and by which schedule.
-    most: Vec<(u64, Vec<Turn>)>,
+    most: Vec<(u64, Vec<Preemption>)>,
     /// Under loom, in a census: for each thread the most requests so far. To come back to one of its
     /// runs takes all runs up to it, so what is beyond is looked at when it comes.
     beyond: Option<Vec<u64>>,
-    tell: &'a mut dyn FnMut(&Found),
+    tell: &'a mut dyn FnMut(&Observation),
     leaked: usize,
     /// Under loom: how often runs showed what looks alike, and the place of the first finding.
     looks: BTreeMap<Shape, (u64, Option<usize>)>,
@@ -131,20 +131,20 @@ pub(crate) fn root(evidence: &Evidence, stacks: &BTreeMap<Moment, Stack>) -> Roo
 
 /// A run of a unit, but for its schedule.
 pub(crate) fn job<'a>(
-    norm: &'a Norm<'a>,
-    unit: Unit,
+    norm: &'a RunContext<'a>,
+    unit: WorkItem,
     plan: &Plan,
-    scratch: &'a Scratch,
+    scratch: &'a ScratchDir,
 ) -> Job<'a> {
     match unit {
-        Unit::Census => norm.settings.job(scratch),
-        Unit::Fault(_) => norm.job(plan.clone(), scratch),
+        WorkItem::Census => norm.settings.job(scratch),
+        WorkItem::Fault(_) => norm.job(plan.clone(), scratch),
     }
 }
 
 /// What a run shows that is nobody else's to judge.
-pub(crate) fn judge(run: &mut Run, unit: Unit) {
-    if unit == Unit::Census {
+pub(crate) fn judge(run: &mut Run, unit: WorkItem) {
+    if unit == WorkItem::Census {
         succeeds(run);
     } else if run.injected.is_none() && run.outcome != Outcome::Hung {
         run.outcome = Outcome::Unreached;
@@ -153,26 +153,31 @@ pub(crate) fn judge(run: &mut Run, unit: Unit) {
 
 /// Makes a run of this schedule again with open eyes: one finding for each root cause.
 pub(crate) fn look(
-    norm: &Norm<'_>,
-    unit: Unit,
+    norm: &RunContext<'_>,
+    unit: WorkItem,
     plan: &Plan,
-    scratch: &Scratch,
+    scratch: &ScratchDir,
     run: &Run,
-    turns: &[Turn],
-) -> Vec<(Root, Found)> {
-    let norm = Norm { turns, ..*norm };
+    turns: &[Preemption],
+) -> Vec<(Root, Observation)> {
+    let norm = RunContext { turns, ..*norm };
     let mut job = job(&norm, unit, plan, scratch);
     job.turns = turns;
     job.capture = Some(Capture::of(moments(&run.evidence)));
     let mut again = execute(norm.subject, job);
     judge(&mut again, unit);
-    let found = |evidence: Vec<Evidence>, stacks: BTreeMap<Moment, Stack>| Found {
+    let found = |evidence: Vec<Evidence>, stacks: BTreeMap<Moment, Stack>| Observation {
         point: unit.point(),
         injected: run.injected,
         fingerprint: run.fingerprint.0,
         evidence,
         stacks,
-        order: Some(Order { turns: turns.to_vec(), seen: 1, of: 1, ..Order::default() }),
+        order: Some(FoundSchedule {
+            turns: turns.to_vec(),
+            seen: 1,
+            of: 1,
+            ..FoundSchedule::default()
+        }),
     };
     if again.evidence != run.evidence || again.fingerprint != run.fingerprint {
         let note = "the same schedule showed something else when it was run again";
@@ -192,23 +197,36 @@ pub(crate) fn look(
     each.collect()
 }
 
-impl<'a> Trial<'a> {
+impl<'a> WorkItemRun<'a> {
     pub(crate) fn new(
-        norm: &'a Norm<'a>,
-        unit: Unit,
-        scratch: &'a Scratch,
-        tell: &'a mut dyn FnMut(&Found),
+        norm: &'a RunContext<'a>,
+        unit: WorkItem,
+        scratch: &'a ScratchDir,
+        tell: &'a mut dyn FnMut(&Observation),
     ) -> Self {
-        let did = Did { outcomes: vec![0; Outcome::ALL.len()], ..Did::default() };
+        let did = SearchResult { outcomes: vec![0; Outcome::ALL.len()], ..SearchResult::default() };
         let (plan, roots, most) = (unit.plan(), BTreeMap::new(), Vec::new());
         let (going, beyond, leaked, looks) = (None, None, 0, BTreeMap::new());
-        Trial { norm, unit, plan, scratch, going, did, roots, most, beyond, tell, leaked, looks }
+        WorkItemRun {
+            norm,
+            unit,
+            plan,
+            scratch,
+            going,
+            did,
+            roots,
+            most,
+            beyond,
+            tell,
+            leaked,
+            looks,
+        }
     }
 
     /// Counts a run of loom's that shows what enough of those before it have shown. False: it is
     /// to be looked at.
     fn is_known(&mut self, run: &Run, search: &Search) -> bool {
-        if Turn::loom_of(search.turns()).is_none() {
+        if Preemption::loom_of(search.turns()).is_none() {
             return false;
         }
         let shape = |evidence: &Evidence| {
@@ -252,7 +270,7 @@ impl<'a> Trial<'a> {
             for ((thread, most), requests) in (0..).zip(beyond).zip(&run.requests) {
                 if requests > most {
                     let file = self.norm.settings.known_file;
-                    self.did.wider.push(Wider::of(thread, *most, *requests, census, file));
+                    self.did.wider.push(ExtraRequests::of(thread, *most, *requests, census, file));
                     *most = *requests;
                 }
             }
@@ -284,18 +302,18 @@ impl<'a> Trial<'a> {
             job.capture = Some(Capture::census());
             let run = execute(self.norm.subject, job);
             let census = run.census.unwrap_or_default();
-            let wider = Wider::of(thread, known(thread), requests, &census, known_file);
+            let wider = ExtraRequests::of(thread, known(thread), requests, &census, known_file);
             self.did.wider.push(wider);
         }
     }
 }
 
-impl Piece for Trial<'_> {
+impl ScheduledRun for WorkItemRun<'_> {
     fn begin(&mut self) {
         let (norm, scratch) = (self.norm, self.scratch);
         let mut job = job(norm, self.unit, &self.plan, scratch);
         job.capture = self.beyond.clone().map(Capture::beyond);
-        self.going = Some(Going::new(job));
+        self.going = Some(RunInProgress::new(job));
     }
 
     fn body(&mut self) {
@@ -304,7 +322,7 @@ impl Piece for Trial<'_> {
         }
     }
 
-    fn end(&mut self, conducted: Conducted, search: &Search) -> bool {
+    fn end(&mut self, conducted: ScheduledEnd, search: &Search) -> bool {
         let Some(going) = self.going.take() else { return false };
         let (threads, diverged) = (conducted.threads as u64, conducted.diverged);
         let mut run = going.end(conducted);
@@ -321,7 +339,7 @@ impl Piece for Trial<'_> {
             self.did.crowd = true;
             return false;
         }
-        if self.unit == Unit::Census {
+        if self.unit == WorkItem::Census {
             self.count(&run, search);
         }
         if let Some(turn) = diverged {
@@ -337,32 +355,32 @@ impl Piece for Trial<'_> {
 
 /// Runs a unit in this process. Answers what came of it, and what its subject leaked.
 pub(crate) fn run_unit(
-    plot: &Plot<'_>,
-    unit: Unit,
-    scratch: &Scratch,
-    tell: &mut dyn FnMut(&Found),
-) -> (Did, usize) {
-    let Some(host) = plot.norm.settings.host else { return (Did::default(), 0) };
+    plot: &SearchContext<'_>,
+    unit: WorkItem,
+    scratch: &ScratchDir,
+    tell: &mut dyn FnMut(&Observation),
+) -> (SearchResult, usize) {
+    let Some(host) = plot.norm.settings.host else { return (SearchResult::default(), 0) };
     let seed = plot.norm.settings.seed;
     let search = match plot.threads.way {
-        Way::Bounded if plot.drawn => {
+        ScheduleMode::Bounded if plot.drawn => {
             Search::drawn(plot.threads.preemptions, seed_of(seed, unit.point()), plot.limit)
         }
-        Way::Bounded => host.bounded(plot.threads.preemptions, plot.limit),
-        Way::Random(schedules) => Search::random(seed, schedules.min(plot.limit)),
-        Way::Pct(depth, schedules) => Search::pct(depth, seed, schedules.min(plot.limit)),
+        ScheduleMode::Bounded => host.bounded(plot.threads.preemptions, plot.limit),
+        ScheduleMode::Random(schedules) => Search::random(seed, schedules.min(plot.limit)),
+        ScheduleMode::Pct(depth, schedules) => Search::pct(depth, seed, schedules.min(plot.limit)),
     };
     let search = Rc::new(RefCell::new(search.steps_max(plot.steps_max)));
-    let mut trial = Trial::new(plot.norm, unit, scratch, tell);
-    let is_seen = unit == Unit::Census && host.is_weak();
+    let mut trial = WorkItemRun::new(plot.norm, unit, scratch, tell);
+    let is_seen = unit == WorkItem::Census && host.is_weak();
     trial.beyond = is_seen.then(|| plot.scouted.by_thread.clone());
     host.search(Rc::clone(&search), &mut trial);
-    if unit == Unit::Census && !is_seen {
+    if unit == WorkItem::Census && !is_seen {
         let known = |thread| plot.scouted.count(thread);
         trial.widen(&known, plot.norm.settings.known_file);
     }
     let search = search.borrow();
-    let Trial { mut did, leaked, .. } = trial;
+    let WorkItemRun { mut did, leaked, .. } = trial;
     did.schedules = search.begun();
     did.exhausted = search.is_exhausted();
     for found in &mut did.found {

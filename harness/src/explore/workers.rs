@@ -5,25 +5,25 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::explore::context::Plot;
-use crate::explore::work_item::{Did, Unit, run_unit};
+use crate::explore::context::SearchContext;
+use crate::explore::work_item::{SearchResult, WorkItem, run_unit};
 use crate::host::Host;
 use crate::process::child;
-use crate::process::child::News;
-use crate::process::codec::wire_struct;
+use crate::process::child::WorkerEvent;
+use crate::process::codec::codec_struct;
 use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
-use crate::process::scratch_dir::Scratch;
-use crate::process::shared_memory::{Board, Life};
+use crate::process::scratch_dir::ScratchDir;
+use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::execute;
-use crate::schedule::{Order, Turn};
+use crate::schedule::{FoundSchedule, Preemption};
 use crate::sweep::exit_outcome::{kind_of, notes as notes_of, os_error, outcome_of};
 use crate::sweep::isolated_run::witness;
-use crate::sweep::observation::Found;
-use crate::sweep::point::Norm;
+use crate::sweep::observation::Observation;
+use crate::sweep::point::RunContext;
 /// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
 const LEAKED_MAX: usize = 64 << 20;
 
@@ -31,20 +31,26 @@ const LEAKED_MAX: usize = 64 << 20;
 #[derive(Clone, Debug, Default)]
 struct Told {
     unit: usize,
-    found: Option<Found>,
-    done: Option<Did>,
+    found: Option<Observation>,
+    done: Option<SearchResult>,
 }
 
-wire_struct!(Told { unit, found, done });
+codec_struct!(Told { unit, found, done });
 
 /// A worker's life: warm up once, then take units until there are none.
-fn work(plot: &Plot<'_>, units: &[Unit], board: &Board, life: &Life, pipe: &Pipe) {
-    let scratch = Scratch::new(child::parent());
+fn work(
+    plot: &SearchContext<'_>,
+    units: &[WorkItem],
+    board: &SharedMemory,
+    life: &ChildStatus,
+    pipe: &Pipe,
+) {
+    let scratch = ScratchDir::new(child::parent());
     let mut leaked = 0;
     execute(plot.norm.subject, plot.norm.settings.job(&scratch));
     while let Some(unit) = board.claim() {
         life.stand(Some(unit));
-        let mut tell = |found: &Found| {
+        let mut tell = |found: &Observation| {
             pipe.send(&Told { unit, found: Some(found.clone()), done: None });
         };
         let (did, lost) = run_unit(plot, units[unit], &scratch, &mut tell);
@@ -64,45 +70,45 @@ fn work(plot: &Plot<'_>, units: &[Unit], board: &Board, life: &Life, pipe: &Pipe
 struct Died {
     unit: usize,
     death: Death,
-    turns: Option<Vec<Turn>>,
+    turns: Option<Vec<Preemption>>,
     schedules: u64,
     outcomes: Vec<u64>,
 }
 
 /// Runs all units, in children or in process. `glance` hears of the runs made so far.
 pub(crate) fn run_units(
-    plot: &Plot<'_>,
-    units: &[Unit],
+    plot: &SearchContext<'_>,
+    units: &[WorkItem],
     patience: Duration,
     glance: &mut dyn FnMut(u64),
-) -> Result<Vec<Did>, Error> {
+) -> Result<Vec<SearchResult>, Error> {
     let settings = plot.norm.settings;
-    let mut did: Vec<Option<Did>> = units.iter().map(|_| None).collect();
+    let mut did: Vec<Option<SearchResult>> = units.iter().map(|_| None).collect();
     if settings.in_process {
-        let scratch = Scratch::new(std::process::id());
+        let scratch = ScratchDir::new(std::process::id());
         for (unit, did) in units.iter().zip(&mut did) {
             *did = Some(run_unit(plot, *unit, &scratch, &mut |_| {}).0);
         }
-        Scratch::remove(std::process::id(), std::process::id());
+        ScratchDir::remove(std::process::id(), std::process::id());
         return finish(plot, units, did);
     }
     let jobs = settings.jobs.min(units.len()).max(1);
-    let board = Board::new(jobs, units.len()).map_err(|e| os_error("share memory", &e))?;
-    let mut early: Vec<Vec<Found>> = vec![Vec::new(); units.len()];
+    let board = SharedMemory::new(jobs, units.len()).map_err(|e| os_error("share memory", &e))?;
+    let mut early: Vec<Vec<Observation>> = vec![Vec::new(); units.len()];
     let (mut died, mut doubtful) = (Vec::new(), Vec::new());
-    let work = |life: &Life, pipe: &Rc<Pipe>| work(plot, units, &board, life, pipe);
+    let work = |life: &ChildStatus, pipe: &Rc<Pipe>| work(plot, units, &board, life, pipe);
     let runs = || {
         let going = (0..jobs).map(|job| board.life(job).schedules()).sum::<u64>();
         board.requests().load(Ordering::Relaxed) + going
     };
     let end = child::crew(&board, patience, &work, |news| match news {
-        News::Message(Told { unit, found, done }) => {
+        WorkerEvent::Message(Told { unit, found, done }) => {
             early[unit].extend(found);
             if done.is_some() {
                 did[unit] = done;
             }
         }
-        News::Death(unit, death, had_company) => {
+        WorkerEvent::Death(unit, death, had_company) => {
             if did[unit].is_some() {
                 return;
             }
@@ -112,15 +118,16 @@ pub(crate) fn run_units(
             }
             let lives = (0..jobs).map(|job| board.life(job));
             let life = lives.into_iter().find(|life| life.standing() == Some(unit));
-            let turns = life.and_then(Life::turns);
-            let turns = turns.map(|turns| turns.into_iter().map(Turn::unpack).collect());
-            let ends = |life: &Life| life.ends.iter().map(|e| e.load(Ordering::Relaxed)).collect();
+            let turns = life.and_then(ChildStatus::turns);
+            let turns = turns.map(|turns| turns.into_iter().map(Preemption::unpack).collect());
+            let ends =
+                |life: &ChildStatus| life.ends.iter().map(|e| e.load(Ordering::Relaxed)).collect();
             let outcomes = life.map_or_else(|| vec![0; Outcome::ALL.len()], ends);
-            let schedules = life.map_or(1, Life::schedules);
+            let schedules = life.map_or(1, ChildStatus::schedules);
             died.push(Died { unit, death, turns, schedules, outcomes });
         }
-        News::FalseStart(_) => {}
-        News::Glance => glance(runs()),
+        WorkerEvent::FalseStart(_) => {}
+        WorkerEvent::Glance => glance(runs()),
     });
     if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
         return Err(Error::new(format!("a worker died before its first point: {death}"))
@@ -139,7 +146,11 @@ pub(crate) fn run_units(
     finish(plot, units, did)
 }
 
-fn finish(plot: &Plot<'_>, units: &[Unit], did: Vec<Option<Did>>) -> Result<Vec<Did>, Error> {
+fn finish(
+    plot: &SearchContext<'_>,
+    units: &[WorkItem],
+    did: Vec<Option<SearchResult>>,
+) -> Result<Vec<SearchResult>, Error> {
     let mut all = Vec::with_capacity(units.len());
     for did in did {
         let did = did.ok_or_else(|| {
@@ -159,22 +170,22 @@ fn finish(plot: &Plot<'_>, units: &[Unit], did: Vec<Option<Did>>) -> Result<Vec<
 /// A death is tried again, with its fault and in its schedule, by a child that tells what it sees as
 /// it goes.
 fn confirm(
-    plot: &Plot<'_>,
-    unit: Unit,
+    plot: &SearchContext<'_>,
+    unit: WorkItem,
     died: Died,
-    early: Vec<Found>,
+    early: Vec<Observation>,
     patience: Duration,
-) -> Result<Did, Error> {
+) -> Result<SearchResult, Error> {
     let Died { death, turns, schedules, mut outcomes, .. } = died;
     outcomes[outcome_of(death) as usize] += 1;
     let turned = turns.clone().unwrap_or_default();
-    let order = Order { turns: turned, seen: 1, of: schedules, ..Order::default() };
-    let bare = |evidence: Vec<Evidence>, fingerprint| Found {
+    let order = FoundSchedule { turns: turned, seen: 1, of: schedules, ..FoundSchedule::default() };
+    let bare = |evidence: Vec<Evidence>, fingerprint| Observation {
         point: unit.point(),
         evidence,
         fingerprint,
         order: Some(order.clone()),
-        ..Found::default()
+        ..Observation::default()
     };
     let mut found = early;
     for found in &mut found {
@@ -186,8 +197,8 @@ fn confirm(
             found.push(bare(vec![Evidence::new(kind_of(death)).note(note)], 0));
         }
         Some(turns) => {
-            let texts = if unit == Unit::Census { &[] } else { plot.norm.texts };
-            let norm = Norm { turns, texts, ..*plot.norm };
+            let texts = if unit == WorkItem::Census { &[] } else { plot.norm.texts };
+            let norm = RunContext { turns, texts, ..*plot.norm };
             let seen = witness(&norm, &unit.plan(), unit.point(), patience)?;
             let evidence = if seen.death == Some(death) {
                 let note = notes_of(&[(death, seen.stack.clone())])?.concat();
@@ -196,11 +207,12 @@ fn confirm(
                 let note = format!("{death} at first, and not when it was run again");
                 Evidence::new(Kind::Nondeterminism).note(note)
             };
-            let early = seen.found().map(|early| Found { order: Some(order.clone()), ..early });
+            let early =
+                seen.found().map(|early| Observation { order: Some(order.clone()), ..early });
             found.extend(early);
             let injected = seen.injected;
-            found.push(Found { injected, ..bare(vec![evidence], seen.fingerprint) });
+            found.push(Observation { injected, ..bare(vec![evidence], seen.fingerprint) });
         }
     }
-    Ok(Did { outcomes, schedules, died: true, found, ..Did::default() })
+    Ok(SearchResult { outcomes, schedules, died: true, found, ..SearchResult::default() })
 }

@@ -19,10 +19,10 @@ pub(crate) mod survivors;
 
 use crate::global::survivors::Survivors;
 use crate::heap::survivor::KeepSurvivors;
-use crate::heap::survivor::Outlives;
+use crate::heap::survivor::SurvivorKind;
 use crate::heap::thread_context::is_attributed;
 use crate::heap::thread_context::place;
-use crate::heap::thread_context::{INSIDE, In, PASSING, attribute};
+use crate::heap::thread_context::{INSIDE, PASSING, ThreadContext, attribute};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::TypeId;
 use std::ptr::NonNull;
@@ -30,9 +30,11 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use crate::detect::block::Block;
 use crate::heap::Heap;
-use crate::heap::node::{Entered, some};
+use crate::heap::node::{StateGuard, some};
 use crate::heap::redzone;
-use crate::heap::run_lock::{GATE, begin_alone, end_alone, is_single_threaded, wait_for_threads};
+use crate::heap::run_lock::{
+    GLOBAL_LOCK, begin_alone, end_alone, is_single_threaded, wait_for_threads,
+};
 use crate::options::Options;
 use crate::port::{Port, Refused};
 use crate::process::backtrace::is_machinery;
@@ -158,18 +160,18 @@ impl<A> std::fmt::Debug for GlobalHeap<A> {
 }
 
 /// The way into an armed heap, held while a call is in there.
-struct Way<'a> {
+struct ArmedAccess<'a> {
     heap: &'a Heap,
     /// The right to touch the run's state.
-    entered: Entered<'a>,
-    _in: In,
+    entered: StateGuard<'a>,
+    _in: ThreadContext,
 }
 
 impl<A: GlobalAlloc> GlobalHeap<A> {
     /// The armed heap, where the process has one thread: the quick way, without a mark that the
     /// thread is inside.
     #[inline]
-    fn solo(&self) -> Option<(&Heap, Entered<'_>)> {
+    fn solo(&self) -> Option<(&Heap, StateGuard<'_>)> {
         let heap = self.armed.load(Ordering::Relaxed);
         if heap.is_null() || !is_single_threaded() {
             return None;
@@ -181,20 +183,20 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     }
 
     /// The armed heap, if there is one.
-    fn way(&self) -> Option<Way<'_>> {
-        let _in = In::side();
+    fn way(&self) -> Option<ArmedAccess<'_>> {
+        let _in = ThreadContext::side();
         if let Some((heap, entered)) = self.solo() {
-            return Some(Way { heap, entered, _in });
+            return Some(ArmedAccess { heap, entered, _in });
         }
-        GATE.shut();
+        GLOBAL_LOCK.shut();
         let heap = self.armed.load(Ordering::Relaxed);
         if heap.is_null() {
-            GATE.open();
+            GLOBAL_LOCK.open();
             return None;
         }
         // SAFETY: `disarm` takes the heap away behind the gate, before which it waits now.
         let heap = unsafe { &*heap };
-        Some(Way { heap, entered: heap.core().enter_shut(None), _in })
+        Some(ArmedAccess { heap, entered: heap.core().enter_shut(None), _in })
     }
 
     /// Whether this thread's requests are the subject's.
@@ -270,7 +272,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         // Inside of a heap there is no way in again. And what the allocator inside asks for itself
         // is nobody's either.
         let is_inside = place() == INSIDE;
-        let _in = In::side();
+        let _in = ThreadContext::side();
         let start = plain();
         if !is_inside && let Some(way) = self.way() {
             way.entered.with(|state| state.ledger.forget(start as usize, layout.size()));
@@ -316,15 +318,15 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     #[cold]
     #[inline(never)]
     fn take_back_foreign(&self, start: NonNull<u8>, layout: Layout) {
-        let _in = In::side();
+        let _in = ThreadContext::side();
         if self.busy.load(Ordering::Acquire) >= SURVIVOR
             && let Some((block, outlives)) = self.survivors.take(start)
         {
             self.busy.fetch_sub(SURVIVOR, Ordering::Release);
             return match outlives {
-                Outlives::Plain => self.hand_back(start, layout, false),
-                Outlives::Guarded => self.hand_back(start, block.layout(), true),
-                Outlives::ForGood => {}
+                SurvivorKind::Plain => self.hand_back(start, layout, false),
+                SurvivorKind::Guarded => self.hand_back(start, block.layout(), true),
+                SurvivorKind::ForGood => {}
             };
         }
         self.hand_back(start, layout, false);
@@ -444,18 +446,18 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
         if TypeId::of::<A>() == TypeId::of::<System>() {
             return options.heap();
         }
-        options.heap_over(Inner(&self.inner))
+        options.heap_over(InnerPort(&self.inner))
     }
 
     fn arm(&self, heap: &Heap, everyone: bool) {
         let run = heap.core().run;
         begin_alone(run);
-        GATE.shut();
+        GLOBAL_LOCK.shut();
         self.owners.store(if everyone { EVERYONE } else { ATTRIBUTED_ONES }, Ordering::Relaxed);
         attribute(true);
         self.armed.store(std::ptr::from_ref(heap).cast_mut(), Ordering::Relaxed);
         self.busy.fetch_or(ARMED, Ordering::Relaxed);
-        GATE.open();
+        GLOBAL_LOCK.open();
     }
 
     fn rest(&self) {
@@ -464,10 +466,10 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
 
     fn disarm(&self) {
         self.rest();
-        GATE.shut();
+        GLOBAL_LOCK.shut();
         self.busy.fetch_and(!ARMED, Ordering::Relaxed);
         self.armed.store(std::ptr::null_mut(), Ordering::Relaxed);
-        GATE.open();
+        GLOBAL_LOCK.open();
         attribute(false);
         end_alone();
     }
@@ -478,8 +480,8 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
 }
 
 impl<A: GlobalAlloc + Sync + 'static> KeepSurvivors for GlobalHeap<A> {
-    fn keep(&self, block: &Block, outlives: Outlives) {
-        let _in = In::side();
+    fn keep(&self, block: &Block, outlives: SurvivorKind) {
+        let _in = ThreadContext::side();
         self.survivors.keep(block, outlives);
         self.busy.fetch_add(SURVIVOR, Ordering::Release);
     }
@@ -494,11 +496,11 @@ impl<A: GlobalAlloc + Sync + 'static> KeepSurvivors for GlobalHeap<A> {
 }
 
 /// The allocator inside, as a port.
-struct Inner<A: 'static>(&'static A);
+struct InnerPort<A: 'static>(&'static A);
 
 // SAFETY: `GlobalAlloc` promises what a port does, for sizes above zero, to which every request is
 // raised, in and out alike.
-unsafe impl<A: GlobalAlloc + Sync> Port for Inner<A> {
+unsafe impl<A: GlobalAlloc + Sync> Port for InnerPort<A> {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the size is not zero.
         let start = NonNull::new(unsafe { self.0.alloc(some(layout)) }).ok_or(Refused)?;

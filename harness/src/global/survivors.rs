@@ -3,13 +3,13 @@
 use crate::detect::block::Block;
 use crate::heap::ledger::Ledger;
 use crate::heap::node::start_of;
-use crate::heap::run_lock::GATE;
-use crate::heap::survivor::Outlives;
+use crate::heap::run_lock::GLOBAL_LOCK;
+use crate::heap::survivor::SurvivorKind;
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 
 /// Blocks that outlived their runs.
-pub(crate) struct Survivors(UnsafeCell<Kept>);
+pub(crate) struct Survivors(UnsafeCell<SurvivorTable>);
 
 // SAFETY: the table is touched behind the gate only.
 unsafe impl Sync for Survivors {}
@@ -17,20 +17,20 @@ unsafe impl Sync for Survivors {}
 impl Survivors {
     pub(crate) const fn new() -> Self {
         let table = Ledger::fresh();
-        Survivors(UnsafeCell::new(Kept { table, now: (0, 0), before: (0, 0) }))
+        Survivors(UnsafeCell::new(SurvivorTable { table, now: (0, 0), before: (0, 0) }))
     }
 
     /// Behind the gate, as the ledger of a run is: a block is always in one of the two.
-    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Kept) -> R) -> R {
-        GATE.shut();
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut SurvivorTable) -> R) -> R {
+        GLOBAL_LOCK.shut();
         // SAFETY: whoever has shut the gate is alone with the table; `work` doesn't come back
         // here, since calls are `INSIDE` meanwhile.
         let answer = work(unsafe { &mut *self.0.get() });
-        GATE.open();
+        GLOBAL_LOCK.open();
         answer
     }
 
-    pub(crate) fn keep(&self, block: &Block, outlives: Outlives) {
+    pub(crate) fn keep(&self, block: &Block, outlives: SurvivorKind) {
         self.with(|kept| {
             let (size, align) = (block.size, block.align);
             let address = start_of(block).as_ptr() as usize;
@@ -43,11 +43,11 @@ impl Survivors {
     }
 
     /// Takes a survivor out, and how it is one.
-    pub(crate) fn take(&self, start: NonNull<u8>) -> Option<(Block, Outlives)> {
+    pub(crate) fn take(&self, start: NonNull<u8>) -> Option<(Block, SurvivorKind)> {
         self.with(|kept| {
             let address = start.as_ptr() as usize;
-            let in_table = |how: Outlives| Some((kept.table.find(address, how as u16)?, how));
-            let (slot, outlives) = Outlives::ALL.into_iter().find_map(in_table)?;
+            let in_table = |how: SurvivorKind| Some((kept.table.find(address, how as u16)?, how));
+            let (slot, outlives) = SurvivorKind::ALL.into_iter().find_map(in_table)?;
             let block = kept.table.block(slot);
             kept.table.remove(slot);
             if !block.tainted {
@@ -58,8 +58,8 @@ impl Survivors {
     }
 }
 
-pub(crate) struct Kept {
-    /// By address; the heap's number says how they outlived it ([`Outlives`]).
+pub(crate) struct SurvivorTable {
+    /// By address; the heap's number says how they outlived it ([`SurvivorKind`]).
     table: Ledger,
     /// Blocks and bytes that are no finding of their own: now, and when they were last counted.
     pub(crate) now: (i64, i64),

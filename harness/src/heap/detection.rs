@@ -8,9 +8,9 @@ use crate::detect;
 use crate::detect::block::BadFree;
 use crate::detect::block::Block;
 use crate::detect::block::Damage;
-use crate::heap::ledger::Slot;
-use crate::heap::state::{Foreign, State};
-use crate::report::evidence::{Evidence, Role, Subject};
+use crate::heap::ledger::RecordSlot;
+use crate::heap::state::{ForeignCall, State};
+use crate::report::evidence::{BlockInfo, Evidence, Role};
 use crate::trace::{End, Op};
 
 /// Findings kept of one run; more than these share a root cause with one of them.
@@ -47,7 +47,7 @@ impl State {
         heap: u16,
         layout: Layout,
         number: u64,
-    ) -> Subject {
+    ) -> BlockInfo {
         let (size, align) = (layout.size(), layout.align());
         detect::block::subject(
             &self.heaps,
@@ -79,7 +79,7 @@ impl State {
         layout: Layout,
         heap: u16,
         op: Op,
-    ) -> Option<Slot> {
+    ) -> Option<RecordSlot> {
         let family = self.heaps[usize::from(heap)].family;
         let of_family = |id: &u16| self.heaps[usize::from(*id)].family == family;
         let owner = (0..self.heaps.len() as u16)
@@ -172,7 +172,7 @@ impl State {
         self.accuse(detect::leak(subject));
     }
 
-    pub(crate) fn accuse_foreign(&mut self, foreign: &Foreign, call: u64) {
+    pub(crate) fn accuse_foreign(&mut self, foreign: &ForeignCall, call: u64) {
         let name = self.heaps[usize::from(foreign.heap)].name;
         let slot = self.ledger.find(foreign.address, foreign.heap);
         let block = slot.map(|slot| self.ledger.block(slot));

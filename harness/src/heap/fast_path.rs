@@ -13,14 +13,14 @@ use std::alloc::{GlobalAlloc, System};
 use std::ptr::NonNull;
 
 use crate::heap::ledger::Ledger;
-use crate::heap::node::{AnyPort, Entered, Node};
-use crate::heap::quarantine::Kept;
+use crate::heap::node::{AnyPort, Node, StateGuard};
+use crate::heap::quarantine::Quarantined;
 use crate::heap::record::Record;
 use crate::heap::record::SIZE_SIDE;
 use crate::heap::redzone;
 use crate::heap::state::State;
-use crate::heap::thread_context::In;
-use crate::heap::{Answer, Heap};
+use crate::heap::thread_context::ThreadContext;
+use crate::heap::{AllocResult, Heap};
 use crate::port::Refused;
 use crate::trace::{End, Event, Op};
 
@@ -74,7 +74,7 @@ impl Heap {
     /// An `alloc`. Whatever is out of the ordinary is the last thing that is called, so that an
     /// ordinary one keeps nothing for it.
     #[inline(never)]
-    pub(crate) fn request_alloc(&self, layout: Layout) -> Answer {
+    pub(crate) fn request_alloc(&self, layout: Layout) -> AllocResult {
         let node = self.node();
         if let Some(run) = self.core().alone()
             && run.with(|state| state.requests + 1 < state.quick_stop)
@@ -89,7 +89,7 @@ impl Heap {
 
     /// One that is not served by the pool at once.
     #[inline(never)]
-    fn request_unpooled(&self, layout: Layout) -> Answer {
+    fn request_unpooled(&self, layout: Layout) -> AllocResult {
         let node = self.node();
         if let Some(entered) = self.core().enter_serial()
             && entered.with(|state| state.requests + 1 < state.quick_stop)
@@ -118,7 +118,7 @@ impl Heap {
     /// One over a port of somebody's own, which may itself ask a heap of this run: it comes after
     /// this request.
     #[inline(never)]
-    fn request_port(&self, entered: &Entered<'_>, layout: Layout) -> Answer {
+    fn request_port(&self, entered: &StateGuard<'_>, layout: Layout) -> AllocResult {
         let node = self.node();
         entered.with(|state| state.requests += 1);
         let Ok(start) = node.obtain(layout, false, false, entered) else {
@@ -137,7 +137,7 @@ impl Heap {
     }
 
     #[inline(never)]
-    fn request_guarded(&self, layout: Layout) -> Answer {
+    fn request_guarded(&self, layout: Layout) -> AllocResult {
         if let Some(entered) = self.core().enter_serial()
             && let Some(start) = alloc_guarded(self.node(), &entered, layout)
         {
@@ -205,7 +205,7 @@ impl Heap {
     #[inline(always)]
     pub(crate) fn alloc_entered(
         &self,
-        entered: &Entered<'_>,
+        entered: &StateGuard<'_>,
         layout: Layout,
     ) -> Option<NonNull<u8>> {
         let node = self.node();
@@ -224,7 +224,7 @@ impl Heap {
     #[inline(always)]
     pub(crate) fn free_entered(
         &self,
-        entered: &Entered<'_>,
+        entered: &StateGuard<'_>,
         start: NonNull<u8>,
         layout: Layout,
     ) -> bool {
@@ -241,7 +241,7 @@ impl Heap {
 
     /// The rest of a quick free, where there are guards.
     #[inline(never)]
-    fn free_guarded(&self, entered: &Entered<'_>, start: NonNull<u8>, layout: Layout) -> bool {
+    fn free_guarded(&self, entered: &StateGuard<'_>, start: NonNull<u8>, layout: Layout) -> bool {
         let (node, size) = (self.node(), layout.size());
         let kept = entered.with(|state| {
             let at_home = match state.ledger.pool.block(start.as_ptr() as usize).is_some() {
@@ -259,7 +259,7 @@ impl Heap {
             redzone::poison(start, size, false);
         }
         if entered.with(|state| !state.quarantine.has_room()) {
-            let _in = In::side();
+            let _in = ThreadContext::side();
             entered.with(|state| state.quarantine.make_room());
         }
         let surplus = entered.with(|state| {
@@ -274,7 +274,7 @@ impl Heap {
 
     /// Lets blocks go whose time in quarantine is up.
     #[inline]
-    fn evict(&self, entered: &Entered<'_>, first: Kept) {
+    fn evict(&self, entered: &StateGuard<'_>, first: Quarantined) {
         let node = self.node();
         let mut surplus = Some(first);
         while let Some(kept) = surplus {
@@ -296,7 +296,7 @@ impl Heap {
                     }
                 }
                 _ => {
-                    let _in = In::side();
+                    let _in = ThreadContext::side();
                     self.let_go(entered, &kept);
                 }
             }
@@ -309,7 +309,7 @@ impl Heap {
 #[inline(always)]
 fn alloc_unguarded(
     node: &Node<AnyPort>,
-    entered: &Entered<'_>,
+    entered: &StateGuard<'_>,
     layout: Layout,
 ) -> Option<NonNull<u8>> {
     let start = malloc(layout)?;
@@ -323,7 +323,7 @@ fn alloc_unguarded(
 #[inline(always)]
 fn free_unguarded(
     node: &Node<AnyPort>,
-    entered: &Entered<'_>,
+    entered: &StateGuard<'_>,
     start: NonNull<u8>,
     layout: Layout,
 ) -> bool {
@@ -344,7 +344,7 @@ fn free_unguarded(
 #[inline(never)]
 fn alloc_guarded(
     node: &Node<AnyPort>,
-    entered: &Entered<'_>,
+    entered: &StateGuard<'_>,
     layout: Layout,
 ) -> Option<NonNull<u8>> {
     let pooled = || entered.with(|state| state.grant_pooled(layout, redzone::LEAD, node));
@@ -369,8 +369,8 @@ fn alloc_guarded(
 
 /// Records a block whose first place in the ledger is taken.
 #[inline(never)]
-fn grant(node: &Node<AnyPort>, entered: &Entered<'_>, start: NonNull<u8>, layout: Layout) {
-    let _in = In::side();
+fn grant(node: &Node<AnyPort>, entered: &StateGuard<'_>, start: NonNull<u8>, layout: Layout) {
+    let _in = ThreadContext::side();
     let address = start.as_ptr() as usize;
     entered.with(|state| {
         state.requests += 1;
@@ -383,7 +383,7 @@ fn grant(node: &Node<AnyPort>, entered: &Entered<'_>, start: NonNull<u8>, layout
 #[inline(never)]
 fn free_elsewhere(
     node: &Node<AnyPort>,
-    entered: &Entered<'_>,
+    entered: &StateGuard<'_>,
     start: NonNull<u8>,
     layout: Layout,
 ) -> bool {
@@ -392,8 +392,8 @@ fn free_elsewhere(
 
 #[cold]
 #[inline(never)]
-fn judge(entered: &Entered<'_>, kept: &Kept) {
-    let _in = In::side();
+fn judge(entered: &StateGuard<'_>, kept: &Quarantined) {
+    let _in = ThreadContext::side();
     entered.with(|state| {
         let block = state.ledger.decode(kept.record);
         // SAFETY: the block is painted (the caller read its guards) and still the heap's.
@@ -498,7 +498,7 @@ impl State {
         start: NonNull<u8>,
         layout: Layout,
         node: &Node<AnyPort>,
-    ) -> Option<Kept> {
+    ) -> Option<Quarantined> {
         self.free_by(Ledger::take_at_home, start, layout, node)
     }
 
@@ -509,7 +509,7 @@ impl State {
         start: NonNull<u8>,
         layout: Layout,
         node: &Node<AnyPort>,
-    ) -> Option<Kept> {
+    ) -> Option<Quarantined> {
         self.free_by(Ledger::take, start, layout, node)
     }
 
@@ -520,11 +520,11 @@ impl State {
         start: NonNull<u8>,
         layout: Layout,
         node: &Node<AnyPort>,
-    ) -> Option<Kept> {
+    ) -> Option<Quarantined> {
         let (size, align, heap) = (layout.size(), layout.align(), node.id);
         let address = start.as_ptr() as usize;
         let record = take(&mut self.ledger, address, heap, size, align, self.events + 1)?;
         self.count_freed(layout, node);
-        Some(Kept { record, event: self.events })
+        Some(Quarantined { record, event: self.events })
     }
 }

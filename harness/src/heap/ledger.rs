@@ -13,7 +13,7 @@
 //! for output: that order depends on addresses.
 #![allow(unsafe_code)]
 
-use crate::detect::block::{Block, BlockTable, Freed};
+use crate::detect::block::{Block, BlockTable, FreedBlock};
 use crate::heap::record::Record;
 use crate::heap::record::{FLAG_SIDE, FLAG_TAINTED, SIZE_BITS, SIZE_MASK};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -37,7 +37,7 @@ static NO_RECORD: Record = Record { low: 0, high: 0 };
 
 /// Where a block's record stands in the table; good until the table changes.
 #[derive(Clone, Copy)]
-pub(crate) enum Slot {
+pub(crate) enum RecordSlot {
     Table(usize),
     /// The record of a block of the pool's.
     Pooled(usize),
@@ -177,13 +177,13 @@ impl Ledger {
         heap: u16,
         size: usize,
         align: usize,
-    ) -> Option<Slot> {
+    ) -> Option<RecordSlot> {
         let want = Record::key(address, heap, align);
         if let Some(block) = self.pool.block(address)
             && self.pool.record(block).low == want
         {
             let fits = self.pool.record(block).high & SIZE_MASK == size as u64;
-            return fits.then_some(Slot::Pooled(block));
+            return fits.then_some(RecordSlot::Pooled(block));
         }
         if self.len == 0 {
             return None;
@@ -192,7 +192,7 @@ impl Ledger {
         loop {
             let here = self.at(index);
             if here.low == want {
-                return (here.high & SIZE_MASK == size as u64).then_some(Slot::Table(index));
+                return (here.high & SIZE_MASK == size as u64).then_some(RecordSlot::Table(index));
             }
             if here.low == 0 {
                 return None;
@@ -202,15 +202,15 @@ impl Ledger {
     }
 
     /// The place of a live block of this heap at this address, whatever its layout.
-    pub(crate) fn find(&self, address: usize, heap: u16) -> Option<Slot> {
+    pub(crate) fn find(&self, address: usize, heap: u16) -> Option<RecordSlot> {
         self.probe(address, |record| record.heap() == heap)
     }
 
-    fn probe(&self, address: usize, accept: impl Fn(Record) -> bool) -> Option<Slot> {
+    fn probe(&self, address: usize, accept: impl Fn(Record) -> bool) -> Option<RecordSlot> {
         if let Some(block) = self.pool.find(address)
             && accept(self.pool.record(block))
         {
-            return Some(Slot::Pooled(block));
+            return Some(RecordSlot::Pooled(block));
         }
         if self.len == 0 {
             return None;
@@ -222,7 +222,7 @@ impl Ledger {
                 return None;
             }
             if here.address() == address && accept(here) {
-                return Some(Slot::Table(index));
+                return Some(RecordSlot::Table(index));
             }
             index = (index + 1) & self.mask;
         }
@@ -245,39 +245,39 @@ impl Ledger {
         }
     }
 
-    fn record(&self, slot: Slot) -> Record {
+    fn record(&self, slot: RecordSlot) -> Record {
         match slot {
-            Slot::Table(index) => *self.at(index),
-            Slot::Pooled(block) => self.pool.record(block),
+            RecordSlot::Table(index) => *self.at(index),
+            RecordSlot::Pooled(block) => self.pool.record(block),
         }
     }
 
-    pub(crate) fn block(&self, slot: Slot) -> Block {
+    pub(crate) fn block(&self, slot: RecordSlot) -> Block {
         self.decode(self.record(slot))
     }
 
     /// The number of the block in this place.
     #[inline]
-    pub(crate) fn number(&self, slot: Slot) -> u64 {
+    pub(crate) fn number(&self, slot: RecordSlot) -> u64 {
         self.record(slot).high >> SIZE_BITS
     }
 
     /// Marks a block that has its finding.
-    pub(crate) fn taint(&mut self, slot: Slot) {
+    pub(crate) fn taint(&mut self, slot: RecordSlot) {
         let mut record = self.record(slot);
         record.low |= FLAG_TAINTED;
         match slot {
-            Slot::Table(index) => self.put(index, record),
-            Slot::Pooled(block) => self.pool.put(block, record),
+            RecordSlot::Table(index) => self.put(index, record),
+            RecordSlot::Pooled(block) => self.pool.put(block, record),
         }
     }
 
     /// Takes a record out by moving the rest of its probe run up (Knuth 6.4, algorithm R).
     #[inline]
-    pub(crate) fn remove(&mut self, slot: Slot) {
+    pub(crate) fn remove(&mut self, slot: RecordSlot) {
         let mut hole = match slot {
-            Slot::Table(index) => index,
-            Slot::Pooled(block) => return self.pool.unrecord(block),
+            RecordSlot::Table(index) => index,
+            RecordSlot::Pooled(block) => return self.pool.unrecord(block),
         };
         let mut next = hole;
         loop {
@@ -313,7 +313,7 @@ impl Ledger {
 
     /// Takes a freed block out, and remembers it and its event instead of the oldest of too many.
     #[inline]
-    pub(crate) fn retire(&mut self, slot: Slot, event: u64) -> Record {
+    pub(crate) fn retire(&mut self, slot: RecordSlot, event: u64) -> Record {
         let record = self.record(slot);
         self.remove(slot);
         self.remember(record, event);
@@ -437,13 +437,13 @@ impl Ledger {
         true
     }
 
-    fn freed_by(&self, accept: impl Fn(&Block) -> bool) -> Option<Freed> {
+    fn freed_by(&self, accept: impl Fn(&Block) -> bool) -> Option<FreedBlock> {
         (0..self.freed_total.min(FREED_MAX))
             .map(|back| {
                 // SAFETY: something was remembered, so the ring is there.
                 let ring = unsafe { self.freed.as_ref() };
                 let (record, event) = ring[(self.freed_total - 1 - back) % FREED_MAX];
-                Freed { block: self.decode(record), event }
+                FreedBlock { block: self.decode(record), event }
             })
             .find(|freed| accept(&freed.block))
     }
@@ -604,11 +604,11 @@ impl BlockTable for Ledger {
         owners
     }
 
-    fn freed_at(&self, address: usize) -> Option<Freed> {
+    fn freed_at(&self, address: usize) -> Option<FreedBlock> {
         self.freed_by(|block| block.address == address)
     }
 
-    fn freed_around(&self, address: usize) -> Option<Freed> {
+    fn freed_around(&self, address: usize) -> Option<FreedBlock> {
         self.freed_by(|block| block.contains(address))
     }
 }

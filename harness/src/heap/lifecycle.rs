@@ -9,12 +9,12 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
-use crate::detect::block::Standing;
+use crate::detect::block::HeapInfo;
 use crate::heap::node::{AnyPort, Core, Node, NodeRef};
 use crate::heap::record::HEAPS_MAX;
-use crate::heap::run_lock::{Gate, SHARED, SOLO, look_for_threads, mark, new_run};
+use crate::heap::run_lock::{RunLock, SHARED, SOLO, look_for_threads, mark, new_run};
 use crate::heap::state::{State, pool_lead};
-use crate::heap::{Answer, Heap};
+use crate::heap::{AllocResult, Heap};
 use crate::options::Options;
 use crate::port::{Malloc, Port};
 
@@ -52,7 +52,7 @@ impl Heap {
             state: UnsafeCell::new(State::new(options)),
             by_number: UnsafeCell::default(),
             run,
-            gate: Gate::of(run),
+            gate: RunLock::of(run),
             foreign: Mutex::default(),
             orphans: Mutex::default(),
         });
@@ -203,11 +203,11 @@ struct Unwatched(Heap);
 
 // SAFETY: every call goes to the port of the heap inside, which keeps the contract.
 unsafe impl Port for Unwatched {
-    fn alloc(&self, layout: Layout) -> Answer {
+    fn alloc(&self, layout: Layout) -> AllocResult {
         self.0.node().port.alloc(layout)
     }
 
-    fn alloc_zeroed(&self, layout: Layout) -> Answer {
+    fn alloc_zeroed(&self, layout: Layout) -> AllocResult {
         self.0.node().port.alloc_zeroed(layout)
     }
 
@@ -216,12 +216,12 @@ unsafe impl Port for Unwatched {
         unsafe { self.0.node().port.free(block, layout) }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         // SAFETY: the caller's obligations are passed on unchanged.
         unsafe { self.0.node().port.grow(block, old, new) }
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         // SAFETY: the caller's obligations are passed on unchanged.
         unsafe { self.0.node().port.shrink(block, old, new) }
     }
@@ -239,7 +239,7 @@ impl State {
         if id == HEAPS_MAX {
             return id as u16 - 1;
         }
-        self.heaps.push(Standing { name, family: id as u16 });
+        self.heaps.push(HeapInfo { name, family: id as u16 });
         id as u16
     }
 

@@ -25,21 +25,21 @@ use std::ptr::NonNull;
 use std::sync::PoisonError;
 
 use crate::detect::block::Block;
-use crate::heap::ledger::Slot;
-use crate::heap::node::{AnyPort, Core, Entered, Node, start_of};
-use crate::heap::quarantine::Kept;
+use crate::heap::ledger::RecordSlot;
+use crate::heap::node::{AnyPort, Core, Node, StateGuard, start_of};
+use crate::heap::quarantine::Quarantined;
 use crate::heap::record::Record;
-use crate::heap::state::{Foreign, State};
-use crate::heap::survivor::{KeepSurvivors, Outlives};
+use crate::heap::state::{ForeignCall, State};
+use crate::heap::survivor::{KeepSurvivors, SurvivorKind};
 use crate::heap::thread_context::aside;
 use crate::plan::Plan;
 use crate::port::{Port, Refused};
 use crate::process::backtrace;
 use crate::rt;
-use crate::rt::{Touch, What};
+use crate::rt::{SharedOp, SharedOpKind};
 use crate::trace::{End, Op};
 
-pub(crate) type Answer = Result<NonNull<[u8]>, Refused>;
+pub(crate) type AllocResult = Result<NonNull<[u8]>, Refused>;
 
 /// A watched allocator: what the harness hands to the subject.
 ///
@@ -130,9 +130,9 @@ impl Heap {
     /// at, so that what is seen then still holds when it is acted on.
     #[cold]
     #[inline(never)]
-    fn take_turn(&self, what: What) {
+    fn take_turn(&self, what: SharedOpKind) {
         if self.core().points {
-            rt::point(Touch { what, object: u32::from(self.node().id) });
+            rt::point(SharedOp { what, object: u32::from(self.node().id) });
         }
         self.core().follow();
     }
@@ -141,10 +141,10 @@ impl Heap {
 
     /// In full: what is out of the ordinary for `quick.rs`.
     #[inline(never)]
-    pub(crate) fn request_fully(&self, op: Op, layout: Layout) -> Answer {
+    pub(crate) fn request_fully(&self, op: Op, layout: Layout) -> AllocResult {
         let node = self.node();
         if self.core().driven {
-            self.take_turn(What::Request);
+            self.take_turn(SharedOpKind::Request);
             if op == Op::Alloc
                 && let Some(start) = self.request_met(layout)
             {
@@ -176,7 +176,7 @@ impl Heap {
     /// in it may use a heap of this run, without being asked about that.
     #[cold]
     #[inline(never)]
-    fn consult(&self, entered: &Entered<'_>, op: Op, layout: Layout, old: usize) -> bool {
+    fn consult(&self, entered: &StateGuard<'_>, op: Op, layout: Layout, old: usize) -> bool {
         if entered.with(|state| state.requests > state.bound) && self.is_dying(entered) {
             return false;
         }
@@ -203,7 +203,7 @@ impl Heap {
     /// Whether a global heap's request is one of std's own, on its way from a failed request to the
     /// abort: it may look up a backtrace before, and print it. Those get their memory from here on.
     #[cold]
-    fn is_dying(&self, entered: &Entered<'_>) -> bool {
+    fn is_dying(&self, entered: &StateGuard<'_>) -> bool {
         let is_dying = entered.with(|state| state.options.global) && backtrace::is_dying();
         if is_dying {
             entered.with(|state| {
@@ -220,7 +220,7 @@ impl Heap {
     pub(crate) fn release_fully(&self, start: NonNull<u8>, layout: Layout) {
         let node = self.node();
         if self.core().driven {
-            self.take_turn(What::Free);
+            self.take_turn(SharedOpKind::Free);
             if self.release_met(start, layout) {
                 return;
             }
@@ -251,7 +251,7 @@ impl Heap {
 
     /// Records and forwards a free that is in order.
     #[inline]
-    fn retire(&self, entered: &Entered<'_>, slot: Slot, block: Block) {
+    fn retire(&self, entered: &StateGuard<'_>, slot: RecordSlot, block: Block) {
         let node = self.node();
         let record = entered.with(|state| state.freed(slot, &block, node.counted));
         if block.heap == node.id {
@@ -266,7 +266,7 @@ impl Heap {
 
     /// Sees a block off that is no longer in the ledger: into quarantine, or to the port.
     #[inline]
-    fn dispose(&self, entered: &Entered<'_>, block: Block, record: Record) {
+    fn dispose(&self, entered: &StateGuard<'_>, block: Block, record: Record) {
         let node = self.node();
         if !entered.with(|state| state.guards) {
             if entered.with(|state| state.options.wipe) {
@@ -284,7 +284,7 @@ impl Heap {
             }
             // SAFETY: as above; its last user gave it back.
             unsafe { redzone::poison(start_of(&block), block.size, state.options.wipe) };
-            state.quarantine.push(Kept { record, event: state.events }, block.size);
+            state.quarantine.push(Quarantined { record, event: state.events }, block.size);
         });
         while let Some(kept) = entered.with(State::surplus) {
             self.let_go(entered, &kept);
@@ -294,7 +294,7 @@ impl Heap {
     /// Looks a last time at a block from the quarantine, and hands it to its port.
     #[cold]
     #[inline(never)]
-    pub(crate) fn let_go(&self, entered: &Entered<'_>, kept: &Kept) {
+    pub(crate) fn let_go(&self, entered: &StateGuard<'_>, kept: &Quarantined) {
         let block = entered.with(|state| {
             let block = state.ledger.decode(kept.record);
             // SAFETY: the block was poisoned when it came into quarantine and is still ours.
@@ -321,10 +321,10 @@ impl Heap {
         old: Layout,
         new: Layout,
         zeroed: bool,
-    ) -> Answer {
+    ) -> AllocResult {
         let node = self.node();
         if self.core().driven {
-            self.take_turn(What::Request);
+            self.take_turn(SharedOpKind::Request);
         }
         let Some(entered) = self.enter_home() else {
             return self.refuse_foreign(op, new, start.as_ptr());
@@ -422,7 +422,7 @@ impl Heap {
         start: NonNull<u8>,
         old: Layout,
         new: Layout,
-    ) -> Answer {
+    ) -> AllocResult {
         let before = self.with(State::pause);
         let answer = self.resize(op, start, old, new, false);
         self.with(|state| state.go_on(before));
@@ -433,14 +433,14 @@ impl Heap {
 
     /// The right to touch the state, for a thread that this heap serves.
     #[inline]
-    fn enter_home(&self) -> Option<Entered<'_>> {
+    fn enter_home(&self) -> Option<StateGuard<'_>> {
         self.core().enter().filter(|entered| self.node().is_home_of(entered))
     }
 
     #[cold]
     #[inline(never)]
-    fn refuse_foreign(&self, op: Op, layout: Layout, address: *mut u8) -> Answer {
-        let foreign = Foreign { op, heap: self.node().id, address: address as usize, layout };
+    fn refuse_foreign(&self, op: Op, layout: Layout, address: *mut u8) -> AllocResult {
+        let foreign = ForeignCall { op, heap: self.node().id, address: address as usize, layout };
         let stack = backtrace::stack();
         let mut parked = self.core().foreign.lock().unwrap_or_else(PoisonError::into_inner);
         parked.push((foreign, Some(stack)));
@@ -523,9 +523,9 @@ impl Heap {
         // ledger or among the survivors.
         let left = entered.with(|state| state.ledger.take_heap(self.node().id));
         let outlives = entered.with(|state| match (state.options.apart, state.guards) {
-            (true, _) => Outlives::ForGood,
-            (false, true) => Outlives::Guarded,
-            (false, false) => Outlives::Plain,
+            (true, _) => SurvivorKind::ForGood,
+            (false, true) => SurvivorKind::Guarded,
+            (false, false) => SurvivorKind::Plain,
         });
         for block in &left {
             entered.with(|state| self.node().lost(state));
@@ -550,14 +550,14 @@ impl Heap {
 // block it handed out is found again by its address until it is freed.
 unsafe impl Port for Heap {
     #[inline]
-    fn alloc(&self, layout: Layout) -> Answer {
+    fn alloc(&self, layout: Layout) -> AllocResult {
         let answer = self.request_alloc(layout);
         keep_frame();
         answer
     }
 
     #[inline]
-    fn alloc_zeroed(&self, layout: Layout) -> Answer {
+    fn alloc_zeroed(&self, layout: Layout) -> AllocResult {
         let answer = self.request_fully(Op::AllocZeroed, layout);
         keep_frame();
         answer
@@ -570,14 +570,14 @@ unsafe impl Port for Heap {
     }
 
     #[inline]
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         let answer = self.resize(Op::Grow, block, old, new, false);
         keep_frame();
         answer
     }
 
     #[inline]
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         let answer = self.resize(Op::Shrink, block, old, new, false);
         keep_frame();
         answer
@@ -593,7 +593,7 @@ impl Heap {
     /// # Safety
     /// - As for [`Port::grow`].
     #[inline]
-    pub unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+    pub unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         let answer = self.resize(Op::Grow, block, old, new, true);
         keep_frame();
         answer

@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::detect::block::Block;
 use crate::heap::pool;
 use crate::heap::redzone;
-use crate::heap::run_lock::{GATE, Gate, SHARED, SOLO, is_single_threaded, mark};
-use crate::heap::state::{Foreign, State};
-use crate::heap::thread_context::In;
+use crate::heap::run_lock::{GLOBAL_LOCK, RunLock, SHARED, SOLO, is_single_threaded, mark};
+use crate::heap::state::{ForeignCall, State};
+use crate::heap::thread_context::ThreadContext;
 use crate::port::{Malloc, Port, Refused};
 use crate::process::backtrace::Stack;
 use crate::rt;
@@ -65,28 +65,28 @@ pub(crate) struct Core {
     pub(crate) by_number: UnsafeCell<Vec<Option<NodeRef>>>,
     /// The run's number, by which a gate knows it.
     pub(crate) run: u64,
-    pub(crate) gate: Gate,
-    pub(crate) foreign: Mutex<Vec<(Foreign, Option<Stack>)>>,
+    pub(crate) gate: RunLock,
+    pub(crate) foreign: Mutex<Vec<(ForeignCall, Option<Stack>)>>,
     /// Nodes whose last handle went on a thread that they don't belong to: the owner's to empty.
     pub(crate) orphans: Mutex<Vec<NodeRef>>,
 }
 
 /// The right to touch the state, for as long as it is held.
-pub(crate) struct Entered<'a> {
+pub(crate) struct StateGuard<'a> {
     core: &'a Core,
     /// The gate that is shut behind it, where there may be several threads.
-    gate: Cell<Option<&'a Gate>>,
+    gate: Cell<Option<&'a RunLock>>,
     /// In the run of a global heap: what the harness asks for meanwhile is not the subject's.
-    aside: Option<In>,
+    aside: Option<ThreadContext>,
 }
 
 /// A call into a port of the subject's own: what it asks a global heap for is the subject's.
-pub(crate) struct Outside<'e, 'a> {
-    entered: &'e Entered<'a>,
-    _in: In,
+pub(crate) struct CallIntoPort<'e, 'a> {
+    entered: &'e StateGuard<'a>,
+    _in: ThreadContext,
 }
 
-impl Drop for Outside<'_, '_> {
+impl Drop for CallIntoPort<'_, '_> {
     fn drop(&mut self) {
         // The port may have started the process's second thread.
         if self.entered.gate.get().is_none() && !is_single_threaded() {
@@ -96,7 +96,7 @@ impl Drop for Outside<'_, '_> {
     }
 }
 
-impl<'a> Entered<'a> {
+impl<'a> StateGuard<'a> {
     /// Runs a step on the state. A step never calls a port, the subject, or `with` again.
     #[inline]
     pub(crate) fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
@@ -122,13 +122,13 @@ impl<'a> Entered<'a> {
         nodes[place] = node;
     }
 
-    fn outside(&self) -> Option<Outside<'_, 'a>> {
+    fn outside(&self) -> Option<CallIntoPort<'_, 'a>> {
         let aside = self.aside.as_ref()?;
-        Some(Outside { entered: self, _in: aside.undone() })
+        Some(CallIntoPort { entered: self, _in: aside.undone() })
     }
 }
 
-impl Drop for Entered<'_> {
+impl Drop for StateGuard<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(gate) = self.gate.get() {
@@ -140,35 +140,35 @@ impl Drop for Entered<'_> {
 impl Core {
     /// The gate through which several threads come.
     #[inline]
-    pub(crate) fn gate(&self) -> &Gate {
-        if self.owner.load(Ordering::Relaxed) == SOLO { &GATE } else { &self.gate }
+    pub(crate) fn gate(&self) -> &RunLock {
+        if self.owner.load(Ordering::Relaxed) == SOLO { &GLOBAL_LOCK } else { &self.gate }
     }
 
     /// As [`enter`](Self::enter), for the fast paths: only in a serial run.
     #[inline]
-    pub(crate) fn enter_serial(&self) -> Option<Entered<'_>> {
+    pub(crate) fn enter_serial(&self) -> Option<StateGuard<'_>> {
         let is_ours = self.owner.load(Ordering::Relaxed) == mark();
-        is_ours.then_some(Entered { core: self, gate: Cell::new(None), aside: None })
+        is_ours.then_some(StateGuard { core: self, gate: Cell::new(None), aside: None })
     }
 
     /// The right of the thread that a serial run belongs to: nothing is undone when it goes.
     #[inline(always)]
-    pub(crate) fn alone(&self) -> Option<Alone<'_>> {
-        (self.owner.load(Ordering::Relaxed) == mark()).then_some(Alone(self))
+    pub(crate) fn alone(&self) -> Option<SerialGuard<'_>> {
+        (self.owner.load(Ordering::Relaxed) == mark()).then_some(SerialGuard(self))
     }
 
     /// The same for a global heap that is armed, by the only thread of the process.
     #[inline]
-    pub(crate) fn enter_solo(&self) -> Entered<'_> {
-        Entered { core: self, gate: Cell::new(None), aside: None }
+    pub(crate) fn enter_solo(&self) -> StateGuard<'_> {
+        StateGuard { core: self, gate: Cell::new(None), aside: None }
     }
 
     /// The same behind the gate, which this thread has shut; it is opened again in the end.
     #[inline]
-    pub(crate) fn enter_shut(&self, aside: Option<In>) -> Entered<'_> {
+    pub(crate) fn enter_shut(&self, aside: Option<ThreadContext>) -> StateGuard<'_> {
         let gate = self.gate();
         let thread = gate.number(self.run);
-        let entered = Entered { core: self, gate: Cell::new(Some(gate)), aside };
+        let entered = StateGuard { core: self, gate: Cell::new(Some(gate)), aside };
         entered.with(|state| state.switch_to(thread));
         entered
     }
@@ -182,19 +182,19 @@ impl Core {
     }
 
     #[inline]
-    pub(crate) fn enter(&self) -> Option<Entered<'_>> {
+    pub(crate) fn enter(&self) -> Option<StateGuard<'_>> {
         self.enter_serial().or_else(|| self.enter_gate())
     }
 
     #[cold]
-    fn enter_gate(&self) -> Option<Entered<'_>> {
+    fn enter_gate(&self) -> Option<StateGuard<'_>> {
         let aside = match self.owner.load(Ordering::Relaxed) {
             SHARED => None,
-            SOLO => Some(In::side()),
+            SOLO => Some(ThreadContext::side()),
             _ => return None,
         };
         if aside.is_some() && is_single_threaded() {
-            return Some(Entered { core: self, gate: Cell::new(None), aside });
+            return Some(StateGuard { core: self, gate: Cell::new(None), aside });
         }
         self.gate().shut();
         Some(self.enter_shut(aside))
@@ -203,9 +203,9 @@ impl Core {
 
 /// The right to touch the state of a serial run.
 #[derive(Clone, Copy)]
-pub(crate) struct Alone<'a>(&'a Core);
+pub(crate) struct SerialGuard<'a>(&'a Core);
 
-impl Alone<'_> {
+impl SerialGuard<'_> {
     /// Runs a step on the state. A step never calls a port, the subject, or `with` again.
     #[inline(always)]
     pub(crate) fn with<R>(self, step: impl FnOnce(&mut State) -> R) -> R {
@@ -241,13 +241,13 @@ impl<P: 'static> Node<P> {
 impl Node<AnyPort> {
     /// Whether the thread that has entered may use this heap.
     #[inline]
-    pub(crate) fn is_home_of(&self, entered: &Entered<'_>) -> bool {
+    pub(crate) fn is_home_of(&self, entered: &StateGuard<'_>) -> bool {
         self.home.is_none_or(|home| entered.with(|state| state.thread == home))
     }
 
     /// Live blocks of this heap.
     #[inline]
-    pub(crate) fn live(&self, _: &Entered<'_>) -> usize {
+    pub(crate) fn live(&self, _: &StateGuard<'_>) -> usize {
         // SAFETY: whoever has entered is alone with the run, and references don't outlive calls.
         unsafe { *self.live.get() }
     }
@@ -271,7 +271,7 @@ impl Node<AnyPort> {
         layout: Layout,
         zeroed: bool,
         guards: bool,
-        entered: &Entered<'_>,
+        entered: &StateGuard<'_>,
     ) -> Result<NonNull<u8>, Refused> {
         let asked = if guards { redzone::padded(layout).ok_or(Refused)? } else { some(layout) };
         let pooled = if self.is_pooled { take_pooled(asked, zeroed, entered) } else { None };
@@ -305,14 +305,20 @@ impl Node<AnyPort> {
         block: NonNull<[u8]>,
         asked: Layout,
         layout: Layout,
-        entered: &Entered<'_>,
+        entered: &StateGuard<'_>,
     ) -> Result<NonNull<u8>, Refused> {
         self.accuse(block, asked, layout, entered);
         Err(Refused)
     }
 
     /// Reports a block that is misaligned or too small.
-    fn accuse(&self, block: NonNull<[u8]>, asked: Layout, layout: Layout, entered: &Entered<'_>) {
+    fn accuse(
+        &self,
+        block: NonNull<[u8]>,
+        asked: Layout,
+        layout: Layout,
+        entered: &StateGuard<'_>,
+    ) {
         entered.with(|state| {
             let subject = state.subject(0, self.id, layout, state.allocations + 1);
             let event = state.events + 1;
@@ -331,7 +337,7 @@ impl Node<AnyPort> {
         start: NonNull<u8>,
         block: &Block,
         layout: Layout,
-        entered: &Entered<'_>,
+        entered: &StateGuard<'_>,
     ) -> Result<NonNull<u8>, Refused> {
         let (old, new) = (some(block.layout()), some(layout));
         // SAFETY: the block is live with this layout (it was found in the ledger), came from this
@@ -359,7 +365,7 @@ impl Node<AnyPort> {
 
     /// Hands a block without guards to the port.
     #[inline]
-    pub(crate) fn hand_back(&self, start: NonNull<u8>, layout: Layout, entered: &Entered<'_>) {
+    pub(crate) fn hand_back(&self, start: NonNull<u8>, layout: Layout, entered: &StateGuard<'_>) {
         // SAFETY: the block came from this port with this layout (`obtain`), was live until its
         // record left the ledger, and is given back once.
         unsafe {
@@ -374,7 +380,7 @@ impl Node<AnyPort> {
     /// Calls the port. One of the subject's own is no part of the harness: what it asks a global
     /// heap for is watched, and what it gives back there may have guards.
     #[inline]
-    fn called<R>(&self, entered: &Entered<'_>, call: impl FnOnce(&AnyPort) -> R) -> R {
+    fn called<R>(&self, entered: &StateGuard<'_>, call: impl FnOnce(&AnyPort) -> R) -> R {
         let _outside = if self.counted == 0 { entered.outside() } else { None };
         let answer = call(&self.port);
         if entered.core.driven {
@@ -386,7 +392,7 @@ impl Node<AnyPort> {
 
     /// Hands a block to the port, guards and all.
     #[inline]
-    pub(crate) fn give_back(&self, block: &Block, guards: bool, entered: &Entered<'_>) {
+    pub(crate) fn give_back(&self, block: &Block, guards: bool, entered: &StateGuard<'_>) {
         if block.heap == 0 && entered.with(|state| state.give_to_pool(block.address, block.size)) {
             return;
         }
@@ -403,7 +409,7 @@ impl Node<AnyPort> {
 
     /// Everything that this heap still holds goes back to its port: one by one from quarantine,
     /// and the live blocks at once, where the port can do that.
-    pub(crate) fn leave(&self, entered: &Entered<'_>) {
+    pub(crate) fn leave(&self, entered: &StateGuard<'_>) {
         while let Some(kept) = entered.with(|state| state.release_kept_of(self.id)) {
             let block = entered.with(|state| {
                 let block = state.ledger.decode(kept.record);
@@ -443,7 +449,7 @@ impl Node<AnyPort> {
 }
 
 /// A block of the pool's for this layout, guards included, if it has one.
-fn take_pooled(asked: Layout, zeroed: bool, entered: &Entered<'_>) -> Option<NonNull<[u8]>> {
+fn take_pooled(asked: Layout, zeroed: bool, entered: &StateGuard<'_>) -> Option<NonNull<[u8]>> {
     if asked.align() > 16 {
         return None;
     }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 /// A freed block that is kept from the port, and the event at which it was freed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct Quarantined {
     pub(crate) record: Record,
     pub(crate) event: u64,
 }
@@ -13,7 +13,7 @@ pub(crate) struct Kept {
 /// Freed blocks on their way back to the port, oldest first: a ring.
 #[derive(Default)]
 pub(crate) struct Quarantine {
-    kept: Vec<Kept>,
+    kept: Vec<Quarantined>,
     head: usize,
     len: usize,
     bytes: usize,
@@ -21,12 +21,12 @@ pub(crate) struct Quarantine {
 
 thread_local! {
     /// A ring that was made: what stands in it nobody reads again.
-    static SPARE: Cell<Vec<Kept>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Vec<Quarantined>> = const { Cell::new(Vec::new()) };
 }
 
 impl Quarantine {
     #[inline]
-    pub(crate) fn push(&mut self, kept: Kept, size: usize) {
+    pub(crate) fn push(&mut self, kept: Quarantined, size: usize) {
         if !self.has_room() {
             self.make_room();
         }
@@ -48,7 +48,7 @@ impl Quarantine {
     #[cold]
     pub(crate) fn make_room(&mut self) {
         self.kept = SPARE.try_with(Cell::take).unwrap_or_default();
-        self.kept.resize(QUARANTINE_BLOCKS_MAX + 1, Kept::default());
+        self.kept.resize(QUARANTINE_BLOCKS_MAX + 1, Quarantined::default());
     }
 
     /// Keeps the ring for the thread's next run, if it is empty.
@@ -67,7 +67,7 @@ impl Quarantine {
 
     /// The block whose time is up, if any; `size` tells sizes.
     #[inline]
-    pub(crate) fn pop_surplus(&mut self, size: impl Fn(Record) -> usize) -> Option<Kept> {
+    pub(crate) fn pop_surplus(&mut self, size: impl Fn(Record) -> usize) -> Option<Quarantined> {
         if self.len <= QUARANTINE_BLOCKS_MAX && self.bytes <= QUARANTINE_BYTES_MAX {
             return None;
         }
@@ -75,7 +75,7 @@ impl Quarantine {
     }
 
     #[inline]
-    pub(crate) fn pop(&mut self, size: impl Fn(Record) -> usize) -> Option<Kept> {
+    pub(crate) fn pop(&mut self, size: impl Fn(Record) -> usize) -> Option<Quarantined> {
         if self.len == 0 {
             return None;
         }
@@ -87,7 +87,11 @@ impl Quarantine {
     }
 
     /// A block of this heap, if one is left.
-    pub(crate) fn pop_heap(&mut self, heap: u16, size: impl Fn(Record) -> usize) -> Option<Kept> {
+    pub(crate) fn pop_heap(
+        &mut self,
+        heap: u16,
+        size: impl Fn(Record) -> usize,
+    ) -> Option<Quarantined> {
         let is_its = |nth: &usize| self.kept[self.place(*nth)].record.heap() == heap;
         let nth = (0..self.len).find(is_its)?;
         let kept = self.kept[self.place(nth)];

@@ -74,7 +74,7 @@ thread_local! {
 /// It costs one locked instruction while nobody else comes, and neither allocates nor unwinds:
 /// under a global heap every request of a process with threads passes here.
 #[derive(Default)]
-pub(crate) struct Gate {
+pub(crate) struct RunLock {
     word: AtomicU32,
     /// Threads that sleep before it.
     waiting: AtomicU32,
@@ -87,11 +87,11 @@ pub(crate) struct Gate {
 }
 
 // SAFETY: the cells are touched by the thread that holds the gate.
-unsafe impl Sync for Gate {}
+unsafe impl Sync for RunLock {}
 
 /// The gate of global heaps' runs, of which a process makes one at a time. It outlives them, so
 /// that a thread may wait at it for a run that is just ending.
-pub(crate) static GATE: Gate = Gate {
+pub(crate) static GLOBAL_LOCK: RunLock = RunLock {
     word: AtomicU32::new(OPEN),
     waiting: AtomicU32::new(0),
     holder: AtomicUsize::new(0),
@@ -106,10 +106,10 @@ const SHUT: u32 = 1;
 /// How often a thread looks whether the gate is open before it sleeps: calls are short.
 const GLANCES: u32 = 100;
 
-impl Gate {
+impl RunLock {
     /// The gate of this run.
-    pub(crate) fn of(run: u64) -> Gate {
-        Gate { run: Cell::new(run), ..Gate::default() }
+    pub(crate) fn of(run: u64) -> RunLock {
+        RunLock { run: Cell::new(run), ..RunLock::default() }
     }
 
     /// Makes this the gate of another run, of which the present thread is the first.
@@ -253,7 +253,7 @@ pub(crate) fn begin_alone(run: u64) {
         std::thread::sleep(std::time::Duration::from_micros(200));
     }
     hold_across_forks();
-    GATE.begin(run);
+    GLOBAL_LOCK.begin(run);
 }
 
 /// Lets the next run begin.
@@ -267,10 +267,10 @@ fn hold_across_forks() {
     #[cfg(unix)]
     {
         unsafe extern "C" fn before() {
-            GATE.shut();
+            GLOBAL_LOCK.shut();
         }
         unsafe extern "C" fn after() {
-            GATE.open();
+            GLOBAL_LOCK.open();
         }
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {

@@ -5,16 +5,16 @@ use crate::trace::Injected;
 use std::alloc::Layout;
 
 use crate::detect::block::Block;
-use crate::detect::block::Standing;
-use crate::heap::ledger::{Ledger, Slot};
-use crate::heap::quarantine::{Kept, Quarantine};
+use crate::detect::block::HeapInfo;
+use crate::heap::ledger::{Ledger, RecordSlot};
+use crate::heap::quarantine::{Quarantine, Quarantined};
 use crate::heap::record::Record;
 use crate::heap::redzone::LEAD;
 use crate::options::Options;
 use crate::plan::{Plan, Request};
 use crate::process::backtrace;
 use crate::process::backtrace::Capture;
-use crate::process::heartbeat::{Lifeline, Pulse};
+use crate::process::heartbeat::{Heartbeat, Lifeline};
 use crate::report::evidence::{Evidence, Moment};
 use crate::trace::{Coordinate, End, Event, Fingerprint, Op};
 
@@ -22,7 +22,7 @@ use crate::trace::{Coordinate, End, Event, Fingerprint, Op};
 const CLASSES: usize = usize::BITS as usize + 1;
 
 /// A call from a thread that the heap doesn't belong to: parked until the owner looks.
-pub(crate) struct Foreign {
+pub(crate) struct ForeignCall {
     pub(crate) op: Op,
     pub(crate) heap: u16,
     pub(crate) address: usize,
@@ -64,8 +64,8 @@ pub(crate) struct State {
     pub(crate) bound: u64,
     pub(crate) hung: bool,
     /// Like a plan, it has a first request that leaves the fast path.
-    pulse: Pulse,
-    pub(crate) heaps: Vec<Standing>,
+    pulse: Heartbeat,
+    pub(crate) heaps: Vec<HeapInfo>,
     pub(crate) free_heaps: Vec<u16>,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) injected: Option<Injected>,
@@ -76,7 +76,7 @@ pub(crate) struct State {
     pub(crate) capture: Option<Capture>,
     pub(crate) sizes: Option<Box<[u64; CLASSES]>>,
     /// Who is told of events and findings at once: a run that may die keeps nothing.
-    pub(crate) sink: Option<Box<dyn Sink>>,
+    pub(crate) sink: Option<Box<dyn EventSink>>,
     pub(crate) over_budget: bool,
     /// The counters of the logical threads that don't run at present.
     others: Vec<u64>,
@@ -108,7 +108,7 @@ impl State {
             asked: Vec::new(),
             bound: u64::MAX,
             hung: false,
-            pulse: Pulse::NONE,
+            pulse: Heartbeat::NONE,
             heaps: Vec::new(),
             free_heaps: Vec::new(),
             evidence: Vec::new(),
@@ -136,7 +136,7 @@ impl State {
 
     /// Gives signs of life here, from the part under test on.
     pub(crate) fn hold(&mut self, line: Lifeline) {
-        self.pulse = Pulse::on(line);
+        self.pulse = Heartbeat::on(line);
     }
 
     pub(crate) fn record(&mut self) {
@@ -144,7 +144,7 @@ impl State {
         self.rewatch();
     }
 
-    pub(crate) fn tell(&mut self, sink: Box<dyn Sink>) {
+    pub(crate) fn tell(&mut self, sink: Box<dyn EventSink>) {
         self.sink = Some(sink);
         self.rewatch();
     }
@@ -277,19 +277,19 @@ impl State {
 
     /// A block whose time in quarantine is up, if any.
     #[inline]
-    pub(crate) fn surplus(&mut self) -> Option<Kept> {
+    pub(crate) fn surplus(&mut self) -> Option<Quarantined> {
         let State { quarantine, ledger, .. } = self;
         quarantine.pop_surplus(|record| ledger.size(record))
     }
 
     /// The oldest block in quarantine.
-    pub(crate) fn release_kept(&mut self) -> Option<Kept> {
+    pub(crate) fn release_kept(&mut self) -> Option<Quarantined> {
         let State { quarantine, ledger, .. } = self;
         quarantine.pop(|record| ledger.size(record))
     }
 
     /// A block of this heap in quarantine.
-    pub(crate) fn release_kept_of(&mut self, heap: u16) -> Option<Kept> {
+    pub(crate) fn release_kept_of(&mut self, heap: u16) -> Option<Quarantined> {
         let State { quarantine, ledger, .. } = self;
         quarantine.pop_heap(heap, |record| ledger.size(record))
     }
@@ -351,7 +351,7 @@ impl State {
     }
 
     /// Takes a block that is rightly freed out of the ledger.
-    pub(crate) fn freed(&mut self, slot: Slot, block: &Block, counted: usize) -> Record {
+    pub(crate) fn freed(&mut self, slot: RecordSlot, block: &Block, counted: usize) -> Record {
         self.note(Op::Free, block.layout(), block.heap, End::Done, 0);
         self.live -= block.size & counted;
         self.ledger.retire(slot, self.events)
@@ -424,7 +424,7 @@ impl Drop for State {
 }
 
 /// Hears of a run while it goes.
-pub(crate) trait Sink {
+pub(crate) trait EventSink {
     fn evidence(&self, evidence: &Evidence);
     fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>);
 }

@@ -5,7 +5,7 @@ use crate::detect::block::Block;
 /// Where the blocks are kept that outlive a run: the global heap, as a run's heap sees it.
 pub(crate) trait KeepSurvivors {
     /// Remembers a block that outlives its run.
-    fn keep(&self, block: &Block, outlives: Outlives);
+    fn keep(&self, block: &Block, outlives: SurvivorKind);
     /// By how many blocks and bytes the survivors have grown since this was last called. Blocks that
     /// have a finding of their own don't count.
     fn growth(&self) -> (i64, i64);
@@ -14,7 +14,7 @@ pub(crate) trait KeepSurvivors {
 /// How a block is that outlives its run. As a number, it is the block's heap in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
-pub(crate) enum Outlives {
+pub(crate) enum SurvivorKind {
     /// As the allocator inside gave it.
     Plain,
     /// With guards around it.
@@ -23,6 +23,7 @@ pub(crate) enum Outlives {
     ForGood,
 }
 
-impl Outlives {
-    pub(crate) const ALL: [Outlives; 3] = [Outlives::Plain, Outlives::Guarded, Outlives::ForGood];
+impl SurvivorKind {
+    pub(crate) const ALL: [SurvivorKind; 3] =
+        [SurvivorKind::Plain, SurvivorKind::Guarded, SurvivorKind::ForGood];
 }

@@ -10,32 +10,32 @@ thread_local! {
 }
 
 /// Sets this thread's place until it is dropped.
-pub(crate) struct In(u8);
+pub(crate) struct ThreadContext(u8);
 
-impl In {
+impl ThreadContext {
     #[inline]
-    fn place(place: u8) -> In {
-        In(PLACE.replace(place))
+    fn place(place: u8) -> ThreadContext {
+        ThreadContext(PLACE.replace(place))
     }
 
     /// Inside of a heap: what is asked for meanwhile is nobody's.
     #[inline]
-    pub(crate) fn side() -> In {
-        In::place(INSIDE)
+    pub(crate) fn side() -> ThreadContext {
+        ThreadContext::place(INSIDE)
     }
 
     /// At work for the harness.
-    pub(crate) fn passing() -> In {
-        In::place(PASSING)
+    pub(crate) fn passing() -> ThreadContext {
+        ThreadContext::place(PASSING)
     }
 
     /// Where the thread was before.
-    pub(crate) fn undone(&self) -> In {
-        In::place(self.0)
+    pub(crate) fn undone(&self) -> ThreadContext {
+        ThreadContext::place(self.0)
     }
 }
 
-impl Drop for In {
+impl Drop for ThreadContext {
     #[inline]
     fn drop(&mut self) {
         PLACE.set(self.0);
@@ -44,13 +44,13 @@ impl Drop for In {
 
 /// Runs something of the harness's while a subject's run goes on: its memory is not the subject's.
 pub(crate) fn aside<R>(work: impl FnOnce() -> R) -> R {
-    let _in = In::passing();
+    let _in = ThreadContext::passing();
     work()
 }
 
 /// Runs the subject's own code.
 pub(crate) fn ours<R>(work: impl FnOnce() -> R) -> R {
-    let _in = In::place(0);
+    let _in = ThreadContext::place(0);
     work()
 }
 

@@ -14,13 +14,13 @@ use std::rc::Rc;
 
 use ::loom::model::Builder;
 
-use crate::host::{Host, Once, Piece};
+use crate::host::{Host, RehearsedRun, ScheduledRun};
 use crate::process::status;
 use crate::report::format::said;
 use crate::rt;
-use crate::rt::Abandoned;
-use crate::run::outcome::{Conducted, Conductor, Cue, Stopped};
-use crate::schedule::Turn;
+use crate::rt::AbandonedRun;
+use crate::run::outcome::{Cue, ScheduledEnd, Stopped, ThreadScheduler};
+use crate::schedule::Preemption;
 use crate::schedule::search::Search;
 
 /// Points of a run after which it is one that never ends.
@@ -31,11 +31,11 @@ const BRANCHES_MAX: usize = 50_000;
 pub(crate) struct Loom;
 
 /// Thrown by us out of loom where its search has gone far enough.
-struct Enough;
+struct StopSearch;
 
-struct Shared {
+struct LoomShared {
     search: Rc<RefCell<Search>>,
-    piece: *mut (dyn Piece + 'static),
+    piece: *mut (dyn ScheduledRun + 'static),
     /// Whether an iteration has begun that nobody has looked at yet.
     going: Cell<bool>,
     enough: Cell<bool>,
@@ -44,12 +44,12 @@ struct Shared {
 
 thread_local! {
     /// What this OS thread's loom runs at present.
-    static SHARED: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
+    static SHARED: RefCell<Option<Rc<LoomShared>>> = const { RefCell::new(None) };
 }
 
-impl Shared {
+impl LoomShared {
     /// Calls the present piece.
-    fn with_piece<R>(&self, call: impl FnOnce(&mut dyn Piece) -> R) -> R {
+    fn with_piece<R>(&self, call: impl FnOnce(&mut dyn ScheduledRun) -> R) -> R {
         // SAFETY: `Host::search` borrows the piece mutably for as long as this lives, and calls of
         // it don't nest: `begin` and `end` come between iterations, and `body` in one. A `body`
         // whose stack was given up never goes on.
@@ -61,7 +61,7 @@ impl Shared {
         if !self.going.replace(false) {
             return;
         }
-        let conducted = Conducted {
+        let conducted = ScheduledEnd {
             stopped: self.stopped.take(),
             diverged: None,
             threads: rt::threads(),
@@ -84,7 +84,7 @@ impl Shared {
         for turn in self.search.borrow().turns() {
             status::turn(turn.pack());
         }
-        rt::begin(rt::Engine::Loom);
+        rt::begin(rt::CurrentEngine::Loom);
         self.with_piece(|piece| piece.begin());
         self.going.set(true);
         true
@@ -93,10 +93,10 @@ impl Shared {
 
 /// An iteration: what loom's first thread does.
 fn iteration() {
-    rt::widely(Box::new(work));
+    rt::on_large_stack(Box::new(work));
     let is_enough = SHARED.with(|shared| shared.borrow().as_ref().is_some_and(|s| !s.going.get()));
     if is_enough {
-        std::panic::resume_unwind(Box::new(Enough));
+        std::panic::resume_unwind(Box::new(StopSearch));
     }
 }
 
@@ -109,7 +109,7 @@ fn work() {
     }
     shared.with_piece(|piece| piece.body());
     if rt::is_over() {
-        std::panic::resume_unwind(Box::new(Abandoned));
+        std::panic::resume_unwind(Box::new(AbandonedRun));
     }
     rt::leave();
 }
@@ -166,12 +166,14 @@ impl Host for Loom {
         Search::loom(preemptions, limit)
     }
 
-    fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn Piece) {
-        // SAFETY: only the lifetime changes; `Shared` is gone when this comes back.
+    fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn ScheduledRun) {
+        // SAFETY: only the lifetime changes; `LoomShared` is gone when this comes back.
         let piece = unsafe {
-            std::mem::transmute::<*mut (dyn Piece + '_), *mut (dyn Piece + 'static)>(piece)
+            std::mem::transmute::<*mut (dyn ScheduledRun + '_), *mut (dyn ScheduledRun + 'static)>(
+                piece,
+            )
         };
-        let shared = Rc::new(Shared {
+        let shared = Rc::new(LoomShared {
             search: Rc::clone(&search),
             piece,
             going: Cell::new(false),
@@ -187,7 +189,7 @@ impl Host for Loom {
                 shared.settle();
                 search.borrow_mut().exhaust();
             }
-            Err(payload) if payload.is::<Enough>() => {}
+            Err(payload) if payload.is::<StopSearch>() => {}
             Err(payload) if !shared.going.get() => {
                 // It came out of a piece, between two iterations.
                 std::panic::resume_unwind(payload);
@@ -201,11 +203,11 @@ impl Host for Loom {
     }
 }
 
-impl Conductor for Loom {
-    fn conduct(&self, turns: &[Turn], cue: &mut dyn FnMut(Cue)) -> Conducted {
-        let (preemptions, at) = Turn::loom_of(turns).unwrap_or((0, 1));
+impl ThreadScheduler for Loom {
+    fn conduct(&self, turns: &[Preemption], cue: &mut dyn FnMut(Cue)) -> ScheduledEnd {
+        let (preemptions, at) = Preemption::loom_of(turns).unwrap_or((0, 1));
         let search = Rc::new(RefCell::new(Search::loom(preemptions, u64::from(at))));
-        let mut once = Once::at(u64::from(at), cue);
+        let mut once = RehearsedRun::at(u64::from(at), cue);
         self.search(Rc::clone(&search), &mut once);
         let mut conducted = once.conducted();
         if search.borrow().begun() < u64::from(at) {

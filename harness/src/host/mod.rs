@@ -12,12 +12,12 @@ use std::rc::Rc;
 use crate::error::Error;
 #[cfg(mallory_model)]
 use crate::run::outcome::Cue;
-use crate::run::outcome::{Conducted, Conductor};
+use crate::run::outcome::{ScheduledEnd, ThreadScheduler};
 use crate::schedule::fairness::THREADS_MAX;
 use crate::schedule::search::Search;
 
 /// Something that is run once for each schedule of a search.
-pub(crate) trait Piece {
+pub(crate) trait ScheduledRun {
     /// Before a schedule's threads begin.
     fn begin(&mut self);
 
@@ -25,13 +25,13 @@ pub(crate) trait Piece {
     fn body(&mut self);
 
     /// After the last of its threads. False: that is enough.
-    fn end(&mut self, conducted: Conducted, search: &Search) -> bool;
+    fn end(&mut self, conducted: ScheduledEnd, search: &Search) -> bool;
 }
 
 /// Who runs threads one at a time, and asks a search whose turn it is.
-pub(crate) trait Host: Conductor {
+pub(crate) trait Host: ThreadScheduler {
     /// Runs a piece for each schedule of the search.
-    fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn Piece);
+    fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn ScheduledRun);
 
     /// So many threads it can tell apart, the subject's own included.
     fn threads_max(&self) -> usize {
@@ -51,27 +51,27 @@ pub(crate) trait Host: Conductor {
 
 /// One run as a piece, after as many rehearsals as the host needs to come to it.
 #[cfg(mallory_model)]
-pub(crate) struct Once<'a> {
+pub(crate) struct RehearsedRun<'a> {
     cue: &'a mut dyn FnMut(Cue),
     /// Which of the schedules it is, and how many have begun.
     at: u64,
     begun: u64,
-    conducted: Conducted,
+    conducted: ScheduledEnd,
 }
 
 #[cfg(mallory_model)]
-impl<'a> Once<'a> {
+impl<'a> RehearsedRun<'a> {
     pub(crate) fn at(at: u64, cue: &'a mut dyn FnMut(Cue)) -> Self {
-        Once { cue, at, begun: 0, conducted: Conducted::default() }
+        RehearsedRun { cue, at, begun: 0, conducted: ScheduledEnd::default() }
     }
 
-    pub(crate) fn conducted(self) -> Conducted {
+    pub(crate) fn conducted(self) -> ScheduledEnd {
         self.conducted
     }
 }
 
 #[cfg(mallory_model)]
-impl Piece for Once<'_> {
+impl ScheduledRun for RehearsedRun<'_> {
     fn begin(&mut self) {
         self.begun += 1;
         if self.begun < self.at {
@@ -83,7 +83,7 @@ impl Piece for Once<'_> {
         (self.cue)(Cue::Body);
     }
 
-    fn end(&mut self, conducted: Conducted, _: &Search) -> bool {
+    fn end(&mut self, conducted: ScheduledEnd, _: &Search) -> bool {
         if self.begun < self.at {
             (self.cue)(Cue::Cut);
             return true;

@@ -2,7 +2,7 @@
 //!
 //! Shuttle gives up an execution by a panic out of its runner (a deadlock), or by being told that
 //! nobody goes on (too many steps). The stacks of such an execution are given up as they are, so
-//! what has to be known of a run lies outside of them: a [`Piece`] is made ready before and looked
+//! what has to be known of a run lies outside of them: a [`ScheduledRun`] is made ready before and looked
 //! at after.
 //!
 //! Else one execution is many runs: see `model/crew.rs`.
@@ -15,13 +15,13 @@ use std::rc::Rc;
 use ::shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
-use crate::host::{Host, Once, Piece};
+use crate::host::{Host, RehearsedRun, ScheduledRun};
 use crate::process::status;
 use crate::report::format::said;
 use crate::rt;
-use crate::rt::{Crew, Next};
-use crate::run::outcome::{Conducted, Conductor, Cue, Stopped};
-use crate::schedule::Turn;
+use crate::rt::{NextTask, TaskPool};
+use crate::run::outcome::{Cue, ScheduledEnd, Stopped, ThreadScheduler};
+use crate::schedule::Preemption;
 use crate::schedule::fairness::{THREADS_MAX, Threads, bit};
 use crate::schedule::search::Search;
 
@@ -38,9 +38,9 @@ const ASKED_MAX: u32 = 2_000;
 pub(crate) struct Shuttle;
 
 /// What the scheduler and the loop around it share: a scheduler is the runner's own.
-struct Shared {
+struct ShuttleShared {
     search: Rc<RefCell<Search>>,
-    piece: *mut (dyn Piece + 'static),
+    piece: *mut (dyn ScheduledRun + 'static),
     /// How often shuttle has asked in the present execution.
     asked: Cell<u32>,
     /// Whether a schedule has begun that nobody has looked at yet.
@@ -56,17 +56,17 @@ struct Shared {
 
 thread_local! {
     /// What this OS thread's runner runs at present.
-    static SHARED: RefCell<Option<Rc<Shared>>> = const { RefCell::new(None) };
+    static SHARED: RefCell<Option<Rc<ShuttleShared>>> = const { RefCell::new(None) };
 }
 
-fn shared() -> Rc<Shared> {
+fn shared() -> Rc<ShuttleShared> {
     let shared = SHARED.with(|shared| shared.borrow().clone());
     shared.expect("[mallory bug] a runner has a piece to run")
 }
 
-impl Shared {
-    fn new(search: Rc<RefCell<Search>>, piece: *mut (dyn Piece + 'static)) -> Shared {
-        Shared {
+impl ShuttleShared {
+    fn new(search: Rc<RefCell<Search>>, piece: *mut (dyn ScheduledRun + 'static)) -> ShuttleShared {
+        ShuttleShared {
             search,
             piece,
             asked: Cell::new(0),
@@ -79,7 +79,7 @@ impl Shared {
     }
 
     /// Calls the present piece.
-    fn with_piece<R>(&self, call: impl FnOnce(&mut dyn Piece) -> R) -> R {
+    fn with_piece<R>(&self, call: impl FnOnce(&mut dyn ScheduledRun) -> R) -> R {
         // SAFETY: `Host::search` borrows the piece mutably for as long as a runner gets at this, and
         // calls of it don't nest: `begin` and `end` come between runs, and `body` in one. A `body`
         // whose stack was given up never goes on.
@@ -107,7 +107,7 @@ impl Shared {
             return;
         }
         let mut search = self.search.borrow_mut();
-        let conducted = Conducted {
+        let conducted = ScheduledEnd {
             stopped: self.stopped.take(),
             diverged: search.diverged(),
             threads: self.threads.get(),
@@ -132,7 +132,7 @@ impl Shared {
         for more in &self.more[..threads] {
             more.set(0);
         }
-        rt::begin(rt::Engine::Shuttle);
+        rt::begin(rt::CurrentEngine::Shuttle);
         self.threads.set(1);
         self.with_piece(|piece| piece.begin());
         self.going.set(true);
@@ -158,12 +158,12 @@ fn runs() {
 }
 
 /// Shuttle's view of a search.
-struct Asked(Rc<Shared>);
+struct Asked(Rc<ShuttleShared>);
 
 impl Scheduler for Asked {
     fn new_execution(&mut self) -> Option<Schedule> {
         self.0.asked.set(0);
-        Crew::new().replace();
+        TaskPool::new().replace();
         self.0.next().then(|| Schedule::new(0))
     }
 
@@ -197,9 +197,9 @@ impl Asked {
         let first = runnable.first().map(|task| task.id());
         let Some(current) = current else { return first };
         match rt::next() {
-            Next::Scheduled => {}
-            Next::First => return first,
-            Next::Same | Next::Any => return Some(current).filter(is_there).or(first),
+            NextTask::Scheduled => {}
+            NextTask::First => return first,
+            NextTask::Same | NextTask::Any => return Some(current).filter(is_there).or(first),
         }
         let mut threads: Threads = 0;
         for task in runnable {
@@ -238,13 +238,15 @@ fn config() -> Config {
 }
 
 impl Host for Shuttle {
-    fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn Piece) {
+    fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn ScheduledRun) {
         // SAFETY: only the lifetime changes; nobody gets at it when this has come back.
         let piece = unsafe {
-            std::mem::transmute::<*mut (dyn Piece + '_), *mut (dyn Piece + 'static)>(piece)
+            std::mem::transmute::<*mut (dyn ScheduledRun + '_), *mut (dyn ScheduledRun + 'static)>(
+                piece,
+            )
         };
-        let shared = Rc::new(Shared::new(search, piece));
-        let before = (SHARED.replace(Some(Rc::clone(&shared))), Crew::new().replace());
+        let shared = Rc::new(ShuttleShared::new(search, piece));
+        let before = (SHARED.replace(Some(Rc::clone(&shared))), TaskPool::new().replace());
         loop {
             let runner = Runner::new(Asked(Rc::clone(&shared)), config());
             let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runner.run(runs)));
@@ -270,9 +272,9 @@ impl Host for Shuttle {
     }
 }
 
-impl Conductor for Shuttle {
-    fn conduct(&self, turns: &[Turn], cue: &mut dyn FnMut(Cue)) -> Conducted {
-        let mut once = Once::at(1, cue);
+impl ThreadScheduler for Shuttle {
+    fn conduct(&self, turns: &[Preemption], cue: &mut dyn FnMut(Cue)) -> ScheduledEnd {
+        let mut once = RehearsedRun::at(1, cue);
         self.search(Rc::new(RefCell::new(Search::given(turns))), &mut once);
         once.conducted()
     }

@@ -82,17 +82,17 @@ impl Scheduler for Brute {
 /// What a search runs, by the deviations.
 struct Seen {
     body: fn(),
-    schedules: Vec<Vec<Turn>>,
+    schedules: Vec<Vec<Preemption>>,
 }
 
-impl Piece for Seen {
+impl ScheduledRun for Seen {
     fn begin(&mut self) {}
 
     fn body(&mut self) {
         (self.body)();
     }
 
-    fn end(&mut self, conducted: Conducted, search: &Search) -> bool {
+    fn end(&mut self, conducted: ScheduledEnd, search: &Search) -> bool {
         assert_eq!((conducted.stopped, conducted.diverged), (None, None));
         self.schedules.push(search.turns().to_vec());
         true
@@ -207,14 +207,14 @@ fn a_run_that_is_stuck_is_followed_by_those_that_are_left() {
     /// Counts what came of each run.
     #[derive(Default)]
     struct Ends(usize, usize);
-    impl Piece for Ends {
+    impl ScheduledRun for Ends {
         fn begin(&mut self) {}
 
         fn body(&mut self) {
             crossed();
         }
 
-        fn end(&mut self, conducted: Conducted, _: &Search) -> bool {
+        fn end(&mut self, conducted: ScheduledEnd, _: &Search) -> bool {
             match conducted.stopped {
                 None => self.0 += 1,
                 Some(stopped) => {

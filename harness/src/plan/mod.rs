@@ -54,10 +54,10 @@ pub struct Request {
     pub live_after: usize,
 }
 
-type Closure = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
+type PlanFn = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
 
 #[derive(Clone)]
-enum What {
+enum RuleKind {
     Nth(u64),
     From(u64),
     Burst(u64, u64),
@@ -66,9 +66,9 @@ enum What {
         denominator: u32,
     },
     Budget(usize),
-    Closure(Closure),
+    Closure(PlanFn),
     /// The closure is asked from the ordinal on that stands here.
-    Next(Closure, Arc<AtomicU64>),
+    Next(PlanFn, Arc<AtomicU64>),
 }
 
 #[derive(Clone, Default)]
@@ -96,7 +96,7 @@ impl Filter {
 
 #[derive(Clone)]
 struct Rule {
-    what: What,
+    what: RuleKind,
     filter: Filter,
     /// Requests seen, by logical thread; only filtered rules count for themselves.
     seen: Vec<u64>,
@@ -124,7 +124,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn one(what: What) -> Plan {
+    fn one(what: RuleKind) -> Plan {
         let rule = Rule { what, filter: Filter::default(), seen: Vec::new(), begun: false };
         Plan { rules: vec![rule], seed: 0, apart: false }
     }
@@ -138,19 +138,19 @@ impl Plan {
     /// The `n`th request of each logical thread fails, once: a transient shortage.
     #[must_use]
     pub fn nth(n: u64) -> Plan {
-        Plan::one(What::Nth(n))
+        Plan::one(RuleKind::Nth(n))
     }
 
     /// The `n`th request fails, and every one after it, on all threads: a persistent shortage.
     #[must_use]
     pub fn from(n: u64) -> Plan {
-        Plan::one(What::From(n))
+        Plan::one(RuleKind::From(n))
     }
 
     /// The `n`th request fails, and the `k - 1` after it.
     #[must_use]
     pub fn burst(n: u64, k: u64) -> Plan {
-        Plan::one(What::Burst(n, k))
+        Plan::one(RuleKind::Burst(n, k))
     }
 
     /// About `numerator` in `denominator` requests fail, chosen by a hash of the sweep's seed,
@@ -161,31 +161,32 @@ impl Plan {
     #[must_use]
     pub fn seeded(numerator: u32, denominator: u32) -> Plan {
         assert!(denominator != 0, "a ratio's denominator is not zero");
-        Plan::one(What::Seeded { numerator, denominator })
+        Plan::one(RuleKind::Seeded { numerator, denominator })
     }
 
     /// A request fails where it would bring the live bytes above `bytes`.
     #[must_use]
     pub fn budget(bytes: usize) -> Plan {
-        Plan::one(What::Budget(bytes))
+        Plan::one(RuleKind::Budget(bytes))
     }
 
     /// A closure decides. It is asked once per request and must answer from the request alone,
     /// or runs differ. One that panics refuses nothing.
     #[must_use]
     pub fn when(refuses: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Plan {
-        Plan::one(What::Closure(Arc::new(refuses)))
+        Plan::one(RuleKind::Closure(Arc::new(refuses)))
     }
 
     /// A closure that says itself from which ordinal on it wants to be asked.
-    pub(crate) fn from_next(refuses: Closure, next: Arc<AtomicU64>) -> Plan {
-        Plan::one(What::Next(refuses, next))
+    pub(crate) fn from_next(refuses: PlanFn, next: Arc<AtomicU64>) -> Plan {
+        Plan::one(RuleKind::Next(refuses, next))
     }
 
     /// Just this coordinate, once or for good.
     pub(crate) fn at(place: Coordinate, persistent: bool) -> Plan {
         let n = place.ordinal;
-        Plan::one(if persistent { What::From(n) } else { What::Nth(n) }).thread(place.thread)
+        Plan::one(if persistent { RuleKind::From(n) } else { RuleKind::Nth(n) })
+            .thread(place.thread)
     }
 
     /// Only requests of this logical thread count and fail.
@@ -255,12 +256,16 @@ impl Plan {
         let first = |rule: &Rule| {
             let elsewhere = rule.filter.thread.is_some_and(|only| only != thread);
             match &rule.what {
-                What::Nth(_) | What::Burst(..) if elsewhere => u64::MAX,
-                What::From(_) if elsewhere || rule.begun => 0,
+                RuleKind::Nth(_) | RuleKind::Burst(..) if elsewhere => u64::MAX,
+                RuleKind::From(_) if elsewhere || rule.begun => 0,
                 // What fails once has failed, or never will.
-                What::Nth(n) if rule.filter.is_whole() && *n <= after => u64::MAX,
-                What::Next(_, next) => next.load(Ordering::Relaxed),
-                What::Nth(n) | What::From(n) | What::Burst(n, _) if rule.filter.is_whole() => *n,
+                RuleKind::Nth(n) if rule.filter.is_whole() && *n <= after => u64::MAX,
+                RuleKind::Next(_, next) => next.load(Ordering::Relaxed),
+                RuleKind::Nth(n) | RuleKind::From(n) | RuleKind::Burst(n, _)
+                    if rule.filter.is_whole() =>
+                {
+                    *n
+                }
                 _ => 0,
             }
         };
@@ -300,19 +305,19 @@ impl Rule {
             self.seen[thread]
         };
         match &self.what {
-            What::Nth(n) => nth::refuses(nth, *n),
-            What::From(n) => {
+            RuleKind::Nth(n) => nth::refuses(nth, *n),
+            RuleKind::From(n) => {
                 // Once begun, requests that the filter doesn't admit pass still.
                 let refused = from::refuses(nth, *n);
                 self.begun = refused && self.filter.is_whole();
                 refused
             }
-            What::Burst(n, k) => burst::refuses(nth, *n, *k),
-            What::Seeded { numerator, denominator } => {
+            RuleKind::Burst(n, k) => burst::refuses(nth, *n, *k),
+            RuleKind::Seeded { numerator, denominator } => {
                 seeded::refuses(request.at, seed, *numerator, *denominator)
             }
-            What::Budget(bytes) => budget::refuses(request, *bytes),
-            What::Closure(refuses) | What::Next(refuses, _) => {
+            RuleKind::Budget(bytes) => budget::refuses(request, *bytes),
+            RuleKind::Closure(refuses) | RuleKind::Next(refuses, _) => {
                 let asked = std::panic::AssertUnwindSafe(|| refuses(request));
                 std::panic::catch_unwind(asked).unwrap_or(false)
             }
@@ -325,14 +330,14 @@ impl fmt::Debug for Plan {
         let mut list = f.debug_list();
         for rule in &self.rules {
             match &rule.what {
-                What::Nth(n) => list.entry(&format_args!("nth({n})")),
-                What::From(n) => list.entry(&format_args!("from({n})")),
-                What::Burst(n, k) => list.entry(&format_args!("burst({n}, {k})")),
-                What::Seeded { numerator, denominator } => {
+                RuleKind::Nth(n) => list.entry(&format_args!("nth({n})")),
+                RuleKind::From(n) => list.entry(&format_args!("from({n})")),
+                RuleKind::Burst(n, k) => list.entry(&format_args!("burst({n}, {k})")),
+                RuleKind::Seeded { numerator, denominator } => {
                     list.entry(&format_args!("seeded({numerator}, {denominator})"))
                 }
-                What::Budget(bytes) => list.entry(&format_args!("budget({bytes})")),
-                What::Closure(_) | What::Next(..) => list.entry(&format_args!("when(…)")),
+                RuleKind::Budget(bytes) => list.entry(&format_args!("budget({bytes})")),
+                RuleKind::Closure(_) | RuleKind::Next(..) => list.entry(&format_args!("when(…)")),
             };
         }
         list.finish()

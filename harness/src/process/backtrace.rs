@@ -96,15 +96,15 @@ impl Capture {
 #[inline(always)]
 pub(crate) fn within<R>(call: impl FnOnce() -> R) -> R {
     /// Puts the former end back, also where the call panics.
-    struct Before(usize);
-    impl Drop for Before {
+    struct RestoreEnd(usize);
+    impl Drop for RestoreEnd {
         fn drop(&mut self) {
             set_outer(self.0);
         }
     }
     let here = 0_u8;
     let here = std::ptr::from_ref(std::hint::black_box(&here)) as usize;
-    let _before = Before(set_outer(here));
+    let _before = RestoreEnd(set_outer(here));
     call()
 }
 

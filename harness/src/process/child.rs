@@ -15,8 +15,8 @@ use crate::process::backtrace::Stack;
 use crate::process::codec;
 use crate::process::exit::Death;
 use crate::process::pipe::{Pipe, pipe};
-use crate::process::scratch_dir::Scratch;
-use crate::process::shared_memory::{Board, Life, Mark};
+use crate::process::scratch_dir::ScratchDir;
+use crate::process::shared_memory::{ChildStatus, Mark, SharedMemory};
 use crate::process::status;
 use crate::report::format::said;
 
@@ -26,7 +26,7 @@ pub(crate) struct Child<'a> {
     pipe: OwnedFd,
     /// What tells of its end at once, where the system has that.
     end: Option<OwnedFd>,
-    life: &'a Life,
+    life: &'a ChildStatus,
     buffer: Vec<u8>,
     ended: bool,
     /// How often in a row its pipe was seen closed.
@@ -47,7 +47,7 @@ const FORKS_MAX: u32 = 20;
 /// moment in which it is free; and the child tries it first and greets: one that does not is given
 /// up, and another is made.
 fn fork<'a>(
-    life: &'a Life,
+    life: &'a ChildStatus,
     tells_aborts: bool,
     work: impl FnOnce(&Rc<Pipe>),
 ) -> io::Result<Child<'a>> {
@@ -159,7 +159,7 @@ fn settle_in(parent: u32) {
 
 impl<'a> Child<'a> {
     /// A child that was forked otherwise, and needs no greeting.
-    pub(crate) fn new(pid: libc::pid_t, pipe: OwnedFd, life: &'a Life) -> Self {
+    pub(crate) fn new(pid: libc::pid_t, pipe: OwnedFd, life: &'a ChildStatus) -> Self {
         let (end, buffer) = (end_of(pid), Vec::new());
         Child { pid, pipe, end, life, buffer, ended: false, closed: 0, had_company: false }
     }
@@ -209,7 +209,7 @@ impl Child<'_> {
     }
 
     /// The next whole message that it sent.
-    pub(crate) fn next<T: codec::Wire>(&mut self) -> Option<T> {
+    pub(crate) fn next<T: codec::Codec>(&mut self) -> Option<T> {
         codec::unpack(&codec::next_message(&mut self.buffer)?)
     }
 
@@ -310,7 +310,7 @@ impl Drop for Child<'_> {
             self.kill();
             while matches!(self.status(0), Ok(None)) {}
         }
-        Scratch::remove(std::process::id(), self.pid());
+        ScratchDir::remove(std::process::id(), self.pid());
     }
 }
 
@@ -333,7 +333,7 @@ pub(crate) fn wait(children: &[&Child], time: Duration) {
 pub(crate) const GLANCE: Duration = Duration::from_millis(20);
 
 /// What came of a child that was asked one thing.
-pub(crate) struct Answer<T> {
+pub(crate) struct ChildAnswer<T> {
     pub(crate) messages: Vec<T>,
     pub(crate) death: Option<Death>,
     /// Where it aborted, if it did; or what it said of a guard page.
@@ -345,20 +345,20 @@ pub(crate) struct Answer<T> {
 
 /// One child that does one thing: all that it sent, and its death if it died. It is given up and
 /// another made if it seems to wait for what another thread held at the fork.
-pub(crate) fn ask<T: codec::Wire>(
+pub(crate) fn ask<T: codec::Codec>(
     patience: Duration,
     work: impl Fn(&Rc<Pipe>),
-) -> io::Result<Answer<T>> {
+) -> io::Result<ChildAnswer<T>> {
     ask_while(patience, &mut || {}, work)
 }
 
 /// The same, with something to do several times a second.
-pub(crate) fn ask_while<T: codec::Wire>(
+pub(crate) fn ask_while<T: codec::Codec>(
     patience: Duration,
     glance: &mut dyn FnMut(),
     work: impl Fn(&Rc<Pipe>),
-) -> io::Result<Answer<T>> {
-    let board = Board::new(1, 0)?;
+) -> io::Result<ChildAnswer<T>> {
+    let board = SharedMemory::new(1, 0)?;
     let life = board.life(0);
     let mut attempt = 0;
     loop {
@@ -400,7 +400,7 @@ pub(crate) fn ask_while<T: codec::Wire>(
             Some(death) if death.tells() => life.said().map(|word| word as usize).collect(),
             _ => Stack::new(),
         };
-        return Ok(Answer {
+        return Ok(ChildAnswer {
             messages,
             death,
             stack,
@@ -476,7 +476,7 @@ impl Watch {
         }
     }
 
-    fn is_over(&mut self, life: &Life) -> bool {
+    fn is_over(&mut self, life: &ChildStatus) -> bool {
         let now = Instant::now();
         self.quiet += (now - self.looked).min(HELD_UP);
         self.looked = now;
@@ -489,20 +489,20 @@ impl Watch {
     }
 
     /// Whether a child that was quiet for too long might have been another's with more time.
-    fn was_early(&self, life: &Life) -> bool {
+    fn was_early(&self, life: &ChildStatus) -> bool {
         !life.has_begun() && self.early < self.patience
     }
 }
 
 /// A worker's part in a crew.
-struct Member<'a> {
+struct PoolMember<'a> {
     child: Child<'a>,
     watch: Watch,
     attempt: u32,
 }
 
 /// What a crew tells while it works.
-pub(crate) enum News<T> {
+pub(crate) enum WorkerEvent<T> {
     /// A worker sent this.
     Message(T),
     /// A worker died at this point; and whether other threads ran beside the one that forked it.
@@ -518,29 +518,29 @@ const FALSE_STARTS_MAX: u32 = 3;
 
 /// Runs all points of a board in `jobs` children, started again whenever one dies. Answers the
 /// death of a worker that was at no point, where others would die so as well.
-pub(crate) fn crew<T: codec::Wire>(
-    board: &Board,
+pub(crate) fn crew<T: codec::Codec>(
+    board: &SharedMemory,
     patience: Duration,
-    work: &dyn Fn(&Life, &Rc<Pipe>),
-    mut hear: impl FnMut(News<T>),
+    work: &dyn Fn(&ChildStatus, &Rc<Pipe>),
+    mut hear: impl FnMut(WorkerEvent<T>),
 ) -> io::Result<Option<Death>> {
     let start = |job: usize, attempt: u32| {
         let life = board.life(job);
         let child = fork(life, false, |pipe| work(life, pipe))?;
-        Ok(Member { watch: Watch::new(&child, attempt, patience), child, attempt })
+        Ok(PoolMember { watch: Watch::new(&child, attempt, patience), child, attempt })
     };
-    let mut members: Vec<Option<Member>> =
+    let mut members: Vec<Option<PoolMember>> =
         (0..board.jobs).map(|job| start(job, 0).map(Some)).collect::<io::Result<_>>()?;
     let mut false_starts = 0;
     while members.iter().any(Option::is_some) {
         let children: Vec<&Child> = members.iter().flatten().map(|member| &member.child).collect();
         wait(&children, GLANCE);
         for (job, place) in members.iter_mut().enumerate() {
-            let Some(Member { child, watch, attempt }) = place else { continue };
+            let Some(PoolMember { child, watch, attempt }) = place else { continue };
             let life = board.life(job);
             let ended = child.look(watch);
             while let Some(message) = child.next() {
-                hear(News::Message(message));
+                hear(WorkerEvent::Message(message));
             }
             let Some(death) = ended else { continue };
             let attempt = *attempt;
@@ -555,7 +555,7 @@ pub(crate) fn crew<T: codec::Wire>(
             match life.standing() {
                 Some(point) => {
                     false_starts = 0;
-                    hear(News::Death(point, death, had_company));
+                    hear(WorkerEvent::Death(point, death, had_company));
                 }
                 // It stepped down: what threads it leaves do to it is nobody's outcome.
                 None if life.is_done() => {}
@@ -564,7 +564,7 @@ pub(crate) fn crew<T: codec::Wire>(
                     if false_starts >= FALSE_STARTS_MAX {
                         return Ok(Some(death));
                     }
-                    hear(News::FalseStart(death));
+                    hear(WorkerEvent::FalseStart(death));
                 }
             }
             // One that stepped down before the end is followed by a fresh one, too.
@@ -572,7 +572,7 @@ pub(crate) fn crew<T: codec::Wire>(
                 *place = Some(start(job, attempt)?);
             }
         }
-        hear(News::Glance);
+        hear(WorkerEvent::Glance);
     }
     Ok(None)
 }

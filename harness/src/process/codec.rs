@@ -6,25 +6,25 @@
 use crate::report::call_site::{Frame, Site};
 use std::collections::BTreeMap;
 
-use crate::report::evidence::{Evidence, Moment, Role, Subject};
+use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::kind::Kind;
-use crate::schedule::{Act, Order, Turn};
+use crate::schedule::{FoundSchedule, Preemption, ScheduledOp};
 use crate::trace::Injected;
 use crate::trace::{Coordinate, Op};
 
 /// A value that crosses a pipe.
-pub(crate) trait Wire: Sized {
+pub(crate) trait Codec: Sized {
     fn put(&self, out: &mut Vec<u8>);
     fn get(from: &mut &[u8]) -> Option<Self>;
 }
 
-pub(crate) fn pack(value: &impl Wire) -> Vec<u8> {
+pub(crate) fn pack(value: &impl Codec) -> Vec<u8> {
     let mut out = Vec::new();
     value.put(&mut out);
     out
 }
 
-pub(crate) fn unpack<T: Wire>(mut bytes: &[u8]) -> Option<T> {
+pub(crate) fn unpack<T: Codec>(mut bytes: &[u8]) -> Option<T> {
     T::get(&mut bytes)
 }
 
@@ -41,14 +41,14 @@ pub(crate) fn next_message(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
 }
 
 /// A message as [`next_message`] takes it off.
-pub(crate) fn message(value: &impl Wire) -> Vec<u8> {
+pub(crate) fn message(value: &impl Codec) -> Vec<u8> {
     let body = pack(value);
     let mut out = (body.len() as u64).to_ne_bytes().to_vec();
     out.extend_from_slice(&body);
     out
 }
 
-impl Wire for u64 {
+impl Codec for u64 {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.to_ne_bytes());
     }
@@ -60,7 +60,7 @@ impl Wire for u64 {
 
 macro_rules! as_u64 {
     ($($type:ty),*) => {$(
-        impl Wire for $type {
+        impl Codec for $type {
             fn put(&self, out: &mut Vec<u8>) {
                 (*self as u64).put(out);
             }
@@ -73,7 +73,7 @@ macro_rules! as_u64 {
 }
 as_u64!(u8, u16, u32, usize);
 
-impl Wire for i64 {
+impl Codec for i64 {
     fn put(&self, out: &mut Vec<u8>) {
         self.cast_unsigned().put(out);
     }
@@ -83,7 +83,7 @@ impl Wire for i64 {
     }
 }
 
-impl Wire for bool {
+impl Codec for bool {
     fn put(&self, out: &mut Vec<u8>) {
         u64::from(*self).put(out);
     }
@@ -93,7 +93,7 @@ impl Wire for bool {
     }
 }
 
-impl Wire for String {
+impl Codec for String {
     fn put(&self, out: &mut Vec<u8>) {
         self.len().put(out);
         out.extend_from_slice(self.as_bytes());
@@ -105,7 +105,7 @@ impl Wire for String {
     }
 }
 
-impl<T: Wire> Wire for Vec<T> {
+impl<T: Codec> Codec for Vec<T> {
     fn put(&self, out: &mut Vec<u8>) {
         self.len().put(out);
         self.iter().for_each(|item| item.put(out));
@@ -117,7 +117,7 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
-impl<T: Wire> Wire for Option<T> {
+impl<T: Codec> Codec for Option<T> {
     fn put(&self, out: &mut Vec<u8>) {
         self.is_some().put(out);
         self.iter().for_each(|item| item.put(out));
@@ -128,7 +128,7 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
-impl<A: Wire, B: Wire> Wire for (A, B) {
+impl<A: Codec, B: Codec> Codec for (A, B) {
     fn put(&self, out: &mut Vec<u8>) {
         self.0.put(out);
         self.1.put(out);
@@ -139,7 +139,7 @@ impl<A: Wire, B: Wire> Wire for (A, B) {
     }
 }
 
-impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
+impl<K: Codec + Ord, V: Codec> Codec for BTreeMap<K, V> {
     fn put(&self, out: &mut Vec<u8>) {
         self.len().put(out);
         for (key, value) in self {
@@ -157,7 +157,7 @@ impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
 /// Enums without fields, by their place in a list of all of them.
 macro_rules! by_place {
     ($($type:ty),*) => {$(
-        impl Wire for $type {
+        impl Codec for $type {
             fn put(&self, out: &mut Vec<u8>) {
                 let place = <$type>::ALL.iter().position(|one| one == self);
                 place.expect("[mallory bug] a list of all lacks one").put(out);
@@ -171,7 +171,7 @@ macro_rules! by_place {
 }
 by_place!(Op, Kind, Role);
 
-impl Wire for Moment {
+impl Codec for Moment {
     fn put(&self, out: &mut Vec<u8>) {
         let (tag, n) = match self {
             Moment::Allocation(n) => (0_u64, *n),
@@ -197,31 +197,31 @@ impl Wire for Moment {
 }
 
 /// Structs, field by field.
-macro_rules! wire_struct {
+macro_rules! codec_struct {
     ($type:path { $($field:ident),* $(,)? }) => {
-        impl $crate::process::codec::Wire for $type {
+        impl $crate::process::codec::Codec for $type {
             fn put(&self, out: &mut Vec<u8>) {
-                $($crate::process::codec::Wire::put(&self.$field, out);)*
+                $($crate::process::codec::Codec::put(&self.$field, out);)*
             }
 
             fn get(from: &mut &[u8]) -> Option<Self> {
-                $(let $field = $crate::process::codec::Wire::get(from)?;)*
+                $(let $field = $crate::process::codec::Codec::get(from)?;)*
                 Some(Self { $($field),* })
             }
         }
     };
 }
-pub(crate) use wire_struct;
+pub(crate) use codec_struct;
 
-wire_struct!(Coordinate { thread, ordinal });
-wire_struct!(Subject { number, size, align, heap });
-wire_struct!(Evidence { kind, block, steps, labels, notes, operation });
-wire_struct!(Injected { at, op, size, heap, event });
-wire_struct!(Frame { function, place });
-wire_struct!(Site { frames });
-wire_struct!(Turn { thread, point, to });
-wire_struct!(Act { step, thread, point, what });
-wire_struct!(Order { turns, seen, of, pair, notes });
+codec_struct!(Coordinate { thread, ordinal });
+codec_struct!(BlockInfo { number, size, align, heap });
+codec_struct!(Evidence { kind, block, steps, labels, notes, operation });
+codec_struct!(Injected { at, op, size, heap, event });
+codec_struct!(Frame { function, place });
+codec_struct!(Site { frames });
+codec_struct!(Preemption { thread, point, to });
+codec_struct!(ScheduledOp { step, thread, point, what });
+codec_struct!(FoundSchedule { turns, seen, of, pair, notes });
 
 #[cfg(test)]
 mod tests {
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn messages_cross_in_pieces_and_a_cut_one_is_none() {
-        let block = Subject { number: 17, size: 96, align: 8, heap: "main".into() };
+        let block = BlockInfo { number: 17, size: 96, align: 8, heap: "main".into() };
         let sent = Evidence::new(Kind::DoubleFree)
             .about(block)
             .step(Role::SecondFree, Moment::Event(9))

@@ -1,7 +1,7 @@
 //! Deaths: how a child ended that was not meant to, and what its readers are told of it.
 
 use crate::process::codec;
-use crate::process::shared_memory::{Life, Mark};
+use crate::process::shared_memory::{ChildStatus, Mark};
 
 /// How a child ended that was not meant to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +28,7 @@ pub(crate) enum Death {
 
 impl Death {
     /// What a status means, as `waitpid` gives it, beside what the child left on the board.
-    pub(crate) fn of(status: i32, life: &Life) -> Death {
+    pub(crate) fn of(status: i32, life: &ChildStatus) -> Death {
         let mark = life.mark();
         if !libc::WIFSIGNALED(status) {
             return match mark {
@@ -51,7 +51,7 @@ impl Death {
     }
 
     /// A child that was killed because it gave no sign of life.
-    pub(crate) fn silent(life: &Life) -> Death {
+    pub(crate) fn silent(life: &ChildStatus) -> Death {
         match life.mark() {
             Some(Mark::Aborting) => Death::Signal(libc::SIGABRT),
             _ => Death::Stall,
@@ -68,7 +68,7 @@ impl Death {
     }
 }
 
-impl codec::Wire for Death {
+impl codec::Codec for Death {
     fn put(&self, out: &mut Vec<u8>) {
         let (kind, number) = match *self {
             Death::Exit(code) => (0, code),

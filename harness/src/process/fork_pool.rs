@@ -13,7 +13,7 @@ use crate::process::child::{Child, GLANCE, Watch, wait};
 use crate::process::codec;
 use crate::process::exit::Death;
 use crate::process::pipe::{Pipe, pipe};
-use crate::process::shared_memory::Board;
+use crate::process::shared_memory::SharedMemory;
 use crate::process::status;
 
 /// What a fork answers to either side.
@@ -23,7 +23,7 @@ pub(crate) enum Side {
 }
 
 /// What one of them left.
-pub(crate) struct Left<T> {
+pub(crate) struct LeftChildren<T> {
     /// What it was to do.
     pub(crate) point: usize,
     pub(crate) messages: Vec<T>,
@@ -31,16 +31,16 @@ pub(crate) struct Left<T> {
 }
 
 /// The children of one run, so many at a time.
-pub(crate) struct Brood<'a> {
-    board: &'a Board,
+pub(crate) struct ForkPool<'a> {
+    board: &'a SharedMemory,
     patience: Duration,
-    members: Vec<Option<Member<'a>>>,
+    members: Vec<Option<ForkedChild<'a>>>,
     /// Descriptors below which all are taken, and those open for writing, before the run.
     lowest: i32,
     writable: Vec<i32>,
 }
 
-struct Member<'a> {
+struct ForkedChild<'a> {
     child: Child<'a>,
     watch: Watch,
     point: usize,
@@ -87,10 +87,10 @@ fn threads() -> Option<u64> {
     }
 }
 
-impl<'a> Brood<'a> {
+impl<'a> ForkPool<'a> {
     /// As many at a time as the board has jobs.
-    pub(crate) fn new(board: &'a Board, patience: Duration) -> Self {
-        Brood {
+    pub(crate) fn new(board: &'a SharedMemory, patience: Duration) -> Self {
+        ForkPool {
             board,
             patience,
             members: (0..board.jobs).map(|_| None).collect(),
@@ -121,10 +121,10 @@ impl<'a> Brood<'a> {
     }
 
     /// Forks, once fewer than all places are taken. What has ended is told to `hear`.
-    pub(crate) fn split<T: codec::Wire>(
+    pub(crate) fn split<T: codec::Codec>(
         &mut self,
         point: usize,
-        hear: &mut dyn FnMut(Left<T>),
+        hear: &mut dyn FnMut(LeftChildren<T>),
     ) -> io::Result<Side> {
         let place = self.vacancy(hear);
         let life = self.board.life(place);
@@ -155,7 +155,7 @@ impl<'a> Brood<'a> {
                 drop(write);
                 let child = Child::new(pid, read, life);
                 let watch = Watch::new(&child, 0, self.patience);
-                self.members[place] = Some(Member { child, watch, point });
+                self.members[place] = Some(ForkedChild { child, watch, point });
                 // With all places taken the pass stands still at once: each page that it writes to
                 // meanwhile would be copied, and so would the next fork's part in it.
                 self.vacancy(hear);
@@ -167,7 +167,7 @@ impl<'a> Brood<'a> {
     }
 
     /// A place that is free, or becomes so.
-    fn vacancy<T: codec::Wire>(&mut self, hear: &mut dyn FnMut(Left<T>)) -> usize {
+    fn vacancy<T: codec::Codec>(&mut self, hear: &mut dyn FnMut(LeftChildren<T>)) -> usize {
         loop {
             self.look(hear);
             if let Some(place) = self.members.iter().position(Option::is_none) {
@@ -178,7 +178,7 @@ impl<'a> Brood<'a> {
     }
 
     /// Waits for all that are left.
-    pub(crate) fn wait<T: codec::Wire>(&mut self, hear: &mut dyn FnMut(Left<T>)) {
+    pub(crate) fn wait<T: codec::Codec>(&mut self, hear: &mut dyn FnMut(LeftChildren<T>)) {
         loop {
             self.look(hear);
             if self.members.iter().all(Option::is_none) {
@@ -196,9 +196,9 @@ impl<'a> Brood<'a> {
         wait(&children, GLANCE);
     }
 
-    fn look<T: codec::Wire>(&mut self, hear: &mut dyn FnMut(Left<T>)) {
+    fn look<T: codec::Codec>(&mut self, hear: &mut dyn FnMut(LeftChildren<T>)) {
         for (job, place) in self.members.iter_mut().enumerate() {
-            let Some(Member { child, watch, point }) = place else { continue };
+            let Some(ForkedChild { child, watch, point }) = place else { continue };
             let life = self.board.life(job);
             let Some(death) = child.look(watch) else { continue };
             let mut messages = Vec::new();
@@ -206,7 +206,7 @@ impl<'a> Brood<'a> {
                 messages.push(message);
             }
             let death = Some(death).filter(|_| !life.is_done());
-            let left = Left { point: *point, messages, death };
+            let left = LeftChildren { point: *point, messages, death };
             *place = None;
             hear(left);
         }
@@ -222,17 +222,17 @@ pub(crate) unsafe fn borrowing<'a>(
     next: Arc<AtomicU64>,
 ) -> Plan {
     /// One thread asks, which is the one that made it.
-    struct Here<F>(F);
-    // SAFETY: `Brood` forks processes with one thread only, and gives up where there are more.
-    unsafe impl<F> Send for Here<F> {}
+    struct SingleThreaded<F>(F);
+    // SAFETY: `ForkPool` forks processes with one thread only, and gives up where there are more.
+    unsafe impl<F> Send for SingleThreaded<F> {}
     // SAFETY: as above.
-    unsafe impl<F> Sync for Here<F> {}
-    impl<F: Fn(&Request) -> bool> Here<F> {
+    unsafe impl<F> Sync for SingleThreaded<F> {}
+    impl<F: Fn(&Request) -> bool> SingleThreaded<F> {
         fn ask(&self, request: &Request) -> bool {
             (self.0)(request)
         }
     }
-    let here = Here(refuses);
+    let here = SingleThreaded(refuses);
     let ask: Arc<dyn Fn(&Request) -> bool + Send + Sync + 'a> =
         Arc::new(move |request| here.ask(request));
     // SAFETY: only the lifetime changes; the caller's promise.

@@ -53,7 +53,7 @@ static TABLE: [Entry; ENTRIES] = [const { Entry::new() }; ENTRIES];
 static CURSOR: AtomicUsize = AtomicUsize::new(0);
 
 /// A guarded block as it is entered.
-pub(crate) struct Known {
+pub(crate) struct GuardedBlock {
     pub(crate) from: usize,
     pub(crate) to: usize,
     pub(crate) start: usize,
@@ -70,7 +70,7 @@ fn write(to: &[AtomicUsize; FRAMES], stack: &[usize]) {
 }
 
 /// Enters a live block, at its old place if it has one. None where the table is full.
-pub(crate) fn enter(known: &Known, place: Option<usize>, stack: &Stack) -> Option<usize> {
+pub(crate) fn enter(known: &GuardedBlock, place: Option<usize>, stack: &Stack) -> Option<usize> {
     let take = |place: usize| {
         let state = &TABLE[place].state;
         let taken = state.compare_exchange(FREE, TAKEN, Ordering::Relaxed, Ordering::Relaxed);
@@ -152,7 +152,7 @@ pub(crate) fn tell(address: usize, say: &mut dyn FnMut(u64)) -> bool {
 
 /// What a process said that died at a guard page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Hit {
+pub(crate) struct GuardHit {
     /// The place, such as `3 bytes past the end of a12 (64 bytes, align 8)`.
     pub(crate) place: String,
     pub(crate) accessed: Stack,
@@ -162,7 +162,7 @@ pub(crate) struct Hit {
 }
 
 /// Reads what [`tell`] told, followed by the stack of the access.
-pub(crate) fn read(words: &[usize]) -> Option<Hit> {
+pub(crate) fn read(words: &[usize]) -> Option<GuardHit> {
     let (facts, rest) = words.split_at_checked(5)?;
     let (allocated, rest) = rest.split_at_checked(FRAMES)?;
     let (freed, accessed) = rest.split_at_checked(FRAMES)?;
@@ -180,7 +180,7 @@ pub(crate) fn read(words: &[usize]) -> Option<Hit> {
         format!("byte {distance} of {block}{was_freed}")
     };
     let freed = if is_freed == 1 { stack(freed) } else { Stack::new() };
-    Some(Hit { place, accessed: stack(accessed), allocated: stack(allocated), freed })
+    Some(GuardHit { place, accessed: stack(accessed), allocated: stack(allocated), freed })
 }
 
 #[cfg(test)]
@@ -191,7 +191,7 @@ mod tests {
     fn an_address_is_told_by_its_block() {
         let start = 0x7000_0000_0FC0;
         let (from, to) = (0x7000_0000_0000, 0x7000_0000_2000);
-        let known = Known { from, to, start, size: 60, align: 4, number: 12 };
+        let known = GuardedBlock { from, to, start, size: 60, align: 4, number: 12 };
         let place = enter(&known, None, &vec![11, 12]).expect("room");
         let said = |address: usize| {
             let mut words = Vec::new();

@@ -23,7 +23,7 @@ const GAP_MAX: u64 = 256;
 const SLOW: Duration = Duration::from_millis(1);
 
 /// When a run gives its next sign of life.
-pub(crate) struct Pulse {
+pub(crate) struct Heartbeat {
     line: Option<Lifeline>,
     /// The request that gives it.
     at: u64,
@@ -31,12 +31,12 @@ pub(crate) struct Pulse {
     was: Option<Instant>,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// Nobody listens.
-    pub(crate) const NONE: Pulse = Pulse { line: None, at: u64::MAX, gap: 1, was: None };
+    pub(crate) const NONE: Heartbeat = Heartbeat { line: None, at: u64::MAX, gap: 1, was: None };
 
-    pub(crate) fn on(line: Lifeline) -> Pulse {
-        Pulse { line: Some(line), ..Pulse::NONE }
+    pub(crate) fn on(line: Lifeline) -> Heartbeat {
+        Heartbeat { line: Some(line), ..Heartbeat::NONE }
     }
 
     pub(crate) fn at(&self) -> u64 {
@@ -59,7 +59,7 @@ impl Pulse {
     /// From this request on it may be slow: the next one gives a sign.
     pub(crate) fn soon(&mut self, request: u64) {
         if self.line.is_some() {
-            *self = Pulse { at: request + 1, gap: 1, was: None, ..*self };
+            *self = Heartbeat { at: request + 1, gap: 1, was: None, ..*self };
         }
     }
 
@@ -84,7 +84,7 @@ mod tests {
 
     /// The requests of a thousand that give a sign, each taking so long.
     fn signs(time: Duration) -> Vec<u64> {
-        let mut pulse = Pulse::on(Lifeline { beat: || {}, stuck: || {} });
+        let mut pulse = Heartbeat::on(Lifeline { beat: || {}, stuck: || {} });
         pulse.soon(0);
         let mut signs = Vec::new();
         for request in 1..1000 {
@@ -103,7 +103,7 @@ mod tests {
     fn slow_requests_each_give_a_sign_and_quick_ones_few() {
         assert_eq!(signs(Duration::from_millis(2))[1..], (3..=21).collect::<Vec<u64>>());
         assert!(signs(Duration::ZERO).len() < 100);
-        let mut nobody = Pulse::NONE;
+        let mut nobody = Heartbeat::NONE;
         nobody.soon(3);
         assert!(!nobody.beat(4) && nobody.at() == u64::MAX);
     }

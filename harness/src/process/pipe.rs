@@ -61,7 +61,7 @@ impl Pipe {
 
     /// Sends a message. One that can't be sent is missed by the parent, which knows from the board
     /// that there is one.
-    pub(crate) fn send(&self, value: &impl codec::Wire) {
+    pub(crate) fn send(&self, value: &impl codec::Codec) {
         // SAFETY: asks for a number.
         if unsafe { libc::getpid() } != self.owner || !self.is_open() {
             return;

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 ///
 /// A child makes it its working directory and hands out `.`: a path that is as long on every
 /// machine and in every process, since what a subject keeps of it is part of its trace.
-pub(crate) struct Scratch {
+pub(crate) struct ScratchDir {
     folder: PathBuf,
     is_child: bool,
     used: Cell<bool>,
 }
 
-impl Scratch {
+impl ScratchDir {
     /// The scratch directory of this process, which works for `owner` (or is it).
     pub(crate) fn new(owner: u32) -> Self {
         let process = std::process::id();
         let folder = folder(owner, process);
-        Scratch { folder, is_child: owner != process, used: Cell::new(false) }
+        ScratchDir { folder, is_child: owner != process, used: Cell::new(false) }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Memory that parent and children share.
-pub(crate) struct Board {
+pub(crate) struct SharedMemory {
     start: NonNull<AtomicU64>,
     pub(crate) jobs: usize,
     points: usize,
@@ -52,7 +52,7 @@ impl Mark {
 /// Written also by handlers of signals, so it is atomics and nothing else.
 #[repr(C)]
 #[derive(Debug)]
-pub(crate) struct Life {
+pub(crate) struct ChildStatus {
     /// What it is at: a point's number and one, 0 before the first, [`DONE`] after the last.
     place: AtomicU64,
     /// Changes while it makes requests.
@@ -62,16 +62,16 @@ pub(crate) struct Life {
     /// How many of the words are written.
     said: AtomicU64,
     /// The stack of an abort, whose guard page was touched and from where, or the text of a bug.
-    words: [AtomicU64; Life::WORDS],
+    words: [AtomicU64; ChildStatus::WORDS],
     /// Schedules begun at this point, and how the runs that have ended ended.
     schedules: AtomicU64,
-    pub(crate) ends: [AtomicU64; Life::ENDS],
+    pub(crate) ends: [AtomicU64; ChildStatus::ENDS],
     /// Deviations that the present schedule has made, and as many of them as there is room for.
     turned: AtomicU64,
-    turns: [AtomicU64; Life::TURNS],
+    turns: [AtomicU64; ChildStatus::TURNS],
 }
 
-impl Life {
+impl ChildStatus {
     const WORDS: usize = 124;
     const ENDS: usize = 10;
     const TURNS: usize = 64;
@@ -172,10 +172,10 @@ impl Life {
 /// The points that were claimed stand first, on a cache line of their own.
 const HEADER: usize = 8;
 
-const PER_JOB: usize = size_of::<Life>() / size_of::<AtomicU64>();
+const PER_JOB: usize = size_of::<ChildStatus>() / size_of::<AtomicU64>();
 
-impl Board {
-    pub(crate) fn new(jobs: usize, points: usize) -> io::Result<Board> {
+impl SharedMemory {
+    pub(crate) fn new(jobs: usize, points: usize) -> io::Result<SharedMemory> {
         let bytes = (HEADER + jobs * PER_JOB) * 8 + points.next_multiple_of(8);
         // SAFETY: a fresh anonymous mapping, at an address of the kernel's choice.
         let start = unsafe {
@@ -192,7 +192,7 @@ impl Board {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or_else(io::Error::last_os_error)?;
-        Ok(Board { start, jobs, points, bytes })
+        Ok(SharedMemory { start, jobs, points, bytes })
     }
 
     fn claimed(&self) -> &AtomicU64 {
@@ -224,11 +224,11 @@ impl Board {
     }
 
     /// What a job's present child tells of itself.
-    pub(crate) fn life(&self, job: usize) -> &Life {
+    pub(crate) fn life(&self, job: usize) -> &ChildStatus {
         assert!(job < self.jobs, "[mallory bug] beyond the board");
         // SAFETY: so many lives follow the header (asserted); all of it is atomics, for which
         // zeroed memory is good.
-        unsafe { self.start.add(HEADER + job * PER_JOB).cast::<Life>().as_ref() }
+        unsafe { self.start.add(HEADER + job * PER_JOB).cast::<ChildStatus>().as_ref() }
     }
 
     /// A point's outcome; 0 until there is one.
@@ -241,7 +241,7 @@ impl Board {
     }
 }
 
-impl Drop for Board {
+impl Drop for SharedMemory {
     fn drop(&mut self) {
         // SAFETY: `new` mapped just this; nobody holds a reference beyond `self`.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };

@@ -11,17 +11,17 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 
-use crate::adapters;
+use crate::process::guard_pages;
 use crate::process::heartbeat::Lifeline;
-use crate::process::shared_memory::{Life, Mark};
+use crate::process::shared_memory::{ChildStatus, Mark};
 
 /// Where this process's marks go, and which process that is: one that the subject forks has the
 /// first from its parent, and must keep quiet.
-static LIFE: AtomicPtr<Life> = AtomicPtr::new(std::ptr::null_mut());
+static LIFE: AtomicPtr<ChildStatus> = AtomicPtr::new(std::ptr::null_mut());
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// This process's life on the board, if it is a child of a harness.
-fn own() -> Option<&'static Life> {
+fn own() -> Option<&'static ChildStatus> {
     // SAFETY: `adopt` was given a life on a board that the child never gives back: it leaves by
     // `_exit`. Asking for the process's number has no effect.
     unsafe {
@@ -31,7 +31,7 @@ fn own() -> Option<&'static Life> {
 }
 
 /// Makes the marks of this process, which was just forked, go here.
-pub(crate) fn adopt(life: &Life) {
+pub(crate) fn adopt(life: &ChildStatus) {
     // SAFETY: asks for a number.
     OWNER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
     LIFE.store(std::ptr::from_ref(life).cast_mut(), Ordering::Relaxed);
@@ -132,18 +132,18 @@ pub(crate) fn is_at_home(address: usize) -> bool {
 }
 
 /// What a child's harness panicked with.
-pub(crate) fn bug_text(life: &Life) -> String {
+pub(crate) fn bug_text(life: &ChildStatus) -> String {
     let bytes: Vec<u8> = life.said().flat_map(u64::to_ne_bytes).filter(|byte| *byte != 0).collect();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The handlers that ours took the place of, by signal.
-struct Before([(c_int, UnsafeCell<MaybeUninit<libc::sigaction>>); 3]);
+struct FormerHandlers([(c_int, UnsafeCell<MaybeUninit<libc::sigaction>>); 3]);
 
 // SAFETY: each is written once, by the only thread of a new child, before its handler can run.
-unsafe impl Sync for Before {}
+unsafe impl Sync for FormerHandlers {}
 
-static BEFORE: Before = Before([
+static BEFORE: FormerHandlers = FormerHandlers([
     (libc::SIGSEGV, UnsafeCell::new(MaybeUninit::zeroed())),
     (libc::SIGBUS, UnsafeCell::new(MaybeUninit::zeroed())),
     (libc::SIGABRT, UnsafeCell::new(MaybeUninit::zeroed())),
@@ -154,7 +154,7 @@ type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 fn handle(signal: c_int, handler: Handler, flags: c_int) {
     let Some((_, before)) = BEFORE.0.iter().find(|(known, _)| *known == signal) else { return };
     // SAFETY: zeroed is a good `sigaction`; the handler has the shape that SA_SIGINFO asks for;
-    // `before` is this thread's alone (`Before`).
+    // `before` is this thread's alone (`FormerHandlers`).
     unsafe {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
         action.sa_sigaction = handler as usize;
@@ -211,7 +211,7 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void
         life.set_mark(match stack_pointer(context) {
             _ if is_sent => Mark::Fault,
             Some(stack) if is_overflow(address, stack) => Mark::Overflow,
-            _ if adapters::tell(address, &mut |word| {
+            _ if guard_pages::tell(address, &mut |word| {
                 life.say(word);
             }) =>
             {
@@ -288,7 +288,7 @@ fn registers(context: *mut c_void) -> Option<(usize, usize)> {
 
 /// Says the present stack. Addresses in it are taken for those behind a call, so that of the
 /// instruction that came to no end is said with one more.
-fn say_stack(life: &Life, interrupted: Option<usize>) {
+fn say_stack(life: &ChildStatus, interrupted: Option<usize>) {
     // SAFETY: the unwinder of this system takes care of threads by itself, and was used before
     // (`worker::fork`), so that it has nothing to load.
     unsafe {

@@ -66,7 +66,7 @@ pub(crate) enum Moment {
 
 /// A block as a finding names it: by its number, never by its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Subject {
+pub(crate) struct BlockInfo {
     pub(crate) number: u64,
     pub(crate) size: usize,
     pub(crate) align: usize,
@@ -77,7 +77,7 @@ pub(crate) struct Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Evidence {
     pub(crate) kind: Kind,
-    pub(crate) block: Option<Subject>,
+    pub(crate) block: Option<BlockInfo>,
     /// Who did what to it, and when.
     pub(crate) steps: Vec<(Role, Moment)>,
     /// Where the roles' own words don't say enough: one for each step.
@@ -94,7 +94,7 @@ impl Evidence {
         Evidence { kind, block: None, steps, labels, notes, operation: String::new() }
     }
 
-    pub(crate) fn about(mut self, block: Subject) -> Self {
+    pub(crate) fn about(mut self, block: BlockInfo) -> Self {
         self.steps.push((Role::Allocated, Moment::Allocation(block.number)));
         self.block = Some(block);
         self

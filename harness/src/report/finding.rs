@@ -1,18 +1,18 @@
 //! What was wrong: a finding as its readers get it.
 
 use crate::report::call_site::Site;
-use crate::report::evidence::{Role, Subject};
+use crate::report::evidence::{BlockInfo, Role};
 use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::rerun::Rerun;
 use crate::report::token::Token;
 use crate::schedule;
-use crate::schedule::{Act, Turn};
+use crate::schedule::{Preemption, ScheduledOp};
 use crate::trace::{Coordinate, Op};
 
 /// One thing that was done to the block in question, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct FindingStep {
     pub(crate) role: Role,
     /// The role in words.
     pub(crate) label: String,
@@ -32,11 +32,11 @@ pub(crate) struct FaultAt {
 /// The order of threads that a finding needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScheduleAt {
-    pub(crate) turns: Vec<Turn>,
+    pub(crate) turns: Vec<Preemption>,
     pub(crate) seen: u64,
     pub(crate) of: u64,
     /// Two operations whose order matters, in the order that shows it.
-    pub(crate) pair: Vec<(Act, Site)>,
+    pub(crate) pair: Vec<(ScheduledOp, Site)>,
     /// What was left out, and what is needed.
     pub(crate) notes: Vec<String>,
 }
@@ -47,10 +47,10 @@ pub struct Finding {
     pub(crate) kind: Kind,
     pub(crate) id: String,
     pub(crate) scenario: String,
-    pub(crate) block: Option<Subject>,
+    pub(crate) block: Option<BlockInfo>,
     pub(crate) blocks: u64,
     pub(crate) bytes: u64,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<FindingStep>,
     pub(crate) notes: Vec<String>,
     pub(crate) fault: Option<FaultAt>,
     /// The schedule that it needs, where threads take turns.
@@ -116,7 +116,7 @@ impl Finding {
         parts.join("; ")
     }
 
-    pub(crate) fn block_line(&self, block: &Subject) -> String {
+    pub(crate) fn block_line(&self, block: &BlockInfo) -> String {
         let each = format!("{} (align {})", count(block.size as u64, "byte"), block.align);
         if self.blocks > 1 {
             let all = count(self.blocks, "block");

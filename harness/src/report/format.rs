@@ -7,7 +7,7 @@ pub(crate) fn difference(
     expected: &str,
     show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result,
 ) -> Option<String> {
-    let mut rest = Rest { expected };
+    let mut rest = ExpectedRest { expected };
     if show(&mut rest).is_ok() && rest.expected.is_empty() {
         return None;
     }
@@ -17,11 +17,11 @@ pub(crate) fn difference(
 }
 
 /// Compares what is written with a text, without building it.
-struct Rest<'a> {
+struct ExpectedRest<'a> {
     expected: &'a str,
 }
 
-impl fmt::Write for Rest<'_> {
+impl fmt::Write for ExpectedRest<'_> {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         self.expected = self.expected.strip_prefix(piece).ok_or(fmt::Error)?;
         Ok(())

@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::report::outcome::Outcome;
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct JsonLine<'a> {
     schema: u32,
     command: &'a str,
     scenario: &'a str,
@@ -14,18 +14,18 @@ struct Line<'a> {
     verdict: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     replayed: Option<String>,
-    coverage: Coverage,
-    outcomes: Outcomes,
-    findings: Vec<Finding<'a>>,
+    coverage: JsonCoverage,
+    outcomes: JsonOutcomes,
+    findings: Vec<JsonFinding<'a>>,
     /// Sites whose aborts are allowed; left out where none are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    allowed: Vec<Finding<'a>>,
+    allowed: Vec<JsonFinding<'a>>,
     peak_bytes: u64,
     fingerprint: String,
 }
 
 #[derive(Serialize)]
-struct Coverage {
+struct JsonCoverage {
     requests: u64,
     sites: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -35,7 +35,7 @@ struct Coverage {
 }
 
 #[derive(Serialize)]
-struct Outcomes {
+struct JsonOutcomes {
     propagated: u64,
     absorbed: u64,
     silent_wrong: u64,
@@ -49,7 +49,7 @@ struct Outcomes {
 }
 
 #[derive(Serialize)]
-struct Finding<'a> {
+struct JsonFinding<'a> {
     id: &'a str,
     kind: &'a str,
     summary: String,
@@ -57,9 +57,9 @@ struct Finding<'a> {
     replay: String,
 }
 
-impl Finding<'_> {
-    fn of(finding: &crate::report::finding::Finding) -> Finding<'_> {
-        Finding {
+impl JsonFinding<'_> {
+    fn of(finding: &crate::report::finding::Finding) -> JsonFinding<'_> {
+        JsonFinding {
             id: finding.id(),
             kind: finding.kind().name(),
             summary: finding.summary(),
@@ -81,21 +81,21 @@ impl Report {
             return None;
         }
         let of = |outcome| self.outcomes(outcome);
-        let line = Line {
+        let line = JsonLine {
             schema: 1,
             command,
             scenario: &self.scenario,
             seed: self.seed,
             verdict: self.verdict().name(),
             replayed: self.replayed.map(|replayed| replayed.to_string()),
-            coverage: Coverage {
+            coverage: JsonCoverage {
                 requests: self.coverage.requests,
                 sites: self.coverage.sites,
                 schedules: self.coverage.schedules,
                 runs: self.coverage.runs,
                 complete: self.coverage.complete,
             },
-            outcomes: Outcomes {
+            outcomes: JsonOutcomes {
                 propagated: of(Outcome::Propagated),
                 absorbed: of(Outcome::Absorbed),
                 silent_wrong: of(Outcome::SilentWrong),
@@ -107,8 +107,8 @@ impl Report {
                 hung: of(Outcome::Hung),
                 unreached: of(Outcome::Unreached),
             },
-            findings: self.findings.iter().map(Finding::of).collect(),
-            allowed: self.inventory.iter().map(Finding::of).collect(),
+            findings: self.findings.iter().map(JsonFinding::of).collect(),
+            allowed: self.inventory.iter().map(JsonFinding::of).collect(),
             peak_bytes: self.peak,
             fingerprint: self.hash_text(),
         };

@@ -28,7 +28,7 @@ use crate::report::outcome::Strategy;
 pub use crate::report::token::Token;
 pub(crate) use crate::report::verdict::Replayed;
 pub use crate::report::verdict::{Coverage, Verdict};
-use crate::schedule::Act;
+use crate::schedule::ScheduledOp;
 #[cfg(feature = "json")]
 use crate::trace::Fingerprint;
 
@@ -67,7 +67,7 @@ fn write_site(f: &mut fmt::Formatter<'_>, label: &str, site: &Site) -> fmt::Resu
 
 /// Writes the two operations whose order matters.
 fn write_pair(f: &mut fmt::Formatter<'_>, schedule: &ScheduleAt) -> fmt::Result {
-    let label = |act: &Act| format!("T{} {}", act.thread, act.what);
+    let label = |act: &ScheduledOp| format!("T{} {}", act.thread, act.what);
     let labels: Vec<String> = schedule.pair.iter().map(|(act, _)| label(act)).collect();
     let width = labels.iter().map(String::len).max().unwrap_or(0);
     for (nth, (label, (_, site))) in labels.iter().zip(&schedule.pair).enumerate() {

@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use crate::error::Error;
 use crate::schedule;
-use crate::schedule::Turn;
+use crate::schedule::Preemption;
 use crate::trace::Coordinate;
 
 /// The longest name of a scenario.
@@ -33,16 +33,16 @@ pub struct Token {
     pub(crate) scenario: String,
     pub(crate) fault: Option<Fault>,
     /// The schedule, where the threads were made to take turns: as it deviates from the usual one.
-    pub(crate) turns: Option<Vec<Turn>>,
+    pub(crate) turns: Option<Vec<Preemption>>,
     pub(crate) seed: u64,
     pub(crate) input: Option<u32>,
-    pub(crate) modes: Vec<Mode>,
+    pub(crate) modes: Vec<RunMode>,
     pub(crate) fingerprint: u32,
 }
 
 /// A deviation from how runs are made by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Mode {
+pub(crate) enum RunMode {
     /// The kill switch is on.
     Bypass,
     /// Growing happens as the port likes.
@@ -51,9 +51,9 @@ pub(crate) enum Mode {
     Ledger,
 }
 
-impl Mode {
-    const ALL: [(Mode, &'static str); 3] =
-        [(Mode::Bypass, "bypass"), (Mode::InPlace, "in-place"), (Mode::Ledger, "ledger")];
+impl RunMode {
+    const ALL: [(RunMode, &'static str); 3] =
+        [(RunMode::Bypass, "bypass"), (RunMode::InPlace, "in-place"), (RunMode::Ledger, "ledger")];
 
     fn name(self) -> &'static str {
         Self::ALL.iter().find(|(mode, _)| *mode == self).map_or("", |(_, name)| name)
@@ -234,7 +234,7 @@ impl FromStr for Token {
                 }
                 "m" => {
                     for name in value.split(',') {
-                        let mode = Mode::ALL.iter().find(|(_, known)| *known == name);
+                        let mode = RunMode::ALL.iter().find(|(_, known)| *known == name);
                         let what = format!("there is no mode `{name}`");
                         let mode = mode.ok_or_else(|| wrong(line, column, what, SHAPE))?.0;
                         if !token.modes.contains(&mode) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::schedule::Turn;
+use crate::schedule::Preemption;
 use crate::trace::Coordinate;
 
 /// What a report says in one word.
@@ -46,7 +46,7 @@ pub(crate) enum Replayed {
     /// Nothing was found.
     NoFailure,
     /// The schedule could not be followed: its point never came, or whom it names could not go on.
-    Diverged(Turn),
+    Diverged(Preemption),
 }
 
 impl fmt::Display for Replayed {

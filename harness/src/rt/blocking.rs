@@ -6,14 +6,14 @@ use std::panic::Location;
 
 use crate::rt::execution::*;
 use crate::rt::lock_table;
-use crate::rt::lock_table::{Id, Mode, Want};
-use crate::rt::point::{Engine, Touch, What};
+use crate::rt::lock_table::{LockMode, ObjectId, WaitsFor};
+use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
 
 // ---- waiting, under shuttle: the table decides who can go on, the engine is told ----
 
 /// Lets the present thread wait until [`wake`] names it.
 #[cfg(feature = "shuttle")]
-fn block(want: Want) {
+fn block(want: WaitsFor) {
     use shuttle_engine::runtime::execution::ExecutionState;
     let me = logical();
     if let Some(blocked) = lock_table::wait(me, want) {
@@ -27,23 +27,23 @@ fn block(want: Want) {
 
 /// Takes a lock, which shuttle's threads have by the table alone.
 #[cfg(feature = "shuttle")]
-pub(crate) fn acquire(id: &Id, mode: Mode) {
-    point_at(id, What::Lock);
+pub(crate) fn acquire(id: &ObjectId, mode: LockMode) {
+    point_at(id, SharedOpKind::Lock);
     take(id, mode);
 }
 
 /// Takes a lock without a point before.
 #[cfg(feature = "shuttle")]
-pub(crate) fn take(id: &Id, mode: Mode) {
+pub(crate) fn take(id: &ObjectId, mode: LockMode) {
     let lock = id.number();
     while !try_take(id, mode) {
-        block(Want::Lock(lock, mode));
+        block(WaitsFor::Lock(lock, mode));
     }
 }
 
 /// Takes a lock if that is possible at once, without a point before.
 #[cfg(feature = "shuttle")]
-pub(crate) fn try_take(id: &Id, mode: Mode) -> bool {
+pub(crate) fn try_take(id: &ObjectId, mode: LockMode) -> bool {
     match lock_table::take(id.number(), logical(), mode) {
         Some(changed) => {
             settle(changed);
@@ -55,24 +55,24 @@ pub(crate) fn try_take(id: &Id, mode: Mode) -> bool {
 
 /// Gives a lock back, without a point before.
 #[cfg(feature = "shuttle")]
-pub(crate) fn give(id: &Id) {
+pub(crate) fn give(id: &ObjectId) {
     settle(lock_table::give(id.number(), logical()));
 }
 
 /// Waits for a notice, and gives the lock back meanwhile, in one step.
 #[cfg(feature = "shuttle")]
-pub(crate) fn wait(notices: &Id, lock: &Id) {
-    point_at(notices, What::Wait);
+pub(crate) fn wait(notices: &ObjectId, lock: &ObjectId) {
+    point_at(notices, SharedOpKind::Wait);
     settle(lock_table::give(lock.number(), logical()));
-    block(Want::Notice(notices.number()));
+    block(WaitsFor::Notice(notices.number()));
     settle(lock_table::noticed(notices.number(), logical()));
-    take(lock, Mode::Alone);
+    take(lock, LockMode::Alone);
 }
 
 /// Wakes one thread that waits for a notice, whichever the scheduler likes, or all.
 #[cfg(feature = "shuttle")]
-pub(crate) fn notify(notices: &Id, all: bool) {
-    point_at(notices, What::Notify);
+pub(crate) fn notify(notices: &ObjectId, all: bool) {
+    point_at(notices, SharedOpKind::Notify);
     settle(lock_table::notify(notices.number(), all));
 }
 
@@ -89,16 +89,16 @@ pub(crate) struct Spawned {
 pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Send>) -> Spawned {
     let _ = at;
     match engine() {
-        Engine::None => {
+        CurrentEngine::None => {
             unreachable!("[mallory bug] a model's thread is started outside of a model")
         }
         #[cfg(feature = "shuttle")]
-        Engine::Shuttle => {
+        CurrentEngine::Shuttle => {
             // The engine lets others go on before it starts a thread.
             count_point(logical());
             let thread = crate::rt::task_pool::start(work, at);
             lock_table::born(thread);
-            touched(Touch { what: What::Spawn, object: u32::from(thread) });
+            touched(SharedOp { what: SharedOpKind::Spawn, object: u32::from(thread) });
             Spawned {
                 thread,
                 #[cfg(feature = "loom")]
@@ -106,7 +106,7 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
             }
         }
         #[cfg(feature = "loom")]
-        Engine::Loom => {
+        CurrentEngine::Loom => {
             let thread = lock_table::threads() as u16;
             if usize::from(thread) == LOOM_THREADS_MAX {
                 crowd();
@@ -115,11 +115,11 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
             let handle = away(|| {
                 loom::thread::spawn(move || {
                     enter(thread);
-                    crate::rt::stack::widely(work);
+                    crate::rt::stack::on_large_stack(work);
                     let _ = lock_table::end(thread);
                 })
             });
-            touched(Touch { what: What::Spawn, object: u32::from(thread) });
+            touched(SharedOp { what: SharedOpKind::Spawn, object: u32::from(thread) });
             Spawned { thread, handle: Some(handle) }
         }
     }
@@ -127,8 +127,8 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
 
 /// The subject's own thread has come to its end.
 pub(crate) fn leave() {
-    if engine() != Engine::None {
-        touched(Touch { what: What::End, object: u32::from(logical()) });
+    if engine() != CurrentEngine::None {
+        touched(SharedOp { what: SharedOpKind::End, object: u32::from(logical()) });
         let _ = lock_table::end(logical());
     }
 }
@@ -146,19 +146,19 @@ pub(crate) fn threads() -> usize {
 /// Waits until a thread has ended.
 pub(crate) fn join(spawned: Spawned) {
     let thread = spawned.thread;
-    point(Touch { what: What::Join, object: u32::from(thread) });
+    point(SharedOp { what: SharedOpKind::Join, object: u32::from(thread) });
     match engine() {
-        Engine::None => {}
+        CurrentEngine::None => {}
         #[cfg(feature = "shuttle")]
-        Engine::Shuttle => {
+        CurrentEngine::Shuttle => {
             while !lock_table::has_ended(thread) {
-                block(Want::End(thread));
+                block(WaitsFor::End(thread));
             }
         }
         #[cfg(feature = "loom")]
-        Engine::Loom => {
+        CurrentEngine::Loom => {
             if let Some(handle) = spawned.handle {
-                expect(Want::End(thread));
+                expect(WaitsFor::End(thread));
                 // What the thread threw was caught in it.
                 let _ = away(|| handle.join());
                 lock_table::go_on(logical());
@@ -173,7 +173,7 @@ pub(crate) fn join(spawned: Spawned) {
 /// last one that runs, the run is given up here: loom would panic on a stack that then has locks to
 /// give back, and panic again.
 #[cfg(feature = "loom")]
-pub(crate) fn expect(want: Want) {
+pub(crate) fn expect(want: WaitsFor) {
     if let Some(blocked) = lock_table::wait(logical(), want) {
         tell_stuck(&blocked);
         abandon();
@@ -182,26 +182,26 @@ pub(crate) fn expect(want: Want) {
 
 /// Notes that it has what it waited for.
 #[cfg(feature = "loom")]
-pub(crate) fn got(id: &Id, mode: Mode) {
+pub(crate) fn got(id: &ObjectId, mode: LockMode) {
     lock_table::go_on(logical());
     let _ = lock_table::take(id.number(), logical(), mode);
 }
 
 /// Notes that it goes on after a notice.
 #[cfg(feature = "loom")]
-pub(crate) fn noticed(id: &Id) {
+pub(crate) fn noticed(id: &ObjectId) {
     lock_table::go_on(logical());
     let _ = lock_table::noticed(id.number(), logical());
 }
 
 /// Notes that it gives a lock back.
 #[cfg(feature = "loom")]
-pub(crate) fn gave(id: &Id) {
+pub(crate) fn gave(id: &ObjectId) {
     let _ = lock_table::give(id.number(), logical());
 }
 
 /// Notes a notice.
 #[cfg(feature = "loom")]
-pub(crate) fn notified(id: &Id, all: bool) {
+pub(crate) fn notified(id: &ObjectId, all: bool) {
     let _ = lock_table::notify(id.number(), all);
 }

@@ -3,11 +3,11 @@
 use std::cell::{Cell, RefCell};
 
 use crate::rt::lock_table;
-use crate::rt::lock_table::{Blocked, Id};
-use crate::rt::point::{Engine, Touch, What, outer, set_outer};
+use crate::rt::lock_table::{BlockedThread, ObjectId};
+use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind, outer, set_outer};
 
 thread_local! {
-    static ENGINE: Cell<Engine> = const { Cell::new(Engine::None) };
+    static ENGINE: Cell<CurrentEngine> = const { Cell::new(CurrentEngine::None) };
     static LOGICAL: Cell<u16> = const { Cell::new(0) };
     /// Whether points are left out at present: who runs is at work for the harness.
     static QUIET: Cell<bool> = const { Cell::new(false) };
@@ -21,31 +21,31 @@ thread_local! {
     #[cfg(feature = "loom")]
     static CROWD: Cell<bool> = const { Cell::new(false) };
     static LISTENS: Cell<bool> = const { Cell::new(false) };
-    static LISTENER: RefCell<Option<Box<dyn Listen>>> = const { RefCell::new(None) };
+    static LISTENER: RefCell<Option<Box<dyn ThreadListener>>> = const { RefCell::new(None) };
     static PANICKED: RefCell<Option<(u16, String)>> = const { RefCell::new(None) };
 }
 
 /// Hears what threads do, in the order in which they do it.
-pub(crate) trait Listen {
+pub(crate) trait ThreadListener {
     /// `thread` does this, as the run's `step`th operation, having come to `point` points so far.
     /// Called on the thread's own stack, just before the operation takes effect.
-    fn touched(&mut self, step: u64, thread: u16, point: u32, touch: Touch);
+    fn touched(&mut self, step: u64, thread: u16, point: u32, touch: SharedOp);
 
     /// No thread can go on.
-    fn stuck(&mut self, blocked: &[Blocked]);
+    fn stuck(&mut self, blocked: &[BlockedThread]);
 }
 
 /// Thrown by us through a model's stacks to leave a run that can't go on.
-pub(crate) struct Abandoned;
+pub(crate) struct AbandonedRun;
 
 /// Who drives this OS thread.
 ///
 /// A thread that panics under loom gives the run up where it touches anything that loom knows of:
 /// loom's own locks don't survive being given back by it.
 #[inline]
-pub(crate) fn engine() -> Engine {
+pub(crate) fn engine() -> CurrentEngine {
     #[cfg(feature = "loom")]
-    if ENGINE.get() == Engine::Loom && std::thread::panicking() {
+    if ENGINE.get() == CurrentEngine::Loom && std::thread::panicking() {
         give_up();
     }
     ENGINE.get()
@@ -58,7 +58,7 @@ pub(crate) fn logical() -> u16 {
 }
 
 /// Begins a run: from here on the present OS thread is this engine's, and its logical thread 0.
-pub(crate) fn begin(engine: Engine) {
+pub(crate) fn begin(engine: CurrentEngine) {
     ENGINE.set(engine);
     LOGICAL.set(0);
     QUIET.set(false);
@@ -92,13 +92,13 @@ pub(crate) fn go_until(point: u32) {
 
 /// Ends the run, also one whose stacks were given up.
 pub(crate) fn end() {
-    ENGINE.set(Engine::None);
+    ENGINE.set(CurrentEngine::None);
     LOGICAL.set(0);
     set_outer(usize::MAX);
 }
 
 /// Lets this one hear of everything from here on, or nobody.
-pub(crate) fn listen(listener: Option<Box<dyn Listen>>) -> Option<Box<dyn Listen>> {
+pub(crate) fn listen(listener: Option<Box<dyn ThreadListener>>) -> Option<Box<dyn ThreadListener>> {
     LISTENS.set(listener.is_some());
     LISTENER.replace(listener)
 }
@@ -111,13 +111,13 @@ pub(crate) fn is_over() -> bool {
 /// Gives the run up: from here on nothing waits, and what is shared is std's.
 pub(crate) fn give_up() {
     OVER.set(true);
-    ENGINE.set(Engine::None);
+    ENGINE.set(CurrentEngine::None);
 }
 
 /// Leaves a run that was given up, through all that is on the stack.
 pub(crate) fn abandon() -> ! {
     give_up();
-    std::panic::resume_unwind(Box::new(Abandoned))
+    std::panic::resume_unwind(Box::new(AbandonedRun))
 }
 
 /// Notes that a thread panicked; the first one counts.
@@ -134,28 +134,28 @@ pub(crate) fn panicked() -> Option<(u16, String)> {
 
 /// Runs something that is no part of what the subject does: without points.
 pub(crate) fn quietly<R>(work: impl FnOnce() -> R) -> R {
-    struct Before(bool);
-    impl Drop for Before {
+    struct RestoreQuiet(bool);
+    impl Drop for RestoreQuiet {
         fn drop(&mut self) {
             QUIET.set(self.0);
         }
     }
-    let _before = Before(QUIET.replace(true));
+    let _before = RestoreQuiet(QUIET.replace(true));
     work()
 }
 
 /// Calls what may let other threads run, and puts back what follows the present one.
 #[inline]
 pub(crate) fn away<R>(call: impl FnOnce() -> R) -> R {
-    struct Me(u16, usize);
-    impl Drop for Me {
+    struct RestoreThread(u16, usize);
+    impl Drop for RestoreThread {
         #[inline]
         fn drop(&mut self) {
             LOGICAL.set(self.0);
             set_outer(self.1);
         }
     }
-    let _me = Me(LOGICAL.get(), outer());
+    let _me = RestoreThread(LOGICAL.get(), outer());
     call()
 }
 
@@ -180,24 +180,24 @@ fn is_still() -> bool {
 
 /// A scheduling point: other threads may run before the present one does this.
 #[inline]
-pub(crate) fn point(touch: Touch) {
-    if engine() != Engine::None {
+pub(crate) fn point(touch: SharedOp) {
+    if engine() != CurrentEngine::None {
         turn(touch);
     }
 }
 
 /// A point at what has a number of its own.
 #[inline]
-pub(crate) fn point_at(id: &Id, what: What) {
-    if engine() != Engine::None {
-        turn(Touch { what, object: id.number() });
+pub(crate) fn point_at(id: &ObjectId, what: SharedOpKind) {
+    if engine() != CurrentEngine::None {
+        turn(SharedOp { what, object: id.number() });
     }
 }
 
 #[inline(never)]
-fn turn(touch: Touch) {
+fn turn(touch: SharedOp) {
     #[cfg(feature = "shuttle")]
-    if ENGINE.get() == Engine::Shuttle && !is_still() {
+    if ENGINE.get() == CurrentEngine::Shuttle && !is_still() {
         // Most points are none of the scheduler's concern: it has said how far this thread goes on.
         if let Some((step, point)) = lock_table::pass(logical(), UNTIL.get()) {
             if LISTENS.get() {
@@ -213,7 +213,7 @@ fn turn(touch: Touch) {
 
 /// Tells whoever listens what the present thread does.
 #[cold]
-fn tell(step: u64, point: u32, touch: Touch) {
+fn tell(step: u64, point: u32, touch: SharedOp) {
     LISTENER.with(|listener| {
         if let Some(listener) = listener.borrow_mut().as_mut() {
             listener.touched(step, logical(), point, touch);
@@ -222,7 +222,7 @@ fn tell(step: u64, point: u32, touch: Touch) {
 }
 
 /// Tells whoever listens what the present thread does now.
-pub(crate) fn touched(touch: Touch) {
+pub(crate) fn touched(touch: SharedOp) {
     let (step, point) = lock_table::step(logical());
     if LISTENS.get() && !QUIET.get() {
         tell(step, point, touch);
@@ -232,27 +232,27 @@ pub(crate) fn touched(touch: Touch) {
 /// Lets the present thread give up its turn.
 pub(crate) fn yield_now() {
     match engine() {
-        Engine::None => std::thread::yield_now(),
+        CurrentEngine::None => std::thread::yield_now(),
         #[cfg(feature = "shuttle")]
-        Engine::Shuttle if std::thread::panicking() => {}
+        CurrentEngine::Shuttle if std::thread::panicking() => {}
         #[cfg(feature = "shuttle")]
-        Engine::Shuttle => {
+        CurrentEngine::Shuttle => {
             use shuttle_engine::runtime::execution::ExecutionState;
             count_point(logical());
             ExecutionState::request_yield();
             away(shuttle_engine::runtime::thread::switch);
-            touched(Touch { what: What::Yield, object: u32::from(logical()) });
+            touched(SharedOp { what: SharedOpKind::Yield, object: u32::from(logical()) });
         }
         #[cfg(feature = "loom")]
-        Engine::Loom => {
+        CurrentEngine::Loom => {
             away(loom::thread::yield_now);
-            touched(Touch { what: What::Yield, object: u32::from(logical()) });
+            touched(SharedOp { what: SharedOpKind::Yield, object: u32::from(logical()) });
         }
     }
 }
 
 /// Tells that no thread can go on.
-pub(crate) fn tell_stuck(blocked: &[Blocked]) {
+pub(crate) fn tell_stuck(blocked: &[BlockedThread]) {
     LISTENER.with(|listener| {
         if let Some(listener) = listener.borrow_mut().as_mut() {
             listener.stuck(blocked);
@@ -261,7 +261,7 @@ pub(crate) fn tell_stuck(blocked: &[Blocked]) {
 }
 
 /// Where the threads stand that can't go on, if that is why the last run ended.
-pub(crate) fn stuck() -> Option<Vec<Blocked>> {
+pub(crate) fn stuck() -> Option<Vec<BlockedThread>> {
     lock_table::stuck()
 }
 
@@ -280,7 +280,7 @@ pub(crate) fn crowd() -> ! {
 
 /// Tells the engine who can go on now, and who can't any more.
 #[cfg(feature = "shuttle")]
-pub(crate) fn settle(changed: lock_table::Changed) {
+pub(crate) fn settle(changed: lock_table::WakeChanges) {
     use shuttle_engine::runtime::execution::ExecutionState;
     if changed.is_nothing() {
         return;

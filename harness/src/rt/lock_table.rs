@@ -16,14 +16,14 @@ pub(crate) const THREADS_MAX: usize = Threads::BITS as usize;
 
 /// What has a number in each run, given at its first use there: so that a static has one, too.
 #[derive(Debug, Default)]
-pub(crate) struct Id {
+pub(crate) struct ObjectId {
     run: AtomicU64,
     number: AtomicU64,
 }
 
-impl Id {
-    pub(crate) const fn new() -> Id {
-        Id { run: AtomicU64::new(0), number: AtomicU64::new(0) }
+impl ObjectId {
+    pub(crate) const fn new() -> ObjectId {
+        ObjectId { run: AtomicU64::new(0), number: AtomicU64::new(0) }
     }
 
     /// Its number in the present run.
@@ -31,7 +31,7 @@ impl Id {
     pub(crate) fn number(&self) -> u32 {
         let run = run();
         if self.run.load(Ordering::Relaxed) != run {
-            self.number.store(u64::from(with(Table::add)), Ordering::Relaxed);
+            self.number.store(u64::from(with(LockTable::add)), Ordering::Relaxed);
             self.run.store(run, Ordering::Relaxed);
         }
         self.number.load(Ordering::Relaxed) as u32
@@ -40,15 +40,15 @@ impl Id {
 
 /// How a lock is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(crate) enum LockMode {
     Alone,
     Shared,
 }
 
 /// What a thread waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Want {
-    Lock(u32, Mode),
+pub(crate) enum WaitsFor {
+    Lock(u32, LockMode),
     /// A notice of this condition variable.
     Notice(u32),
     /// The end of a thread.
@@ -57,9 +57,9 @@ pub(crate) enum Want {
 
 /// A thread that can't go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Blocked {
+pub(crate) struct BlockedThread {
     pub(crate) thread: u16,
-    pub(crate) want: Want,
+    pub(crate) want: WaitsFor,
     /// At which of the run's operations it began to wait.
     pub(crate) since: u64,
     /// Who has what it wants, and at which operation that was taken.
@@ -67,7 +67,7 @@ pub(crate) struct Blocked {
 }
 
 #[derive(Default)]
-struct Object {
+struct SharedObject {
     /// Who holds it, and whether that is one alone.
     holders: Threads,
     alone: bool,
@@ -78,11 +78,11 @@ struct Object {
 }
 
 #[derive(Default)]
-struct Thread {
+struct ThreadState {
     points: u32,
     /// The run's operation that is its last so far.
     last: u64,
-    want: Option<Want>,
+    want: Option<WaitsFor>,
     since: u64,
     /// Whether it may go on although it waits: what it waits for is there.
     awake: bool,
@@ -90,23 +90,23 @@ struct Thread {
 }
 
 #[derive(Default)]
-struct Table {
-    threads: Vec<Thread>,
-    objects: Vec<Object>,
+struct LockTable {
+    threads: Vec<ThreadState>,
+    objects: Vec<SharedObject>,
     used: usize,
     steps: u64,
-    stuck: Option<Vec<Blocked>>,
+    stuck: Option<Vec<BlockedThread>>,
 }
 
 /// Who can go on now, and who can't any more.
 #[must_use]
-pub(crate) struct Changed {
+pub(crate) struct WakeChanges {
     awake: Threads,
     asleep: Threads,
 }
 
-impl Changed {
-    const NOTHING: Changed = Changed { awake: 0, asleep: 0 };
+impl WakeChanges {
+    const NOTHING: WakeChanges = WakeChanges { awake: 0, asleep: 0 };
 
     #[cfg(feature = "shuttle")]
     pub(crate) fn is_nothing(&self) -> bool {
@@ -135,18 +135,18 @@ fn each(threads: Threads) -> impl Iterator<Item = u16> {
 thread_local! {
     /// The number of the current run, which no other run of this process has.
     static RUN: Cell<u64> = const { Cell::new(0) };
-    static TABLE: RefCell<Table> = RefCell::default();
+    static TABLE: RefCell<LockTable> = RefCell::default();
 }
 
 /// Runs a step on the table. No step changes threads.
-fn with<R>(step: impl FnOnce(&mut Table) -> R) -> R {
+fn with<R>(step: impl FnOnce(&mut LockTable) -> R) -> R {
     TABLE.with(|table| step(&mut table.borrow_mut()))
 }
 
-impl Table {
+impl LockTable {
     fn add(&mut self) -> u32 {
         if self.used == self.objects.len() {
-            self.objects.push(Object::default());
+            self.objects.push(SharedObject::default());
         }
         let object = &mut self.objects[self.used];
         (object.holders, object.alone) = (0, false);
@@ -157,23 +157,23 @@ impl Table {
     }
 
     /// Whether a thread could have this now.
-    fn is_there(&self, thread: u16, want: Want) -> bool {
+    fn is_there(&self, thread: u16, want: WaitsFor) -> bool {
         match want {
-            Want::Lock(lock, mode) => {
+            WaitsFor::Lock(lock, mode) => {
                 let object = &self.objects[lock as usize];
-                object.holders == 0 || (mode == Mode::Shared && !object.alone)
+                object.holders == 0 || (mode == LockMode::Shared && !object.alone)
             }
-            Want::Notice(notices) => {
+            WaitsFor::Notice(notices) => {
                 let object = &self.objects[notices as usize];
                 object.notices.iter().any(|notice| notice & bit(thread) != 0)
             }
-            Want::End(other) => self.threads.get(usize::from(other)).is_none_or(|t| t.ended),
+            WaitsFor::End(other) => self.threads.get(usize::from(other)).is_none_or(|t| t.ended),
         }
     }
 
     /// Looks again whether those who wait for what `concerns` tells can go on.
-    fn review(&mut self, concerns: impl Fn(Want) -> bool) -> Changed {
-        let mut changed = Changed::NOTHING;
+    fn review(&mut self, concerns: impl Fn(WaitsFor) -> bool) -> WakeChanges {
+        let mut changed = WakeChanges::NOTHING;
         for thread in 0..self.threads.len() {
             let Some(want) = self.threads[thread].want.filter(|want| concerns(*want)) else {
                 continue;
@@ -188,14 +188,14 @@ impl Table {
         changed
     }
 
-    fn review_lock(&mut self, lock: u32) -> Changed {
-        self.review(|want| matches!(want, Want::Lock(wanted, _) if wanted == lock))
+    fn review_lock(&mut self, lock: u32) -> WakeChanges {
+        self.review(|want| matches!(want, WaitsFor::Lock(wanted, _) if wanted == lock))
     }
 
     /// Where all threads stand, if none of them can go on.
-    fn look_for_end(&mut self) -> Option<Vec<Blocked>> {
+    fn look_for_end(&mut self) -> Option<Vec<BlockedThread>> {
         let alive = || self.threads.iter().enumerate().filter(|(_, thread)| !thread.ended);
-        let waits = |(number, thread): (usize, &Thread)| {
+        let waits = |(number, thread): (usize, &ThreadState)| {
             thread.want.is_some_and(|want| !self.is_there(number as u16, want))
         };
         if !alive().all(waits) {
@@ -204,12 +204,12 @@ impl Table {
         let blocked = alive().filter_map(|(number, thread)| {
             let want = thread.want?;
             let holders = match want {
-                Want::Lock(lock, _) => self.objects[lock as usize].taken.clone(),
-                Want::Notice(_) | Want::End(_) => Vec::new(),
+                WaitsFor::Lock(lock, _) => self.objects[lock as usize].taken.clone(),
+                WaitsFor::Notice(_) | WaitsFor::End(_) => Vec::new(),
             };
-            Some(Blocked { thread: number as u16, want, since: thread.since, holders })
+            Some(BlockedThread { thread: number as u16, want, since: thread.since, holders })
         });
-        let blocked: Vec<Blocked> = blocked.collect();
+        let blocked: Vec<BlockedThread> = blocked.collect();
         self.stuck = Some(blocked.clone());
         Some(blocked)
     }
@@ -226,7 +226,7 @@ pub(crate) fn begin() {
     RUN.set(RUNS.fetch_add(1, Ordering::Relaxed));
     with(|table| {
         table.threads.clear();
-        table.threads.push(Thread::default());
+        table.threads.push(ThreadState::default());
         (table.used, table.steps, table.stuck) = (0, 0, None);
     });
 }
@@ -291,28 +291,28 @@ pub(crate) fn have_ended() -> bool {
 pub(crate) fn born(thread: u16) {
     with(|table| {
         while table.threads.len() <= usize::from(thread) {
-            table.threads.push(Thread::default());
+            table.threads.push(ThreadState::default());
         }
     });
 }
 
 /// A thread has ended.
-pub(crate) fn end(thread: u16) -> Changed {
+pub(crate) fn end(thread: u16) -> WakeChanges {
     with(|table| {
         if let Some(thread) = table.threads.get_mut(usize::from(thread)) {
             thread.ended = true;
         }
-        table.review(|want| want == Want::End(thread))
+        table.review(|want| want == WaitsFor::End(thread))
     })
 }
 
 #[cfg(feature = "shuttle")]
 pub(crate) fn has_ended(thread: u16) -> bool {
-    with(|table| table.is_there(0, Want::End(thread)))
+    with(|table| table.is_there(0, WaitsFor::End(thread)))
 }
 
 /// A thread waits. Answers where all stand if none can go on.
-pub(crate) fn wait(thread: u16, want: Want) -> Option<Vec<Blocked>> {
+pub(crate) fn wait(thread: u16, want: WaitsFor) -> Option<Vec<BlockedThread>> {
     with(|table| {
         let entry = table.threads.get_mut(usize::from(thread))?;
         (entry.want, entry.since, entry.awake) = (Some(want), entry.last, false);
@@ -330,28 +330,28 @@ pub(crate) fn go_on(thread: u16) {
 }
 
 /// Where all threads stood when none could go on.
-pub(crate) fn stuck() -> Option<Vec<Blocked>> {
+pub(crate) fn stuck() -> Option<Vec<BlockedThread>> {
     with(|table| table.stuck.clone())
 }
 
 /// Takes a lock; `None` where it can't be had.
-pub(crate) fn take(lock: u32, thread: u16, mode: Mode) -> Option<Changed> {
+pub(crate) fn take(lock: u32, thread: u16, mode: LockMode) -> Option<WakeChanges> {
     with(|table| {
-        if !table.is_there(thread, Want::Lock(lock, mode)) {
+        if !table.is_there(thread, WaitsFor::Lock(lock, mode)) {
             return None;
         }
         // Others may have done something since it asked for it.
         let step = table.threads.get(usize::from(thread)).map_or(table.steps, |of| of.last);
         let object = &mut table.objects[lock as usize];
         object.holders |= bit(thread);
-        object.alone = mode == Mode::Alone;
+        object.alone = mode == LockMode::Alone;
         object.taken.push((thread, step));
         Some(table.review_lock(lock))
     })
 }
 
 /// Gives a lock back.
-pub(crate) fn give(lock: u32, thread: u16) -> Changed {
+pub(crate) fn give(lock: u32, thread: u16) -> WakeChanges {
     with(|table| {
         let object = &mut table.objects[lock as usize];
         let last = object.taken.iter().rposition(|(holder, _)| *holder == thread);
@@ -366,13 +366,13 @@ pub(crate) fn give(lock: u32, thread: u16) -> Changed {
 }
 
 /// Sends a notice to one or all of those who wait for it now.
-pub(crate) fn notify(notices: u32, all: bool) -> Changed {
+pub(crate) fn notify(notices: u32, all: bool) -> WakeChanges {
     with(|table| {
-        let waits = |thread: &Thread| thread.want == Some(Want::Notice(notices));
+        let waits = |thread: &ThreadState| thread.want == Some(WaitsFor::Notice(notices));
         let waiting = table.threads.iter().enumerate().filter(|(_, thread)| waits(thread));
         let waiting = waiting.fold(0, |all, (number, _)| all | bit(number as u16));
         if waiting == 0 {
-            return Changed::NOTHING;
+            return WakeChanges::NOTHING;
         }
         let object = &mut table.objects[notices as usize];
         if all {
@@ -380,12 +380,12 @@ pub(crate) fn notify(notices: u32, all: bool) -> Changed {
         } else {
             object.notices.push(waiting);
         }
-        table.review(|want| want == Want::Notice(notices))
+        table.review(|want| want == WaitsFor::Notice(notices))
     })
 }
 
 /// A thread goes on by a notice: the one that can wake the fewest others, of which none is left.
-pub(crate) fn noticed(notices: u32, thread: u16) -> Changed {
+pub(crate) fn noticed(notices: u32, thread: u16) -> WakeChanges {
     with(|table| {
         let object = &mut table.objects[notices as usize];
         let mine = (0..object.notices.len())
@@ -398,6 +398,6 @@ pub(crate) fn noticed(notices: u32, thread: u16) -> Changed {
             *notice &= !bit(thread);
         }
         object.notices.retain(|notice| *notice != 0);
-        table.review(|want| want == Want::Notice(notices))
+        table.review(|want| want == WaitsFor::Notice(notices))
     })
 }

@@ -28,21 +28,21 @@ pub(crate) use crate::rt::execution::*;
 #[cfg(feature = "shuttle")]
 pub(crate) use crate::rt::lock_table::points;
 #[cfg(mallory_model)]
-pub(crate) use crate::rt::lock_table::{Blocked, Id, Mode, Want, run};
+pub(crate) use crate::rt::lock_table::{BlockedThread, LockMode, ObjectId, WaitsFor, run};
 #[allow(unused_imports, reason = "without a model checker nobody asks for the engine")]
-pub(crate) use crate::rt::point::{Engine, Touch, What, outer, set_outer};
+pub(crate) use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind, outer, set_outer};
 #[cfg(feature = "loom")]
-pub(crate) use crate::rt::stack::widely;
+pub(crate) use crate::rt::stack::on_large_stack;
 #[cfg(feature = "shuttle")]
-pub(crate) use crate::rt::task_pool::{Crew, Next, dismiss, gather, next};
+pub(crate) use crate::rt::task_pool::{NextTask, TaskPool, dismiss, gather, next};
 
 #[cfg(not(mallory_model))]
 mod none {
-    use crate::rt::point::{Engine, Touch};
+    use crate::rt::point::{CurrentEngine, SharedOp};
 
     #[inline]
-    pub(crate) fn engine() -> Engine {
-        Engine::None
+    pub(crate) fn engine() -> CurrentEngine {
+        CurrentEngine::None
     }
 
     #[inline]
@@ -51,7 +51,7 @@ mod none {
     }
 
     #[inline]
-    pub(crate) fn point(_: Touch) {}
+    pub(crate) fn point(_: SharedOp) {}
 
     #[inline]
     pub(crate) fn quietly<R>(work: impl FnOnce() -> R) -> R {

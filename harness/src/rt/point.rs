@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 /// Who lets the threads of this OS thread take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
+pub(crate) enum CurrentEngine {
     /// The system: these are threads like any other.
     None,
     /// Shuttle, and our scheduler in it.
@@ -17,7 +17,7 @@ pub(crate) enum Engine {
 
 /// What a thread does at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum What {
+pub(crate) enum SharedOpKind {
     Lock,
     Unlock,
     Load,
@@ -38,8 +38,8 @@ pub(crate) enum What {
 
 /// One operation that other threads may notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Touch {
-    pub(crate) what: What,
+pub(crate) struct SharedOp {
+    pub(crate) what: SharedOpKind,
     /// What it is done to: locks, atomics and the like in the order of their first use in the run,
     /// from 0; a heap's number for requests and frees; a thread's for the rest.
     pub(crate) object: u32,

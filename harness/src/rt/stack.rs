@@ -11,20 +11,20 @@ use generator::{Generator, Gn};
 /// touched, so it costs little.
 const WORDS: usize = (1 << 20) / size_of::<usize>();
 
-type Work = Box<dyn FnOnce()>;
+type StackWork = Box<dyn FnOnce()>;
 
 /// Stacks that nothing is done on at present.
-struct Wides(Vec<Generator<'static, (), ()>>);
+struct FreeStacks(Vec<Generator<'static, (), ()>>);
 
 thread_local! {
-    static FREE: RefCell<Wides> = const { RefCell::new(Wides(Vec::new())) };
+    static FREE: RefCell<FreeStacks> = const { RefCell::new(FreeStacks(Vec::new())) };
     /// What the stack that is about to go on is to do.
-    static WORK: Cell<Option<Work>> = const { Cell::new(None) };
+    static WORK: Cell<Option<StackWork>> = const { Cell::new(None) };
     /// Whether the stack that was left has done it.
     static DONE: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Drop for Wides {
+impl Drop for FreeStacks {
     fn drop(&mut self) {
         // Without work a stack comes to its end.
         for stack in &mut self.0 {
@@ -53,7 +53,7 @@ fn change() {
 }
 
 /// Does this on a wide stack, and hands each change of threads in it on to loom.
-pub(crate) fn widely(work: Work) {
+pub(crate) fn on_large_stack(work: StackWork) {
     let free = FREE.with(|free| free.borrow_mut().0.pop());
     // One that is left in the middle of a run never goes on, and nothing on it is dropped.
     let mut stack = ManuallyDrop::new(free.unwrap_or_else(|| Gn::new_opt(WORDS, serve)));

@@ -16,7 +16,7 @@ use crate::rt::execution::settle;
 use crate::rt::execution::{away, enter, logical};
 use crate::rt::lock_table;
 
-type Work = Box<dyn FnOnce() + Send>;
+type TaskWork = Box<dyn FnOnce() + Send>;
 
 /// More than shuttle's 60 KiB: whoever is in a thread may print, format and unwind. It is mapped and
 /// not touched, so it costs little.
@@ -24,7 +24,7 @@ const STACK: usize = 1 << 20;
 
 /// Who goes on where shuttle asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum NextTask {
     /// Whom the schedule says.
     Scheduled,
     /// Whoever asks.
@@ -36,11 +36,11 @@ pub(crate) enum Next {
 }
 
 /// The tasks of an execution, but for the first one.
-pub(crate) struct Crew {
+pub(crate) struct TaskPool {
     /// Whether it goes on from run to run: whoever runs the execution has to know of it.
     lasts: bool,
     tasks: Vec<Task>,
-    next: Next,
+    next: NextTask,
     /// Whether the first thread has ended, and waits for the others.
     waits: bool,
 }
@@ -49,36 +49,36 @@ pub(crate) struct Crew {
 struct Task {
     sleeps: bool,
     /// What it is woken for.
-    work: Option<Work>,
+    work: Option<TaskWork>,
 }
 
 thread_local! {
-    static CREW: RefCell<Crew> = const {
-        RefCell::new(Crew::of(false))
+    static CREW: RefCell<TaskPool> = const {
+        RefCell::new(TaskPool::of(false))
     };
 }
 
-fn with<R>(step: impl FnOnce(&mut Crew) -> R) -> R {
+fn with<R>(step: impl FnOnce(&mut TaskPool) -> R) -> R {
     CREW.with(|crew| step(&mut crew.borrow_mut()))
 }
 
-impl Crew {
+impl TaskPool {
     /// That of a new execution.
-    pub(crate) fn new() -> Crew {
-        Crew::of(true)
+    pub(crate) fn new() -> TaskPool {
+        TaskPool::of(true)
     }
 
-    const fn of(lasts: bool) -> Crew {
-        Crew { lasts, tasks: Vec::new(), next: Next::Scheduled, waits: false }
+    const fn of(lasts: bool) -> TaskPool {
+        TaskPool { lasts, tasks: Vec::new(), next: NextTask::Scheduled, waits: false }
     }
 
     /// Puts this crew in the place of the present one, whose execution is over or waits.
-    pub(crate) fn replace(self) -> Crew {
+    pub(crate) fn replace(self) -> TaskPool {
         CREW.replace(self)
     }
 }
 
-impl Drop for Crew {
+impl Drop for TaskPool {
     fn drop(&mut self) {
         // Of a run that was given up: who would have done it never ran, and what it holds is left
         // as the others' stacks are.
@@ -87,7 +87,7 @@ impl Drop for Crew {
 }
 
 /// Who goes on where shuttle asks now.
-pub(crate) fn next() -> Next {
+pub(crate) fn next() -> NextTask {
     with(|crew| crew.next)
 }
 
@@ -114,14 +114,14 @@ fn make(at: &'static Location<'static>, serve: impl FnOnce() + 'static) -> u16 {
 }
 
 /// Does a thread's work, as the task of its number.
-fn serve(work: Work) {
+fn serve(work: TaskWork) {
     enter(usize::from(ExecutionState::me()) as u16);
     work();
     settle(lock_table::end(logical()));
 }
 
 /// Starts a thread, and answers its number. Others may go on before.
-pub(crate) fn start(work: Work, at: &'static Location<'static>) -> u16 {
+pub(crate) fn start(work: TaskWork, at: &'static Location<'static>) -> u16 {
     if !with(|crew| crew.lasts) {
         return make(at, move || serve(work));
     }
@@ -133,7 +133,7 @@ pub(crate) fn start(work: Work, at: &'static Location<'static>) -> u16 {
             Ok(())
         }
         _ => {
-            crew.next = Next::Same;
+            crew.next = NextTask::Same;
             Err(work)
         }
     });
@@ -143,20 +143,20 @@ pub(crate) fn start(work: Work, at: &'static Location<'static>) -> u16 {
     };
     let thread = make(at, move || serve_on(work));
     with(|crew| {
-        crew.next = Next::Scheduled;
+        crew.next = NextTask::Scheduled;
         crew.tasks.push(Task::default());
     });
     thread
 }
 
 /// Does one thread's work after the other's.
-fn serve_on(first: Work) {
+fn serve_on(first: TaskWork) {
     let me = usize::from(ExecutionState::me()) - 1;
     let mut next = Some(first);
     while let Some(work) = next {
         serve(work);
         if with(|crew| crew.waits) && lock_table::have_ended() {
-            with(|crew| crew.next = Next::First);
+            with(|crew| crew.next = NextTask::First);
             unblock(0);
         }
         if has_strangers() {
@@ -182,7 +182,7 @@ pub(crate) fn gather() -> bool {
         with(|crew| crew.waits = true);
         block();
     }
-    with(|crew| (crew.waits, crew.next) = (false, Next::Scheduled));
+    with(|crew| (crew.waits, crew.next) = (false, NextTask::Scheduled));
     if has_strangers() {
         wake();
         return false;
@@ -202,6 +202,6 @@ fn wake() {
 
 /// Lets the execution end, which no run goes on in.
 pub(crate) fn dismiss() {
-    with(|crew| crew.next = Next::Any);
+    with(|crew| crew.next = NextTask::Any);
     wake();
 }

@@ -8,11 +8,11 @@ use crate::heap::Heap;
 use crate::heap::state::State;
 use crate::heap::thread_context::ours;
 use crate::rt;
-use crate::rt::Engine;
+use crate::rt::CurrentEngine;
 use crate::run::linearizability;
-use crate::run::linearizability::{Done, Wrong};
-use crate::run::outcome::Ended;
-use crate::run::subject::{Course, name_of, open};
+use crate::run::linearizability::{CompletedOp, NoOrder};
+use crate::run::outcome::SubjectEnd;
+use crate::run::subject::{ScriptProgress, name_of, open};
 use crate::run::{Stage, Subject};
 use crate::sync::{Mutex, PoisonError};
 use crate::system::{ApplyShared, Guarantee, System, World};
@@ -20,20 +20,20 @@ use crate::thread;
 
 /// Operations for each thread: the first is the run's own, which opens the system and starts the
 /// others.
-pub(crate) struct Contended<S: System> {
+pub(crate) struct ConcurrentScript<S: System> {
     threads: Vec<Vec<S::Op>>,
     /// As of a script with one thread: whether requests go on failing after the first error.
     insists: bool,
 }
 
-impl<S: System> Contended<S> {
+impl<S: System> ConcurrentScript<S> {
     pub(crate) fn new(threads: &[Vec<S::Op>], insists: bool) -> Self {
-        Contended { threads: threads.to_vec(), insists }
+        ConcurrentScript { threads: threads.to_vec(), insists }
     }
 }
 
 /// What the threads have in common.
-struct Common<'a, S: System> {
+struct SharedRun<'a, S: System> {
     threads: &'a [Vec<S::Op>],
     world: World<'a>,
     heap: Heap,
@@ -55,28 +55,28 @@ struct Common<'a, S: System> {
 
 /// What is written down on the way.
 struct Log {
-    course: Course,
-    done: Vec<Vec<Done>>,
+    course: ScriptProgress,
+    done: Vec<Vec<CompletedOp>>,
     starts: Vec<Vec<u64>>,
     not_recovered: Vec<String>,
 }
 
 /// A thread's way to what it has in common with the others.
-struct Way<'c, 'a, S: System>(&'c Common<'a, S>);
+struct ThreadAccess<'c, 'a, S: System>(&'c SharedRun<'a, S>);
 
-impl<S: System> Clone for Way<'_, '_, S> {
+impl<S: System> Clone for ThreadAccess<'_, '_, S> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<S: System> Copy for Way<'_, '_, S> {}
+impl<S: System> Copy for ThreadAccess<'_, '_, S> {}
 
 // SAFETY: `call` makes these only where shuttle drives the threads (it asserts so), and then all of
 // them are one OS thread that goes from stack to stack: nothing is ever touched by two at once.
-unsafe impl<S: System> Send for Way<'_, '_, S> {}
+unsafe impl<S: System> Send for ThreadAccess<'_, '_, S> {}
 
-impl<S: System> Common<'_, S> {
+impl<S: System> SharedRun<'_, S> {
     fn tick(&self) -> u64 {
         self.clock.set(self.clock.get() + 1);
         self.clock.get()
@@ -193,7 +193,12 @@ impl<S: System> Common<'_, S> {
             match reply {
                 Ok(reply) => {
                     let reply = format!("{reply:?}");
-                    self.log.borrow_mut().done[thread].push(Done { nth, begun, ended, reply });
+                    self.log.borrow_mut().done[thread].push(CompletedOp {
+                        nth,
+                        begun,
+                        ended,
+                        reply,
+                    });
                 }
                 Err(error) => {
                     let note = format!("with memory again {op:?} fails: {error:?}");
@@ -213,7 +218,7 @@ impl<S: System> Common<'_, S> {
         }
         let mut log = self.log.borrow_mut();
         let wrong = linearizability::explain::<S>(self.threads, &log.done, &state, &self.world);
-        if let Err(Wrong::End { diff }) = wrong {
+        if let Err(NoOrder::End { diff }) = wrong {
             let what = self.what(thread, nth);
             let note =
                 format!("{what}: the state after the error is not the state before:\n{diff}");
@@ -222,12 +227,12 @@ impl<S: System> Common<'_, S> {
     }
 }
 
-impl<S: System> Subject for Contended<S> {
-    fn call(&self, stage: &mut Stage<'_>) -> Ended {
-        assert!(rt::engine() == Engine::Shuttle, "[mallory bug] nobody gives threads turns");
+impl<S: System> Subject for ConcurrentScript<S> {
+    fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd {
+        assert!(rt::engine() == CurrentEngine::Shuttle, "[mallory bug] nobody gives threads turns");
         let heap = stage.heap.clone();
         let world = World::new(stage.input, stage.scratch());
-        let mut course = Course::default();
+        let mut course = ScriptProgress::default();
         stage.arm();
         if self.insists {
             heap.with(|state| state.wants_latest = true);
@@ -238,7 +243,7 @@ impl<S: System> Subject for Contended<S> {
         };
         let none = || self.threads.iter().map(|_| Vec::new());
         let (done, starts) = (none().collect(), self.threads.iter().map(|_| Vec::new()).collect());
-        let common = Common {
+        let common = SharedRun {
             threads: &self.threads,
             world,
             heap: heap.clone(),
@@ -253,7 +258,7 @@ impl<S: System> Subject for Contended<S> {
             unclear: Cell::new(false),
             log: RefCell::new(Log { course, done, starts, not_recovered: Vec::new() }),
         };
-        let way = Way(&common);
+        let way = ThreadAccess(&common);
         let work = |nth: usize| move || { way }.0.work(nth);
         thread::scope(|scope| {
             let others: Vec<_> =
@@ -263,7 +268,7 @@ impl<S: System> Subject for Contended<S> {
             others.into_iter().for_each(|other| drop(other.join()));
         });
         stage.rest();
-        let Common { system, unclear, log, .. } = common;
+        let SharedRun { system, unclear, log, .. } = common;
         let (system, log) = (system.into_inner(), log.into_inner());
         let Log { mut course, done, starts, not_recovered } = log;
         if let Some(told) = &mut stage.starts {
@@ -278,7 +283,7 @@ impl<S: System> Subject for Contended<S> {
             let state = system.snapshot();
             match linearizability::explain::<S>(&self.threads, &done, &state, &world) {
                 Ok(()) => {}
-                Err(Wrong::Reply { thread, nth, diff }) => {
+                Err(NoOrder::Reply { thread, nth, diff }) => {
                     let op = &self.threads[thread][nth];
                     let note = format!(
                         "operation {} of thread {thread} ({op:?}) replied as the model does in no \
@@ -287,7 +292,7 @@ impl<S: System> Subject for Contended<S> {
                     );
                     course.differs(&name_of(op), note, &heap);
                 }
-                Err(Wrong::End { diff }) => {
+                Err(NoOrder::End { diff }) => {
                     let what = "the end state is the model's in no order of the operations";
                     course.differs("the end", format!("{what}:\n{diff}"), &heap);
                 }

@@ -10,27 +10,30 @@ use crate::process::backtrace::Stack;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::rt;
-use crate::rt::{Blocked, Listen, Touch, Want, What};
-use crate::schedule::Act;
+use crate::rt::{BlockedThread, SharedOp, SharedOpKind, ThreadListener, WaitsFor};
+use crate::schedule::ScheduledOp;
 
 /// What was heard of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
-    pub(crate) acts: Vec<Act>,
+pub(crate) struct RecordedEvents {
+    pub(crate) acts: Vec<ScheduledOp>,
     pub(crate) taken: BTreeMap<Moment, Stack>,
 }
 
 /// Listens to a run.
-pub(crate) struct Ear {
-    heard: Rc<RefCell<Heard>>,
+pub(crate) struct EventRecorder {
+    heard: Rc<RefCell<RecordedEvents>>,
     wanted: BTreeSet<u64>,
     writes: bool,
 }
 
-impl Ear {
+impl EventRecorder {
     /// Listens from here on: takes the call sites of these moments, and with `writes` notes every
     /// operation. What is heard stands in what is answered.
-    pub(crate) fn open(moments: &BTreeSet<Moment>, writes: bool) -> Option<Rc<RefCell<Heard>>> {
+    pub(crate) fn open(
+        moments: &BTreeSet<Moment>,
+        writes: bool,
+    ) -> Option<Rc<RefCell<RecordedEvents>>> {
         let step = |moment: &Moment| match moment {
             Moment::Step(step) => Some(*step),
             _ => None,
@@ -39,55 +42,55 @@ impl Ear {
         if wanted.is_empty() && !writes {
             return None;
         }
-        let heard = Rc::new(RefCell::new(Heard::default()));
-        let ear = Ear { heard: Rc::clone(&heard), wanted, writes };
+        let heard = Rc::new(RefCell::new(RecordedEvents::default()));
+        let ear = EventRecorder { heard: Rc::clone(&heard), wanted, writes };
         rt::listen(Some(Box::new(ear)));
         Some(heard)
     }
 }
 
-impl Listen for Ear {
-    fn touched(&mut self, step: u64, thread: u16, point: u32, touch: Touch) {
+impl ThreadListener for EventRecorder {
+    fn touched(&mut self, step: u64, thread: u16, point: u32, touch: SharedOp) {
         let mut heard = self.heard.borrow_mut();
         if self.writes {
-            heard.acts.push(Act { step, thread, point, what: words(touch) });
+            heard.acts.push(ScheduledOp { step, thread, point, what: words(touch) });
         }
         if self.wanted.contains(&step) {
             heard.taken.entry(Moment::Step(step)).or_insert_with(backtrace::stack);
         }
     }
 
-    fn stuck(&mut self, _: &[Blocked]) {}
+    fn stuck(&mut self, _: &[BlockedThread]) {}
 }
 
 /// An operation as reports say it. What threads share is `o0`, `o1`, … in the order of its first use.
-fn words(Touch { what, object }: Touch) -> String {
+fn words(SharedOp { what, object }: SharedOp) -> String {
     match what {
-        What::Lock => format!("locks o{object}"),
-        What::Unlock => format!("unlocks o{object}"),
-        What::Load => format!("loads o{object}"),
-        What::Store => format!("stores o{object}"),
-        What::Rmw => format!("updates o{object}"),
-        What::Wait => format!("waits for o{object}"),
-        What::Notify => format!("notifies o{object}"),
-        What::Request => "requests".to_owned(),
-        What::Free => "frees".to_owned(),
-        What::Spawn => format!("starts T{object}"),
-        What::Join => format!("joins T{object}"),
-        What::Yield => "yields".to_owned(),
-        What::End => "ends".to_owned(),
+        SharedOpKind::Lock => format!("locks o{object}"),
+        SharedOpKind::Unlock => format!("unlocks o{object}"),
+        SharedOpKind::Load => format!("loads o{object}"),
+        SharedOpKind::Store => format!("stores o{object}"),
+        SharedOpKind::Rmw => format!("updates o{object}"),
+        SharedOpKind::Wait => format!("waits for o{object}"),
+        SharedOpKind::Notify => format!("notifies o{object}"),
+        SharedOpKind::Request => "requests".to_owned(),
+        SharedOpKind::Free => "frees".to_owned(),
+        SharedOpKind::Spawn => format!("starts T{object}"),
+        SharedOpKind::Join => format!("joins T{object}"),
+        SharedOpKind::Yield => "yields".to_owned(),
+        SharedOpKind::End => "ends".to_owned(),
     }
 }
 
 /// Who waits for whom, where none can go on, and where each began to wait or took what another one
 /// wants.
-pub(crate) fn deadlock(blocked: &[Blocked]) -> Evidence {
+pub(crate) fn deadlock(blocked: &[BlockedThread]) -> Evidence {
     let mut evidence = Evidence::new(Kind::Deadlock);
-    for Blocked { thread, want, since, holders } in blocked {
+    for BlockedThread { thread, want, since, holders } in blocked {
         let wanted = match want {
-            Want::Lock(lock, _) => format!("o{lock}"),
-            Want::Notice(notices) => format!("a notice of o{notices}"),
-            Want::End(other) => format!("the end of T{other}"),
+            WaitsFor::Lock(lock, _) => format!("o{lock}"),
+            WaitsFor::Notice(notices) => format!("a notice of o{notices}"),
+            WaitsFor::End(other) => format!("the end of T{other}"),
         };
         let names: Vec<String> = holders.iter().map(|(holder, _)| format!("T{holder}")).collect();
         let whose = match names.as_slice() {
@@ -96,7 +99,7 @@ pub(crate) fn deadlock(blocked: &[Blocked]) -> Evidence {
             names => format!(", which {} has", names.join(" and ")),
         };
         evidence = evidence.note(format!("T{thread} waits for {wanted}{whose}"));
-        let role = if matches!(want, Want::End(_)) { Role::Joins } else { Role::Waits };
+        let role = if matches!(want, WaitsFor::End(_)) { Role::Joins } else { Role::Waits };
         let label = format!("T{thread} waits for {wanted}");
         evidence = evidence.labelled(label, role, Moment::Step(*since));
         for (holder, taken) in holders {

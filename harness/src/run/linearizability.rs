@@ -12,7 +12,7 @@ use crate::system::{System, World};
 /// An operation that went through: which of its thread's it was, from when to when, and the
 /// reply's text.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub(crate) struct CompletedOp {
     pub(crate) nth: usize,
     pub(crate) begun: u64,
     pub(crate) ended: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Done {
 
 /// What is as in no order.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wrong {
+pub(crate) enum NoOrder {
     /// A reply, in the order that comes furthest; and how it differs there.
     Reply { thread: usize, nth: usize, diff: String },
     /// The end state.
@@ -34,15 +34,15 @@ pub(crate) enum Wrong {
 /// What the order that comes furthest can't explain.
 pub(crate) fn explain<S: System>(
     ops: &[Vec<S::Op>],
-    done: &[Vec<Done>],
+    done: &[Vec<CompletedOp>],
     end: &S::Model,
     world: &World<'_>,
-) -> Result<(), Wrong> {
+) -> Result<(), NoOrder> {
     // How many of each thread's are placed, and the model's state then.
     let mut open = vec![(vec![0; done.len()], S::Model::default())];
     let mut seen: BTreeMap<Vec<usize>, Vec<S::Model>> = BTreeMap::new();
-    let mut furthest: Option<(usize, Wrong)> = None;
-    let mut fails = |placed: usize, wrong: &dyn Fn() -> Wrong| {
+    let mut furthest: Option<(usize, NoOrder)> = None;
+    let mut fails = |placed: usize, wrong: &dyn Fn() -> NoOrder| {
         if furthest.as_ref().is_none_or(|(best, _)| *best < placed) {
             furthest = Some((placed, wrong()));
         }
@@ -62,7 +62,7 @@ pub(crate) fn explain<S: System>(
             if state == *end {
                 return Ok(());
             }
-            fails(count + 1, &|| Wrong::End { diff: diff_models(&state, end) });
+            fails(count + 1, &|| NoOrder::End { diff: diff_models(&state, end) });
             continue;
         };
         let mut candidates: Vec<usize> = (0..done.len())
@@ -71,12 +71,12 @@ pub(crate) fn explain<S: System>(
         // What ended first is tried first: it is taken off the end.
         candidates.sort_by_key(|thread| std::cmp::Reverse(next(*thread).map(|done| done.ended)));
         for thread in candidates {
-            let Some(Done { nth, reply, .. }) = next(thread) else { continue };
+            let Some(CompletedOp { nth, reply, .. }) = next(thread) else { continue };
             let mut after = state.clone();
             let expected = format!("{:?}", S::model(&mut after, &ops[thread][*nth], world));
             let show = |out: &mut dyn fmt::Write| out.write_str(reply);
             if let Some(diff) = difference(&expected, &show) {
-                fails(count, &|| Wrong::Reply { thread, nth: *nth, diff: diff.clone() });
+                fails(count, &|| NoOrder::Reply { thread, nth: *nth, diff: diff.clone() });
                 continue;
             }
             let mut placed = placed.clone();
@@ -84,7 +84,7 @@ pub(crate) fn explain<S: System>(
             open.push((placed, after));
         }
     }
-    Err(furthest.map_or(Wrong::End { diff: String::new() }, |(_, wrong)| wrong))
+    Err(furthest.map_or(NoOrder::End { diff: String::new() }, |(_, wrong)| wrong))
 }
 
 #[cfg(test)]
@@ -136,14 +136,14 @@ mod tests {
     }
 
     /// Each thread's operations as (operation, begun, ended, reply).
-    fn explained(threads: &[&[(Op, u64, u64, u8)]], end: u8) -> Result<(), Wrong> {
+    fn explained(threads: &[&[(Op, u64, u64, u8)]], end: u8) -> Result<(), NoOrder> {
         let ops: Vec<Vec<Op>> =
             threads.iter().map(|thread| thread.iter().map(|one| one.0.clone()).collect()).collect();
-        let done: Vec<Vec<Done>> = threads
+        let done: Vec<Vec<CompletedOp>> = threads
             .iter()
             .map(|thread| {
                 let each = thread.iter().enumerate();
-                each.map(|(nth, (_, begun, ended, reply))| Done {
+                each.map(|(nth, (_, begun, ended, reply))| CompletedOp {
                     nth,
                     begun: *begun,
                     ended: *ended,
@@ -171,9 +171,9 @@ mod tests {
         let write = [(Op::Write(1), 1, 2, 1)];
         assert_eq!(explained(&[&write, &[(Op::Read, 3, 4, 1)]], 1), Ok(()));
         let stale = explained(&[&write, &[(Op::Read, 3, 4, 0)]], 1);
-        assert!(matches!(stale, Err(Wrong::Reply { thread: 1, nth: 0, .. })), "{stale:?}");
+        assert!(matches!(stale, Err(NoOrder::Reply { thread: 1, nth: 0, .. })), "{stale:?}");
         let lost = explained(&[&write, &[(Op::Read, 3, 4, 1)]], 0);
-        assert!(matches!(lost, Err(Wrong::End { .. })), "{lost:?}");
+        assert!(matches!(lost, Err(NoOrder::End { .. })), "{lost:?}");
     }
 
     #[test]
@@ -183,6 +183,6 @@ mod tests {
         let back = [(Op::Read, 2, 3, 1), (Op::Read, 4, 5, 0)];
         assert_eq!(explained(&[&write, &forth], 1), Ok(()));
         let wrong = explained(&[&write, &back], 1);
-        assert!(matches!(wrong, Err(Wrong::Reply { thread: 1, nth: 1, .. })), "{wrong:?}");
+        assert!(matches!(wrong, Err(NoOrder::Reply { thread: 1, nth: 1, .. })), "{wrong:?}");
     }
 }

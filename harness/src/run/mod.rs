@@ -11,9 +11,9 @@ pub(crate) mod panic_capture;
 pub(crate) mod subject;
 pub(crate) mod symbolizer;
 
-use crate::heap::state::Sink;
+use crate::heap::state::EventSink;
 use crate::report::outcome::Outcome;
-use crate::run::outcome::{Conducted, Conductor, Cue, Ended, Stopped, Unlike};
+use crate::run::outcome::{Cue, ModelMismatch, ScheduledEnd, Stopped, SubjectEnd, ThreadScheduler};
 #[cfg(mallory_model)]
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,13 +28,13 @@ use crate::global::Armed;
 use crate::global::Global;
 use crate::heap::Heap;
 use crate::heap::state::State;
-use crate::heap::thread_context::In;
+use crate::heap::thread_context::ThreadContext;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::process::backtrace;
 use crate::process::backtrace::{Capture, Census, Stack};
 use crate::process::heartbeat::Lifeline;
-use crate::process::scratch_dir::Scratch;
+use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::format::difference;
@@ -42,16 +42,16 @@ use crate::report::kind::Kind;
 #[cfg(mallory_model)]
 use crate::rt;
 #[cfg(mallory_model)]
-use crate::run::event_recorder::{Ear, Heard};
-use crate::run::panic_capture::{Caught, catch};
-use crate::schedule::{Act, Turn};
+use crate::run::event_recorder::{EventRecorder, RecordedEvents};
+use crate::run::panic_capture::{CaughtCall, catch};
+use crate::schedule::{Preemption, ScheduledOp};
 use crate::trace::Injected;
 use crate::trace::{Event, Fingerprint};
 
 /// The code under test, with its types forgotten.
 pub(crate) trait Subject {
     /// Runs it once, from an empty heap to an empty heap.
-    fn call(&self, stage: &mut Stage<'_>) -> Ended;
+    fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd;
 }
 
 /// How to make one run.
@@ -70,8 +70,8 @@ pub(crate) struct Job<'a> {
     /// The texts of the fault-free results: one, unless schedules differ in it.
     pub(crate) baseline: Option<&'a [String]>,
     /// Who lets its threads take turns, where that is not the system, and by which schedule.
-    pub(crate) conductor: Option<&'a dyn Conductor>,
-    pub(crate) turns: &'a [Turn],
+    pub(crate) conductor: Option<&'a dyn ThreadScheduler>,
+    pub(crate) turns: &'a [Preemption],
     /// Whether what threads do to what they share is written down.
     pub(crate) hears: bool,
     pub(crate) record: bool,
@@ -79,9 +79,9 @@ pub(crate) struct Job<'a> {
     pub(crate) tells_starts: bool,
     pub(crate) capture: Option<Capture>,
     pub(crate) input: &'a [u8],
-    pub(crate) scratch: &'a Scratch,
+    pub(crate) scratch: &'a ScratchDir,
     /// Where single events are told to as they come, for runs that may die.
-    pub(crate) sink: Option<Box<dyn Sink>>,
+    pub(crate) sink: Option<Box<dyn EventSink>>,
 }
 
 impl<'a> Job<'a> {
@@ -107,7 +107,7 @@ pub(crate) struct Run {
     pub(crate) failure: Option<String>,
     /// What went wrong before any fault, where the subject is a script.
     #[cfg_attr(not(feature = "ron"), allow(dead_code, reason = "scripts are written in it"))]
-    pub(crate) unlike: Option<Unlike>,
+    pub(crate) unlike: Option<ModelMismatch>,
     /// For each thread its requests before each operation of a script, if that was asked for.
     #[cfg_attr(not(feature = "ron"), allow(dead_code, reason = "as above"))]
     pub(crate) starts: Vec<Vec<u64>>,
@@ -131,16 +131,16 @@ pub(crate) struct Run {
     /// Threads that called.
     pub(crate) threads: usize,
     /// Of a run whose threads were made to take turns.
-    pub(crate) conducted: Conducted,
+    pub(crate) conducted: ScheduledEnd,
     /// What they did, where that was asked for.
-    pub(crate) heard: Vec<Act>,
+    pub(crate) heard: Vec<ScheduledOp>,
 }
 
 /// What a subject is given, and where it says what came of it.
 pub(crate) struct Stage<'a> {
     pub(crate) heap: Heap,
     pub(crate) input: &'a [u8],
-    scratch: &'a Scratch,
+    scratch: &'a ScratchDir,
     plan: Option<Plan>,
     bound: u64,
     pub(crate) baseline: Option<&'a [String]>,
@@ -181,22 +181,22 @@ impl<'a> Stage<'a> {
     }
 
     /// Judges an `Ok` by its text, as `show` writes it.
-    pub(crate) fn ok(&mut self, show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result) -> Ended {
+    pub(crate) fn ok(&mut self, show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result) -> SubjectEnd {
         let Some((usual, others)) = self.baseline.and_then(<[String]>::split_first) else {
             let mut text = String::new();
             let _ = show(&mut text);
             self.text = Some(text);
-            return Ended::Ok { differs: None };
+            return SubjectEnd::Ok { differs: None };
         };
         let differs = difference(usual, show);
         let is_another = || others.iter().any(|text| difference(text, show).is_none());
-        Ended::Ok { differs: differs.filter(|_| !is_another()) }
+        SubjectEnd::Ok { differs: differs.filter(|_| !is_another()) }
     }
 }
 
 /// Where everything outside of the subject is called from: the outer end of every call site.
 #[inline(never)]
-fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> Ended {
+fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> SubjectEnd {
     let ended = backtrace::within(|| subject.call(stage));
     // Work after the call keeps this frame on the stack during it.
     std::hint::black_box(&ended);
@@ -204,18 +204,18 @@ fn boundary(subject: &dyn Subject, stage: &mut Stage<'_>) -> Ended {
 }
 
 /// A run that is made ready, whose subject is called in between, and that is looked at in the end.
-pub(crate) struct Going<'a> {
+pub(crate) struct RunInProgress<'a> {
     heap: Heap,
     stage: Stage<'a>,
     wants_panic: bool,
-    caught: Option<Caught>,
+    caught: Option<CaughtCall>,
     #[cfg(mallory_model)]
-    heard: Option<Rc<RefCell<Heard>>>,
+    heard: Option<Rc<RefCell<RecordedEvents>>>,
 }
 
-impl<'a> Going<'a> {
+impl<'a> RunInProgress<'a> {
     /// Makes a run ready, but for a global heap.
-    pub(crate) fn new(job: Job<'a>) -> Going<'a> {
+    pub(crate) fn new(job: Job<'a>) -> RunInProgress<'a> {
         let heap = match (job.global, job.port) {
             (Some(_), Some(port)) => port(job.options.apart()),
             (Some(global), None) => global.heap(job.options),
@@ -227,7 +227,7 @@ impl<'a> Going<'a> {
         #[cfg(mallory_model)]
         let heard = {
             let none = BTreeSet::new();
-            Ear::open(job.capture.as_ref().map_or(&none, |c| &c.moments), job.hears)
+            EventRecorder::open(job.capture.as_ref().map_or(&none, |c| &c.moments), job.hears)
         };
         let stage = Stage {
             heap: heap.clone(),
@@ -254,7 +254,7 @@ impl<'a> Going<'a> {
                 state.look_for(capture);
             }
         });
-        Going {
+        RunInProgress {
             heap,
             stage,
             wants_panic,
@@ -274,15 +274,15 @@ impl<'a> Going<'a> {
     }
 
     /// Looks at what came of it; `left` is what a global heap says.
-    fn end_with(self, conducted: Conducted, left: Option<((i64, i64), u64)>) -> Run {
-        let Going { heap, stage, caught, .. } = self;
+    fn end_with(self, conducted: ScheduledEnd, left: Option<((i64, i64), u64)>) -> Run {
+        let RunInProgress { heap, stage, caught, .. } = self;
         #[cfg(mallory_model)]
-        let Heard { acts, taken } = match self.heard {
+        let RecordedEvents { acts, taken } = match self.heard {
             Some(heard) => {
                 rt::listen(None);
                 heard.take()
             }
-            None => Heard::default(),
+            None => RecordedEvents::default(),
         };
         let Stage { evidence: oracles, text, starts, heap: its_heap, .. } = stage;
         drop(its_heap);
@@ -307,30 +307,32 @@ impl<'a> Going<'a> {
     }
 
     /// Looks at what came of it.
-    pub(crate) fn end(self, conducted: Conducted) -> Run {
+    pub(crate) fn end(self, conducted: ScheduledEnd) -> Run {
         self.end_with(conducted, None)
     }
 }
 
 /// Runs the subject once.
 pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
-    let _in = In::passing();
+    let _in = ThreadContext::passing();
     let (global, everyone, conductor, turns) = (job.global, job.everyone, job.conductor, job.turns);
     let (alike, scratch) = (conductor.map(|_| job.rehearsal()), job.scratch);
-    let mut going = Going::new(job);
+    let mut going = RunInProgress::new(job);
     let heap = going.heap.clone();
     let armed = global.map(|global| Armed::new(global, &heap, everyone));
     let conducted = match conductor {
         None => {
             going.body(subject);
-            Conducted::default()
+            ScheduledEnd::default()
         }
         Some(conductor) => {
             let mut rehearsed = None;
             #[cfg(mallory_model)]
             let mut listener = rt::listen(None);
             conductor.conduct(turns, &mut |cue| match cue {
-                Cue::Rehearse => rehearsed = alike.as_ref().map(|job| Going::new(job.rehearsal())),
+                Cue::Rehearse => {
+                    rehearsed = alike.as_ref().map(|job| RunInProgress::new(job.rehearsal()))
+                }
                 Cue::Body => {
                     // A rehearsal is heard by nobody: its operations are numbered alike.
                     #[cfg(mallory_model)]
@@ -340,7 +342,7 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
                     rehearsed.as_mut().unwrap_or(&mut going).body(subject);
                 }
                 Cue::Cut => {
-                    drop(rehearsed.take().map(|going| going.end(Conducted::default())));
+                    drop(rehearsed.take().map(|going| going.end(ScheduledEnd::default())));
                     scratch.empty();
                 }
             })
@@ -362,23 +364,23 @@ fn deadlock() -> Evidence {
 
 fn finish(
     state: &mut State,
-    caught: Caught,
+    caught: CaughtCall,
     oracles: Vec<Evidence>,
     text: Option<String>,
-    conducted: &Conducted,
+    conducted: &ScheduledEnd,
 ) -> Run {
     let injected = state.injected;
     let (mut failure, mut unlike) = (None, None);
-    let Caught { mut ended, stack: panic_stack, message } = caught;
+    let CaughtCall { mut ended, stack: panic_stack, message } = caught;
     if let Some(said) = conducted.panicked.clone() {
         // It was another thread, and this one may well go on; the subject panicked all the same.
-        ended = Ended::Panicked(message.unwrap_or(said));
+        ended = SubjectEnd::Panicked(message.unwrap_or(said));
     }
     // Where it was the first thread itself, what it said is known from there.
     if let Some(Stopped::Panicked(message)) = &conducted.stopped
-        && !matches!(ended, Ended::Panicked(_))
+        && !matches!(ended, SubjectEnd::Panicked(_))
     {
-        ended = Ended::Panicked(message.clone());
+        ended = SubjectEnd::Panicked(message.clone());
     }
     let outcome = match ended {
         _ if state.hung => {
@@ -386,7 +388,7 @@ fn finish(
             state.accuse(Evidence::new(Kind::NoProgress).note(note));
             Outcome::Hung
         }
-        Ended::Stopped => {
+        SubjectEnd::Stopped => {
             if conducted.stopped == Some(Stopped::Deadlock) {
                 state.accuse(deadlock());
             } else {
@@ -395,7 +397,7 @@ fn finish(
             }
             Outcome::Hung
         }
-        Ended::Panicked(message) => {
+        SubjectEnd::Panicked(message) => {
             if injected.is_some() {
                 let evidence = Evidence::new(Kind::Panic).note(message.clone());
                 state.accuse(evidence.step(Role::Panicked, Moment::Panic));
@@ -403,7 +405,7 @@ fn finish(
             failure = Some(message);
             Outcome::Panicked
         }
-        Ended::Err(message) => {
+        SubjectEnd::Err(message) => {
             if injected.is_some() {
                 let note = format!("the error is not out of memory: {message}");
                 state.accuse(Evidence::new(Kind::WrongError).note(note));
@@ -411,15 +413,15 @@ fn finish(
             failure = Some(message);
             Outcome::WrongError
         }
-        Ended::Unlike(found) => {
+        SubjectEnd::Mismatch(found) => {
             failure = Some(found.note.clone());
             let is_error = found.kind == Kind::WrongError;
             unlike = Some(found);
             if is_error { Outcome::WrongError } else { Outcome::SilentWrong }
         }
-        Ended::Oom => Outcome::Propagated,
-        Ended::Ok { differs: None } => Outcome::Absorbed,
-        Ended::Ok { differs: Some(diff) } => {
+        SubjectEnd::Oom => Outcome::Propagated,
+        SubjectEnd::Ok { differs: None } => Outcome::Absorbed,
+        SubjectEnd::Ok { differs: Some(diff) } => {
             let note = "it answered Ok, and the result is not the fault-free one:";
             state.accuse(Evidence::new(Kind::SilentWrong).note(note).note(diff));
             Outcome::SilentWrong
@@ -453,7 +455,7 @@ fn finish(
         survived: (0, 0),
         unattributed: 0,
         threads: 1,
-        conducted: Conducted::default(),
+        conducted: ScheduledEnd::default(),
         heard: Vec::new(),
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
-use crate::schedule::Turn;
+use crate::schedule::Preemption;
 
 /// How the subject's own code ended, panics apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum SubjectEnd {
     /// `Ok`. With a fault-free result to compare with: what differs, if anything does.
     Ok { differs: Option<String> },
     /// `Err` that means out of memory.
@@ -14,7 +14,7 @@ pub(crate) enum Ended {
     /// `Err` that doesn't.
     Err(String),
     /// Before any request failed, an operation did otherwise than its model.
-    Unlike(Unlike),
+    Mismatch(ModelMismatch),
     /// A panic.
     Panicked(String),
     /// It never came to its end.
@@ -23,13 +23,13 @@ pub(crate) enum Ended {
 
 /// What went wrong without any fault: in which operation, which is named, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unlike {
+pub(crate) struct ModelMismatch {
     pub(crate) kind: Kind,
     pub(crate) operation: String,
     pub(crate) note: String,
 }
 
-impl Unlike {
+impl ModelMismatch {
     /// The same as a finding.
     pub(crate) fn evidence(self) -> Evidence {
         let note = format!("without any fault, {}", self.note);
@@ -52,11 +52,11 @@ pub(crate) enum Stopped {
 
 /// What whoever let threads take turns has to say of it.
 #[derive(Debug, Default)]
-pub(crate) struct Conducted {
+pub(crate) struct ScheduledEnd {
     /// What kept it from its end, if anything did.
     pub(crate) stopped: Option<Stopped>,
     /// A deviation that could not be made.
-    pub(crate) diverged: Option<Turn>,
+    pub(crate) diverged: Option<Preemption>,
     /// Threads that there were.
     pub(crate) threads: usize,
     /// What the first thread said that panicked, also where another one made something of that.
@@ -76,8 +76,8 @@ pub(crate) enum Cue {
 }
 
 /// Lets the threads of a run take turns.
-pub(crate) trait Conductor {
+pub(crate) trait ThreadScheduler {
     /// Makes the run with this schedule, which says what it is to do by its cues. Comes back when
     /// all its threads have ended, or none can go on.
-    fn conduct(&self, turns: &[Turn], cue: &mut dyn FnMut(Cue)) -> Conducted;
+    fn conduct(&self, turns: &[Preemption], cue: &mut dyn FnMut(Cue)) -> ScheduledEnd;
 }

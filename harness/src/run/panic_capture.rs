@@ -6,14 +6,14 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Once;
 
-use crate::heap::thread_context::In;
+use crate::heap::thread_context::ThreadContext;
 use crate::process::backtrace;
 use crate::process::backtrace::Stack;
-use crate::run::outcome::Ended;
+use crate::run::outcome::SubjectEnd;
 
 /// What the panic hook writes down of a watched subject's first panic.
 #[derive(Default)]
-struct Panicked {
+struct PanicRecord {
     message: Option<String>,
     stack: Option<Stack>,
     wants_stack: bool,
@@ -23,7 +23,7 @@ thread_local! {
     /// Whether the next panic is made to see what a panic stands on, and what was seen.
     static LEARNING: Cell<bool> = const { Cell::new(false) };
     static LEARNT: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
-    static WATCHED: RefCell<Option<Panicked>> = const { RefCell::new(None) };
+    static WATCHED: RefCell<Option<PanicRecord>> = const { RefCell::new(None) };
 }
 
 /// Puts a hook before the present one that keeps quiet about watched subjects. Done once, and
@@ -34,7 +34,7 @@ pub(crate) fn hook_panics() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             // What is said of a panic is not the subject's.
-            let _in = In::passing();
+            let _in = ThreadContext::passing();
             if LEARNING.get() {
                 let stack = backtrace::functions();
                 let _ = LEARNT.try_with(|learnt| learnt.replace(stack));
@@ -99,8 +99,8 @@ fn base(file: &str) -> &str {
 }
 
 /// How a subject's call ended.
-pub(crate) struct Caught {
-    pub(crate) ended: Ended,
+pub(crate) struct CaughtCall {
+    pub(crate) ended: SubjectEnd,
     /// Where the first panic was, if that was asked for.
     pub(crate) stack: Option<Stack>,
     /// What the first panic said, also where the subject caught it itself.
@@ -108,8 +108,8 @@ pub(crate) struct Caught {
 }
 
 /// Runs a subject, and turns its panic into an end like any other.
-pub(crate) fn catch(wants_stack: bool, run: impl FnOnce() -> Ended) -> Caught {
-    let watch = Panicked { wants_stack, ..Panicked::default() };
+pub(crate) fn catch(wants_stack: bool, run: impl FnOnce() -> SubjectEnd) -> CaughtCall {
+    let watch = PanicRecord { wants_stack, ..PanicRecord::default() };
     let before = WATCHED.with(|watched| watched.replace(Some(watch)));
     let result = std::panic::catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
         let message = said(&*payload);
@@ -119,22 +119,22 @@ pub(crate) fn catch(wants_stack: bool, run: impl FnOnce() -> Ended) -> Caught {
         message
     });
     let panicked = WATCHED.with(|watched| watched.replace(before)).unwrap_or_default();
-    let Panicked { message, stack, .. } = panicked;
+    let PanicRecord { message, stack, .. } = panicked;
     #[cfg(mallory_model)]
     if crate::rt::is_over() && crate::rt::panicked().is_none() && message.is_none() {
-        return Caught { ended: Ended::Stopped, stack, message };
+        return CaughtCall { ended: SubjectEnd::Stopped, stack, message };
     }
     match result {
-        Ok(ended) => Caught { ended, stack, message },
+        Ok(ended) => CaughtCall { ended, stack, message },
         Err(said) => {
             let text = message.clone().unwrap_or_else(|| format!("panicked: {said}"));
-            Caught { ended: Ended::Panicked(text), stack, message }
+            CaughtCall { ended: SubjectEnd::Panicked(text), stack, message }
         }
     }
 }
 
 /// What is known of a call that never came back: its stack was given up.
-pub(crate) fn abandoned() -> Caught {
+pub(crate) fn abandoned() -> CaughtCall {
     let panicked = WATCHED.with(RefCell::take).unwrap_or_default();
-    Caught { ended: Ended::Stopped, stack: panicked.stack, message: panicked.message }
+    CaughtCall { ended: SubjectEnd::Stopped, stack: panicked.stack, message: panicked.message }
 }

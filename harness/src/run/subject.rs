@@ -9,7 +9,7 @@ use crate::heap::thread_context::ours;
 use crate::report::evidence::Evidence;
 use crate::report::format::{diff, difference};
 use crate::report::kind::Kind;
-use crate::run::outcome::{Ended, Unlike};
+use crate::run::outcome::{ModelMismatch, SubjectEnd};
 use crate::run::{Stage, Subject};
 use crate::system::{Guarantee, System, World};
 
@@ -65,48 +65,48 @@ impl<T, R: Debug, F: Fn(&T) -> R> Observe<T> for By<F> {
     }
 }
 
-fn failed<E: Debug>(error: &E, classify: &impl Classify<E>) -> Ended {
+fn failed<E: Debug>(error: &E, classify: &impl Classify<E>) -> SubjectEnd {
     match classify.is_oom(error) {
-        Some(false) => Ended::Err(format!("{error:?}")),
-        Some(true) | None => Ended::Oom,
+        Some(false) => SubjectEnd::Err(format!("{error:?}")),
+        Some(true) | None => SubjectEnd::Oom,
     }
 }
 
 /// A closure from a heap to a result.
-pub(crate) struct Closure<'a, F, C, V> {
+pub(crate) struct ClosureSubject<'a, F, C, V> {
     pub(crate) run: RefCell<F>,
     pub(crate) classify: &'a C,
     pub(crate) observe: &'a V,
 }
 
-impl<T, E, F, C, V> Subject for Closure<'_, F, C, V>
+impl<T, E, F, C, V> Subject for ClosureSubject<'_, F, C, V>
 where
     F: FnMut(&Heap) -> Result<T, E>,
     E: Debug,
     C: Classify<E>,
     V: Observe<T>,
 {
-    fn call(&self, stage: &mut Stage<'_>) -> Ended {
+    fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd {
         call(&mut *self.run.borrow_mut(), self.classify, self.observe, stage)
     }
 }
 
 /// The same of a closure that several calls may be in at once: one whose threads wait for each other
 /// never comes back.
-pub(crate) struct Shared<'a, F, C, V> {
+pub(crate) struct SharedSubject<'a, F, C, V> {
     pub(crate) run: F,
     pub(crate) classify: &'a C,
     pub(crate) observe: &'a V,
 }
 
-impl<T, E, F, C, V> Subject for Shared<'_, F, C, V>
+impl<T, E, F, C, V> Subject for SharedSubject<'_, F, C, V>
 where
     F: Fn(&Heap) -> Result<T, E>,
     E: Debug,
     C: Classify<E>,
     V: Observe<T>,
 {
-    fn call(&self, stage: &mut Stage<'_>) -> Ended {
+    fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd {
         call(&mut |heap| (self.run)(heap), self.classify, self.observe, stage)
     }
 }
@@ -116,20 +116,20 @@ fn call<T, E: Debug>(
     classify: &impl Classify<E>,
     observe: &impl Observe<T>,
     stage: &mut Stage<'_>,
-) -> Ended {
+) -> SubjectEnd {
     let heap = stage.heap.clone();
     stage.arm();
     let result = ours(|| run(&heap));
     stage.rest();
     match result {
         Ok(value) => stage.ok(&|out| observe.show(&value, out)),
-        Err(error) if stage.is_faultless() => Ended::Err(format!("{error:?}")),
+        Err(error) if stage.is_faultless() => SubjectEnd::Err(format!("{error:?}")),
         Err(error) => failed(&error, classify),
     }
 }
 
 /// An object that is made without faults, and an operation on it that is swept.
-pub(crate) struct Staged<'a, F, G, C, V> {
+pub(crate) struct StagedSubject<'a, F, G, C, V> {
     pub(crate) setup: F,
     pub(crate) operation: G,
     pub(crate) guarantee: Guarantee,
@@ -137,7 +137,7 @@ pub(crate) struct Staged<'a, F, G, C, V> {
     pub(crate) observe: &'a V,
 }
 
-impl<S, T, E, F, G, C, V> Subject for Staged<'_, F, G, C, V>
+impl<S, T, E, F, G, C, V> Subject for StagedSubject<'_, F, G, C, V>
 where
     F: Fn(&Heap) -> Result<S, E>,
     G: Fn(&mut S) -> Result<T, E>,
@@ -146,11 +146,11 @@ where
     C: Classify<E>,
     V: Observe<S>,
 {
-    fn call(&self, stage: &mut Stage<'_>) -> Ended {
+    fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd {
         let heap = stage.heap.clone();
         let mut object = match ours(|| (self.setup)(&heap)) {
             Ok(object) => object,
-            Err(error) => return Ended::Err(format!("the set-up failed: {error:?}")),
+            Err(error) => return SubjectEnd::Err(format!("the set-up failed: {error:?}")),
         };
         let state = |object: &S| {
             let mut text = String::new();
@@ -171,7 +171,7 @@ where
             Err(error) => error,
         };
         if stage.is_faultless() {
-            return Ended::Err(format!("{error:?}"));
+            return SubjectEnd::Err(format!("{error:?}"));
         }
         if self.guarantee == Guarantee::Atomic {
             stage.expect_same(
@@ -192,7 +192,7 @@ where
 }
 
 /// A script of operations on a system, and what the plain model makes of them.
-pub(crate) struct Scripted<S: System> {
+pub(crate) struct ScriptSubject<S: System> {
     ops: Vec<S::Op>,
     /// What the model replied to each operation, its state before each, if they are kept, and at
     /// the end.
@@ -204,7 +204,7 @@ pub(crate) struct Scripted<S: System> {
     insists: bool,
 }
 
-impl<S: System> Scripted<S> {
+impl<S: System> ScriptSubject<S> {
     /// For many runs of the same operations: the model's states are kept.
     pub(crate) fn new(ops: &[S::Op], world: &World<'_>, insists: bool) -> Self {
         Self::with(ops, world, insists, true)
@@ -223,7 +223,7 @@ impl<S: System> Scripted<S> {
             states.extend(keeps.then(|| end.clone()));
             replies.push(format!("{:?}", S::model(&mut end, op, world)));
         }
-        Scripted { ops: ops.to_vec(), replies, states, end, insists }
+        ScriptSubject { ops: ops.to_vec(), replies, states, end, insists }
     }
 
     /// The model's state before an operation.
@@ -240,27 +240,27 @@ impl<S: System> Scripted<S> {
 
 /// What comes of a script on its way.
 #[derive(Default)]
-pub(crate) struct Course {
-    error: Option<Ended>,
-    wrong: Option<(String, Unlike)>,
+pub(crate) struct ScriptProgress {
+    error: Option<SubjectEnd>,
+    wrong: Option<(String, ModelMismatch)>,
     /// Whether that was before any request failed.
     wrong_by_itself: bool,
 }
 
-impl Course {
+impl ScriptProgress {
     /// An operation answered an error.
     pub(crate) fn failed(&mut self, is_oom: bool, name: &str, note: String, heap: &Heap) {
         let ended = if is_faultless(heap) {
             let (kind, operation) = (Kind::WrongError, name.to_owned());
-            Ended::Unlike(Unlike { kind, operation, note })
+            SubjectEnd::Mismatch(ModelMismatch { kind, operation, note })
         } else if is_oom {
-            Ended::Oom
+            SubjectEnd::Oom
         } else {
-            Ended::Err(note)
+            SubjectEnd::Err(note)
         };
         match self.error {
             // Out of memory is what was to be expected: anything else says more.
-            None | Some(Ended::Oom) if ended != Ended::Oom => self.error = Some(ended),
+            None | Some(SubjectEnd::Oom) if ended != SubjectEnd::Oom => self.error = Some(ended),
             None => self.error = Some(ended),
             Some(_) => {}
         }
@@ -271,21 +271,21 @@ impl Course {
         if self.wrong.is_none() {
             let (kind, operation) = (Kind::SilentWrong, name.to_owned());
             self.wrong_by_itself = is_faultless(heap);
-            self.wrong = Some((note.clone(), Unlike { kind, operation, note }));
+            self.wrong = Some((note.clone(), ModelMismatch { kind, operation, note }));
         }
     }
 
-    pub(crate) fn end(self, stage: &mut Stage<'_>) -> Ended {
+    pub(crate) fn end(self, stage: &mut Stage<'_>) -> SubjectEnd {
         match (self.error, self.wrong) {
-            (Some(ended @ Ended::Unlike(_)), _) => ended,
-            (_, Some((_, unlike))) if self.wrong_by_itself => Ended::Unlike(unlike),
+            (Some(ended @ SubjectEnd::Mismatch(_)), _) => ended,
+            (_, Some((_, unlike))) if self.wrong_by_itself => SubjectEnd::Mismatch(unlike),
             (Some(ended), None) => ended,
             (Some(ended), Some((wrong, _))) => {
                 stage.not_recovered(wrong);
                 ended
             }
-            (None, None) => Ended::Ok { differs: None },
-            (None, Some((wrong, _))) => Ended::Ok { differs: Some(wrong) },
+            (None, None) => SubjectEnd::Ok { differs: None },
+            (None, Some((wrong, _))) => SubjectEnd::Ok { differs: Some(wrong) },
         }
     }
 }
@@ -297,11 +297,11 @@ pub(crate) fn name_of(op: &impl Debug) -> String {
     text[..end.unwrap_or(text.len())].to_owned()
 }
 
-impl<S: System> Subject for Scripted<S> {
-    fn call(&self, stage: &mut Stage<'_>) -> Ended {
+impl<S: System> Subject for ScriptSubject<S> {
+    fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd {
         let heap = stage.heap.clone();
         let world = World::new(stage.input, stage.scratch());
-        let mut course = Course::default();
+        let mut course = ScriptProgress::default();
         stage.arm();
         if self.insists {
             heap.with(|state| state.wants_latest = true);
@@ -363,9 +363,9 @@ impl<S: System> Subject for Scripted<S> {
 pub(crate) fn open<S: System>(
     insists: bool,
     world: &World<'_>,
-    course: &mut Course,
+    course: &mut ScriptProgress,
     stage: &mut Stage<'_>,
-) -> Result<S, Ended> {
+) -> Result<S, SubjectEnd> {
     let heap = stage.heap.clone();
     let mut opened = ours(|| S::open(&heap, world));
     if let Err(error) = &opened {
@@ -376,7 +376,7 @@ pub(crate) fn open<S: System>(
     }
     opened.map_err(|error| {
         stage.not_recovered(format!("with memory again it does not open: {error:?}"));
-        course.error.take().unwrap_or(Ended::Oom)
+        course.error.take().unwrap_or(SubjectEnd::Oom)
     })
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn home() -> Option<&'static Path> {
 /// Turns stacks into sites. Reads the debug information of the whole program: slow at first, and
 /// large, so it is done in a child.
 #[derive(Default)]
-pub(crate) struct Symboliser {
+pub(crate) struct Symbolizer {
     frames: HashMap<usize, Vec<Resolved>>,
     /// Where the workspace lies: cut off from every path.
     root: Option<PathBuf>,
@@ -62,11 +62,11 @@ pub(crate) struct Symboliser {
     known_file: String,
 }
 
-impl Symboliser {
+impl Symbolizer {
     /// `known_file` is a source file as the compiler was told of it, such as a caller's
     /// `Location::file()`: by it the root of the workspace is found, wherever it lies.
     pub(crate) fn new(known_file: &str) -> Self {
-        Symboliser { known_file: known_file.to_owned(), ..Symboliser::default() }
+        Symbolizer { known_file: known_file.to_owned(), ..Symbolizer::default() }
     }
 
     /// The sites of these stacks; `None` where there is no debug information to tell by.

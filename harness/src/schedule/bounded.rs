@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::schedule::Turn;
-use crate::schedule::fairness::{Place, bit, each};
-use crate::schedule::reservoir::Drawn;
+use crate::schedule::Preemption;
+use crate::schedule::fairness::{SchedulingPoint, bit, each};
+use crate::schedule::reservoir::Reservoir;
 
 /// All schedules with at most so many preemptions.
 pub(crate) struct Bounded {
@@ -13,14 +13,14 @@ pub(crate) struct Bounded {
     queues: Vec<VecDeque<u64>>,
     waiting: Vec<u64>,
     /// Where chance takes the next one, those that wait are here instead.
-    drawn: Option<Drawn>,
+    drawn: Option<Reservoir>,
     /// Preemptions of the present schedule, and whether schedules with one more will hardly be run:
     /// enough others wait. Then the first is all that has to be known.
     used: usize,
     is_full: bool,
     noted: bool,
     /// Where the present schedule could have deviated once more.
-    places: Vec<(Place, u16)>,
+    places: Vec<(SchedulingPoint, u16)>,
 }
 
 impl Bounded {
@@ -51,7 +51,7 @@ impl Bounded {
 
     /// The same, of which chance takes one after the other.
     pub(crate) fn drawn(preemptions: u32, seed: u64) -> Bounded {
-        Bounded { drawn: Some(Drawn::new(seed)), ..Bounded::new(preemptions) }
+        Bounded { drawn: Some(Reservoir::new(seed)), ..Bounded::new(preemptions) }
     }
 
     /// Whether a schedule that preempts a thread once more than this one is worth to be noted.
@@ -61,7 +61,7 @@ impl Bounded {
     }
 
     /// Takes the next one, `left` of which will be run at most.
-    pub(crate) fn next(&mut self, plan: &mut Vec<Turn>, left: u64) -> bool {
+    pub(crate) fn next(&mut self, plan: &mut Vec<Preemption>, left: u64) -> bool {
         self.places.clear();
         self.noted = false;
         if let Some(drawn) = &mut self.drawn {
@@ -79,20 +79,20 @@ impl Bounded {
         let queue = &mut self.queues[bucket];
         let turns = queue.pop_front().unwrap_or(0) as usize;
         plan.clear();
-        plan.extend(queue.drain(..turns).map(Turn::unpack));
+        plan.extend(queue.drain(..turns).map(Preemption::unpack));
         true
     }
 
     /// Adds the schedules that deviate once more than the one that has just ended, `left` of which
     /// will be run at most. False: some were left out.
-    pub(crate) fn expand(&mut self, turns: &[Turn], left: u64) -> bool {
+    pub(crate) fn expand(&mut self, turns: &[Preemption], left: u64) -> bool {
         let mut all = true;
         let places = std::mem::take(&mut self.places);
         for (place, to) in &places {
             let bucket = self.used + usize::from(place.goes_on);
             self.reach(bucket);
             for other in each(place.choices & !bit(*to)) {
-                let last = Turn { thread: place.thread, point: place.point, to: other };
+                let last = Preemption { thread: place.thread, point: place.point, to: other };
                 if let Some(drawn) = &mut self.drawn {
                     all &= drawn.add(bucket, turns, last);
                     continue;
@@ -114,7 +114,7 @@ impl Bounded {
 
     /// Notes that the present schedule could deviate here once more.
     #[inline]
-    pub(crate) fn note(&mut self, place: Place, to: u16) {
+    pub(crate) fn note(&mut self, place: SchedulingPoint, to: u16) {
         if (!place.goes_on || self.wants_more()) && place.choices & !bit(to) != 0 {
             self.noted |= place.goes_on;
             self.places.push((place, to));

@@ -1,7 +1,7 @@
 //! A run as its threads take turns: who comes to which point, who may go on, and who does unless
 //! something is said.
 
-use crate::schedule::Turn;
+use crate::schedule::Preemption;
 
 /// Threads as bits.
 pub(crate) type Threads = u64;
@@ -20,7 +20,7 @@ pub(crate) fn bit(thread: u16) -> Threads {
 
 /// A scheduling point: who stands there, and who may go on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct SchedulingPoint {
     pub(crate) thread: u16,
     pub(crate) point: u32,
     pub(crate) choices: Threads,
@@ -31,7 +31,7 @@ pub(crate) struct Place {
 }
 
 /// A run as it goes: how far each thread is, and who has to wait for whom after yields.
-pub(crate) struct Course {
+pub(crate) struct Fairness {
     points: [u32; THREADS_MAX],
     /// Threads that have yielded; the rest is about them only.
     pub(crate) yielders: Threads,
@@ -40,13 +40,13 @@ pub(crate) struct Course {
     able: [Threads; THREADS_MAX],
     ran: [Threads; THREADS_MAX],
     behind: [Threads; THREADS_MAX],
-    pub(crate) turns: Vec<Turn>,
+    pub(crate) turns: Vec<Preemption>,
     pub(crate) steps: u64,
 }
 
-impl Course {
-    pub(crate) fn new() -> Course {
-        Course {
+impl Fairness {
+    pub(crate) fn new() -> Fairness {
+        Fairness {
             points: [0; THREADS_MAX],
             yielders: 0,
             able: [0; THREADS_MAX],
@@ -71,7 +71,7 @@ impl Course {
         thread: u16,
         point: u32,
         yields: bool,
-    ) -> Place {
+    ) -> SchedulingPoint {
         let at = usize::from(thread);
         self.steps += u64::from(point.saturating_sub(self.points[at]));
         self.points[at] = point;
@@ -89,7 +89,7 @@ impl Course {
         } else {
             choices.trailing_zeros() as u16
         };
-        Place { thread, point, choices, usual, goes_on }
+        SchedulingPoint { thread, point, choices, usual, goes_on }
     }
 
     /// Who may run where some have yielded.
@@ -118,9 +118,9 @@ impl Course {
     }
 
     /// Lets a thread go on.
-    pub(crate) fn go(&mut self, place: &Place, to: u16) {
+    pub(crate) fn go(&mut self, place: &SchedulingPoint, to: u16) {
         if to != place.usual {
-            self.turns.push(Turn { thread: place.thread, point: place.point, to });
+            self.turns.push(Preemption { thread: place.thread, point: place.point, to });
         }
         if self.yielders != 0 {
             for waiter in each(self.yielders) {

@@ -23,7 +23,7 @@ use std::str::FromStr;
 
 /// One deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Turn {
+pub(crate) struct Preemption {
     pub(crate) thread: u16,
     pub(crate) point: u32,
     pub(crate) to: u16,
@@ -31,20 +31,20 @@ pub(crate) struct Turn {
 
 /// A schedule that shows something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Order {
-    pub(crate) turns: Vec<Turn>,
+pub(crate) struct FoundSchedule {
+    pub(crate) turns: Vec<Preemption>,
     /// Schedules that showed it, and those that were run.
     pub(crate) seen: u64,
     pub(crate) of: u64,
     /// Two operations of which the first has to come before the second.
-    pub(crate) pair: Vec<Act>,
+    pub(crate) pair: Vec<ScheduledOp>,
     /// What was left out, and what is needed.
     pub(crate) notes: Vec<String>,
 }
 
 /// What a thread does, having come to so many of its points, as the run's nth operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Act {
+pub(crate) struct ScheduledOp {
     pub(crate) step: u64,
     pub(crate) thread: u16,
     pub(crate) point: u32,
@@ -57,16 +57,16 @@ const TURNS_MAX: usize = 64;
 /// In the place of a thread: the rest says where in loom's search the run is.
 const LOOM: u16 = u16::MAX;
 
-impl Turn {
+impl Preemption {
     /// A run in loom's search with at most so many preemptions, by its number from 1.
-    pub(crate) fn loom(preemptions: u32, iteration: u64) -> Turn {
+    pub(crate) fn loom(preemptions: u32, iteration: u64) -> Preemption {
         let point = u32::try_from(iteration).unwrap_or(u32::MAX);
-        Turn { thread: LOOM, point, to: preemptions.min(u32::from(u16::MAX)) as u16 }
+        Preemption { thread: LOOM, point, to: preemptions.min(u32::from(u16::MAX)) as u16 }
     }
 
     /// Where in loom's search a schedule is, if it is one of loom's: the bound, and the number.
-    pub(crate) fn loom_of(turns: &[Turn]) -> Option<(u32, u32)> {
-        let [Turn { thread: LOOM, point, to }] = turns else { return None };
+    pub(crate) fn loom_of(turns: &[Preemption]) -> Option<(u32, u32)> {
+        let [Preemption { thread: LOOM, point, to }] = turns else { return None };
         Some((u32::from(*to), *point))
     }
 
@@ -75,12 +75,12 @@ impl Turn {
         u64::from(self.point) << 32 | u64::from(self.thread) << 16 | u64::from(self.to)
     }
 
-    pub(crate) fn unpack(word: u64) -> Turn {
-        Turn { thread: (word >> 16) as u16, point: (word >> 32) as u32, to: word as u16 }
+    pub(crate) fn unpack(word: u64) -> Preemption {
+        Preemption { thread: (word >> 16) as u16, point: (word >> 32) as u32, to: word as u16 }
     }
 }
 
-impl fmt::Display for Turn {
+impl fmt::Display for Preemption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.thread == LOOM {
             return write!(f, "loom.{}.{}", self.to, self.point);
@@ -89,7 +89,7 @@ impl fmt::Display for Turn {
     }
 }
 
-impl FromStr for Turn {
+impl FromStr for Preemption {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -104,7 +104,7 @@ impl FromStr for Turn {
             }
             let to = bound.parse().map_err(|_| "the bound is out of range")?;
             let point = iteration.parse().map_err(|_| "the iteration is out of range")?;
-            return Ok(Turn { thread: LOOM, point, to });
+            return Ok(Preemption { thread: LOOM, point, to });
         }
         let parts = text.strip_prefix('T').and_then(|rest| {
             let (thread, rest) = rest.split_once('@')?;
@@ -124,17 +124,17 @@ impl FromStr for Turn {
         if point == 0 {
             return Err("points count from 1");
         }
-        Ok(Turn { thread: thread(parts[0])?, point, to: thread(parts[2])? })
+        Ok(Preemption { thread: thread(parts[0])?, point, to: thread(parts[2])? })
     }
 }
 
 /// The deviations of a schedule, with commas between them.
-pub(crate) fn line(turns: &[Turn]) -> String {
-    turns.iter().map(Turn::to_string).collect::<Vec<String>>().join(",")
+pub(crate) fn line(turns: &[Preemption]) -> String {
+    turns.iter().map(Preemption::to_string).collect::<Vec<String>>().join(",")
 }
 
 /// What [`line`] wrote.
-pub(crate) fn read(text: &str) -> Result<Vec<Turn>, &'static str> {
+pub(crate) fn read(text: &str) -> Result<Vec<Preemption>, &'static str> {
     if text.contains("loom") && text.contains(',') {
         return Err("an iteration of loom's is a schedule of its own");
     }
@@ -151,24 +151,24 @@ mod tests {
     #[test]
     fn schedules_are_written_and_read_back() {
         let turns = [
-            Turn { thread: 1, point: 8, to: 2 },
-            Turn { thread: 2, point: u32::MAX, to: 0 },
-            Turn { thread: 65534, point: 1, to: 65534 },
+            Preemption { thread: 1, point: 8, to: 2 },
+            Preemption { thread: 2, point: u32::MAX, to: 0 },
+            Preemption { thread: 65534, point: 1, to: 65534 },
         ];
         assert_eq!(line(&turns), "T1@8>T2,T2@4294967295>T0,T65534@1>T65534");
         assert_eq!(read(&line(&turns)), Ok(turns.to_vec()));
         for turn in turns {
-            assert_eq!(Turn::unpack(turn.pack()), turn);
+            assert_eq!(Preemption::unpack(turn.pack()), turn);
         }
     }
 
     #[test]
     fn an_iteration_of_looms_is_written_and_read_back() {
-        let turns = [Turn::loom(2, 417)];
+        let turns = [Preemption::loom(2, 417)];
         assert_eq!(line(&turns), "loom.2.417");
         assert_eq!(read("loom.2.417"), Ok(turns.to_vec()));
-        assert_eq!(Turn::loom_of(&turns), Some((2, 417)));
-        assert_eq!(Turn::loom_of(&[Turn { thread: 1, point: 8, to: 2 }]), None);
+        assert_eq!(Preemption::loom_of(&turns), Some((2, 417)));
+        assert_eq!(Preemption::loom_of(&[Preemption { thread: 1, point: 8, to: 2 }]), None);
         let huge = ["loom.70000.1", "loom.1.5000000000"];
         for bad in ["loom", "loom.2", "loom.2.0", "loom.-1.2", "loom.2.3,loom.2.4", "T65535@1>T0"]
             .into_iter()

@@ -8,9 +8,9 @@
 //! A thread that yields gives up its turn, and one that yields again before others have had theirs
 //! has to wait for them: so loops that wait for another thread end, and so does the search.
 
-use crate::schedule::Turn;
+use crate::schedule::Preemption;
 use crate::schedule::bounded::Bounded;
-use crate::schedule::fairness::{Course, Place, THREADS_MAX, Threads, bit, each};
+use crate::schedule::fairness::{Fairness, SchedulingPoint, THREADS_MAX, Threads, bit, each};
 use crate::trace::Stream;
 
 /// Priorities, with changes at a few random steps.
@@ -22,7 +22,7 @@ struct Pct {
     longest: u64,
 }
 
-enum What {
+enum SearchKind {
     Bounded(Bounded),
     Random,
     Pct(Pct),
@@ -39,10 +39,10 @@ pub(crate) const STEPS_MAX: u64 = 1_000_000;
 
 /// What is searched, and how far it is.
 pub(crate) struct Search {
-    what: What,
-    course: Course,
+    what: SearchKind,
+    course: Fairness,
     /// The deviations that the present schedule was chosen for, and how many of them were made.
-    plan: Vec<Turn>,
+    plan: Vec<Preemption>,
     made: usize,
     diverged: bool,
     seed: u64,
@@ -55,10 +55,10 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    fn new(what: What, seed: u64, limit: u64) -> Search {
+    fn new(what: SearchKind, seed: u64, limit: u64) -> Search {
         Search {
             what,
-            course: Course::new(),
+            course: Fairness::new(),
             plan: Vec::new(),
             made: 0,
             diverged: false,
@@ -74,34 +74,38 @@ impl Search {
 
     /// All schedules with at most so many preemptions, `limit` of them at most.
     pub(crate) fn bounded(preemptions: u32, limit: u64) -> Search {
-        Search::new(What::Bounded(Bounded::new(preemptions)), 0, limit)
+        Search::new(SearchKind::Bounded(Bounded::new(preemptions)), 0, limit)
     }
 
     /// A sample of all schedules with at most so many preemptions, `limit` of them at most: the one
     /// without deviations, and then whichever chance takes.
     pub(crate) fn drawn(preemptions: u32, seed: u64, limit: u64) -> Search {
-        Search::new(What::Bounded(Bounded::drawn(preemptions, seed)), 0, limit)
+        Search::new(SearchKind::Bounded(Bounded::drawn(preemptions, seed)), 0, limit)
     }
 
     /// So many schedules in which chance decides at each point.
     pub(crate) fn random(seed: u64, schedules: u64) -> Search {
-        Search::new(What::Random, seed, schedules)
+        Search::new(SearchKind::Random, seed, schedules)
     }
 
     /// So many schedules by random priorities that change `depth - 1` times.
     pub(crate) fn pct(depth: u32, seed: u64, schedules: u64) -> Search {
         let (priorities, changes) = (Vec::new(), Vec::new());
-        Search::new(What::Pct(Pct { depth, priorities, changes, longest: 64 }), seed, schedules)
+        Search::new(
+            SearchKind::Pct(Pct { depth, priorities, changes, longest: 64 }),
+            seed,
+            schedules,
+        )
     }
 
     /// What loom chooses with at most so many preemptions, `limit` runs at most.
     pub(crate) fn loom(preemptions: u32, limit: u64) -> Search {
-        Search::new(What::Loom(preemptions), 0, limit)
+        Search::new(SearchKind::Loom(preemptions), 0, limit)
     }
 
     /// The bound of loom's search.
     pub(crate) fn preemptions(&self) -> u32 {
-        if let What::Loom(preemptions) = self.what { preemptions } else { 0 }
+        if let SearchKind::Loom(preemptions) = self.what { preemptions } else { 0 }
     }
 
     /// Loom has made all its runs.
@@ -110,8 +114,8 @@ impl Search {
     }
 
     /// Just this schedule.
-    pub(crate) fn given(turns: &[Turn]) -> Search {
-        let mut search = Search::new(What::Given, 0, 1);
+    pub(crate) fn given(turns: &[Preemption]) -> Search {
+        let mut search = Search::new(SearchKind::Given, 0, 1);
         search.plan = turns.to_vec();
         search
     }
@@ -119,13 +123,15 @@ impl Search {
     /// Begins the next schedule; false where there is none.
     pub(crate) fn next(&mut self) -> bool {
         if self.begun == self.limit {
-            if let What::Bounded(bounded) = &self.what {
+            if let SearchKind::Bounded(bounded) = &self.what {
                 self.exhausted = !self.cut && bounded.is_empty();
             }
             return false;
         }
         let chosen = match &mut self.what {
-            What::Bounded(bounded) => bounded.next(&mut self.plan, self.limit - self.begun - 1),
+            SearchKind::Bounded(bounded) => {
+                bounded.next(&mut self.plan, self.limit - self.begun - 1)
+            }
             _ => true,
         };
         if !chosen {
@@ -133,7 +139,7 @@ impl Search {
             return false;
         }
         self.stream = Stream::new(self.seed, self.begun);
-        if let What::Pct(pct) = &mut self.what {
+        if let SearchKind::Pct(pct) = &mut self.what {
             pct.priorities.clear();
             let stream = &mut self.stream;
             let change = |_| 1 + stream.below(pct.longest as usize) as u64;
@@ -143,8 +149,8 @@ impl Search {
         self.made = 0;
         self.diverged = false;
         self.course.begin();
-        if let What::Loom(preemptions) = self.what {
-            self.course.turns.push(Turn::loom(preemptions, self.begun));
+        if let SearchKind::Loom(preemptions) = self.what {
+            self.course.turns.push(Preemption::loom(preemptions, self.begun));
         }
         true
     }
@@ -160,7 +166,7 @@ impl Search {
     ) -> u16 {
         let place = self.course.come(runnable, thread, point, yields);
         let to = match &mut self.what {
-            What::Bounded(bounded) => {
+            SearchKind::Bounded(bounded) => {
                 let to = planned(&self.plan, &mut self.made, &mut self.diverged, &place, runnable);
                 let is_free = self.made == self.plan.len();
                 if is_free && !is_last(&self.plan, &place) {
@@ -168,14 +174,14 @@ impl Search {
                 }
                 to
             }
-            What::Given | What::Loom(_) => {
+            SearchKind::Given | SearchKind::Loom(_) => {
                 planned(&self.plan, &mut self.made, &mut self.diverged, &place, runnable)
             }
-            What::Random => {
+            SearchKind::Random => {
                 let nth = self.stream.below(place.choices.count_ones() as usize);
                 each(place.choices).nth(nth).unwrap_or(place.usual)
             }
-            What::Pct(pct) => pct.choose(&place, &mut self.stream, self.course.steps),
+            SearchKind::Pct(pct) => pct.choose(&place, &mut self.stream, self.course.steps),
         };
         self.course.go(&place, to);
         to
@@ -187,16 +193,12 @@ impl Search {
     pub(crate) fn until(&self, thread: u16, point: u32) -> u32 {
         let asks = match &self.what {
             _ if self.course.yielders != 0 => return 0,
-            What::Random | What::Pct(_) | What::Loom(_) => return 0,
-            What::Given | What::Bounded(_) if self.diverged => u32::MAX,
-            What::Bounded(bounded) if self.made == self.plan.len() => {
-                if bounded.wants_more() {
-                    0
-                } else {
-                    u32::MAX
-                }
+            SearchKind::Random | SearchKind::Pct(_) | SearchKind::Loom(_) => return 0,
+            SearchKind::Given | SearchKind::Bounded(_) if self.diverged => u32::MAX,
+            SearchKind::Bounded(bounded) if self.made == self.plan.len() => {
+                if bounded.wants_more() { 0 } else { u32::MAX }
             }
-            What::Given | What::Bounded(_) => match self.plan.get(self.made) {
+            SearchKind::Given | SearchKind::Bounded(_) => match self.plan.get(self.made) {
                 Some(next) if next.thread == thread => next.point,
                 _ => u32::MAX,
             },
@@ -208,17 +210,17 @@ impl Search {
     /// Ends the present schedule.
     pub(crate) fn end(&mut self) {
         match &mut self.what {
-            What::Bounded(bounded) => {
+            SearchKind::Bounded(bounded) => {
                 let left = self.limit - self.begun;
                 self.cut |= !bounded.expand(&self.plan, left);
             }
-            What::Pct(pct) => pct.longest = pct.longest.max(self.course.steps),
-            What::Random | What::Given | What::Loom(_) => {}
+            SearchKind::Pct(pct) => pct.longest = pct.longest.max(self.course.steps),
+            SearchKind::Random | SearchKind::Given | SearchKind::Loom(_) => {}
         }
     }
 
     /// The deviations that the present run has made so far.
-    pub(crate) fn turns(&self) -> &[Turn] {
+    pub(crate) fn turns(&self) -> &[Preemption] {
         &self.course.turns
     }
 
@@ -240,7 +242,7 @@ impl Search {
 
     /// The deviation that could not be made, if the run has ended: its point never came, or whom it
     /// names could not run.
-    pub(crate) fn diverged(&self) -> Option<Turn> {
+    pub(crate) fn diverged(&self) -> Option<Preemption> {
         self.plan.get(self.made).copied()
     }
 
@@ -256,17 +258,17 @@ impl Search {
 }
 
 /// Whether this is the place of the plan's last deviation.
-fn is_last(plan: &[Turn], place: &Place) -> bool {
+fn is_last(plan: &[Preemption], place: &SchedulingPoint) -> bool {
     plan.last().is_some_and(|last| (last.thread, last.point) == (place.thread, place.point))
 }
 
 /// Who goes on by the plan, which a run that could not follow it is out of for good.
 #[inline]
 fn planned(
-    plan: &[Turn],
+    plan: &[Preemption],
     made: &mut usize,
     diverged: &mut bool,
-    place: &Place,
+    place: &SchedulingPoint,
     runnable: Threads,
 ) -> u16 {
     let Some(turn) = plan.get(*made) else { return place.usual };
@@ -282,7 +284,7 @@ fn planned(
 }
 
 impl Pct {
-    fn choose(&mut self, place: &Place, stream: &mut Stream, step: u64) -> u16 {
+    fn choose(&mut self, place: &SchedulingPoint, stream: &mut Stream, step: u64) -> u16 {
         for thread in each(place.choices) {
             let thread = usize::from(thread);
             while self.priorities.len() <= thread {

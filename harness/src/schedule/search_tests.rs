@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::schedule::Turn;
+use crate::schedule::Preemption;
 use crate::schedule::fairness::{Threads, bit, each};
 use crate::schedule::search::Search;
 
@@ -100,7 +100,7 @@ fn brute(program: &[&[Act]], preemptions: usize) -> BTreeSet<Order> {
 }
 
 /// The schedules of a search, each with its deviations, and what came of it.
-fn searched(program: &[&[Act]], mut search: Search) -> (Vec<(Vec<Turn>, Order)>, Search) {
+fn searched(program: &[&[Act]], mut search: Search) -> (Vec<(Vec<Preemption>, Order)>, Search) {
     let mut all = Vec::new();
     while search.next() {
         let mut points = BTreeMap::new();
@@ -137,11 +137,13 @@ fn chance_draws_each_schedule_of_the_bound_once() {
     for program in [&COUNTERS[..], &LOCKS[..]] {
         for preemptions in 0..=2 {
             let (whole, _) = searched(program, Search::bounded(preemptions, u64::MAX));
-            let whole: BTreeSet<Vec<Turn>> = whole.into_iter().map(|(turns, _)| turns).collect();
+            let whole: BTreeSet<Vec<Preemption>> =
+                whole.into_iter().map(|(turns, _)| turns).collect();
             let (drawn, search) = searched(program, Search::drawn(preemptions, 3, u64::MAX));
             assert!(search.is_exhausted());
             assert_eq!(drawn.len(), whole.len(), "each once");
-            let drawn: BTreeSet<Vec<Turn>> = drawn.into_iter().map(|(turns, _)| turns).collect();
+            let drawn: BTreeSet<Vec<Preemption>> =
+                drawn.into_iter().map(|(turns, _)| turns).collect();
             assert_eq!(drawn, whole);
         }
     }

@@ -9,7 +9,7 @@ use crate::trace::Coordinate;
 
 /// What scripts are drawn from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Range {
+pub(crate) struct ScriptRange {
     /// Operations at the most.
     pub(crate) operations: usize,
     /// Whether the kill switch may be on, and the adversarial heap below.
@@ -21,7 +21,7 @@ pub(crate) struct Range {
 /// Draws a script for this system.
 pub(crate) fn script<'a, Op: Arbitrary<'a>>(
     system: &str,
-    range: Range,
+    range: ScriptRange,
     u: &mut Unstructured<'a>,
 ) -> Result<Script<Op>> {
     let modes = if range.modes { modes(u.arbitrary()?) } else { Vec::new() };
@@ -113,7 +113,7 @@ mod tests {
                 state as u8
             })
             .collect();
-        let range = Range { operations: 100, modes: true, threads: seed % 4 == 3 };
+        let range = ScriptRange { operations: 100, modes: true, threads: seed % 4 == 3 };
         script("drawn", range, &mut Unstructured::new(&bytes)).expect("a script")
     }
 

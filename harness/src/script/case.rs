@@ -1,7 +1,7 @@
 //! From many scripts to one case: scripts are played until one shows something, which is made as
 //! small as it gets and written down.
 
-use crate::script::caught::{Caught, Find};
+use crate::script::caught::{CaughtFinding, CaughtScript};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +13,8 @@ use crate::error::Error;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 use crate::plan::syntax::Shortage;
 use crate::process::child;
-use crate::process::codec::wire_struct;
-use crate::process::scratch_dir::Scratch;
+use crate::process::codec::codec_struct;
+use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::Report;
 use crate::report::kind::Kind;
@@ -22,10 +22,10 @@ use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE, Rerun};
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 use crate::schedule;
 use crate::schedule::search::Search;
-use crate::script::runner::{Player, Seen};
+use crate::script::runner::{PlayedRun, Player};
 use crate::script::schedule_search::{Searched, seek};
 use crate::script::shrink;
-use crate::script::shrink::{Limits, Oracle, Removed, Shows};
+use crate::script::shrink::{Limits, Removed, ScriptOracle, Shows};
 use crate::sweep::exit_outcome::os_error;
 use crate::system::System;
 use crate::system::script::Script;
@@ -58,19 +58,19 @@ const RUNS_DEATH: u64 = 600;
 const RUNS_HANG: u64 = 12;
 
 /// A smaller script, and what was removed; none where it was not steady.
-type Smaller<Op> = Option<(Script<Op>, Removed)>;
+type SmallerScript<Op> = Option<(Script<Op>, Removed)>;
 
-wire_struct!(Find { nth, seen, text, runs, faults, preemptions, operations, sizes });
+codec_struct!(CaughtFinding { nth, seen, text, runs, faults, preemptions, operations, sizes });
 
 /// Plays candidates in this process.
-struct Here<'a, S> {
+struct InProcess<'a, S> {
     player: &'a Player<S>,
-    scratch: &'a Scratch,
+    scratch: &'a ScratchDir,
     kind: Kind,
     id: &'a str,
 }
 
-impl<S: System> Here<'_, S> {
+impl<S: System> InProcess<'_, S> {
     fn look(&self, script: &Script<S::Op>) -> Option<Shows> {
         let seen = self.player.see(script, self.scratch, Some(self.kind), None).ok()?;
         let shows = self.player.name(&seen, script).0.iter().any(|named| named.id == self.id);
@@ -78,7 +78,7 @@ impl<S: System> Here<'_, S> {
     }
 }
 
-impl<S: System> Oracle<S::Op> for Here<'_, S> {
+impl<S: System> ScriptOracle<S::Op> for InProcess<'_, S> {
     fn shows(&mut self, script: &Script<S::Op>) -> Option<Shows> {
         self.look(script)
     }
@@ -96,12 +96,12 @@ impl<S: System> Oracle<S::Op> for Here<'_, S> {
 }
 
 /// Plays each candidate in a child of its own: for those that die.
-struct There<'a, S> {
+struct InChild<'a, S> {
     player: &'a Player<S>,
     id: &'a str,
 }
 
-impl<S: System> Oracle<S::Op> for There<'_, S> {
+impl<S: System> ScriptOracle<S::Op> for InChild<'_, S> {
     fn shows(&mut self, script: &Script<S::Op>) -> Option<Shows> {
         let (seen, _) = self.player.play(script).ok()?;
         let shows = self.player.name(&seen, script).0.iter().any(|named| named.id == self.id);
@@ -122,9 +122,13 @@ impl<S: System> Player<S>
 where
     S::Op: Serialize + DeserializeOwned,
 {
-    pub(crate) fn caught(&self, script: Script<S::Op>, seen: Seen) -> Option<Caught<S::Op>> {
+    pub(crate) fn caught(
+        &self,
+        script: Script<S::Op>,
+        seen: PlayedRun,
+    ) -> Option<CaughtScript<S::Op>> {
         let named = self.name(&seen, &script).0.into_iter().min_by_key(|named| named.kind)?;
-        Some(Caught { script, seen, kind: named.kind, id: named.id, removed: None })
+        Some(CaughtScript { script, seen, kind: named.kind, id: named.id, removed: None })
     }
 
     /// The smallest script that shows the same.
@@ -133,39 +137,43 @@ where
     /// Where no child can be made.
     pub(crate) fn smallest(
         &self,
-        caught: Caught<S::Op>,
+        caught: CaughtScript<S::Op>,
         limits: Limits,
-    ) -> Result<Caught<S::Op>, Error> {
+    ) -> Result<CaughtScript<S::Op>, Error> {
         let Some((script, removed)) = self.shrink(&caught, limits)? else {
             return Ok(caught);
         };
         let (seen, _) = self.play(&script)?;
-        Ok(Caught { script, seen, removed: Some(removed), ..caught })
+        Ok(CaughtScript { script, seen, removed: Some(removed), ..caught })
     }
 
-    fn shrink(&self, caught: &Caught<S::Op>, limits: Limits) -> Result<Smaller<S::Op>, Error> {
+    fn shrink(
+        &self,
+        caught: &CaughtScript<S::Op>,
+        limits: Limits,
+    ) -> Result<SmallerScript<S::Op>, Error> {
         let (kind, id) = (caught.kind, &*caught.id);
-        let here = |scratch: &Scratch| {
-            let mut oracle = Here { player: self, scratch, kind, id };
+        let here = |scratch: &ScratchDir| {
+            let mut oracle = InProcess { player: self, scratch, kind, id };
             shrink::minimise(&caught.script, limits, &mut oracle)
         };
         let scratch_of = std::process::id();
         if self.settings.in_process {
-            return Ok(here(&Scratch::new(scratch_of)));
+            return Ok(here(&ScratchDir::new(scratch_of)));
         }
         let is_death = matches!(kind, Kind::Abort | Kind::Crash | Kind::Exit);
         if !is_death {
-            let answer = child::ask::<Find>(self.patience(), |pipe| {
+            let answer = child::ask::<CaughtFinding>(self.patience(), |pipe| {
                 status::begun();
-                let small = here(&Scratch::new(scratch_of));
-                let find = small.map(|(script, removed)| Find {
+                let small = here(&ScratchDir::new(scratch_of));
+                let find = small.map(|(script, removed)| CaughtFinding {
                     text: script.print().unwrap_or_default(),
                     runs: removed.runs,
                     faults: removed.faults,
                     preemptions: removed.preemptions,
                     operations: removed.operations,
                     sizes: removed.sizes,
-                    ..Find::default()
+                    ..CaughtFinding::default()
                 });
                 pipe.send(&find.unwrap_or_default());
             });
@@ -175,14 +183,14 @@ where
                     return Ok(None);
                 }
                 let script = Script::read(&find.text, "the smallest script")?;
-                let Find { runs, faults, preemptions, operations, sizes, .. } = find;
+                let CaughtFinding { runs, faults, preemptions, operations, sizes, .. } = find;
                 let removed = Removed { runs, faults, preemptions, operations, sizes };
                 return Ok(Some((script, removed)));
             }
         }
         let most = if kind == Kind::NoProgress { RUNS_HANG } else { RUNS_DEATH };
         let limits = Limits { runs: limits.runs.min(most), ..limits };
-        Ok(shrink::minimise(&caught.script, limits, &mut There { player: self, id }))
+        Ok(shrink::minimise(&caught.script, limits, &mut InChild { player: self, id }))
     }
 }
 
@@ -193,7 +201,7 @@ where
     /// The report of what was caught, with its script; `path` is where that was written.
     pub(crate) fn caught_report(
         &self,
-        caught: &Caught<S::Op>,
+        caught: &CaughtScript<S::Op>,
         path: Option<&Path>,
     ) -> Result<Report, Error> {
         let again = || Rerun::Line("the same seed, or the same input, shows it again".to_owned());
@@ -245,7 +253,7 @@ where
             let Some(same) = named.into_iter().find(|named| named.id == finding.id) else {
                 continue;
             };
-            let caught = Caught { script, seen, kind: same.kind, id: same.id, removed: None };
+            let caught = CaughtScript { script, seen, kind: same.kind, id: same.id, removed: None };
             let caught = self.smallest(caught, Limits::default())?;
             finding.notes.push(caught.by()?);
             if let Some(folder) = folder {

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::report::kind::Kind;
-use crate::script::runner::Seen;
+use crate::script::runner::PlayedRun;
 use crate::script::shrink::Removed;
 use crate::system::script::Found;
 use crate::system::script::Script;
@@ -13,16 +13,16 @@ use std::path::PathBuf;
 
 /// A script that shows something.
 #[derive(Clone, Debug)]
-pub(crate) struct Caught<Op> {
+pub(crate) struct CaughtScript<Op> {
     pub(crate) script: Script<Op>,
-    pub(crate) seen: Seen,
+    pub(crate) seen: PlayedRun,
     pub(crate) kind: Kind,
     pub(crate) id: String,
     /// What was removed; `None`: run again it showed something else, so nothing was.
     pub(crate) removed: Option<Removed>,
 }
 
-impl<Op: Clone + Serialize> Caught<Op> {
+impl<Op: Clone + Serialize> CaughtScript<Op> {
     /// The case as a report has it.
     pub(crate) fn by(&self) -> Result<String, Error> {
         let text = self.case().print()?;
@@ -70,9 +70,9 @@ impl<Op: Clone + Serialize> Caught<Op> {
 
 /// One find of a child, and what is left of a script made smaller there.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Find {
+pub(crate) struct CaughtFinding {
     pub(crate) nth: u64,
-    pub(crate) seen: Option<Seen>,
+    pub(crate) seen: Option<PlayedRun>,
     pub(crate) text: String,
     pub(crate) runs: u64,
     pub(crate) faults: u64,

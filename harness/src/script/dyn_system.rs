@@ -113,9 +113,9 @@ pub(crate) trait AnySystem {
 }
 
 /// A system's type, and nothing of it.
-pub(crate) struct Of<S>(pub(crate) PhantomData<fn() -> S>);
+pub(crate) struct TypedSystem<S>(pub(crate) PhantomData<fn() -> S>);
 
-impl<S: System> Of<S>
+impl<S: System> TypedSystem<S>
 where
     S::Op: Serialize + DeserializeOwned,
 {
@@ -195,7 +195,7 @@ where
     }
 }
 
-impl<S: System> AnySystem for Of<S>
+impl<S: System> AnySystem for TypedSystem<S>
 where
     S::Op: Serialize + DeserializeOwned,
 {

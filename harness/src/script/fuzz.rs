@@ -16,13 +16,13 @@ use crate::error::Error;
 use crate::heap::Heap;
 use crate::heap::thread_context::ours;
 use crate::options::Options;
-use crate::process::scratch_dir::Scratch;
+use crate::process::scratch_dir::ScratchDir;
 use crate::report::Report;
 use crate::report::kind::Kind;
-use crate::run::outcome::Ended;
+use crate::run::outcome::SubjectEnd;
 use crate::run::{Stage, Subject, execute};
 use crate::script::arbitrary as draw;
-use crate::script::arbitrary::Range;
+use crate::script::arbitrary::ScriptRange;
 use crate::script::runner::Player;
 use crate::script::shrink::Limits;
 use crate::sweep::builder::Sweep;
@@ -41,7 +41,7 @@ where
     S::Op: Arbitrary<'a>,
 {
     fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
-        let range = Range { operations: OPERATIONS_MAX, modes: true, threads: false };
+        let range = ScriptRange { operations: OPERATIONS_MAX, modes: true, threads: false };
         draw::script(S::NAME, range, u).map(Input)
     }
 }
@@ -87,7 +87,7 @@ thread_local! {
 /// A player and what it works in.
 struct Attack<S> {
     player: Player<S>,
-    scratch: Scratch,
+    scratch: ScratchDir,
     triage: bool,
     /// Findings that are known, and are passed over.
     known: Vec<String>,
@@ -107,7 +107,7 @@ where
             let mut player = Player::<S>::new(world()).unwrap_or_else(|error| panic!("{error}"));
             let triage = std::env::var_os("MALLORY_TRIAGE").is_some_and(|set| set == "1");
             player.settings.in_process = !triage;
-            let scratch = Scratch::new(std::process::id());
+            let scratch = ScratchDir::new(std::process::id());
             let known = std::env::var("MALLORY_KNOWN").unwrap_or_default();
             let known = known.split(',').map(str::to_owned).collect();
             Box::new(Attack { player, scratch, triage, known })
@@ -142,17 +142,17 @@ pub fn kinds(run: impl Fn(&Heap)) -> Vec<Kind> {
     struct Bare<F>(F);
 
     impl<F: Fn(&Heap)> Subject for Bare<F> {
-        fn call(&self, stage: &mut Stage<'_>) -> Ended {
+        fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd {
             let heap = stage.heap.clone();
             stage.arm();
             ours(|| (self.0)(&heap));
             stage.rest();
-            Ended::Ok { differs: None }
+            SubjectEnd::Ok { differs: None }
         }
     }
 
     let settings = Sweep::new("kinds").into_settings().unwrap_or_else(|error| panic!("{error}"));
-    let scratch = Scratch::new(std::process::id());
+    let scratch = ScratchDir::new(std::process::id());
     let job = crate::run::Job { lifeline: None, ..settings.job(&scratch) };
     let found = execute(&Bare(run), job);
     let kinds: BTreeSet<Kind> = found.evidence.iter().map(|evidence| evidence.kind).collect();
@@ -177,7 +177,7 @@ impl<S: System> Measured<S> {
         let mut player = Player::<S>::new(world).unwrap_or_else(|error| panic!("{error}"));
         player.settings.in_process = true;
         player.settings.options = options;
-        let scratch = Scratch::new(std::process::id());
+        let scratch = ScratchDir::new(std::process::id());
         Measured(Attack { player, scratch, triage: false, known: Vec::new() })
     }
 

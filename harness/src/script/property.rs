@@ -14,10 +14,10 @@ use serde::de::DeserializeOwned;
 
 use crate::env::Env;
 use crate::error::Error;
-use crate::process::scratch_dir::Scratch;
+use crate::process::scratch_dir::ScratchDir;
 use crate::report::Report;
 use crate::script::arbitrary as draw;
-use crate::script::arbitrary::Range;
+use crate::script::arbitrary::ScriptRange;
 use crate::script::runner::Player;
 use crate::script::shrink::Limits;
 use crate::system::System;
@@ -130,7 +130,7 @@ where
             // somebody to let them take turns.
             let threads = cfg!(feature = "shuttle") && nth % 4 == 3 && S::shared().is_some();
             let most = if threads { operations.min(OPERATIONS_THREADS) } else { operations };
-            let range = Range { operations: most, modes: true, threads };
+            let range = ScriptRange { operations: most, modes: true, threads };
             drawn::<S::Op>(S::NAME, range, mix(seed) ^ nth)
         };
         let (runs, caught) = player.hunt(u64::from(self.cases), &script)?;
@@ -160,7 +160,7 @@ where
 /// The script of this number: the same for the same range.
 fn drawn<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
     system: &str,
-    range: Range,
+    range: ScriptRange,
     number: u64,
 ) -> Script<Op> {
     let mut bytes = [0; 32];
@@ -186,7 +186,7 @@ impl<Op: Serialize> std::fmt::Debug for Drawn<Op> {
 
 fn scripts<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
     system: &str,
-    range: Range,
+    range: ScriptRange,
 ) -> impl Strategy<Value = Drawn<Op>> + use<Op> {
     let system = system.to_owned();
     let bytes = vec(any::<u8>(), 0..=range.operations * BYTES_PER_OPERATION);
@@ -204,7 +204,7 @@ pub fn strategy<S: System>(operations: usize) -> impl Strategy<Value = Drawn<S::
 where
     S::Op: Serialize + for<'a> Arbitrary<'a>,
 {
-    scripts(S::NAME, Range { operations, modes: true, threads: false })
+    scripts(S::NAME, ScriptRange { operations, modes: true, threads: false })
 }
 
 /// Plays a script in this process and holds it to the model, for use inside `proptest!`.
@@ -218,7 +218,7 @@ where
     let report = |script: &Script<S::Op>| -> Result<Option<Report>, Error> {
         let mut player = Player::<S>::new(Arc::from([]))?;
         player.settings.in_process = true;
-        let seen = player.see(script, &Scratch::new(std::process::id()), None, None)?;
+        let seen = player.see(script, &ScratchDir::new(std::process::id()), None, None)?;
         let Some(caught) = player.caught(script.clone(), seen) else { return Ok(None) };
         let caught = player.smallest(caught, Limits::default())?;
         player.caught_report(&caught, None).map(Some)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::adapters::Adversary;
 use crate::error::Error;
 use crate::heap::Heap;
-use crate::heap::state::Sink;
+use crate::heap::state::EventSink;
 #[cfg(feature = "shuttle")]
 use crate::host;
 use crate::host::Host;
@@ -21,26 +21,26 @@ use crate::port::Malloc;
 use crate::process::backtrace;
 use crate::process::backtrace::{Capture, Stack};
 use crate::process::child;
-use crate::process::codec::wire_struct;
+use crate::process::codec::codec_struct;
 use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
-use crate::process::scratch_dir::Scratch;
+use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::Report;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment, Role};
-use crate::report::finding::{FaultAt, Finding, Step};
+use crate::report::finding::{FaultAt, Finding, FindingStep};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::report::rerun::Rerun;
 use crate::report::token::Token;
 #[cfg(feature = "shuttle")]
-use crate::run::concurrent_script::Contended;
+use crate::run::concurrent_script::ConcurrentScript;
 use crate::run::panic_capture::hook_panics;
-use crate::run::subject::Scripted;
-use crate::run::symbolizer::Symboliser;
+use crate::run::subject::ScriptSubject;
+use crate::run::symbolizer::Symbolizer;
 use crate::run::{Job, Run, Subject, execute};
-use crate::schedule::Turn;
+use crate::schedule::Preemption;
 use crate::script::shrink::Shows;
 use crate::sweep::builder::Sweep;
 use crate::sweep::exit_outcome::{kind_of, notes, os_error};
@@ -57,20 +57,20 @@ const REQUESTS_MAX: u64 = 1 << 18;
 
 /// What one run showed; good inside this process image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct PlayedRun {
     pub(crate) evidence: Vec<Evidence>,
     stacks: BTreeMap<Moment, Stack>,
     injected: Option<Injected>,
     starts: Vec<Vec<u64>>,
     requests: Vec<u64>,
     /// A change of threads that could not be made.
-    pub(crate) diverged: Option<Turn>,
+    pub(crate) diverged: Option<Preemption>,
     fingerprint: u64,
     peak: usize,
     absorbed: bool,
 }
 
-wire_struct!(Seen {
+codec_struct!(PlayedRun {
     evidence,
     stacks,
     injected,
@@ -82,9 +82,9 @@ wire_struct!(Seen {
     absorbed,
 });
 
-impl Seen {
-    pub(crate) fn of(run: Run) -> Seen {
-        let mut seen = Seen {
+impl PlayedRun {
+    pub(crate) fn of(run: Run) -> PlayedRun {
+        let mut seen = PlayedRun {
             evidence: run.evidence,
             stacks: run.taken,
             injected: run.injected,
@@ -114,30 +114,34 @@ impl Seen {
 
 /// What a child tells of a run that may kill it.
 #[derive(Clone, Debug, Default)]
-struct Told {
+struct PlayMessage {
     evidence: Vec<Evidence>,
     injected: Option<Injected>,
     stack: Stack,
-    seen: Option<Seen>,
+    seen: Option<PlayedRun>,
 }
 
-wire_struct!(Told { evidence, injected, stack, seen });
+codec_struct!(PlayMessage { evidence, injected, stack, seen });
 
 /// Sends on what a run says before it dies: its findings, and where its first fault came.
-struct Teller {
+struct PlaySink {
     pipe: Rc<Pipe>,
     has_told: RefCell<bool>,
 }
 
-impl Sink for Teller {
+impl EventSink for PlaySink {
     fn evidence(&self, evidence: &Evidence) {
-        self.pipe.send(&Told { evidence: vec![evidence.clone()], ..Told::default() });
+        self.pipe.send(&PlayMessage { evidence: vec![evidence.clone()], ..PlayMessage::default() });
     }
 
     fn fingerprint(&self, _: Fingerprint, injected: Option<&Injected>) {
         if injected.is_some() && !self.has_told.replace(true) {
             let stack = backtrace::stack();
-            self.pipe.send(&Told { injected: injected.copied(), stack, ..Told::default() });
+            self.pipe.send(&PlayMessage {
+                injected: injected.copied(),
+                stack,
+                ..PlayMessage::default()
+            });
         }
     }
 }
@@ -148,7 +152,7 @@ pub(crate) struct Named {
     pub(crate) kind: Kind,
     pub(crate) id: String,
     evidence: Evidence,
-    steps: Vec<Step>,
+    steps: Vec<FindingStep>,
     blocks: u64,
     bytes: u64,
 }
@@ -156,7 +160,7 @@ pub(crate) struct Named {
 /// Plays scripts of one system.
 pub(crate) struct Player<S> {
     pub(crate) settings: Settings,
-    symbols: RefCell<Symboliser>,
+    symbols: RefCell<Symbolizer>,
     of: PhantomData<fn() -> S>,
 }
 
@@ -164,14 +168,14 @@ pub(crate) struct Player<S> {
 pub(crate) struct Cast<'s> {
     pub(crate) subject: Box<dyn Subject + 's>,
     pub(crate) host: Option<&'static dyn Host>,
-    turns: Vec<Turn>,
+    turns: Vec<Preemption>,
 }
 
 /// A script whose threads take turns.
 #[cfg(feature = "shuttle")]
 fn cast<'s, S: System + 's>(
     script: &Script<S::Op>,
-    turns: Vec<Turn>,
+    turns: Vec<Preemption>,
     insists: bool,
 ) -> Result<Cast<'s>, Error> {
     let host = host::shuttle()?;
@@ -181,7 +185,7 @@ fn cast<'s, S: System + 's>(
         return Err(Error::new(format!("the script has {} threads", script.threads.len()))
             .help(format!("give it {most} at the most: two or three show nearly everything")));
     }
-    let subject = Contended::<S>::new(&script.threads, insists);
+    let subject = ConcurrentScript::<S>::new(&script.threads, insists);
     Ok(Cast { subject: Box::new(subject), host: Some(host), turns })
 }
 
@@ -189,7 +193,7 @@ fn cast<'s, S: System + 's>(
 #[cfg(not(feature = "shuttle"))]
 fn cast<'s, S: System + 's>(
     script: &Script<S::Op>,
-    _: Vec<Turn>,
+    _: Vec<Preemption>,
     _: bool,
 ) -> Result<Cast<'s>, Error> {
     let what = match script.threads.len() {
@@ -215,7 +219,7 @@ impl<S: System> Player<S> {
         let known_file = Location::caller().file();
         let settings = Sweep::new(S::NAME).known_file(known_file).input(input).into_settings()?;
         hook_panics();
-        Ok(Player { settings, symbols: RefCell::new(Symboliser::new(known_file)), of: PhantomData })
+        Ok(Player { settings, symbols: RefCell::new(Symbolizer::new(known_file)), of: PhantomData })
     }
 
     /// A script as a subject: of one thread, or of several that take turns.
@@ -238,7 +242,7 @@ impl<S: System> Player<S> {
         let ops = script.threads.first().map_or(&[][..], Vec::as_slice);
         let scratch = std::env::temp_dir();
         let subject =
-            Scripted::<S>::once(ops, &World::new(&self.settings.input, &scratch), insists);
+            ScriptSubject::<S>::once(ops, &World::new(&self.settings.input, &scratch), insists);
         Ok(Cast { subject: Box::new(subject), host: None, turns })
     }
 
@@ -250,12 +254,12 @@ impl<S: System> Player<S> {
     pub(crate) fn see(
         &self,
         script: &Script<S::Op>,
-        scratch: &Scratch,
+        scratch: &ScratchDir,
         wanted: Option<Kind>,
-        sink: Option<Box<dyn Sink>>,
-    ) -> Result<Seen, Error> {
+        sink: Option<Box<dyn EventSink>>,
+    ) -> Result<PlayedRun, Error> {
         let cast = self.cast(script)?;
-        let seen = Seen::of(self.run(&cast, script, scratch, None, sink)?);
+        let seen = PlayedRun::of(self.run(&cast, script, scratch, None, sink)?);
         let is_wanted = |evidence: &Evidence| wanted.is_none_or(|wanted| evidence.kind == wanted);
         let is_absorbed = script.expect.strict && seen.absorbed && seen.injected.is_some();
         if !is_absorbed && !seen.evidence.iter().any(is_wanted) {
@@ -264,27 +268,31 @@ impl<S: System> Player<S> {
         let mut moments = point::moments(&seen.evidence);
         moments.extend(seen.injected.map(|injected| Moment::Event(injected.event)));
         let again = self.run(&cast, script, scratch, Some(Capture::of(moments)), None)?;
-        let again = Seen::of(again);
+        let again = PlayedRun::of(again);
         if (&again.evidence, again.fingerprint) == (&seen.evidence, seen.fingerprint) {
             return Ok(again);
         }
         let note = "the same script showed something else when it was run again";
         let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
-        Ok(Seen { evidence, ..seen })
+        Ok(PlayedRun { evidence, ..seen })
     }
 
     /// One run, in which nothing is looked up.
-    pub(crate) fn glance(&self, script: &Script<S::Op>, scratch: &Scratch) -> Result<Seen, Error> {
-        Ok(Seen::of(self.run(&self.cast(script)?, script, scratch, None, None)?))
+    pub(crate) fn glance(
+        &self,
+        script: &Script<S::Op>,
+        scratch: &ScratchDir,
+    ) -> Result<PlayedRun, Error> {
+        Ok(PlayedRun::of(self.run(&self.cast(script)?, script, scratch, None, None)?))
     }
 
     fn run(
         &self,
         cast: &Cast<'_>,
         script: &Script<S::Op>,
-        scratch: &Scratch,
+        scratch: &ScratchDir,
         capture: Option<Capture>,
-        sink: Option<Box<dyn Sink>>,
+        sink: Option<Box<dyn EventSink>>,
     ) -> Result<Run, Error> {
         let mut job = self.job(cast, script, scratch)?;
         (job.capture, job.sink) = (capture, sink);
@@ -296,7 +304,7 @@ impl<S: System> Player<S> {
         &'a self,
         cast: &'a Cast<'_>,
         script: &Script<S::Op>,
-        scratch: &'a Scratch,
+        scratch: &'a ScratchDir,
     ) -> Result<Job<'a>, Error> {
         let mut job = self.settings.job(scratch);
         if script.modes.contains(&Mode::Bypass) {
@@ -324,21 +332,21 @@ impl<S: System> Player<S> {
     ///
     /// # Errors
     /// Where it is no script that can be played, or no child can be made.
-    pub(crate) fn play(&self, script: &Script<S::Op>) -> Result<(Seen, Option<Death>), Error> {
+    pub(crate) fn play(&self, script: &Script<S::Op>) -> Result<(PlayedRun, Option<Death>), Error> {
         let owner = std::process::id();
         if self.settings.in_process {
-            return Ok((self.see(script, &Scratch::new(owner), None, None)?, None));
+            return Ok((self.see(script, &ScratchDir::new(owner), None, None)?, None));
         }
         self.cast(script)?;
-        let answer = child::ask::<Told>(self.patience(), |pipe| {
-            let scratch = Scratch::new(owner);
+        let answer = child::ask::<PlayMessage>(self.patience(), |pipe| {
+            let scratch = ScratchDir::new(owner);
             status::begun();
-            let teller = Teller { pipe: Rc::clone(pipe), has_told: RefCell::new(false) };
+            let teller = PlaySink { pipe: Rc::clone(pipe), has_told: RefCell::new(false) };
             let seen = self.see(script, &scratch, None, Some(Box::new(teller))).ok();
-            pipe.send(&Told { seen, ..Told::default() });
+            pipe.send(&PlayMessage { seen, ..PlayMessage::default() });
         });
         let answer = answer.map_err(|error| os_error("start a child", &error))?;
-        let mut early = Seen::default();
+        let mut early = PlayedRun::default();
         for told in answer.messages {
             if let Some(seen) = told.seen {
                 return Ok((seen, None));
@@ -360,7 +368,7 @@ impl<S: System> Player<S> {
     }
 
     /// What was seen, by name, each root cause once; and where the first request failed.
-    pub(crate) fn name(&self, seen: &Seen, script: &Script<S::Op>) -> (Vec<Named>, Site) {
+    pub(crate) fn name(&self, seen: &PlayedRun, script: &Script<S::Op>) -> (Vec<Named>, Site) {
         let stacks: Vec<Stack> = seen.stacks.values().cloned().collect();
         let mut symbols = self.symbols.borrow_mut();
         let sites = if stacks.is_empty() { None } else { symbols.sites(&stacks) };
@@ -395,7 +403,12 @@ impl<S: System> Player<S> {
     }
 
     /// What is only wrong by what the script demands.
-    fn judge(&self, seen: &Seen, script: &Script<S::Op>, fault: Option<&Site>) -> Option<Evidence> {
+    fn judge(
+        &self,
+        seen: &PlayedRun,
+        script: &Script<S::Op>,
+        fault: Option<&Site>,
+    ) -> Option<Evidence> {
         let is_benign = |site: &Site| script.expect.benign.iter().any(|name| site.mentions(name));
         let demanded = script.expect.strict && !fault.is_some_and(is_benign);
         (demanded && seen.injected.is_some() && seen.absorbed)
@@ -403,7 +416,7 @@ impl<S: System> Player<S> {
     }
 
     /// A report of what was seen; `rerun` is how it is seen again.
-    pub(crate) fn report(&self, seen: &Seen, script: &Script<S::Op>, rerun: &Rerun) -> Report {
+    pub(crate) fn report(&self, seen: &PlayedRun, script: &Script<S::Op>, rerun: &Rerun) -> Report {
         let (named, site) = self.name(seen, script);
         let mut report = Report::empty(S::NAME, script.seed);
         let fault = seen.injected.map(|injected| FaultAt {

@@ -15,27 +15,27 @@ use crate::error::Error;
 #[cfg(feature = "proptest")]
 use crate::host;
 #[cfg(feature = "shuttle")]
-use crate::host::Piece;
+use crate::host::ScheduledRun;
 #[cfg(feature = "proptest")]
 use crate::process::child;
-use crate::process::scratch_dir::Scratch;
+use crate::process::scratch_dir::ScratchDir;
 #[cfg(feature = "proptest")]
-use crate::process::shared_memory::Board;
+use crate::process::shared_memory::SharedMemory;
 #[cfg(feature = "proptest")]
 use crate::process::status;
 use crate::report::kind::Kind;
 #[cfg(feature = "shuttle")]
-use crate::run::outcome::Conducted;
+use crate::run::outcome::ScheduledEnd;
 #[cfg(feature = "shuttle")]
-use crate::run::{Going, Subject};
+use crate::run::{RunInProgress, Subject};
 #[cfg(any(feature = "proptest", feature = "shuttle"))]
-use crate::schedule::Turn;
+use crate::schedule::Preemption;
 use crate::schedule::search::Search;
 #[cfg(feature = "proptest")]
-use crate::script::caught::{Caught, Find};
-use crate::script::runner::Player;
+use crate::script::caught::{CaughtFinding, CaughtScript};
 #[cfg(any(feature = "proptest", feature = "shuttle"))]
-use crate::script::runner::Seen;
+use crate::script::runner::PlayedRun;
+use crate::script::runner::Player;
 #[cfg(feature = "proptest")]
 use crate::sweep::exit_outcome::os_error;
 use crate::system::System;
@@ -43,21 +43,21 @@ use crate::system::script::Script;
 
 /// A script that shows something, and what.
 #[cfg(feature = "proptest")]
-type Tried<Op> = Option<(Script<Op>, Seen)>;
+type Tried<Op> = Option<(Script<Op>, PlayedRun)>;
 
 /// The first schedule's script that shows what was looked for, and how many were run.
 pub(crate) type Searched<Op> = (Option<Script<Op>>, u64);
 
 /// How many scripts were played, and the first that showed something.
 #[cfg(feature = "proptest")]
-type Hunted<Op> = (u64, Option<Caught<Op>>);
+type ScheduleFound<Op> = (u64, Option<CaughtScript<Op>>);
 
 /// Runs a script in the schedules of a search, up to the first of which `is_it` says so.
 #[cfg(feature = "shuttle")]
 pub(crate) fn seek<S: System>(
     player: &Player<S>,
     script: &Script<S::Op>,
-    scratch: &Scratch,
+    scratch: &ScratchDir,
     search: Search,
     wanted: Option<Kind>,
     is_it: &dyn Fn(&Script<S::Op>) -> bool,
@@ -66,9 +66,9 @@ pub(crate) fn seek<S: System>(
     let cast = player.cast(&script)?;
     let Some(host) = cast.host else { return Ok((None, 0)) };
     let search = Rc::new(RefCell::new(search.steps_max(STEPS_MAX)));
-    let make = || player.job(&cast, &script, scratch).ok().map(Going::new);
-    let is_it = |turns: &[Turn]| is_it(&script.clone().by(turns));
-    let mut seek = Seek {
+    let make = || player.job(&cast, &script, scratch).ok().map(RunInProgress::new);
+    let is_it = |turns: &[Preemption]| is_it(&script.clone().by(turns));
+    let mut seek = ScriptSeek {
         make: &make,
         subject: &*cast.subject,
         wanted,
@@ -85,7 +85,7 @@ pub(crate) fn seek<S: System>(
 pub(crate) fn seek<S: System>(
     _: &Player<S>,
     _: &Script<S::Op>,
-    _: &Scratch,
+    _: &ScratchDir,
     _: Search,
     _: Option<Kind>,
     _: &dyn Fn(&Script<S::Op>) -> bool,
@@ -99,17 +99,17 @@ const STEPS_MAX: u64 = 200_000;
 
 /// Runs until what is looked for is seen.
 #[cfg(feature = "shuttle")]
-struct Seek<'a> {
-    make: &'a dyn Fn() -> Option<Going<'a>>,
+struct ScriptSeek<'a> {
+    make: &'a dyn Fn() -> Option<RunInProgress<'a>>,
     subject: &'a dyn Subject,
     wanted: Option<Kind>,
-    is_it: &'a dyn Fn(&[Turn]) -> bool,
-    going: Option<Going<'a>>,
-    found: Option<Vec<Turn>>,
+    is_it: &'a dyn Fn(&[Preemption]) -> bool,
+    going: Option<RunInProgress<'a>>,
+    found: Option<Vec<Preemption>>,
 }
 
 #[cfg(feature = "shuttle")]
-impl Piece for Seek<'_> {
+impl ScheduledRun for ScriptSeek<'_> {
     fn begin(&mut self) {
         self.going = (self.make)();
     }
@@ -120,9 +120,9 @@ impl Piece for Seek<'_> {
         }
     }
 
-    fn end(&mut self, conducted: Conducted, search: &Search) -> bool {
+    fn end(&mut self, conducted: ScheduledEnd, search: &Search) -> bool {
         let Some(going) = self.going.take() else { return false };
-        let seen = Seen::of(going.end(conducted));
+        let seen = PlayedRun::of(going.end(conducted));
         let is_wanted = |kind| self.wanted.is_none_or(|wanted| wanted == kind);
         let turns = search.turns().to_vec();
         if seen.evidence.iter().any(|evidence| is_wanted(evidence.kind)) && (self.is_it)(&turns) {
@@ -143,10 +143,10 @@ where
         &self,
         count: u64,
         script: &dyn Fn(u64) -> Script<S::Op>,
-    ) -> Result<Hunted<S::Op>, Error> {
+    ) -> Result<ScheduleFound<S::Op>, Error> {
         let scratch_of = std::process::id();
         if self.settings.in_process {
-            let scratch = Scratch::new(scratch_of);
+            let scratch = ScratchDir::new(scratch_of);
             for nth in 0..count {
                 if let Some((script, seen)) = self.try_out(script(nth), nth, &scratch)? {
                     return Ok((nth + 1, self.caught(script, seen)));
@@ -156,13 +156,13 @@ where
         }
         host::settle();
         // What is wrong with all scripts is said here, where it can be.
-        self.glance(&Script::of(S::NAME, Vec::new()), &Scratch::new(scratch_of))?;
-        let board = Board::new(1, 0).map_err(|error| os_error("make a board", &error))?;
+        self.glance(&Script::of(S::NAME, Vec::new()), &ScratchDir::new(scratch_of))?;
+        let board = SharedMemory::new(1, 0).map_err(|error| os_error("make a board", &error))?;
         let life = board.life(0);
-        let answer = child::ask::<Find>(self.patience(), |pipe| {
+        let answer = child::ask::<CaughtFinding>(self.patience(), |pipe| {
             life.begin();
             status::begun();
-            let scratch = Scratch::new(scratch_of);
+            let scratch = ScratchDir::new(scratch_of);
             for nth in 0..count {
                 life.stand(Some(nth as usize));
                 if let Ok(Some((script, seen))) = self.try_out(script(nth), nth, &scratch) {
@@ -170,14 +170,19 @@ where
                     let is_contended = script.is_contended();
                     let text = is_contended.then(|| script.print().unwrap_or_default());
                     let text = text.unwrap_or_default();
-                    pipe.send(&Find { nth, seen: Some(seen), text, ..Find::default() });
+                    pipe.send(&CaughtFinding {
+                        nth,
+                        seen: Some(seen),
+                        text,
+                        ..CaughtFinding::default()
+                    });
                     break;
                 }
             }
             life.stand(None);
         });
         let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
-        if let Some(Find { nth, seen: Some(seen), text, .. }) = answer.messages.pop() {
+        if let Some(CaughtFinding { nth, seen: Some(seen), text, .. }) = answer.messages.pop() {
             let script = match &*text {
                 "" => script(nth),
                 text => Script::read(text, "the script that was found")?,
@@ -189,7 +194,7 @@ where
             // By itself it may live: then the ones before it had a hand in it, and it is told as
             // what it was.
             let script = script(nth);
-            let turns: Vec<Turn> = answer.turns.into_iter().map(Turn::unpack).collect();
+            let turns: Vec<Preemption> = answer.turns.into_iter().map(Preemption::unpack).collect();
             let (seen, _) = self.play(&script)?;
             if !script.is_contended() || !seen.evidence.is_empty() {
                 return Ok((nth + 1, self.caught(script, seen)));
@@ -212,7 +217,7 @@ where
         &self,
         script: Script<S::Op>,
         number: u64,
-        scratch: &Scratch,
+        scratch: &ScratchDir,
     ) -> Result<Tried<S::Op>, Error> {
         if !script.is_contended() {
             let seen = self.see(&script, scratch, None, None)?;
@@ -235,7 +240,7 @@ where
         &self,
         script: &Script<S::Op>,
         search: Search,
-        scratch: &Scratch,
+        scratch: &ScratchDir,
     ) -> Result<Tried<S::Op>, Error> {
         let found = RefCell::new(None);
         let is_it = |script: &Script<S::Op>| {

@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use crate::plan::syntax::{Shortage, Shortages};
 use crate::report::format::count;
 use crate::schedule;
-use crate::schedule::Turn;
+use crate::schedule::Preemption;
 use crate::script::shrink_value;
-use crate::script::shrink_value::Smaller as _;
+use crate::script::shrink_value::SmallerValue as _;
 use crate::system::script::Script;
 use crate::trace::Coordinate;
 
@@ -84,7 +84,7 @@ impl Shows {
 }
 
 /// Tells whether a script still shows what is to be kept.
-pub(crate) trait Oracle<Op> {
+pub(crate) trait ScriptOracle<Op> {
     fn shows(&mut self, script: &Script<Op>) -> Option<Shows>;
     /// What it does without any fault: where to look for one that has moved.
     fn survey(&mut self, script: &Script<Op>) -> Shows;
@@ -108,10 +108,10 @@ const SCHEDULES_ALL: u64 = 2_000;
 /// Smaller ordinals that are tried at the end.
 const ORDINALS: u64 = 64;
 
-struct Minimiser<'a, Op> {
+struct ScriptShrinker<'a, Op> {
     best: Script<Op>,
     shows: Shows,
-    oracle: &'a mut dyn Oracle<Op>,
+    oracle: &'a mut dyn ScriptOracle<Op>,
     limits: Limits,
     deadline: Option<Instant>,
     removed: Removed,
@@ -121,7 +121,7 @@ struct Minimiser<'a, Op> {
 pub(crate) fn minimise<Op: Clone + Serialize + DeserializeOwned>(
     script: &Script<Op>,
     limits: Limits,
-    oracle: &mut dyn Oracle<Op>,
+    oracle: &mut dyn ScriptOracle<Op>,
 ) -> Option<(Script<Op>, Removed)> {
     let shows = oracle.shows(script)?;
     if oracle.shows(script)? != shows {
@@ -130,7 +130,7 @@ pub(crate) fn minimise<Op: Clone + Serialize + DeserializeOwned>(
     let deadline = limits.time.and_then(|time| Instant::now().checked_add(time));
     let removed = Removed { runs: 2, ..Removed::default() };
     let best = script.clone();
-    let mut minimiser = Minimiser { best, shows, oracle, limits, deadline, removed };
+    let mut minimiser = ScriptShrinker { best, shows, oracle, limits, deadline, removed };
     loop {
         let before = minimiser.measure();
         minimiser.modes();
@@ -148,7 +148,7 @@ pub(crate) fn minimise<Op: Clone + Serialize + DeserializeOwned>(
     }
 }
 
-impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
+impl<Op: Clone + Serialize + DeserializeOwned> ScriptShrinker<'_, Op> {
     /// What is compared: the text without what was written about it.
     fn measure(&self) -> String {
         let bare = Script { about: String::new(), found: None, ..self.best.clone() };
@@ -250,11 +250,11 @@ impl<Op: Clone + Serialize + DeserializeOwned> Minimiser<'_, Op> {
         }
     }
 
-    fn turns(&self) -> Vec<Turn> {
+    fn turns(&self) -> Vec<Preemption> {
         self.best.turns().unwrap_or_default()
     }
 
-    fn with_turns(&self, turns: &[Turn]) -> Script<Op> {
+    fn with_turns(&self, turns: &[Preemption]) -> Script<Op> {
         let schedule = (!turns.is_empty()).then(|| schedule::line(turns));
         Script { schedule, ..self.best.clone() }
     }
@@ -587,7 +587,7 @@ mod tests {
         if *op == Op::Tick { 0 } else { 2 }
     }
 
-    impl Oracle<Op> for Planted {
+    impl ScriptOracle<Op> for Planted {
         fn shows(&mut self, script: &Script<Op>) -> Option<Shows> {
             let survey = self.survey(script);
             let at = script.shortages().ok()??.0.first()?.at()?.ordinal;
@@ -666,7 +666,7 @@ mod tests {
     /// Shows it the first time only.
     struct Flaky(u32);
 
-    impl Oracle<Op> for Flaky {
+    impl ScriptOracle<Op> for Flaky {
         fn shows(&mut self, _: &Script<Op>) -> Option<Shows> {
             self.0 += 1;
             (self.0 == 1).then(Shows::default)

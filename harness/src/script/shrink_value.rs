@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 /// A text that can be made smaller: where it stands, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum ValuePiece {
     /// A number, a string or `true`.
     Literal(Range<usize>),
     /// What a list holds, one range an item.
@@ -64,7 +64,7 @@ fn closed(text: &str, start: usize) -> (usize, Vec<Range<usize>>) {
 }
 
 /// Everything in a text that may be made smaller, from the left.
-fn pieces(text: &str) -> Vec<Piece> {
+fn pieces(text: &str) -> Vec<ValuePiece> {
     let bytes = text.as_bytes();
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
     let mut pieces = Vec::new();
@@ -73,13 +73,13 @@ fn pieces(text: &str) -> Vec<Piece> {
         match bytes[at] {
             b'"' => {
                 let end = string_end(text, at);
-                pieces.push(Piece::Literal(at..end));
+                pieces.push(ValuePiece::Literal(at..end));
                 at = end;
             }
             b'[' => {
                 let (_, items) = closed(text, at);
                 if !items.is_empty() {
-                    pieces.push(Piece::List(items));
+                    pieces.push(ValuePiece::List(items));
                 }
                 at += 1;
             }
@@ -89,7 +89,7 @@ fn pieces(text: &str) -> Vec<Piece> {
                 while at < bytes.len() && (is_word(bytes[at]) || bytes[at] == b'.') {
                     at += 1;
                 }
-                pieces.push(Piece::Literal(begin..at));
+                pieces.push(ValuePiece::Literal(begin..at));
             }
             byte if is_word(byte) => {
                 let begin = at;
@@ -98,9 +98,9 @@ fn pieces(text: &str) -> Vec<Piece> {
                 }
                 match &text[begin..at] {
                     "Some" if bytes.get(at) == Some(&b'(') => {
-                        pieces.push(Piece::Option(begin..closed(text, at).0));
+                        pieces.push(ValuePiece::Option(begin..closed(text, at).0));
                     }
-                    "true" => pieces.push(Piece::Literal(begin..at)),
+                    "true" => pieces.push(ValuePiece::Literal(begin..at)),
                     _ => {}
                 }
             }
@@ -180,7 +180,7 @@ fn smaller_strings(inner: &str) -> Vec<String> {
 }
 
 /// An operation, as far as making it smaller goes.
-pub(crate) trait Smaller: Sized {
+pub(crate) trait SmallerValue: Sized {
     /// Smaller ones, as far as they are operations at all.
     fn smaller(&self) -> Vec<Self>;
     /// The same with other literals in the places of some. `None`: there are none of these; an
@@ -192,7 +192,7 @@ fn text_of(op: &impl Serialize) -> String {
     ron::to_string(op).unwrap_or_default()
 }
 
-impl<O: Serialize + DeserializeOwned> Smaller for O {
+impl<O: Serialize + DeserializeOwned> SmallerValue for O {
     fn smaller(&self) -> Vec<Self> {
         let text = text_of(self);
         let mut texts = Vec::new();
@@ -201,8 +201,8 @@ impl<O: Serialize + DeserializeOwned> Smaller for O {
         };
         for piece in pieces(&text) {
             match piece {
-                Piece::Option(range) => with(&range, "None"),
-                Piece::List(items) => {
+                ValuePiece::Option(range) => with(&range, "None"),
+                ValuePiece::List(items) => {
                     let (first, last) = (items[0].start, items[items.len() - 1].end);
                     let keep = |range: &[Range<usize>]| -> String {
                         let kept: Vec<&str> =
@@ -219,7 +219,7 @@ impl<O: Serialize + DeserializeOwned> Smaller for O {
                         with(&whole, &keep(&rest));
                     }
                 }
-                Piece::Literal(range) => {
+                ValuePiece::Literal(range) => {
                     for other in smaller(&text[range.clone()]) {
                         with(&range, &other);
                     }
@@ -237,7 +237,7 @@ impl<O: Serialize + DeserializeOwned> Smaller for O {
         let mut out = String::with_capacity(text.len());
         let mut from = 0;
         for piece in pieces(&text) {
-            if let Piece::Literal(range) = piece
+            if let ValuePiece::Literal(range) = piece
                 && let Some(other) = other(&text[range.clone()])
             {
                 out.push_str(&text[from..range.start]);
@@ -259,7 +259,7 @@ pub(crate) fn distinct<'a, O: Serialize + 'a>(ops: impl Iterator<Item = &'a O>) 
     for op in ops {
         let text = text_of(op);
         for piece in pieces(&text) {
-            if let Piece::Literal(range) = piece {
+            if let ValuePiece::Literal(range) = piece {
                 let literal = &text[range];
                 if !all.iter().any(|known| known == literal) {
                     all.push(literal.to_owned());
@@ -290,7 +290,7 @@ mod tests {
             note: Some(3),
             on: true,
         };
-        let smaller: Vec<String> = Smaller::smaller(&op).iter().map(text_of).collect();
+        let smaller: Vec<String> = SmallerValue::smaller(&op).iter().map(text_of).collect();
         let text = text_of(&op);
         for (from, to) in [
             (r#""it is \"7\", [1]""#, r#""""#),

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 use crate::report::Report;
 use crate::report::verdict::Replayed;
-use crate::script::dyn_system::{AnySystem, Case, Driver, Of, Source};
+use crate::script::dyn_system::{AnySystem, Case, Driver, Source, TypedSystem};
 use crate::script::files;
 use crate::sweep::builder::Sweep;
 use crate::system::System;
@@ -64,7 +64,7 @@ fn make<S: System + 'static>() -> Rc<dyn AnySystem>
 where
     S::Op: Serialize + DeserializeOwned,
 {
-    Rc::new(Of::<S>(std::marker::PhantomData))
+    Rc::new(TypedSystem::<S>(std::marker::PhantomData))
 }
 
 impl ScriptTests {
@@ -190,9 +190,9 @@ fn clean(report: &Report) -> Result<(), Failed> {
     if is_clean { Ok(()) } else { Err(report.to_string().into()) }
 }
 
-type Found = (Rc<dyn AnySystem>, Arc<[u8]>);
+type FoundSystem = (Rc<dyn AnySystem>, Arc<[u8]>);
 
-fn find(systems: &[(&'static str, Make, Read)], source: Source<'_>) -> Result<Found, Error> {
+fn find(systems: &[(&'static str, Make, Read)], source: Source<'_>) -> Result<FoundSystem, Error> {
     let name = files::system_of(source)?;
     let known = systems.iter().find(|(known, ..)| *known == name);
     let (_, make, read) = known.ok_or_else(|| files::unknown(source, &name))?;

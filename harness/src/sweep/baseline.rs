@@ -2,7 +2,7 @@
 //! asked for, and whether the subject does the same thing twice.
 
 use crate::report::format::count;
-use crate::sweep::measurements::{ENDLESS, Scouted};
+use crate::sweep::measurements::{Baseline, ENDLESS};
 use crate::trace::End;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -13,19 +13,19 @@ use crate::plan::Plan;
 use crate::process::backtrace::{Capture, Census, Stack};
 use crate::process::child;
 use crate::process::exit::Death;
-use crate::process::scratch_dir::Scratch;
+use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::outcome::Stopped;
-use crate::run::symbolizer::Symboliser;
+use crate::run::symbolizer::Symbolizer;
 use crate::run::{Job, Run, Subject, execute};
 use crate::sweep::exit_outcome::{FIRST_PATIENCE, kind_of, notes, os_error};
 use crate::sweep::leak_trend;
-use crate::sweep::observation::{Found, moments};
-use crate::sweep::point::Norm;
+use crate::sweep::observation::{Observation, moments};
+use crate::sweep::point::RunContext;
 use crate::sweep::settings::Settings;
 use crate::trace::{Coordinate, Event, Fingerprint, Op};
 
@@ -33,26 +33,26 @@ use crate::trace::{Coordinate, Event, Fingerprint, Op};
 pub(crate) fn scouted(
     settings: &Settings,
     subject: &dyn Subject,
-) -> Result<Result<Scouted, Found>, Error> {
+) -> Result<Result<Baseline, Observation>, Error> {
     if settings.in_process {
-        return Ok(Ok(scout(settings, subject, &Scratch::new(std::process::id()))));
+        return Ok(Ok(scout(settings, subject, &ScratchDir::new(std::process::id()))));
     }
     let owner = std::process::id();
     let mut once = Vec::new();
     if settings.global.is_some() {
         let (found, kept) =
-            leak_trend::without_fault(&Norm::new(settings, subject, &Scouted::default()))?;
+            leak_trend::without_fault(&RunContext::new(settings, subject, &Baseline::default()))?;
         if let Some(found) = found {
             return Ok(Err(found));
         }
         once = kept;
     }
-    let answer = child::ask::<Scouted>(FIRST_PATIENCE, |pipe| {
-        pipe.send(&scout(settings, subject, &Scratch::new(owner)));
+    let answer = child::ask::<Baseline>(FIRST_PATIENCE, |pipe| {
+        pipe.send(&scout(settings, subject, &ScratchDir::new(owner)));
     });
     let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
     match (answer.messages.pop(), answer.death) {
-        (Some(scouted), _) => Ok(Ok(Scouted { once, ..scouted })),
+        (Some(scouted), _) => Ok(Ok(Baseline { once, ..scouted })),
         (None, Some(death)) if kind_of(death) == Kind::NoProgress => {
             Err(Error::new("the subject makes no progress without any fault")
                 .help("let it end, or give it less to do"))
@@ -61,14 +61,14 @@ pub(crate) fn scouted(
             let death = death.unwrap_or(Death::Exit(0));
             let said = notes(&[(death, answer.stack)])?.concat();
             let evidence = Evidence::new(kind_of(death)).note(format!("without any fault {said}"));
-            Ok(Err(Found { evidence: vec![evidence], ..Found::default() }))
+            Ok(Err(Observation { evidence: vec![evidence], ..Observation::default() }))
         }
     }
 }
 
 /// Makes the fault-free runs: one to warm up, two that must be alike, one in which growing does
 /// not move (for the peak), one to take stacks, and one whose fault lies just beyond the end.
-pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratch) -> Scouted {
+pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &ScratchDir) -> Baseline {
     let once = |change: &dyn Fn(&mut Job<'_>)| {
         let mut job = settings.job(scratch);
         change(&mut job);
@@ -80,18 +80,18 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
         let moments = moments(&prime.evidence);
         let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
         let found = faultless(&prime, prime.evidence.clone());
-        let found = vec![Found { stacks: again.taken, ..found }];
-        return Scouted { found, ..Scouted::default() };
+        let found = vec![Observation { stacks: again.taken, ..found }];
+        return Baseline { found, ..Baseline::default() };
     }
     let most = settings.host.map_or(0, Host::threads_max);
     if let Some(error) = failed(&prime, most) {
-        return Scouted { error: Some(error), ..Scouted::default() };
+        return Baseline { error: Some(error), ..Baseline::default() };
     }
     let started = Instant::now();
     let first = once(&|job| job.record = true);
     let micros = started.elapsed().as_micros() as u64;
     let second = once(&|job| job.record = true);
-    let mut scouted = Scouted {
+    let mut scouted = Baseline {
         error: failed(&first, most),
         requests: first.requests.iter().sum(),
         by_thread: first.requests.clone(),
@@ -101,7 +101,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
         threads: first.threads.max(second.threads) as u64,
         unattributed: first.unattributed + second.unattributed,
         micros,
-        ..Scouted::default()
+        ..Baseline::default()
     };
     if scouted.error.is_some() {
         return scouted;
@@ -124,7 +124,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     if !evidence.is_empty() {
         let moments = moments(&evidence);
         let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
-        scouted.found.push(Found {
+        scouted.found.push(Observation {
             point: None,
             injected: None,
             fingerprint: first.fingerprint.0,
@@ -134,7 +134,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
         });
         return scouted;
     }
-    let norm = Norm { in_order, ..Norm::new(settings, subject, &scouted) };
+    let norm = RunContext { in_order, ..RunContext::new(settings, subject, &scouted) };
     let beyond = Coordinate { thread: 0, ordinal: scouted.count(0) + 1 };
     let run = execute(subject, norm.job(Plan::at(beyond, true), scratch));
     assert!(
@@ -149,8 +149,8 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
     scouted
 }
 
-fn faultless(run: &Run, evidence: Vec<Evidence>) -> Found {
-    Found { fingerprint: run.fingerprint.0, evidence, ..Found::default() }
+fn faultless(run: &Run, evidence: Vec<Evidence>) -> Observation {
+    Observation { fingerprint: run.fingerprint.0, evidence, ..Observation::default() }
 }
 
 fn failed(run: &Run, most: usize) -> Option<String> {
@@ -163,7 +163,7 @@ fn failed(run: &Run, most: usize) -> Option<String> {
 }
 
 /// Makes a run that is changed a little.
-type Once<'a> = dyn Fn(&dyn Fn(&mut Job<'_>)) -> Run + 'a;
+type RunOnce<'a> = dyn Fn(&dyn Fn(&mut Job<'_>)) -> Run + 'a;
 
 /// What of two traces has to be alike.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -213,7 +213,12 @@ fn describe(event: Event) -> String {
 
 /// Compares two runs; the first difference is named with both sites. Runs that come in no order
 /// (`by` is `None`) are compared by their results alone.
-fn unlike(first: &Run, second: &Run, by: Option<Compared>, once: &Once<'_>) -> Option<Found> {
+fn unlike(
+    first: &Run,
+    second: &Run,
+    by: Option<Compared>,
+    once: &RunOnce<'_>,
+) -> Option<Observation> {
     let Some((nth, events)) = by.and_then(|by| parting(&first.trace, &second.trace, by)) else {
         if first.text == second.text {
             return None;
@@ -237,11 +242,11 @@ fn unlike(first: &Run, second: &Run, by: Option<Compared>, once: &Once<'_>) -> O
         .step(Role::Requested, Moment::Event(nth));
     let moments = BTreeSet::from([Moment::Event(nth)]);
     let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));
-    Some(Found { stacks: again.taken, ..faultless(first, vec![evidence]) })
+    Some(Observation { stacks: again.taken, ..faultless(first, vec![evidence]) })
 }
 
 /// Turns the census's raw stacks into sites.
-fn take_sites(scouted: &mut Scouted, mut census: Census, known_file: &str) {
+fn take_sites(scouted: &mut Baseline, mut census: Census, known_file: &str) {
     // What is asked for once the part under test is over is no coordinate.
     for (thread, count) in scouted.by_thread.iter().enumerate() {
         if let (Some(sites), Some(asked)) =
@@ -255,7 +260,7 @@ fn take_sites(scouted: &mut Scouted, mut census: Census, known_file: &str) {
     census.stacks.truncate(last);
     scouted.asked = census.asked;
     let stacks: &[Stack] = &census.stacks;
-    match Symboliser::new(known_file).sites(stacks) {
+    match Symbolizer::new(known_file).sites(stacks) {
         Some(sites) => {
             scouted.has_sites = true;
             scouted.sites = sites;

@@ -16,10 +16,12 @@ use crate::report::Report;
 use crate::report::outcome::Strategy;
 use crate::report::token::Token;
 use crate::run::Subject;
-use crate::run::subject::{By, Classify, Closure, Observe, Scripted, Staged, Unclassified, Whole};
+use crate::run::subject::{
+    By, Classify, ClosureSubject, Observe, ScriptSubject, StagedSubject, Unclassified, Whole,
+};
 use crate::sweep::builder_core::{BuilderCore, shared_settings};
-use crate::sweep::measurements::Scouted;
-use crate::sweep::run_loop::Loop;
+use crate::sweep::measurements::Baseline;
+use crate::sweep::run_loop::RunLoop;
 use crate::sweep::settings::Settings;
 use crate::sweep::{engine, journal};
 use crate::system::{Guarantee, System, World};
@@ -60,7 +62,7 @@ shared_settings!(Sweep);
 /// The loop of a sweep: every request in turn, with threads as the system schedules them.
 struct EveryRequest;
 
-impl Loop for EveryRequest {
+impl RunLoop for EveryRequest {
     fn prepare_replay(&self, _: &mut Settings, token: &Token) -> Result<(), Error> {
         if token.turns.is_none() {
             return Ok(());
@@ -69,7 +71,7 @@ impl Loop for EveryRequest {
         Err(Error::new(what).help("replay it by exploring: Explore, or `explore`"))
     }
 
-    fn widen(&self, _: &Settings, _: &dyn Subject, _: &mut Scouted) -> Result<(), Error> {
+    fn widen(&self, _: &Settings, _: &dyn Subject, _: &mut Baseline) -> Result<(), Error> {
         Ok(())
     }
 
@@ -137,7 +139,7 @@ impl<C, V> Sweep<C, V> {
 
     /// Keeps a journal in this folder; with `resume`, goes on from the one that is there.
     pub fn journal(self, folder: impl Into<std::path::PathBuf>, resume: bool) -> Self {
-        let place = journal::Place { dir: folder.into(), resume };
+        let place = journal::JournalPlace { dir: folder.into(), resume };
         self.set(|settings| settings.journal = Some(place))
     }
 
@@ -176,7 +178,8 @@ impl<C, V> Sweep<C, V> {
         V: Observe<T>,
     {
         let (request, classify, observe) = self.core.split();
-        let subject = Closure { run: RefCell::new(run), classify: &classify, observe: &observe };
+        let subject =
+            ClosureSubject { run: RefCell::new(run), classify: &classify, observe: &observe };
         request.run(&subject, &EveryRequest)
     }
 
@@ -197,7 +200,7 @@ impl<C, V> Sweep<C, V> {
         let input = Arc::clone(&self.core.settings.input);
         let scratch = std::env::temp_dir();
         let world = World::new(&input, &scratch);
-        let subject = Scripted::<S>::new(ops, &world, insists);
+        let subject = ScriptSubject::<S>::new(ops, &world, insists);
         self.core.split().0.run(&subject, &EveryRequest)
     }
 }
@@ -252,7 +255,7 @@ impl<F, C, V> Setup<F, C, V> {
         let (mut request, classify, observe) = sweep.core.split();
         request.settings.recovers = true;
         let (classify, observe) = (&classify, &observe);
-        let subject = Staged { setup, operation, guarantee, classify, observe };
+        let subject = StagedSubject { setup, operation, guarantee, classify, observe };
         request.run(&subject, &EveryRequest)
     }
 }

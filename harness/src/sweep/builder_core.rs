@@ -1,7 +1,7 @@
 //! What a sweep and an exploration are asked for in the same words. Written once for both builders:
 //! the settings with their methods, and the choice between a replay, one run and the whole loop.
 
-use crate::sweep::run_loop::Loop;
+use crate::sweep::run_loop::RunLoop;
 use std::fmt::Debug;
 use std::panic::Location;
 use std::sync::Arc;
@@ -142,9 +142,9 @@ impl<C, V> BuilderCore<C, V> {
     }
 
     /// Splits off the closures, which the subject borrows, from what the loop is given.
-    pub(crate) fn split(self) -> (Request, C, V) {
+    pub(crate) fn split(self) -> (RunRequest, C, V) {
         let BuilderCore { settings, classify, observe, token, oom_after, error, .. } = self;
-        (Request { settings, token, oom_after, error }, classify, observe)
+        (RunRequest { settings, token, oom_after, error }, classify, observe)
     }
 }
 
@@ -185,17 +185,17 @@ impl<C, V> BuilderCore<C, V> {
 }
 
 /// What the caller and the environment ask for: a replay, one run, or the whole loop.
-pub(crate) struct Request {
+pub(crate) struct RunRequest {
     pub(crate) settings: Settings,
     token: Option<Token>,
     oom_after: Option<u64>,
     error: Option<Error>,
 }
 
-impl Request {
+impl RunRequest {
     /// Does what was asked for.
-    pub(crate) fn run(self, subject: &dyn Subject, by: &dyn Loop) -> Report {
-        let Request { mut settings, token, oom_after, error } = self;
+    pub(crate) fn run(self, subject: &dyn Subject, by: &dyn RunLoop) -> Report {
+        let RunRequest { mut settings, token, oom_after, error } = self;
         let is_its_own = settings.port.is_some() && !settings.adversarial;
         let clash = (settings.global.is_some() && is_its_own).then(|| {
             Error::new("both a port and a global heap are given")
@@ -222,7 +222,7 @@ impl Request {
 }
 
 /// Makes runs as the token's were.
-fn follow(settings: &mut Settings, token: &Token, by: &dyn Loop) -> Result<(), Error> {
+fn follow(settings: &mut Settings, token: &Token, by: &dyn RunLoop) -> Result<(), Error> {
     if token.scenario() != settings.name {
         let what = format!("the token is of `{}`, not of `{}`", token.scenario(), settings.name);
         return Err(Error::new(what).help("replay it with the scenario that it names"));
@@ -237,9 +237,9 @@ fn follow(settings: &mut Settings, token: &Token, by: &dyn Loop) -> Result<(), E
     }
     settings.seed = token.seed;
     let has = |mode| token.modes.contains(&mode);
-    let mut options = settings.options.clone().bypass(has(token::Mode::Bypass));
-    options.moving = !has(token::Mode::InPlace);
-    if has(token::Mode::Ledger) {
+    let mut options = settings.options.clone().bypass(has(token::RunMode::Bypass));
+    options.moving = !has(token::RunMode::InPlace);
+    if has(token::RunMode::Ledger) {
         options = options.ledger_only();
     }
     settings.options = options;

@@ -13,11 +13,11 @@ use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::sweep::baseline::scouted;
 use crate::sweep::leak_trend;
-use crate::sweep::measurements::Scouted;
-use crate::sweep::point::Norm;
+use crate::sweep::measurements::Baseline;
+use crate::sweep::point::RunContext;
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{conclude, judge};
-use crate::sweep::workers::{Ran, confirm_judged, run_points};
+use crate::sweep::workers::{SweepResults, confirm_judged, run_points};
 
 /// A sweep that needs no more requests than this, in all its runs together, is made whole.
 const REQUESTS_WHOLE: u64 = 400_000_000;
@@ -36,7 +36,7 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
     let result = scouted(settings, subject).and_then(|scouted| match scouted {
         Ok(scouted) => sweep_scouted(settings, subject, &scouted, &mut report),
         Err(found) => {
-            let scouted = Scouted::default();
+            let scouted = Baseline::default();
             report.coverage.complete = true;
             conclude(settings, &scouted, vec![found], &mut report, false)
         }
@@ -50,7 +50,7 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
 fn sweep_scouted(
     settings: &Settings,
     subject: &dyn Subject,
-    scouted: &Scouted,
+    scouted: &Baseline,
     report: &mut Report,
 ) -> Result<(), Error> {
     scouted.check()?;
@@ -91,8 +91,8 @@ fn sweep_scouted(
             report.coverage.runs_total,
         ));
     }
-    let norm = Norm::new(settings, subject, scouted);
-    let Ran { outcomes, mut found, forked, effort } = run_points(&norm, scouted, &points)?;
+    let norm = RunContext::new(settings, subject, scouted);
+    let SweepResults { outcomes, mut found, forked, effort } = run_points(&norm, scouted, &points)?;
     (report.forked, report.effort) = (forked, effort);
     let mut judged = Vec::new();
     for (point, outcome) in points.iter().zip(&outcomes) {
@@ -105,7 +105,7 @@ fn sweep_scouted(
     conclude(settings, scouted, found, report, all)
 }
 
-fn notes(settings: &Settings, scouted: &Scouted, report: &mut Report) {
+fn notes(settings: &Settings, scouted: &Baseline, report: &mut Report) {
     let mut note = |text: String| report.notes.push(text);
     if scouted.lacks_sites() {
         note("sites unavailable: build with debug = 1 to see them".to_owned());

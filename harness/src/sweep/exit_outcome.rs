@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use crate::adapters;
-use crate::adapters::Hit;
 use crate::error::Error;
 use crate::process::backtrace::Stack;
 use crate::process::child;
 use crate::process::exit::{Abort, Death};
+use crate::process::guard_pages;
+use crate::process::guard_pages::GuardHit;
 use crate::process::status;
 use crate::report::call_site::Frame;
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
-use crate::run::symbolizer::Symboliser;
-use crate::sweep::measurements::Scouted;
-use crate::sweep::observation::{Found, Point};
+use crate::run::symbolizer::Symbolizer;
+use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::{Observation, Point};
 use crate::sweep::settings::Settings;
 use crate::trace::Injected;
 use crate::trace::Op;
@@ -28,7 +28,7 @@ pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a child may stand still: the clock decides nothing else, and is never printed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) fn patience(settings: &Settings, scouted: &Scouted) -> Duration {
+pub(crate) fn patience(settings: &Settings, scouted: &Baseline) -> Duration {
     let usual = PATIENCE.max(Duration::from_micros(scouted.micros.saturating_mul(50)));
     settings.patience.unwrap_or(usual)
 }
@@ -60,9 +60,9 @@ pub(crate) fn notes(deaths: &[(Death, Stack)]) -> Result<Vec<String>, Error> {
         return Ok(said);
     }
     let answer = child::ask::<Vec<Option<String>>>(FIRST_PATIENCE, |pipe| {
-        let mut symbols = Symboliser::default();
+        let mut symbols = Symbolizer::default();
         let note = |(death, words): &(Death, Stack)| match death {
-            Death::Guard(_) => adapters::read(words).map(|hit| guard_note(&hit, &mut symbols)),
+            Death::Guard(_) => guard_pages::read(words).map(|hit| guard_note(&hit, &mut symbols)),
             _ => Abort::of(&symbols.functions(&at_home(words))).map(|abort| abort.note().into()),
         };
         pipe.send(&deaths.iter().map(note).collect::<Vec<_>>());
@@ -82,7 +82,7 @@ const FRAMES_MAX: usize = 4;
 
 /// What is said of a guard page: whose it is, and the way to where it was touched, to where the
 /// block was asked for, and to where it was freed.
-fn guard_note(hit: &Hit, symbols: &mut Symboliser) -> String {
+fn guard_note(hit: &GuardHit, symbols: &mut Symbolizer) -> String {
     let mut note = format!("it died of a bad access: {}", hit.place);
     let stacks = [&hit.accessed, &hit.allocated, &hit.freed].map(|stack| at_home(stack));
     let sites = symbols.sites(&stacks).unwrap_or_default();
@@ -102,8 +102,8 @@ pub(crate) fn os_error(what: &str, error: &io::Error) -> Error {
 }
 
 /// A finding about a point itself.
-pub(crate) fn bare(point: Point, evidence: Evidence, scouted: &Scouted) -> Found {
-    Found {
+pub(crate) fn bare(point: Point, evidence: Evidence, scouted: &Baseline) -> Observation {
+    Observation {
         point: Some(point),
         injected: Some(Injected { at: point.at, op: Op::Alloc, size: 0, heap: 0, event: 0 }),
         fingerprint: scouted.fingerprint,

@@ -12,17 +12,17 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::plan::{Plan, Request};
 use crate::process::child;
-use crate::process::codec::wire_struct;
+use crate::process::codec::codec_struct;
 use crate::process::exit::Death;
 use crate::process::fork_pool;
-use crate::process::fork_pool::{Brood, Left, Side};
+use crate::process::fork_pool::{ForkPool, LeftChildren, Side};
 use crate::process::page_tables;
 use crate::process::pipe::Pipe;
-use crate::process::scratch_dir::Scratch;
-use crate::process::shared_memory::Board;
+use crate::process::scratch_dir::ScratchDir;
+use crate::process::shared_memory::SharedMemory;
 use crate::run::execute;
-use crate::sweep::observation::{Found, Point};
-use crate::sweep::point::Norm;
+use crate::sweep::observation::{Observation, Point};
+use crate::sweep::point::RunContext;
 use crate::sweep::point_status::{dead, encode};
 
 /// A pass that forks so often joins its memory's pages first: at the beginning, and then each time
@@ -33,18 +33,18 @@ const JOINED_EVERY: u64 = 1_000;
 /// What the pass tells the sweep.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
-    found: Option<Found>,
+    found: Option<Observation>,
     /// A child died at this point.
     dead: Option<(u64, Death)>,
     /// It can't go on by forking, and why.
     refused: Option<String>,
 }
 
-wire_struct!(Told { found, dead, refused });
+codec_struct!(Told { found, dead, refused });
 
 /// What came of a pass.
 pub(crate) struct Passed {
-    pub(crate) found: Vec<Found>,
+    pub(crate) found: Vec<Observation>,
     pub(crate) deaths: Vec<(usize, Death)>,
     /// Why it was given up, if it was. Points that have no outcome are left.
     pub(crate) refused: Option<String>,
@@ -52,9 +52,9 @@ pub(crate) struct Passed {
 
 /// Makes one pass, in a child; outcomes stand on the board.
 pub(crate) fn pass(
-    norm: &Norm<'_>,
+    norm: &RunContext<'_>,
     points: &[Point],
-    board: &Board,
+    board: &SharedMemory,
     patience: Duration,
     glance: &mut dyn FnMut(),
 ) -> io::Result<Passed> {
@@ -85,13 +85,13 @@ struct Part {
 
 /// The pass itself. Comes back in the pass only, with the reason why it was given up, if it was.
 fn go(
-    norm: &Norm<'_>,
+    norm: &RunContext<'_>,
     points: &[Point],
-    board: &Board,
+    board: &SharedMemory,
     patience: Duration,
     pipe: &Pipe,
 ) -> Option<String> {
-    let scratch = Scratch::new(child::parent());
+    let scratch = ScratchDir::new(child::parent());
     let warm = execute(norm.subject, norm.settings.job(&scratch));
     board.count(warm.requests.iter().sum());
     if scratch.holds_files() {
@@ -106,12 +106,12 @@ fn go(
     // What the first run took and gave back.
     page_tables::trim();
     let joined = Cell::new(if due.len() < JOINED_MIN { u64::MAX } else { 0 });
-    let brood = RefCell::new(Brood::new(board, patience));
+    let brood = RefCell::new(ForkPool::new(board, patience));
     let part: RefCell<Option<Part>> = RefCell::new(None);
     let refused: RefCell<Option<String>> = RefCell::new(None);
     let over = Cell::new(false);
     let next = Arc::new(AtomicU64::new(due.first().map_or(u64::MAX, |first| first.0)));
-    let hear = |left: Left<Found>| tell(board, pipe, left);
+    let hear = |left: LeftChildren<Observation>| tell(board, pipe, left);
     let refuses = |request: &Request| {
         if let Some(part) = &*part.borrow() {
             return part.point.persistent;
@@ -159,7 +159,7 @@ fn go(
     };
     // The way to its request is the pass's.
     board.count(run.requests.iter().sum::<u64>().saturating_sub(part.point.at.ordinal));
-    let own = Scratch::new(child::parent());
+    let own = ScratchDir::new(child::parent());
     let plan = Plan::at(part.point.at, part.point.persistent);
     let (run, found) = norm.look_into(run, &plan, Some(part.point), &own);
     if let Some(found) = &found {
@@ -170,8 +170,8 @@ fn go(
 }
 
 /// Passes on what a child left.
-fn tell(board: &Board, pipe: &Pipe, left: Left<Found>) {
-    let Left { point, messages, death } = left;
+fn tell(board: &SharedMemory, pipe: &Pipe, left: LeftChildren<Observation>) {
+    let LeftChildren { point, messages, death } = left;
     if let Some(death) = death {
         board.outcome(point).store(dead(death), Ordering::Relaxed);
         pipe.send(&Told { dead: Some((point as u64, death)), ..Told::default() });

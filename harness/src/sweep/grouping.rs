@@ -6,25 +6,25 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::process::backtrace::Stack;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment, Role};
-use crate::report::finding::{FaultAt, Finding, ScheduleAt, Step};
+use crate::report::finding::{FaultAt, Finding, FindingStep, ScheduleAt};
 use crate::report::kind::Kind;
 use crate::report::token::{Fault, Token};
-use crate::run::symbolizer::Symboliser;
-use crate::schedule::Act;
-use crate::sweep::measurements::Scouted;
-use crate::sweep::observation::Found;
+use crate::run::symbolizer::Symbolizer;
+use crate::schedule::ScheduledOp;
+use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::Observation;
 use crate::sweep::settings::Settings;
 use crate::trace::{Coordinate, Fingerprint, hash_bytes};
 
 /// The stacks that these findings need names for, each once.
-pub(crate) fn stacks(found: &[Found]) -> Vec<Stack> {
+pub(crate) fn stacks(found: &[Observation]) -> Vec<Stack> {
     let all: BTreeSet<&Stack> = found.iter().flat_map(|found| found.stacks.values()).collect();
     all.into_iter().cloned().collect()
 }
 
 /// Names for stacks, aligned with them; empty sites where there is no debug information.
 pub(crate) fn symbolise(settings: &Settings, stacks: &[Stack]) -> Vec<Site> {
-    Symboliser::new(settings.known_file)
+    Symbolizer::new(settings.known_file)
         .sites(stacks)
         .unwrap_or_else(|| vec![Site::default(); stacks.len()])
 }
@@ -52,11 +52,11 @@ struct Group {
 /// Groups what was found by kind and sites.
 pub(crate) fn findings(
     settings: &Settings,
-    scouted: &Scouted,
-    found: &[Found],
+    scouted: &Baseline,
+    found: &[Observation],
     sites: &HashMap<Stack, Site>,
 ) -> Vec<Finding> {
-    let mut order: Vec<&Found> = found.iter().collect();
+    let mut order: Vec<&Observation> = found.iter().collect();
     // The smallest coordinate stands for all; once before for good.
     order.sort_by_key(|found| {
         let turns = found.order.as_ref().map_or(0, |order| order.turns.len());
@@ -103,7 +103,8 @@ pub(crate) fn findings(
     }
     let mut findings: Vec<Finding> = groups.into_values().map(|group| group.finding).collect();
     findings.sort_by_cached_key(|finding| {
-        let place = |step: &Step| step.site.frames.first().map(|frame| frame.function.clone());
+        let place =
+            |step: &FindingStep| step.site.frames.first().map(|frame| frame.function.clone());
         let first = finding.steps.first().and_then(place);
         (finding.kind, first, finding.fault.as_ref().map(|fault| fault.at))
     });
@@ -111,9 +112,9 @@ pub(crate) fn findings(
 }
 
 /// What a root cause is told by: the sites of the block's history, or the place of the fault.
-pub(crate) fn root(evidence: &Evidence, fault: Option<&Site>, steps: &[Step]) -> Vec<u64> {
+pub(crate) fn root(evidence: &Evidence, fault: Option<&Site>, steps: &[FindingStep]) -> Vec<u64> {
     // Where a thread is joined follows from what it waits for.
-    let is_root = |step: &&Step| step.role != Role::Joins;
+    let is_root = |step: &&FindingStep| step.role != Role::Joins;
     let mut root: Vec<u64> = steps.iter().filter(is_root).map(|step| step.site.key()).collect();
     if evidence.kind == Kind::Deadlock {
         // A circle is the same wherever one begins to tell it.
@@ -140,10 +141,10 @@ pub(crate) fn steps(
     evidence: &Evidence,
     stacks: &BTreeMap<Moment, Stack>,
     sites: &HashMap<Stack, Site>,
-) -> Vec<Step> {
+) -> Vec<FindingStep> {
     let site = |moment: &Moment| stacks.get(moment).and_then(|stack| sites.get(stack)).cloned();
     let mut labels = evidence.labels.iter();
-    let step = |(role, moment): &(Role, Moment)| Step {
+    let step = |(role, moment): &(Role, Moment)| FindingStep {
         role: *role,
         label: labels.next().cloned().unwrap_or_else(|| role.label().to_owned()),
         site: site(moment).unwrap_or_default(),
@@ -153,10 +154,10 @@ pub(crate) fn steps(
 
 fn finding(
     settings: &Settings,
-    scouted: &Scouted,
-    found: &Found,
+    scouted: &Baseline,
+    found: &Observation,
     evidence: &Evidence,
-    (steps, id): (Vec<Step>, String),
+    (steps, id): (Vec<FindingStep>, String),
     sites: &HashMap<Stack, Site>,
 ) -> Finding {
     // A request that was to fail and never came is known from the runs without a fault.
@@ -188,9 +189,9 @@ fn finding(
 }
 
 /// The order of threads that a run needs.
-fn schedule(found: &Found, sites: &HashMap<Stack, Site>) -> Option<ScheduleAt> {
+fn schedule(found: &Observation, sites: &HashMap<Stack, Site>) -> Option<ScheduleAt> {
     let order = found.order.as_ref()?;
-    let site = |act: &Act| {
+    let site = |act: &ScheduledOp| {
         let stack = found.stacks.get(&Moment::Step(act.step));
         stack.and_then(|stack| sites.get(stack)).cloned().unwrap_or_default()
     };
@@ -200,7 +201,7 @@ fn schedule(found: &Found, sites: &HashMap<Stack, Site>) -> Option<ScheduleAt> {
 }
 
 /// The line that replays a run.
-fn token(settings: &Settings, scouted: &Scouted, found: &Found) -> Token {
+fn token(settings: &Settings, scouted: &Baseline, found: &Observation) -> Token {
     let fault = found.point.map(|point| Fault {
         at: point.at,
         persistent: point.persistent,

@@ -17,7 +17,7 @@ use crate::trace::{hash_bytes, mix};
 
 /// Where journals are kept, and whether to go on from one.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct JournalPlace {
     pub(crate) dir: PathBuf,
     pub(crate) resume: bool,
 }
@@ -78,7 +78,7 @@ impl Journal {
     /// # Errors
     /// A journal that can't be read or written, or one of another sweep.
     pub(crate) fn open(
-        place: &Place,
+        place: &JournalPlace,
         key: &Key<'_>,
         mut done: impl FnMut(usize, Outcome),
     ) -> Result<Journal, Error> {
@@ -202,7 +202,7 @@ mod tests {
 
     fn reopen(dir: &Path, points: usize) -> Result<Vec<(usize, Outcome)>, Error> {
         let mut seen = Vec::new();
-        let place = Place { dir: dir.to_owned(), resume: true };
+        let place = JournalPlace { dir: dir.to_owned(), resume: true };
         Journal::open(&place, &key(points), |point, outcome| seen.push((point, outcome)))?;
         Ok(seen)
     }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn what_was_finished_is_read_back_also_after_a_kill_in_a_line() {
         let dir = tempfile::tempdir().expect("a folder");
-        let place = Place { dir: dir.path().to_owned(), resume: false };
+        let place = JournalPlace { dir: dir.path().to_owned(), resume: false };
         let mut journal = Journal::open(&place, &key(10), |_, _| {}).expect("opened");
         journal.add(|n| (n % 3 == 0).then_some(Outcome::Absorbed)).expect("written");
         journal.add(|n| (n < 2).then_some(Outcome::Propagated)).expect("written");

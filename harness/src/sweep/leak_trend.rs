@@ -15,25 +15,25 @@ use crate::heap::is_more;
 use crate::plan::Plan;
 use crate::process::backtrace::{Capture, Stack};
 use crate::process::child;
-use crate::process::codec::wire_struct;
-use crate::process::scratch_dir::Scratch;
+use crate::process::codec::codec_struct;
+use crate::process::scratch_dir::ScratchDir;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment};
 use crate::report::format::{count, thousands};
 use crate::report::kind::Kind;
-use crate::run::symbolizer::Symboliser;
+use crate::run::symbolizer::Symbolizer;
 use crate::run::{Run, execute};
 use crate::sweep::exit_outcome::{FIRST_PATIENCE, os_error, patience};
-use crate::sweep::measurements::Scouted;
-use crate::sweep::observation::{Found, Point, moments};
-use crate::sweep::point::Norm;
+use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::{Observation, Point, moments};
+use crate::sweep::point::RunContext;
 
 /// Runs that are made: a power of two, so that growth shows at its doublings.
 const RUNS: usize = 16;
 
 /// What a series of equal runs left over.
 #[derive(Clone, Debug, Default)]
-struct Series {
+struct RunSeries {
     /// By how many bytes there was more after each run than before it (or blocks, where the bytes
     /// are the same); or less.
     more: Vec<i64>,
@@ -46,28 +46,28 @@ struct Series {
     fingerprint: u64,
 }
 
-wire_struct!(Series { more, first, last, stacks, sites, fingerprint });
+codec_struct!(RunSeries { more, first, last, stacks, sites, fingerprint });
 
 /// How memory is left over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
+enum LeakTrend {
     Settled,
     Every,
     Growing,
 }
 
-impl Series {
-    fn left(&self) -> Left {
+impl RunSeries {
+    fn left(&self) -> LeakTrend {
         let later = self.more.get(1..).unwrap_or(&[]);
         if !later.is_empty() && later.iter().all(|more| *more > 0) {
-            return Left::Every;
+            return LeakTrend::Every;
         }
         let after = |runs: usize| later.iter().take(runs - 1).sum::<i64>();
         let (quarter, half) = (RUNS / 4, RUNS / 2);
         if after(RUNS) > after(half) && after(half) > after(quarter) {
-            return Left::Growing;
+            return LeakTrend::Growing;
         }
-        Left::Settled
+        LeakTrend::Settled
     }
 
     fn last_run(&self) -> Option<usize> {
@@ -78,9 +78,9 @@ impl Series {
     fn note(&self) -> Option<String> {
         let total = |runs: usize| self.more.iter().take(runs).sum::<i64>().max(0) as u64;
         match self.left() {
-            Left::Settled => None,
-            Left::Every => Some(format!("every run leaves some: {RUNS} runs were made")),
-            Left::Growing => Some(format!(
+            LeakTrend::Settled => None,
+            LeakTrend::Every => Some(format!("every run leaves some: {RUNS} runs were made")),
+            LeakTrend::Growing => Some(format!(
                 "what is left grows: {} after {} runs, {} after {}, {} after {RUNS}",
                 count(total(RUNS / 4), "byte"),
                 RUNS / 4,
@@ -98,13 +98,13 @@ fn leaks(run: &Run) -> Vec<Evidence> {
 
 /// Makes the runs; with `open_eyes`, the last run that left something (as an earlier series
 /// showed) is made with its stacks taken, and the sites of what the first run left are looked up.
-fn series(norm: &Norm<'_>, plan: Option<&Plan>, open_eyes: Option<&Series>) -> Series {
-    let scratch = Scratch::new(child::parent());
+fn series(norm: &RunContext<'_>, plan: Option<&Plan>, open_eyes: Option<&RunSeries>) -> RunSeries {
+    let scratch = ScratchDir::new(child::parent());
     let job = || match plan {
         Some(plan) => norm.job(plan.clone(), &scratch),
         None => norm.settings.job(&scratch),
     };
-    let mut series = Series::default();
+    let mut series = RunSeries::default();
     if plan.is_some() {
         execute(norm.subject, norm.settings.job(&scratch));
     }
@@ -128,7 +128,7 @@ fn series(norm: &Norm<'_>, plan: Option<&Plan>, open_eyes: Option<&Series>) -> S
             series.first = leaks.clone();
             let stacks: Vec<Stack> = run.taken.values().cloned().collect();
             let sites = (!stacks.is_empty())
-                .then(|| Symboliser::new(norm.settings.known_file).sites(&stacks));
+                .then(|| Symbolizer::new(norm.settings.known_file).sites(&stacks));
             series.sites = sites.flatten().unwrap_or_default();
         }
         if more > 0 {
@@ -141,13 +141,17 @@ fn series(norm: &Norm<'_>, plan: Option<&Plan>, open_eyes: Option<&Series>) -> S
 }
 
 /// The series in a child of its own, first blindly and then with open eyes.
-fn seen(norm: &Norm<'_>, plan: Option<&Plan>, time: Duration) -> Result<Option<Series>, Error> {
+fn seen(
+    norm: &RunContext<'_>,
+    plan: Option<&Plan>,
+    time: Duration,
+) -> Result<Option<RunSeries>, Error> {
     if norm.settings.in_process {
         let blind = series(norm, plan, None);
-        return Ok(Some(Series { stacks: BTreeMap::new(), ..blind }));
+        return Ok(Some(RunSeries { stacks: BTreeMap::new(), ..blind }));
     }
-    let ask = |eyes: Option<&Series>| {
-        let answer = child::ask::<Series>(time, |pipe| {
+    let ask = |eyes: Option<&RunSeries>| {
+        let answer = child::ask::<RunSeries>(time, |pipe| {
             pipe.send(&series(norm, plan, eyes));
         });
         answer
@@ -164,14 +168,16 @@ fn seen(norm: &Norm<'_>, plan: Option<&Plan>, time: Duration) -> Result<Option<S
 
 /// What is left without any fault: a finding if there is more and more of it, and a list of what
 /// there is once.
-pub(crate) fn without_fault(norm: &Norm<'_>) -> Result<(Option<Found>, Vec<String>), Error> {
+pub(crate) fn without_fault(
+    norm: &RunContext<'_>,
+) -> Result<(Option<Observation>, Vec<String>), Error> {
     let Some(series) = seen(norm, None, FIRST_PATIENCE)? else {
         // It died: the runs that come next say of what.
         return Ok((None, Vec::new()));
     };
     if let Some(note) = series.note() {
         let note = |evidence: &Evidence| evidence.clone().note(note.clone());
-        let found = Found {
+        let found = Observation {
             point: None,
             injected: None,
             fingerprint: series.fingerprint,
@@ -185,7 +191,7 @@ pub(crate) fn without_fault(norm: &Norm<'_>) -> Result<(Option<Found>, Vec<Strin
 }
 
 /// What the first run left, as notes of a report.
-fn once(series: &Series) -> Vec<String> {
+fn once(series: &RunSeries) -> Vec<String> {
     const SHOWN: usize = 8;
     let bytes = series.first.iter().filter_map(|e| e.block.as_ref()).map(|block| block.size as u64);
     let (blocks, bytes) = (series.first.len() as u64, bytes.sum::<u64>());
@@ -212,11 +218,11 @@ fn once(series: &Series) -> Vec<String> {
 /// Confirms the leaks among what was found, each root once, at its smallest point, or under the
 /// caller's own plan. What settles is no leak.
 pub(crate) fn confirm(
-    norm: &Norm<'_>,
-    scouted: &Scouted,
-    mut found: Vec<Found>,
+    norm: &RunContext<'_>,
+    scouted: &Baseline,
+    mut found: Vec<Observation>,
     own: Option<&Plan>,
-) -> Result<Vec<Found>, Error> {
+) -> Result<Vec<Observation>, Error> {
     if norm.settings.global.is_none() {
         return Ok(found);
     }

@@ -1,9 +1,9 @@
 //! What the fault-free runs measured, and what a sweep asks of it.
 
 use crate::error::Error;
-use crate::process::codec::wire_struct;
+use crate::process::codec::codec_struct;
 use crate::report::call_site::Site;
-use crate::sweep::observation::Found;
+use crate::sweep::observation::Observation;
 use crate::sweep::settings::Settings;
 use crate::trace::Coordinate;
 use crate::trace::Op;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 /// What the fault-free runs showed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Scouted {
+pub(crate) struct Baseline {
     /// The subject fails without any fault: the caller's mistake.
     pub(crate) error: Option<String>,
     /// Requests of all threads together, and of each.
@@ -28,7 +28,7 @@ pub(crate) struct Scouted {
     pub(crate) by_request: Vec<Vec<u32>>,
     /// What each request asks for.
     pub(crate) asked: Vec<Vec<(Op, u64)>>,
-    pub(crate) found: Vec<Found>,
+    pub(crate) found: Vec<Observation>,
     pub(crate) sizes: Option<Vec<u64>>,
     pub(crate) budget_used: Option<u64>,
     /// Threads that made requests, and calls of those that belong to no run.
@@ -40,7 +40,7 @@ pub(crate) struct Scouted {
     pub(crate) micros: u64,
 }
 
-impl Scouted {
+impl Baseline {
     /// A subject must succeed while there is memory.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let Some(error) = &self.error else {
@@ -127,7 +127,7 @@ impl Scouted {
 /// What is said of a subject whose threads come to more and more points.
 pub(crate) const ENDLESS: &str = "its threads go on for ever";
 
-wire_struct!(Scouted {
+codec_struct!(Baseline {
     error,
     requests,
     by_thread,

@@ -1,10 +1,10 @@
 //! What one run of a sweep showed: its findings, and the stacks of the moments in question.
 
 use crate::process::backtrace::Stack;
-use crate::process::codec::wire_struct;
+use crate::process::codec::codec_struct;
 use crate::report::evidence::Evidence;
 use crate::report::evidence::Moment;
-use crate::schedule::Order;
+use crate::schedule::FoundSchedule;
 use crate::trace::Coordinate;
 use crate::trace::Injected;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub(crate) struct Point {
 
 /// What one run showed, with the stacks of the moments in question.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct Observation {
     pub(crate) point: Option<Point>,
     pub(crate) injected: Option<Injected>,
     pub(crate) fingerprint: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Found {
     pub(crate) stacks: BTreeMap<Moment, Stack>,
     /// Where threads take turns: by which schedule, and in how many of those that were run with
     /// this fault it was seen.
-    pub(crate) order: Option<Order>,
+    pub(crate) order: Option<FoundSchedule>,
 }
 
 /// The moments whose call sites these findings need.
@@ -35,5 +35,5 @@ pub(crate) fn moments(evidence: &[Evidence]) -> BTreeSet<Moment> {
     evidence.iter().flat_map(|evidence| evidence.steps.iter().map(|step| step.1)).collect()
 }
 
-wire_struct!(Point { at, persistent });
-wire_struct!(Found { point, injected, fingerprint, evidence, stacks, order });
+codec_struct!(Point { at, persistent });
+codec_struct!(Observation { point, injected, fingerprint, evidence, stacks, order });

@@ -1,26 +1,26 @@
 //! One point of a sweep: a run with one fault, and, if it shows anything, the same run again to
 //! be sure and to look at the call sites.
 
-pub(crate) use crate::sweep::observation::{Found, Point, moments};
+pub(crate) use crate::sweep::observation::{Observation, Point, moments};
 use std::collections::BTreeSet;
 
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::process::backtrace::Capture;
-use crate::process::scratch_dir::Scratch;
+use crate::process::scratch_dir::ScratchDir;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::{Job, Run, Subject, execute};
-use crate::schedule::Turn;
-use crate::sweep::measurements::Scouted;
+use crate::schedule::Preemption;
+use crate::sweep::measurements::Baseline;
 use crate::sweep::settings::Settings;
 
 /// Requests that a subject with real threads is taken to make, if it was seen to make fewer.
 const COUNTED_MIN: u64 = 10_000;
 
 /// What every run of a sweep is compared with.
-pub(crate) struct Norm<'a> {
+pub(crate) struct RunContext<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) subject: &'a dyn Subject,
     /// The texts of the fault-free results.
@@ -30,22 +30,22 @@ pub(crate) struct Norm<'a> {
     /// Whether runs come in the same order each time; real threads don't.
     pub(crate) in_order: bool,
     /// The schedule, where threads take turns.
-    pub(crate) turns: &'a [Turn],
+    pub(crate) turns: &'a [Preemption],
 }
 
-impl<'a> Norm<'a> {
+impl<'a> RunContext<'a> {
     pub(crate) fn new(
         settings: &'a Settings,
         subject: &'a dyn Subject,
-        scouted: &'a Scouted,
+        scouted: &'a Baseline,
     ) -> Self {
         let (texts, requests) = (&*scouted.texts, scouted.requests);
         let in_order = scouted.is_in_order(settings);
-        Norm { settings, subject, texts, requests, in_order, turns: &[] }
+        RunContext { settings, subject, texts, requests, in_order, turns: &[] }
     }
 }
 
-impl Norm<'_> {
+impl RunContext<'_> {
     /// Requests after which a run counts as hung.
     fn bound(&self) -> u64 {
         // Real threads come and go as they like: in the run that was counted, one of them may have
@@ -54,7 +54,7 @@ impl Norm<'_> {
         self.requests.max(least).saturating_mul(10).saturating_add(1000)
     }
 
-    pub(crate) fn job<'a>(&'a self, plan: Plan, scratch: &'a Scratch) -> Job<'a> {
+    pub(crate) fn job<'a>(&'a self, plan: Plan, scratch: &'a ScratchDir) -> Job<'a> {
         let mut job = self.settings.job(scratch);
         job.plan = plan;
         job.plan.set_seed(self.settings.seed);
@@ -72,8 +72,8 @@ impl Norm<'_> {
         &self,
         plan: &Plan,
         point: Option<Point>,
-        scratch: &Scratch,
-    ) -> (Run, Option<Found>) {
+        scratch: &ScratchDir,
+    ) -> (Run, Option<Observation>) {
         let run = execute(self.subject, self.job(plan.clone(), scratch));
         self.look_into(run, plan, point, scratch)
     }
@@ -100,8 +100,8 @@ impl Norm<'_> {
         run: Run,
         plan: &Plan,
         point: Option<Point>,
-        scratch: &Scratch,
-    ) -> (Run, Option<Found>) {
+        scratch: &ScratchDir,
+    ) -> (Run, Option<Observation>) {
         let mut run = self.reached(run, point);
         if run.evidence.is_empty() {
             return (run, None);
@@ -122,7 +122,7 @@ impl Norm<'_> {
             }
             second = again(&run);
         }
-        let mut found = Found {
+        let mut found = Observation {
             point,
             injected: run.injected,
             fingerprint: run.fingerprint.0,
@@ -158,7 +158,11 @@ impl Norm<'_> {
     }
 
     /// Tries one point.
-    pub(crate) fn try_point(&self, point: Point, scratch: &Scratch) -> (Run, Option<Found>) {
+    pub(crate) fn try_point(
+        &self,
+        point: Point,
+        scratch: &ScratchDir,
+    ) -> (Run, Option<Observation>) {
         self.try_plan(&Plan::at(point.at, point.persistent), Some(point), scratch)
     }
 }

@@ -3,20 +3,20 @@
 use crate::error::Error;
 use crate::plan::Faults;
 use crate::report::call_site::Site;
-use crate::sweep::measurements::Scouted;
+use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::Point;
 use crate::sweep::settings::Settings;
 use crate::trace::Coordinate;
 use std::collections::BTreeSet;
 
 /// All points, new sites first, so that a limit loses least.
-pub(crate) fn points(scouted: &Scouted, faults: Faults) -> Vec<Point> {
+pub(crate) fn points(scouted: &Baseline, faults: Faults) -> Vec<Point> {
     let (first, rest) = points_new_first(scouted, faults);
     [first, rest].concat()
 }
 
 /// The points of the first request of each call site, and all others.
-pub(crate) fn points_new_first(scouted: &Scouted, faults: Faults) -> (Vec<Point>, Vec<Point>) {
+pub(crate) fn points_new_first(scouted: &Baseline, faults: Faults) -> (Vec<Point>, Vec<Point>) {
     let mut seen = BTreeSet::new();
     let keys: Vec<u64> = scouted.sites.iter().map(Site::key).collect();
     let mut is_new = |at: &Coordinate| match scouted.site_number(*at) {
@@ -36,7 +36,7 @@ pub(crate) fn points_new_first(scouted: &Scouted, faults: Faults) -> (Vec<Point>
 }
 
 /// Sites that the caller named must be there: a name that fits nothing protects nothing.
-pub(crate) fn check_names(settings: &Settings, scouted: &Scouted) -> Result<(), Error> {
+pub(crate) fn check_names(settings: &Settings, scouted: &Baseline) -> Result<(), Error> {
     for name in &settings.benign {
         if !scouted.sites.iter().any(|site| site.mentions(name)) {
             let what = format!("benign({name:?}): no request comes from a function of this name");

@@ -1,7 +1,7 @@
 //! Replays: one run again, in a process of its own, and what became of what it showed before.
 
 use crate::sweep::isolated_run::witness;
-use crate::sweep::run_loop::Loop;
+use crate::sweep::run_loop::RunLoop;
 
 use crate::error::Error;
 use crate::plan::Plan;
@@ -13,9 +13,9 @@ use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::sweep::baseline::scouted;
 use crate::sweep::exit_outcome::{outcome_of, patience};
 use crate::sweep::leak_trend;
-use crate::sweep::measurements::Scouted;
-use crate::sweep::observation::{Found, Point};
-use crate::sweep::point::Norm;
+use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::{Observation, Point};
+use crate::sweep::point::RunContext;
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{conclude, judge};
 use crate::trace::{Coordinate, Fingerprint};
@@ -36,7 +36,7 @@ pub(crate) fn single(
     let scouted = match scouted(settings, subject)? {
         Ok(scouted) => scouted,
         Err(found) => {
-            conclude(settings, &Scouted::default(), vec![found], &mut report, false)?;
+            conclude(settings, &Baseline::default(), vec![found], &mut report, false)?;
             return Ok(report);
         }
     };
@@ -51,7 +51,7 @@ pub(crate) fn single(
         );
     }
     describe(&scouted, &mut report);
-    let norm = Norm::new(settings, subject, &scouted);
+    let norm = RunContext::new(settings, subject, &scouted);
     let seen = witness(&norm, plan, point, patience(settings, &scouted))?;
     let mut found = scouted.found.clone();
     found.extend(seen.all()?);
@@ -67,7 +67,7 @@ pub(crate) fn single(
     Ok(report)
 }
 
-fn describe(scouted: &Scouted, report: &mut Report) {
+fn describe(scouted: &Baseline, report: &mut Report) {
     report.peak = scouted.peak as u64;
     report.fingerprint = scouted.fingerprint;
     report.coverage.requests = scouted.requests;
@@ -79,7 +79,7 @@ pub(crate) fn replay(
     settings: &Settings,
     subject: &dyn Subject,
     token: &Token,
-    by: &dyn Loop,
+    by: &dyn RunLoop,
 ) -> Result<Report, Error> {
     hook_panics();
     if settings.options.unwinding {
@@ -89,7 +89,7 @@ pub(crate) fn replay(
     report.coverage.complete = true;
     let (scouted, mut found) = match scouted(settings, subject)? {
         Ok(scouted) => (scouted, Vec::new()),
-        Err(found) => (Scouted::default(), vec![found]),
+        Err(found) => (Baseline::default(), vec![found]),
     };
     scouted.check()?;
     describe(&scouted, &mut report);
@@ -99,7 +99,7 @@ pub(crate) fn replay(
     by.widen(settings, subject, &mut scouted)?;
     let scouted = &scouted;
     let mut diverged = None;
-    let same = |found: &[Found]| {
+    let same = |found: &[Observation]| {
         found.iter().any(|found| Fingerprint(found.fingerprint).short() == token.fingerprint)
     };
     let verdict = match token.fault {
@@ -112,15 +112,16 @@ pub(crate) fn replay(
         }
         None if settings.host.is_none() => Replayed::NoFailure,
         None => {
-            let norm = Norm { turns, texts: &[], ..Norm::new(settings, subject, scouted) };
+            let norm =
+                RunContext { turns, texts: &[], ..RunContext::new(settings, subject, scouted) };
             let seen = witness(&norm, &Plan::none(), None, patience(settings, scouted))?;
             diverged = seen.diverged;
             found = seen.all()?;
             if same(&found) { Replayed::Reproduced } else { ended(&found) }
         }
         Some(fault) => {
-            let norm = Norm { turns, ..Norm::new(settings, subject, scouted) };
-            let mut here = |at: Coordinate| -> Result<Vec<Found>, Error> {
+            let norm = RunContext { turns, ..RunContext::new(settings, subject, scouted) };
+            let mut here = |at: Coordinate| -> Result<Vec<Observation>, Error> {
                 if at.ordinal > scouted.count(at.thread) {
                     return Ok(Vec::new());
                 }
@@ -131,7 +132,7 @@ pub(crate) fn replay(
                 let outcome = seen.death.map(outcome_of).or(seen.outcome);
                 let judged = outcome.and_then(|outcome| judge(settings, scouted, point, outcome));
                 let all = seen.all()?.into_iter().chain(judged);
-                let all = all.map(|found| Found { fingerprint: seen.fingerprint, ..found });
+                let all = all.map(|found| Observation { fingerprint: seen.fingerprint, ..found });
                 leak_trend::confirm(&norm, scouted, all.collect(), None)
             };
             found = here(fault.at)?;
@@ -165,6 +166,6 @@ pub(crate) fn replay(
     Ok(report)
 }
 
-fn ended(found: &[Found]) -> Replayed {
+fn ended(found: &[Observation]) -> Replayed {
     if found.is_empty() { Replayed::NoFailure } else { Replayed::Different }
 }

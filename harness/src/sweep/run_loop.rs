@@ -4,11 +4,11 @@ use crate::error::Error;
 use crate::report::Report;
 use crate::report::token::Token;
 use crate::run::Subject;
-use crate::sweep::measurements::Scouted;
+use crate::sweep::measurements::Baseline;
 use crate::sweep::settings::Settings;
 
 /// The loop behind a builder: a sweep, or an exploration of the order of threads.
-pub(crate) trait Loop {
+pub(crate) trait RunLoop {
     /// Prepares the settings for replaying this token, or says why this loop can't.
     fn prepare_replay(&self, settings: &mut Settings, token: &Token) -> Result<(), Error>;
 
@@ -17,7 +17,7 @@ pub(crate) trait Loop {
         &self,
         settings: &Settings,
         subject: &dyn Subject,
-        baseline: &mut Scouted,
+        baseline: &mut Baseline,
     ) -> Result<(), Error>;
 
     /// Runs the whole loop.

@@ -10,18 +10,18 @@ use crate::heap::Heap;
 use crate::host::{Engine, Host};
 use crate::options::Options;
 use crate::plan::{Faults, Plan};
-use crate::process::scratch_dir::Scratch;
+use crate::process::scratch_dir::ScratchDir;
 use crate::process::status::LIFELINE;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
 use crate::report::rerun::Rerun;
-use crate::report::token::Mode;
+use crate::report::token::RunMode;
 use crate::run::Job;
-use crate::run::outcome::Conductor;
+use crate::run::outcome::ThreadScheduler;
 
 /// How schedules are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum ScheduleMode {
     /// All with at most so many preemptions.
     Bounded,
     /// So many by chance.
@@ -32,9 +32,9 @@ pub(crate) enum Way {
 
 /// How the threads of a subject are explored.
 #[derive(Clone, Copy)]
-pub(crate) struct Threads {
+pub(crate) struct ExploreSettings {
     pub(crate) engine: Option<Engine>,
-    pub(crate) way: Way,
+    pub(crate) way: ScheduleMode,
     pub(crate) preemptions: u32,
     /// Schedules of each search at the most, if the caller says so.
     pub(crate) schedules: Option<u64>,
@@ -89,7 +89,7 @@ pub(crate) struct Settings {
     pub(crate) global: Option<&'static dyn Global>,
     pub(crate) known_file: &'static str,
     pub(crate) rerun: Rerun,
-    pub(crate) journal: Option<crate::sweep::journal::Place>,
+    pub(crate) journal: Option<crate::sweep::journal::JournalPlace>,
     pub(crate) progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
     pub(crate) classified: bool,
     pub(crate) recovers: bool,
@@ -97,14 +97,14 @@ pub(crate) struct Settings {
     /// How long a run may make no request, if the caller says so.
     pub(crate) patience: Option<Duration>,
     /// Where the order of its threads is explored as well.
-    pub(crate) threads: Option<Threads>,
+    pub(crate) threads: Option<ExploreSettings>,
     /// Who lets the threads take turns, once that is known to be there.
     pub(crate) host: Option<&'static dyn Host>,
 }
 
 impl Settings {
     /// A run as this exploration makes them, without fault, record or capture.
-    pub(crate) fn job<'a>(&'a self, scratch: &'a Scratch) -> Job<'a> {
+    pub(crate) fn job<'a>(&'a self, scratch: &'a ScratchDir) -> Job<'a> {
         let mut plan = Plan::none();
         plan.set_seed(self.seed);
         Job {
@@ -116,7 +116,7 @@ impl Settings {
             bound: u64::MAX,
             lifeline: (!self.in_process).then_some(LIFELINE),
             baseline: None,
-            conductor: self.host.map(|host| host as &dyn Conductor),
+            conductor: self.host.map(|host| host as &dyn ThreadScheduler),
             turns: &[],
             hears: false,
             record: false,
@@ -138,16 +138,16 @@ impl Settings {
     }
 
     /// In what runs deviate from the default, as tokens say it.
-    pub(crate) fn modes(&self) -> Vec<Mode> {
+    pub(crate) fn modes(&self) -> Vec<RunMode> {
         let mut modes = Vec::new();
         if self.options.bypass {
-            modes.push(Mode::Bypass);
+            modes.push(RunMode::Bypass);
         }
         if !self.options.moving {
-            modes.push(Mode::InPlace);
+            modes.push(RunMode::InPlace);
         }
         if !self.options.guards() {
-            modes.push(Mode::Ledger);
+            modes.push(RunMode::Ledger);
         }
         modes
     }

@@ -9,39 +9,39 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::process::child;
-use crate::process::child::News;
+use crate::process::child::WorkerEvent;
 use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
-use crate::process::scratch_dir::Scratch;
-use crate::process::shared_memory::{Board, Life};
+use crate::process::scratch_dir::ScratchDir;
+use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
 use crate::run::execute;
 use crate::sweep::exit_outcome::os_error;
 use crate::sweep::fork;
-use crate::sweep::measurements::Scouted;
-use crate::sweep::observation::{Found, Point};
-use crate::sweep::point::Norm;
+use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::{Observation, Point};
+use crate::sweep::point::RunContext;
 
 /// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
 const LEAKED_MAX: usize = 64 << 20;
 
 /// What the children of a sweep told and died of.
 #[derive(Default)]
-pub(crate) struct Seen {
-    pub(crate) found: Vec<Found>,
+pub(crate) struct PointResults {
+    pub(crate) found: Vec<Observation>,
     pub(crate) deaths: Vec<(Point, Death)>,
     /// Where a worker stood still that may have waited for what another thread held at the fork.
     pub(crate) doubtful: Vec<usize>,
 }
 
 /// Points whose outcomes are wanted on the sweep's board.
-pub(crate) struct Batch<'a> {
-    pub(crate) norm: &'a Norm<'a>,
-    pub(crate) scouted: &'a Scouted,
+pub(crate) struct PointBatch<'a> {
+    pub(crate) norm: &'a RunContext<'a>,
+    pub(crate) scouted: &'a Baseline,
     pub(crate) points: &'a [Point],
-    pub(crate) board: &'a Board,
+    pub(crate) board: &'a SharedMemory,
     pub(crate) patience: Duration,
     pub(crate) glance: &'a mut dyn FnMut(),
 }
@@ -51,9 +51,9 @@ const PILOT: usize = 8;
 /// A sweep that takes less than this is not worth looking for a faster way.
 const WORTH: Duration = Duration::from_millis(40);
 
-impl Batch<'_> {
+impl PointBatch<'_> {
     /// Runs all points that have no outcome yet. Answers whether most were forked.
-    pub(crate) fn run_all(&mut self, seen: &mut Seen) -> Result<bool, Error> {
+    pub(crate) fn run_all(&mut self, seen: &mut PointResults) -> Result<bool, Error> {
         let settings = self.norm.settings;
         let left = self.left();
         let mut forks = false;
@@ -86,7 +86,11 @@ impl Batch<'_> {
 
     /// Makes some points in each way, spread over the sweep, and compares the time. The clock
     /// decides how points are come to and nothing of what they show.
-    fn is_forking_faster(&mut self, left: &[usize], seen: &mut Seen) -> Result<bool, Error> {
+    fn is_forking_faster(
+        &mut self,
+        left: &[usize],
+        seen: &mut PointResults,
+    ) -> Result<bool, Error> {
         let pilot = PILOT * self.norm.settings.jobs;
         let run = Duration::from_micros(self.scouted.micros);
         let all = u32::try_from(left.len()).unwrap_or(u32::MAX);
@@ -114,10 +118,10 @@ impl Batch<'_> {
     fn with_board<R>(
         &mut self,
         some: &[usize],
-        work: impl FnOnce(&Board, &[Point], &mut dyn FnMut()) -> Result<R, Error>,
+        work: impl FnOnce(&SharedMemory, &[Point], &mut dyn FnMut()) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let jobs = self.norm.settings.jobs.min(some.len()).max(1);
-        let own = Board::new(jobs, some.len()).map_err(|e| os_error("share memory", &e))?;
+        let own = SharedMemory::new(jobs, some.len()).map_err(|e| os_error("share memory", &e))?;
         let points: Vec<Point> = some.iter().map(|point| self.points[*point]).collect();
         let (board, glance) = (self.board, &mut *self.glance);
         let mut copy = || {
@@ -134,16 +138,16 @@ impl Batch<'_> {
     }
 
     /// Runs these in workers, each from the beginning.
-    fn rerun(&mut self, some: &[usize], seen: &mut Seen) -> Result<(), Error> {
+    fn rerun(&mut self, some: &[usize], seen: &mut PointResults) -> Result<(), Error> {
         if some.is_empty() {
             return Ok(());
         }
         let (norm, scouted, patience) = (self.norm, self.scouted, self.patience);
         self.with_board(some, |board, points, glance| {
-            let work = |life: &Life, pipe: &Rc<Pipe>| work(norm, points, board, life, pipe);
+            let work = |life: &ChildStatus, pipe: &Rc<Pipe>| work(norm, points, board, life, pipe);
             let end = child::crew(board, patience, &work, |news| match news {
-                News::Message(message) => seen.found.push(message),
-                News::Death(point, death, had_company) => {
+                WorkerEvent::Message(message) => seen.found.push(message),
+                WorkerEvent::Death(point, death, had_company) => {
                     board.outcome(point).store(dead(death), Ordering::Relaxed);
                     board.count(points[point].at.ordinal);
                     if had_company && death == Death::Stall {
@@ -152,11 +156,11 @@ impl Batch<'_> {
                         seen.deaths.push((points[point], death));
                     }
                 }
-                News::FalseStart(death) => {
+                WorkerEvent::FalseStart(death) => {
                     let note = format!("one of many runs without a fault ended otherwise: {death}");
                     let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
                     let (fingerprint, stacks) = (scouted.fingerprint, BTreeMap::new());
-                    let found = Found {
+                    let found = Observation {
                         point: None,
                         injected: None,
                         fingerprint,
@@ -166,7 +170,7 @@ impl Batch<'_> {
                     };
                     seen.found.push(found);
                 }
-                News::Glance => glance(),
+                WorkerEvent::Glance => glance(),
             });
             if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
                 return Err(Error::new(format!("a worker died before its first point: {death}"))
@@ -177,7 +181,7 @@ impl Batch<'_> {
     }
 
     /// Forks these off one pass. Answers why it was given up, if it was.
-    fn fork(&mut self, some: &[usize], seen: &mut Seen) -> Result<Option<String>, Error> {
+    fn fork(&mut self, some: &[usize], seen: &mut PointResults) -> Result<Option<String>, Error> {
         if !self.norm.in_order {
             return Ok(Some("it has several threads".to_owned()));
         }
@@ -194,8 +198,14 @@ impl Batch<'_> {
 }
 
 /// A worker's life: warm up once, then take points until there are none.
-fn work(norm: &Norm<'_>, points: &[Point], board: &Board, life: &Life, pipe: &Pipe) {
-    let scratch = Scratch::new(child::parent());
+fn work(
+    norm: &RunContext<'_>,
+    points: &[Point],
+    board: &SharedMemory,
+    life: &ChildStatus,
+    pipe: &Pipe,
+) {
+    let scratch = ScratchDir::new(child::parent());
     let mut leaked = 0;
     let warm = execute(norm.subject, norm.settings.job(&scratch));
     board.count(warm.requests.iter().sum());

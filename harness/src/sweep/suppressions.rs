@@ -14,17 +14,17 @@ use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::sweep::exit_outcome::{FIRST_PATIENCE, bare, os_error};
 use crate::sweep::grouping;
-use crate::sweep::measurements::Scouted;
-use crate::sweep::observation::{Found, Point};
+use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::{Observation, Point};
 use crate::sweep::settings::Settings;
 
 /// What the parent finds in an outcome: only it knows which sites are benign.
 pub(crate) fn judge(
     settings: &Settings,
-    scouted: &Scouted,
+    scouted: &Baseline,
     point: Point,
     outcome: Outcome,
-) -> Option<Found> {
+) -> Option<Observation> {
     let site = scouted.site(point.at);
     let benign = || site.is_some_and(|site| settings.benign.iter().any(|name| site.mentions(name)));
     let evidence = match outcome {
@@ -44,8 +44,8 @@ pub(crate) fn judge(
 /// is told to. `all`: whether every point was run, so that what was allowed and not found is gone.
 pub(crate) fn conclude(
     settings: &Settings,
-    scouted: &Scouted,
-    mut found: Vec<Found>,
+    scouted: &Baseline,
+    mut found: Vec<Observation>,
     report: &mut Report,
     all: bool,
 ) -> Result<(), Error> {
@@ -125,7 +125,7 @@ fn ratchet(
 
 /// What was asked for at a point that the parent judged stands in the runs before the fault,
 /// which are all alike: the census's run is one of them.
-fn complete_requests(scouted: &Scouted, found: &mut [Found]) {
+fn complete_requests(scouted: &Baseline, found: &mut [Observation]) {
     for found in found {
         if let Some(injected) = &mut found.injected
             && injected.size == 0

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::plan::Plan;
 use crate::process::backtrace::Stack;
 use crate::process::exit::Death;
-use crate::process::scratch_dir::Scratch;
-use crate::process::shared_memory::Board;
+use crate::process::scratch_dir::ScratchDir;
+use crate::process::shared_memory::SharedMemory;
 use crate::report::call_site::Site;
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
@@ -17,17 +17,17 @@ use crate::report::outcome::Outcome;
 use crate::sweep::exit_outcome::{bare, kind_of, notes, os_error, outcome_of, patience};
 use crate::sweep::isolated_run::witness;
 use crate::sweep::journal::{Journal, Key};
-use crate::sweep::measurements::Scouted;
-use crate::sweep::observation::{Found, Point};
-use crate::sweep::point::Norm;
+use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::{Observation, Point};
+use crate::sweep::point::RunContext;
 use crate::sweep::point_status::{FOUND, decode, encode};
 use crate::sweep::settings::Progress;
-use crate::sweep::strategy::{Batch, Seen};
+use crate::sweep::strategy::{PointBatch, PointResults};
 
 /// What came of the points of a sweep, in their order.
-pub(crate) struct Ran {
+pub(crate) struct SweepResults {
     pub(crate) outcomes: Vec<Outcome>,
-    pub(crate) found: Vec<Found>,
+    pub(crate) found: Vec<Observation>,
     /// Whether they were forked off a pass.
     pub(crate) forked: bool,
     /// Requests that were made for all of them.
@@ -36,14 +36,14 @@ pub(crate) struct Ran {
 
 /// Runs all points, in children or in process.
 pub(crate) fn run_points(
-    norm: &Norm<'_>,
-    scouted: &Scouted,
+    norm: &RunContext<'_>,
+    scouted: &Baseline,
     points: &[Point],
-) -> Result<Ran, Error> {
+) -> Result<SweepResults, Error> {
     let settings = norm.settings;
     let mut found = Vec::new();
     if settings.in_process {
-        let scratch = Scratch::new(std::process::id());
+        let scratch = ScratchDir::new(std::process::id());
         let mut outcomes = Vec::with_capacity(points.len());
         let mut effort = 0;
         for point in points {
@@ -52,10 +52,10 @@ pub(crate) fn run_points(
             effort += run.requests.iter().sum::<u64>();
             found.extend(its_found);
         }
-        Scratch::remove(std::process::id(), std::process::id());
-        return Ok(Ran { outcomes, found, forked: false, effort });
+        ScratchDir::remove(std::process::id(), std::process::id());
+        return Ok(SweepResults { outcomes, found, forked: false, effort });
     }
-    let board = Board::new(1, points.len()).map_err(|e| os_error("share memory", &e))?;
+    let board = SharedMemory::new(1, points.len()).map_err(|e| os_error("share memory", &e))?;
     let mut journal = open_journal(norm, scouted, points, &board)?;
     let mut trouble = None;
     let mut glance = || {
@@ -70,13 +70,14 @@ pub(crate) fn run_points(
         }
     };
     let patience = patience(settings, scouted);
-    let mut batch = Batch { norm, scouted, points, board: &board, patience, glance: &mut glance };
-    let mut seen = Seen::default();
+    let mut batch =
+        PointBatch { norm, scouted, points, board: &board, patience, glance: &mut glance };
+    let mut seen = PointResults::default();
     let forked = batch.run_all(&mut seen)?;
     if let Some(error) = trouble {
         return Err(error);
     }
-    let Seen { mut found, mut deaths, doubtful } = seen;
+    let PointResults { mut found, mut deaths, doubtful } = seen;
     for point in doubtful {
         let at = points[point];
         let again = witness(norm, &Plan::at(at.at, at.persistent), Some(at), patience)?;
@@ -89,7 +90,7 @@ pub(crate) fn run_points(
         }
     }
     let dead: BTreeSet<Point> = deaths.iter().map(|(point, _)| *point).collect();
-    found.retain(|found: &Found| found.point.is_none_or(|point| !dead.contains(&point)));
+    found.retain(|found: &Observation| found.point.is_none_or(|point| !dead.contains(&point)));
     found.extend(confirm_deaths(norm, scouted, &deaths, patience)?);
     let heard: BTreeSet<Point> = found.iter().filter_map(|found| found.point).collect();
     let is_unheard = |point: &usize| {
@@ -102,14 +103,14 @@ pub(crate) fn run_points(
     let outcome = |point| decode(board.outcome(point).load(Ordering::Relaxed));
     let outcomes = (0..points.len()).map(|point| outcome(point).unwrap_or(Outcome::Unreached));
     let effort = board.requests().load(Ordering::Relaxed);
-    Ok(Ran { outcomes: outcomes.collect(), found, forked, effort })
+    Ok(SweepResults { outcomes: outcomes.collect(), found, forked, effort })
 }
 
 fn open_journal(
-    norm: &Norm<'_>,
-    scouted: &Scouted,
+    norm: &RunContext<'_>,
+    scouted: &Baseline,
     points: &[Point],
-    board: &Board,
+    board: &SharedMemory,
 ) -> Result<Option<Journal>, Error> {
     let settings = norm.settings;
     let Some(place) = &settings.journal else {
@@ -133,11 +134,11 @@ fn open_journal(
 
 /// Runs a point again of which the board says that something was found, where nobody heard what.
 fn find_again(
-    norm: &Norm<'_>,
-    scouted: &Scouted,
+    norm: &RunContext<'_>,
+    scouted: &Baseline,
     point: Point,
     patience: Duration,
-) -> Result<Found, Error> {
+) -> Result<Observation, Error> {
     let plan = Plan::at(point.at, point.persistent);
     let again = witness(norm, &plan, Some(point), patience)?;
     Ok(again.found().unwrap_or_else(|| {
@@ -150,11 +151,11 @@ fn find_again(
 /// Each place where the subject died is tried again in a child of its own, which tells what it
 /// sees as it goes: one for each site and kind, at its smallest coordinate.
 fn confirm_deaths(
-    norm: &Norm<'_>,
-    scouted: &Scouted,
+    norm: &RunContext<'_>,
+    scouted: &Baseline,
     deaths: &[(Point, Death)],
     patience: Duration,
-) -> Result<Vec<Found>, Error> {
+) -> Result<Vec<Observation>, Error> {
     let mut deaths = deaths.to_vec();
     deaths.sort_unstable();
     let mut found = Vec::new();
@@ -201,10 +202,10 @@ fn confirm_deaths(
 /// What the parent judged by the outcome alone is run again as well, one for each site and kind,
 /// at its smallest coordinate: for the fingerprint, and to be sure.
 pub(crate) fn confirm_judged(
-    norm: &Norm<'_>,
-    scouted: &Scouted,
-    mut judged: Vec<(Outcome, Found)>,
-) -> Result<Vec<Found>, Error> {
+    norm: &RunContext<'_>,
+    scouted: &Baseline,
+    mut judged: Vec<(Outcome, Observation)>,
+) -> Result<Vec<Observation>, Error> {
     judged.sort_by_key(|(_, found)| found.point);
     let mut confirmed: BTreeSet<(Kind, u64)> = BTreeSet::new();
     let mut all = Vec::with_capacity(judged.len());
@@ -215,7 +216,7 @@ pub(crate) fn confirm_judged(
         let site = scouted.site(point.at).filter(|_| scouted.has_sites);
         if confirmed.insert((evidence.kind, site.map_or(point.at.ordinal, Site::key))) {
             let (again, fingerprint) = if norm.settings.in_process {
-                let (run, _) = norm.try_point(point, &Scratch::new(std::process::id()));
+                let (run, _) = norm.try_point(point, &ScratchDir::new(std::process::id()));
                 (Some(run.outcome), run.fingerprint.0)
             } else {
                 let plan = Plan::at(point.at, point.persistent);

@@ -5,38 +5,38 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 
 use crate::rt;
-use crate::rt::{Engine, Id, What};
+use crate::rt::{CurrentEngine, ObjectId, SharedOpKind};
 
 /// An atomic of the model's, where there is one.
-struct Shared<L> {
-    id: Id,
+struct ModelAtomic<L> {
+    id: ObjectId,
     #[cfg(feature = "loom")]
     loom: Option<(u64, L)>,
     #[cfg(not(feature = "loom"))]
     _none: std::marker::PhantomData<fn() -> L>,
 }
 
-impl<L> Shared<L> {
+impl<L> ModelAtomic<L> {
     #[cfg(not(feature = "loom"))]
     const fn new() -> Self {
-        Shared { id: Id::new(), _none: std::marker::PhantomData }
+        ModelAtomic { id: ObjectId::new(), _none: std::marker::PhantomData }
     }
 
     /// Loom has to see it being made.
     #[cfg(feature = "loom")]
     fn new(make: impl FnOnce() -> L) -> Self {
-        let loom = (rt::engine() == Engine::Loom).then(|| (rt::run(), make()));
-        Shared { id: Id::new(), loom }
+        let loom = (rt::engine() == CurrentEngine::Loom).then(|| (rt::run(), make()));
+        ModelAtomic { id: ObjectId::new(), loom }
     }
 
     /// Does this to loom's atomic where it is in this run, and to std's elsewhere.
     #[inline]
-    fn at<R>(&self, what: What, weak: impl FnOnce(&L) -> R, std: impl FnOnce() -> R) -> R {
+    fn at<R>(&self, what: SharedOpKind, weak: impl FnOnce(&L) -> R, std: impl FnOnce() -> R) -> R {
         rt::point_at(&self.id, what);
         #[cfg(feature = "loom")]
         if let Some((made_in, loom)) = &self.loom
             && *made_in == rt::run()
-            && rt::engine() == Engine::Loom
+            && rt::engine() == CurrentEngine::Loom
         {
             return rt::away(|| weak(loom));
         }
@@ -51,39 +51,39 @@ macro_rules! atomic {
         #[doc = concat!("As [`std::sync::atomic::", stringify!($name), "`].")]
         pub struct $name $(<$t>)? {
             std: std::sync::atomic::$name $(<$t>)?,
-            shared: Shared<$loom>,
+            shared: ModelAtomic<$loom>,
         }
 
         impl $(<$t>)? $name $(<$t>)? {
             /// One with this value.
             #[cfg(not(feature = "loom"))]
             pub const fn new(value: $plain) -> Self {
-                $name { std: std::sync::atomic::$name::new(value), shared: Shared::new() }
+                $name { std: std::sync::atomic::$name::new(value), shared: ModelAtomic::new() }
             }
 
             /// One with this value. Not `const`, as without the feature `loom`: loom has to see it
             /// being made.
             #[cfg(feature = "loom")]
             pub fn new(value: $plain) -> Self {
-                let shared = Shared::new(|| <$loom>::new(value));
+                let shared = ModelAtomic::new(|| <$loom>::new(value));
                 $name { std: std::sync::atomic::$name::new(value), shared }
             }
 
             /// As std's.
             pub fn load(&self, order: Ordering) -> $plain {
-                self.shared.at(What::Load, |loom| loom.load(order), || self.std.load(order))
+                self.shared.at(SharedOpKind::Load, |loom| loom.load(order), || self.std.load(order))
             }
 
             /// As std's.
             pub fn store(&self, value: $plain, order: Ordering) {
                 let std = || self.std.store(value, order);
-                self.shared.at(What::Store, |loom| loom.store(value, order), std);
+                self.shared.at(SharedOpKind::Store, |loom| loom.store(value, order), std);
             }
 
             /// As std's.
             pub fn swap(&self, value: $plain, order: Ordering) -> $plain {
                 let std = || self.std.swap(value, order);
-                self.shared.at(What::Rmw, |loom| loom.swap(value, order), std)
+                self.shared.at(SharedOpKind::Rmw, |loom| loom.swap(value, order), std)
             }
 
             /// As std's.
@@ -98,7 +98,7 @@ macro_rules! atomic {
                 failure: Ordering,
             ) -> Result<$plain, $plain> {
                 self.shared.at(
-                    What::Rmw,
+                    SharedOpKind::Rmw,
                     |loom| loom.compare_exchange(current, new, success, failure),
                     || self.std.compare_exchange(current, new, success, failure),
                 )
@@ -115,7 +115,7 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$plain, $plain> {
-                if rt::engine() == Engine::None {
+                if rt::engine() == CurrentEngine::None {
                     return self.std.compare_exchange_weak(current, new, success, failure);
                 }
                 self.compare_exchange(current, new, success, failure)
@@ -152,7 +152,7 @@ macro_rules! atomic {
                 #[cfg(feature = "loom")]
                 if let Some((made_in, loom)) = self.shared.loom
                     && made_in == rt::run()
-                    && rt::engine() == Engine::Loom
+                    && rt::engine() == CurrentEngine::Loom
                 {
                     return loom.into_inner();
                 }
@@ -182,7 +182,7 @@ macro_rules! changes {
                 /// As std's.
                 pub fn $change(&self, value: $plain, order: Ordering) -> $plain {
                     let std = || self.std.$change(value, order);
-                    self.shared.at(What::Rmw, |loom| loom.$change(value, order), std)
+                    self.shared.at(SharedOpKind::Rmw, |loom| loom.$change(value, order), std)
                 }
             )*
         }
@@ -259,7 +259,7 @@ integers! {
 /// As [`std::sync::atomic::fence`].
 pub fn fence(order: Ordering) {
     #[cfg(feature = "loom")]
-    if rt::engine() == Engine::Loom {
+    if rt::engine() == CurrentEngine::Loom {
         return rt::away(|| loom::sync::atomic::fence(order));
     }
     std::sync::atomic::fence(order);

@@ -22,9 +22,9 @@ impl<T> UnsafeCell<T> {
     #[cfg(feature = "loom")]
     pub fn new(value: T) -> Self {
         use crate::rt;
-        use crate::rt::Engine;
+        use crate::rt::CurrentEngine;
         let make = || (rt::run(), loom::cell::UnsafeCell::new(()));
-        let loom = (rt::engine() == Engine::Loom).then(make);
+        let loom = (rt::engine() == CurrentEngine::Loom).then(make);
         UnsafeCell { loom, value: std::cell::UnsafeCell::new(value) }
     }
 
@@ -54,8 +54,8 @@ impl<T> UnsafeCell<T> {
     #[cfg(feature = "loom")]
     fn watched(&self) -> Option<&loom::cell::UnsafeCell<()>> {
         use crate::rt;
-        use crate::rt::Engine;
+        use crate::rt::CurrentEngine;
         let (made_in, loom) = self.loom.as_ref()?;
-        (*made_in == rt::run() && rt::engine() == Engine::Loom).then_some(loom)
+        (*made_in == rt::run() && rt::engine() == CurrentEngine::Loom).then_some(loom)
     }
 }

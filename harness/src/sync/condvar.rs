@@ -1,17 +1,17 @@
 //! A condition variable as std's, whose waits and notices a model checker sees.
 
-use crate::sync::raw::Notices;
+use crate::sync::raw::RawCondvar;
 use std::sync::{LockResult, PoisonError};
 use std::time::Duration;
 
 use crate::rt;
-use crate::rt::{Engine, Id};
+use crate::rt::{CurrentEngine, ObjectId};
 use crate::sync::mutex::MutexGuard;
 
 /// A condition variable, as [`std::sync::Condvar`]. In a model no wait ends without a notice.
 #[derive(Debug, Default)]
 pub struct Condvar {
-    notices: Notices,
+    notices: RawCondvar,
     std: std::sync::Condvar,
 }
 
@@ -33,10 +33,10 @@ impl Condvar {
     #[must_use]
     pub const fn new() -> Self {
         Condvar {
-            notices: Notices {
-                id: Id::new(),
+            notices: RawCondvar {
+                id: ObjectId::new(),
                 #[cfg(feature = "loom")]
-                loom: crate::sync::loom_lock::Notices::new(),
+                loom: crate::sync::loom_lock::LoomCondvar::new(),
             },
             std: std::sync::Condvar::new(),
         }
@@ -118,11 +118,11 @@ impl Condvar {
 
     fn notify(&self, all: bool) {
         match rt::engine() {
-            Engine::None => {}
+            CurrentEngine::None => {}
             #[cfg(feature = "shuttle")]
-            Engine::Shuttle => rt::notify(&self.notices.id, all),
+            CurrentEngine::Shuttle => rt::notify(&self.notices.id, all),
             #[cfg(feature = "loom")]
-            Engine::Loom => self.notices.loom.notify(&self.notices.id, all),
+            CurrentEngine::Loom => self.notices.loom.notify(&self.notices.id, all),
         }
         if all {
             self.std.notify_all();

@@ -1,17 +1,17 @@
 //! How a lock is asked for.
 
-use crate::rt::Mode;
+use crate::rt::LockMode;
 
 /// How a lock is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
+pub(crate) enum LockRequest {
     Mutex,
     Read,
     Write,
 }
 
-impl Ask {
-    pub(crate) fn mode(self) -> Mode {
-        if self == Ask::Read { Mode::Shared } else { Mode::Alone }
+impl LockRequest {
+    pub(crate) fn mode(self) -> LockMode {
+        if self == LockRequest::Read { LockMode::Shared } else { LockMode::Alone }
     }
 }

@@ -9,7 +9,7 @@ pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, 
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 #[derive(Debug)]
-struct State<T> {
+struct ChannelState<T> {
     waiting: VecDeque<T>,
     senders: usize,
     has_receiver: bool,
@@ -22,7 +22,7 @@ struct State<T> {
 
 #[derive(Debug)]
 struct Channel<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<ChannelState<T>>,
     /// So many values may wait, where there is a bound. With 0 each is handed over.
     bound: Option<usize>,
     came: Condvar,
@@ -31,7 +31,7 @@ struct Channel<T> {
 
 impl<T> Channel<T> {
     fn ends(bound: Option<usize>) -> (Sender<T>, Receiver<T>) {
-        let state = State {
+        let state = ChannelState {
             waiting: VecDeque::new(),
             senders: 1,
             has_receiver: true,
@@ -44,16 +44,20 @@ impl<T> Channel<T> {
         (Sender(Arc::clone(&channel)), Receiver(channel))
     }
 
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, ChannelState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, on: &Condvar, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+    fn wait<'a>(
+        &self,
+        on: &Condvar,
+        state: MutexGuard<'a, ChannelState<T>>,
+    ) -> MutexGuard<'a, ChannelState<T>> {
         on.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether another value may wait now.
-    fn has_room(&self, state: &State<T>) -> bool {
+    fn has_room(&self, state: &ChannelState<T>) -> bool {
         self.bound.is_none_or(|bound| state.waiting.len() < bound.max(1))
     }
 
@@ -105,7 +109,7 @@ impl<T> Channel<T> {
     }
 
     /// Takes the next value, and tells those who wait for room.
-    fn take(&self, state: &mut State<T>) -> Option<T> {
+    fn take(&self, state: &mut ChannelState<T>) -> Option<T> {
         let value = state.waiting.pop_front()?;
         state.taken += 1;
         match self.bound {

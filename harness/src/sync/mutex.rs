@@ -6,14 +6,14 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{LockResult, TryLockError, TryLockResult};
 
 use crate::rt;
-use crate::sync::lock_request::Ask;
-use crate::sync::raw::{Held, Raw};
+use crate::sync::lock_request::LockRequest;
+use crate::sync::raw::{HeldLock, RawLock};
 use crate::sync::twin::{guard_twin, guarded, guarded_at_once, lock_twin};
 
 /// A mutual exclusion lock, as [`std::sync::Mutex`].
 #[derive(Default)]
 pub struct Mutex<T: ?Sized> {
-    raw: Raw,
+    raw: RawLock,
     data: std::sync::Mutex<T>,
 }
 
@@ -23,7 +23,7 @@ pub struct MutexGuard<'a, T: ?Sized> {
     pub(crate) mutex: &'a Mutex<T>,
     // Dropped in this order.
     pub(crate) data: std::sync::MutexGuard<'a, T>,
-    pub(crate) held: Held<'a>,
+    pub(crate) held: HeldLock<'a>,
 }
 
 lock_twin!(Mutex);
@@ -35,7 +35,7 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     /// If it is poisoned. It is locked all the same.
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        self.lock_held(self.raw.lock(Ask::Mutex))
+        self.lock_held(self.raw.lock(LockRequest::Mutex))
     }
 
     /// Locks it if it is unlocked.
@@ -43,12 +43,12 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     /// If it is locked or poisoned.
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
-        let held = self.raw.try_lock(Ask::Mutex).ok_or(TryLockError::WouldBlock)?;
+        let held = self.raw.try_lock(LockRequest::Mutex).ok_or(TryLockError::WouldBlock)?;
         guarded_at_once(self.data.try_lock(), |data| MutexGuard { mutex: self, data, held })
     }
 
     /// Takes std's lock, where the model's is held already.
-    pub(crate) fn lock_held<'a>(&'a self, held: Held<'a>) -> LockResult<MutexGuard<'a, T>> {
+    pub(crate) fn lock_held<'a>(&'a self, held: HeldLock<'a>) -> LockResult<MutexGuard<'a, T>> {
         if rt::is_over() && matches!(self.data.try_lock(), Err(TryLockError::WouldBlock)) {
             // The thread that has it will never run again.
             rt::abandon();

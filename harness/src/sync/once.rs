@@ -7,14 +7,14 @@ use std::fmt;
 use std::ops::Deref;
 
 use crate::rt;
-use crate::rt::Engine;
-use crate::sync::lock_request::Ask;
-use crate::sync::raw::Raw;
+use crate::rt::CurrentEngine;
+use crate::sync::lock_request::LockRequest;
+use crate::sync::raw::RawLock;
 
 /// A place that is filled once, as [`std::sync::OnceLock`].
 #[derive(Default)]
 pub struct OnceLock<T> {
-    raw: Raw,
+    raw: RawLock,
     value: std::sync::OnceLock<T>,
 }
 
@@ -22,15 +22,15 @@ impl<T> OnceLock<T> {
     /// An empty one.
     #[must_use]
     pub const fn new() -> Self {
-        OnceLock { raw: Raw::new(), value: std::sync::OnceLock::new() }
+        OnceLock { raw: RawLock::new(), value: std::sync::OnceLock::new() }
     }
 
     /// What is in it, if anything is.
     pub fn get(&self) -> Option<&T> {
-        if rt::engine() == Engine::None {
+        if rt::engine() == CurrentEngine::None {
             return self.value.get();
         }
-        let _held = self.raw.lock(Ask::Mutex);
+        let _held = self.raw.lock(LockRequest::Mutex);
         self.value.get()
     }
 
@@ -44,16 +44,16 @@ impl<T> OnceLock<T> {
     /// # Errors
     /// With the value, where it is full.
     pub fn set(&self, value: T) -> Result<(), T> {
-        let _held = self.raw.lock(Ask::Mutex);
+        let _held = self.raw.lock(LockRequest::Mutex);
         self.value.set(value)
     }
 
     /// What is in it, which is made now if nothing is.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
-        if rt::engine() == Engine::None {
+        if rt::engine() == CurrentEngine::None {
             return self.value.get_or_init(make);
         }
-        let _held = self.raw.lock(Ask::Mutex);
+        let _held = self.raw.lock(LockRequest::Mutex);
         self.value.get_or_init(make)
     }
 

@@ -2,38 +2,38 @@
 
 use crate::rt;
 #[cfg(feature = "shuttle")]
-use crate::rt::What;
-use crate::rt::{Engine, Id};
-use crate::sync::lock_request::Ask;
+use crate::rt::SharedOpKind;
+use crate::rt::{CurrentEngine, ObjectId};
+use crate::sync::lock_request::LockRequest;
 
 /// A lock as the present engine has it; outside of a model there is nothing to it.
 #[derive(Debug, Default)]
-pub(crate) struct Raw {
-    pub(crate) id: Id,
+pub(crate) struct RawLock {
+    pub(crate) id: ObjectId,
     #[cfg(feature = "loom")]
-    loom: crate::sync::loom_lock::Lock,
+    loom: crate::sync::loom_lock::LoomLock,
 }
 
 /// A lock that is held, until this is dropped.
-pub(crate) struct Held<'a> {
-    raw: &'a Raw,
+pub(crate) struct HeldLock<'a> {
+    raw: &'a RawLock,
     /// The run in which it was taken; 0 outside of one.
     run: u64,
     #[cfg(feature = "loom")]
-    loom: Option<crate::sync::loom_lock::Guard<'a>>,
+    loom: Option<crate::sync::loom_lock::LoomGuard<'a>>,
 }
 
-impl Raw {
-    pub(crate) const fn new() -> Raw {
-        Raw {
-            id: Id::new(),
+impl RawLock {
+    pub(crate) const fn new() -> RawLock {
+        RawLock {
+            id: ObjectId::new(),
             #[cfg(feature = "loom")]
-            loom: crate::sync::loom_lock::Lock::new(),
+            loom: crate::sync::loom_lock::LoomLock::new(),
         }
     }
 
-    fn held(&self, run: u64) -> Held<'_> {
-        Held {
+    fn held(&self, run: u64) -> HeldLock<'_> {
+        HeldLock {
             raw: self,
             run,
             #[cfg(feature = "loom")]
@@ -42,53 +42,53 @@ impl Raw {
     }
 
     /// Waits until it can be had, and takes it.
-    pub(crate) fn lock(&self, ask: Ask) -> Held<'_> {
+    pub(crate) fn lock(&self, ask: LockRequest) -> HeldLock<'_> {
         match rt::engine() {
-            Engine::None => self.held(0),
+            CurrentEngine::None => self.held(0),
             #[cfg(feature = "shuttle")]
-            Engine::Shuttle => {
+            CurrentEngine::Shuttle => {
                 rt::acquire(&self.id, ask.mode());
                 self.held(rt::run())
             }
             #[cfg(feature = "loom")]
-            Engine::Loom => {
+            CurrentEngine::Loom => {
                 let guard = self.loom.lock(&self.id, ask);
-                Held { raw: self, run: rt::run(), loom: Some(guard) }
+                HeldLock { raw: self, run: rt::run(), loom: Some(guard) }
             }
         }
     }
 
     /// Takes it, if it can be had at once.
-    pub(crate) fn try_lock(&self, ask: Ask) -> Option<Held<'_>> {
+    pub(crate) fn try_lock(&self, ask: LockRequest) -> Option<HeldLock<'_>> {
         match rt::engine() {
-            Engine::None => Some(self.held(0)),
+            CurrentEngine::None => Some(self.held(0)),
             #[cfg(feature = "shuttle")]
-            Engine::Shuttle => {
-                rt::point_at(&self.id, What::Lock);
+            CurrentEngine::Shuttle => {
+                rt::point_at(&self.id, SharedOpKind::Lock);
                 rt::try_take(&self.id, ask.mode()).then(|| self.held(rt::run()))
             }
             #[cfg(feature = "loom")]
-            Engine::Loom => {
+            CurrentEngine::Loom => {
                 let guard = self.loom.try_lock(&self.id, ask)?;
-                Some(Held { raw: self, run: rt::run(), loom: Some(guard) })
+                Some(HeldLock { raw: self, run: rt::run(), loom: Some(guard) })
             }
         }
     }
 }
 
-impl<'a> Held<'a> {
+impl<'a> HeldLock<'a> {
     /// Gives it back, waits for a notice, and takes it again.
     #[cfg_attr(not(feature = "loom"), allow(unused_mut, reason = "loom alone lends its guard out"))]
-    pub(crate) fn wait(mut self, notices: &crate::sync::raw::Notices) -> Held<'a> {
+    pub(crate) fn wait(mut self, notices: &RawCondvar) -> HeldLock<'a> {
         if self.run != rt::run() {
             return self;
         }
         match rt::engine() {
-            Engine::None => {}
+            CurrentEngine::None => {}
             #[cfg(feature = "shuttle")]
-            Engine::Shuttle => rt::wait(&notices.id, &self.raw.id),
+            CurrentEngine::Shuttle => rt::wait(&notices.id, &self.raw.id),
             #[cfg(feature = "loom")]
-            Engine::Loom => {
+            CurrentEngine::Loom => {
                 let guard = self.loom.take();
                 self.loom = guard.map(|guard| notices.loom.wait(&notices.id, &self.raw.id, guard));
             }
@@ -102,20 +102,20 @@ impl<'a> Held<'a> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for HeldLock<'_> {
     fn drop(&mut self) {
         if self.run == 0 {
             return;
         }
-        let engine = if self.run == rt::run() { rt::engine() } else { Engine::None };
+        let engine = if self.run == rt::run() { rt::engine() } else { CurrentEngine::None };
         #[cfg(feature = "loom")]
         if let Some(guard) = self.loom.take() {
-            guard.give(&self.raw.id, engine == Engine::Loom);
+            guard.give(&self.raw.id, engine == CurrentEngine::Loom);
             return;
         }
         #[cfg(feature = "shuttle")]
-        if engine == Engine::Shuttle {
-            rt::point_at(&self.raw.id, What::Unlock);
+        if engine == CurrentEngine::Shuttle {
+            rt::point_at(&self.raw.id, SharedOpKind::Unlock);
             rt::give(&self.raw.id);
         }
         let _ = engine;
@@ -124,8 +124,8 @@ impl Drop for Held<'_> {
 
 /// What a condition variable is to a model checker.
 #[derive(Debug, Default)]
-pub(crate) struct Notices {
-    pub(crate) id: Id,
+pub(crate) struct RawCondvar {
+    pub(crate) id: ObjectId,
     #[cfg(feature = "loom")]
-    pub(crate) loom: crate::sync::loom_lock::Notices,
+    pub(crate) loom: crate::sync::loom_lock::LoomCondvar,
 }

@@ -5,14 +5,14 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LockResult, TryLockError, TryLockResult};
 
-use crate::sync::lock_request::Ask;
-use crate::sync::raw::{Held, Raw};
+use crate::sync::lock_request::LockRequest;
+use crate::sync::raw::{HeldLock, RawLock};
 use crate::sync::twin::{guard_twin, guarded, guarded_at_once, lock_twin};
 
 /// A lock for many readers or one writer, as [`std::sync::RwLock`].
 #[derive(Default)]
 pub struct RwLock<T: ?Sized> {
-    raw: Raw,
+    raw: RawLock,
     data: std::sync::RwLock<T>,
 }
 
@@ -21,7 +21,7 @@ pub struct RwLock<T: ?Sized> {
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     // Dropped in this order.
     data: std::sync::RwLockReadGuard<'a, T>,
-    _held: Held<'a>,
+    _held: HeldLock<'a>,
 }
 
 /// An [`RwLock`] locked for writing, unlocked when this is dropped.
@@ -29,7 +29,7 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     // Dropped in this order.
     data: std::sync::RwLockWriteGuard<'a, T>,
-    _held: Held<'a>,
+    _held: HeldLock<'a>,
 }
 
 lock_twin!(RwLock);
@@ -42,7 +42,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// If it is poisoned. It is locked all the same.
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
-        let _held = self.raw.lock(Ask::Read);
+        let _held = self.raw.lock(LockRequest::Read);
         guarded(self.data.read(), |data| RwLockReadGuard { data, _held })
     }
 
@@ -51,7 +51,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// If it is poisoned. It is locked all the same.
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
-        let _held = self.raw.lock(Ask::Write);
+        let _held = self.raw.lock(LockRequest::Write);
         guarded(self.data.write(), |data| RwLockWriteGuard { data, _held })
     }
 
@@ -60,7 +60,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// If somebody does, or it is poisoned.
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
-        let _held = self.raw.try_lock(Ask::Read).ok_or(TryLockError::WouldBlock)?;
+        let _held = self.raw.try_lock(LockRequest::Read).ok_or(TryLockError::WouldBlock)?;
         guarded_at_once(self.data.try_read(), |data| RwLockReadGuard { data, _held })
     }
 
@@ -69,7 +69,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     /// If somebody does, or it is poisoned.
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
-        let _held = self.raw.try_lock(Ask::Write).ok_or(TryLockError::WouldBlock)?;
+        let _held = self.raw.try_lock(LockRequest::Write).ok_or(TryLockError::WouldBlock)?;
         guarded_at_once(self.data.try_write(), |data| RwLockWriteGuard { data, _held })
     }
 }

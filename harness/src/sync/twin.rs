@@ -1,5 +1,5 @@
 //! What the twins of std's locks have in common: each keeps std's own lock for the data and the poison,
-//! and a [`Raw`](crate::sync::raw::Raw) for the model checker.
+//! and a [`Raw`](crate::sync::raw::RawLock) for the model checker.
 
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
@@ -31,7 +31,7 @@ macro_rules! lock_twin {
         impl<T> $Lock<T> {
             /// An unlocked lock around this value.
             pub const fn new(value: T) -> Self {
-                $Lock { raw: Raw::new(), data: std::sync::$Lock::new(value) }
+                $Lock { raw: RawLock::new(), data: std::sync::$Lock::new(value) }
             }
 
             /// The value in it.

@@ -17,7 +17,7 @@ use crate::plan::syntax::Shortages;
 use crate::report::kind::Kind;
 #[cfg(any(feature = "proptest", feature = "shuttle"))]
 use crate::schedule;
-use crate::schedule::Turn;
+use crate::schedule::Preemption;
 
 /// The largest script that is read, in bytes.
 pub(crate) const SCRIPT_MAX: usize = 16 << 20;
@@ -190,7 +190,7 @@ impl<Op> Script<Op> {
     }
 
     /// Where threads are switched.
-    pub(crate) fn turns(&self) -> Result<Vec<Turn>, Error> {
+    pub(crate) fn turns(&self) -> Result<Vec<Preemption>, Error> {
         let Some(text) = &self.schedule else { return Ok(Vec::new()) };
         let turn = |one: &str| {
             let one = one.trim();
@@ -198,8 +198,8 @@ impl<Op> Script<Op> {
                 Error::new(format!("schedule: {:?} is no preemption: {what}", short(one)))
                     .help("write \"T1@8>T2\": thread 1 gives way to thread 2 at its 8th step")
             };
-            let turn: Turn = one.parse().map_err(wrong)?;
-            match Turn::loom_of(&[turn]) {
+            let turn: Preemption = one.parse().map_err(wrong)?;
+            match Preemption::loom_of(&[turn]) {
                 None => Ok(turn),
                 Some(_) => Err(wrong("loom's schedules are no script's")),
             }
@@ -209,7 +209,7 @@ impl<Op> Script<Op> {
 
     /// The same script by this schedule.
     #[cfg(any(feature = "proptest", feature = "shuttle"))]
-    pub(crate) fn by(mut self, turns: &[Turn]) -> Self {
+    pub(crate) fn by(mut self, turns: &[Preemption]) -> Self {
         self.schedule = (!turns.is_empty()).then(|| schedule::line(turns));
         self
     }

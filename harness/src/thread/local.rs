@@ -8,7 +8,7 @@ use std::rc::Rc;
 pub use std::thread::AccessError;
 
 use crate::rt;
-use crate::rt::Engine;
+use crate::rt::CurrentEngine;
 
 /// As [`std::thread::LocalKey`]; made by [`thread_local!`](crate::thread::thread_local).
 pub struct LocalKey<T: 'static> {
@@ -19,7 +19,7 @@ pub struct LocalKey<T: 'static> {
 }
 
 /// One logical thread's value of one key.
-struct Slot {
+struct LocalSlot {
     run: u64,
     thread: u16,
     key: usize,
@@ -27,7 +27,7 @@ struct Slot {
 }
 
 thread_local! {
-    static SLOTS: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
+    static SLOTS: RefCell<Vec<LocalSlot>> = const { RefCell::new(Vec::new()) };
 }
 
 impl<T: 'static> LocalKey<T> {
@@ -36,7 +36,7 @@ impl<T: 'static> LocalKey<T> {
     /// # Panics
     /// Where the thread has dropped it already.
     pub fn with<R>(&'static self, call: impl FnOnce(&T) -> R) -> R {
-        if rt::engine() == Engine::None {
+        if rt::engine() == CurrentEngine::None {
             return self.std.with(call);
         }
         call(&self.present())
@@ -50,7 +50,7 @@ impl<T: 'static> LocalKey<T> {
         &'static self,
         call: impl FnOnce(&T) -> R,
     ) -> std::result::Result<R, AccessError> {
-        if rt::engine() == Engine::None {
+        if rt::engine() == CurrentEngine::None {
             return self.std.try_with(call);
         }
         Ok(call(&self.present()))
@@ -65,17 +65,17 @@ impl<T: 'static> LocalKey<T> {
             SLOTS.with(|slots| {
                 let mut slots = slots.borrow_mut();
                 // Of a run that was given up.
-                let (now, gone) = slots.drain(..).partition(|slot: &Slot| slot.run == run);
+                let (now, gone) = slots.drain(..).partition(|slot: &LocalSlot| slot.run == run);
                 *slots = now;
-                std::mem::forget::<Vec<Slot>>(gone);
-                let mine = |slot: &&Slot| (slot.thread, slot.key) == (thread, key);
+                std::mem::forget::<Vec<LocalSlot>>(gone);
+                let mine = |slot: &&LocalSlot| (slot.thread, slot.key) == (thread, key);
                 let slot = slots.iter().find(mine)?;
                 Rc::clone(&slot.value).downcast::<T>().ok()
             })
         };
         find().unwrap_or_else(|| {
             let value = Rc::new((self.init)());
-            let slot = Slot { run, thread, key, value: value.clone() };
+            let slot = LocalSlot { run, thread, key, value: value.clone() };
             SLOTS.with(|slots| slots.borrow_mut().push(slot));
             value
         })
@@ -140,7 +140,7 @@ impl<T: 'static> fmt::Debug for LocalKey<T> {
 /// meanwhile go as well.
 pub(crate) fn end() {
     let (run, thread) = (rt::run(), rt::logical());
-    let mine = |slot: &Slot| (slot.run, slot.thread) == (run, thread);
+    let mine = |slot: &LocalSlot| (slot.run, slot.thread) == (run, thread);
     let last = || {
         SLOTS.with(|slots| {
             let mut slots = slots.borrow_mut();

@@ -9,39 +9,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::rt;
-use crate::rt::{Engine, Spawned};
+use crate::rt::{CurrentEngine, Spawned};
 use crate::thread::Result;
 use crate::thread::current::Thread;
 use crate::thread::settings::ThreadSettings;
-use crate::thread::spawn::{Answer, body, start};
+use crate::thread::spawn::{ThreadResult, body, start};
 
 /// Where such threads are started, as [`std::thread::Scope`].
 pub struct Scope<'scope, 'env: 'scope> {
-    started: Mutex<Vec<Arc<Started>>>,
+    started: Mutex<Vec<Arc<StartedThread>>>,
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
 
 /// A thread, until somebody waits for it.
-struct Started {
-    thread: Mutex<Option<Kind>>,
+struct StartedThread {
+    thread: Mutex<Option<ScopedKind>>,
     panicked: AtomicBool,
 }
 
-enum Kind {
+enum ScopedKind {
     Std(std::thread::JoinHandle<()>),
     Model(Spawned),
 }
 
-impl Started {
+impl StartedThread {
     /// Waits for it, unless somebody has. Answers whether nobody had.
     fn wait(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
             None => return false,
             // What the thread threw was caught in it.
-            Some(Kind::Std(handle)) => drop(handle.join()),
-            Some(Kind::Model(spawned)) => rt::join(spawned),
+            Some(ScopedKind::Std(handle)) => drop(handle.join()),
+            Some(ScopedKind::Model(spawned)) => rt::join(spawned),
         }
         true
     }
@@ -49,14 +49,14 @@ impl Started {
 
 /// A thread to wait for, as [`std::thread::ScopedJoinHandle`].
 pub struct ScopedJoinHandle<'scope, T> {
-    started: Arc<Started>,
-    answer: Arc<Answer<T>>,
-    thread: Which,
+    started: Arc<StartedThread>,
+    answer: Arc<ThreadResult<T>>,
+    thread: ScopedThread,
     scope: PhantomData<&'scope ()>,
 }
 
 /// Which thread it is: a model's has a handle once somebody asks for it.
-enum Which {
+enum ScopedThread {
     Std(Thread),
     Model { number: u16, name: Option<String>, handle: OnceLock<Thread> },
 }
@@ -75,8 +75,8 @@ impl<T> ScopedJoinHandle<'_, T> {
     #[must_use]
     pub fn thread(&self) -> &Thread {
         match &self.thread {
-            Which::Std(thread) => thread,
-            Which::Model { number, name, handle } => {
+            ScopedThread::Std(thread) => thread,
+            ScopedThread::Model { number, name, handle } => {
                 handle.get_or_init(|| Thread::of_model(*number, name.as_deref()))
             }
         }
@@ -122,19 +122,19 @@ impl<'scope> Scope<'scope, '_> {
         work: impl FnOnce() -> T + Send + 'scope,
     ) -> io::Result<ScopedJoinHandle<'scope, T>> {
         let name = settings.name.clone();
-        let answer = Answer::new();
+        let answer = ThreadResult::new();
         let started =
-            Arc::new(Started { thread: Mutex::new(None), panicked: AtomicBool::new(false) });
+            Arc::new(StartedThread { thread: Mutex::new(None), panicked: AtomicBool::new(false) });
         let (its_answer, itself) = (Arc::clone(&answer), Arc::clone(&started));
         let noted = move || {
             // Whether it panicked is told even where nobody joins it.
-            struct Panicked<'a>(&'a AtomicBool);
-            impl Drop for Panicked<'_> {
+            struct NotePanic<'a>(&'a AtomicBool);
+            impl Drop for NotePanic<'_> {
                 fn drop(&mut self) {
                     self.0.store(std::thread::panicking(), Ordering::Relaxed);
                 }
             }
-            let _panicked = Panicked(&itself.panicked);
+            let _panicked = NotePanic(&itself.panicked);
             work()
         };
         let whole: Box<dyn FnOnce() + Send + 'scope> =
@@ -147,14 +147,15 @@ impl<'scope> Scope<'scope, '_> {
                 whole,
             )
         };
-        let (kind, thread) = if rt::engine() == Engine::None {
+        let (kind, thread) = if rt::engine() == CurrentEngine::None {
             let handle = settings.spawn_std(whole)?;
-            let which = Which::Std(Thread::of_std(handle.thread()));
-            (Kind::Std(handle), which)
+            let which = ScopedThread::Std(Thread::of_std(handle.thread()));
+            (ScopedKind::Std(handle), which)
         } else {
             let spawned = start(whole, Location::caller());
-            let which = Which::Model { number: spawned.thread, name, handle: OnceLock::new() };
-            (Kind::Model(spawned), which)
+            let which =
+                ScopedThread::Model { number: spawned.thread, name, handle: OnceLock::new() };
+            (ScopedKind::Model(spawned), which)
         };
         *started.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
         let mut all = self.started.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,29 +8,29 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::rt;
-use crate::rt::{Abandoned, Engine, Spawned};
+use crate::rt::{AbandonedRun, CurrentEngine, Spawned};
 use crate::thread::current::Thread;
 use crate::thread::settings::ThreadSettings;
 use crate::thread::{Result, current, local};
 
 /// A thread to wait for, as [`std::thread::JoinHandle`].
 pub struct JoinHandle<T> {
-    kind: Kind<T>,
+    kind: JoinKind<T>,
     name: Option<String>,
     thread: OnceLock<Thread>,
 }
 
-enum Kind<T> {
+enum JoinKind<T> {
     Std(std::thread::JoinHandle<T>),
-    Model { spawned: Spawned, answer: Arc<Answer<T>> },
+    Model { spawned: Spawned, answer: Arc<ThreadResult<T>> },
 }
 
 /// What a model's thread leaves to whoever joins it.
-pub(crate) struct Answer<T>(std::sync::Mutex<Option<Result<T>>>);
+pub(crate) struct ThreadResult<T>(std::sync::Mutex<Option<Result<T>>>);
 
-impl<T> Answer<T> {
-    pub(crate) fn new() -> Arc<Answer<T>> {
-        Arc::new(Answer(std::sync::Mutex::new(None)))
+impl<T> ThreadResult<T> {
+    pub(crate) fn new() -> Arc<ThreadResult<T>> {
+        Arc::new(ThreadResult(std::sync::Mutex::new(None)))
     }
 
     fn leave(&self, answer: Result<T>) {
@@ -52,18 +52,24 @@ impl<T> Answer<T> {
 
 impl<T> JoinHandle<T> {
     pub(crate) fn of_std(handle: std::thread::JoinHandle<T>) -> Self {
-        JoinHandle { kind: Kind::Std(handle), name: None, thread: OnceLock::new() }
+        JoinHandle { kind: JoinKind::Std(handle), name: None, thread: OnceLock::new() }
     }
 
-    pub(crate) fn of_model(spawned: Spawned, answer: Arc<Answer<T>>, name: Option<String>) -> Self {
-        JoinHandle { kind: Kind::Model { spawned, answer }, name, thread: OnceLock::new() }
+    pub(crate) fn of_model(
+        spawned: Spawned,
+        answer: Arc<ThreadResult<T>>,
+        name: Option<String>,
+    ) -> Self {
+        JoinHandle { kind: JoinKind::Model { spawned, answer }, name, thread: OnceLock::new() }
     }
 
     /// A handle on the thread itself.
     pub fn thread(&self) -> &Thread {
         self.thread.get_or_init(|| match &self.kind {
-            Kind::Std(handle) => Thread::of_std(handle.thread()),
-            Kind::Model { spawned, .. } => Thread::of_model(spawned.thread, self.name.as_deref()),
+            JoinKind::Std(handle) => Thread::of_std(handle.thread()),
+            JoinKind::Model { spawned, .. } => {
+                Thread::of_model(spawned.thread, self.name.as_deref())
+            }
         })
     }
 
@@ -73,8 +79,8 @@ impl<T> JoinHandle<T> {
     /// With what it threw, where it panicked.
     pub fn join(self) -> Result<T> {
         match self.kind {
-            Kind::Std(handle) => handle.join(),
-            Kind::Model { spawned, answer } => {
+            JoinKind::Std(handle) => handle.join(),
+            JoinKind::Model { spawned, answer } => {
                 rt::join(spawned);
                 answer.take()
             }
@@ -84,8 +90,8 @@ impl<T> JoinHandle<T> {
     /// Whether the thread has ended.
     pub fn is_finished(&self) -> bool {
         match &self.kind {
-            Kind::Std(handle) => handle.is_finished(),
-            Kind::Model { answer, .. } => answer.is_there(),
+            JoinKind::Std(handle) => handle.is_finished(),
+            JoinKind::Model { answer, .. } => answer.is_there(),
         }
     }
 }
@@ -113,10 +119,10 @@ pub(crate) fn spawn_with<T: Send + 'static>(
     settings: ThreadSettings,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    if rt::engine() == Engine::None {
+    if rt::engine() == CurrentEngine::None {
         return Ok(JoinHandle::of_std(settings.spawn_std(work)?));
     }
-    let answer = Answer::new();
+    let answer = ThreadResult::new();
     let work = body(work, Arc::clone(&answer), settings.name.clone());
     let spawned = start(Box::new(work), Location::caller());
     Ok(JoinHandle::of_model(spawned, answer, settings.name))
@@ -129,11 +135,11 @@ pub(crate) fn start(work: Box<dyn FnOnce() + Send>, at: &'static Location<'stati
 /// What a model's thread does: its work, whatever comes of it, and the end of its locals.
 pub(crate) fn body<T: Send>(
     work: impl FnOnce() -> T + Send,
-    answer: Arc<Answer<T>>,
+    answer: Arc<ThreadResult<T>>,
     name: Option<String>,
 ) -> impl FnOnce() + Send {
     move || {
-        let is_modelled = rt::engine() != Engine::None;
+        let is_modelled = rt::engine() != CurrentEngine::None;
         if is_modelled && name.is_some() {
             Thread::of_model(rt::logical(), name.as_deref());
         }
@@ -151,7 +157,7 @@ pub(crate) fn body<T: Send>(
 fn catch<T>(work: impl FnOnce() -> T) -> Result<T> {
     let ended = within(work);
     if let Err(payload) = &ended
-        && !payload.is::<Abandoned>()
+        && !payload.is::<AbandonedRun>()
     {
         rt::note_panic(said(&**payload));
     }
@@ -175,7 +181,7 @@ pub fn yield_now() {
 
 /// Sleeps; in a model, where time does not pass, this is [`yield_now`].
 pub fn sleep(time: Duration) {
-    if rt::engine() == Engine::None {
+    if rt::engine() == CurrentEngine::None {
         std::thread::sleep(time);
     } else {
         rt::yield_now();

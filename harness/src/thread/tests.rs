@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering as Std};
 
 use crate::rt;
-use crate::rt::Engine;
+use crate::rt::CurrentEngine;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, OnceLock, RwLock, mpsc};
 use crate::thread;
@@ -24,7 +24,7 @@ type Body = fn() -> u64;
 fn shuttle(body: Body) -> Seen {
     let seen: &'static std::sync::Mutex<Seen> = Box::leak(Box::default());
     let run = move || {
-        rt::begin(Engine::Shuttle);
+        rt::begin(CurrentEngine::Shuttle);
         let answer = body();
         rt::end();
         let mut seen = seen.lock().expect("nobody panics with it");
@@ -47,7 +47,7 @@ fn shuttle(body: Body) -> Seen {
 fn loom(body: Body) -> Seen {
     let seen: &'static std::sync::Mutex<Seen> = Box::leak(Box::default());
     let run = move || {
-        rt::begin(Engine::Loom);
+        rt::begin(CurrentEngine::Loom);
         let answer = body();
         rt::end();
         let mut seen = seen.lock().expect("nobody panics with it");
