@@ -147,13 +147,16 @@ fn block(start: *mut u8, size: usize) -> Result<NonNull<[u8]>, Refused> {
     Ok(NonNull::slice_from_raw_parts(start, size))
 }
 
-/// `malloc` has no zero-sized blocks: one byte gives them an address of their own.
-fn at_least_one(layout: Layout) -> Layout {
+/// The layout to ask an allocator for that has no zero-sized blocks: one byte gives such a block an
+/// address of its own.
+#[inline]
+pub(crate) fn at_least_one(layout: Layout) -> Layout {
     if layout.size() != 0 {
         return layout;
     }
     Layout::from_size_align(1, layout.align()).unwrap_or(layout)
 }
+
 // SAFETY: `System` keeps the contract of `GlobalAlloc`, which is this one for sizes above zero;
 // zero is raised to one on every path, in and out alike.
 unsafe impl Port for Malloc {

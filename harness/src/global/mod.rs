@@ -23,6 +23,7 @@ use crate::heap::survivor::SurvivorKind;
 use crate::heap::thread_context::is_attributed;
 use crate::heap::thread_context::place;
 use crate::heap::thread_context::{INSIDE, PASSING, ThreadContext, attribute};
+use crate::port::at_least_one;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::TypeId;
 use std::ptr::NonNull;
@@ -30,7 +31,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use crate::detect::block::Block;
 use crate::heap::Heap;
-use crate::heap::node::{StateGuard, some};
+use crate::heap::node::StateGuard;
 use crate::heap::redzone;
 use crate::heap::run_lock::{
     GLOBAL_LOCK, begin_alone, end_alone, is_single_threaded, wait_for_threads,
@@ -503,18 +504,19 @@ struct InnerPort<A: 'static>(&'static A);
 unsafe impl<A: GlobalAlloc + Sync> Port for InnerPort<A> {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the size is not zero.
-        let start = NonNull::new(unsafe { self.0.alloc(some(layout)) }).ok_or(Refused)?;
+        let start = NonNull::new(unsafe { self.0.alloc(at_least_one(layout)) }).ok_or(Refused)?;
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 
     fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the size is not zero.
-        let start = NonNull::new(unsafe { self.0.alloc_zeroed(some(layout)) }).ok_or(Refused)?;
+        let start =
+            NonNull::new(unsafe { self.0.alloc_zeroed(at_least_one(layout)) }).ok_or(Refused)?;
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller hands back a block of ours with the layout it was asked with.
-        unsafe { self.0.dealloc(block.as_ptr(), some(layout)) }
+        unsafe { self.0.dealloc(block.as_ptr(), at_least_one(layout)) }
     }
 }

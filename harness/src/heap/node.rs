@@ -8,6 +8,7 @@
 //! subject's process.
 #![allow(unsafe_code)]
 
+use crate::port::at_least_one;
 use std::alloc::Layout;
 use std::any::TypeId;
 use std::cell::{Cell, UnsafeCell};
@@ -273,7 +274,8 @@ impl Node<AnyPort> {
         guards: bool,
         entered: &StateGuard<'_>,
     ) -> Result<NonNull<u8>, Refused> {
-        let asked = if guards { redzone::padded(layout).ok_or(Refused)? } else { some(layout) };
+        let asked =
+            if guards { redzone::padded(layout).ok_or(Refused)? } else { at_least_one(layout) };
         let pooled = if self.is_pooled { take_pooled(asked, zeroed, entered) } else { None };
         let block = match (zeroed, self.is_malloc) {
             _ if pooled.is_some() => pooled.ok_or(Refused)?,
@@ -339,9 +341,9 @@ impl Node<AnyPort> {
         layout: Layout,
         entered: &StateGuard<'_>,
     ) -> Result<NonNull<u8>, Refused> {
-        let (old, new) = (some(block.layout()), some(layout));
+        let (old, new) = (at_least_one(block.layout()), at_least_one(layout));
         // SAFETY: the block is live with this layout (it was found in the ledger), came from this
-        // port through `some`, and each direction gets its own operation.
+        // port through `at_least_one`, and each direction gets its own operation.
         let answer = self.called(entered, |port| unsafe {
             if new.size() >= old.size() && op == Op::Grow {
                 port.grow(start, old, new)
@@ -370,9 +372,9 @@ impl Node<AnyPort> {
         // record left the ledger, and is given back once.
         unsafe {
             if self.is_malloc {
-                Malloc.free(start, some(layout));
+                Malloc.free(start, at_least_one(layout));
             } else {
-                self.called(entered, |port| port.free(start, some(layout)));
+                self.called(entered, |port| port.free(start, at_least_one(layout)));
             }
         }
     }
@@ -463,15 +465,6 @@ fn take_pooled(asked: Layout, zeroed: bool, entered: &StateGuard<'_>) -> Option<
         unsafe { start.write_bytes(0, asked.size()) };
     }
     Some(NonNull::slice_from_raw_parts(start, asked.size()))
-}
-
-/// A zero-sized request gets a byte, so that its address is its own.
-#[inline]
-pub(crate) fn some(layout: Layout) -> Layout {
-    if layout.size() != 0 {
-        return layout;
-    }
-    Layout::from_size_align(1, layout.align()).unwrap_or(layout)
 }
 
 /// A node on its way into the state, which finds the ports of quarantined blocks by it.

@@ -10,10 +10,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::error::Error;
+use crate::rt::thread_set::THREADS_MAX;
 #[cfg(mallory_model)]
 use crate::run::outcome::Cue;
 use crate::run::outcome::{ScheduledEnd, ThreadScheduler};
-use crate::schedule::fairness::THREADS_MAX;
 use crate::schedule::search::Search;
 
 /// Something that is run once for each schedule of a search.

@@ -19,10 +19,10 @@ use crate::host::{Host, RehearsedRun, ScheduledRun};
 use crate::process::status;
 use crate::report::format::said;
 use crate::rt;
+use crate::rt::thread_set::{THREADS_MAX, ThreadSet, bit};
 use crate::rt::{NextTask, TaskPool};
 use crate::run::outcome::{Cue, ScheduledEnd, Stopped, ThreadScheduler};
 use crate::schedule::Preemption;
-use crate::schedule::fairness::{THREADS_MAX, Threads, bit};
 use crate::schedule::search::Search;
 
 /// Threads that make requests under an unwinder, and tests that print, fit in this. It is mapped and
@@ -201,7 +201,7 @@ impl Asked {
             NextTask::First => return first,
             NextTask::Same | NextTask::Any => return Some(current).filter(is_there).or(first),
         }
-        let mut threads: Threads = 0;
+        let mut threads: ThreadSet = 0;
         for task in runnable {
             let thread = usize::from(task.id());
             if thread >= THREADS_MAX {

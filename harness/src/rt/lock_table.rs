@@ -5,14 +5,9 @@
 //! let go on takes it at once, and no schedule is spent on waking up in vain. Under loom, whose own
 //! locks carry what one thread may know of another's writes, it is kept beside them, for reports.
 
+use crate::rt::thread_set::{ThreadSet, bit, each};
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Threads as bits.
-type Threads = u64;
-
-/// So many threads can be told apart.
-pub(crate) const THREADS_MAX: usize = Threads::BITS as usize;
 
 /// What has a number in each run, given at its first use there: so that a static has one, too.
 #[derive(Debug, Default)]
@@ -69,12 +64,12 @@ pub(crate) struct BlockedThread {
 #[derive(Default)]
 struct SharedObject {
     /// Who holds it, and whether that is one alone.
-    holders: Threads,
+    holders: ThreadSet,
     alone: bool,
     /// When each of the holders took it.
     taken: Vec<(u16, u64)>,
     /// Notices on their way: each wakes one of these.
-    notices: Vec<Threads>,
+    notices: Vec<ThreadSet>,
 }
 
 #[derive(Default)]
@@ -101,8 +96,8 @@ struct LockTable {
 /// Who can go on now, and who can't any more.
 #[must_use]
 pub(crate) struct WakeChanges {
-    awake: Threads,
-    asleep: Threads,
+    awake: ThreadSet,
+    asleep: ThreadSet,
 }
 
 impl WakeChanges {
@@ -122,14 +117,6 @@ impl WakeChanges {
     pub(crate) fn asleep(&self) -> impl Iterator<Item = u16> {
         each(self.asleep)
     }
-}
-
-fn bit(thread: u16) -> Threads {
-    1 << thread
-}
-
-fn each(threads: Threads) -> impl Iterator<Item = u16> {
-    (0..THREADS_MAX as u16).filter(move |thread| threads & bit(*thread) != 0)
 }
 
 thread_local! {
@@ -276,7 +263,7 @@ pub(crate) fn points(thread: u16) -> u32 {
     with(|table| table.threads.get(usize::from(thread)).map_or(0, |thread| thread.points))
 }
 
-/// Threads that there were in the run so far.
+/// ThreadSet that there were in the run so far.
 pub(crate) fn threads() -> usize {
     with(|table| table.threads.len())
 }

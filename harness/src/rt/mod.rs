@@ -19,6 +19,7 @@ pub(crate) mod point;
 pub(crate) mod stack;
 #[cfg(feature = "shuttle")]
 pub(crate) mod task_pool;
+pub(crate) mod thread_set;
 
 #[cfg(mallory_model)]
 pub(crate) use crate::rt::blocking::*;

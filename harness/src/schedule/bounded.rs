@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use crate::rt::thread_set::{bit, each};
 use crate::schedule::Preemption;
-use crate::schedule::fairness::{SchedulingPoint, bit, each};
+use crate::schedule::fairness::SchedulingPoint;
 use crate::schedule::reservoir::Reservoir;
 
 /// All schedules with at most so many preemptions.

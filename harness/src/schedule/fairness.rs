@@ -1,29 +1,15 @@
 //! A run as its threads take turns: who comes to which point, who may go on, and who does unless
 //! something is said.
 
+use crate::rt::thread_set::{THREADS_MAX, ThreadSet, bit, each};
 use crate::schedule::Preemption;
-
-/// Threads as bits.
-pub(crate) type Threads = u64;
-
-/// So many threads can be explored.
-pub(crate) const THREADS_MAX: usize = Threads::BITS as usize;
-
-/// Threads that can run, in order.
-pub(crate) fn each(threads: Threads) -> impl Iterator<Item = u16> {
-    (0..THREADS_MAX as u16).filter(move |thread| threads & bit(*thread) != 0)
-}
-
-pub(crate) fn bit(thread: u16) -> Threads {
-    1 << thread
-}
 
 /// A scheduling point: who stands there, and who may go on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SchedulingPoint {
     pub(crate) thread: u16,
     pub(crate) point: u32,
-    pub(crate) choices: Threads,
+    pub(crate) choices: ThreadSet,
     /// Who goes on unless something is said.
     pub(crate) usual: u16,
     /// Whether the thread itself could: another one's going on is a preemption.
@@ -33,13 +19,13 @@ pub(crate) struct SchedulingPoint {
 /// A run as it goes: how far each thread is, and who has to wait for whom after yields.
 pub(crate) struct Fairness {
     points: [u32; THREADS_MAX],
-    /// Threads that have yielded; the rest is about them only.
-    pub(crate) yielders: Threads,
+    /// ThreadSet that have yielded; the rest is about them only.
+    pub(crate) yielders: ThreadSet,
     /// For each of them: who could run all the time since its last yield, who did, and behind whom
     /// it has to wait.
-    able: [Threads; THREADS_MAX],
-    ran: [Threads; THREADS_MAX],
-    behind: [Threads; THREADS_MAX],
+    able: [ThreadSet; THREADS_MAX],
+    ran: [ThreadSet; THREADS_MAX],
+    behind: [ThreadSet; THREADS_MAX],
     pub(crate) turns: Vec<Preemption>,
     pub(crate) steps: u64,
 }
@@ -67,7 +53,7 @@ impl Fairness {
     /// Comes to a point: the thread's `point`th, some of which may have been passed without asking.
     pub(crate) fn come(
         &mut self,
-        runnable: Threads,
+        runnable: ThreadSet,
         thread: u16,
         point: u32,
         yields: bool,
@@ -84,7 +70,7 @@ impl Fairness {
             thread
         } else if yields {
             // The next one above it, or the first.
-            let above = choices & (Threads::MAX << thread << 1);
+            let above = choices & (ThreadSet::MAX << thread << 1);
             if above != 0 { above.trailing_zeros() as u16 } else { choices.trailing_zeros() as u16 }
         } else {
             choices.trailing_zeros() as u16
@@ -94,7 +80,7 @@ impl Fairness {
 
     /// Who may run where some have yielded.
     #[cold]
-    fn fair(&mut self, runnable: Threads, thread: u16, yields: bool) -> Threads {
+    fn fair(&mut self, runnable: ThreadSet, thread: u16, yields: bool) -> ThreadSet {
         for waiter in each(self.yielders) {
             self.able[usize::from(waiter)] &= runnable;
         }

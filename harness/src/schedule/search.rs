@@ -8,9 +8,10 @@
 //! A thread that yields gives up its turn, and one that yields again before others have had theirs
 //! has to wait for them: so loops that wait for another thread end, and so does the search.
 
+use crate::rt::thread_set::{THREADS_MAX, ThreadSet, bit, each};
 use crate::schedule::Preemption;
 use crate::schedule::bounded::Bounded;
-use crate::schedule::fairness::{Fairness, SchedulingPoint, THREADS_MAX, Threads, bit, each};
+use crate::schedule::fairness::{Fairness, SchedulingPoint};
 use crate::trace::Stream;
 
 /// Priorities, with changes at a few random steps.
@@ -159,7 +160,7 @@ impl Search {
     #[inline]
     pub(crate) fn decide(
         &mut self,
-        runnable: Threads,
+        runnable: ThreadSet,
         thread: u16,
         point: u32,
         yields: bool,
@@ -269,7 +270,7 @@ fn planned(
     made: &mut usize,
     diverged: &mut bool,
     place: &SchedulingPoint,
-    runnable: Threads,
+    runnable: ThreadSet,
 ) -> u16 {
     let Some(turn) = plan.get(*made) else { return place.usual };
     if *diverged || (turn.thread, turn.point) != (place.thread, place.point) {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::rt::thread_set::{ThreadSet, bit, each};
 use crate::schedule::Preemption;
-use crate::schedule::fairness::{Threads, bit, each};
 use crate::schedule::search::Search;
 
 /// What a thread of a tiny program does. Before each there is a point.
@@ -22,7 +22,7 @@ enum Act {
 use Act::{Join, Lock, Set, Spin, Step, Unlock};
 
 /// Which thread goes on, told who can, who asks, and whether it yields.
-type Choose<'a> = dyn FnMut(Threads, u16, bool) -> u16 + 'a;
+type Choose<'a> = dyn FnMut(ThreadSet, u16, bool) -> u16 + 'a;
 
 /// The threads in the order of their acts, and whether all came to their end.
 type Order = (Vec<u16>, bool);
