@@ -1,5 +1,8 @@
 //! Units in worker children, or in process: what came of each, and how it is told if a child dies.
 
+use crate::process::worker_pool::ItemEnd;
+use crate::sweep::observation::Message;
+use crate::process::worker_pool;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,8 +12,7 @@ use crate::explore::context::SearchContext;
 use crate::explore::work_item::{SearchResult, WorkItem, run_unit};
 use crate::host::Host;
 use crate::process::child;
-use crate::process::child::WorkerEvent;
-use crate::process::codec::codec_struct;
+use crate::process::worker_pool::WorkerEvent;
 use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::ScratchDir;
@@ -21,23 +23,11 @@ use crate::report::outcome::Outcome;
 use crate::run::execute;
 use crate::schedule::{FoundSchedule, Preemption};
 use crate::sweep::exit_outcome::{kind_of, notes as notes_of, os_error, outcome_of};
-use crate::sweep::isolated_run::witness;
+use crate::sweep::isolated_run::run_isolated;
 use crate::sweep::observation::Observation;
 use crate::sweep::point::RunContext;
-/// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
-const LEAKED_MAX: usize = 64 << 20;
 
-/// What a worker tells of a unit: what it finds as it comes, and all the rest at the end.
-#[derive(Clone, Debug, Default)]
-struct Told {
-    unit: usize,
-    found: Option<Observation>,
-    done: Option<SearchResult>,
-}
-
-codec_struct!(Told { unit, found, done });
-
-/// A worker's life: warm up once, then take units until there are none.
+/// What a worker does: a warm-up run, then one search after the other.
 fn work(
     plot: &SearchContext<'_>,
     units: &[WorkItem],
@@ -46,24 +36,16 @@ fn work(
     pipe: &Pipe,
 ) {
     let scratch = ScratchDir::new(child::parent());
-    let mut leaked = 0;
     execute(plot.norm.subject, plot.norm.settings.job(&scratch));
-    while let Some(unit) = board.claim() {
-        life.stand(Some(unit));
+    worker_pool::take_items(board, life, |item| {
         let mut tell = |found: &Observation| {
-            pipe.send(&Told { unit, found: Some(found.clone()), done: None });
+            pipe.send(&Message::<SearchResult> { item, found: Some(found.clone()), result: None });
         };
-        let (did, lost) = run_unit(plot, units[unit], &scratch, &mut tell);
-        board.count(did.schedules);
-        board.outcome(unit).store(1, Ordering::Relaxed);
-        pipe.send(&Told { unit, found: None, done: Some(did) });
-        life.live();
-        leaked += lost;
-        if leaked > LEAKED_MAX {
-            break;
-        }
-    }
-    life.stand(None);
+        let (result, leaked) = run_unit(plot, units[item], &scratch, &mut tell);
+        let effort = result.schedules;
+        pipe.send(&Message { item, found: None, result: Some(result) });
+        ItemEnd { status: 1, effort, leaked }
+    });
 }
 
 /// Where a worker died: at which unit, of what, and in which schedule.
@@ -101,11 +83,11 @@ pub(crate) fn run_units(
         let going = (0..jobs).map(|job| board.life(job).schedules()).sum::<u64>();
         board.requests().load(Ordering::Relaxed) + going
     };
-    let end = child::crew(&board, patience, &work, |news| match news {
-        WorkerEvent::Message(Told { unit, found, done }) => {
-            early[unit].extend(found);
-            if done.is_some() {
-                did[unit] = done;
+    let end = worker_pool::run_workers(&board, patience, &work, |news| match news {
+        WorkerEvent::Message(Message { item, found, result }) => {
+            early[item].extend(found);
+            if result.is_some() {
+                did[item] = result;
             }
         }
         WorkerEvent::Death(unit, death, had_company) => {
@@ -199,7 +181,7 @@ fn confirm(
         Some(turns) => {
             let texts = if unit == WorkItem::Census { &[] } else { plot.norm.texts };
             let norm = RunContext { turns, texts, ..*plot.norm };
-            let seen = witness(&norm, &unit.plan(), unit.point(), patience)?;
+            let seen = run_isolated(&norm, &unit.plan(), unit.point(), patience)?;
             let evidence = if seen.death == Some(death) {
                 let note = notes_of(&[(death, seen.stack.clone())])?.concat();
                 Evidence::new(kind_of(death)).note(note)

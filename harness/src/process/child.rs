@@ -6,6 +6,7 @@
 //! thread, so forking stays safe.
 #![allow(unsafe_code)]
 
+use crate::process::signal_handlers;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -32,7 +33,7 @@ pub(crate) struct Child<'a> {
     /// How often in a row its pipe was seen closed.
     closed: u32,
     /// Whether other threads ran beside the one that forked it.
-    had_company: bool,
+    pub(crate) had_company: bool,
 }
 
 /// How long a child may take to say that it has begun, and how often one is started again.
@@ -46,7 +47,7 @@ const FORKS_MAX: u32 = 20;
 /// that would stay locked in the child for ever, so it is taken once right before, which is a
 /// moment in which it is free; and the child tries it first and greets: one that does not is given
 /// up, and another is made.
-fn fork<'a>(
+pub(crate) fn fork<'a>(
     life: &'a ChildStatus,
     tells_aborts: bool,
     work: impl FnOnce(&Rc<Pipe>),
@@ -71,10 +72,10 @@ fn fork<'a>(
                 drop((read, streams));
                 settle_in(parent);
                 status::adopt(life);
-                status::watch_faults();
+                signal_handlers::watch_faults();
                 drop(std::backtrace::Backtrace::force_capture());
                 if tells_aborts {
-                    status::watch_aborts();
+                    signal_handlers::watch_aborts();
                 }
                 pipe.send(&GREETING);
                 let work = std::panic::AssertUnwindSafe(|| work(&Rc::new(pipe)));
@@ -489,90 +490,8 @@ impl Watch {
     }
 
     /// Whether a child that was quiet for too long might have been another's with more time.
-    fn was_early(&self, life: &ChildStatus) -> bool {
+    pub(crate) fn was_early(&self, life: &ChildStatus) -> bool {
         !life.has_begun() && self.early < self.patience
     }
 }
 
-/// A worker's part in a crew.
-struct PoolMember<'a> {
-    child: Child<'a>,
-    watch: Watch,
-    attempt: u32,
-}
-
-/// What a crew tells while it works.
-pub(crate) enum WorkerEvent<T> {
-    /// A worker sent this.
-    Message(T),
-    /// A worker died at this point; and whether other threads ran beside the one that forked it.
-    Death(usize, Death, bool),
-    /// A worker died before its first point, and is followed by another.
-    FalseStart(Death),
-    /// Nothing in particular: time to look at the board.
-    Glance,
-}
-
-/// So many workers in a row that die before their first point are not followed by another.
-const FALSE_STARTS_MAX: u32 = 3;
-
-/// Runs all points of a board in `jobs` children, started again whenever one dies. Answers the
-/// death of a worker that was at no point, where others would die so as well.
-pub(crate) fn crew<T: codec::Codec>(
-    board: &SharedMemory,
-    patience: Duration,
-    work: &dyn Fn(&ChildStatus, &Rc<Pipe>),
-    mut hear: impl FnMut(WorkerEvent<T>),
-) -> io::Result<Option<Death>> {
-    let start = |job: usize, attempt: u32| {
-        let life = board.life(job);
-        let child = fork(life, false, |pipe| work(life, pipe))?;
-        Ok(PoolMember { watch: Watch::new(&child, attempt, patience), child, attempt })
-    };
-    let mut members: Vec<Option<PoolMember>> =
-        (0..board.jobs).map(|job| start(job, 0).map(Some)).collect::<io::Result<_>>()?;
-    let mut false_starts = 0;
-    while members.iter().any(Option::is_some) {
-        let children: Vec<&Child> = members.iter().flatten().map(|member| &member.child).collect();
-        wait(&children, GLANCE);
-        for (job, place) in members.iter_mut().enumerate() {
-            let Some(PoolMember { child, watch, attempt }) = place else { continue };
-            let life = board.life(job);
-            let ended = child.look(watch);
-            while let Some(message) = child.next() {
-                hear(WorkerEvent::Message(message));
-            }
-            let Some(death) = ended else { continue };
-            let attempt = *attempt;
-            if death == Death::Stall && watch.was_early(life) {
-                let attempt = attempt + 1;
-                *place = None;
-                *place = Some(start(job, attempt)?);
-                continue;
-            }
-            let had_company = child.had_company;
-            *place = None;
-            match life.standing() {
-                Some(point) => {
-                    false_starts = 0;
-                    hear(WorkerEvent::Death(point, death, had_company));
-                }
-                // It stepped down: what threads it leaves do to it is nobody's outcome.
-                None if life.is_done() => {}
-                None => {
-                    false_starts += 1;
-                    if false_starts >= FALSE_STARTS_MAX {
-                        return Ok(Some(death));
-                    }
-                    hear(WorkerEvent::FalseStart(death));
-                }
-            }
-            // One that stepped down before the end is followed by a fresh one, too.
-            if board.has_more() {
-                *place = Some(start(job, attempt)?);
-            }
-        }
-        hear(WorkerEvent::Glance);
-    }
-    Ok(None)
-}

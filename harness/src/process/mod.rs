@@ -11,4 +11,6 @@ pub(crate) mod page_tables;
 pub(crate) mod pipe;
 pub(crate) mod scratch_dir;
 pub(crate) mod shared_memory;
+pub(crate) mod signal_handlers;
 pub(crate) mod status;
+pub(crate) mod worker_pool;

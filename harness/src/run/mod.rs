@@ -6,6 +6,7 @@ pub(crate) mod concurrent_script;
 pub(crate) mod event_recorder;
 #[cfg(all(feature = "shuttle", feature = "ron"))]
 pub(crate) mod linearizability;
+pub(crate) mod message;
 pub(crate) mod outcome;
 pub(crate) mod panic_capture;
 pub(crate) mod subject;

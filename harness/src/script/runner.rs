@@ -1,11 +1,11 @@
 //! A script played once, in this process or in a child of its own: what it shows, named as a
 //! report would name it. Ids stay the same however small the script gets.
 
+use crate::run::message::{AfterFault, RunMessage, RunSender};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +18,10 @@ use crate::host;
 use crate::host::Host;
 use crate::options::Options;
 use crate::port::Malloc;
-use crate::process::backtrace;
 use crate::process::backtrace::{Capture, Stack};
 use crate::process::child;
 use crate::process::codec::codec_struct;
 use crate::process::exit::Death;
-use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::Report;
@@ -109,40 +107,6 @@ impl PlayedRun {
     pub(crate) fn shows(&self) -> Shows {
         let injected = self.injected.map(|injected| injected.at);
         Shows { injected, starts: self.starts.clone(), requests: self.requests.clone() }
-    }
-}
-
-/// What a child tells of a run that may kill it.
-#[derive(Clone, Debug, Default)]
-struct PlayMessage {
-    evidence: Vec<Evidence>,
-    injected: Option<Injected>,
-    stack: Stack,
-    seen: Option<PlayedRun>,
-}
-
-codec_struct!(PlayMessage { evidence, injected, stack, seen });
-
-/// Sends on what a run says before it dies: its findings, and where its first fault came.
-struct PlaySink {
-    pipe: Rc<Pipe>,
-    has_told: RefCell<bool>,
-}
-
-impl EventSink for PlaySink {
-    fn evidence(&self, evidence: &Evidence) {
-        self.pipe.send(&PlayMessage { evidence: vec![evidence.clone()], ..PlayMessage::default() });
-    }
-
-    fn fingerprint(&self, _: Fingerprint, injected: Option<&Injected>) {
-        if injected.is_some() && !self.has_told.replace(true) {
-            let stack = backtrace::stack();
-            self.pipe.send(&PlayMessage {
-                injected: injected.copied(),
-                stack,
-                ..PlayMessage::default()
-            });
-        }
     }
 }
 
@@ -338,22 +302,22 @@ impl<S: System> Player<S> {
             return Ok((self.see(script, &ScratchDir::new(owner), None, None)?, None));
         }
         self.cast(script)?;
-        let answer = child::ask::<PlayMessage>(self.patience(), |pipe| {
+        let answer = child::ask::<RunMessage<PlayedRun>>(self.patience(), |pipe| {
             let scratch = ScratchDir::new(owner);
             status::begun();
-            let teller = PlaySink { pipe: Rc::clone(pipe), has_told: RefCell::new(false) };
-            let seen = self.see(script, &scratch, None, Some(Box::new(teller))).ok();
-            pipe.send(&PlayMessage { seen, ..PlayMessage::default() });
+            let sender = RunSender::<PlayedRun>::new(pipe, AfterFault::Place);
+            let end = self.see(script, &scratch, None, Some(Box::new(sender))).ok();
+            pipe.send(&RunMessage { end, ..RunMessage::default() });
         });
         let answer = answer.map_err(|error| os_error("start a child", &error))?;
         let mut early = PlayedRun::default();
-        for told in answer.messages {
-            if let Some(seen) = told.seen {
+        for message in answer.messages {
+            if let Some(seen) = message.end {
                 return Ok((seen, None));
             }
-            early.evidence.extend(told.evidence);
-            if let Some(injected) = told.injected {
-                early.stacks.insert(Moment::Event(injected.event), told.stack);
+            early.evidence.extend(message.evidence);
+            if let Some(injected) = message.injected {
+                early.stacks.insert(Moment::Event(injected.event), message.stack);
                 early.injected = Some(injected);
             }
         }

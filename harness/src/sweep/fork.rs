@@ -2,6 +2,7 @@
 //! that is to fail. The child fails it and runs to its end; the pass goes on. So the way to a
 //! request is gone once and not once for each fault, and a sweep costs what its tails cost.
 
+use crate::sweep::observation::Message;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -30,17 +31,16 @@ use crate::sweep::point_status::{dead, encode};
 const JOINED_MIN: usize = 256;
 const JOINED_EVERY: u64 = 1_000;
 
-/// What the pass tells the sweep.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
-    found: Option<Observation>,
-    /// A child died at this point.
-    dead: Option<(u64, Death)>,
-    /// It can't go on by forking, and why.
+/// What the pass says besides what it finds.
+#[derive(Clone, Debug)]
+struct PassNews {
+    /// A child died of this at the message's point.
+    dead: Option<Death>,
+    /// Why the pass can't go on by forking.
     refused: Option<String>,
 }
 
-codec_struct!(Told { found, dead, refused });
+codec_struct!(PassNews { dead, refused });
 
 /// What came of a pass.
 pub(crate) struct Passed {
@@ -60,15 +60,17 @@ pub(crate) fn pass(
 ) -> io::Result<Passed> {
     let work = |pipe: &Rc<Pipe>| {
         if let Some(reason) = go(norm, points, board, patience, pipe) {
-            pipe.send(&Told { refused: Some(reason), ..Told::default() });
+            send_news(pipe, 0, PassNews { dead: None, refused: Some(reason) });
         }
     };
-    let answer = child::ask_while::<Told>(patience, glance, work)?;
+    let answer = child::ask_while::<Message<PassNews>>(patience, glance, work)?;
     let mut passed = Passed { found: Vec::new(), deaths: Vec::new(), refused: None };
-    for told in answer.messages {
-        passed.found.extend(told.found);
-        passed.deaths.extend(told.dead.map(|(point, death)| (point as usize, death)));
-        passed.refused = told.refused.or(passed.refused);
+    for message in answer.messages {
+        passed.found.extend(message.found);
+        if let Some(PassNews { dead, refused }) = message.result {
+            passed.deaths.extend(dead.map(|death| (message.item, death)));
+            passed.refused = refused.or(passed.refused);
+        }
     }
     if let Some(death) = answer.death {
         passed.refused.get_or_insert(format!("the pass was cut off: {death}"));
@@ -174,12 +176,16 @@ fn tell(board: &SharedMemory, pipe: &Pipe, left: LeftChildren<Observation>) {
     let LeftChildren { point, messages, death } = left;
     if let Some(death) = death {
         board.outcome(point).store(dead(death), Ordering::Relaxed);
-        pipe.send(&Told { dead: Some((point as u64, death)), ..Told::default() });
+        send_news(pipe, point, PassNews { dead: Some(death), refused: None });
         return;
     }
     for found in messages {
-        pipe.send(&Told { found: Some(found), ..Told::default() });
+        pipe.send(&Message::<PassNews> { item: point, found: Some(found), result: None });
     }
+}
+
+fn send_news(pipe: &Pipe, item: usize, news: PassNews) {
+    pipe.send(&Message { item, found: None, result: Some(news) });
 }
 
 /// Why a sweep that was told to fork couldn't.

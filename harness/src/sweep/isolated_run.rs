@@ -1,5 +1,6 @@
 //! One run in a child of its own, which tells what it sees while it goes, since it may die.
 
+use crate::run::message::{AfterFault, RunMessage, RunSender};
 use crate::error::Error;
 use crate::heap::state::EventSink;
 use crate::plan::Plan;
@@ -8,7 +9,6 @@ use crate::process::child;
 use crate::process::child::ChildAnswer;
 use crate::process::codec::codec_struct;
 use crate::process::exit::Death;
-use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::evidence::Evidence;
@@ -22,10 +22,8 @@ use crate::sweep::exit_outcome::os_error;
 use crate::sweep::observation::Observation;
 use crate::sweep::observation::Point;
 use crate::sweep::point::RunContext;
-use crate::trace::Fingerprint;
 use crate::trace::Injected;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// One run in a child that told what it saw while it went, since it might die.
@@ -80,64 +78,49 @@ impl IsolatedRun {
     }
 }
 
-/// What a witness sends, piece by piece.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
-    diverged: Option<Preemption>,
-    evidence: Vec<Evidence>,
-    fingerprint: Option<u64>,
-    injected: Option<Injected>,
-    /// The end of a run that lived: its outcome's place in the list, its failure, its findings.
-    outcome: Option<u8>,
+/// The end of a run that came to one.
+#[derive(Clone, Debug)]
+struct RunEnd {
+    /// The outcome's place in [`Outcome::ALL`].
+    outcome: u8,
     failure: Option<String>,
+    diverged: Option<Preemption>,
     whole: Option<Observation>,
 }
 
-/// Sends on what a run says while it goes.
-pub(crate) struct MessageSink(Rc<Pipe>);
-
-impl EventSink for MessageSink {
-    fn evidence(&self, evidence: &Evidence) {
-        self.0.send(&Told { evidence: vec![evidence.clone()], ..Told::default() });
-    }
-
-    fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>) {
-        // Before the fault the run is the fault-free one, and nobody asks.
-        if injected.is_some() {
-            let fingerprint = Some(fingerprint.0);
-            self.0.send(&Told { fingerprint, injected: injected.copied(), ..Told::default() });
-        }
-    }
-}
+codec_struct!(RunEnd { outcome, failure, diverged, whole });
 
 /// Runs a plan in a child of its own.
-pub(crate) fn witness(
+pub(crate) fn run_isolated(
     norm: &RunContext<'_>,
     plan: &Plan,
     point: Option<Point>,
     patience: Duration,
 ) -> Result<IsolatedRun, Error> {
     let owner = std::process::id();
-    let answer = child::ask::<Told>(patience, |pipe| {
+    let answer = child::ask::<RunMessage<RunEnd>>(patience, |pipe| {
         let scratch = ScratchDir::new(owner);
         execute(norm.subject, norm.settings.job(&scratch));
         status::begun();
         let mut job = norm.job(plan.clone(), &scratch);
-        job.sink = Some(Box::new(MessageSink(Rc::clone(pipe))));
+        job.sink = Some(Box::new(RunSender::<RunEnd>::new(pipe, AfterFault::Fingerprints)));
         let run = execute(norm.subject, job);
         // It lives: once more at leisure, for the call sites.
         let (run, whole) = match run.evidence.is_empty() && run.injected.is_some() {
             true => (run, None),
             false => norm.try_plan(plan, point, &scratch),
         };
-        pipe.send(&Told {
-            outcome: Some(run.outcome as u8),
-            fingerprint: Some(run.fingerprint.0),
-            injected: run.injected,
+        let end = RunEnd {
+            outcome: run.outcome as u8,
             failure: run.failure,
             diverged: run.conducted.diverged,
             whole,
-            ..Told::default()
+        };
+        pipe.send(&RunMessage {
+            fingerprint: Some(run.fingerprint.0),
+            injected: run.injected,
+            end: Some(end),
+            ..RunMessage::default()
         });
     });
     let ChildAnswer { messages, death, stack, .. } =
@@ -146,23 +129,19 @@ pub(crate) fn witness(
     let order =
         FoundSchedule { turns: norm.turns.to_vec(), seen: 1, of: 1, ..FoundSchedule::default() };
     let order = conducted.then_some(order);
-    let mut witness = IsolatedRun { point, death, stack, order, ..IsolatedRun::default() };
-    for told in messages {
-        witness.early.extend(told.evidence);
-        witness.fingerprint = told.fingerprint.unwrap_or(witness.fingerprint);
-        witness.injected = told.injected.or(witness.injected);
-        witness.failure = told.failure.or(witness.failure);
-        witness.whole = told.whole.or(witness.whole);
-        witness.diverged = told.diverged.or(witness.diverged);
-        if let Some(place) = told.outcome {
-            witness.outcome = Outcome::ALL.get(usize::from(place)).copied();
+    let mut run = IsolatedRun { point, death, stack, order, ..IsolatedRun::default() };
+    for message in messages {
+        run.early.extend(message.evidence);
+        run.fingerprint = message.fingerprint.unwrap_or(run.fingerprint);
+        run.injected = message.injected.or(run.injected);
+        if let Some(RunEnd { outcome, failure, diverged, whole }) = message.end {
+            run.outcome = Outcome::ALL.get(usize::from(outcome)).copied();
+            (run.failure, run.diverged, run.whole) = (failure, diverged, whole);
         }
     }
-    if witness.death.is_none() && witness.outcome.is_none() {
+    if run.death.is_none() && run.outcome.is_none() {
         // It never came to its end, and calls that a success: the subject ended the process.
-        witness.death = Some(Death::Exit(0));
+        run.death = Some(Death::Exit(0));
     }
-    Ok(witness)
+    Ok(run)
 }
-
-codec_struct!(Told { diverged, evidence, fingerprint, injected, outcome, failure, whole });

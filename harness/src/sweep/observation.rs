@@ -1,5 +1,6 @@
 //! What one run of a sweep showed: its findings, and the stacks of the moments in question.
 
+use crate::process::codec::Codec;
 use crate::process::backtrace::Stack;
 use crate::process::codec::codec_struct;
 use crate::report::evidence::Evidence;
@@ -37,3 +38,24 @@ pub(crate) fn moments(evidence: &[Evidence]) -> BTreeSet<Moment> {
 
 codec_struct!(Point { at, persistent });
 codec_struct!(Observation { point, injected, fingerprint, evidence, stacks, order });
+
+/// What a child sends of one of its items: what it finds, as it comes, and in the end the result.
+#[derive(Clone, Debug)]
+pub(crate) struct Message<R> {
+    pub(crate) item: usize,
+    pub(crate) found: Option<Observation>,
+    pub(crate) result: Option<R>,
+}
+
+impl<R: Codec> Codec for Message<R> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.item.put(out);
+        self.found.put(out);
+        self.result.put(out);
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        let (item, found) = (Codec::get(from)?, Codec::get(from)?);
+        Some(Message { item, found, result: Codec::get(from)? })
+    }
+}

@@ -1,6 +1,6 @@
 //! Replays: one run again, in a process of its own, and what became of what it showed before.
 
-use crate::sweep::isolated_run::witness;
+use crate::sweep::isolated_run::run_isolated;
 use crate::sweep::run_loop::RunLoop;
 
 use crate::error::Error;
@@ -52,7 +52,7 @@ pub(crate) fn single(
     }
     describe(&scouted, &mut report);
     let norm = RunContext::new(settings, subject, &scouted);
-    let seen = witness(&norm, plan, point, patience(settings, &scouted))?;
+    let seen = run_isolated(&norm, plan, point, patience(settings, &scouted))?;
     let mut found = scouted.found.clone();
     found.extend(seen.all()?);
     let outcome = seen.death.map(outcome_of).or(seen.outcome);
@@ -114,7 +114,7 @@ pub(crate) fn replay(
         None => {
             let norm =
                 RunContext { turns, texts: &[], ..RunContext::new(settings, subject, scouted) };
-            let seen = witness(&norm, &Plan::none(), None, patience(settings, scouted))?;
+            let seen = run_isolated(&norm, &Plan::none(), None, patience(settings, scouted))?;
             diverged = seen.diverged;
             found = seen.all()?;
             if same(&found) { Replayed::Reproduced } else { ended(&found) }
@@ -127,7 +127,7 @@ pub(crate) fn replay(
                 }
                 let point = Point { at, persistent: fault.persistent };
                 let plan = Plan::at(at, fault.persistent);
-                let seen = witness(&norm, &plan, Some(point), patience(settings, scouted))?;
+                let seen = run_isolated(&norm, &plan, Some(point), patience(settings, scouted))?;
                 diverged = seen.diverged;
                 let outcome = seen.death.map(outcome_of).or(seen.outcome);
                 let judged = outcome.and_then(|outcome| judge(settings, scouted, point, outcome));

@@ -1,6 +1,8 @@
 //! Points of a sweep in children: forked off one pass, or each from the beginning, whichever is
 //! faster.
 
+use crate::process::worker_pool::ItemEnd;
+use crate::process::worker_pool;
 use crate::sweep::point_status::{dead, encode};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::process::child;
-use crate::process::child::WorkerEvent;
+use crate::process::worker_pool::WorkerEvent;
 use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::ScratchDir;
@@ -23,9 +25,6 @@ use crate::sweep::fork;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
-
-/// A worker that has lost so many bytes to its subject's leaks is followed by a fresh one.
-const LEAKED_MAX: usize = 64 << 20;
 
 /// What the children of a sweep told and died of.
 #[derive(Default)]
@@ -145,7 +144,7 @@ impl PointBatch<'_> {
         let (norm, scouted, patience) = (self.norm, self.scouted, self.patience);
         self.with_board(some, |board, points, glance| {
             let work = |life: &ChildStatus, pipe: &Rc<Pipe>| work(norm, points, board, life, pipe);
-            let end = child::crew(board, patience, &work, |news| match news {
+            let end = worker_pool::run_workers(board, patience, &work, |news| match news {
                 WorkerEvent::Message(message) => seen.found.push(message),
                 WorkerEvent::Death(point, death, had_company) => {
                     board.outcome(point).store(dead(death), Ordering::Relaxed);
@@ -197,7 +196,7 @@ impl PointBatch<'_> {
     }
 }
 
-/// A worker's life: warm up once, then take points until there are none.
+/// What a worker does: a warm-up run, then one point after the other.
 fn work(
     norm: &RunContext<'_>,
     points: &[Point],
@@ -206,25 +205,17 @@ fn work(
     pipe: &Pipe,
 ) {
     let scratch = ScratchDir::new(child::parent());
-    let mut leaked = 0;
     let warm = execute(norm.subject, norm.settings.job(&scratch));
     board.count(warm.requests.iter().sum());
-    while let Some(point) = board.claim() {
-        if board.outcome(point).load(Ordering::Relaxed) != 0 {
-            continue;
-        }
-        life.stand(Some(point));
+    worker_pool::take_items(board, life, |point| {
         let (run, found) = norm.try_point(points[point], &scratch);
         if let Some(found) = &found {
             pipe.send(found);
         }
-        board.count(run.requests.iter().sum());
-        board.outcome(point).store(encode(run.outcome, found.is_some()), Ordering::Relaxed);
-        life.live();
-        leaked += run.leaked;
-        if leaked > LEAKED_MAX {
-            break;
+        ItemEnd {
+            status: encode(run.outcome, found.is_some()),
+            effort: run.requests.iter().sum(),
+            leaked: run.leaked,
         }
-    }
-    life.stand(None);
+    });
 }

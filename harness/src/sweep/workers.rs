@@ -15,7 +15,7 @@ use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::sweep::exit_outcome::{bare, kind_of, notes, os_error, outcome_of, patience};
-use crate::sweep::isolated_run::witness;
+use crate::sweep::isolated_run::run_isolated;
 use crate::sweep::journal::{Journal, Key};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
@@ -80,7 +80,7 @@ pub(crate) fn run_points(
     let PointResults { mut found, mut deaths, doubtful } = seen;
     for point in doubtful {
         let at = points[point];
-        let again = witness(norm, &Plan::at(at.at, at.persistent), Some(at), patience)?;
+        let again = run_isolated(norm, &Plan::at(at.at, at.persistent), Some(at), patience)?;
         let outcome = again.death.map(outcome_of).or(again.outcome);
         let byte = encode(outcome.unwrap_or(Outcome::Hung), again.found().is_some());
         board.outcome(point).store(byte, Ordering::Relaxed);
@@ -140,7 +140,7 @@ fn find_again(
     patience: Duration,
 ) -> Result<Observation, Error> {
     let plan = Plan::at(point.at, point.persistent);
-    let again = witness(norm, &plan, Some(point), patience)?;
+    let again = run_isolated(norm, &plan, Some(point), patience)?;
     Ok(again.found().unwrap_or_else(|| {
         let note = "something was found, and what it was got lost on its way";
         let cause = "does the subject close or write to descriptors that are not its own?";
@@ -171,7 +171,7 @@ fn confirm_deaths(
             Some(place) => *place,
             None => {
                 let plan = Plan::at(point.at, point.persistent);
-                let witness = witness(norm, &plan, Some(point), patience)?;
+                let witness = run_isolated(norm, &plan, Some(point), patience)?;
                 if witness.death != Some(death) {
                     let evidence = Evidence::new(Kind::Nondeterminism)
                         .note(format!("{death} at first, and not when it was run again"));
@@ -220,7 +220,7 @@ pub(crate) fn confirm_judged(
                 (Some(run.outcome), run.fingerprint.0)
             } else {
                 let plan = Plan::at(point.at, point.persistent);
-                let seen = witness(norm, &plan, Some(point), patience(norm.settings, scouted))?;
+                let seen = run_isolated(norm, &plan, Some(point), patience(norm.settings, scouted))?;
                 (seen.outcome, seen.fingerprint)
             };
             if again != Some(outcome) {

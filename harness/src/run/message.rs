@@ -1,0 +1,94 @@
+//! What a child sends of one run while it goes, since the run may kill it, and what it sends at the end.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::heap::state::EventSink;
+use crate::process::backtrace;
+use crate::process::backtrace::Stack;
+use crate::process::codec::Codec;
+use crate::process::pipe::Pipe;
+use crate::report::evidence::Evidence;
+use crate::trace::{Fingerprint, Injected};
+
+/// A part of what is known of a run, with its end if it came to one.
+#[derive(Clone, Debug)]
+pub(crate) struct RunMessage<E> {
+    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) fingerprint: Option<u64>,
+    pub(crate) injected: Option<Injected>,
+    /// Where the fault was injected, with the message that first tells of it.
+    pub(crate) stack: Stack,
+    pub(crate) end: Option<E>,
+}
+
+impl<E> Default for RunMessage<E> {
+    fn default() -> Self {
+        RunMessage {
+            evidence: Vec::new(),
+            fingerprint: None,
+            injected: None,
+            stack: Stack::new(),
+            end: None,
+        }
+    }
+}
+
+impl<E: Codec> Codec for RunMessage<E> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.evidence.put(out);
+        self.fingerprint.put(out);
+        self.injected.put(out);
+        self.stack.put(out);
+        self.end.put(out);
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        let (evidence, fingerprint) = (Codec::get(from)?, Codec::get(from)?);
+        let (injected, stack) = (Codec::get(from)?, Codec::get(from)?);
+        Some(RunMessage { evidence, fingerprint, injected, stack, end: Codec::get(from)? })
+    }
+}
+
+/// What is sent once a fault was injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterFault {
+    /// The fingerprint at every event, so that the last one before a death is known.
+    Fingerprints,
+    /// The fault, once, with the stack of its request.
+    Place,
+}
+
+/// Sends what a run says while it goes.
+pub(crate) struct RunSender<E> {
+    pipe: Rc<Pipe>,
+    after_fault: AfterFault,
+    has_sent: Cell<bool>,
+    end: std::marker::PhantomData<fn() -> E>,
+}
+
+impl<E> RunSender<E> {
+    pub(crate) fn new(pipe: &Rc<Pipe>, after_fault: AfterFault) -> Self {
+        let (pipe, has_sent) = (Rc::clone(pipe), Cell::new(false));
+        RunSender { pipe, after_fault, has_sent, end: std::marker::PhantomData }
+    }
+}
+
+impl<E: Codec> EventSink for RunSender<E> {
+    fn evidence(&self, evidence: &Evidence) {
+        self.pipe.send(&RunMessage::<E> { evidence: vec![evidence.clone()], ..Default::default() });
+    }
+
+    fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>) {
+        // Before the fault this is the fault-free run, and nobody needs to know.
+        let Some(injected) = injected.copied() else { return };
+        let is_first = !self.has_sent.replace(true);
+        let (fingerprint, stack) = match self.after_fault {
+            AfterFault::Fingerprints => (Some(fingerprint.0), Stack::new()),
+            AfterFault::Place if is_first => (None, backtrace::stack()),
+            AfterFault::Place => return,
+        };
+        let injected = Some(injected);
+        self.pipe.send(&RunMessage::<E> { fingerprint, injected, stack, ..Default::default() });
+    }
+}
