@@ -1,5 +1,6 @@
 //! The commands that take script files: run, minimise, new, fmt, cases.
 
+use crate::process::atomic_file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -238,8 +239,7 @@ pub(crate) fn fmt(scenarios: &[Scenario], args: &FmtArgs) -> Result<u8, Error> {
 
 /// Puts a text in a file's place: whole, or not at all.
 fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let fresh = path.with_extension(format!("ron.{}", std::process::id()));
-    std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, path)).map_err(|error| {
+    atomic_file::write(path, text).map_err(|error| {
         Error::new(format!("{}: cannot be written: {error}", path.display()))
             .help("look after the folder's rights and space")
     })

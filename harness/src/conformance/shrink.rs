@@ -5,6 +5,7 @@ use crate::conformance::contract::Breach;
 use crate::conformance::operation::{
     ExhaustOrder, Operation, SequenceStep, Size, SizeRequest, tidy,
 };
+use crate::run::ddmin::ddmin;
 
 /// Tries a sequence; answers the breach if it is still of the clause in question.
 pub(crate) type SequenceOracle<'a> = dyn FnMut(&[SequenceStep]) -> Option<Breach> + 'a;
@@ -59,18 +60,15 @@ impl SequenceShrinker<'_> {
     }
 
     fn drop_steps(&mut self) {
-        let mut piece = self.best.len() / 2;
-        while piece > 0 {
-            let mut end = self.best.len();
-            while end > 0 {
-                let start = end.saturating_sub(piece);
-                let (before, after) = (&self.best[..start], &self.best[end..]);
-                let candidate = [before, after].concat();
-                self.accepts(&candidate);
-                end = start.min(self.best.len());
-            }
-            piece /= 2;
-        }
+        ddmin(
+            self,
+            |shrinker| shrinker.best.len(),
+            |shrinker, range| {
+                let mut fewer = shrinker.best.clone();
+                fewer.drain(range);
+                shrinker.accepts(&fewer)
+            },
+        );
     }
 
     /// Tries the same with one step changed.

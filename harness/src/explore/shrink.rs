@@ -1,6 +1,7 @@
 //! Makes what shows a finding small: first its fault, then its schedule; and finds the two operations
 //! whose order matters. Each step is a run, and is kept where the run shows the same finding.
 
+use crate::run::ddmin::ddmin;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -206,26 +207,18 @@ impl<'a> ScheduleShrinker<'a> {
 
     /// Leaves out changes of threads: halves, quarters, and so on to single ones.
     fn schedule(&mut self) {
-        let mut piece = self.turns.len().max(1);
-        while !self.turns.is_empty() && self.left > 0 {
-            let mut start = 0;
-            let mut any = false;
-            while start < self.turns.len() {
-                let end = (start + piece).min(self.turns.len());
-                let rest = self.turns[..start].iter().chain(&self.turns[end..]);
-                let rest: Vec<Preemption> = rest.copied().collect();
-                if self.accept(self.point, &rest) {
-                    any = true;
-                } else {
-                    start = end;
-                }
-            }
-            if piece > 1 {
-                piece = piece.div_ceil(2);
-            } else if !any {
-                return;
-            }
+        if self.turns.is_empty() || self.accept(self.point, &[]) {
+            return;
         }
+        ddmin(
+            self,
+            |shrinker| shrinker.turns.len(),
+            |shrinker, range| {
+                let mut fewer = shrinker.turns.clone();
+                fewer.drain(range);
+                shrinker.accept(shrinker.point, &fewer)
+            },
+        );
     }
 
     /// Looks for a schedule with fewer changes of threads, where this one was come to by chance.

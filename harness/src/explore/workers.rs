@@ -1,8 +1,8 @@
 //! Units in worker children, or in process: what came of each, and how it is told if a child dies.
 
+use crate::process::worker_pool;
 use crate::process::worker_pool::ItemEnd;
 use crate::sweep::observation::Message;
-use crate::process::worker_pool;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::explore::context::SearchContext;
 use crate::explore::work_item::{SearchResult, WorkItem, run_unit};
 use crate::host::Host;
 use crate::process::child;
-use crate::process::worker_pool::WorkerEvent;
 use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
+use crate::process::worker_pool::WorkerEvent;
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;

@@ -1,18 +1,13 @@
 //! Plans: which requests fail. A plan answers, it never acts.
 //!
-//! A plan is a list of rules; the first that refuses wins. Each kind of rule is a file of this
-//! folder with one function, `refuses`, that is told the request and how many requests of its
-//! logical thread the rule has seen. A rule without a filter counts all of them, so `nth(37)`
-//! names the coordinate `T…#37`.
+//! A plan is a list of rules, of which the first that refuses wins. A rule sees the request and how many
+//! requests of its logical thread the rule has seen. A rule without a filter counts all of them, so
+//! `nth(37)` names the coordinate `T…#37`. The text form of plans is in [`syntax`].
 
-pub(crate) mod budget;
-pub(crate) mod burst;
-pub(crate) mod from;
-pub(crate) mod nth;
-pub(crate) mod seeded;
 #[cfg(feature = "ron")]
 pub(crate) mod syntax;
 
+use crate::trace::mix;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -305,18 +300,20 @@ impl Rule {
             self.seen[thread]
         };
         match &self.what {
-            RuleKind::Nth(n) => nth::refuses(nth, *n),
+            RuleKind::Nth(n) => nth == *n,
             RuleKind::From(n) => {
                 // Once begun, requests that the filter doesn't admit pass still.
-                let refused = from::refuses(nth, *n);
+                let refused = nth >= *n;
                 self.begun = refused && self.filter.is_whole();
                 refused
             }
-            RuleKind::Burst(n, k) => burst::refuses(nth, *n, *k),
+            RuleKind::Burst(n, k) => nth >= *n && nth - *n < *k,
             RuleKind::Seeded { numerator, denominator } => {
-                seeded::refuses(request.at, seed, *numerator, *denominator)
+                draws_failure(request.at, seed, *numerator, *denominator)
             }
-            RuleKind::Budget(bytes) => budget::refuses(request, *bytes),
+            RuleKind::Budget(bytes) => {
+                request.live_after > *bytes && request.live_after > request.live
+            }
             RuleKind::Closure(refuses) | RuleKind::Next(refuses, _) => {
                 let asked = std::panic::AssertUnwindSafe(|| refuses(request));
                 std::panic::catch_unwind(asked).unwrap_or(false)
@@ -342,6 +339,14 @@ impl fmt::Debug for Plan {
         }
         list.finish()
     }
+}
+
+/// Whether a seeded plan fails this request. A hash of the seed and the coordinate decides, so neither
+/// the order of threads nor earlier requests matter.
+fn draws_failure(at: Coordinate, seed: u64, numerator: u32, denominator: u32) -> bool {
+    let hash = mix(mix(seed ^ u64::from(at.thread) << 48) ^ at.ordinal);
+    // Scales 32 bits of the hash to 0..denominator; the bias of a remainder is avoided.
+    ((hash >> 32) * u64::from(denominator)) >> 32 < u64::from(numerator)
 }
 
 #[cfg(test)]

@@ -494,4 +494,3 @@ impl Watch {
         !life.has_begun() && self.early < self.patience
     }
 }
-

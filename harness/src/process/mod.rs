@@ -1,5 +1,6 @@
 //! Child processes: how they are started, watched, spoken to and ended.
 
+pub(crate) mod atomic_file;
 pub(crate) mod backtrace;
 pub(crate) mod child;
 pub(crate) mod codec;

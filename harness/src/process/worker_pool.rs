@@ -1,21 +1,20 @@
 //! Workers: child processes that take items from shared memory until none are left. One that dies is
 //! replaced, and the parent learns at which item it died.
 
-
-use std::sync::atomic::Ordering;
-use std::io;
-use std::rc::Rc;
-use std::time::Duration;
+use crate::process::child::Child;
+use crate::process::child::GLANCE;
+use crate::process::child::Watch;
+use crate::process::child::fork;
+use crate::process::child::wait;
 use crate::process::codec;
 use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
 use crate::process::shared_memory::ChildStatus;
 use crate::process::shared_memory::SharedMemory;
-use crate::process::child::Watch;
-use crate::process::child::wait;
-use crate::process::child::GLANCE;
-use crate::process::child::Child;
-use crate::process::child::fork;
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// A worker's part in a crew.
 pub(crate) struct PoolMember<'a> {

@@ -12,7 +12,7 @@ use crate::rt::CurrentEngine;
 use crate::run::linearizability;
 use crate::run::linearizability::{CompletedOp, NoOrder};
 use crate::run::outcome::SubjectEnd;
-use crate::run::subject::{ScriptProgress, name_of, open};
+use crate::run::script_subject::{ScriptProgress, name_of, open};
 use crate::run::{Stage, Subject};
 use crate::sync::{Mutex, PoisonError};
 use crate::system::{ApplyShared, Guarantee, System, World};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::report::format::difference;
-use crate::run::subject::diff_models;
+use crate::run::script_subject::diff_models;
 use crate::system::{System, World};
 
 /// An operation that went through: which of its thread's it was, from when to when, and the

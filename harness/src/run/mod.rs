@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "shuttle", feature = "ron"))]
 pub(crate) mod concurrent_script;
+pub(crate) mod ddmin;
 #[cfg(mallory_model)]
 pub(crate) mod event_recorder;
 #[cfg(all(feature = "shuttle", feature = "ron"))]
@@ -9,6 +10,7 @@ pub(crate) mod linearizability;
 pub(crate) mod message;
 pub(crate) mod outcome;
 pub(crate) mod panic_capture;
+pub(crate) mod script_subject;
 pub(crate) mod subject;
 pub(crate) mod symbolizer;
 

@@ -59,10 +59,7 @@ impl<Op: Clone + Serialize> CaughtScript<Op> {
         let present = std::fs::read_to_string(&path).ok();
         if present.is_none_or(|present| (text.len(), &text) < (present.len(), &present)) {
             std::fs::create_dir_all(folder).map_err(failed)?;
-            // Whole or not at all: another process may find the same just now.
-            let fresh = path.with_extension(format!("ron.{}", std::process::id()));
-            std::fs::write(&fresh, text).map_err(failed)?;
-            std::fs::rename(&fresh, &path).map_err(failed)?;
+            crate::process::atomic_file::write(&path, &text).map_err(failed)?;
         }
         Ok(path)
     }

@@ -35,7 +35,7 @@ use crate::report::token::Token;
 #[cfg(feature = "shuttle")]
 use crate::run::concurrent_script::ConcurrentScript;
 use crate::run::panic_capture::hook_panics;
-use crate::run::subject::ScriptSubject;
+use crate::run::script_subject::ScriptSubject;
 use crate::run::symbolizer::Symbolizer;
 use crate::run::{Job, Run, Subject, execute};
 use crate::schedule::Preemption;

@@ -3,6 +3,7 @@
 //!
 //! Shortlex: fewer operations before shorter ones, shorter ones before earlier in the alphabet.
 
+use crate::run::ddmin::ddmin;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -268,20 +269,19 @@ impl<Op: Clone + Serialize + DeserializeOwned> ScriptShrinker<'_, Op> {
             self.removed.preemptions += all;
             return;
         }
-        let mut piece = (all as usize).div_ceil(2);
-        while piece > 0 {
-            let mut end = self.turns().len();
-            while end > 0 {
-                let start = end.saturating_sub(piece);
-                let mut fewer = self.turns();
-                fewer.drain(start..end);
-                if !fewer.is_empty() && self.accepts(self.with_turns(&fewer)) {
-                    self.removed.preemptions += (end - start) as u64;
+        ddmin(
+            self,
+            |shrinker| shrinker.turns().len(),
+            |shrinker, range| {
+                let mut fewer = shrinker.turns();
+                fewer.drain(range.clone());
+                let accepted = !fewer.is_empty() && shrinker.accepts(shrinker.with_turns(&fewer));
+                if accepted {
+                    shrinker.removed.preemptions += range.len() as u64;
                 }
-                end = start.min(self.turns().len());
-            }
-            piece /= 2;
-        }
+                accepted
+            },
+        );
     }
 
     /// Looks for the first schedule of all: of those that show it always the same one is left.
@@ -375,18 +375,17 @@ impl<Op: Clone + Serialize + DeserializeOwned> ScriptShrinker<'_, Op> {
     /// empty then.
     fn operations(&mut self) {
         for thread in (0..self.best.threads.len()).rev() {
-            let mut piece = self.best.threads[thread].len().div_ceil(2);
-            while piece > 0 {
-                let mut end = self.best.threads[thread].len();
-                while end > 0 {
-                    let start = end.saturating_sub(piece);
-                    if self.drop_operations(thread, start, end) {
-                        self.removed.operations += (end - start) as u64;
+            ddmin(
+                self,
+                |shrinker| shrinker.best.threads[thread].len(),
+                |shrinker, range| {
+                    let accepted = shrinker.drop_operations(thread, range.start, range.end);
+                    if accepted {
+                        shrinker.removed.operations += range.len() as u64;
                     }
-                    end = start.min(self.best.threads[thread].len());
-                }
-                piece /= 2;
-            }
+                    accepted
+                },
+            );
         }
     }
 

@@ -16,8 +16,9 @@ use crate::report::Report;
 use crate::report::outcome::Strategy;
 use crate::report::token::Token;
 use crate::run::Subject;
+use crate::run::script_subject::ScriptSubject;
 use crate::run::subject::{
-    By, Classify, ClosureSubject, Observe, ScriptSubject, StagedSubject, Unclassified, Whole,
+    By, Classify, ClosureSubject, Observe, StagedSubject, Unclassified, Whole,
 };
 use crate::sweep::builder_core::{BuilderCore, shared_settings};
 use crate::sweep::measurements::Baseline;

@@ -1,8 +1,6 @@
 //! One run in a child of its own, which tells what it sees while it goes, since it may die.
 
-use crate::run::message::{AfterFault, RunMessage, RunSender};
 use crate::error::Error;
-use crate::heap::state::EventSink;
 use crate::plan::Plan;
 use crate::process::backtrace::Stack;
 use crate::process::child;
@@ -14,6 +12,7 @@ use crate::process::status;
 use crate::report::evidence::Evidence;
 use crate::report::outcome::Outcome;
 use crate::run::execute;
+use crate::run::message::{AfterFault, RunMessage, RunSender};
 use crate::schedule::FoundSchedule;
 use crate::schedule::Preemption;
 use crate::sweep::exit_outcome::kind_of;

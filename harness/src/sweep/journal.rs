@@ -7,6 +7,7 @@
 //! <point> <outcome>
 //! ```
 
+use crate::process::atomic_file;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -97,21 +98,16 @@ impl Journal {
                 }
             }
         }
-        // Written anew: a line that was cut off by the kill goes, and nothing is doubled.
-        // Another process may sweep the same scenario just now: the name is this one's own.
-        let fresh = path.with_extension(format!("journal.{}", std::process::id()));
-        let mut file = File::create(&fresh).map_err(|error| failed("write", &error))?;
-        let journal = |file: &mut File, line: String| {
-            file.write_all(line.as_bytes()).map_err(|error| failed("write", &error))
-        };
-        journal(&mut file, key.header() + "\n")?;
+        // The journal is written anew, without a last line that a kill cut off.
+        let mut text = key.header() + "\n";
         if written.contains(&true) {
             let old = std::fs::read_to_string(&path).map_err(|error| failed("read", &error))?;
             let whole = old.rfind('\n').map_or(0, |end| end + 1);
             let body = old.find('\n').map_or(whole, |end| end + 1);
-            journal(&mut file, old[body..whole].to_owned())?;
+            text.push_str(&old[body..whole]);
         }
-        std::fs::rename(&fresh, &path).map_err(|error| failed("replace", &error))?;
+        let file = atomic_file::replace(&path, |file| file.write_all(text.as_bytes()))
+            .map_err(|error| failed("write", &error))?;
         Ok(Journal { file, path, written })
     }
 

@@ -1,7 +1,7 @@
 //! What one run of a sweep showed: its findings, and the stacks of the moments in question.
 
-use crate::process::codec::Codec;
 use crate::process::backtrace::Stack;
+use crate::process::codec::Codec;
 use crate::process::codec::codec_struct;
 use crate::report::evidence::Evidence;
 use crate::report::evidence::Moment;

@@ -1,8 +1,8 @@
 //! Points of a sweep in children: forked off one pass, or each from the beginning, whichever is
 //! faster.
 
-use crate::process::worker_pool::ItemEnd;
 use crate::process::worker_pool;
+use crate::process::worker_pool::ItemEnd;
 use crate::sweep::point_status::{dead, encode};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::process::child;
-use crate::process::worker_pool::WorkerEvent;
 use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
+use crate::process::worker_pool::WorkerEvent;
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;

@@ -220,7 +220,8 @@ pub(crate) fn confirm_judged(
                 (Some(run.outcome), run.fingerprint.0)
             } else {
                 let plan = Plan::at(point.at, point.persistent);
-                let seen = run_isolated(norm, &plan, Some(point), patience(norm.settings, scouted))?;
+                let seen =
+                    run_isolated(norm, &plan, Some(point), patience(norm.settings, scouted))?;
                 (seen.outcome, seen.fingerprint)
             };
             if again != Some(outcome) {
