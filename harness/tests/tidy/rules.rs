@@ -1,0 +1,49 @@
+//! The tables: layers, and the exceptions that have a reason.
+
+/// The folders and files of `src` from the top down. Imports point to a lower row; inside of a folder
+/// they may go anywhere but in a circle. Folders of one row know nothing of each other.
+pub(crate) const LAYERS: &[(&str, &[&str])] = &[
+    ("the crate's root", &["lib"]),
+    ("command line and C", &["cli", "c"]),
+    ("named subjects", &["scenario"]),
+    ("scripts, and the contract of a port", &["script", "conformance"]),
+    ("faults crossed with schedules", &["explore"]),
+    ("every request in turn", &["sweep"]),
+    ("model checkers, which own the loop", &["host"]),
+    ("one run", &["run"]),
+    ("a system under test", &["system"]),
+    ("ways into a heap", &["global", "thread", "adapters"]),
+    ("the heap", &["heap"]),
+    ("detectors, and child processes", &["detect", "process"]),
+    ("settings", &["env", "options"]),
+    ("what is reported, what fails, what threads share", &["report", "plan", "sync"]),
+    ("which thread continues", &["schedule"]),
+    ("words that everything uses", &["port", "trace", "error", "rt"]),
+];
+
+/// How many files may lie flat in `src`.
+pub(crate) const ROOT_FILES_MAX: usize = 9;
+/// How many names users find at the crate's root, macros included.
+pub(crate) const ROOT_NAMES_MAX: usize = 20;
+/// A file with more lines gives its reason in [`LONG`].
+pub(crate) const LINES_MAX: usize = 400;
+
+/// The folder of a file, or its own name if it lies flat.
+pub(crate) fn folder(path: &str) -> &str {
+    let first = path.split('/').next().unwrap_or(path);
+    first.strip_suffix(".rs").unwrap_or(first)
+}
+
+/// The row of a file in [`LAYERS`]: 0 is the top.
+pub(crate) fn layer(path: &str) -> Option<usize> {
+    LAYERS.iter().position(|(_, folders)| folders.contains(&folder(path)))
+}
+
+/// Files over [`LINES_MAX`] lines, and why each is one file.
+pub(crate) const LONG: &[(&str, &str)] = &[];
+
+/// Inherent `impl`s that are not in their type's file, and why.
+pub(crate) const SECOND_IMPLS: &[(&str, &str, &str)] = &[];
+
+/// The only files with `unsafe` in them.
+pub(crate) const UNSAFE: &[&str] = &[];
