@@ -1,4 +1,6 @@
-//! The tables: layers, and the exceptions that have a reason.
+//! The tables: layers, and the exceptions that have a reason. And the rules that are about one file.
+
+use crate::files::File;
 
 /// The folders and files of `src` from the top down. Imports point to a lower row; inside of a folder
 /// they may go anywhere but in a circle. Folders of one row know nothing of each other.
@@ -47,3 +49,27 @@ pub(crate) const SECOND_IMPLS: &[(&str, &str, &str)] = &[];
 
 /// The only files with `unsafe` in them.
 pub(crate) const UNSAFE: &[&str] = &[];
+
+/// The paths of files over [`LINES_MAX`] lines.
+pub(crate) fn long(files: &[File]) -> impl Iterator<Item = &str> {
+    let is_long = |file: &&File| file.text.lines().count() > LINES_MAX;
+    files.iter().filter(is_long).map(|file| file.path.as_str())
+}
+
+/// The lines of a file with an `unsafe` block or `impl` that no SAFETY comment precedes.
+pub(crate) fn unsafe_without_reason(file: &File) -> Vec<String> {
+    /// How far above the block the comment may begin.
+    const LINES_ABOVE: usize = 8;
+    let lines: Vec<&str> = file.text.lines().collect();
+    let mut found = Vec::new();
+    for (nth, line) in lines.iter().enumerate() {
+        let code = line.split("//").next().unwrap_or("");
+        if code.contains("unsafe {") || code.contains("unsafe impl") {
+            let above = &lines[nth.saturating_sub(LINES_ABOVE)..=nth];
+            if !above.iter().any(|line| line.contains("SAFETY:")) {
+                found.push(format!("{}:{}: {}", file.path, nth + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
