@@ -338,7 +338,7 @@ pub(crate) fn fuzz(options: &Options) -> Step {
 
 /// How soon each planted bug is reached from nothing, with a fixed seed.
 fn planted(attack: &Attack<'_>) -> Step {
-    let source = std::fs::read_to_string(root().join("scenarios/src/shelf.rs"));
+    let source = std::fs::read_to_string(root().join("scenarios/src/planted/shelf.rs"));
     let source = source.map_err(|error| error.to_string())?;
     let names = source.lines().filter(|line| line.contains("Some(Kind::") && line.contains('"'));
     let names: Vec<&str> = names.filter_map(|line| line.split('"').nth(1)).collect();

@@ -145,7 +145,7 @@ pub fn script(bytes: &[u8]) {
 
 /// Whether a message names its place and says what to do.
 fn says_where(message: &str) -> bool {
-    message.contains("it.ron") && message.contains("mend: ")
+    message.contains("it.ron") && message.contains("help: ")
 }
 
 /// A token, or a conformance sequence.
@@ -155,7 +155,7 @@ fn says_where(message: &str) -> bool {
 pub fn token(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match text.parse::<Token>() {
-        Err(error) => assert!(error.to_string().contains("mend: "), "{error}"),
+        Err(error) => assert!(error.to_string().contains("help: "), "{error}"),
         Ok(token) => assert_eq!(token.to_string().parse::<Token>(), Ok(token)),
     }
 }
@@ -163,7 +163,7 @@ pub fn token(bytes: &[u8]) {
 /// A sweep's journal, and a log of commits.
 pub fn journal(bytes: &[u8]) {
     if let Err(error) = fuzz::read_journal(bytes) {
-        assert!(error.to_string().contains("mend: "), "{error}");
+        assert!(error.to_string().contains("help: "), "{error}");
     }
     for commit in Log::new(bytes).map_while(Result::ok) {
         commit.changes().for_each(drop);

@@ -50,13 +50,13 @@ impl Fixture {
         });
         let place = format!("scenarios/fixtures/{}", self.name);
         let pinned = pinned.ok_or_else(|| {
-            Error::new(format!("{place}: SHA256SUMS has no line for it")).mend(HELP)
+            Error::new(format!("{place}: SHA256SUMS has no line for it")).help(HELP)
         })?;
         let found: String =
             Sha256::digest(self.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         if found != pinned {
             let what = format!("{place}: its SHA-256 is {found}, but {pinned} is pinned");
-            return Err(Error::new(what).mend(HELP));
+            return Err(Error::new(what).help(HELP));
         }
         Ok(Arc::from(self.bytes))
     }

@@ -84,7 +84,7 @@ fn a_schedule_that_its_threads_cannot_follow_is_an_error() {
     let output = mallory(&["run", &path.display().to_string()]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("diverged at T1@2>T7") && said.contains("mend: "), "{said}");
+    assert!(said.contains("diverged at T1@2>T7") && said.contains("help: "), "{said}");
     script.threads = vec![vec![Op::Look]; 65];
     script.schedule = None;
     let report = Explore::new("slot").scripted::<Slot<SOUND>>(&script);

@@ -131,7 +131,7 @@ fn what_is_not_a_script_is_an_error_with_its_place() {
     ] {
         let (_, said) = ran(here, &arguments, 2);
         assert!(said.contains(expected), "{arguments:?}: {said}");
-        assert!(said.contains("mend: "), "{arguments:?}: {said}");
+        assert!(said.contains("help: "), "{arguments:?}: {said}");
         assert!(said.len() < 1000, "{arguments:?}: {} bytes", said.len());
     }
 }
