@@ -6,7 +6,7 @@
 //! `rt/stack.rs`.
 //!
 //! Anything that loom reports by a panic ends its search: it can't be told to continue with the
-//! next iteration. The stacks of such a run are leaked.
+//! next iteration. Nothing on the stacks of such a run is dropped.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -54,7 +54,7 @@ impl LoomShared {
     fn with_run<R>(&self, call: impl FnOnce(&mut dyn ScheduledRun) -> R) -> R {
         // SAFETY: `Host::search` borrows the run mutably for as long as this lives, and its calls
         // don't nest: `begin` and `end` are called between iterations, and `body` within one. A
-        // `body` whose stack was leaked never continues.
+        // `body` whose stack was abandoned never continues.
         call(unsafe { &mut *self.run })
     }
 

@@ -1,9 +1,9 @@
 //! Shuttle as a host: its engine runs the threads, our searches decide which one continues.
 //!
 //! Shuttle gives up an execution by a panic out of its runner (a deadlock), or because our
-//! scheduler returns no thread (too many steps). It leaks the stacks of such an execution. So what
-//! has to be known of a run is kept outside of them: a [`ScheduledRun`] is prepared before the run
-//! and evaluated after it.
+//! scheduler returns no thread (too many steps). Nothing on the stacks of such an execution is
+//! dropped. So what has to be known of a run is kept outside of them: a [`ScheduledRun`] is
+//! prepared before the run and evaluated after it.
 //!
 //! Apart from that, one execution makes many runs: see `rt/task_pool.rs`.
 #![allow(unsafe_code)]
@@ -25,7 +25,7 @@ use crate::run::outcome::{Cue, ScheduledEnd, Stopped, ThreadScheduler};
 use crate::schedule::Preemption;
 use crate::schedule::search::Search;
 
-/// The bytes of a task's stack: is_finished for an unwinder under a thread's requests, and for
+/// The bytes of a task's stack: enough for an unwinder under a thread's requests, and for
 /// tests that print. Pages that are never touched cost nothing but address space.
 const STACK_BYTES: usize = 1 << 20;
 
@@ -41,7 +41,7 @@ pub(crate) struct Shuttle;
 struct ShuttleShared {
     search: Rc<RefCell<Search>>,
     run: *mut (dyn ScheduledRun + 'static),
-    /// How often shuttle has decisions for a decision in the present execution.
+    /// How often shuttle has asked for a decision in the present execution.
     decisions: Cell<u32>,
     /// Whether a run has begun that was not evaluated so far.
     is_running: Cell<bool>,
@@ -82,7 +82,7 @@ impl ShuttleShared {
     fn with_run<R>(&self, call: impl FnOnce(&mut dyn ScheduledRun) -> R) -> R {
         // SAFETY: `Host::search` borrows the run mutably for as long as a runner can reach this,
         // and its calls don't nest: `begin` and `end` are called between runs, and `body` within
-        // one. A `body` whose stack was leaked never continues.
+        // one. A `body` whose stack was abandoned never continues.
         call(unsafe { &mut *self.run })
     }
 

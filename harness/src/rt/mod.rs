@@ -64,9 +64,10 @@ pub(crate) use crate::rt::lock_table::points;
 #[cfg(mallory_model)]
 pub(crate) use crate::rt::lock_table::{BlockedThread, LockMode, ObjectId, WaitsFor, run};
 #[cfg(not(mallory_model))]
-pub(crate) use crate::rt::no_model::{current_thread, engine, scheduling_point, without_points};
-#[allow(unused_imports, reason = "without a model checker nobody compares engines")]
-pub(crate) use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
+pub(crate) use crate::rt::no_model::{current_thread, scheduling_point, without_points};
+#[cfg(mallory_model)]
+pub(crate) use crate::rt::point::CurrentEngine;
+pub(crate) use crate::rt::point::{SharedOp, SharedOpKind};
 #[cfg(feature = "loom")]
 pub(crate) use crate::rt::stack::on_large_stack;
 #[cfg(feature = "shuttle")]

@@ -1,11 +1,6 @@
 //! The run's state in a build without a model checker: one thread, and no scheduling points.
 
-use crate::rt::point::{CurrentEngine, SharedOp};
-
-#[inline]
-pub(crate) fn engine() -> CurrentEngine {
-    CurrentEngine::None
-}
+use crate::rt::point::SharedOp;
 
 #[inline]
 pub(crate) fn current_thread() -> u16 {

@@ -1,6 +1,7 @@
 //! What a thread does at a scheduling point, and which engine decides whether it continues there.
 
 /// What schedules the threads of this OS thread.
+#[cfg(mallory_model)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CurrentEngine {
     /// The operating system: no model is running, and threads are ordinary ones.
