@@ -5,7 +5,7 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::thread;
 #[cfg(feature = "loom")]
 use crate::thread::tests::engines::on_loom;
-#[cfg(feature = "shuttle")]
+#[cfg(all(feature = "shuttle", feature = "loom"))]
 use crate::thread::tests::engines::on_shuttle;
 use crate::thread::tests::engines::{on_all_engines, results};
 
