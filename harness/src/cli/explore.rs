@@ -76,7 +76,7 @@ fn run(
     engine: Engine,
     way: &dyn Fn(Explore) -> Explore,
 ) -> Result<u8, Error> {
-    if !engine.is_there() {
+    if !engine.is_available() {
         return Err(engine.missing());
     }
     let selected = select(scenarios, &args.names, Scenario::can_explore, "explored")?;

@@ -75,7 +75,8 @@ struct EveryOrder;
 
 impl RunLoop for EveryOrder {
     fn prepare_replay(&self, settings: &mut Settings, token: &Token) -> Result<(), Error> {
-        let is_looms = Preemption::loom_of(token.turns.as_deref().unwrap_or_default()).is_some();
+        let is_looms =
+            Preemption::loom_iteration(token.turns.as_deref().unwrap_or_default()).is_some();
         if let Some(threads) = &mut settings.threads {
             // Where nobody says which engine explores, the schedule does.
             threads.engine.get_or_insert(if is_looms { Engine::Loom } else { Engine::Shuttle });

@@ -38,9 +38,10 @@ const RUNS_MAX: u64 = 4_000_000;
 
 /// The host that was asked for, or the only one that there is.
 fn choose(threads: &ExploreSettings) -> Result<Engine, Error> {
-    let there: Vec<Engine> = Engine::ALL.into_iter().filter(|engine| engine.is_there()).collect();
+    let there: Vec<Engine> =
+        Engine::ALL.into_iter().filter(|engine| engine.is_available()).collect();
     match (threads.engine, there.as_slice()) {
-        (Some(engine), _) if engine.is_there() => Ok(engine),
+        (Some(engine), _) if engine.is_available() => Ok(engine),
         (Some(engine), _) => Err(engine.missing()),
         (None, [engine]) => Ok(*engine),
         (None, []) => Err(Engine::Shuttle.missing()),
@@ -68,7 +69,7 @@ pub(crate) fn settle(settings: &mut Settings) -> Result<(), Error> {
     settings.options = settings.options.clone().driven(threads.points);
     hook_panics();
     // Its hook comes before ours: a stack of loom's ends by a panic, in each run.
-    host::settle();
+    host::prepare_process();
     if settings.options.unwinding {
         learn_machinery();
     }

@@ -46,7 +46,7 @@ pub(crate) fn shorten(
     by_chance: bool,
 ) -> Result<Vec<Observation>, Error> {
     let size = |found: &Observation| {
-        let turns = found.order.as_ref().map_or(0, |order| order.turns.len());
+        let turns = found.order.as_ref().map_or(0, |order| order.preemptions.len());
         (found.point.is_some(), turns, found.point)
     };
     found.sort_by_key(size);
@@ -110,7 +110,7 @@ impl<'a> ScheduleShrinker<'a> {
             .evidence
             .first()
             .map(|evidence| crate::explore::work_item::root(evidence, &best.stacks));
-        let turns = best.order.as_ref().map(|order| order.turns.clone()).unwrap_or_default();
+        let turns = best.order.as_ref().map(|order| order.preemptions.clone()).unwrap_or_default();
         ScheduleShrinker {
             norm,
             scratch,
@@ -160,7 +160,7 @@ impl<'a> ScheduleShrinker<'a> {
     }
 
     fn go(mut self) -> Observation {
-        if Preemption::loom_of(&self.turns).is_some() {
+        if Preemption::loom_iteration(&self.turns).is_some() {
             return self.go_by_loom();
         }
         let before = (self.point, self.turns.len());
@@ -184,7 +184,7 @@ impl<'a> ScheduleShrinker<'a> {
         }
         notes.extend(needed);
         if let Some(order) = &mut self.best.order {
-            order.turns = self.turns;
+            order.preemptions = self.turns;
             order.notes = notes;
             order.pair = Vec::new();
         }
@@ -380,10 +380,10 @@ impl ScheduledRun for ScheduleSeek<'_, '_> {
         if !run.evidence.iter().any(|evidence| evidence.kind == root.0) {
             return true;
         }
-        let found = look(norm, self.unit, &self.unit.plan(), scratch, &run, search.turns());
+        let found = look(norm, self.unit, &self.unit.plan(), scratch, &run, search.preemptions());
         let is_it = found.iter().any(|(seen, _)| seen == root);
         if is_it {
-            self.found = Some(search.turns().to_vec());
+            self.found = Some(search.preemptions().to_vec());
         }
         !is_it
     }

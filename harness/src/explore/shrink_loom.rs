@@ -10,7 +10,7 @@ use crate::sweep::observation::{Observation, Point};
 impl ScheduleShrinker<'_> {
     pub(crate) fn go_by_loom(mut self) -> Observation {
         let (Some(host), Some((most, _))) =
-            (self.norm.settings.host, Preemption::loom_of(&self.turns))
+            (self.norm.settings.host, Preemption::loom_iteration(&self.turns))
         else {
             return self.best;
         };
@@ -48,7 +48,7 @@ impl ScheduleShrinker<'_> {
             _ => {}
         }
         if let Some(order) = &mut self.best.order {
-            order.turns = self.turns;
+            order.preemptions = self.turns;
             order.notes = notes;
         }
         self.best

@@ -173,7 +173,7 @@ pub(crate) fn look(
         evidence,
         stacks,
         order: Some(FoundSchedule {
-            turns: turns.to_vec(),
+            preemptions: turns.to_vec(),
             seen: 1,
             of: 1,
             ..FoundSchedule::default()
@@ -226,7 +226,7 @@ impl<'a> WorkItemRun<'a> {
     /// Counts a run of loom's that shows what enough of those before it have shown. False: it is
     /// to be looked at.
     fn is_known(&mut self, run: &Run, search: &Search) -> bool {
-        if Preemption::loom_of(search.turns()).is_none() {
+        if Preemption::loom_iteration(search.preemptions()).is_none() {
             return false;
         }
         let shape = |evidence: &Evidence| {
@@ -249,7 +249,7 @@ impl<'a> WorkItemRun<'a> {
             return;
         }
         for (root, found) in
-            look(self.norm, self.unit, &self.plan, self.scratch, run, search.turns())
+            look(self.norm, self.unit, &self.plan, self.scratch, run, search.preemptions())
         {
             if let Some(place) = self.roots.get(&root) {
                 if let Some(order) = &mut self.did.found[*place].order {
@@ -280,7 +280,7 @@ impl<'a> WorkItemRun<'a> {
                 self.most.push((0, Vec::new()));
             }
             if *requests > self.most[thread].0 {
-                self.most[thread] = (*requests, search.turns().to_vec());
+                self.most[thread] = (*requests, search.preemptions().to_vec());
             }
         }
         if let Some(text) = &run.text
@@ -364,7 +364,7 @@ pub(crate) fn run_unit(
     let seed = plot.norm.settings.seed;
     let search = match plot.threads.way {
         ScheduleMode::Bounded if plot.drawn => {
-            Search::drawn(plot.threads.preemptions, seed_of(seed, unit.point()), plot.limit)
+            Search::sampled(plot.threads.preemptions, seed_of(seed, unit.point()), plot.limit)
         }
         ScheduleMode::Bounded => host.bounded(plot.threads.preemptions, plot.limit),
         ScheduleMode::Random(schedules) => Search::random(seed, schedules.min(plot.limit)),

@@ -161,7 +161,8 @@ fn confirm(
     let Died { death, turns, schedules, mut outcomes, .. } = died;
     outcomes[outcome_of(death) as usize] += 1;
     let turned = turns.clone().unwrap_or_default();
-    let order = FoundSchedule { turns: turned, seen: 1, of: schedules, ..FoundSchedule::default() };
+    let order =
+        FoundSchedule { preemptions: turned, seen: 1, of: schedules, ..FoundSchedule::default() };
     let bare = |evidence: Vec<Evidence>, fingerprint| Observation {
         point: unit.point(),
         evidence,

@@ -132,7 +132,7 @@ impl Heap {
     #[inline(never)]
     fn take_turn(&self, what: SharedOpKind) {
         if self.core().points {
-            rt::point(SharedOp { what, object: u32::from(self.node().id) });
+            rt::scheduling_point(SharedOp { what, object: u32::from(self.node().id) });
         }
         self.core().follow();
     }
@@ -185,7 +185,7 @@ impl Heap {
         };
         let request = entered.with(|state| state.request(op, layout, old, self.node().id));
         // A closure's memory is neither the subject's nor the harness's.
-        let refuses = aside(|| rt::quietly(|| plan.refuses(&request)));
+        let refuses = aside(|| rt::without_points(|| plan.refuses(&request)));
         entered.with(|state| state.take_plan_back(plan));
         // After a failure made it panic, what unwinds gets its memory, unless that is to be tried:
         // a second panic would end the process and hide the first.

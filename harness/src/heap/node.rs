@@ -178,7 +178,7 @@ impl Core {
     #[cold]
     pub(crate) fn follow(&self) {
         if let Some(entered) = self.enter_serial() {
-            entered.with(|state| state.switch_to(rt::logical()));
+            entered.with(|state| state.switch_to(rt::current_thread()));
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::report::evidence::Moment;
-use crate::rt::{outer, set_outer};
+use crate::rt::{backtrace_end, set_backtrace_end};
 use crate::trace::Op;
 
 /// Frames per stack that are looked at.
@@ -99,12 +99,12 @@ pub(crate) fn within<R>(call: impl FnOnce() -> R) -> R {
     struct RestoreEnd(usize);
     impl Drop for RestoreEnd {
         fn drop(&mut self) {
-            set_outer(self.0);
+            set_backtrace_end(self.0);
         }
     }
     let here = 0_u8;
     let here = std::ptr::from_ref(std::hint::black_box(&here)) as usize;
-    let _before = RestoreEnd(set_outer(here));
+    let _before = RestoreEnd(set_backtrace_end(here));
     call()
 }
 
@@ -125,11 +125,11 @@ fn walk(frame: impl FnMut(&backtrace::Frame) -> bool) {
 /// The present stack.
 #[inline(never)]
 pub(crate) fn stack() -> Stack {
-    let outer = outer();
+    let end = backtrace_end();
     let mut frames = Vec::with_capacity(32);
     walk(|frame| {
         // Stacks grow downwards; a frame that doesn't know its place says 0.
-        if frame.sp() as usize > outer {
+        if frame.sp() as usize > end {
             return false;
         }
         frames.push(frame.ip() as usize);

@@ -221,7 +221,7 @@ codec_struct!(Frame { function, place });
 codec_struct!(Site { frames });
 codec_struct!(Preemption { thread, point, to });
 codec_struct!(ScheduledOp { step, thread, point, what });
-codec_struct!(FoundSchedule { turns, seen, of, pair, notes });
+codec_struct!(FoundSchedule { preemptions, seen, of, pair, notes });
 
 #[cfg(test)]
 mod tests {

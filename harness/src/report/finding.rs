@@ -137,7 +137,7 @@ impl ScheduleAt {
     pub(crate) fn line(&self) -> String {
         match self.turns.as_slice() {
             [] => "in the usual order of its threads".to_owned(),
-            turns => format!("in the order {}", schedule::line(turns)),
+            turns => format!("in the order {}", schedule::format_schedule(turns)),
         }
     }
 }

@@ -102,7 +102,7 @@ impl fmt::Display for Token {
         match self.turns.as_deref() {
             None => {}
             Some([]) => f.write_str(" s=-")?,
-            Some(turns) => write!(f, " s={}", schedule::line(turns))?,
+            Some(turns) => write!(f, " s={}", schedule::format_schedule(turns))?,
         }
         if self.seed != 0 {
             write!(f, " r={}", self.seed)?;
@@ -248,7 +248,8 @@ impl FromStr for Token {
                         hex(value, 6).ok_or_else(|| wrong(line, column, what, SHAPE))?;
                 }
                 "s" => {
-                    let read = if value == "-" { Ok(Vec::new()) } else { schedule::read(value) };
+                    let read =
+                        if value == "-" { Ok(Vec::new()) } else { schedule::parse_schedule(value) };
                     let read = read.map_err(|what| wrong(line, column, what, SHAPE))?;
                     token.turns = Some(read);
                 }
@@ -299,8 +300,8 @@ mod tests {
             ("v1 lfs-batch fp=5d0e91 fp=5d0e91", "column 24: a second fp="),
             ("v1 lfs-batch q=1 fp=5d0e91", "column 14: there is no q="),
             ("v1 lfs-batch m=odd fp=5d0e91", "there is no mode `odd`"),
-            ("v1 lfs-batch s=T1@8 fp=5d0e91", "column 16: expected a change of threads"),
-            ("v1 lfs-batch s= fp=5d0e91", "column 16: expected a change of threads"),
+            ("v1 lfs-batch s=T1@8 fp=5d0e91", "column 16: expected a preemption"),
+            ("v1 lfs-batch s= fp=5d0e91", "column 16: expected a preemption"),
             ("v1 lfs-batch s=T1@0>T2 fp=5d0e91", "column 16: points count from 1"),
             ("v1 lfs-batch r=-1 fp=5d0e91", "expected the seed"),
         ] {

@@ -116,7 +116,7 @@ impl<S: System> SharedRun<'_, S> {
         // SAFETY: no operation is going on, so nobody has a reference that is not shared; and none
         // can begin before this is done, since there are no points.
         let look = || unsafe { &*self.system.get() }.snapshot();
-        (self.going.get() == 0).then(|| rt::quietly(look))
+        (self.going.get() == 0).then(|| rt::without_points(look))
     }
 
     fn what(&self, thread: usize, nth: usize) -> String {
@@ -147,7 +147,7 @@ impl<S: System> SharedRun<'_, S> {
         }
         self.at_peace.set(self.at_peace.get() - 1);
         let armed = self.armed.get() && self.at_peace.get() == 0;
-        let thread = rt::logical();
+        let thread = rt::current_thread();
         self.heap.with(|state| {
             state.switch_to(thread);
             state.go_on((requests, armed));

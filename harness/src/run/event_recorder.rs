@@ -50,17 +50,17 @@ impl EventRecorder {
 }
 
 impl ThreadListener for EventRecorder {
-    fn touched(&mut self, step: u64, thread: u16, point: u32, touch: SharedOp) {
+    fn on_operation(&mut self, step: u64, thread: u16, point: u32, operation: SharedOp) {
         let mut heard = self.heard.borrow_mut();
         if self.writes {
-            heard.acts.push(ScheduledOp { step, thread, point, what: words(touch) });
+            heard.acts.push(ScheduledOp { step, thread, point, what: words(operation) });
         }
         if self.wanted.contains(&step) {
             heard.taken.entry(Moment::Step(step)).or_insert_with(backtrace::stack);
         }
     }
 
-    fn stuck(&mut self, _: &[BlockedThread]) {}
+    fn on_deadlock(&mut self, _: &[BlockedThread]) {}
 }
 
 /// An operation as reports say it. What threads share is `o0`, `o1`, … in the order of its first use.
@@ -89,7 +89,7 @@ pub(crate) fn deadlock(blocked: &[BlockedThread]) -> Evidence {
     for BlockedThread { thread, want, since, holders } in blocked {
         let wanted = match want {
             WaitsFor::Lock(lock, _) => format!("o{lock}"),
-            WaitsFor::Notice(notices) => format!("a notice of o{notices}"),
+            WaitsFor::Notification(condvar) => format!("a notice of o{condvar}"),
             WaitsFor::End(other) => format!("the end of T{other}"),
         };
         let names: Vec<String> = holders.iter().map(|(holder, _)| format!("T{holder}")).collect();

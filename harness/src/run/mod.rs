@@ -359,7 +359,7 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
 /// Threads that wait for each other for ever, as far as who waits for whom is known.
 fn deadlock() -> Evidence {
     #[cfg(mallory_model)]
-    if let Some(blocked) = rt::stuck() {
+    if let Some(blocked) = rt::deadlock() {
         return event_recorder::deadlock(&blocked);
     }
     Evidence::new(Kind::Deadlock).note("the threads that are left wait for each other")

@@ -121,7 +121,7 @@ pub(crate) fn catch(wants_stack: bool, run: impl FnOnce() -> SubjectEnd) -> Caug
     let panicked = WATCHED.with(|watched| watched.replace(before)).unwrap_or_default();
     let PanicRecord { message, stack, .. } = panicked;
     #[cfg(mallory_model)]
-    if crate::rt::is_over() && crate::rt::panicked().is_none() && message.is_none() {
+    if crate::rt::is_abandoned() && crate::rt::first_panic().is_none() && message.is_none() {
         return CaughtCall { ended: SubjectEnd::Stopped, stack, message };
     }
     match result {

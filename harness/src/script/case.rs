@@ -247,7 +247,7 @@ where
                 script.fault = Some(shortage.to_string());
             }
             let turns = finding.schedule.as_ref().map_or(&[][..], |schedule| &schedule.turns);
-            script.schedule = (!turns.is_empty()).then(|| schedule::line(turns));
+            script.schedule = (!turns.is_empty()).then(|| schedule::format_schedule(turns));
             let (seen, _) = self.play(&script)?;
             let named = self.name(&seen, &script).0.into_iter();
             let Some(same) = named.into_iter().find(|named| named.id == finding.id) else {

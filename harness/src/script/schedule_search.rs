@@ -124,7 +124,7 @@ impl ScheduledRun for ScriptSeek<'_> {
         let Some(going) = self.going.take() else { return false };
         let seen = PlayedRun::of(going.end(conducted));
         let is_wanted = |kind| self.wanted.is_none_or(|wanted| wanted == kind);
-        let turns = search.turns().to_vec();
+        let turns = search.preemptions().to_vec();
         if seen.evidence.iter().any(|evidence| is_wanted(evidence.kind)) && (self.is_it)(&turns) {
             self.found = Some(turns);
         }
@@ -154,7 +154,7 @@ where
             }
             return Ok((count, None));
         }
-        host::settle();
+        host::prepare_process();
         // What is wrong with all scripts is said here, where it can be.
         self.glance(&Script::of(S::NAME, Vec::new()), &ScratchDir::new(scratch_of))?;
         let board = SharedMemory::new(1, 0).map_err(|error| os_error("make a board", &error))?;

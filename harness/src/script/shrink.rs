@@ -256,7 +256,7 @@ impl<Op: Clone + Serialize + DeserializeOwned> ScriptShrinker<'_, Op> {
     }
 
     fn with_turns(&self, turns: &[Preemption]) -> Script<Op> {
-        let schedule = (!turns.is_empty()).then(|| schedule::line(turns));
+        let schedule = (!turns.is_empty()).then(|| schedule::format_schedule(turns));
         Script { schedule, ..self.best.clone() }
     }
 

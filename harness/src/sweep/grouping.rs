@@ -59,7 +59,7 @@ pub(crate) fn findings(
     let mut order: Vec<&Observation> = found.iter().collect();
     // The smallest coordinate stands for all; once before for good.
     order.sort_by_key(|found| {
-        let turns = found.order.as_ref().map_or(0, |order| order.turns.len());
+        let turns = found.order.as_ref().map_or(0, |order| order.preemptions.len());
         (found.point.is_some(), turns, found.point)
     });
     let mut groups: BTreeMap<(Kind, Vec<u64>), Group> = BTreeMap::new();
@@ -197,7 +197,13 @@ fn schedule(found: &Observation, sites: &HashMap<Stack, Site>) -> Option<Schedul
     };
     let pair = order.pair.iter().map(|act| (act.clone(), site(act))).collect();
     let notes = order.notes.clone();
-    Some(ScheduleAt { turns: order.turns.clone(), seen: order.seen, of: order.of, pair, notes })
+    Some(ScheduleAt {
+        turns: order.preemptions.clone(),
+        seen: order.seen,
+        of: order.of,
+        pair,
+        notes,
+    })
 }
 
 /// The line that replays a run.
@@ -213,7 +219,7 @@ fn token(settings: &Settings, scouted: &Baseline, found: &Observation) -> Token 
     Token {
         scenario: settings.name.clone(),
         fault,
-        turns: found.order.as_ref().map(|order| order.turns.clone()),
+        turns: found.order.as_ref().map(|order| order.preemptions.clone()),
         seed: settings.seed,
         input: settings.input_hash(),
         modes: settings.modes(),

@@ -125,8 +125,12 @@ pub(crate) fn run_isolated(
     let ChildAnswer { messages, death, stack, .. } =
         answer.map_err(|error| os_error("start a child", &error))?;
     let conducted = norm.settings.host.is_some();
-    let order =
-        FoundSchedule { turns: norm.turns.to_vec(), seen: 1, of: 1, ..FoundSchedule::default() };
+    let order = FoundSchedule {
+        preemptions: norm.turns.to_vec(),
+        seen: 1,
+        of: 1,
+        ..FoundSchedule::default()
+    };
     let order = conducted.then_some(order);
     let mut run = IsolatedRun { point, death, stack, order, ..IsolatedRun::default() };
     for message in messages {

@@ -199,7 +199,7 @@ impl<Op> Script<Op> {
                     .help("write \"T1@8>T2\": thread 1 gives way to thread 2 at its 8th step")
             };
             let turn: Preemption = one.parse().map_err(wrong)?;
-            match Preemption::loom_of(&[turn]) {
+            match Preemption::loom_iteration(&[turn]) {
                 None => Ok(turn),
                 Some(_) => Err(wrong("loom's schedules are no script's")),
             }
@@ -210,7 +210,7 @@ impl<Op> Script<Op> {
     /// The same script by this schedule.
     #[cfg(any(feature = "proptest", feature = "shuttle"))]
     pub(crate) fn by(mut self, turns: &[Preemption]) -> Self {
-        self.schedule = (!turns.is_empty()).then(|| schedule::line(turns));
+        self.schedule = (!turns.is_empty()).then(|| schedule::format_schedule(turns));
         self
     }
 
@@ -328,7 +328,7 @@ mod tests {
         let script = Script::<Op>::read(WHOLE, "it.ron").expect("a script");
         assert_eq!(script.print().expect("text"), WHOLE);
         let turns = script.turns().expect("a schedule");
-        assert_eq!(crate::schedule::line(&turns), "T1@8>T2,T2@3>T1");
+        assert_eq!(crate::schedule::format_schedule(&turns), "T1@8>T2,T2@3>T1");
         let short = Script::<Op>::read("(system: \"x\", threads: [])", "it.ron").expect("short");
         assert_eq!(short.print().expect("text"), "(\n    system: \"x\",\n    threads: [],\n)\n");
     }
