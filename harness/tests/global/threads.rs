@@ -1,8 +1,6 @@
-//! Threads under the global allocator: whose requests are whose, coordinates of threads that a
-//! subject starts, and what threads do when the run is over.
-#![allow(unsafe_code, reason = "a process is forked, memory is misused")]
-
-mod common;
+//! Threads under the global allocator: coordinates of the threads that a subject starts, and what
+//! they do after the end of the run.
+#![allow(unsafe_code, reason = "the subjects fork and misuse memory")]
 
 use std::cell::RefCell;
 use std::collections::TryReserveError;
@@ -10,17 +8,11 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use common::{bytes, kinds, only, the};
-use mallory::{Faults, Finding, GlobalHeap, Kind, Outcome, Report, Sweep, Token, Verdict};
+use crate::common::{bytes, kinds, only, the};
+use crate::sweep;
+use mallory::{Faults, Finding, Kind, Outcome, Report, Token, Verdict};
 
-#[global_allocator]
-static HEAP: GlobalHeap = GlobalHeap::system();
-
-fn sweep(name: &str) -> Sweep {
-    Sweep::new(name).global(&HEAP)
-}
-
-/// Loses its first list where the second is refused.
+/// Leaks its first list if the second one is refused.
 fn loses() -> Result<usize, TryReserveError> {
     let first = std::mem::ManuallyDrop::new(bytes(64)?);
     let second = bytes(32)?;
@@ -28,7 +20,7 @@ fn loses() -> Result<usize, TryReserveError> {
     Ok(second.len())
 }
 
-/// Calls this on a thread of its own, whose start may fail as well: that aborts.
+/// Runs the work on a new thread. Starting it makes requests as well, whose failure aborts.
 fn elsewhere<T: Send + 'static>(work: fn() -> T) -> T {
     std::thread::spawn(work).join().expect("it does not panic")
 }
@@ -39,7 +31,7 @@ fn the_requests_of_other_threads_have_coordinates_of_their_own() {
     let leak = the(&report, Kind::Leak);
     let at = leak.fault().expect("a fault").to_string();
     assert!(at.starts_with("T1#"), "{report}");
-    assert!(leak.to_string().contains("global_threads::loses"), "{report}");
+    assert!(leak.to_string().contains("threads::loses"), "{report}");
     assert!(leak.token().to_string().contains(&format!(" f={at}")), "{report}");
     let clean = sweep("elsewhere").run(|_| elsewhere(|| bytes(50).map(drop)));
     assert!(kinds(&clean).iter().all(|kind| *kind == Kind::Abort), "{clean}");
@@ -74,7 +66,7 @@ fn a_token_with_another_threads_coordinate_is_read_and_replayed() {
 
 #[test]
 fn threads_are_numbered_in_the_order_in_which_they_come() {
-    // Each gets the memory of the one before, and yet a number of its own.
+    // Each thread may reuse the memory of the previous one, but has a number of its own.
     let report = sweep("numbers").faults(Faults::Transient).run(|_| {
         for _ in 0..3 {
             elsewhere(|| bytes(50)).map(drop)?;
@@ -98,7 +90,7 @@ fn a_block_may_be_freed_by_another_thread() {
     assert!(kinds(&report).iter().all(|kind| *kind == Kind::Abort), "{report}");
     let twice = sweep("handed-over").run(|_| {
         let list = std::mem::ManuallyDrop::new(bytes(40)?);
-        // SAFETY: none: the list is given back twice.
+        // SAFETY: none, the list is freed twice.
         let copies = unsafe { [std::ptr::read(&*list), std::ptr::read(&*list)] };
         std::thread::scope(|scope| copies.map(|copy| drop(scope.spawn(move || drop(copy)))));
         Ok::<_, TryReserveError>(())
@@ -110,7 +102,7 @@ struct Noisy(Vec<u8>);
 
 impl Drop for Noisy {
     fn drop(&mut self) {
-        // Asks and gives back while its thread is on its way out.
+        // Allocates and frees while its thread ends.
         drop(black_box(self.0.clone()));
     }
 }
@@ -133,7 +125,7 @@ fn thread_locals_that_go_with_their_thread_are_in_order() {
     }
 }
 
-/// Threads that go on while the run ends, and free, resize and ask long after.
+/// Threads that are still running at the end of the run, and free, resize and allocate after it.
 #[test]
 fn a_thread_may_outlive_the_run() {
     static STARTED: AtomicUsize = AtomicUsize::new(0);
@@ -158,26 +150,26 @@ fn a_thread_may_outlive_the_run() {
         }
         Ok::<_, TryReserveError>(())
     });
-    // Their requests come when they like, so runs are not alike; but nothing else is wrong.
+    // Their requests come at any time, so runs differ; but nothing else may be found.
     let fine = |kind: &Kind| matches!(kind, Kind::Nondeterminism | Kind::Leak);
     assert!(kinds(&report).iter().all(fine), "{report}");
 }
 
-/// Forks while other threads ask: whoever forks must not find the gate shut in the child.
+/// Forks while other threads allocate: no lock of the heap may stay locked in the child.
 #[test]
 #[cfg(unix)]
 fn a_subject_may_fork_beside_threads_that_ask() {
     let report = sweep("forks").plan(mallory::Plan::none()).run(|_| {
         static STOP: AtomicBool = AtomicBool::new(false);
         STOP.store(false, Ordering::Relaxed);
-        let ask = || {
+        let allocate = || {
             while !STOP.load(Ordering::Relaxed) {
                 drop(bytes(100));
             }
         };
         let ended = std::thread::scope(|scope| {
-            scope.spawn(ask);
-            scope.spawn(ask);
+            scope.spawn(allocate);
+            scope.spawn(allocate);
             let ended = (0..50).all(|_| {
                 // SAFETY: the child uses memory and ends.
                 unsafe {
@@ -198,5 +190,5 @@ fn a_subject_may_fork_beside_threads_that_ask() {
         Ok::<_, TryReserveError>(ended)
     });
     assert!(kinds(&report).iter().all(|kind| *kind == Kind::Nondeterminism), "{report}");
-    assert!(!report.to_string().contains("false"), "a child stood still: {report}");
+    assert!(!report.to_string().contains("false"), "a child hung: {report}");
 }

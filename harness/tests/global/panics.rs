@@ -1,32 +1,19 @@
-//! Panics under the global allocator: what they ask for is no request, what they lose and free
-//! twice is found, and what unwinds may be tried as well.
-
-mod common;
+//! Panics under the global allocator: memory that a panic itself allocates is no request, leaks and
+//! double frees of an unwinding subject are found, and requests during unwinding can be failed.
 
 use std::collections::TryReserveError;
-use std::hint::black_box;
 use std::mem::ManuallyDrop;
 
-use common::{CloneAsItIs, bytes, kinds, only, outcomes, the};
-use mallory::{GlobalHeap, Heap, Kind, Outcome, Sweep};
-
-#[global_allocator]
-static HEAP: GlobalHeap = GlobalHeap::system();
-
-fn sweep(name: &str) -> Sweep {
-    Sweep::new(name).global(&HEAP)
-}
-
-fn boxed(n: u64) -> u64 {
-    *black_box(Box::new(n))
-}
+use crate::common::{CloneBits, bytes, kinds, only, outcomes, the};
+use crate::{boxed, sweep};
+use mallory::{Heap, Kind, Outcome};
 
 #[test]
 fn a_panic_is_an_outcome_and_what_it_leaks_a_finding() {
     let held = |leaks: bool| {
         move |_: &Heap| {
             let first = ManuallyDrop::new(bytes(64)?);
-            let guard = (!leaks).then(|| first.clone_as_it_is()).map(ManuallyDrop::into_inner);
+            let guard = (!leaks).then(|| first.clone_bits()).map(ManuallyDrop::into_inner);
             let second = bytes(32).expect("memory");
             if leaks {
                 drop(ManuallyDrop::into_inner(first));
@@ -43,15 +30,15 @@ fn a_panic_is_an_outcome_and_what_it_leaks_a_finding() {
     assert!(the(&leaks, Kind::Leak).to_string().contains("64 bytes"), "{leaks}");
 }
 
-/// Frees its list a second time if it goes while a panic unwinds.
+/// Frees its list a second time if it is dropped while a panic unwinds.
 struct TwiceInPanic(ManuallyDrop<Vec<u8>>);
 
 impl Drop for TwiceInPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            drop(ManuallyDrop::into_inner(self.0.clone_as_it_is()));
+            drop(ManuallyDrop::into_inner(self.0.clone_bits()));
         }
-        drop(ManuallyDrop::into_inner(self.0.clone_as_it_is()));
+        drop(ManuallyDrop::into_inner(self.0.clone_bits()));
     }
 }
 
@@ -87,11 +74,11 @@ fn a_panic_that_the_subject_catches_is_its_own() {
         Ok::<_, TryReserveError>(more.len())
     };
     let report = sweep("caught").run(caught);
-    assert_eq!(report.coverage().requests, 2, "what the panic asks for is no request: {report}");
+    assert_eq!(report.coverage().requests, 2, "what the panic allocates is no request: {report}");
     report.assert_clean();
 }
 
-/// Asks for memory when it goes, and can't do without.
+/// Allocates when it is dropped, in a way that cannot return an error.
 struct Flushing;
 
 impl Drop for Flushing {
@@ -116,7 +103,7 @@ fn requests_of_what_unwinds_fail_where_that_is_wanted() {
     assert_eq!(spared.coverage().requests, 1, "{spared}");
     spared.assert_clean();
     let report = sweep("unwinding").unwinding().run(flushes);
-    assert_eq!(report.coverage().requests, 2, "the panic's own are none: {report}");
+    assert_eq!(report.coverage().requests, 2, "what the panic allocates is no request: {report}");
     assert_eq!(only(&report).kind(), Kind::Abort);
     assert!(only(&report).to_string().contains("Flushing"), "{report}");
 }

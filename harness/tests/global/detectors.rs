@@ -1,8 +1,6 @@
-//! The global allocator as a subject: each detector finds what was planted, and leaves alone what
-//! only looks like it.
+//! Under the global allocator each detector finds the planted bug, and does not report its
+//! correction.
 #![allow(unsafe_code, reason = "memory is misused on purpose")]
-
-mod common;
 
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::collections::{HashMap, TryReserveError};
@@ -10,29 +8,20 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::mem::ManuallyDrop;
 
-use common::ports::Bump;
-use common::{CloneAsItIs, Oom, Owned, bytes, kinds, layout, mistake, only, outcomes};
-use mallory::{Finding, GlobalHeap, Heap, Kind, Options, Outcome, Port, Refused, Report, Sweep};
+use crate::common::again::this_program;
+use crate::common::ports::Bump;
+use crate::common::{CloneBits, Oom, Owned, bytes, kinds, layout, mistake, only, outcomes};
+use crate::{boxed, sweep};
+use mallory::{Finding, Heap, Kind, Options, Outcome, Port, Refused, Report};
 
-#[global_allocator]
-static HEAP: GlobalHeap = GlobalHeap::system();
-
-fn sweep(name: &str) -> Sweep {
-    Sweep::new(name).global(&HEAP)
-}
-
-/// The error of a reservation.
+/// The error that a reservation returns.
 fn refused() -> TryReserveError {
-    Vec::<u8>::new().try_reserve(usize::MAX).expect_err("nobody has so much")
+    Vec::<u8>::new().try_reserve(usize::MAX).expect_err("no address space is that large")
 }
 
 fn words(text: &str) -> usize {
     let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
     black_box(words).len()
-}
-
-fn boxed(n: u64) -> u64 {
-    *black_box(Box::new(n))
 }
 
 fn infallible() -> Result<u64, Refused> {
@@ -46,24 +35,23 @@ fn what_aborts_is_listed_by_call_site_with_counts() {
     let counts: Vec<u64> = report.findings().iter().map(Finding::count).collect();
     assert_eq!(counts, [4, 1], "{report}");
     let text = report.to_string();
-    assert!(text.contains("global::boxed") && text.contains("global::words"), "{text}");
+    assert!(text.contains("global::boxed") && text.contains("detectors::words"), "{text}");
     assert_eq!(outcomes(&report), [(Outcome::Aborted, 10)]);
 }
 
-/// std prints a backtrace before it aborts where it was told to, once a panic made it look.
+/// If the environment asks for backtraces, std prints one before it aborts. It reads that setting at
+/// the first panic.
 #[test]
 fn an_abort_is_one_with_backtraces_as_well() {
-    const TOLD: &str = "MALLORY_TEST_BACKTRACES";
-    if std::env::var_os(TOLD).is_some() {
-        let _ = std::panic::catch_unwind(|| panic!("std looks whether backtraces are wanted"));
+    const IS_CHILD: &str = "MALLORY_TEST_BACKTRACES";
+    if std::env::var_os(IS_CHILD).is_some() {
+        let _ = std::panic::catch_unwind(|| panic!("std reads the setting"));
         let report = sweep("backtraces").run(|_| infallible());
         assert_eq!(outcomes(&report), [(Outcome::Aborted, 10)], "{report}");
         return;
     }
-    let this = std::env::current_exe().expect("a test is a program");
-    let mut again = std::process::Command::new(this);
-    again.args(["--exact", "an_abort_is_one_with_backtraces_as_well"]);
-    let output = again.env(TOLD, "1").env("RUST_BACKTRACE", "1").output().expect("it starts");
+    let mut again = this_program(an_abort_is_one_with_backtraces_as_well);
+    let output = again.env(IS_CHILD, "1").env("RUST_BACKTRACE", "1").output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
@@ -102,9 +90,9 @@ fn a_leak_on_the_error_path_names_both_sites() {
 fn double(twice: bool) -> Result<(), TryReserveError> {
     let first = ManuallyDrop::new(bytes(64)?);
     let second = bytes(32);
-    drop(ManuallyDrop::into_inner(first.clone_as_it_is()));
+    drop(ManuallyDrop::into_inner(first.clone_bits()));
     if twice && second.is_err() {
-        drop(ManuallyDrop::into_inner(first.clone_as_it_is()));
+        drop(ManuallyDrop::into_inner(first.clone_bits()));
     }
     second.map(drop)
 }
@@ -114,15 +102,17 @@ fn a_double_free_shows_three_steps() {
     let report = sweep("double").run(|_| double(true));
     let text = only(&report).to_string();
     assert_eq!(only(&report).kind(), Kind::DoubleFree);
-    for step in ["a1  allocated    common::bytes", "first free   global::double", "second free  "] {
+    for step in
+        ["a1  allocated    common::bytes", "first free   detectors::double", "second free  "]
+    {
         assert!(text.contains(step), "{step}: {text}");
     }
     sweep("double").run(|_| double(false)).assert_clean();
 }
 
-/// Takes a block of 64 bytes, does something to it, and gives it back.
+/// Allocates 64 bytes, misuses them, and frees what `misuse` returns.
 fn by_hand(misuse: impl Fn(*mut u8) -> *mut u8, free_as: Layout) -> Result<(), TryReserveError> {
-    // SAFETY: none, as far as the caller misuses it.
+    // SAFETY: none, if the caller misuses the block.
     unsafe {
         let block = black_box(alloc(layout(64, 8)));
         if block.is_null() {
@@ -159,16 +149,16 @@ fn a_free_inside_of_a_block_is_invalid() {
 #[test]
 fn a_resize_of_a_block_that_is_gone_never_reaches_the_allocator() {
     let resized = |block: *mut u8| unsafe {
-        // SAFETY: none: the block is resized after it was freed.
+        // SAFETY: none, the block is resized after it was freed.
         dealloc(block, layout(64, 8));
         realloc(block, layout(64, 8), 128)
     };
     let report = sweep("resized").run(|_| by_hand(resized, layout(128, 8)));
     assert_eq!(only(&report).kind(), Kind::DoubleFree, "{report}");
-    // SAFETY: as it should be.
-    let well = |block: *mut u8| unsafe { realloc(block, layout(64, 8), 128) };
+    // SAFETY: the block is alive and has this layout.
+    let correct = |block: *mut u8| unsafe { realloc(block, layout(64, 8), 128) };
     let free_as = layout(128, 8);
-    let report = sweep("resized").run(|_| by_hand(well, free_as));
+    let report = sweep("resized").run(|_| by_hand(correct, free_as));
     assert_eq!(
         only(&report).kind(),
         Kind::Leak,
@@ -181,7 +171,7 @@ fn a_stray_write_is_seen_on_either_side_and_after_the_free() {
     type Misuse = fn(*mut u8) -> *mut u8;
     let cases: [(Kind, Misuse); 4] = [
         (Kind::HeapBufferOverflow, |block| unsafe {
-            // SAFETY: the guards have room for it.
+            // SAFETY: none, but this byte belongs to a red zone.
             block.add(64).write(1);
             block
         }),
@@ -191,7 +181,7 @@ fn a_stray_write_is_seen_on_either_side_and_after_the_free() {
             block
         }),
         (Kind::UseAfterFree, |block| unsafe {
-            // SAFETY: the quarantine keeps the block.
+            // SAFETY: none, but the block is in quarantine.
             dealloc(block, layout(64, 8));
             block.write(1);
             std::ptr::null_mut()
@@ -211,8 +201,8 @@ fn a_stray_write_is_seen_on_either_side_and_after_the_free() {
     sweep("stray").run(|_| by_hand(inside, layout(64, 8))).assert_clean();
 }
 
-/// All that a run may be made with.
-fn ways() -> [Options; 6] {
+/// Options that change how a run is watched.
+fn all_options() -> [Options; 6] {
     let new = Options::new;
     [
         new(),
@@ -245,7 +235,7 @@ fn thorough() -> Result<String, TryReserveError> {
     if zeroed.is_null() {
         return Err(refused());
     }
-    // SAFETY: the block is alive and so long; it goes back once.
+    // SAFETY: the block is alive and has this length; it is freed once.
     let sum: u64 = unsafe {
         let sum = std::slice::from_raw_parts(zeroed, 5000).iter().map(|b| u64::from(*b)).sum();
         dealloc(zeroed, layout(5000, 64));
@@ -259,7 +249,7 @@ fn thorough() -> Result<String, TryReserveError> {
 
 #[test]
 fn collections_maps_and_formatting_are_clean_whatever_is_watched() {
-    for options in ways() {
+    for options in all_options() {
         let report = sweep("thorough").options(options.clone()).run(|_| thorough());
         assert_eq!(kinds(&report), [], "{options:?}\n{report}");
         assert_eq!(report.outcomes(Outcome::Aborted), 0, "{options:?}\n{report}");
@@ -279,20 +269,20 @@ fn a_subject_may_use_its_heap_and_the_global_one() {
     report.assert_clean();
     let crossed = sweep("crossed").run(|heap: &Heap| {
         let block = Owned::new(&heap.named("other"), 64)?.lose();
-        // SAFETY: none: it is another heap's.
+        // SAFETY: none, the block belongs to another heap.
         unsafe { dealloc(block.as_ptr(), layout(64, 8)) };
         Ok::<_, Oom>(())
     });
     assert_eq!(only(&crossed).kind(), Kind::CrossAllocatorFree, "{crossed}");
 }
 
-/// A port that keeps a list of its own on the global heap.
+/// A port that keeps a list on the global heap.
 struct Noting {
     below: Bump,
     notes: std::cell::RefCell<Vec<usize>>,
 }
 
-// SAFETY: all of it is the arena's; the list grows beside it.
+// SAFETY: the blocks are the arena's, which keeps the contract.
 unsafe impl Port for Noting {
     fn alloc(&self, layout: Layout) -> Result<std::ptr::NonNull<[u8]>, Refused> {
         self.notes.borrow_mut().try_reserve(1).map_err(|_| Refused)?;
@@ -332,7 +322,7 @@ fn memory_of_the_c_library_passes() {
     let mixed = |_: &Heap| {
         bytes(24)?;
         for _ in 0..100 {
-            // SAFETY: `System` frees what `malloc` gave, on this system.
+            // SAFETY: `System` frees blocks of `malloc` on this platform.
             unsafe {
                 let block = libc::malloc(48).cast::<u8>();
                 dealloc(black_box(block), layout(48, 8));
@@ -342,7 +332,7 @@ fn memory_of_the_c_library_passes() {
         }
         Ok::<_, TryReserveError>(())
     };
-    // Without faults: `realloc` of such a block is a request, and its failure isn't looked at.
+    // Without faults: `realloc` of such a block is a request, whose failure is not checked here.
     let report = sweep("mixed").plan(mallory::Plan::none()).run(mixed);
     assert_eq!(kinds(&report), [], "{report}");
 }

@@ -1,44 +1,41 @@
-//! The adversarial heap below the global allocator: code that knows nothing of heaps, and is fine
-//! on a friendly `malloc`, meets guard pages and rubbish; and what outlives a run does no harm.
-#![allow(unsafe_code, reason = "what is planted here is unsafe code that is wrong")]
-
-mod common;
+//! The adversarial heap below the global allocator: code that knows nothing of heaps and works on a
+//! friendly `malloc` runs into guard pages and rubbish, and blocks that outlive a run do no harm.
+#![allow(unsafe_code, reason = "the planted bugs are wrong unsafe code")]
 
 use std::collections::TryReserveError;
 use std::hint::black_box;
 use std::sync::Mutex;
 
-use common::{bytes, only};
+use crate::common::{bytes, only};
+use crate::sweep;
 use mallory::adversary::{Adversary, Reuse};
-use mallory::{GlobalHeap, Kind, Report, Sweep};
-
-#[global_allocator]
-static HEAP: GlobalHeap = GlobalHeap::system();
+use mallory::{Kind, Report};
 
 type Body = fn() -> Result<u64, TryReserveError>;
 
 fn friendly(body: Body) -> Report {
-    Sweep::new("friendly").global(&HEAP).run(|_| body())
+    sweep("friendly").run(|_| body())
 }
 
 fn adversarial(modes: Adversary, body: Body) -> Report {
-    Sweep::new("adversarial").global(&HEAP).adversary(modes).run(|_| body())
+    sweep("adversarial").adversary(modes).run(|_| body())
 }
 
-/// The byte at this place of a block of 24, which is alive or not.
+/// Reads the byte at this offset of a block of 24 bytes, which is alive or freed.
 fn byte(at: usize, alive: bool) -> Result<u64, TryReserveError> {
     let mut block = bytes(24)?;
     block.resize(24, 1);
     let start = block.as_ptr();
     let kept = alive.then_some(block);
-    // SAFETY: none beyond the end or after the end: that is what is planted.
+    // SAFETY: none if the block is freed or the offset is beyond its end: the planted bugs.
     let byte = unsafe { black_box(start).add(at).read_volatile() };
     drop(kept);
-    // What it is, is rubbish on both sides: only the access counts.
+    // Its value may be rubbish: only the access matters.
     black_box(byte);
     Ok(0)
 }
 
+/// The body is clean on `malloc`, and crashes with these modes; the text contains `said`.
 #[track_caller]
 fn crashes(modes: Adversary, body: Body, said: &str) {
     friendly(body).assert_clean();
@@ -63,7 +60,7 @@ fn a_read_after_free_dies_as_well() {
 
 static LAST: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
-/// Leaves a block behind, and frees that of the run before.
+/// Leaves a block behind, and frees the block of the previous run.
 fn replace() -> Result<u64, TryReserveError> {
     let next = bytes(100)?;
     let last = LAST.lock().map(|mut last| last.replace(next));

@@ -1,14 +1,13 @@
-//! Under the global allocator, code that does the same each time but for the order in which it
-//! gives memory back is not called nondeterministic: a map of std's has random seeds.
+//! Under the global allocator, code that frees its memory in a random order but does the same
+//! otherwise is not called nondeterministic: std's hash maps have random seeds.
 
 use std::collections::{HashMap, TryReserveError};
 
-use mallory::{Kind, Outcome, Sweep};
+use crate::common::kinds;
+use crate::sweep;
+use mallory::{Kind, Outcome};
 
-#[global_allocator]
-static HEAP: mallory::GlobalHeap = mallory::GlobalHeap::system();
-
-/// Blocks of different sizes, which the map gives back in the order of its seeds.
+/// Blocks of different sizes, which the map frees in an order that depends on its seeds.
 fn blocks() -> Result<HashMap<usize, Vec<u8>>, TryReserveError> {
     let mut blocks = HashMap::new();
     for size in 1..=40 {
@@ -22,8 +21,7 @@ fn blocks() -> Result<HashMap<usize, Vec<u8>>, TryReserveError> {
 
 #[test]
 fn a_map_may_give_back_in_any_order() {
-    let report =
-        Sweep::new("map").global(&HEAP).oom(|_| true).observe(HashMap::len).run(|_| blocks());
+    let report = sweep("map").oom(|_| true).observe(HashMap::len).run(|_| blocks());
     report.assert_clean();
     let coverage = report.coverage();
     assert!(coverage.complete && coverage.requests > 40, "{report}");
@@ -32,7 +30,7 @@ fn a_map_may_give_back_in_any_order() {
 
 #[test]
 fn what_it_asks_for_has_an_order() {
-    let report = Sweep::new("copy").global(&HEAP).oom(|_| true).observe(Vec::len).run(|_| {
+    let report = sweep("copy").oom(|_| true).observe(Vec::len).run(|_| {
         let blocks = blocks()?;
         let mut copies = Vec::new();
         copies.try_reserve_exact(blocks.len())?;
@@ -43,8 +41,7 @@ fn what_it_asks_for_has_an_order() {
         }
         Ok::<_, TryReserveError>(copies)
     });
-    let kinds: Vec<Kind> = report.findings().iter().map(mallory::Finding::kind).collect();
-    assert_eq!(kinds, [Kind::Nondeterminism], "{report}");
+    assert_eq!(kinds(&report), [Kind::Nondeterminism], "{report}");
     assert!(report.to_string().contains(" alloc of "), "{report}");
     assert!(!report.to_string().contains("sites unavailable"), "{report}");
 }

@@ -1,20 +1,12 @@
-//! Leaks under the global allocator, which are told by repetition: what grows and what every run
-//! leaves is one, what statics keep is none.
-
-mod common;
+//! Leaks under the global allocator, which are found by repeating the run: memory that grows and
+//! memory that every run leaves behind is a leak, memory that statics keep is not.
 
 use std::collections::TryReserveError;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use common::{bytes, kinds, only};
-use mallory::{GlobalHeap, Kind, Report, Sweep};
-
-#[global_allocator]
-static HEAP: GlobalHeap = GlobalHeap::system();
-
-fn sweep(name: &str) -> Sweep {
-    Sweep::new(name).global(&HEAP)
-}
+use crate::common::{bytes, kinds, only};
+use crate::sweep;
+use mallory::{Kind, Report};
 
 /// A static list.
 struct Kept(Mutex<Vec<Vec<u8>>>);
@@ -29,7 +21,7 @@ impl Kept {
     }
 }
 
-/// Changes a static list in each run; without faults.
+/// Changes a static list in each run, without faults.
 fn kept(change: fn(&mut Vec<Vec<u8>>, usize)) -> Report {
     let list: &'static Kept = Box::leak(Box::new(Kept::new()));
     let runs = std::cell::Cell::new(0);
@@ -69,7 +61,7 @@ fn a_static_that_is_now_larger_and_now_smaller_is_none() {
             _ => |list, run| *list = vec![vec![0; 100 + 50 * (run % 5)]],
         };
         let report = kept(change);
-        // Runs that are not alike are another finding; leaks they are not.
+        // Runs that differ are another finding, but not a leak.
         assert!(!kinds(&report).contains(&Kind::Leak), "every {period} runs\n{report}");
     }
 }
@@ -117,7 +109,7 @@ fn what_every_run_leaves_is_a_leak() {
     sweep("none").run(|_| bytes(10).map(drop)).assert_clean();
 }
 
-/// Notes its first failure in a static, and is otherwise in order.
+/// Stores its first error in a static, and leaks nothing.
 #[test]
 fn a_static_that_the_first_error_makes_is_none() {
     static FIRST: OnceLock<String> = OnceLock::new();
@@ -135,8 +127,8 @@ fn note(first: &OnceLock<String>) -> usize {
     first.get_or_init(|| "out of memory".to_owned()).len()
 }
 
-/// Makes a static where the first request fails, and leaks a block from the same place where the
-/// second does.
+/// Fills a static if the first request fails, and leaks a block of the same call site if the second
+/// one does.
 fn same_place(second: bool) -> Result<(), TryReserveError> {
     static FIRST: OnceLock<Vec<u8>> = OnceLock::new();
     let one = bytes(16);
