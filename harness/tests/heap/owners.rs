@@ -1,18 +1,17 @@
-//! Several heaps in one run: whose block is whose, and what becomes of blocks when a heap goes.
-#![allow(unsafe_code, reason = "blocks are given to the wrong heap on purpose")]
+//! Several heaps in one run: to which heap a block belongs, and what happens to the blocks of a heap
+//! that is dropped.
+#![allow(unsafe_code, reason = "blocks are freed through the wrong heap on purpose")]
 
-mod common;
-
-use common::ports::Bump;
-use common::{Oom, Owned, kinds, layout, only, the};
+use crate::common::ports::Bump;
+use crate::common::{Oom, Owned, kinds, layout, only, the};
 use mallory::{Finding, Heap, Kind, Options, Port, Sweep};
 
-/// Takes a block from one heap and gives it to another.
+/// Allocates a block from one heap and frees it through another.
 fn misplace(from: &Heap, to: &Heap) -> Result<(), Oom> {
     let block = Owned::new(from, 40)?;
     let (start, layout) = (block.start(), block.layout());
     block.lose();
-    // SAFETY: none where the heaps are different ones: the free is refused.
+    // SAFETY: none if the heaps differ: then the free is refused.
     unsafe { to.free(start, layout) };
     Ok(())
 }
@@ -22,7 +21,7 @@ fn belongs(finding: &Finding, owner: &str, freed_by: &str) {
     let said = format!("belongs to heap `{owner}`, and was freed through heap `{freed_by}`");
     assert_eq!(finding.kind(), Kind::CrossAllocatorFree);
     assert!(text.contains(&said), "{text}");
-    assert!(text.contains("misplace"), "both places are named: {text}");
+    assert!(text.contains("misplace"), "the call sites are named: {text}");
 }
 
 #[test]
@@ -45,15 +44,15 @@ fn a_block_that_was_refused_has_one_finding_however_often_it_is_freed() {
         })
     };
     let elsewhere = |heap: &Heap, block: &Owned| {
-        // SAFETY: none: the heap is another one. It refuses the block.
+        // SAFETY: none, it is another heap, which refuses the block.
         unsafe { heap.named("other").free(block.start(), block.layout()) }
     };
     let inside = |heap: &Heap, block: &Owned| {
-        // SAFETY: none: the address is inside a block. The heap refuses it.
+        // SAFETY: none, the address is inside a block. The heap refuses it.
         unsafe { heap.free(block.start().add(8), block.layout()) }
     };
     let resized = |heap: &Heap, block: &Owned| {
-        // SAFETY: none: the layout is another one. The heap refuses it.
+        // SAFETY: none, it is another layout. The heap refuses it.
         unsafe { heap.free(block.start(), layout(48, 8)) }
     };
     type Free = (fn(&Heap, &Owned), Kind);
@@ -100,7 +99,7 @@ fn declared_aliases_may_free_each_others_blocks() {
 fn an_arenas_block_freed_through_the_heap_below_names_the_arena() {
     let report = Sweep::new("inner").run(|heap| {
         let arena = heap.wrap("arena", Bump::new(heap));
-        // The first block begins where the chunk does: the innermost owner counts.
+        // The first block starts at the address of its chunk: the innermost owner counts.
         misplace(&arena, heap)
     });
     belongs(the(&report, Kind::CrossAllocatorFree), "arena", "main");
@@ -137,7 +136,7 @@ fn what_an_arena_takes_back_at_once_is_no_leak() {
             for _ in 0..20 {
                 Owned::new(&arena, 100)?.lose();
             }
-            // SAFETY: the blocks are lost, so nobody uses them.
+            // SAFETY: the blocks are leaked, so nobody uses them.
             unsafe { arena.reclaim() };
         }
         Owned::new(&arena, 100)?.lose();
@@ -151,7 +150,7 @@ fn an_overflow_inside_an_arena_is_seen_when_it_is_taken_back() {
     let report = Sweep::new("arena-overflow").run(|heap| {
         let arena = heap.wrap("arena", Bump::new(heap));
         let start = Owned::new(&arena, 20)?.lose();
-        // SAFETY: none for the byte behind a block; it lies in the chunk, where the guard is.
+        // SAFETY: none, this is the byte behind a block. It lies in the chunk, in a red zone.
         unsafe { start.add(20).write(1) };
         Ok::<_, Oom>(())
     });
@@ -177,7 +176,7 @@ fn a_heaps_quarantine_is_emptied_before_its_port_goes() {
         let block = Owned::new(&arena, 64)?;
         let start = block.start();
         drop(block);
-        // SAFETY: none: the block is freed. It is in quarantine still.
+        // SAFETY: none, the block is freed. It is still in quarantine.
         unsafe { start.write(1) };
         drop(arena);
         (0..3000).try_for_each(|_| Owned::new(heap, 16).map(drop))?;

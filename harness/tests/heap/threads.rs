@@ -1,14 +1,12 @@
-//! Heaps and real threads: a serial heap keeps others out, a parallel one lets them in.
+//! Heaps and real threads: a serial heap serves one thread, a parallel heap serves all of them.
 #![allow(unsafe_code, reason = "blocks are freed on the wrong thread on purpose")]
-
-mod common;
 
 use std::thread;
 
-use common::{Oom, Owned, Sent, kinds, layout, only};
+use crate::common::{Oom, Owned, Sent, kinds, layout, only};
 use mallory::{Heap, Kind, Options, Outcome, Port, Sweep, SystemPort, Verdict};
 
-/// Runs this on a thread of its own.
+/// Runs the work on a new thread.
 fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| scope.spawn(work).join().expect("the work does not panic"))
 }
@@ -26,7 +24,7 @@ fn a_serial_heap_refuses_the_request_of_another_thread() {
     let text = only(&report).to_string();
     assert_eq!(only(&report).kind(), Kind::WrongThread);
     assert!(text.contains("alloc of 16 bytes (align 8) on heap `main`"), "{text}");
-    assert_eq!(report.coverage().requests, 1, "it shifts no coordinate of the owner's");
+    assert_eq!(report.coverage().requests, 1, "the owner's coordinates stay as they are");
 }
 
 #[test]
@@ -37,7 +35,7 @@ fn a_free_on_another_thread_is_parked_and_is_no_leak_as_well() {
         block.lose();
         elsewhere(|| {
             let start = std::ptr::NonNull::new(start as *mut u8).expect("a block's address");
-            // SAFETY: none: the thread is the wrong one. The heap parks the call.
+            // SAFETY: none, it is the wrong thread. The heap defers the call.
             unsafe { heap.free(start, layout) }
         });
         Ok::<_, Oom>(())
@@ -53,7 +51,7 @@ fn the_last_handle_of_a_heap_may_go_on_another_thread() {
         let left = heap.named("left");
         drop(Owned::new(&left, 24)?);
         elsewhere(move || drop(left));
-        // Pushes the block of the heap that is gone out of the quarantine.
+        // Pushes the block of the dropped heap out of the quarantine.
         (0..2000).try_for_each(|_| Owned::new(heap, 16).map(drop))?;
         drop(Owned::new(&heap.named("left"), 24)?);
         Ok::<_, Oom>(())
@@ -63,7 +61,7 @@ fn the_last_handle_of_a_heap_may_go_on_another_thread() {
 
 const THREADS: usize = 4;
 
-/// Asks for, resizes, fills and frees blocks, and keeps one of `thread + 1` times 100 bytes.
+/// Allocates, resizes, fills and frees blocks, and keeps one of `thread + 1` times 100 bytes.
 fn churn(heap: &Heap, thread: usize, turns: usize) -> Result<Owned, Oom> {
     let kept = Owned::new(heap, 100 * (thread + 1))?;
     for turn in 0..turns {
@@ -138,7 +136,7 @@ fn a_confined_heap_serves_the_thread_that_made_it_and_no_other() {
         block.lose();
         elsewhere(|| {
             let start = std::ptr::NonNull::new(start as *mut u8).expect("a block's address");
-            // SAFETY: none: the thread is the wrong one. The heap leaves the block as it is.
+            // SAFETY: none, it is the wrong thread. The heap leaves the block as it is.
             unsafe { mine.free(start, layout) }
         });
         elsewhere(|| Owned::new(heap, 8).map(drop))

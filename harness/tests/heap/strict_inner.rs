@@ -1,17 +1,16 @@
-//! A global heap over an allocator that takes a block back only as it was asked for: whatever
-//! route a block takes, it comes back whole.
-#![allow(unsafe_code, reason = "an allocator is made and used by hand")]
-
-mod common;
+//! A global heap over an allocator that checks the layout of every free: before, during and after a
+//! run, each block is freed with the layout that it was allocated with. The heap is called by hand:
+//! this test program's own memory comes from the system.
+#![allow(unsafe_code, reason = "an allocator is implemented and called by hand")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{Oom, kinds, layout};
+use crate::common::again::alone;
+use crate::common::{Oom, Random, kinds, layout};
 use mallory::{GlobalHeap, Options, Plan, Sweep};
 
-/// Writes each block's layout before it, and compares.
+/// Writes each block's layout in front of it, and compares it with the layout of the free.
 struct Strict {
     wrong: AtomicUsize,
     live: AtomicUsize,
@@ -20,7 +19,7 @@ struct Strict {
 const MARK: usize = 0x5EED_B10C;
 
 impl Strict {
-    /// Room for the note, so that the block stays aligned; and the layout with it.
+    /// The room for the note, which keeps the block aligned; and the layout that includes it.
     fn noted(layout: Layout) -> (usize, Layout) {
         let room = layout.align().max(32);
         let whole = Layout::from_size_align(layout.size() + room, layout.align().max(8));
@@ -28,7 +27,7 @@ impl Strict {
     }
 }
 
-// SAFETY: blocks are the system's, with room before them.
+// SAFETY: blocks are the system's, with room in front of them.
 unsafe impl GlobalAlloc for Strict {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (room, whole) = Strict::noted(layout);
@@ -47,7 +46,7 @@ unsafe impl GlobalAlloc for Strict {
 
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         let (room, whole) = Strict::noted(layout);
-        // SAFETY: the note is there, if the block is one of this allocator's.
+        // SAFETY: a block of this allocator has the note in front of it.
         unsafe {
             let note = start.cast::<usize>().sub(3).cast::<[usize; 3]>();
             if note.read_unaligned() != [layout.size(), layout.align(), MARK] {
@@ -61,13 +60,6 @@ unsafe impl GlobalAlloc for Strict {
     }
 }
 
-/// One test at a time: a process that is forked beside a run in the same process inherits it.
-static TURN: Mutex<()> = Mutex::new(());
-
-fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 static STRICT: GlobalHeap<Strict> =
     GlobalHeap::over(Strict { wrong: AtomicUsize::new(0), live: AtomicUsize::new(0) });
 
@@ -75,34 +67,23 @@ fn wrong() -> usize {
     STRICT.inside().wrong.load(Ordering::Relaxed)
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end) as usize
-    }
-}
-
-/// Blocks of one hand, filled with what tells them apart.
+/// The blocks of one thread, each filled with a byte of its own.
 #[derive(Default)]
 struct Blocks(Vec<(usize, Layout, u8)>);
 
 impl Blocks {
     fn check((start, layout, byte): (usize, Layout, u8), size: usize) {
         let start = start as *const u8;
-        // SAFETY: the block is alive, and filled this far.
+        // SAFETY: the block is alive, and its first `size` bytes were written.
         let bytes = unsafe { std::slice::from_raw_parts(start, size.min(layout.size())) };
-        assert!(bytes.iter().all(|found| *found == byte), "contents are kept");
+        assert!(bytes.iter().all(|found| *found == byte), "the contents are kept");
     }
 
-    /// So many random calls.
+    /// Makes `calls` random calls.
     fn work(&mut self, random: &mut Random, calls: usize) {
         for _ in 0..calls {
             let fill = |start: *mut u8, layout: Layout, byte: u8| {
-                // SAFETY: the block is alive and so long.
+                // SAFETY: the block is alive and has this length.
                 unsafe { start.write_bytes(byte, layout.size()) }
                 (start as usize, layout, byte)
             };
@@ -137,26 +118,27 @@ impl Blocks {
                 }
                 _ if !self.0.is_empty() => {
                     let place = random.below(self.0.len() as u64);
-                    self.give_back(place);
+                    self.free(place);
                 }
                 _ => {}
             }
         }
     }
 
-    fn give_back(&mut self, place: usize) {
+    fn free(&mut self, place: usize) {
         let block = self.0.swap_remove(place);
         Blocks::check(block, usize::MAX);
         // SAFETY: the block is alive and has this layout.
         unsafe { STRICT.dealloc(block.0 as *mut u8, block.1) }
     }
 
-    fn empty(&mut self) {
-        (0..self.0.len()).rev().for_each(|place| self.give_back(place));
+    fn free_all(&mut self) {
+        (0..self.0.len()).rev().for_each(|place| self.free(place));
     }
 }
 
-fn ways() -> [Options; 5] {
+/// Each set of options changes the route that a block takes.
+fn all_options() -> [Options; 5] {
     let new = Options::new;
     [
         new(),
@@ -167,53 +149,60 @@ fn ways() -> [Options; 5] {
     ]
 }
 
-/// Blocks go from before the run into it, through it, and out of it.
+// A run in this process, which children of other tests would inherit: hence `alone`.
+
+/// Blocks are allocated before, during and after a run, and freed in another of these phases.
 #[test]
 fn every_block_comes_back_as_it_was_asked_for() {
-    let _turn = turn();
+    alone(every_block_comes_back_as_it_was_asked_for, blocks_cross_runs);
+}
+
+fn blocks_cross_runs() {
     let mut random = Random(0x2545_F491_4F6C_DD1D);
     let mut blocks = Blocks::default();
-    for options in ways().iter().cycle().take(10) {
+    for options in all_options().iter().cycle().take(10) {
         blocks.work(&mut random, 3000);
         STRICT.watch(options.clone(), || blocks.work(&mut random, 5000));
         blocks.work(&mut random, 3000);
         assert_eq!(wrong(), 0, "{options:?}");
     }
-    STRICT.watch(Options::new(), || blocks.empty());
-    // Others of this file's tests may hold some.
+    STRICT.watch(Options::new(), || blocks.free_all());
     assert_eq!(wrong(), 0);
 }
 
 #[test]
 fn with_several_threads_as_well() {
-    let _turn = turn();
-    for options in ways() {
+    alone(with_several_threads_as_well, threads_cross_runs);
+}
+
+fn threads_cross_runs() {
+    for options in all_options() {
         std::thread::scope(|scope| {
-            // Some threads don't care whether a run goes on.
+            // These threads go on whether there is a run or not.
             for seed in 1..3 {
                 scope.spawn(move || {
                     let mut blocks = Blocks::default();
                     blocks.work(&mut Random(seed), 20_000);
-                    blocks.empty();
+                    blocks.free_all();
                 });
             }
             let mut kept = Blocks::default();
             for turn in 0..5 {
                 let blocks = STRICT.watch(options.clone(), || {
-                    let hand = |seed: u64| {
+                    let work = |seed: u64| {
                         let mut blocks = Blocks::default();
                         blocks.work(&mut Random(seed), 3000);
                         blocks
                     };
-                    let hands: Vec<_> = std::thread::scope(|scope| {
-                        let hands = [11, 12].map(|seed| scope.spawn(move || hand(seed + turn)));
-                        hands.map(|hand| hand.join().expect("no panic")).into()
+                    let worked: Vec<_> = std::thread::scope(|scope| {
+                        let threads = [11, 12].map(|seed| scope.spawn(move || work(seed + turn)));
+                        threads.map(|thread| thread.join().expect("no panic")).into()
                     });
-                    hands
+                    worked
                 });
                 kept.0.extend(blocks.into_iter().flat_map(|blocks| blocks.0));
             }
-            kept.empty();
+            kept.free_all();
         });
         assert_eq!(wrong(), 0, "{options:?}");
     }
@@ -221,13 +210,12 @@ fn with_several_threads_as_well() {
 
 #[test]
 fn in_a_sweep_with_faults_as_well() {
-    let _turn = turn();
-    for options in ways() {
+    for options in all_options() {
         let plan = Plan::seeded(1, 10);
         let report = Sweep::new("strict").global(&STRICT).options(options).plan(plan).run(|_| {
             let mut blocks = Blocks::default();
             blocks.work(&mut Random(99), 4000);
-            blocks.empty();
+            blocks.free_all();
             if wrong() == 0 { Ok(()) } else { Err(Oom) }
         });
         assert_eq!(kinds(&report), [], "{report}");
@@ -235,7 +223,7 @@ fn in_a_sweep_with_faults_as_well() {
     }
 }
 
-/// The strict allocator notices: else it would have nothing to say about the above.
+/// The strict allocator does notice a wrong layout; otherwise the tests above would prove nothing.
 #[test]
 fn the_allocator_inside_is_strict() {
     static ALONE: Strict = Strict { wrong: AtomicUsize::new(0), live: AtomicUsize::new(0) };

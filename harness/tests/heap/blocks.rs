@@ -1,11 +1,10 @@
-//! The heap as its users see it: collections stand on it, and blocks are what was asked for.
+//! The heap as its users see it: collections work on it, and blocks have the size, alignment and
+//! contents that were requested.
 #![allow(unsafe_code, reason = "stray writes are made on purpose")]
 
-mod common;
-
+use crate::common::ports::Recorder;
+use crate::common::{Oom, Owned, layout, only, the};
 use allocator_api2::vec::Vec;
-use common::ports::Recorder;
-use common::{Oom, Owned, layout, only, the};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use mallory::{Heap, Kind, Options, Port, Sweep};
 
@@ -41,7 +40,7 @@ fn a_vec_of_allocator_api2_stands_on_a_heap() {
     };
     let report = Sweep::new("list").run(list);
     report.assert_clean();
-    assert_eq!(report.peak_bytes(), 1024, "128 numbers, in the run in which growth is in place");
+    assert_eq!(report.peak_bytes(), 1024, "128 numbers, in the run that grows in place");
 }
 
 #[cfg(feature = "allocator-api2-04")]
@@ -61,7 +60,7 @@ fn a_vec_of_the_next_allocator_api2_stands_on_a_heap_too() {
     report.assert_clean();
 }
 
-/// With and without guards, moving and as the port likes.
+/// With and without red zones, growing by a move and as the port does it.
 fn all_modes() -> [Options; 4] {
     let options = Options::new;
     [
@@ -164,7 +163,7 @@ fn growing_and_shrinking_keep_the_contents_also_to_another_alignment() {
     }
 }
 
-/// How many blocks may be freed after one before it leaves the quarantine.
+/// A block leaves the quarantine after this number of later frees.
 const QUARANTINE: usize = 1024;
 
 fn write_after_free(heap: &Heap, frees_between: usize) -> Result<(), Oom> {
@@ -173,7 +172,7 @@ fn write_after_free(heap: &Heap, frees_between: usize) -> Result<(), Oom> {
     drop(block);
     (0..frees_between).try_for_each(|_| Owned::new(heap, 32).map(drop))?;
     if frees_between < QUARANTINE {
-        // SAFETY: none: the block is freed. It is in quarantine, so nothing is hurt.
+        // SAFETY: none, the block is freed. It is in quarantine, so nothing else is damaged.
         unsafe { start.add(5).write(1) }
     }
     (0..2 * QUARANTINE).try_for_each(|_| Owned::new(heap, 32).map(drop))?;
@@ -193,9 +192,10 @@ fn a_write_into_a_freed_block_shows_when_it_leaves_the_quarantine() {
 
 #[test]
 fn guards_can_be_looked_at_on_demand() {
-    let overflow_that_is_undone = |heap: &Heap, check: bool| {
+    let undone_overflow = |heap: &Heap, check: bool| {
         let block = Owned::new(heap, 24)?;
-        // SAFETY: none for the first byte behind a block. It is a guard's, and put right again.
+        // SAFETY: none, this is the first byte behind a block. It belongs to a red zone, and is
+        // restored.
         unsafe {
             let behind = block.start().add(24);
             let guard = behind.read();
@@ -208,12 +208,15 @@ fn guards_can_be_looked_at_on_demand() {
         }
         Ok::<_, Oom>(())
     };
-    Sweep::new("unseen").run(|heap| overflow_that_is_undone(heap, false)).assert_clean();
-    let report = Sweep::new("seen").run(|heap| overflow_that_is_undone(heap, true));
+    Sweep::new("unseen").run(|heap| undone_overflow(heap, false)).assert_clean();
+    let report = Sweep::new("seen").run(|heap| undone_overflow(heap, true));
     let overflow = only(&report);
     assert_eq!(overflow.kind(), Kind::HeapBufferOverflow);
     assert!(overflow.to_string().contains("1 byte past its end"), "{report}");
-    assert!(overflow.to_string().contains("1 block, 24 bytes"), "seen twice, told once: {report}");
+    assert!(
+        overflow.to_string().contains("1 block, 24 bytes"),
+        "seen twice, reported once: {report}"
+    );
 }
 
 fn secrets_that_reach_the_port(options: Options) -> usize {
@@ -228,14 +231,18 @@ fn secrets_that_reach_the_port(options: Options) -> usize {
     drop(block);
     drop(heap);
     let freed = freed.lock().expect("nobody panics with it");
-    assert_eq!(freed.len(), 3, "each block came back to the port");
+    assert_eq!(freed.len(), 3, "the port frees each block");
     let holds = |bytes: &&std::vec::Vec<u8>| bytes.windows(SECRET.len()).any(|part| part == SECRET);
     freed.iter().filter(holds).count()
 }
 
 #[test]
 fn wiping_leaves_nothing_for_the_port_to_see() {
-    assert_eq!(secrets_that_reach_the_port(Options::new().ledger_only()), 3, "kept without it");
+    assert_eq!(
+        secrets_that_reach_the_port(Options::new().ledger_only()),
+        3,
+        "without wiping they are kept"
+    );
     assert_eq!(secrets_that_reach_the_port(Options::new().ledger_only().wipe_on_free()), 0);
     assert_eq!(secrets_that_reach_the_port(Options::new().wipe_on_free()), 0);
 }

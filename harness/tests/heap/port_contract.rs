@@ -1,13 +1,12 @@
-//! Ports that break their contract, and for each one that doesn't.
+//! Ports that break the contract are reported by the heap above them, and the same port without the
+//! flaw is not.
 #![allow(unsafe_code, reason = "a port is an unsafe trait")]
-
-mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use common::{Oom, Owned, kinds, only};
+use crate::common::{Oom, Owned, kinds, only};
 use mallory::{Kind, Options, Port, Refused, Sweep};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,7 +17,7 @@ enum Flaw {
     Twice,
 }
 
-/// A port with one flaw, which shows at the third block of each sort.
+/// A port with at most one flaw, which affects the third block.
 struct Flawed {
     flaw: Flaw,
     made: Cell<usize>,
@@ -30,16 +29,16 @@ impl Flawed {
         Flawed { flaw, made: Cell::new(0), last: Cell::new(None) }
     }
 
-    /// More than anybody asks for, so that a block may begin a little later.
+    /// Longer than any request, so that a block may start a little later.
     fn slab(layout: Layout) -> Layout {
-        common::layout(64 << 10, layout.align())
+        crate::common::layout(64 << 10, layout.align())
     }
 }
 
-// SAFETY: the last block is only an address; nobody follows it here.
+// SAFETY: the last block is only an address, which is not dereferenced.
 unsafe impl Send for Flawed {}
 
-// SAFETY: none where there is a flaw: that is what heaps find out. Memory is only ever leaked.
+// SAFETY: none if there is a flaw, which the heap detects. Blocks of a flawed port are leaked.
 unsafe impl Port for Flawed {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         self.made.set(self.made.get() + 1);
@@ -69,7 +68,7 @@ fn three_blocks(flaw: Flaw, options: Options) -> mallory::Report {
     Sweep::new("flawed").options(options).port(move || Flawed::new(flaw)).run(|heap| {
         let first = Owned::new(heap, 40)?;
         let second = Owned::new(heap, 40)?;
-        // The flaw makes it fail or come back twice; neither is the subject's mistake.
+        // The flaw refuses it or returns it a second time; neither is the subject's mistake.
         if let Ok(third) = Owned::new(heap, 40) {
             let twice = third.start() == second.start();
             if twice {
@@ -83,6 +82,7 @@ fn three_blocks(flaw: Flaw, options: Options) -> mallory::Report {
     })
 }
 
+/// The flaw is the only finding, and its text contains this.
 fn broken(flaw: Flaw, said: &str) {
     for options in [Options::new(), Options::new().ledger_only()] {
         let report = three_blocks(flaw, options.clone());
@@ -123,7 +123,7 @@ struct Growing(Flawed);
 // SAFETY: as for the port inside.
 unsafe impl Port for Growing {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
-        // Only growing is flawed: counting goes on, and the third block is a grown one.
+        // All blocks are counted together, and the third one is the grown one.
         self.0.alloc(layout)
     }
 

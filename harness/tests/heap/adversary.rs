@@ -1,12 +1,10 @@
-//! Code that is fine on a friendly `malloc` and not on the adversarial heap, mode by mode; and
-//! beside each the code as it should be, which is fine on both.
-#![allow(unsafe_code, reason = "what is planted here is unsafe code that is wrong")]
-
-mod common;
+//! Code that works on a friendly `malloc` and fails on the adversarial heap, mode by mode; and next
+//! to each example its correction, which works on both.
+#![allow(unsafe_code, reason = "the planted bugs are wrong unsafe code")]
 
 use std::ptr::NonNull;
 
-use common::{Oom, Owned, layout, only};
+use crate::common::{Oom, Owned, layout, only};
 use mallory::adversary::{Adversary, Guard, Reuse};
 use mallory::{Heap, Kind, Options, Port, Report, Sweep, SystemPort, conformance};
 
@@ -21,20 +19,21 @@ fn adversarial(modes: Adversary, body: Body) -> Report {
     Sweep::new("adversarial").adversary(modes).run(body)
 }
 
-/// The body is fine on `malloc`; `mended` is fine everywhere. Answers what the adversary says.
+/// The body is clean on `malloc`, and `correct` is clean everywhere. Returns what the adversarial
+/// heap reports of the body.
 #[track_caller]
-fn only_there(modes: Adversary, body: Body, mended: Body) -> Report {
+fn only_there(modes: Adversary, body: Body, correct: Body) -> Report {
     friendly(body).assert_clean();
-    friendly(mended).assert_clean();
-    adversarial(modes.clone(), mended).assert_clean();
-    adversarial(Adversary::new(), mended).assert_clean();
+    friendly(correct).assert_clean();
+    adversarial(modes.clone(), correct).assert_clean();
+    adversarial(Adversary::new(), correct).assert_clean();
     let report = adversarial(modes.clone(), body);
     assert_ne!(report.exit_code(), 0, "{report}");
     assert_eq!(report.to_string(), adversarial(modes, body).to_string(), "the same bytes");
     report
 }
 
-/// A crash whose note says this.
+/// The only finding is a crash whose text contains all of these.
 #[track_caller]
 fn crashes(report: &Report, said: &[&str]) {
     let finding = only(report);
@@ -45,16 +44,16 @@ fn crashes(report: &Report, said: &[&str]) {
 }
 
 fn read(start: NonNull<u8>, at: usize) -> u64 {
-    // SAFETY: none: that is what is planted.
+    // SAFETY: none, this is the planted bug.
     u64::from(unsafe { start.add(at).read_volatile() })
 }
 
-/// A block of seven, grown; and what its first byte is by the pointer from before or after.
+/// Grows a block, and reads its first byte through the old or through the new pointer.
 fn grown(heap: &Heap, stale: bool) -> Result<u64, Oom> {
     let mut block = Owned::new(heap, 20)?;
     block.bytes().fill(7);
     let before = block.start();
-    // Within what `malloc` rounds sizes up to: it never moves such a block.
+    // `malloc` rounds both sizes up to the same one, so it never moves such a block.
     block.resize(24)?;
     Ok(read(if stale { before } else { block.start() }, 0))
 }
@@ -65,17 +64,17 @@ fn a_pointer_kept_across_a_grow() {
     let report = only_there(modes, |heap| grown(heap, true), |heap| grown(heap, false));
     let said = "byte 0 of a1 (20 bytes, align 8), which was freed";
     crashes(&report, &[said, "accessed in adversary::read", "freed in "]);
-    // Without guard pages the byte is rubbish, another each time.
+    // Without guard pages the byte is rubbish, and differs between two runs.
     let modes = Adversary::friendly().moves(true).rubbish(true).reuse(Reuse::Never);
     let report = only_there(modes, |heap| grown(heap, true), |heap| grown(heap, false));
     assert_eq!(only(&report).kind(), Kind::Nondeterminism);
 }
 
-/// Puts a flag where the last bits of an address aligned to `align` are zero.
+/// Puts a flag into the lowest bits of an address, which are zero if it is aligned to `align`.
 fn flagged(heap: &Heap, align: usize) -> Result<u64, Oom> {
     let block = Owned::aligned(heap, 48, align)?;
     let flagged = block.start().as_ptr() as usize | 8;
-    // The addresses themselves stay out of the message, which is compared.
+    // The message contains no address, since it is compared.
     assert!(flagged & !8 == block.start().as_ptr() as usize, "the flag hid a bit");
     Ok(1)
 }
@@ -87,8 +86,8 @@ fn more_alignment_than_was_asked_for() {
     assert!(report.to_string().contains("the flag hid a bit"), "{report}");
 }
 
-/// Sums up a block of which nothing was written. So large a one is fresh from the system, and zero
-/// there.
+/// Sums up a block that was never written. `malloc` maps a block of this size anew, so there it is
+/// zero.
 fn summed(heap: &Heap, zeroed: bool) -> Result<u64, Oom> {
     const LARGE: usize = 1 << 20;
     let block = if zeroed { Owned::zeroed(heap, LARGE)? } else { Owned::new(heap, LARGE)? };
@@ -103,12 +102,12 @@ fn uninitialised_bytes() {
     assert!(report.to_string().contains("different results"), "{report}");
 }
 
-/// Takes a block for the one from before if it stands at the same place.
+/// Mistakes a block for an earlier one if it has the same address.
 fn compared(heap: &Heap, by_address: bool) -> Result<u64, Oom> {
     let known = Owned::new(heap, 200)?;
     let (place, version) = (known.start(), 1_u64);
     drop(known);
-    // For `malloc` this is as large, so it takes the place that is free.
+    // `malloc` rounds it up to the same size, so it reuses the free address.
     let _between = Owned::new(heap, 199)?;
     let fresh = Owned::new(heap, 200)?;
     let seen = if by_address && fresh.start() == place { version } else { version + 1 };
@@ -125,7 +124,7 @@ fn an_address_that_comes_again() {
     adversarial(never, |heap| compared(heap, true)).assert_clean();
 }
 
-/// Reads as many bytes as this of a block of 64.
+/// Reads the last of `length` bytes from a block of 64.
 fn scanned(heap: &Heap, length: usize) -> Result<u64, Oom> {
     let mut block = Owned::new(heap, 64)?;
     block.bytes().fill(1);
@@ -145,7 +144,7 @@ fn a_read_past_the_end() {
 fn peeked(heap: &Heap, before: bool) -> Result<u64, Oom> {
     let mut block = Owned::new(heap, 64)?;
     block.bytes().fill(1);
-    // SAFETY: none: that is what is planted.
+    // SAFETY: none, this is the planted bug.
     let start = if before { unsafe { block.start().sub(1) } } else { block.start() };
     std::hint::black_box(read(start, 0));
     Ok(0)
@@ -158,7 +157,7 @@ fn a_read_before_the_start() {
     crashes(&report, &["1 byte before a1 (64 bytes, align 8)"]);
 }
 
-/// Reads a block that was given back, once its second request fails.
+/// Reads a freed block after its second request has failed.
 fn read_late(heap: &Heap, after: bool) -> Result<u64, Oom> {
     let block = Owned::new(heap, 48)?;
     let start = block.start();
@@ -208,8 +207,8 @@ fn whatever_it_does_the_contract_permits() {
 
 #[test]
 fn each_mode_does_what_it_says() {
-    let ask = layout(24, 8);
-    let block = |port: &dyn Port, ask| port.alloc(ask).expect("memory");
+    let request = layout(24, 8);
+    let block = |port: &dyn Port, request| port.alloc(request).expect("memory");
     let address = |block: NonNull<[u8]>| block.cast::<u8>().as_ptr() as usize;
     let on = Adversary::friendly;
 
@@ -219,35 +218,35 @@ fn each_mode_does_what_it_says() {
         assert!(at.is_multiple_of(align) && !at.is_multiple_of(2 * align), "{align}");
     }
     let port = on().slack(true).over(SystemPort::new());
-    assert!((0..8).all(|_| block(&port, ask).len() > 24));
+    assert!((0..8).all(|_| block(&port, request).len() > 24));
     let port = on().reuse(Reuse::AtOnce).over(SystemPort::new());
-    let (first, other) = (block(&port, ask), block(&port, ask));
-    // SAFETY: both are alive, and freed as they were asked for; so below.
-    unsafe { port.free(other.cast(), ask) };
+    let (first, other) = (block(&port, request), block(&port, request));
+    // SAFETY: both are alive, and freed with their layout; so below.
+    unsafe { port.free(other.cast(), request) };
     // SAFETY: as above.
-    unsafe { port.free(first.cast(), ask) };
+    unsafe { port.free(first.cast(), request) };
     assert_eq!(
-        [address(block(&port, ask)), address(block(&port, ask))],
+        [address(block(&port, request)), address(block(&port, request))],
         [address(first), address(other)]
     );
     let port = on().reuse(Reuse::Never).over(SystemPort::new());
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..100 {
-        let block = block(&port, ask);
+        let block = block(&port, request);
         assert!(seen.insert(address(block)), "no address comes twice");
         // SAFETY: as above.
-        unsafe { port.free(block.cast(), ask) };
+        unsafe { port.free(block.cast(), request) };
     }
     let port = on().refuse_shrinks(true).over(SystemPort::new());
-    let first = block(&port, ask);
-    // SAFETY: alive, and as it was asked for.
-    assert!(unsafe { port.shrink(first.cast(), ask, layout(8, 8)) }.is_err());
+    let first = block(&port, request);
+    // SAFETY: it is alive and has this layout.
+    assert!(unsafe { port.shrink(first.cast(), request, layout(8, 8)) }.is_err());
     let modes = on().rubbish(true);
     let bytes = |block: NonNull<[u8]>| -> Vec<u8> {
         // SAFETY: alive, and written full by the port.
         unsafe { std::slice::from_raw_parts(block.cast().as_ptr(), 24) }.to_vec()
     };
     let (one, two) = (modes.over(SystemPort::new()), modes.over(SystemPort::new()));
-    let (one, two) = (bytes(block(&one, ask)), bytes(block(&two, ask)));
+    let (one, two) = (bytes(block(&one, request)), bytes(block(&two, request)));
     assert!(one.iter().zip(&two).all(|(a, b)| *a == !*b), "every bit differs: {one:?} {two:?}");
 }

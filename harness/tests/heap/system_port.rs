@@ -1,5 +1,5 @@
-//! The system port's counters under real threads; ThreadSanitizer looks on where CI can build it.
-#![allow(unsafe_code, reason = "blocks are asked for and given back by hand")]
+//! The system port's counters under real threads. CI also runs this test under ThreadSanitizer.
+#![allow(unsafe_code, reason = "blocks are allocated and freed by hand")]
 
 use std::alloc::Layout;
 
@@ -14,8 +14,8 @@ fn real_threads_leave_nothing_outstanding_and_a_peak_between_one_and_all() {
         let layout = Layout::from_size_align(size as usize, 8).expect("a layout");
         for _ in 0..ROUNDS {
             let block = PORT.alloc(layout).expect("there is memory");
-            assert!(PORT.peak() >= size, "its own bytes count at once");
-            // SAFETY: the block was just returned with this layout, and is given back once.
+            assert!(PORT.peak() >= size, "the thread's own bytes are counted at once");
+            // SAFETY: the block was just returned for this layout, and is freed once.
             unsafe { PORT.free(block.cast(), layout) };
         }
     };
