@@ -1,18 +1,16 @@
-//! Tokens: what becomes of a finding when its run is made again, also on an edited subject.
+//! Tokens: what a replay reports of a finding, also if the subject was edited meanwhile.
 
-mod common;
-
-use common::{Oom, Owned, kinds, mistake, only};
+use crate::common::{Oom, Owned, kinds, mistake, only};
 use mallory::{Heap, Kind, Options, Outcome, Report, Sweep, Token};
 
-/// What was done to the subject since the token was printed.
+/// How the subject was edited since the token was printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Edit {
     None,
     OneMoreRequestBefore,
     OneLessRequestAfter,
     OtherBug,
-    Mended,
+    Fixed,
 }
 
 fn subject(heap: &Heap, edit: Edit) -> Result<usize, Oom> {
@@ -22,7 +20,7 @@ fn subject(heap: &Heap, edit: Edit) -> Result<usize, Oom> {
     let kept = Owned::new(heap, 16)?;
     if stage(heap).is_err() {
         match edit {
-            Edit::Mended => {}
+            Edit::Fixed => {}
             Edit::OtherBug => return Ok(0),
             _ => drop(kept.lose()),
         }
@@ -44,7 +42,7 @@ fn stage(heap: &Heap) -> Result<(), Oom> {
     Ok(())
 }
 
-/// Sweeps or replays: from one place, so that its call sites are the same.
+/// Sweeps or replays, both from this function, so that the call sites are the same.
 fn run(token: Option<&Token>, edit: Edit) -> Report {
     let mut sweep = Sweep::new("edited");
     if let Some(token) = token {
@@ -59,6 +57,7 @@ fn replay(edit: Edit) -> Report {
     run(Some(only(&found).token()), edit)
 }
 
+/// A replay with this verdict, which is not a pass.
 #[track_caller]
 fn says(report: &Report, said: &str) {
     assert!(report.row().ends_with(said), "expected {said}:\n{report}");
@@ -93,7 +92,7 @@ fn another_bug_at_the_same_place_is_a_different_finding() {
 
 #[test]
 fn a_mended_subject_shows_no_failure() {
-    let report = replay(Edit::Mended);
+    let report = replay(Edit::Fixed);
     says(&report, "no failure");
     assert_eq!(kinds(&report), []);
 }
@@ -177,7 +176,7 @@ fn a_coordinate_beyond_the_end_is_no_failure_and_no_pass() {
 fn a_report_says_how_to_replay_it_in_this_test() {
     let report = run(None, Edit::None);
     let line = format!(
-        "replay  MALLORY_REPLAY='{}' cargo nextest run a_report_says_how_to_replay_it_in_this_test",
+        "replay  MALLORY_REPLAY='{}' cargo nextest run replays::a_report_says_how_to_replay_it_in_this_test",
         only(&report).token()
     );
     assert!(report.to_string().contains(&line), "{report}");
@@ -198,7 +197,7 @@ fn a_replay_shows_what_is_allowed_and_misses_nothing_that_is_allowed_besides() {
         }
         sweep.run(|heap| subject(heap, Edit::None))
     };
-    // A whole sweep misses it.
+    // A whole sweep reports the unused allowance.
     assert!(mistake(&allowed(None)).contains("nothing of the kind was found"));
     let found = run(None, Edit::None);
     let replayed = allowed(Some(only(&found).token()));

@@ -1,23 +1,22 @@
-//! Two ways to come to a point, one report: run again from the beginning, or forked off one pass.
-
-mod common;
+//! Two strategies to reach a request, one report: the run is made again from the beginning, or a
+//! child is forked off one pass.
 
 use std::cell::Cell;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use common::{Oom, Owned, mistake};
+use crate::common::{Oom, Owned, mistake};
 use mallory::sweep::Strategy;
 use mallory::system::{Guarantee, World};
 use mallory::{Heap, Outcome, Report, Sweep, System};
 
-/// A subject, swept in this way.
+/// Sweeps a subject with this strategy.
 fn swept(
     strategy: Strategy,
     jobs: usize,
     subject: impl Fn(&Heap) -> Result<u64, Oom> + Sync,
 ) -> Report {
-    Sweep::new("ways")
+    Sweep::new("strategies")
         .strategy(strategy)
         .jobs(jobs)
         .patience(Duration::from_secs(1))
@@ -25,7 +24,7 @@ fn swept(
         .run(subject)
 }
 
-/// The reports of all ways are the same to the byte; it is the one that is answered.
+/// The reports of all strategies are the same, byte by byte. Returns that report.
 #[track_caller]
 fn the_same(subject: impl Fn(&Heap) -> Result<u64, Oom> + Sync + Copy) -> Report {
     let by_rerun = swept(Strategy::Rerun, 1, subject);
@@ -40,13 +39,13 @@ fn the_same(subject: impl Fn(&Heap) -> Result<u64, Oom> + Sync + Copy) -> Report
         let other = swept(strategy, jobs, subject);
         assert_eq!(other.to_string(), by_rerun.to_string(), "{strategy:?}, {jobs} jobs");
         if strategy != Strategy::Auto {
-            assert_eq!(other.strategy(), strategy, "it was done as it was asked for");
+            assert_eq!(other.strategy(), strategy, "the strategy that was asked for");
         }
     }
     by_rerun
 }
 
-/// So many blocks that are all kept until the end.
+/// Allocates `count` blocks and keeps all of them until the end.
 fn keeps(heap: &Heap, count: usize) -> Result<u64, Oom> {
     let mut kept = Vec::new();
     for size in 1..=count {
@@ -64,11 +63,14 @@ fn clean_code_is_clean_in_each_way() {
 fn the_pass_is_made_once_and_not_for_each_point() {
     let of = |strategy| swept(strategy, 1, |heap| keeps(heap, 200)).effort();
     let (rerun, fork) = (of(Strategy::Rerun), of(Strategy::Fork));
-    assert!(rerun > 200 * 200 / 2, "half the requests for each of two faults: {rerun}");
-    assert!(fork < 10 * 200, "two runs, and what comes after each fault: {fork}");
+    assert!(
+        rerun > 200 * 200 / 2,
+        "on average half of the requests, for each of two faults: {rerun}"
+    );
+    assert!(fork < 10 * 200, "two runs, and what follows each fault: {fork}");
 }
 
-/// Slow enough that it is worth trying both ways, which is done on points of the sweep itself.
+/// Slow enough that both strategies are tried, on requests of the sweep itself.
 #[test]
 fn a_sweep_that_tries_both_ways_reports_the_same() {
     let slow = |heap: &Heap| {
@@ -97,11 +99,11 @@ fn what_is_found_is_found_in_each_way() {
             first.lose();
             return Err(Oom);
         };
-        let answer = if Owned::new(heap, 48).is_ok() { 1 } else { 2 };
+        let result = if Owned::new(heap, 48).is_ok() { 1 } else { 2 };
         drop((first, second));
-        Ok(answer)
+        Ok(result)
     });
-    assert_eq!(report.findings().len(), 2, "a leak and a wrong answer:\n{report}");
+    assert_eq!(report.findings().len(), 2, "a leak and a wrong result:\n{report}");
 }
 
 #[test]
@@ -131,12 +133,13 @@ fn every_death_is_told_in_each_way() {
     }
 }
 
-/// Sweeps by forking what can't be forked, and without being told to.
+/// Sweeps a subject that cannot be forked: by itself the sweep reruns it, and asked to fork it refuses.
+/// Returns the refusal.
 #[track_caller]
 fn refused(subject: impl Fn(&Heap) -> Result<u64, Oom> + Sync + Copy) -> String {
-    let otherwise = swept(Strategy::Auto, 1, subject);
-    otherwise.assert_clean();
-    assert_eq!(otherwise.strategy(), Strategy::Rerun);
+    let by_default = swept(Strategy::Auto, 1, subject);
+    by_default.assert_clean();
+    assert_eq!(by_default.strategy(), Strategy::Rerun);
     mistake(&swept(Strategy::Fork, 1, subject))
 }
 
@@ -145,13 +148,13 @@ fn a_subject_with_a_thread_beside_it_is_not_forked() {
     let said = refused(|heap| {
         let (go, wait) = channel::<()>();
         let thread = std::thread::spawn(move || wait.recv().is_ok());
-        let answer = keeps(heap, 60);
+        let result = keeps(heap, 60);
         drop(go);
         let _ = thread.join();
-        answer
+        result
     });
     assert!(said.contains("it has 2 threads") && said.contains("choose rerun"), "{said}");
-    // A thread that is over is none.
+    // A thread that has ended does not count.
     the_same(|heap| {
         let _ = std::thread::spawn(|| ()).join();
         keeps(heap, 10)
@@ -175,7 +178,7 @@ fn a_subject_that_holds_something_open_for_writing_is_not_forked() {
     });
 }
 
-/// A system that may keep a file.
+/// A system that may create a file.
 struct Filing<const KEEPS: bool>;
 
 impl<const KEEPS: bool> System for Filing<KEEPS> {

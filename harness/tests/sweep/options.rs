@@ -1,13 +1,11 @@
-//! What can be asked of a sweep, option by option.
-
-mod common;
+//! The options of a sweep, one by one.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
+use crate::common::ports::Shared;
+use crate::common::{Oom, Owned, kinds, mistake, only, outcomes, the};
 use allocator_api2::vec::Vec;
-use common::ports::Shared;
-use common::{Oom, Owned, kinds, mistake, only, outcomes, the};
 use mallory::{Faults, Heap, Kind, Options, Outcome, Plan, Sweep, Verdict};
 
 fn three(heap: &Heap) -> Result<(), Oom> {
@@ -29,7 +27,7 @@ fn second(heap: &Heap) -> Result<(), Oom> {
     Ok(())
 }
 
-/// Aborts at the growth of two lists, in two functions.
+/// Aborts if one of two lists cannot grow, in two functions.
 fn aborts(heap: &Heap) -> Result<(), Oom> {
     push_numbers(heap);
     push_letters(heap);
@@ -73,7 +71,7 @@ fn the_seed_stands_in_tokens_and_decides_what_chance_decides() {
     let line = |text: &str| text.lines().find(|line| line.contains("+ ")).map(str::to_owned);
     assert_eq!(line(&failures(1)), line(&failures(1)));
     let all: std::collections::BTreeSet<_> = (1..=8).map(|n| line(&failures(n))).collect();
-    assert!(all.len() > 1, "other seeds fail other requests: {all:?}");
+    assert!(all.len() > 1, "another seed fails other requests: {all:?}");
 }
 
 #[test]
@@ -111,7 +109,7 @@ fn a_limit_takes_new_call_sites_first() {
         (0..50).try_for_each(|_| three(heap))?;
         lossy(heap)
     });
-    assert_eq!(only(&report).kind(), Kind::Leak, "the last site is among the first six runs");
+    assert_eq!(only(&report).kind(), Kind::Leak, "the last call site is among the first six runs");
 }
 
 #[test]
@@ -159,11 +157,11 @@ fn an_allowance_that_fits_nothing_is_a_mistake() {
 #[test]
 fn the_number_of_aborting_sites_is_a_ratchet() {
     let inventory = Sweep::new("aborts").run(aborts);
-    assert_eq!(kinds(&inventory), [Kind::Abort; 2], "one finding a site");
+    assert_eq!(kinds(&inventory), [Kind::Abort; 2], "one finding for each call site");
     let equal = Sweep::new("aborts").allow_aborts(2).run(aborts);
     equal.assert_clean();
     assert!(equal.details().starts_with("allowed: failures abort at 2 call sites"), "{equal}");
-    assert_eq!(equal.allowed().len(), 2, "they are listed still: {equal}");
+    assert_eq!(equal.allowed().len(), 2, "they are still listed: {equal}");
     let more = Sweep::new("aborts").allow_aborts(1).run(aborts);
     assert_eq!(kinds(&more), [Kind::Abort; 2]);
     let fewer = Sweep::new("aborts").allow_aborts(3).run(aborts);
@@ -251,15 +249,16 @@ fn a_closure_that_changes_what_it_holds_can_be_swept() {
 
 #[test]
 fn a_sweep_tells_how_far_it_is() {
-    let heard = Arc::new(Mutex::new(std::vec::Vec::new()));
-    let ear = Arc::clone(&heard);
-    let told = Sweep::new("progress").on_progress(move |progress| {
-        ear.lock().expect("nobody panics with it").push((progress.done, progress.total));
+    let reported = Arc::new(Mutex::new(std::vec::Vec::new()));
+    let seen = Arc::clone(&reported);
+    let sweep = Sweep::new("progress").on_progress(move |progress| {
+        let mut reported = seen.lock().expect("nobody panics with it");
+        reported.push((progress.done, progress.total));
     });
-    told.run(three).assert_clean();
-    let heard = heard.lock().expect("nobody panics with it");
-    assert_eq!(heard.last(), Some(&(6, 6)));
-    assert!(heard.is_sorted());
+    sweep.run(three).assert_clean();
+    let reported = reported.lock().expect("nobody panics with it");
+    assert_eq!(reported.last(), Some(&(6, 6)));
+    assert!(reported.is_sorted());
 }
 
 #[test]

@@ -1,14 +1,12 @@
-//! The known pitfalls of failing allocations one by one, third part: which runs are made, when
-//! the loop ends, and how what was seen is put together.
-
-mod common;
+//! Which runs a sweep makes, when it ends, and how observations are grouped into findings. The
+//! pitfalls are those of `../PITFALLS.md`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Oom, Owned, mistake, only, outcomes};
+use crate::common::{Oom, Owned, mistake, only, outcomes};
 use mallory::{Heap, Kind, Outcome, Sweep};
 
-/// Loses a block at each of its hundreds of failures, always for the same reason.
+/// Leaks a block at each of its hundreds of failures, always for the same reason.
 fn loses_at_each(heap: &Heap) -> Result<(), Oom> {
     let kept = Owned::new(heap, 24)?;
     for _ in 0..200 {
@@ -20,7 +18,7 @@ fn loses_at_each(heap: &Heap) -> Result<(), Oom> {
     Ok(())
 }
 
-/// Pitfall twenty-four: one cause at hundreds of requests.
+/// Pitfall 24: one cause at hundreds of requests.
 #[test]
 fn one_root_cause_is_one_finding_with_a_count_at_its_smallest_coordinate() {
     let report = Sweep::new("grouped").run(loses_at_each);
@@ -31,12 +29,12 @@ fn one_root_cause_is_one_finding_with_a_count_at_its_smallest_coordinate() {
     assert_eq!(outcomes(&report), [(Outcome::Propagated, 402)]);
 }
 
-/// Loses a block at one turn of its loop only.
+/// Leaks a block in one iteration of its loop only.
 fn loses_at_one_turn(heap: &Heap) -> Result<(), Oom> {
-    for turn in 1..=50 {
+    for iteration in 1..=50 {
         let kept = Owned::new(heap, 24)?;
         if Owned::new(heap, 16).is_err() {
-            if turn == 37 {
+            if iteration == 37 {
                 kept.lose();
             }
             return Err(Oom);
@@ -45,7 +43,7 @@ fn loses_at_one_turn(heap: &Heap) -> Result<(), Oom> {
     Ok(())
 }
 
-/// Pitfall twenty-seven: what looks the same from its call site may not be.
+/// Pitfall 27: requests with the same call site may behave differently.
 #[test]
 fn equal_call_sites_are_put_together_for_printing_only() {
     let report = Sweep::new("turns").run(loses_at_one_turn);
@@ -67,7 +65,7 @@ fn succeeds_early(heap: &Heap) -> Result<(), Oom> {
     Ok(())
 }
 
-/// Pitfall twenty-eight: stopping as soon as the body succeeds.
+/// Pitfall 28: stopping as soon as the body succeeds.
 #[test]
 fn the_sweep_goes_on_after_a_run_that_succeeded() {
     let report = Sweep::new("early").run(succeeds_early);
@@ -77,7 +75,7 @@ fn the_sweep_goes_on_after_a_run_that_succeeded() {
     assert_eq!(only(&report).fault().map(|at| at.ordinal), Some(3));
 }
 
-/// Pitfall thirty: a body that fails though nothing was injected.
+/// Pitfall 30: a body that fails although no fault was injected.
 #[test]
 fn a_body_that_fails_without_a_fault_is_the_callers_mistake() {
     let fails = Sweep::new("fails").run(|heap| {
@@ -93,7 +91,7 @@ fn a_body_that_fails_without_a_fault_is_the_callers_mistake() {
     }
 }
 
-/// Pitfall thirty as well: it fails in its second run.
+/// Pitfall 30: a body that fails in its second run.
 #[test]
 fn a_body_that_fails_now_and_then_is_no_handled_failure() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
@@ -105,7 +103,7 @@ fn a_body_that_fails_now_and_then_is_no_handled_failure() {
     assert_eq!(outcomes(&report), []);
 }
 
-/// A clean subject leaves a clean report, and `assert_clean` says nothing.
+/// A correct subject has a clean report, and `assert_clean` passes.
 #[test]
 fn the_near_miss_of_each_of_these_is_clean() {
     let clean = |heap: &Heap| {

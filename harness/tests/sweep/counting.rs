@@ -1,8 +1,7 @@
-//! The known pitfalls of failing allocations one by one, first part: what is counted, what a run
-//! without faults has to hold to, and where injection begins and ends.
-#![allow(unsafe_code, reason = "blocks are given back twice, on purpose")]
-
-mod common;
+//! Which requests are counted and failed: a run without faults has to repeat itself, no request is
+//! missed, and faults are injected into the subject only. The pitfalls are those of
+//! `../PITFALLS.md`.
+#![allow(unsafe_code, reason = "blocks are freed twice on purpose")]
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,13 +9,13 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::common::ports::{Bump, Fickle};
+use crate::common::{Oom, Owned, kinds, layout, only, outcomes, the};
 use allocator_api2::alloc::Allocator;
-use common::ports::{Bump, Fickle};
-use common::{Oom, Owned, kinds, layout, only, outcomes, the};
 use mallory::plan::Op;
 use mallory::{Heap, Kind, Options, Outcome, Plan, Port, Sweep};
 
-/// Asks once more when its block has moved, as code does that keeps pointers into it.
+/// Makes one more request if its block has moved, as code does that keeps pointers into it.
 fn index_after_growth(heap: &Heap) -> Result<(), Oom> {
     let mut block = Owned::new(heap, 64)?;
     let before = block.start();
@@ -27,7 +26,7 @@ fn index_after_growth(heap: &Heap) -> Result<(), Oom> {
     Ok(())
 }
 
-/// Pitfall three: growth in place shifts what comes after it.
+/// Pitfall 3: a growth in place shifts the later coordinates.
 #[test]
 fn growth_that_is_in_place_now_and_then_shifts_no_counts() {
     let report = Sweep::new("growth").port(|| Fickle).run(index_after_growth);
@@ -36,10 +35,14 @@ fn growth_that_is_in_place_now_and_then_shifts_no_counts() {
     let as_the_port_likes = Options::new().ledger_only().moving(false);
     let report =
         Sweep::new("growth").port(|| Fickle).options(as_the_port_likes).run(index_after_growth);
-    assert_eq!(kinds(&report), [Kind::Nondeterminism], "the port is fickle indeed:\n{report}");
+    assert_eq!(
+        kinds(&report),
+        [Kind::Nondeterminism],
+        "the port does grow in place sometimes:\n{report}"
+    );
 }
 
-/// Pitfall four: a first run warms caches.
+/// Pitfall 4: the first run fills caches.
 #[test]
 fn a_warm_cache_is_primed_before_anything_is_counted() {
     static WARM: AtomicBool = AtomicBool::new(false);
@@ -61,7 +64,7 @@ fn ask_for_another_size_each_time(heap: &Heap) -> Result<(), Oom> {
     Ok(())
 }
 
-/// Pitfall four as well: equal counts are not equal traces.
+/// Pitfall 4: two runs with the same number of requests may still differ.
 #[test]
 fn runs_of_equal_length_that_differ_are_named_with_their_first_difference() {
     let report = Sweep::new("traces").run(ask_for_another_size_each_time);
@@ -70,10 +73,10 @@ fn runs_of_equal_length_that_differ_are_named_with_their_first_difference() {
     assert!(text.contains("part at event 3"), "{text}");
     assert!(text.contains("33 bytes (align 8) in the first"), "{text}");
     assert!(text.contains("ask_for_another_size_each_time"), "{text}");
-    assert_eq!(report.coverage().runs, 0, "nothing is swept on such ground");
+    assert_eq!(report.coverage().runs, 0, "such a subject is not swept");
 }
 
-/// Pitfall five: random hash seeds are the cause, and never a leak.
+/// Pitfall 5: random hash seeds are named as the cause, and are no leak.
 #[test]
 fn a_random_hash_seed_is_called_nondeterminism_and_no_leak() {
     let report = Sweep::new("random").run(|heap| {
@@ -86,7 +89,7 @@ fn a_random_hash_seed_is_called_nondeterminism_and_no_leak() {
     assert!(report.to_string().contains("random hash seeds"), "{report}");
 }
 
-/// Pitfall six: a point that was not reached is a finding, never a pass.
+/// Pitfall 6: a request that is not reached is a finding, never a pass.
 #[test]
 fn a_request_that_never_comes_is_a_finding() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
@@ -99,7 +102,7 @@ fn a_request_that_never_comes_is_a_finding() {
     assert_eq!(report.exit_code(), 1);
 }
 
-/// Pitfall seven: off by one.
+/// Pitfall 7: off by one.
 #[test]
 fn the_first_and_the_last_request_fail_and_the_one_after_does_not() {
     const REQUESTS: u64 = 5;
@@ -114,7 +117,7 @@ fn the_first_and_the_last_request_fail_and_the_one_after_does_not() {
     assert_eq!(outcomes(&report), [(Outcome::Propagated, 2 * REQUESTS)]);
 }
 
-/// Each kind of request once, through both of a heap's faces.
+/// Each kind of request once, through `Port` and through `Allocator`.
 fn one_of_each(heap: &Heap) -> Result<(), Oom> {
     drop(Owned::zeroed(heap, 24)?);
     drop(Owned::new(heap, 0)?);
@@ -125,7 +128,7 @@ fn one_of_each(heap: &Heap) -> Result<(), Oom> {
     block.change(layout(48, 64))?;
     block.resize(0)?;
     let bytes = Allocator::allocate(heap, layout(8, 8)).map_err(|_| Oom)?.cast();
-    // SAFETY: the block is alive with the layout given, and given back once, whichever it has.
+    // SAFETY: the block is alive and has the layout given; it is freed once, with its last layout.
     unsafe {
         let grown = Allocator::grow_zeroed(heap, bytes, layout(8, 8), layout(80, 8));
         let size = if grown.is_ok() { 80 } else { 8 };
@@ -135,14 +138,14 @@ fn one_of_each(heap: &Heap) -> Result<(), Oom> {
     }
 }
 
-/// Pitfall eight: operations that nobody counts.
+/// Pitfall 8: operations that are not counted.
 #[test]
 fn every_kind_of_request_is_counted_and_swept() {
     let calls = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&calls);
+    let seen = Arc::clone(&calls);
     let heap = Heap::new();
     heap.arm(Plan::when(move |request| {
-        let mut calls = heard.lock().expect("nobody panics with it");
+        let mut calls = seen.lock().expect("nobody panics with it");
         assert_eq!(request.at.ordinal, calls.len() as u64 + 1);
         calls.push((request.op, request.size, request.align));
         false
@@ -167,16 +170,16 @@ fn every_kind_of_request_is_counted_and_swept() {
     report.assert_clean();
 }
 
-/// Pitfall sixteen: unwinding out of an allocator is undefined.
+/// Pitfall 16: unwinding out of an allocator is undefined behaviour.
 #[test]
 fn a_plan_that_panics_refuses_nothing_and_unwinds_nowhere() {
-    let plan = Plan::when(|request| panic!("no answer to {}", request.at));
+    let plan = Plan::when(|request| panic!("no decision on {}", request.at));
     let report = Sweep::new("panicking-plan").plan(plan).run(one_of_each);
     assert_eq!(report.coverage().runs, 0, "no request was refused");
     report.assert_clean();
 }
 
-/// Pitfall seventeen: what is kept for the next use, outside the heap, is no leak.
+/// Pitfall 17: memory that is kept for the next use, outside the heap, is no leak.
 #[test]
 fn a_thread_local_that_stays_is_no_leak() {
     thread_local!(static KEPT: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) });
@@ -187,7 +190,7 @@ fn a_thread_local_that_stays_is_no_leak() {
     report.assert_clean();
 }
 
-/// Pitfall eighteen: byte totals that add up hide a lost block.
+/// Pitfall 18: byte totals that add up hide a leaked block.
 #[test]
 fn a_lost_block_is_found_though_the_bytes_add_up() {
     let report = Sweep::new("totals").run(|heap| {
@@ -197,7 +200,7 @@ fn a_lost_block_is_found_though_the_bytes_add_up() {
             kept.lose();
             let (start, layout) = (twice.start(), twice.layout());
             drop(twice);
-            // SAFETY: none: this is the second time. The heap refuses it.
+            // SAFETY: none, it is freed the second time. The heap refuses it.
             unsafe { heap.free(start, layout) };
             return Err(Oom);
         };
@@ -207,7 +210,7 @@ fn a_lost_block_is_found_though_the_bytes_add_up() {
     assert_eq!(kinds(&report), [Kind::Leak, Kind::DoubleFree], "{report}");
 }
 
-/// Its text and its end ask the heap for memory.
+/// Allocates from the heap when it is formatted and when it is dropped.
 struct Busy(Heap);
 
 impl fmt::Debug for Busy {
@@ -219,11 +222,11 @@ impl fmt::Debug for Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        Owned::new(&self.0, 256).expect("no fault is left when the result goes");
+        Owned::new(&self.0, 256).expect("no fault is injected when the result is dropped");
     }
 }
 
-/// Pitfall nineteen: the harness's own part is no part of the subject.
+/// Pitfall 19: what the harness does with a result is not part of the subject.
 #[test]
 fn injection_ends_with_the_body() {
     let report = Sweep::new("body").run(|heap| {
@@ -240,14 +243,14 @@ fn through_an_arena(heap: &Heap) -> Result<(), Oom> {
     Ok(())
 }
 
-/// Pitfall twenty-five: an arena hides points.
+/// Pitfall 25: an arena hides requests.
 #[test]
 fn an_arena_is_failed_at_its_blocks_and_at_the_port_below() {
     let hidden = Sweep::new("hidden").run(|heap| {
         let arena = Bump::new(heap);
         (0..3).try_for_each(|_| arena.alloc(layout(16, 8)).map(drop))
     });
-    assert_eq!(hidden.coverage().requests, 1, "the chunk below is a point in any case");
+    assert_eq!(hidden.coverage().requests, 1, "the chunk below is a request in any case");
     hidden.assert_clean();
     let report = Sweep::new("arena").run(through_an_arena);
     assert_eq!(report.coverage().requests, 4, "the chunk, and each of the arena's blocks");
@@ -259,7 +262,7 @@ fn an_arena_is_failed_at_its_blocks_and_at_the_port_below() {
     assert_eq!(outcomes(&above), [(Outcome::Propagated, 1)]);
 }
 
-/// Pitfall twenty-five as well: without the arena every block is a request to the port.
+/// Pitfall 25: without the arena every block is a request to the port.
 #[test]
 fn the_kill_switch_is_passed_on_to_memory_parts() {
     let report = Sweep::new("bypass").options(Options::new().bypass(true)).run(|heap| {
@@ -270,7 +273,7 @@ fn the_kill_switch_is_passed_on_to_memory_parts() {
     report.assert_clean();
 }
 
-/// Pitfall twenty-nine: faults in the set-up repeat what other sweeps have shown.
+/// Pitfall 29: faults in the set-up repeat what other sweeps have shown.
 #[test]
 fn the_set_up_is_not_swept() {
     let report = Sweep::new("set-up")
@@ -287,7 +290,7 @@ fn the_set_up_is_not_swept() {
     report.assert_clean();
 }
 
-/// Pitfall twenty-nine as well: a large set-up is no lack of progress.
+/// Pitfall 29: a large set-up is no lack of progress.
 #[test]
 fn a_large_set_up_does_not_count_as_progress_not_made() {
     let report = Sweep::new("large-set-up")

@@ -1,13 +1,12 @@
-//! After a fault: the same object, tried again with memory, has to end as without the fault.
+//! Recovery: after a failed operation, the same object is used again with memory, and has to reach
+//! the state that it has without the fault.
 
-mod common;
-
+use crate::common::{Oom, kinds, mistake, only, outcomes};
 use allocator_api2::vec::Vec;
-use common::{Oom, kinds, mistake, only, outcomes};
 use mallory::system::{Guarantee, World};
 use mallory::{Heap, Kind, Outcome, Report, Sweep, System};
 
-/// A pair of lists that belong together.
+/// Two lists of equal length.
 #[derive(Debug)]
 struct Pair {
     keys: Vec<u8, Heap>,
@@ -19,7 +18,7 @@ impl Pair {
         Ok(Pair { keys: Vec::new_in(heap.clone()), values: Vec::new_in(heap.clone()) })
     }
 
-    /// Adds to both, or to none.
+    /// Adds to both lists or to none.
     fn add(&mut self, key: u8) -> Result<(), Oom> {
         self.keys.try_reserve(1)?;
         self.values.try_reserve(1)?;
@@ -28,7 +27,7 @@ impl Pair {
         Ok(())
     }
 
-    /// May add to the first only, and adds to it again when it is tried again.
+    /// May add to the first list only, and adds to it again when it is retried.
     fn add_by_halves(&mut self, key: u8) -> Result<(), Oom> {
         self.keys.try_reserve(1)?;
         self.keys.push(key);
@@ -37,7 +36,7 @@ impl Pair {
         Ok(())
     }
 
-    /// May add to the first only, and completes that when it is tried again.
+    /// May add to the first list only, and completes the operation when it is retried.
     fn complete(&mut self, key: u8) -> Result<(), Oom> {
         if self.keys.len() == self.values.len() {
             self.keys.try_reserve(1)?;
@@ -53,6 +52,7 @@ impl Pair {
     }
 }
 
+/// Sweeps one operation of a pair.
 fn operation(atomic: bool, operation: fn(&mut Pair, u8) -> Result<(), Oom>) -> Report {
     let setup = Sweep::new("pair").oom(|_: &Oom| true).observe(Pair::state).setup(Pair::open);
     let setup = if atomic { setup.atomic() } else { setup };
@@ -114,7 +114,7 @@ enum Op {
     Count,
 }
 
-/// A system that is right, or has one of the bugs.
+/// A system that is correct or has one of the bugs.
 struct Shelf<const BUG: u8>(Pair);
 
 const NONE: u8 = 0;

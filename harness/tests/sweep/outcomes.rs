@@ -1,16 +1,14 @@
-//! The known pitfalls of failing allocations one by one, second part: how a run with a fault may
-//! end, and what each end is called.
-
-mod common;
+//! How a run with a fault may end, and what each end is called. The pitfalls are those of
+//! `../PITFALLS.md`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::common::{Oom, Owned, kinds, only, outcomes, the};
 use allocator_api2::vec::Vec;
-use common::{Oom, Owned, kinds, only, outcomes, the};
 use mallory::{Faults, Finding, Heap, Kind, Outcome, Sweep};
 
-/// A list that is left empty where there is no memory for it.
+/// A list that stays empty if there is no memory for it.
 fn forgetful(heap: &Heap) -> Result<usize, Oom> {
     let mut list = Vec::new_in(heap.clone());
     if list.try_reserve(10).is_ok() {
@@ -19,7 +17,7 @@ fn forgetful(heap: &Heap) -> Result<usize, Oom> {
     Ok(list.len())
 }
 
-/// A cache that nobody misses.
+/// A cache that the result does not depend on.
 fn optional_cache(heap: &Heap) -> Result<usize, Oom> {
     let mut cache = Vec::new_in(heap.clone());
     if cache.try_reserve(10).is_ok() {
@@ -28,14 +26,14 @@ fn optional_cache(heap: &Heap) -> Result<usize, Oom> {
     Ok(cache.first().copied().unwrap_or(42))
 }
 
-/// A cache of which its caller says that it is optional, and which it isn't.
+/// A cache that is declared optional by its caller and is not.
 fn required_cache(heap: &Heap) -> Result<usize, Oom> {
     let mut cache: Vec<usize, Heap> = Vec::new_in(heap.clone());
     cache.try_reserve(10)?;
     Ok(42)
 }
 
-/// Pitfall one: a swallowed failure.
+/// Pitfall 1: a swallowed failure.
 #[test]
 fn a_swallowed_failure_that_changes_the_result_is_silent_wrong() {
     let report = Sweep::new("swallowed").run(forgetful);
@@ -45,7 +43,7 @@ fn a_swallowed_failure_that_changes_the_result_is_silent_wrong() {
     assert_eq!(outcomes(&report), [(Outcome::SilentWrong, 2)]);
 }
 
-/// Pitfall one as well: what is absorbed is no finding, except where the sweep is strict.
+/// Pitfall 1: an absorbed failure is a finding only if the sweep is strict.
 #[test]
 fn a_failure_that_changes_nothing_is_absorbed() {
     let report = Sweep::new("absorbed").run(optional_cache);
@@ -56,7 +54,7 @@ fn a_failure_that_changes_nothing_is_absorbed() {
     Sweep::new("absorbed").strict().benign("optional_cache").run(optional_cache).assert_clean();
 }
 
-/// Pitfall one as well: calling a site benign is a promise that the result is the same.
+/// Pitfall 1: declaring a site benign promises that the result stays the same.
 #[test]
 fn a_benign_site_owes_the_fault_free_result() {
     let other = Sweep::new("benign").benign("forgetful").run(forgetful);
@@ -71,14 +69,14 @@ enum Failure {
     Io,
 }
 
-/// Tells one of its two failures as something else.
+/// Returns one of its two failures as another error.
 fn mistranslated(heap: &Heap) -> Result<(), Failure> {
     let _index = Owned::new(heap, 32).map_err(|_| Failure::Oom)?;
     let _page = Owned::new(heap, 64).map_err(|_| Failure::Io)?;
     Ok(())
 }
 
-/// Pitfall two: out of memory that comes out as something else.
+/// Pitfall 2: out of memory that is returned as another error.
 #[test]
 fn an_error_that_is_not_out_of_memory_is_a_finding_once_errors_are_classified() {
     let is_oom = |failure: &Failure| matches!(failure, Failure::Oom);
@@ -91,7 +89,7 @@ fn an_error_that_is_not_out_of_memory_is_a_finding_once_errors_are_classified() 
     assert!(unclassified.to_string().contains("errors unclassified"), "{unclassified}");
 }
 
-/// Undoes its work after a failure, for which it needs memory itself.
+/// Undoes its work after a failure, which needs memory itself.
 fn rollback_that_asks(heap: &Heap) -> Result<(), Oom> {
     let work = Owned::new(heap, 32)?;
     if Owned::new(heap, 64).is_err() {
@@ -104,14 +102,14 @@ fn rollback_that_asks(heap: &Heap) -> Result<(), Oom> {
     Ok(())
 }
 
-/// Goes on after a failed write, and so commits the second half without the first.
+/// Continues after a failed write, and so commits the second half without the first.
 fn partial_commit(heap: &Heap) -> Result<usize, Oom> {
     let first = Owned::new(heap, 32);
     let second = Owned::new(heap, 64)?;
     Ok(first.map_or(0, |first| first.layout().size()) + second.layout().size())
 }
 
-/// Pitfall nine: failing once and failing for good find different bugs.
+/// Pitfall 9: failing once and failing for good find different bugs.
 #[test]
 fn transient_and_persistent_faults_each_find_what_the_other_misses() {
     let by = |faults, subject: fn(&Heap) -> Result<usize, Oom>| {
@@ -126,7 +124,7 @@ fn transient_and_persistent_faults_each_find_what_the_other_misses() {
     assert_eq!(by(Faults::Both, partial_commit), [Kind::SilentWrong]);
 }
 
-/// Pitfall ten: retrying for ever.
+/// Pitfall 10: retrying for ever.
 #[test]
 fn an_endless_loop_of_requests_is_no_progress() {
     let report = Sweep::new("retry").run(|heap| {
@@ -137,7 +135,7 @@ fn an_endless_loop_of_requests_is_no_progress() {
     assert_eq!(outcomes(&report), [(Outcome::Absorbed, 1), (Outcome::Hung, 1)]);
 }
 
-/// Pitfall ten as well: a loop that goes on even when there is memory again.
+/// Pitfall 10: a loop that continues when there is memory again.
 #[test]
 fn a_loop_that_memory_does_not_end_is_no_progress_and_ends_all_the_same() {
     let report = Sweep::new("for-ever").faults(Faults::Transient).run(|heap| {
@@ -152,7 +150,7 @@ fn a_loop_that_memory_does_not_end_is_no_progress_and_ends_all_the_same() {
     assert_eq!(outcomes(&report), [(Outcome::Hung, 1)]);
 }
 
-/// Pitfall ten as well: standing still without a request, which takes the clock to notice.
+/// Pitfalls 10 and 23: hanging without a request, which only a clock can notice.
 #[test]
 fn standing_still_is_no_progress() {
     let sweep = Sweep::new("still").faults(Faults::Transient).patience(Duration::from_secs(1));
@@ -168,7 +166,7 @@ fn standing_still_is_no_progress() {
     assert_eq!(outcomes(&report), [(Outcome::Hung, 1)]);
 }
 
-/// Says what went wrong in memory from the heap, and counts on getting it.
+/// Formats its error in memory of the heap, and relies on getting it.
 fn message_on_the_heap(heap: &Heap) -> Result<(), Oom> {
     Owned::new(heap, 32).map(drop).map_err(|_| {
         let mut message = Owned::new(heap, 64).expect("memory for a message");
@@ -177,7 +175,7 @@ fn message_on_the_heap(heap: &Heap) -> Result<(), Oom> {
     })
 }
 
-/// Pitfall eleven: the reporting of an error needs memory itself.
+/// Pitfall 11: reporting an error needs memory itself.
 #[test]
 fn an_error_message_on_the_heap_is_a_fault_point_like_any_other() {
     let report = Sweep::new("message").run(message_on_the_heap);
@@ -186,7 +184,7 @@ fn an_error_message_on_the_heap_is_a_fault_point_like_any_other() {
     assert_eq!(outcomes(&report), [(Outcome::Propagated, 1), (Outcome::Panicked, 1)]);
 }
 
-/// Pitfall eleven as well: what the harness renders costs the subject no request.
+/// Pitfall 11: what the harness formats costs the subject no request.
 #[test]
 fn a_large_result_is_rendered_outside_of_the_heap() {
     let report = Sweep::new("large").run(|heap| {
@@ -199,7 +197,7 @@ fn a_large_result_is_rendered_outside_of_the_heap() {
     report.assert_clean();
 }
 
-/// Takes a failed growth for the end of the block.
+/// Assumes that a failed growth has freed the block.
 fn lost_by_growth(heap: &Heap) -> Result<(), Oom> {
     let mut block = Owned::new(heap, 32)?;
     if block.resize(64).is_err() {
@@ -209,16 +207,16 @@ fn lost_by_growth(heap: &Heap) -> Result<(), Oom> {
     Ok(())
 }
 
-/// Takes a failed growth for what it is: the block is as it was.
+/// Relies on a failed growth leaving the block as it was.
 fn kept_by_growth(heap: &Heap) -> Result<(), Oom> {
     let mut block = Owned::new(heap, 32)?;
     block.fill();
     let grown = block.resize(64);
-    assert!(block.is_filled(32), "growing, done or failed, keeps the contents");
+    assert!(block.is_filled(32), "a growth keeps the contents, whether it succeeds or fails");
     Ok(grown?)
 }
 
-/// Pitfall twelve: a failed growth leaves the old block alive.
+/// Pitfall 12: a failed growth leaves the old block alive.
 #[test]
 fn a_block_that_failed_to_grow_is_valid_still_and_not_to_be_lost() {
     let report = Sweep::new("growth").run(lost_by_growth);
@@ -231,7 +229,7 @@ fn a_block_that_failed_to_grow_is_valid_still_and_not_to_be_lost() {
     Sweep::new("growth").run(kept_by_growth).assert_clean();
 }
 
-/// Pitfall thirteen: making something smaller can fail.
+/// Pitfall 13: shrinking can fail.
 #[test]
 fn a_failed_shrink_is_a_kind_of_its_own() {
     let shrink = |heap: &Heap| {
@@ -250,7 +248,7 @@ fn a_failed_shrink_is_a_kind_of_its_own() {
     assert_eq!(outcomes(&only_shrinks), [(Outcome::Aborted, 1)]);
 }
 
-/// Asks for memory when it goes, and counts on getting it.
+/// Allocates when it is dropped, and relies on getting the memory.
 struct Flushing<'a>(&'a Heap);
 
 impl Drop for Flushing<'_> {
@@ -259,7 +257,7 @@ impl Drop for Flushing<'_> {
     }
 }
 
-/// Pitfall fourteen: memory that is asked for in `Drop`.
+/// Pitfall 14: memory that is allocated in `Drop`.
 #[test]
 fn a_request_in_drop_is_failed_too() {
     let report = Sweep::new("drop").run(|heap| {
@@ -271,7 +269,7 @@ fn a_request_in_drop_is_failed_too() {
     assert_eq!(outcomes(&report), [(Outcome::Panicked, 2)]);
 }
 
-/// Pitfall fifteen: `handle_alloc_error` aborts, and nothing catches that.
+/// Pitfall 15: `handle_alloc_error` aborts, which nothing can catch.
 #[test]
 fn an_abort_is_classified_and_the_test_process_lives() {
     let report = Sweep::new("push").run(|heap| {
@@ -284,8 +282,8 @@ fn an_abort_is_classified_and_the_test_process_lives() {
     assert_eq!(outcomes(&report), [(Outcome::Aborted, report.coverage().runs)]);
 }
 
-/// Pitfall twenty: what unwinds after a panic asks for memory too, and a second panic would end
-/// the process and hide the first.
+/// Pitfall 20: destructors allocate while a panic unwinds, and a second panic would end the process
+/// and hide the first.
 #[test]
 fn a_panic_is_not_hidden_by_faults_while_it_unwinds() {
     let report = Sweep::new("unwinding").faults(Faults::Persistent).run(|heap| {
@@ -298,7 +296,7 @@ fn a_panic_is_not_hidden_by_faults_while_it_unwinds() {
     assert_eq!(outcomes(&report), [(Outcome::Panicked, 2)]);
 }
 
-/// Pitfall twenty-six: a wrapper that answers zero when what it wraps dies.
+/// Pitfall 26: a wrapper that reports success when the program below it dies.
 #[cfg(unix)]
 #[test]
 fn every_way_to_die_is_told_from_the_others_and_never_a_pass() {
@@ -331,7 +329,7 @@ fn every_way_to_die_is_told_from_the_others_and_never_a_pass() {
     }
 }
 
-/// Pitfall twenty-six as well, without any fault.
+/// Pitfall 26, without any fault.
 #[test]
 fn dying_without_a_fault_is_a_finding_before_any_sweep() {
     let exit = Sweep::new("exit").run(|_| -> Result<(), Oom> { std::process::exit(0) });
