@@ -3,7 +3,6 @@
 #![allow(unsafe_code, reason = "blocks are allocated and freed by hand")]
 
 pub(crate) mod again;
-pub(crate) mod deaths;
 pub(crate) mod ports;
 pub(crate) mod region;
 

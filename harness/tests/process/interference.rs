@@ -1,23 +1,20 @@
-//! Subjects that meddle with what is the harness's: its descriptors, and its processes.
-#![cfg(target_os = "linux")]
-#![allow(unsafe_code, reason = "subjects fork, and close what is not theirs")]
-
-mod common;
+//! Subjects that interfere with the harness: with its file descriptors and its processes.
+#![allow(unsafe_code, reason = "the subjects fork, and close the harness's descriptors")]
 
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::deaths::{dies, expect, sweep};
-use common::{Oom, Owned, outcomes, the};
+use crate::common::{Oom, Owned, outcomes, the};
+use crate::subject::{dies, expect, sweep};
 use mallory::{Faults, Heap, Kind, Outcome, Sweep};
 
 fn close(descriptor: i32) {
-    // SAFETY: closes what may not be its own, on purpose.
+    // SAFETY: none, the descriptor may belong to someone else, on purpose.
     unsafe { libc::close(descriptor) };
 }
 
-/// What a subject starts and leaves is ended with the child, wherever it holds the pipe.
+/// Processes that a subject leaves behind are killed with the child, even if they hold its pipe.
 #[test]
 fn a_grandchild_that_survives_is_ended_and_nobody_waits_for_it() {
     let fork = |_: &Heap| {
@@ -30,25 +27,25 @@ fn a_grandchild_that_survives_is_ended_and_nobody_waits_for_it() {
         }
         std::process::exit(3);
     };
-    let (mut far, end) = std::io::pipe().expect("a pipe, which every child has as well");
+    let (mut far, end) = std::io::pipe().expect("a pipe, which the children inherit");
     expect(fork, Kind::Exit, Outcome::Exited, "it ended the process with exit code 3");
     drop(end);
     let started = Instant::now();
     let left = far.read(&mut [0]).expect("it is open here");
-    assert_eq!(left, 0, "nobody wrote");
-    assert!(started.elapsed() < Duration::from_secs(50), "the grandchildren lived on");
+    assert_eq!(left, 0, "nothing was written");
+    assert!(started.elapsed() < Duration::from_secs(50), "the grandchildren were not killed");
 }
 
-/// It comes back with a copy of everything: it must not go on with the sweep a second time.
+/// The grandchild is a copy of the harness: it must not continue the sweep a second time.
 #[test]
 fn a_grandchild_that_comes_back_into_the_harness_is_ended_there() {
-    static TURNS: AtomicU64 = AtomicU64::new(0);
+    static FORKS: AtomicU64 = AtomicU64::new(0);
     let folder = tempfile::tempdir().expect("a folder");
     let runs = folder.path().join("runs");
     let report = Sweep::new("forks").faults(Faults::Transient).run(|heap| {
-        // SAFETY: the grandchild touches nothing that a lock of another thread guards.
+        // SAFETY: the grandchild takes no lock that another thread may hold.
         let grandchild = unsafe { libc::fork() };
-        TURNS.fetch_add(1, Ordering::Relaxed);
+        FORKS.fetch_add(1, Ordering::Relaxed);
         let file = std::fs::File::options().create(true).append(true).open(&runs);
         file.and_then(|mut file| file.write_all(b".")).expect("the folder is ours");
         let lost = Owned::new(heap, 16)?;
@@ -57,7 +54,7 @@ fn a_grandchild_that_comes_back_into_the_harness_is_ended_there() {
             lost.lose();
         }
         if grandchild != 0 {
-            // SAFETY: a process of ours.
+            // SAFETY: it is a child of this process.
             unsafe { libc::waitpid(grandchild, std::ptr::null_mut(), 0) };
         }
         done.map(drop).map_err(Oom::from)
@@ -65,10 +62,10 @@ fn a_grandchild_that_comes_back_into_the_harness_is_ended_there() {
     assert_eq!(the(&report, Kind::Leak).count(), 1, "{report}");
     assert_eq!(outcomes(&report), [(Outcome::Propagated, 2)]);
     let runs = std::fs::metadata(runs).expect("written").len();
-    assert!(runs < 40, "{runs} runs: grandchildren made some of them");
+    assert!(runs < 40, "{runs} runs: some were made by grandchildren");
 }
 
-/// Loses a block and closes everything: what is found then has to come through all the same.
+/// Leaks a block and closes every descriptor: the finding must still reach the parent.
 #[test]
 fn a_subject_that_closes_every_descriptor_is_heard() {
     let closes = |heap: &Heap| {
@@ -78,7 +75,7 @@ fn a_subject_that_closes_every_descriptor_is_heard() {
     };
     let report = sweep(closes);
     assert_eq!(the(&report, Kind::Leak).count(), 1, "{report}");
-    // And if it always does so, from the first run on.
+    // The same if it does so in every run, from the first one on.
     let report = Sweep::new("closes").run(move |heap| {
         (0..256).for_each(close);
         dies(heap, |heap| _ = Owned::new(heap, 24).map(Owned::lose))
@@ -87,7 +84,7 @@ fn a_subject_that_closes_every_descriptor_is_heard() {
     assert_eq!(report.outcomes(Outcome::Propagated), 6, "{report}");
 }
 
-/// Descriptors that the subject opens under the harness's numbers are the subject's.
+/// Descriptors that the subject opens under the harness's numbers belong to the subject.
 #[test]
 fn nothing_is_written_to_a_file_that_took_the_pipes_place() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -109,7 +106,7 @@ fn nothing_is_written_to_a_file_that_took_the_pipes_place() {
     assert_eq!(std::fs::read(&file).expect("there"), b"", "the harness wrote to it");
 }
 
-/// And one that writes to the harness's pipe loses what was to come through it.
+/// A subject that writes to the harness's pipe destroys the result on its way to the parent.
 #[test]
 fn what_was_lost_on_the_way_is_found_again() {
     let report = Sweep::new("writes").faults(Faults::Transient).run(|heap| {
@@ -128,7 +125,7 @@ fn what_was_lost_on_the_way_is_found_again() {
     assert!(report.to_string().contains("got lost on its way"), "{report}");
 }
 
-/// A panic outside of the subject is no outcome of its: it comes out here, with what it said.
+/// A panic outside of the subject is not the subject's outcome: it is raised here, with its message.
 #[test]
 #[should_panic(expected = "a child panicked outside of the subject: no such port")]
 fn a_panic_of_the_harness_in_a_child_is_one_in_the_parent() {

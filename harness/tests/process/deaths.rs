@@ -1,18 +1,15 @@
-//! Every end of a child: what each is called, and that the sweep goes on whatever happens.
-#![cfg(unix)]
-#![allow(unsafe_code, reason = "the subjects die in every way there is")]
-
-mod common;
+//! The ways in which a child ends: what each is called, and that the sweep continues.
+#![allow(unsafe_code, reason = "the subjects misuse memory and raise signals")]
 
 use std::hint::black_box;
 use std::io::Write as _;
 use std::time::Duration;
 
-use common::deaths::{expect, sweep};
-use common::{Oom, Owned, the};
+use crate::common::{Oom, Owned, the};
+use crate::subject::{expect, sweep};
 use mallory::{Faults, Finding, Heap, Kind, Outcome, Port, Sweep};
 
-/// What a subject does in the end.
+/// How a subject ends.
 type End = fn(&Heap);
 
 fn raise(signal: i32) {
@@ -20,7 +17,7 @@ fn raise(signal: i32) {
     unsafe { libc::raise(signal) };
 }
 
-/// Calls itself without end, and keeps something in each frame.
+/// Recurses endlessly, with some data in each frame.
 #[allow(unconditional_recursion)]
 #[inline(never)]
 fn deeper(depth: u64) -> u64 {
@@ -32,7 +29,7 @@ fn deeper(depth: u64) -> u64 {
 fn a_bad_access_is_a_crash_by_its_signal() {
     let wild = |_: &Heap| {
         let nowhere = black_box(std::ptr::without_provenance_mut::<u64>(8));
-        // SAFETY: there is none: nothing is there.
+        // SAFETY: none, nothing is mapped there.
         unsafe { nowhere.write_volatile(1) };
     };
     expect(wild, Kind::Crash, Outcome::Crashed, "it died of SIGSEGV");
@@ -46,7 +43,7 @@ fn a_write_beyond_a_file_is_a_bus_error() {
         let file = options.create(true).truncate(false).read(true).write(true).open(&name);
         let file = file.expect("a file");
         std::fs::remove_file(name).expect("removed");
-        // SAFETY: maps a page of a file that has none.
+        // SAFETY: none, it maps a page of an empty file and writes to it.
         unsafe {
             use std::os::fd::AsRawFd;
             let (prot, fd) = (libc::PROT_WRITE, file.as_raw_fd());
@@ -67,7 +64,7 @@ fn a_stack_overflow_is_told_from_an_abort_and_from_a_bad_access() {
     expect(spawned, Kind::Crash, Outcome::Crashed, note);
 }
 
-/// A thread that std knows nothing of has no room for a handler, so only so much can be said.
+/// A thread that was not started by std has no stack for a signal handler, so the cause is unknown.
 #[test]
 fn a_stack_overflow_where_no_handler_can_run_says_so() {
     extern "C" fn overflow(_: *mut libc::c_void) -> *mut libc::c_void {
@@ -75,7 +72,7 @@ fn a_stack_overflow_where_no_handler_can_run_says_so() {
         std::ptr::null_mut()
     }
     let raw = |_: &Heap| {
-        // SAFETY: a thread that is waited for.
+        // SAFETY: the thread is joined.
         unsafe {
             let mut thread = std::mem::zeroed();
             libc::pthread_create(&raw mut thread, std::ptr::null(), overflow, std::ptr::null_mut());
@@ -86,7 +83,7 @@ fn a_stack_overflow_where_no_handler_can_run_says_so() {
     expect(raw, Kind::Crash, Outcome::Crashed, note);
 }
 
-/// The codes that a harness might use for itself are the subject's as any other.
+/// Also the exit codes that a harness might reserve for itself are the subject's.
 #[test]
 fn an_exit_is_an_exit_with_whatever_code() {
     let exits: [(End, i32); 5] = [
@@ -108,7 +105,7 @@ fn an_exit_is_an_exit_with_whatever_code() {
 fn a_program_that_takes_the_childs_place_has_its_exit_code() {
     let exec = |_: &Heap| {
         let (path, command) = (c"/bin/sh".as_ptr(), c"exit 5".as_ptr());
-        // SAFETY: a list that ends in null.
+        // SAFETY: the list of arguments ends in null.
         unsafe { libc::execl(path, path, c"-c".as_ptr(), command, std::ptr::null::<i8>()) };
     };
     expect(exec, Kind::Exit, Outcome::Exited, "it ended the process with exit code 5");
@@ -158,7 +155,7 @@ extern "C" fn must_not_unwind() {
 
 #[test]
 fn aborts_are_told_from_each_other() {
-    let failed = |_: &Heap| std::alloc::handle_alloc_error(common::layout(64, 8));
+    let failed = |_: &Heap| std::alloc::handle_alloc_error(crate::common::layout(64, 8));
     let note = "memory allocation failed and the program aborted (handle_alloc_error)";
     expect(failed, Kind::Abort, Outcome::Aborted, note);
     let twice = |_: &Heap| {
@@ -175,10 +172,10 @@ fn aborts_are_told_from_each_other() {
 
 #[test]
 fn asking_without_end_is_counted_and_standing_still_is_timed() {
-    let asks = |heap: &Heap| loop {
+    let requests = |heap: &Heap| loop {
         let _again = Owned::new(heap, 8);
     };
-    let report = sweep(asks);
+    let report = sweep(requests);
     let told = the(&report, Kind::NoProgress).to_string();
     assert!(told.contains("it went on asking, also when it got all it asked for"), "{told}");
     let still = |_: &Heap| loop {
@@ -188,7 +185,7 @@ fn asking_without_end_is_counted_and_standing_still_is_timed() {
     assert!(told.contains("it stood still and made no request"), "{told}");
 }
 
-/// Ten times as slow as the patience, and never still for half of it.
+/// Takes several times the patience, but never pauses for half of it.
 #[test]
 fn a_slow_run_that_makes_requests_is_no_hang() {
     let slow = |heap: &Heap| -> Result<(), Oom> {
@@ -249,7 +246,7 @@ fn what_was_found_before_the_death_stands_beside_it() {
         let block = Owned::new(heap, 24).expect("there is memory");
         let (start, layout) = (block.start(), block.layout());
         drop(block);
-        // SAFETY: there is none: it was freed before. The heap refuses it.
+        // SAFETY: none, it was freed before. The heap refuses it.
         unsafe { heap.free(start, layout) };
         deeper(0);
     };
