@@ -1,32 +1,26 @@
-//! Faults × loom's orders: what weaker memory allows is found, its limits limit, and its runs are
-//! replayed by their number.
-#![cfg(feature = "loom")]
+//! Faults × schedules, by loom: bugs that only weak memory ordering shows are found, limits are kept,
+//! and a schedule is replayed by its number.
 
+use crate::common::only;
+use crate::{HeapVec, push};
 use allocator_api2::collections::TryReserveError;
-use allocator_api2::vec::Vec as HeapVec;
 use mallory::sync::atomic::{AtomicUsize, Ordering};
 use mallory::sync::{Arc, Mutex};
 use mallory::{Explore, Heap, Kind, Verdict, thread};
 
-type Oom = Result<u64, TryReserveError>;
+type Outcome = Result<u64, TryReserveError>;
 
-fn push(list: &mut HeapVec<u64, Heap>, n: u64) -> Result<(), TryReserveError> {
-    list.try_reserve_exact(1)?;
-    list.push(n);
-    Ok(())
-}
-
-/// One thread fills a place and says that it is full; the other takes what is there.
-fn publish(heap: &Heap, said: Ordering, seen: Ordering) -> Oom {
+/// One thread writes a value and then sets a flag; the other one reads the value if the flag is set.
+fn publish(heap: &Heap, store: Ordering, load: Ordering) -> Outcome {
     let place = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
     let mut list = HeapVec::new_in(heap.clone());
     push(&mut list, 1)?;
     let its = Arc::clone(&place);
     let other = thread::spawn(move || {
         its.0.store(7, Ordering::Relaxed);
-        its.1.store(1, said);
+        its.1.store(1, store);
     });
-    if place.1.load(seen) == 1 {
+    if place.1.load(load) == 1 {
         assert_eq!(place.0.load(Ordering::Relaxed), 7, "it is said to be full");
     }
     other.join().expect("no panic");
@@ -39,10 +33,10 @@ fn a_publication_without_an_order_is_found_and_replayed() {
     let explore = || Explore::new("published").loom();
     let report = explore().run(run);
     println!("{report}");
-    let [finding] = report.findings() else { panic!("{report}") };
+    let finding = only(&report);
     assert_eq!(finding.kind(), Kind::Panic);
     let token = finding.token().to_string();
-    // Found with two preemptions, and made small.
+    // Found with two preemptions, and shrunk.
     assert!(token.contains(" s=loom.1."), "{token}");
     assert!(report.to_string().contains("needs 1 preemption: with fewer, it is not seen"));
     assert!(report.to_string().contains("it is said to be full"), "{report}");
@@ -61,11 +55,11 @@ fn a_publication_in_order_is_clean_exhaustively() {
     assert!(report.to_string().contains("exhaustive to 2 preemptions"), "{report}");
 }
 
-/// Each of two threads asks for two blocks and puts them on one list.
-fn both(heap: &Heap) -> Oom {
+/// Each of two threads makes two requests, and adds to a sum behind a lock.
+fn both(heap: &Heap) -> Outcome {
     let all = Arc::new(Mutex::new(0));
     let (its, heap) = (Arc::clone(&all), heap.clone());
-    let work = move || -> Oom {
+    let work = move || -> Outcome {
         let mut list = HeapVec::new_in(heap.clone());
         for n in 0..2 {
             push(&mut list, n)?;
@@ -106,11 +100,12 @@ fn a_limit_limits_and_the_report_says_so() {
     assert!(whole.coverage().runs > cut.coverage().runs);
 }
 
-/// Two threads take two locks; one of them, where memory runs out, in the other order or not.
-fn crossed(heap: &Heap, crosses: bool) -> Oom {
+/// Two threads take two locks; with `crosses` one of them takes them in the opposite order if its
+/// request fails.
+fn crossed(heap: &Heap, crosses: bool) -> Outcome {
     let locks = Arc::new((Mutex::new(0_u64), Mutex::new(0_u64)));
     let (its, own) = (Arc::clone(&locks), heap.clone());
-    let other = thread::spawn(move || -> Oom {
+    let other = thread::spawn(move || -> Outcome {
         let mut list = HeapVec::new_in(own);
         let asked = push(&mut list, 1);
         if asked.is_err() {
@@ -131,7 +126,7 @@ fn crossed(heap: &Heap, crosses: bool) -> Oom {
 fn a_deadlock_that_only_a_failed_request_makes_is_found() {
     let report = Explore::new("crossed").loom().run(|heap| crossed(heap, true));
     println!("{report}");
-    let [finding] = report.findings() else { panic!("{report}") };
+    let finding = only(&report);
     assert_eq!(finding.kind(), Kind::Deadlock);
     let text = report.to_string();
     for said in
@@ -140,7 +135,7 @@ fn a_deadlock_that_only_a_failed_request_makes_is_found() {
         assert!(text.contains(said), "{said}: {report}");
     }
     assert!(text.contains("loom goes no further once a run gets stuck"), "{report}");
-    // Each step stands where its own thread does.
+    // Each step names the call site of its own thread.
     let site = |step: &str| text.lines().find(|line| line.contains(step)).unwrap_or_default();
     for (step, is_inside) in [
         ("T0 waits for o", false),
@@ -150,7 +145,7 @@ fn a_deadlock_that_only_a_failed_request_makes_is_found() {
     ] {
         assert_eq!(site(step).contains("{{closure}}"), is_inside, "{step}: {report}");
     }
-    // It fails once, which is enough.
+    // Failing once is enough.
     assert!(finding.token().to_string().contains(" f=T1#1@"), "{report}");
     Explore::new("crossed").loom().run(|heap| crossed(heap, false)).assert_clean();
 }
@@ -159,7 +154,7 @@ fn a_deadlock_that_only_a_failed_request_makes_is_found() {
 fn a_leak_on_the_way_out_of_one_thread_is_found() {
     let report = Explore::new("lost").loom().run(|heap| {
         let heap = heap.clone();
-        let other = thread::spawn(move || -> Oom {
+        let other = thread::spawn(move || -> Outcome {
             let mut list = HeapVec::new_in(heap.clone());
             push(&mut list, 1)?;
             let mut next = HeapVec::new_in(heap);
@@ -208,8 +203,8 @@ fn what_loom_does_not_do_is_refused() {
     assert!(beyond.to_string().contains("diverged"), "{beyond}");
 }
 
-/// Two threads add to what lies behind a lock; what they find is the sum so far.
-fn add(sum: &'static Mutex<u64>) -> Oom {
+/// Two threads add to a sum behind a lock.
+fn add(sum: &'static Mutex<u64>) -> Outcome {
     *sum.lock().expect("nobody panics with it") = 0;
     let other = thread::spawn(|| *sum.lock().expect("nobody panics with it") += 1);
     *sum.lock().expect("nobody panics with it") += 2;

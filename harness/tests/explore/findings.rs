@@ -1,18 +1,12 @@
-//! Faults × schedules: what needs an order of threads, a failed request, or both, is found; what is
-//! right is clean, exhaustively.
-#![cfg(feature = "shuttle")]
+//! Faults × schedules, by shuttle: bugs that need an order of the threads, a failed request, or both
+//! are found, and correct code is clean in every schedule.
 
+use crate::common::{kinds, only};
+use crate::{HeapVec, push};
 use allocator_api2::collections::TryReserveError;
-use allocator_api2::vec::Vec as HeapVec;
 use mallory::sync::{Arc, Mutex};
 use mallory::thread;
 use mallory::{Explore, Heap, Kind};
-
-fn push(list: &mut HeapVec<u64, Heap>, n: u64) -> Result<(), TryReserveError> {
-    list.try_reserve_exact(1)?;
-    list.push(n);
-    Ok(())
-}
 
 /// Two threads push onto one list behind a lock.
 fn pushes(heap: &Heap) -> Result<usize, TryReserveError> {
@@ -38,8 +32,8 @@ fn a_right_one_is_clean_in_every_schedule() {
     assert!(report.to_string().contains("exhaustive to 2 preemptions"), "{report}");
 }
 
-/// Two threads that take two locks in opposite orders; the second one only after a failure, where
-/// `careful` says so.
+/// Two threads that take two locks in opposite orders; with `on_failure` the second thread does so
+/// only after a failure.
 fn embrace(heap: &Heap, on_failure: bool) -> Result<(), TryReserveError> {
     let locks = Arc::new((Mutex::new(0), Mutex::new(0)));
     let (other, heap) = (Arc::clone(&locks), heap.clone());
@@ -60,7 +54,7 @@ fn embrace(heap: &Heap, on_failure: bool) -> Result<(), TryReserveError> {
 #[test]
 fn a_deadlock_says_who_waits_for_whom() {
     let report = Explore::new("embrace").shuttle().run(|heap| embrace(heap, false));
-    let [finding] = report.findings() else { panic!("{report}") };
+    let finding = only(&report);
     assert_eq!((finding.kind(), finding.fault()), (Kind::Deadlock, None), "{report}");
     let text = report.to_string();
     for said in ["T0 waits for o1, which T1 has", "T1 waits for o0, which T0 has", "s=T0@"] {
@@ -68,8 +62,8 @@ fn a_deadlock_says_who_waits_for_whom() {
     }
 }
 
-/// Two threads with a block of their own each, under two locks, which the second one takes in the
-/// other order where `crosses` says so; and a block that nobody gives back.
+/// Two threads with a block each take two locks. With `crosses` the second thread takes them in the
+/// opposite order, and with `loses` the first thread leaks its block.
 fn held(heap: &Heap, crosses: bool, loses: bool) -> Result<(), TryReserveError> {
     let locks = Arc::new((Mutex::new(0), Mutex::new(0)));
     let (its, own) = (Arc::clone(&locks), heap.clone());
@@ -95,15 +89,13 @@ fn held(heap: &Heap, crosses: bool, loses: bool) -> Result<(), TryReserveError> 
 #[test]
 fn what_threads_hold_that_wait_for_ever_is_no_leak() {
     let report = Explore::new("held").shuttle().run(|heap| held(heap, true, false));
-    let kinds: Vec<Kind> = report.findings().iter().map(mallory::Finding::kind).collect();
-    assert_eq!(kinds, [Kind::Deadlock], "{report}");
+    assert_eq!(kinds(&report), [Kind::Deadlock], "{report}");
     Explore::new("held").shuttle().run(|heap| held(heap, false, false)).assert_clean();
     let report = Explore::new("held").shuttle().run(|heap| held(heap, false, true));
-    let kinds: Vec<Kind> = report.findings().iter().map(mallory::Finding::kind).collect();
-    assert_eq!(kinds, [Kind::Leak], "{report}");
+    assert_eq!(kinds(&report), [Kind::Leak], "{report}");
 }
 
-/// One thread waits for itself, which another one waits for, and the first for that.
+/// One thread waits for another, which waits for a lock that it holds itself.
 fn ring(_: &Heap) -> Result<(), TryReserveError> {
     let lock = Arc::new(Mutex::new(0));
     let its = Arc::clone(&lock);
@@ -118,13 +110,13 @@ fn ring(_: &Heap) -> Result<(), TryReserveError> {
 #[test]
 fn each_step_of_a_deadlock_names_its_thread_and_what_it_waits_for() {
     let report = Explore::new("ring").shuttle().run(ring);
-    let [finding] = report.findings() else { panic!("{report}") };
+    let finding = only(&report);
     assert_eq!(finding.kind(), Kind::Deadlock, "{report}");
     let text = report.to_string();
     for said in [
-        "T0 waits for the end of T1  explore::ring",
-        "T1 waits for o0             explore::ring::{{closure}}",
-        "T1 locked o0                explore::ring::{{closure}}",
+        "T0 waits for the end of T1  findings::ring",
+        "T1 waits for o0             findings::ring::{{closure}}",
+        "T1 locked o0                findings::ring::{{closure}}",
         "T1 waits for o0, which it has itself",
     ] {
         assert!(text.contains(said), "{said}: {report}");
@@ -135,7 +127,7 @@ fn each_step_of_a_deadlock_names_its_thread_and_what_it_waits_for() {
 fn a_deadlock_that_needs_a_failed_request_names_both() {
     let explore = || Explore::new("embrace-oom").shuttle();
     let report = explore().run(|heap| embrace(heap, true));
-    let [finding] = report.findings() else { panic!("{report}") };
+    let finding = only(&report);
     assert_eq!(finding.kind(), Kind::Deadlock, "{report}");
     assert_eq!(finding.fault().map(|at| at.to_string()).as_deref(), Some("T1#1"));
     let text = report.to_string();
@@ -145,8 +137,8 @@ fn a_deadlock_that_needs_a_failed_request_names_both() {
     assert!(again.row().contains("reproduced"), "{again}");
 }
 
-/// Two owners of one block, whose count is read and written in two steps: where both read before
-/// either writes, the block is nobody's to free.
+/// Two owners of one block, whose reference count is read and written in two steps: if both read
+/// before either writes, nobody frees the block.
 fn miscounted(heap: &Heap) -> Result<(), TryReserveError> {
     use mallory::sync::atomic::{AtomicUsize, Ordering};
     let block = Arc::new(Mutex::new(None));
@@ -173,7 +165,7 @@ fn miscounted(heap: &Heap) -> Result<(), TryReserveError> {
 fn a_leak_that_needs_a_preemption_names_the_two_operations_and_replays() {
     let explore = || Explore::new("miscounted").shuttle();
     let report = explore().run(miscounted);
-    let [finding] = report.findings() else { panic!("{report}") };
+    let finding = only(&report);
     assert_eq!(finding.kind(), Kind::Leak);
     let text = report.to_string();
     assert!(text.contains("first T1 loads o1") && text.contains("then  T0 stores o1"), "{report}");
@@ -188,15 +180,15 @@ fn a_leak_that_needs_a_preemption_names_the_two_operations_and_replays() {
 #[test]
 fn chance_finds_it_too_and_its_schedule_is_made_as_small() {
     let bounded = Explore::new("miscounted").shuttle().run(miscounted);
-    for by_chance in [
+    for random in [
         Explore::new("miscounted").shuttle().seed(3).random(300),
         Explore::new("miscounted").shuttle().seed(3).pct(3, 300),
     ] {
-        let report = by_chance.run(miscounted);
-        let [finding] = report.findings() else { panic!("{report}") };
+        let report = random.run(miscounted);
+        let finding = only(&report);
         assert_eq!(finding.id(), bounded.findings()[0].id());
         let token = finding.token().to_string();
-        assert_eq!(token.matches('@').count(), 1, "one change of threads is enough: {token}");
+        assert_eq!(token.matches('@').count(), 1, "one preemption is enough: {token}");
     }
 }
 
@@ -209,7 +201,7 @@ fn any_number_of_jobs_says_the_same() {
     assert_eq!(of(1), of(3));
 }
 
-/// A thread that aborts where its request fails, once the other one has come so far.
+/// A thread that aborts if its request fails while the other thread has set a flag.
 fn aborting(heap: &Heap) -> Result<(), TryReserveError> {
     let flag = Arc::new(Mutex::new(false));
     let (other, heap) = (Arc::clone(&flag), heap.clone());
@@ -228,7 +220,7 @@ fn aborting(heap: &Heap) -> Result<(), TryReserveError> {
 #[test]
 fn a_death_is_told_with_its_fault_and_its_schedule() {
     let report = Explore::new("aborting").shuttle().run(aborting);
-    let [finding] = report.findings() else { panic!("{report}") };
+    let finding = only(&report);
     assert_eq!(finding.kind(), Kind::Abort, "{report}");
     let token = finding.token().to_string();
     assert!(token.contains("f=T1#1") && token.contains("s=T0@"), "{token}");
@@ -236,7 +228,7 @@ fn a_death_is_told_with_its_fault_and_its_schedule() {
     assert!(again.row().contains("reproduced"), "{again}");
 }
 
-/// A thread that panics where its request fails, and another one that makes nothing of it.
+/// A thread that panics if its request fails, and another one that ignores the panic.
 fn panicking(heap: &Heap) -> Result<(), TryReserveError> {
     let heap = heap.clone();
     let thread = thread::spawn(move || {
@@ -249,12 +241,12 @@ fn panicking(heap: &Heap) -> Result<(), TryReserveError> {
 #[test]
 fn a_panic_in_a_thread_is_the_subjects_outcome() {
     let report = Explore::new("panicking").shuttle().run(panicking);
-    let [finding] = report.findings() else { panic!("{report}") };
+    let finding = only(&report);
     assert_eq!(finding.kind(), Kind::Panic, "{report}");
     assert!(report.to_string().contains("there is memory"), "{report}");
 }
 
-/// One thread waits for the other one, which gives up where its request fails.
+/// One thread waits for a flag, which the other thread does not set if its request fails.
 fn waiting(heap: &Heap) -> Result<(), TryReserveError> {
     use mallory::sync::atomic::{AtomicBool, Ordering};
     let done = Arc::new(AtomicBool::new(false));
@@ -273,7 +265,7 @@ fn waiting(heap: &Heap) -> Result<(), TryReserveError> {
 #[test]
 fn threads_that_never_end_once_a_request_has_failed_make_no_progress() {
     let report = Explore::new("waiting").shuttle().run(waiting);
-    let [finding] = report.findings() else { panic!("{report}") };
+    let finding = only(&report);
     assert_eq!(finding.kind(), Kind::NoProgress, "{report}");
     assert_eq!(finding.fault().map(|at| at.to_string()).as_deref(), Some("T1#1"));
 }

@@ -1,9 +1,9 @@
-//! An operation of a script's that runs out of memory half-way, while another thread looks: permitted
-//! where it says that it may be repeated, and found where it says that it does all or nothing.
-#![cfg(all(feature = "shuttle", feature = "ron"))]
+//! An operation of a script that runs out of memory half-way, while another thread looks: permitted if
+//! the operation is declared retryable, and a finding if it is declared atomic.
 
 use std::fmt::Debug;
 
+use crate::common::kinds;
 use allocator_api2::collections::TryReserveError;
 use allocator_api2::vec::Vec;
 use mallory::script::Script;
@@ -11,7 +11,7 @@ use mallory::system::{Guarantee, World};
 use mallory::{Explore, Heap, Kind, Report, System};
 use serde::{Deserialize, Serialize};
 
-/// A pair whose halves are filled one after the other, and there is to be memory for the second.
+/// A pair whose halves are filled one after the other; the second half needs memory.
 struct Pair<const ATOMIC: bool> {
     halves: (bool, Vec<u8, Heap>),
 }
@@ -79,8 +79,7 @@ fn what_may_be_done_by_halves_is_not_held_against_who_sees_a_half() {
 #[test]
 fn what_is_done_wholly_or_not_at_all_is() {
     let report = explored::<true>();
-    let kinds: Vec<Kind> = report.findings().iter().map(|found| found.kind()).collect();
-    assert_eq!(kinds, [Kind::NotRecovered], "{report}");
+    assert_eq!(kinds(&report), [Kind::NotRecovered], "{report}");
     let text = report.to_string();
     assert!(text.contains("the state after the error is not the state before"), "{report}");
 }

@@ -1,12 +1,7 @@
-//! What can't be explored is refused with a reason, and how to mend it.
+//! Subjects and tokens that cannot be explored are refused with a reason and a help.
 
-use mallory::{Explore, Heap, Refused, Report, Sweep, Token};
-
-fn error(report: &Report) -> String {
-    let error = report.error().unwrap_or_else(|| panic!("{report}"));
-    assert_eq!(report.exit_code(), 2);
-    error.to_string()
-}
+use crate::common::mistake;
+use mallory::{Explore, Heap, Refused, Sweep, Token};
 
 fn token(line: &str) -> Token {
     line.parse().expect("a token")
@@ -19,14 +14,14 @@ fn nothing(_: &Heap) -> Result<(), Refused> {
 #[test]
 #[cfg(not(feature = "shuttle"))]
 fn exploring_needs_its_feature() {
-    let error = error(&Explore::new("nothing").shuttle().run(nothing));
+    let error = mistake(&Explore::new("nothing").shuttle().run(nothing));
     assert!(error.contains("--features shuttle"), "{error}");
 }
 
 #[test]
 fn a_schedule_is_nothing_for_a_sweep() {
     let report = Sweep::new("nothing").replay(token("v1 nothing s=T0@1>T1 fp=000000")).run(nothing);
-    assert!(error(&report).contains("the token holds a schedule"), "{report}");
+    assert!(mistake(&report).contains("the token holds a schedule"), "{report}");
 }
 
 #[cfg(feature = "shuttle")]
@@ -34,6 +29,8 @@ mod by_shuttle {
     use mallory::sync::Arc;
     use mallory::sync::atomic::{AtomicUsize, Ordering};
     use mallory::thread;
+
+    use mallory::Report;
 
     use super::*;
 
@@ -47,7 +44,7 @@ mod by_shuttle {
 
     #[test]
     fn a_subject_without_threads_is_one_for_a_sweep() {
-        let error = error(&Explore::new("nothing").shuttle().run(nothing));
+        let error = mistake(&Explore::new("nothing").shuttle().run(nothing));
         assert!(error.contains("starts no thread"), "{error}");
     }
 
@@ -57,13 +54,13 @@ mod by_shuttle {
             loop {
                 thread::yield_now();
             }
-            #[allow(unreachable_code, reason = "it says of what kind its errors would be")]
+            #[allow(unreachable_code, reason = "it names the type of the errors")]
             Ok::<(), Refused>(())
         });
-        assert!(error(&report).contains("its threads go on for ever"), "{report}");
+        assert!(mistake(&report).contains("its threads go on for ever"), "{report}");
     }
 
-    /// Waits for a flag, and gives way meanwhile or not.
+    /// Waits for a flag, and yields meanwhile or not.
     fn spins(yields: bool) -> Report {
         Explore::new("spins").shuttle().preemptions(1).run(|_| {
             let flag = Arc::new(AtomicUsize::new(0));
@@ -81,12 +78,12 @@ mod by_shuttle {
     #[test]
     fn a_loop_that_waits_without_giving_way_is_told_how() {
         spins(true).assert_clean();
-        let error = error(&spins(false));
+        let error = mistake(&spins(false));
         assert!(error.contains("its threads go on for ever"), "{error}");
         assert!(error.contains("thread::yield_now"), "{error}");
     }
 
-    /// Never ends where the other thread comes in between.
+    /// Never ends if the other thread runs up to its second store first.
     fn caught(_: &Heap) -> Result<(), Refused> {
         let flag = Arc::new(AtomicUsize::new(0));
         let its = Arc::clone(&flag);
@@ -116,7 +113,7 @@ mod by_shuttle {
     #[test]
     fn a_schedule_of_looms_is_none_of_shuttles() {
         let report = Explore::new("two").shuttle().replay(token("v1 two s=loom.2.7 fp=000000"));
-        let error = error(&report.run(two));
+        let error = mistake(&report.run(two));
         assert!(error.contains("loom"), "{error}");
     }
 
@@ -127,16 +124,16 @@ mod by_shuttle {
             threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
             Ok::<(), Refused>(())
         });
-        assert!(error(&report).contains("more than 64 threads"), "{report}");
+        assert!(mistake(&report).contains("more than 64 threads"), "{report}");
     }
 
     #[test]
     fn a_sweeps_token_and_another_scenarios_are_refused() {
         let explore = || Explore::new("two").shuttle();
         let report = explore().replay(token("v1 two f=T0#1 fp=000000")).run(two);
-        assert!(error(&report).contains("the token holds no schedule"), "{report}");
+        assert!(mistake(&report).contains("the token holds no schedule"), "{report}");
         let report = explore().replay(token("v1 three s=- fp=000000")).run(two);
-        assert!(error(&report).contains("the token is of `three`"), "{report}");
+        assert!(mistake(&report).contains("the token is of `three`"), "{report}");
     }
 
     #[test]
@@ -145,7 +142,7 @@ mod by_shuttle {
             let line = format!("v1 two s={schedule} fp=000000");
             let report = Explore::new("two").shuttle().replay(token(&line)).run(two);
             assert!(report.row().contains(&format!("diverged at {place}")), "{report}");
-            assert_eq!(report.exit_code(), 2, "it never passes silently: {report}");
+            assert_eq!(report.exit_code(), 2, "it is never a pass: {report}");
         }
     }
 }

@@ -1,13 +1,14 @@
-//! What only some orders of the threads ask for is failed as well; and what was found by a request
-//! that fails for good is made one that fails once. By each model checker that the build has.
-#![cfg(any(feature = "shuttle", feature = "loom"))]
+//! Requests that only some orders of the threads make are failed as well; and a finding of a request
+//! that fails for good is reduced to one that fails once. By each model checker of the build.
 
+use crate::common::only;
+use crate::{HeapVec, push};
 use allocator_api2::collections::TryReserveError;
-use allocator_api2::vec::Vec as HeapVec;
 use mallory::sync::Arc;
 use mallory::sync::atomic::{AtomicBool, Ordering};
 use mallory::{Explore, Faults, Heap, Kind, thread};
 
+/// The same exploration by each model checker.
 fn each() -> Vec<Explore> {
     let new = || Explore::new("hasty");
     vec![
@@ -18,13 +19,8 @@ fn each() -> Vec<Explore> {
     ]
 }
 
-fn push(list: &mut HeapVec<u64, Heap>, n: u64) -> Result<(), TryReserveError> {
-    list.try_reserve_exact(1)?;
-    list.push(n);
-    Ok(())
-}
-
-/// Asks for more where the other thread was there first, and may lose what it has if that fails.
+/// Makes a second request if the other thread was faster, and with `loses` leaks its list if that one
+/// fails.
 fn hasty(heap: &Heap, loses: bool) -> Result<(), TryReserveError> {
     let there = Arc::new(AtomicBool::new(false));
     let its = Arc::clone(&there);
@@ -45,7 +41,7 @@ fn hasty(heap: &Heap, loses: bool) -> Result<(), TryReserveError> {
 fn a_request_that_only_some_orders_make_fails_as_well() {
     for explore in each() {
         let report = explore.run(|heap| hasty(heap, true));
-        let [finding] = report.findings() else { panic!("{report}") };
+        let finding = only(&report);
         assert_eq!(finding.kind(), Kind::Leak, "{report}");
         assert!(finding.token().to_string().contains(" f=T0#2@"), "{report}");
         assert_eq!(report.coverage().requests, 2, "{report}");
@@ -61,7 +57,7 @@ fn a_request_that_only_some_orders_make_fails_as_well() {
 fn where_failing_once_is_enough_that_is_what_is_told() {
     for explore in each() {
         let report = explore.faults(Faults::Persistent).run(|heap| hasty(heap, true));
-        let [finding] = report.findings() else { panic!("{report}") };
+        let finding = only(&report);
         let token = finding.token().to_string();
         assert!(token.contains(" f=T0#2@"), "{report}");
         assert!(
@@ -71,7 +67,7 @@ fn where_failing_once_is_enough_that_is_what_is_told() {
     }
 }
 
-/// Loses its list only where two requests in a row fail.
+/// Leaks its list only if two requests in a row fail.
 fn stubborn(heap: &Heap) -> Result<(), TryReserveError> {
     thread::spawn(|| ()).join().expect("no panic");
     let mut list = HeapVec::new_in(heap.clone());

@@ -1,7 +1,7 @@
-//! Requests × schedules that are more than the limit allows: a sample by the seed, which says what it
-//! is, and finds what is planted all the same.
-#![cfg(feature = "shuttle")]
+//! More requests × schedules than the limit allows: a seeded sample is run instead. The report says
+//! so, and planted bugs are still found.
 
+use crate::common::kinds;
 use allocator_api2::boxed::Box;
 use mallory::sync::{Arc, Mutex};
 use mallory::{Explore, Heap, Kind, Refused, Report, Verdict, thread};
@@ -14,7 +14,7 @@ fn block(heap: &Heap) -> Result<Block, Refused> {
 
 type Spare = Mutex<Option<Block>>;
 
-/// Leaves a block in an empty place; answers it where there is one already.
+/// Stores a spare block; returns it if there is one already.
 fn leave(spare: &Spare, block: Block) -> Option<Block> {
     let mut place = spare.lock().expect("no panic");
     if place.is_some() {
@@ -24,18 +24,18 @@ fn leave(spare: &Spare, block: Block) -> Option<Block> {
     None
 }
 
-/// The bug: between the look and the step the other thread may have left its block.
+/// The bug: between the check and the store the other thread may have stored its block.
 fn leave_unlocked(spare: &Spare, block: Block) -> Option<Block> {
     if spare.lock().expect("no panic").is_some() {
         return Some(block);
     }
-    // What it takes for nothing is not given back.
+    // The block that is replaced is not freed.
     std::mem::forget(spare.lock().expect("no panic").replace(block));
     None
 }
 
-/// Two threads with many requests each, who keep a spare block between them: where a request fails,
-/// it is left in another way.
+/// Two threads make many requests and share a spare block. After a failed request it is stored by
+/// `leave_failed`.
 fn many(heap: &Heap, leave_failed: fn(&Spare, Block) -> Option<Block>) -> Result<(), Refused> {
     let spare = Arc::new(Spare::new(None));
     let work = {
@@ -90,7 +90,7 @@ fn what_is_right_is_sampled_and_says_how_much_of_it() {
 #[test]
 fn a_planted_bug_is_found_by_the_sample_made_small_and_replayed() {
     let report = explore().run(|heap| many(heap, leave_unlocked));
-    let kinds: Vec<Kind> = report.findings().iter().map(mallory::Finding::kind).collect();
+    let kinds = kinds(&report);
     assert!(!kinds.is_empty() && kinds.iter().all(|kind| *kind == Kind::Leak), "{report}");
     is_a_sample(&report);
     for finding in report.findings() {
@@ -120,7 +120,7 @@ fn a_limit_below_the_number_of_faults_takes_some_of_them() {
     assert!(report.to_string().contains("3 of 36 faults"), "{report}");
 }
 
-/// The other thread asks for a third block only where it is quicker than this one.
+/// The other thread makes a third request only if it is faster than this one.
 fn quicker(heap: &Heap) -> Result<(), Refused> {
     let flag = Arc::new(Mutex::new(false));
     let (its, own) = (Arc::clone(&flag), heap.clone());
