@@ -1,7 +1,5 @@
-//! Scripts that are none: each is refused with its place, the mend, and no panic, however it is
-//! broken, however large it is, however deep it goes.
-
-#![cfg(feature = "ron")]
+//! Files that are no valid script: each is refused with its line and column and a help, and without
+//! a panic, however large or deeply nested it is.
 
 use mallory::script::Script;
 use serde::{Deserialize, Serialize};
@@ -13,17 +11,18 @@ enum Op {
     Clear,
 }
 
-/// A whole script with this in the place of its operations, its fault, or whatever comes last.
+/// A script with one operation and this field.
 fn with(rest: &str) -> String {
     format!("(system: \"x\", threads: [[Clear]], {rest})")
 }
 
+/// A script with these operations.
 fn ops(ops: &str) -> String {
     format!("(system: \"x\", threads: [[{ops}]])")
 }
 
-/// What is broken, and what the message says of it.
-fn table() -> Vec<(String, &'static str)> {
+/// Invalid scripts, and what the message contains.
+fn invalid() -> Vec<(String, &'static str)> {
     let plain = |text: &str| text.to_owned();
     vec![
         (plain(""), "it.ron:1:1: "),
@@ -82,7 +81,7 @@ fn table() -> Vec<(String, &'static str)> {
 
 #[test]
 fn each_is_refused_with_its_place_and_the_mend() {
-    let table = table();
+    let table = invalid();
     assert!(table.len() >= 30);
     let mut wrong = Vec::new();
     for (text, expected) in &table {
@@ -97,7 +96,7 @@ fn each_is_refused_with_its_place_and_the_mend() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let whole = Script::<Op>::read(&ops("Add(1), Take(count: -1, from: None), Clear"), "it.ron");
-    assert_eq!(whole.expect("the good one").threads[0].len(), 3);
+    assert_eq!(whole.expect("it is valid").threads[0].len(), 3);
 }
 
 #[test]
@@ -126,8 +125,8 @@ fn ten_megabytes_of_anything_come_to_an_end() {
         assert!(error.len() < 1000, "{begin}: {} bytes of message", error.len());
         assert!(error.contains("mend: "), "{begin}: {error}");
     }
-    // And a long one that is none of these is read.
+    // A long script that is valid is read.
     let long = ops(&filled("Add(1), "));
-    let read = Script::<Op>::read(&long, "it.ron").expect("long and good");
+    let read = Script::<Op>::read(&long, "it.ron").expect("it is valid");
     assert_eq!(read.threads[0].len(), 1_250_000);
 }

@@ -1,4 +1,4 @@
-//! A bounded queue whose newest texts push out the oldest, with a bug where memory runs out.
+//! A bounded queue whose newest text replaces the oldest one, with a bug when memory runs out.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -10,7 +10,7 @@ use mallory::system::World;
 use mallory::{Heap, System};
 use serde::{Deserialize, Serialize};
 
-/// How many texts it holds.
+/// The number of texts that it holds.
 const BOUND: usize = 2;
 
 pub(crate) struct Queue {
@@ -46,7 +46,7 @@ impl System for Queue {
     fn apply(&mut self, op: &Op, _: &World<'_>) -> Result<Option<String>, TryReserveError> {
         match op {
             Op::Push(added) => {
-                // The bug: the oldest is gone before there is memory for the newest.
+                // The bug: the oldest text is removed before there is memory for the newest.
                 let oldest = (self.texts.len() == BOUND).then(|| self.texts.remove(0));
                 let mut copy = Vec::new_in(self.heap.clone());
                 copy.try_reserve_exact(added.len())?;

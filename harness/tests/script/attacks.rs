@@ -1,17 +1,15 @@
-//! One type of operations, attacked in each way: by a script under the sweep, by a property, by a
-//! fuzzer's bytes; each comes down to the same case.
+//! One type of operations, tested by a swept script, by a property and by a fuzzer's input: each is
+//! shrunk to the same case.
 
-#[path = "common/queue.rs"]
-mod queue;
-
+use crate::common::{Random, only};
+use crate::queue::{Op, Queue};
 use arbitrary::{Arbitrary, Unstructured};
 use mallory::fuzz::{Input, attack};
 use mallory::proptest::property;
 use mallory::script::{Limits, Script};
 use mallory::{Kind, Report, Sweep};
-use queue::{Op, Queue};
 
-/// What every way comes down to.
+/// The case that each of them is shrunk to.
 const SMALLEST: &str = r#"(
     system: "queue",
     about: "operation 3 (Push(\"a\")): the state after the error is not the state before",
@@ -36,7 +34,7 @@ fn smallest(id: &str) -> String {
 
 /// The id of the only finding.
 fn id(report: &Report) -> String {
-    let [finding] = report.findings() else { panic!("one finding: {report}") };
+    let finding = only(report);
     assert_eq!(finding.kind(), Kind::NotRecovered, "{report}");
     finding.id().to_owned()
 }
@@ -51,7 +49,7 @@ fn a_property_ends_in_the_case_that_the_sweep_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let report = property::<Queue>().cases_in(folder.path()).run();
     let id = id(&report);
-    assert_eq!(id, self::id(&by_sweep()), "one id, whoever finds it");
+    assert_eq!(id, self::id(&by_sweep()), "the same id, whichever test finds it");
     let case = std::fs::read_to_string(folder.path().join(format!("{id}.ron")));
     assert_eq!(case.expect("the case is written"), smallest(&id));
     assert!(report.to_string().contains("Push(\"a\")"), "{report}");
@@ -60,16 +58,10 @@ fn a_property_ends_in_the_case_that_the_sweep_found() {
     assert_ne!(property::<Queue>().seed(1).run().findings().len(), 0);
 }
 
-/// Bytes of chance for a fuzz target: the same for the same seed.
+/// Random bytes for a fuzz target: the same for the same seed.
 fn bytes(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..length).map(|_| next()).collect()
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    (0..length).map(|_| (random.next() >> 32) as u8).collect()
 }
 
 #[test]
@@ -83,7 +75,7 @@ fn a_fuzz_target_ends_in_the_same_case() {
         let said = std::panic::catch_unwind(|| attack::<Queue>(&input, || [].into())).err()?;
         said.downcast_ref::<String>().cloned()
     });
-    let said = found.expect("two thousand inputs reach it");
+    let said = found.expect("one of two thousand inputs finds the bug");
     let script: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  ")).collect();
     let script = script.join("\n");
     assert!(script.contains(smallest(&wanted).trim_end()), "{said}");
@@ -105,8 +97,8 @@ fn four_hundred_operations_come_down_to_three() {
     script.fault = Some("T0#84".to_owned());
     let small =
         mallory::script::minimise::<Queue>(&script, &[], Limits::default()).expect("played");
-    let small = small.expect("it shows something");
-    let removed = small.removed.expect("it is steady");
+    let small = small.expect("it has a finding");
+    let removed = small.removed.expect("the finding is reproducible");
     assert_eq!(small.script.print().expect("text"), smallest(&id(&small.report)));
     assert_eq!(removed.operations, 397, "{removed}");
     assert!(removed.runs < 10_000, "{removed}");
