@@ -4,7 +4,6 @@
 
 pub(crate) mod again;
 pub(crate) mod ports;
-pub(crate) mod region;
 
 use std::alloc::Layout;
 use std::ptr::NonNull;

@@ -1,6 +1,5 @@
-//! The standard library's `Allocator` as a port, where the toolchain has the trait.
-#![cfg(mallory_std_allocator)]
-#![cfg_attr(mallory_std_allocator_feature, feature(allocator_api))]
+//! The standard library's `Allocator` as a port, if the toolchain has the trait. CI also runs these
+//! tests under AddressSanitizer.
 #![allow(unsafe_code, reason = "an allocator is an unsafe trait")]
 
 use std::alloc::{AllocError, Allocator, Global, Layout, System};
@@ -15,18 +14,18 @@ fn the_allocators_of_std_keep_the_contract() {
     conformance(|| StdPort(System)).threads(2).run().assert_clean();
 }
 
-/// Forgets what was in a block that grows.
+/// Loses the contents of a block that grows.
 struct Forgets;
 
-// SAFETY: blocks are the global allocator's; that one of them loses its contents breaks the
-// contract, which is what the test is about, and nothing reads past a block for it.
+// SAFETY: blocks are the global allocator's. That one of them loses its contents breaks the contract,
+// which the suite detects; no access leaves a block.
 unsafe impl Allocator for Forgets {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         Global.allocate(layout)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller's obligation.
         unsafe { Global.deallocate(block, layout) }
     }
 
@@ -37,7 +36,7 @@ unsafe impl Allocator for Forgets {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let fresh = Global.allocate_zeroed(new)?;
-        // SAFETY: as the caller says.
+        // SAFETY: the caller's obligation.
         unsafe { Global.deallocate(block, old) };
         Ok(fresh)
     }

@@ -1,13 +1,11 @@
-//! For each promise of a port one that breaks it, caught with the smallest sequence that shows it
-//! and replays; and the same port without a flaw, which is not.
-
-mod common;
+//! For each promise of the contract a port that breaks it: the suite finds it, and shrinks it to the
+//! smallest sequence of calls, which replays. The same port without the flaw is clean.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use common::region::{Flaw, Region, SIZE};
+use crate::common::again::{report_of, this_program_without_settings};
+use crate::region::{Flaw, Region, SIZE};
 use mallory::conformance::Conformance;
 use mallory::{Kind, Report, Verdict, conformance};
 
@@ -19,7 +17,7 @@ fn suite(flaw: Flaw) -> Conformance<'static, Region> {
         .patience(Duration::from_secs(1))
 }
 
-/// The finding that says this, as text.
+/// The text of the finding that contains this.
 #[track_caller]
 fn finding(report: &Report, said: &str) -> String {
     let mut all = report.findings().iter().map(ToString::to_string);
@@ -33,8 +31,8 @@ fn sequence(text: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// A flawed port is caught, with just this sequence, which shows it again and again; and not once
-/// the flaw is mended.
+/// The suite finds the flaw and shrinks it to just this sequence, which replays it; without the flaw
+/// the sequence is clean.
 #[track_caller]
 fn caught(
     suite: impl Fn(Flaw) -> Conformance<'static, Region>,
@@ -50,7 +48,7 @@ fn caught(
     assert_eq!(sequence(&found), smallest, "{flaw:?}: {report}");
     assert_eq!(suite(flaw).run().to_string(), report.to_string(), "the same bytes each time");
     let replayed = suite(flaw).replay(&*smallest).run();
-    assert_eq!(finding(&replayed, said), found, "a replay shows the same");
+    assert_eq!(finding(&replayed, said), found, "a replay finds the same");
     suite(Flaw::None).replay(smallest).run().assert_clean();
 }
 
@@ -189,7 +187,7 @@ fn clones() {
     let suite = |flaw| suite(flaw).clones(2);
     let smallest = "a1 = alloc 0 align 1
                     grow a1 to 0 align 1 by 1";
-    caught(suite, Flaw::Separate, "it panicked: a block that is not in the books", smallest);
+    caught(suite, Flaw::Separate, "it panicked: a block that is not in the records", smallest);
 }
 
 #[test]
@@ -201,7 +199,7 @@ fn any_size_between_asked_and_answered_fits() {
 
 #[test]
 fn frees_from_other_threads() {
-    // One after the other; at once would be too much for a port without a lock.
+    // One thread after the other: the port has no lock.
     let one = "a1 = alloc 0 align 1\nfree a1 by 1\n";
     let two = |flaw| suite(flaw).threads(2).replay(one).run();
     two(Flaw::None).assert_clean();
@@ -214,14 +212,10 @@ fn prints_what_is_too_short() {
     println!("<{}>", suite(Flaw::TooShort).run());
 }
 
-/// What the test above prints with this file's sequence asked for.
+/// What the test above prints if it runs the sequence in this file.
 fn with_sequence(file: &Path) -> String {
-    let mut test = Command::new(std::env::current_exe().expect("a test has a program"));
-    test.args(["--exact", "prints_what_is_too_short", "--nocapture"]);
-    let ran = test.env("MALLORY_SEQUENCE", file).output().expect("it starts");
-    let out = String::from_utf8(ran.stdout).expect("reports are text");
-    let (_, report) = out.split_once('<').expect("the report begins");
-    report.rsplit_once('>').expect("the report ends").0.to_owned()
+    let mut command = this_program_without_settings(prints_what_is_too_short);
+    report_of(&command.env("MALLORY_SEQUENCE", file).output().expect("it starts"))
 }
 
 #[test]

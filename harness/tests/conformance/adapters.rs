@@ -1,8 +1,6 @@
-//! Other allocators as ports, held to the contract without a word of unsafe from their users; and
-//! threads that come all at once.
+//! Other allocators as ports, held to the contract without unsafe code of their users; and threads
+//! that call a port at the same time.
 #![allow(unsafe_code, reason = "a broken port is an unsafe trait")]
-
-mod common;
 
 use std::alloc::{Layout, System};
 use std::mem::MaybeUninit;
@@ -38,7 +36,7 @@ fn a_heap_is_a_port_that_keeps_the_contract() {
     }
 }
 
-/// Cuts blocks off one piece of memory.
+/// An arena: cuts blocks from one piece of memory.
 #[derive(Default)]
 struct Bump {
     used: AtomicUsize,
@@ -54,7 +52,7 @@ impl Bump {
     }
 }
 
-/// Leaked pieces of the system's memory, counted against the room.
+/// Returns a leaked piece of the system's memory, which is counted against the arena's size.
 fn take(bump: &Bump, layout: Layout) -> Option<&mut [MaybeUninit<u8>]> {
     let size = layout.size().checked_add(layout.align())?;
     let used = bump.used.load(Ordering::Relaxed).checked_add(size)?;
@@ -84,10 +82,10 @@ fn an_arena_without_frees_gives_its_memory_back_at_once_or_is_caught() {
     assert!(report.to_string().contains("after all were given back"), "{report}");
 }
 
-/// First fit over a region, used exclusively, as embedded code has it.
+/// First fit over a region that it borrows mutably, as embedded allocators do.
 struct FirstFit {
     memory: &'static mut [MaybeUninit<u8>],
-    /// Begin and end of each block, in order.
+    /// Start and end of each block, in order.
     used: std::vec::Vec<(usize, usize)>,
     aligns: bool,
 }
@@ -136,7 +134,7 @@ impl FirstFit {
     /// - `block` is alive and from here.
     unsafe fn drop_at(&mut self, block: *mut u8, layout: Layout) {
         if let Some(block) = NonNull::new(block) {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's obligation.
             unsafe { self.drop_block(block, layout) }
         }
     }
@@ -156,20 +154,21 @@ fn a_region_that_is_used_exclusively_is_a_port_in_each_way_that_it_may_be_writte
     assert!(report.to_string().contains("a2 is not aligned to 32"), "{report}");
 }
 
+/// Holds a port over a region of this size to the contract.
 fn region<P: Port>(port: impl Fn() -> P) -> Report {
     let report = conformance(port).fixed(ROOM).operations(1024).max_size(512).run();
     assert!(report.coverage().requests > 500, "{report}");
     report
 }
 
-/// A bump allocator whose threads may be given the same place.
+/// A bump allocator that without its lock may give two threads the same block.
 struct Racy {
     inner: Bump,
     locks: bool,
     lock: std::sync::Mutex<()>,
 }
 
-// SAFETY: none without the lock: that is what is found out.
+// SAFETY: none without the lock, which the suite detects.
 unsafe impl Port for Racy {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         let _guard = self.locks.then(|| self.lock.lock());
@@ -180,7 +179,7 @@ unsafe impl Port for Racy {
         let end = used.checked_add(skip).and_then(|end| end.checked_add(layout.size()));
         let end = end.filter(|end| *end <= ROOM).ok_or(Refused)?;
         self.inner.used.store(end, Ordering::Relaxed);
-        // SAFETY: inside the room, as was just checked.
+        // SAFETY: inside of the memory, as was just checked.
         let block = unsafe { self.inner.memory.as_ptr().add(used + skip) }.cast_mut().cast();
         Ok(NonNull::slice_from_raw_parts(NonNull::new(block).ok_or(Refused)?, layout.size()))
     }

@@ -1,4 +1,5 @@
-//! A port over a fixed region with at most one flaw: first fit, with its books kept apart.
+//! A first-fit port over a fixed region, with its records outside of the region and at most one flaw.
+#![allow(unsafe_code, reason = "a port is an unsafe trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
@@ -8,33 +9,34 @@ use std::thread::ThreadId;
 
 use mallory::{Port, Refused};
 
-type Answer = Result<NonNull<[u8]>, Refused>;
+/// What a request for memory returns.
+type Granted = Result<NonNull<[u8]>, Refused>;
 
-/// What is wrong with a region: one flaw for each promise, or none.
+/// What is wrong with a region: one flaw for each promise of the contract, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
     /// Alignments above 16 are not met.
     Misaligned,
-    /// Blocks above 100 bytes are answered with 100.
+    /// Requests above 100 bytes are given 100 bytes.
     TooShort,
-    /// Sizes are cut to 16 bits.
+    /// Sizes are cut to 15 bits.
     Wraps,
-    /// Only 24 bytes of a block are entered in the books.
+    /// Only 24 bytes of a block are recorded as used.
     Overlapping,
-    /// There is a little more than was said.
+    /// The region is a little larger than declared.
     Beyond,
     /// Only the first 16 bytes are zeroed.
     HalfZeroed,
     /// Growing copies at most 8 bytes.
     HalfCopied,
-    /// A refused grow leaves its mark in the block.
+    /// A refused growth overwrites the block.
     Scribbles,
     /// A freed block's neighbour is written to.
     Trespasses,
     /// Empty requests are refused.
     NothingForNothing,
-    /// Blocks aligned to more than 16 are never used again.
+    /// Blocks aligned to more than 16 are never reused.
     Leaks,
     /// Large requests panic.
     Panics,
@@ -44,15 +46,15 @@ pub(crate) enum Flaw {
     Aborts,
     /// A block aligned to 64 ends the process.
     Exits,
-    /// Freeing after a shrink goes round in circles.
+    /// Freeing after a shrink loops for ever.
     Hangs,
-    /// Each clone has books of its own.
+    /// Each clone has records of its own.
     Separate,
-    /// A block may only be freed by the thread that asked for it.
+    /// A block may only be freed by the thread that allocated it.
     ThreadBound,
-    /// A block has to be freed with the size that was asked for, though it is longer.
+    /// A block must be freed with the requested size, although it is longer.
     Strict,
-    /// Giving everything back gives nothing back.
+    /// Reclaiming everything frees nothing.
     NoReset,
 }
 
@@ -65,59 +67,59 @@ struct Entry {
     thread: ThreadId,
 }
 
-struct Books {
+struct Records {
     memory: NonNull<u8>,
     used: Vec<Entry>,
     shrunk: bool,
     lost: usize,
 }
 
-impl Drop for Books {
+impl Drop for Records {
     fn drop(&mut self) {
-        // SAFETY: made with this layout in `books`.
+        // SAFETY: made with this layout in `records`.
         unsafe { System.dealloc(self.memory.as_ptr(), room()) }
     }
 }
 
 fn room() -> Layout {
-    super::layout(2 * SIZE, SIZE)
+    crate::common::layout(2 * SIZE, SIZE)
 }
 
-fn books() -> Rc<RefCell<Books>> {
-    // SAFETY: not empty; filled, so that nothing of it is uninitialised or zero by luck.
+fn records() -> Rc<RefCell<Records>> {
+    // SAFETY: the layout is not empty. Filled, so that no byte is uninitialised or happens to be zero.
     let memory = unsafe {
         let memory = NonNull::new(System.alloc(room())).expect("memory for a test");
         memory.write_bytes(0xEE, room().size());
         memory
     };
-    Rc::new(RefCell::new(Books { memory, used: Vec::new(), shrunk: false, lost: 0 }))
+    Rc::new(RefCell::new(Records { memory, used: Vec::new(), shrunk: false, lost: 0 }))
 }
 
 pub(crate) struct Region {
     flaw: Flaw,
-    books: Rc<RefCell<Books>>,
+    records: Rc<RefCell<Records>>,
 }
 
 impl Clone for Region {
     fn clone(&self) -> Region {
         let same = self.flaw != Flaw::Separate;
-        let books = if same { Rc::clone(&self.books) } else { books() };
-        Region { flaw: self.flaw, books }
+        let records = if same { Rc::clone(&self.records) } else { records() };
+        Region { flaw: self.flaw, records }
     }
 }
 
-// SAFETY: only ever used one call at a time, by tests that hand it from thread to thread.
+// SAFETY: the tests pass it from thread to thread, but make one call at a time.
 unsafe impl Sync for Region {}
 
 impl Region {
     pub(crate) fn new(flaw: Flaw) -> Region {
-        Region { flaw, books: books() }
+        Region { flaw, records: records() }
     }
 
-    /// Bytes that are in the books, and those that never come back.
+    /// The bytes that are recorded as used, and those that are lost.
     pub(crate) fn held(&self) -> usize {
-        let books = self.books.borrow();
-        books.used.iter().map(|entry| entry.length).sum::<usize>() + books.lost
+        let records = self.records.borrow();
+        records.used.iter().map(|entry| entry.length).sum::<usize>() + records.lost
     }
 
     fn has(&self, flaw: Flaw) -> bool {
@@ -125,15 +127,15 @@ impl Region {
     }
 }
 
-/// Follows a null pointer.
+/// Writes through a null pointer.
 fn crash() {
-    // SAFETY: none: this is what a broken port does.
+    // SAFETY: none, this is what a broken port does.
     unsafe { std::ptr::null_mut::<u8>().write_volatile(1) }
 }
 
-// SAFETY: none where there is a flaw: that is what the suite finds out.
+// SAFETY: none if there is a flaw, which the suite detects.
 unsafe impl Port for Region {
-    fn alloc(&self, layout: Layout) -> Answer {
+    fn alloc(&self, layout: Layout) -> Granted {
         assert!(!self.has(Flaw::Panics) || layout.size() <= 1000, "no more than a thousand");
         if self.has(Flaw::NothingForNothing) && layout.size() == 0 {
             return Err(Refused);
@@ -148,10 +150,10 @@ unsafe impl Port for Region {
         if align > SIZE {
             return Err(Refused);
         }
-        let mut books = self.books.borrow_mut();
+        let mut records = self.records.borrow_mut();
         let mut start = 0_usize;
         let mut place = 0;
-        for entry in &books.used {
+        for entry in &records.used {
             let fits = start.checked_add(size.max(1)).is_some_and(|end| end <= entry.start);
             if fits {
                 break;
@@ -162,20 +164,20 @@ unsafe impl Port for Region {
         start.checked_add(size.max(1)).filter(|end| *end <= end_of_all).ok_or(Refused)?;
         let length = if self.has(Flaw::Overlapping) { size.min(24) } else { size }.max(1);
         let thread = std::thread::current().id();
-        books.used.insert(place, Entry { start, length, asked: layout.size(), thread });
+        records.used.insert(place, Entry { start, length, asked: layout.size(), thread });
         // SAFETY: inside the room.
-        let block = unsafe { books.memory.add(start) };
+        let block = unsafe { records.memory.add(start) };
         let slack = if self.has(Flaw::Strict) { 1 } else { 0 };
-        let answered = match layout.size() {
+        let granted = match layout.size() {
             size if self.has(Flaw::TooShort) => size.min(100),
             size if size + slack <= length => size + slack,
             size => size,
         };
-        let answered = if self.has(Flaw::Strict) && layout.size() == 0 { 1 } else { answered };
-        Ok(NonNull::slice_from_raw_parts(block, answered))
+        let granted = if self.has(Flaw::Strict) && layout.size() == 0 { 1 } else { granted };
+        Ok(NonNull::slice_from_raw_parts(block, granted))
     }
 
-    fn alloc_zeroed(&self, layout: Layout) -> Answer {
+    fn alloc_zeroed(&self, layout: Layout) -> Granted {
         let block = self.alloc(layout)?;
         let zeroed = if self.has(Flaw::HalfZeroed) { block.len().min(16) } else { block.len() };
         // SAFETY: the block was just handed out.
@@ -184,37 +186,37 @@ unsafe impl Port for Region {
     }
 
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
-        let mut books = self.books.borrow_mut();
-        let start = (block.as_ptr() as usize).wrapping_sub(books.memory.as_ptr() as usize);
-        let place = books.used.iter().position(|entry| entry.start == start);
-        let place = place.unwrap_or_else(|| panic!("a block that is not in the books"));
-        while self.has(Flaw::Hangs) && books.shrunk {
+        let mut records = self.records.borrow_mut();
+        let start = (block.as_ptr() as usize).wrapping_sub(records.memory.as_ptr() as usize);
+        let place = records.used.iter().position(|entry| entry.start == start);
+        let place = place.unwrap_or_else(|| panic!("a block that is not in the records"));
+        while self.has(Flaw::Hangs) && records.shrunk {
             std::hint::spin_loop();
         }
         if self.has(Flaw::Crashes) && layout.size() == 0 {
             crash();
         }
         if self.has(Flaw::ThreadBound) {
-            let own = books.used[place].thread == std::thread::current().id();
+            let own = records.used[place].thread == std::thread::current().id();
             assert!(own, "another thread's block");
         }
         if self.has(Flaw::Strict) {
-            assert_eq!(books.used[place].asked, layout.size(), "another size");
+            assert_eq!(records.used[place].asked, layout.size(), "another size");
         }
         if self.has(Flaw::Trespasses)
-            && let Some(next) = books.used.get(place + 1)
+            && let Some(next) = records.used.get(place + 1)
         {
             // SAFETY: inside the room.
-            unsafe { books.memory.add(next.start).write(0) }
+            unsafe { records.memory.add(next.start).write(0) }
         }
         if self.has(Flaw::Leaks) && layout.align() > 16 {
-            books.lost += books.used[place].length;
+            records.lost += records.used[place].length;
             return;
         }
-        books.used.remove(place);
+        records.used.remove(place);
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Granted {
         let Ok(fresh) = self.alloc(new) else {
             if self.has(Flaw::Scribbles) && old.size() > 0 {
                 // SAFETY: the block is not empty.
@@ -231,7 +233,7 @@ unsafe impl Port for Region {
         Ok(fresh)
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Granted {
         if self.has(Flaw::Aborts) && new.size() == 0 {
             std::process::abort();
         }
@@ -241,13 +243,13 @@ unsafe impl Port for Region {
             fresh.cast::<u8>().copy_from_nonoverlapping(block, new.size());
             self.free(block, old);
         }
-        self.books.borrow_mut().shrunk = true;
+        self.records.borrow_mut().shrunk = true;
         Ok(fresh)
     }
 
     unsafe fn reclaim(&self) -> bool {
         if !self.has(Flaw::NoReset) {
-            self.books.borrow_mut().used.clear();
+            self.records.borrow_mut().used.clear();
         }
         true
     }
