@@ -1,13 +1,13 @@
-//! C's allocators as ports, and heaps as C's allocators: what `feature = "c"` adds for Rust. Each
-//! promise has a table that breaks it beside one that keeps it.
-#![cfg(feature = "c")]
-#![allow(unsafe_code)]
+//! C's allocators as ports, and heaps as C's allocators. Each promise of the contract has a table of
+//! functions that breaks it next to one that keeps it.
+#![allow(unsafe_code, reason = "C's functions are called")]
 
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 
+use crate::common::kinds;
 use mallory::c::{MAX_ALIGN, MemoryPort, MemoryTable, PortTable, TablePort};
 use mallory::c::{mallory_lua_alloc, mallory_zlib_alloc, mallory_zlib_free};
 use mallory::{Heap, Kind, Plan, Port, Report, Sweep, conformance};
@@ -45,7 +45,7 @@ unsafe extern "C" fn its_free(_: *mut c_void, block: *mut c_void) {
 
 unsafe extern "C" fn its_aligned(_: *mut c_void, align: usize, size: usize) -> *mut c_void {
     let mut block = null_mut();
-    // SAFETY: there is a place for the answer.
+    // SAFETY: there is a place for the result.
     let code = unsafe { posix_memalign(&raw mut block, align.max(16), size) };
     if code == 0 { block } else { null_mut() }
 }
@@ -55,7 +55,7 @@ unsafe extern "C" fn its_usable(_: *mut c_void, block: *mut c_void) -> usize {
     unsafe { malloc_usable_size(block) }
 }
 
-/// Only what has to be there.
+/// Only the required functions.
 const BARE: MemoryTable = MemoryTable {
     context: null_mut(),
     malloc: Some(its_malloc),
@@ -66,9 +66,9 @@ const BARE: MemoryTable = MemoryTable {
     usable_size: None,
 };
 
-/// `malloc` that aligns a block for what fits into it, and no more, as C's standard says.
+/// A `malloc` that aligns a block only for the types that fit into it, as C's standard permits.
 unsafe extern "C" fn narrow_malloc(_: *mut c_void, size: usize) -> *mut c_void {
-    // SAFETY: eight bytes more than asked for are there.
+    // SAFETY: the block has eight bytes more than requested.
     unsafe {
         let block = malloc(size + 8);
         if size < MAX_ALIGN && !block.is_null() { block.byte_add(8) } else { block }
@@ -76,7 +76,7 @@ unsafe extern "C" fn narrow_malloc(_: *mut c_void, size: usize) -> *mut c_void {
 }
 
 unsafe extern "C" fn narrow_free(_: *mut c_void, block: *mut c_void) {
-    // SAFETY: a block of `malloc`'s, or eight bytes into one, which its address tells.
+    // SAFETY: a block of `malloc`'s, or an address eight bytes into one, which its alignment tells.
     unsafe { free(block.byte_sub(block.addr() % MAX_ALIGN)) }
 }
 
@@ -92,7 +92,7 @@ const FULL: MemoryTable = MemoryTable {
 };
 
 fn memory(table: MemoryTable) -> MemoryPort {
-    // SAFETY: C's own, or what conformance is to find out.
+    // SAFETY: C's own functions, or broken ones that the suite detects.
     unsafe { MemoryPort::new(table) }.expect("malloc and free are there")
 }
 
@@ -136,7 +136,7 @@ const SIZED: PortTable = PortTable {
 };
 
 fn table(table: PortTable) -> TablePort {
-    // SAFETY: C's own, or what conformance is to find out.
+    // SAFETY: C's own functions, or broken ones that the suite detects.
     unsafe { TablePort::new(table) }.expect("alloc and free are there")
 }
 
@@ -150,6 +150,7 @@ fn tables_that_keep_their_word_conform() {
     conformance(|| table(bare)).operations(2000).run().assert_clean();
 }
 
+/// The port breaks the contract, and the report contains this.
 fn breaks(report: &Report, what: &str) {
     let text = report.to_string();
     assert!(report.findings().iter().any(|finding| finding.kind() == Kind::PortContract), "{text}");
@@ -158,7 +159,7 @@ fn breaks(report: &Report, what: &str) {
 
 #[test]
 fn a_table_that_breaks_its_word_is_found() {
-    /// Frees the block although it refuses.
+    /// Overwrites the block although it refuses.
     unsafe extern "C" fn loses(
         _: *mut c_void,
         block: *mut c_void,
@@ -166,7 +167,7 @@ fn a_table_that_breaks_its_word_is_found() {
         new: usize,
         _: usize,
     ) -> *mut c_void {
-        // SAFETY: a block of `old` bytes; what follows is the broken promise.
+        // SAFETY: a block of `old` bytes; overwriting it breaks the promise.
         unsafe {
             block.write_bytes(0x5A, old.min(new));
             null_mut()
@@ -175,7 +176,7 @@ fn a_table_that_breaks_its_word_is_found() {
     let report = conformance(|| table(PortTable { resize: Some(loses), ..SIZED })).operations(2000);
     breaks(&report.run(), "leaves the old block unaltered");
 
-    /// Leaves out the zeroes.
+    /// Does not zero all bytes.
     unsafe extern "C" fn dirty(_: *mut c_void, count: usize, size: usize) -> *mut c_void {
         // SAFETY: takes any numbers.
         unsafe {
@@ -189,9 +190,9 @@ fn a_table_that_breaks_its_word_is_found() {
     let report = conformance(|| memory(MemoryTable { calloc: Some(dirty), ..FULL }));
     breaks(&report.operations(2000).run(), "zero");
 
-    /// Multiplies, and doesn't look for overflow.
+    /// Multiplies without checking for overflow.
     unsafe extern "C" fn wraps(_: *mut c_void, count: usize, size: usize) -> *mut c_void {
-        // SAFETY: takes any size; the block that is too short is the broken promise.
+        // SAFETY: takes any size; that the block is too short breaks the promise.
         unsafe { calloc(1, count.wrapping_mul(size)) }
     }
     let wraps = MemoryTable { calloc: Some(wraps), ..FULL };
@@ -199,7 +200,7 @@ fn a_table_that_breaks_its_word_is_found() {
     breaks(&report, "what nobody has is refused");
     breaks(&report, "    a1 = zeroed max align 1\n");
 
-    /// Says that a block is longer than it is.
+    /// Returns more than the size of the block.
     unsafe extern "C" fn boasts(_: *mut c_void, block: *mut c_void) -> usize {
         // SAFETY: a block of `malloc`'s.
         unsafe { malloc_usable_size(block) + 64 }
@@ -236,22 +237,22 @@ fn diagnostics_pass_in_both_directions() {
     assert!(port.alloc(layout).is_err());
     heap.disarm();
     assert_eq!(port.failures(), Some(1));
-    // SAFETY: the block of before.
+    // SAFETY: the block from above.
     unsafe { port.free(block.cast(), layout) };
     assert_eq!((port.bytes_outstanding(), port.peak()), (Some(0), Some(100)));
     assert_eq!(table(SIZED).peak(), None);
 }
 
-// ---- shapes with a context of their own ----
+// ---- the allocator functions of other libraries ----
 
 #[test]
 fn lua_is_held_to_the_sizes_that_it_says() {
     let sweep = |lie: usize| {
         Sweep::new("lua-alloc").oom(|_: &()| true).run(|heap| {
             let ud = std::ptr::from_ref(heap).cast_mut().cast();
-            // SAFETY: the heap lives, and the blocks are its own; a wrong size is its to find.
+            // SAFETY: the heap is alive, and the blocks are its own; it detects the wrong size.
             unsafe {
-                // Nothing is asked for: the old size is a kind of object.
+                // No request: without a block the old size is a kind of object.
                 assert!(mallory_lua_alloc(ud, null_mut(), 5, 0).is_null());
                 let block = mallory_lua_alloc(ud, null_mut(), 5, 40);
                 if block.is_null() {
@@ -265,15 +266,14 @@ fn lua_is_held_to_the_sizes_that_it_says() {
         })
     };
     sweep(0).assert_clean();
-    let kinds: Vec<Kind> = sweep(1).findings().iter().map(|finding| finding.kind()).collect();
-    assert_eq!(kinds, [Kind::LayoutMismatch]);
+    assert_eq!(kinds(&sweep(1)), [Kind::LayoutMismatch]);
 }
 
 #[test]
 fn zlib_gets_a_product_or_nothing() {
     let heap = Heap::new();
     let opaque = std::ptr::from_ref(&heap).cast_mut().cast();
-    // SAFETY: the heap lives, and the blocks are its own.
+    // SAFETY: the heap is alive, and the blocks are its own.
     unsafe {
         let block = mallory_zlib_alloc(opaque, 12, 10);
         assert_eq!(heap.usable_size(block), 120);
@@ -290,7 +290,7 @@ fn a_free_without_a_size_is_right_on_every_alignment_and_of_an_empty_block() {
             for (align, size) in [(1, 0), (8, 1), (MAX_ALIGN, 500), (64, 3), (4096, 4096)] {
                 let block = NonNull::new(heap.aligned_alloc(align, size)).ok_or(())?;
                 assert_eq!(heap.usable_size(block.as_ptr()), size);
-                // SAFETY: the block of just now.
+                // SAFETY: the block was just allocated.
                 unsafe { heap.free_unsized(block.as_ptr()) };
             }
             Ok(())
@@ -307,14 +307,13 @@ fn an_aliased_heap_may_take_back_without_a_size_what_a_strange_one_may_not() {
                 heap.alias(&other);
             }
             let block = NonNull::new(heap.malloc(30)).ok_or(())?;
-            // SAFETY: the heap judges.
+            // SAFETY: the heap refuses a block that is not its own.
             unsafe { other.free_unsized(block.as_ptr()) };
             Ok(())
         })
     };
     sweep(true).assert_clean();
-    let kinds: Vec<Kind> = sweep(false).findings().iter().map(|finding| finding.kind()).collect();
-    assert_eq!(kinds, [Kind::CrossAllocatorFree]);
+    assert_eq!(kinds(&sweep(false)), [Kind::CrossAllocatorFree]);
 }
 
 #[test]
@@ -324,7 +323,7 @@ fn a_realloc_that_forgets_its_old_block_is_a_leak_and_one_that_keeps_it_is_not()
             let mut block = NonNull::new(heap.malloc(16)).ok_or(())?.as_ptr();
             let done = Cell::new(true);
             for size in [100, 1000] {
-                // SAFETY: the block of before.
+                // SAFETY: the block from above.
                 let larger = unsafe { heap.realloc(block, size) };
                 if larger.is_null() {
                     done.set(false);
@@ -336,12 +335,12 @@ fn a_realloc_that_forgets_its_old_block_is_a_leak_and_one_that_keeps_it_is_not()
                 }
                 block = larger;
             }
-            // SAFETY: the block of before, whether it grew or not.
+            // SAFETY: the block from above, whether it grew or not.
             unsafe { heap.free_unsized(block) };
             done.get().then_some(()).ok_or(())
         })
     };
     sweep(false).assert_clean();
-    let kinds: Vec<Kind> = sweep(true).findings().iter().map(|finding| finding.kind()).collect();
+    let kinds = kinds(&sweep(true));
     assert!(!kinds.is_empty() && kinds.iter().all(|kind| *kind == Kind::Leak), "{kinds:?}");
 }

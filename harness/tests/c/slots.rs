@@ -1,10 +1,10 @@
-//! Slots, for C libraries whose table has no context: what their functions do on the heap that is
-//! there, and users who mix two of them up beside one who doesn't.
-#![cfg(feature = "c")]
-#![allow(unsafe_code)]
+//! Slots, for C libraries whose tables of functions have no context: the functions use the heap that
+//! occupies the slot, and a user who confuses two slots is found.
+#![allow(unsafe_code, reason = "C's functions are called")]
 
 use std::ptr::null_mut;
 
+use crate::common::kinds;
 use mallory::c::InSlot;
 use mallory::{Heap, Kind, Sweep};
 
@@ -20,7 +20,7 @@ mallory::c::c_slot! {
 #[test]
 fn a_slot_is_one_heaps_at_a_time_and_refuses_while_it_is_empty() {
     let (heap, second) = (Heap::new(), Heap::new());
-    // SAFETY: blocks go back to the slot that they came from.
+    // SAFETY: blocks are freed through the slot that they came from.
     unsafe {
         assert!(One::malloc(8).is_null() && One::usable_size(null_mut()) == 0);
         let stay = One::slot().occupy(&heap).expect("it is empty");
@@ -56,21 +56,21 @@ fn a_slot_is_one_heaps_at_a_time_and_refuses_while_it_is_empty() {
 }
 
 mallory::c::c_slot! {
-    /// A library whose user mixes it up.
+    /// A library whose blocks are freed through another one.
     struct Ours;
 }
 mallory::c::c_slot! {
-    /// The one that it is mixed up with.
+    /// That other library.
     struct Theirs;
 }
 
-/// What the user of two libraries gets wrong.
+/// What the user of two libraries does wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mix {
     Nothing,
     Frees,
     Grows,
-    /// Gives back when the library's heap has left its slot.
+    /// Frees a block when the library's heap has left its slot.
     Late,
 }
 
@@ -80,7 +80,7 @@ fn who_mixes_up_two_slots_is_found_and_who_keeps_them_apart_is_not() {
         Sweep::new("slots").oom(|_: &()| true).run(move |heap| {
             let stay = Ours::slot().occupy(heap).expect("it is empty");
             let _theirs = Theirs::slot().occupy(&heap.named("theirs")).expect("it is empty");
-            // SAFETY: the heap judges what goes where.
+            // SAFETY: the heap refuses blocks that are not its own.
             unsafe {
                 let (ours, theirs) = (Ours::malloc(24), Theirs::malloc(24));
                 let done = !ours.is_null() && !theirs.is_null();
@@ -108,7 +108,6 @@ fn who_mixes_up_two_slots_is_found_and_who_keeps_them_apart_is_not() {
         (Mix::Late, Kind::Leak),
     ] {
         let report = sweep(mix);
-        let kinds: Vec<Kind> = report.findings().iter().map(|finding| finding.kind()).collect();
-        assert_eq!(kinds, [kind], "{report}");
+        assert_eq!(kinds(&report), [kind], "{report}");
     }
 }
