@@ -1,10 +1,10 @@
-//! C programs against the static library: the README's example, and the shapes of allocator that C
-//! libraries know. They are built with `cc`, as a reader would build them.
+//! C programs that are linked with the static library: the README's examples, and the forms of
+//! allocator that C libraries take. They are built with `cc`, as a reader would build them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a program printed, and its exit code.
+/// The output of a program, and its exit code.
 struct Ran {
     out: String,
     err: String,
@@ -15,7 +15,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("it lies in the workspace")
 }
 
-/// The static library of this build: the newest, where others are left from before.
+/// The static library of this build: the newest one, since others may be left from earlier builds.
 fn library() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a program");
     let deps = test.parent().expect("it lies in a folder");
@@ -58,7 +58,7 @@ fn the_example_finds_the_leak_and_its_mended_twin_is_clean() {
     let words = build("harness/examples/c/words.c", folder.path());
     let clean = run(&words, &[], &[]);
     assert_eq!(clean.code, Some(0), "{}{}", clean.out, clean.err);
-    // Seven words, and a list of 2, 4 and 8 places. A site is a chain of functions: there is one.
+    // Seven words, and a list that grows to 2, 4 and 8. All requests have one chain of functions.
     let row = "seed 0\nwords             ✓ clean           10 requests     1 site       20 runs\n";
     assert!(clean.out.starts_with(row), "{}", clean.out);
 
@@ -94,20 +94,20 @@ note: words-leak: recovery unverified: nothing survives the error; see Sweep::se
 #[test]
 fn a_heap_is_what_c_libraries_expect_of_an_allocator() {
     let folder = tempfile::tempdir().expect("a folder");
-    let shapes = build("harness/c/tests/shapes.c", folder.path());
+    let shapes = build("harness/c/tests/c/shapes.c", folder.path());
     for (which, requests) in [("malloc", 4), ("slot", 3), ("slots", 2), ("table", 2), ("port", 1)] {
         let ran = run(&shapes, &[which], &[]);
         assert_eq!(ran.code, Some(0), "{which}: {}{}", ran.out, ran.err);
         assert!(ran.out.contains(&format!(" {requests} request")), "{which}: {}", ran.out);
     }
-    // The options are heard.
+    // The options take effect.
     assert!(run(&shapes, &["port"], &[]).out.starts_with("seed 7\n"));
 }
 
 #[test]
 fn wrong_frees_without_a_size_are_found_by_their_own_names() {
     let folder = tempfile::tempdir().expect("a folder");
-    let shapes = build("harness/c/tests/shapes.c", folder.path());
+    let shapes = build("harness/c/tests/c/shapes.c", folder.path());
     for (which, kind) in [
         ("twice", "double-free"),
         ("inside", "invalid-free"),
@@ -153,7 +153,7 @@ fn the_example_of_an_allocator_breaks_its_contract_and_its_mended_twin_keeps_it(
     let broken = "broken: blocks that are alive are disjoint";
     assert!(careless.out.contains(broken), "{}", careless.out);
 
-    // By its token, and by its lines in a file; and the mended twin does the same without a flaw.
+    // By its token, and by its lines in a file; the correct pool does the same without a finding.
     let token = careless.out.split('\'').nth(1).expect("a replay line");
     let line = format!("  replay  MALLORY_REPLAY='{token}' ./pool careless\n");
     assert!(careless.out.contains(&line), "{}", careless.out);
@@ -171,7 +171,7 @@ fn the_example_of_an_allocator_breaks_its_contract_and_its_mended_twin_keeps_it(
 #[test]
 fn a_calloc_that_multiplies_without_looking_is_found_and_one_that_looks_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
-    let callocs = build("harness/c/tests/callocs.c", folder.path());
+    let callocs = build("harness/c/tests/c/callocs.c", folder.path());
     let looks = run(&callocs, &["looks"], &[]);
     assert_eq!(looks.code, Some(0), "{}{}", looks.out, looks.err);
     let wraps = run(&callocs, &["wraps"], &[]);
@@ -196,7 +196,7 @@ fn a_calloc_that_multiplies_without_looking_is_found_and_one_that_looks_is_not()
 #[test]
 fn what_the_caller_did_wrong_is_said_with_its_mend() {
     let folder = tempfile::tempdir().expect("a folder");
-    let shapes = build("harness/c/tests/shapes.c", folder.path());
+    let shapes = build("harness/c/tests/c/shapes.c", folder.path());
     for (which, what) in [
         ("no-free", "the port's table has no `free`"),
         ("bad-name", "is no name for a sweep"),

@@ -1,5 +1,5 @@
-/* An allocator in the words of malloc, whose calloc looks for overflow or doesn't; and what a caller
-   of a conformance run may get wrong. */
+/* An allocator with the functions of malloc, whose calloc checks for overflow or does not; and
+   mistakes that the caller of a conformance run may make. */
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static void *its_realloc(void *context, void *block, size_t size) {
 static void *its_calloc(void *context, size_t count, size_t size) {
   const int *looks = context;
   if (*looks && size != 0 && count > SIZE_MAX / size) return NULL;
-  /* Planted where it doesn't look: the product wraps, and a block of what is left is granted. */
+  /* Planted if it does not check: the product wraps, and a block of that size is granted. */
   void *block = malloc(count * size);
   if (block != NULL) memset(block, 0, count * size);
   return block;

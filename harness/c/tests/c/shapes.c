@@ -1,5 +1,5 @@
-/* What C libraries ask of an allocator, asked of a heap; and an allocator of C's below a heap.
-   Each check that fails says so and ends the program with 9. */
+/* A heap in each form of allocator that C libraries take, and an allocator of C's below a heap.
+   A check that fails prints its line, and the program ends with 9. */
 
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
     }                                                            \
   } while (0)
 
-/* ---- the words of malloc ---- */
+/* ---- the functions of malloc ---- */
 
 static int words_of_malloc(mallory_heap *heap, void *user_data) {
   (void)user_data;
@@ -78,7 +78,7 @@ static int slot(mallory_heap *heap, void *user_data) {
   return more != NULL && has_page ? MALLORY_OK : MALLORY_NO_MEMORY;
 }
 
-/* ---- two libraries without a context, and a user who mixes them up ---- */
+/* ---- two libraries without a context, and a user who confuses them ---- */
 
 MALLORY_SLOT(other)
 
@@ -94,8 +94,8 @@ static int two_slots(mallory_heap *heap, void *user_data) {
     memcpy(copy, text, 24);
     if (strcmp(which, "slots-grow") == 0 && other_realloc(text, 48) != NULL) done = 9;
   }
-  /* Planted: the one library's block given back to the other, and one that is given back when its
-     library's heap has left. */
+  /* Planted: a block of one library is freed through the other, and a block is freed when its
+     library's heap has left the slot. */
   if (strcmp(which, "slots-mixed") == 0) {
     other_free(text);
   } else if (strcmp(which, "slots-late") != 0) {
@@ -126,7 +126,7 @@ static int table(mallory_heap *heap, void *user_data) {
   int has_larger = larger != NULL;
   size_t size = has_larger ? 80 : 40;
   CHECK(port.bytes_outstanding(port.context) == size);
-  /* Planted where it is asked for: another size than the block's. */
+  /* Planted with `lie`: another size than the block's. */
   size_t lie = *(const int *)user_data ? 1 : 0;
   port.free(port.context, has_larger ? larger : block, size - lie, 8);
   CHECK(lie || port.bytes_outstanding(port.context) == 0);
@@ -134,7 +134,7 @@ static int table(mallory_heap *heap, void *user_data) {
   return has_larger ? MALLORY_OK : MALLORY_NO_MEMORY;
 }
 
-/* ---- frees without a size that are wrong ---- */
+/* ---- wrong frees without a size ---- */
 
 static int wrong_frees(mallory_heap *heap, void *user_data) {
   const char *which = user_data;
