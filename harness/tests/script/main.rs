@@ -6,7 +6,7 @@
 mod attacks;
 #[path = "../common/mod.rs"]
 mod common;
-#[cfg(feature = "arbitrary")]
+#[cfg(any(feature = "proptest", all(feature = "script-tests", feature = "arbitrary")))]
 mod queue;
 mod refused;
 #[cfg(all(feature = "script-tests", feature = "arbitrary"))]
