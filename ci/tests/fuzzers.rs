@@ -1,5 +1,5 @@
-//! Each planted bug is reached by a fuzzer from nothing, with a fixed seed, within the executions
-//! that `ci` states; and the files for other people's fuzzing services are what they want.
+//! A fuzzer finds each planted bug from an empty corpus, with a fixed seed, within the number of
+//! executions that `ci` states; and the files for fuzzing services are complete.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
