@@ -229,13 +229,13 @@ fn a_sequence_in_a_file_is_run_again_as_it_was_printed() {
     assert!(with_sequence(&file).contains("✓ clean"), "{}", with_sequence(&file));
     for (text, said) in [
         ("a1 = alloc 100\n", "found.txt, line 1: it ends where `align` is expected"),
-        ("lose a1\n", "mend: a line looks like: a1 = alloc 64 align 8"),
+        ("lose a1\n", "help: a line looks like: a1 = alloc 64 align 8"),
     ] {
         std::fs::write(&file, text).expect("written");
         assert!(with_sequence(&file).contains(said), "{}", with_sequence(&file));
     }
     let missing = with_sequence(Path::new("no/such/file"));
-    assert!(missing.contains("no/such/file: ") && missing.contains("mend: name a file"));
+    assert!(missing.contains("no/such/file: ") && missing.contains("help: name a file"));
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn a_variable_that_cannot_be_read_is_a_mistake() {
     ] {
         let told = with(variable, value);
         assert!(told.contains("printed           ! error"), "{told}");
-        assert!(told.contains(variable) && told.contains("mend:"), "{told}");
+        assert!(told.contains(variable) && told.contains("help:"), "{told}");
     }
 }
 

@@ -80,7 +80,7 @@ fn invalid() -> Vec<(String, &'static str)> {
 }
 
 #[test]
-fn each_is_refused_with_its_place_and_the_mend() {
+fn each_is_refused_with_its_place_and_a_help_line() {
     let table = invalid();
     assert!(table.len() >= 30);
     let mut wrong = Vec::new();
@@ -89,8 +89,8 @@ fn each_is_refused_with_its_place_and_the_mend() {
             Ok(script) => format!("{script:?}"),
             Err(error) => error.to_string(),
         };
-        let place = said.starts_with("it.ron:");
-        if !(place && said.contains(expected) && said.contains("\n  mend: ")) {
+        let place = said.contains("\n  --> it.ron");
+        if !(place && said.contains(expected) && said.contains("\nhelp: ")) {
             wrong.push(format!("{text}\n  expected {expected}\n  said {said}"));
         }
     }
@@ -123,7 +123,7 @@ fn ten_megabytes_of_anything_come_to_an_end() {
         let begin: String = text.chars().take(60).collect();
         let error = Script::<Op>::read(&text, "it.ron").expect_err(&begin).to_string();
         assert!(error.len() < 1000, "{begin}: {} bytes of message", error.len());
-        assert!(error.contains("mend: "), "{begin}: {error}");
+        assert!(error.contains("help: "), "{begin}: {error}");
     }
     // A long script that is valid is read.
     let long = ops(&filled("Add(1), "));

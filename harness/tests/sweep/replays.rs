@@ -91,7 +91,7 @@ fn another_bug_at_the_same_place_is_a_different_finding() {
 }
 
 #[test]
-fn a_mended_subject_shows_no_failure() {
+fn a_corrected_subject_shows_no_failure() {
     let report = replay(Edit::Fixed);
     says(&report, "no failure");
     assert_eq!(kinds(&report), []);

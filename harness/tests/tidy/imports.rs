@@ -84,7 +84,6 @@ impl Said {
             syn::UseTree::Group(group) => {
                 group.items.iter().for_each(|tree| self.tree(tree, before, is_public));
             }
-            _ => {}
         }
     }
 
