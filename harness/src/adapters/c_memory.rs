@@ -104,11 +104,9 @@ impl Heap {
     fn layout_at(&self, block: NonNull<u8>, whose: Whose) -> Option<Layout> {
         let (address, id) = (block.as_ptr() as usize, self.node().id);
         self.core().enter()?.with(|state| {
-            let family = state.heaps[usize::from(id)].family;
-            let mut of_family = (0..state.heaps.len() as u16)
-                .filter(|id| state.heaps[usize::from(*id)].family == family);
             let own = state.ledger.find(address, id);
-            let own = own.or_else(|| of_family.find_map(|id| state.ledger.find(address, id)));
+            let of_family = || state.heaps.family_of(id);
+            let own = own.or_else(|| of_family().find_map(|id| state.ledger.find(address, id)));
             if own.is_some() || whose == Whose::Own {
                 return own.map(|slot| state.ledger.block(slot).layout());
             }

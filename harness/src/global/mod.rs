@@ -189,15 +189,15 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         if let Some((heap, entered)) = self.solo() {
             return Some(ArmedAccess { heap, entered, _in });
         }
-        GLOBAL_LOCK.shut();
+        GLOBAL_LOCK.acquire();
         let heap = self.armed.load(Ordering::Relaxed);
         if heap.is_null() {
-            GLOBAL_LOCK.open();
+            GLOBAL_LOCK.release();
             return None;
         }
         // SAFETY: `disarm` takes the heap away behind the gate, before which it waits now.
         let heap = unsafe { &*heap };
-        Some(ArmedAccess { heap, entered: heap.core().enter_shut(None), _in })
+        Some(ArmedAccess { heap, entered: heap.core().enter_locked(None), _in })
     }
 
     /// Whether this thread's requests are the subject's.
@@ -234,7 +234,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         }
         if !zeroed
             && let Some((heap, entered)) = self.solo()
-            && let Some(start) = heap.alloc_entered(&entered, layout)
+            && let Some(start) = heap.quick_alloc(&entered, layout)
         {
             return start.as_ptr();
         }
@@ -245,7 +245,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     #[inline(never)]
     fn ask_fully(&self, layout: Layout, zeroed: bool) -> Option<*mut u8> {
         let way = self.way()?;
-        if !zeroed && let Some(start) = way.heap.alloc_entered(&way.entered, layout) {
+        if !zeroed && let Some(start) = way.heap.quick_alloc(&way.entered, layout) {
             return Some(start.as_ptr());
         }
         let op = if zeroed { Op::AllocZeroed } else { Op::Alloc };
@@ -295,7 +295,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
     fn take_back(&self, start: NonNull<u8>, layout: Layout) {
         if place() != INSIDE
             && let Some((heap, entered)) = self.solo()
-            && heap.free_entered(&entered, start, layout)
+            && heap.quick_free(&entered, start, layout)
         {
             return;
         }
@@ -307,8 +307,8 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         let place = place();
         if place != INSIDE
             && let Some(way) = self.way()
-            && (way.heap.free_entered(&way.entered, start, layout)
-                || way.heap.takes_back(start, layout, place != PASSING))
+            && (way.heap.quick_free(&way.entered, start, layout)
+                || way.heap.free_if_known(start, layout, place != PASSING))
         {
             return;
         }
@@ -357,7 +357,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         {
             let answer = match counts {
                 true => way.heap.resize(op, start, old, new, false),
-                false => way.heap.resize_in_peace(op, start, old, new),
+                false => way.heap.resize_uncounted(op, start, old, new),
             };
             return answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr());
         }
@@ -453,12 +453,12 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
     fn arm(&self, heap: &Heap, everyone: bool) {
         let run = heap.core().run;
         begin_alone(run);
-        GLOBAL_LOCK.shut();
+        GLOBAL_LOCK.acquire();
         self.owners.store(if everyone { EVERYONE } else { ATTRIBUTED_ONES }, Ordering::Relaxed);
         attribute(true);
         self.armed.store(std::ptr::from_ref(heap).cast_mut(), Ordering::Relaxed);
         self.busy.fetch_or(ARMED, Ordering::Relaxed);
-        GLOBAL_LOCK.open();
+        GLOBAL_LOCK.release();
     }
 
     fn rest(&self) {
@@ -467,10 +467,10 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
 
     fn disarm(&self) {
         self.rest();
-        GLOBAL_LOCK.shut();
+        GLOBAL_LOCK.acquire();
         self.busy.fetch_and(!ARMED, Ordering::Relaxed);
         self.armed.store(std::ptr::null_mut(), Ordering::Relaxed);
-        GLOBAL_LOCK.open();
+        GLOBAL_LOCK.release();
         attribute(false);
         end_alone();
     }
