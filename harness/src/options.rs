@@ -64,8 +64,9 @@ impl Options {
         self
     }
 
-    /// Switches off the detectors that need guard bytes, poison and quarantine. Those that only need
-    /// the ledger stay on: leaks, double, invalid and cross-allocator frees, layout mismatches.
+    /// Switches off the detectors that need guard bytes, poison and quarantine. Those that only
+    /// need the ledger stay on: leaks, double, invalid and cross-allocator frees, layout
+    /// mismatches.
     #[must_use]
     pub fn ledger_only(self) -> Self {
         self.without(Kind::HeapBufferOverflow)
@@ -88,8 +89,8 @@ impl Options {
         self
     }
 
-    /// Sets a budget for live bytes. More than `bytes` is a finding (`over-budget`), and from 80 % on
-    /// the report warns.
+    /// Sets a budget for live bytes. More than `bytes` is a finding (`over-budget`), and from 80 %
+    /// on the report warns.
     #[must_use]
     pub fn budget(mut self, bytes: usize) -> Self {
         self.budget = Some(bytes);
@@ -103,8 +104,8 @@ impl Options {
         self
     }
 
-    /// Lets several OS threads use the heap at once. Each call then takes a lock, and the verdict can
-    /// only be *sampled*.
+    /// Lets several OS threads use the heap at once. Each call then takes a lock, and the verdict
+    /// can only be *sampled*.
     #[must_use]
     pub fn parallel(mut self) -> Self {
         self.parallel = true;

@@ -37,7 +37,8 @@ impl core::error::Error for Refused {}
 /// - Blocks that are alive are disjoint.
 /// - A zeroed block is zero over its whole returned length.
 /// - A failed `grow` or `shrink` leaves the old block alive and unaltered. A successful one keeps
-///   the first `min(old, new)` bytes and makes the old pointer invalid, even if the new one is equal.
+///   the first `min(old, new)` bytes and makes the old pointer invalid, even if the new one is
+///   equal.
 /// - A request of zero bytes is legal.
 /// - Clones of a handle own each other's blocks.
 /// - Nothing unwinds.
@@ -105,8 +106,8 @@ pub unsafe trait Port {
         unsafe { move_block(self, block, old, new) }
     }
 
-    /// Takes every block back at once, as an arena's reset does. Returns whether it did; the default
-    /// does nothing and returns false.
+    /// Takes every block back at once, as an arena's reset does. Returns whether it did; the
+    /// default does nothing and returns false.
     ///
     /// # Safety
     /// - Nobody uses a block of this port afterwards.
@@ -148,8 +149,8 @@ fn block(start: *mut u8, size: usize) -> Result<NonNull<[u8]>, Refused> {
     Ok(NonNull::slice_from_raw_parts(start, size))
 }
 
-/// The layout to request of an allocator that doesn't support zero-sized blocks: one byte gives such
-/// a block an address of its own.
+/// The layout to request of an allocator that doesn't support zero-sized blocks: one byte gives
+/// such a block an address of its own.
 #[inline]
 pub(crate) fn at_least_one(layout: Layout) -> Layout {
     if layout.size() != 0 {

@@ -87,8 +87,9 @@ impl Adversary {
         self
     }
 
-    /// Whether blocks are filled with rubbish when they are allocated, and again when they are freed.
-    /// It differs in every bit from one port to the next, so a result that depends on it is found.
+    /// Whether blocks are filled with rubbish when they are allocated, and again when they are
+    /// freed. It differs in every bit from one port to the next, so a result that depends on it is
+    /// found.
     #[must_use]
     pub fn rubbish(mut self, on: bool) -> Self {
         self.modes.rubbish = on;

@@ -1,5 +1,6 @@
-//! Adapters between a heap or a port and an `Allocator` trait. They are macros, since allocator-api2
-//! 0.2, allocator-api2 0.4 and std have three different traits with the same methods.
+//! Adapters between a heap or a port and an `Allocator` trait. They are macros, since
+//! allocator-api2 0.2, allocator-api2 0.4 and std have three different traits with the same
+//! methods.
 #![allow(unsafe_code)]
 
 /// Implements one version of allocator-api2's `Allocator` for `Heap`.
@@ -18,8 +19,8 @@ macro_rules! heap_is_an_allocator_of {
             result.map_err(|Refused| AllocError)
         }
 
-        // SAFETY: clones of a heap are the same heap; a block stays valid until it is freed, resized
-        // or reclaimed; the contract of `Port`, which the heap keeps, promises the rest.
+        // SAFETY: clones of a heap are the same heap; a block stays valid until it is freed,
+        // resized or reclaimed; the contract of `Port`, which the heap keeps, promises the rest.
         unsafe impl Allocator for Heap {
             #[inline(always)]
             fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {

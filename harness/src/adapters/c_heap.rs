@@ -17,8 +17,8 @@ use crate::heap::state::State;
 use crate::port::{Port, Refused};
 
 impl Heap {
-    /// `malloc`: a block aligned for every C type ([`MAX_ALIGN`]), or null. A block of zero bytes has
-    /// an address of its own, and its request may fail like any other.
+    /// `malloc`: a block aligned for every C type ([`MAX_ALIGN`]), or null. A block of zero bytes
+    /// has an address of its own, and its request may fail like any other.
     #[must_use]
     pub fn malloc(&self, size: usize) -> *mut c_void {
         plain(size).map_or(null_mut(), |layout| start(self.alloc(layout)))
@@ -82,8 +82,8 @@ impl Heap {
         layout.map_or(null_mut(), |layout| start(self.alloc(layout)))
     }
 
-    /// `malloc_usable_size`: the number of bytes that were requested for a block, since a heap hands
-    /// out no slack. 0 for null, and for what is no live block of this heap.
+    /// `malloc_usable_size`: the number of bytes that were requested for a block, since a heap
+    /// hands out no slack. 0 for null, and for what is no live block of this heap.
     #[must_use]
     pub fn usable_size(&self, block: *mut c_void) -> usize {
         let block = NonNull::new(block.cast::<u8>());
@@ -302,8 +302,8 @@ pub unsafe extern "C" fn mallory_aligned_alloc(
     unsafe { heap_at(heap) }.aligned_alloc(align, size)
 }
 
-/// `posix_memalign` on a heap: returns 0, `EINVAL` (22) or `ENOMEM` (12). On an error `*block` stays
-/// as it was.
+/// `posix_memalign` on a heap: returns 0, `EINVAL` (22) or `ENOMEM` (12). On an error `*block`
+/// stays as it was.
 ///
 /// # Safety
 /// - `heap` is a live heap; `block` can be written to.
@@ -351,7 +351,8 @@ pub unsafe extern "C" fn mallory_lua_alloc(
     // SAFETY: the caller's promise.
     let heap = unsafe { heap_at(heap) };
     let Some(old) = NonNull::new(block.cast::<u8>()) else {
-        // Lua then passes a kind of object as the old size. With a new size of zero it wants nothing.
+        // Lua then passes a kind of object as the old size. With a new size of zero it wants
+        // nothing.
         return if new_size == 0 { null_mut() } else { heap.malloc(new_size) };
     };
     let layout = plain(old_size).unwrap_or(UNKNOWN);

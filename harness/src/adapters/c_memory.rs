@@ -1,4 +1,5 @@
-//! A C allocator with the functions of `malloc` as a port, and the table in which C hands them over.
+//! A C allocator with the functions of `malloc` as a port, and the table in which C hands them
+//! over.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -12,7 +13,8 @@ use crate::port::{Port, Refused};
 /// The alignment of `malloc`'s blocks in bytes: enough for every C type.
 pub const MAX_ALIGN: usize = align_of::<libc::max_align_t>();
 
-/// The size to request of `malloc` for a layout: a block is only aligned for types that fit into it.
+/// The size to request of `malloc` for a layout: a block is only aligned for types that fit into
+/// it.
 fn malloc_size(layout: Layout) -> usize {
     layout.size().max(layout.align())
 }
@@ -106,7 +108,8 @@ impl MemoryPort {
         let whole = unsafe { (self.malloc)(self.table.context, whole) };
         let base = NonNull::new(whole.cast::<u8>()).ok_or(Refused)?;
         let skip = size_of::<*mut c_void>();
-        // SAFETY: there is room for the pointer, for the bytes that aligning skips, and for the size.
+        // SAFETY: there is room for the pointer, for the bytes that aligning skips, and for the
+        // size.
         unsafe {
             let start = base.add(skip);
             let start = start.add(start.as_ptr().align_offset(layout.align()));

@@ -1,5 +1,5 @@
-//! A `GlobalAlloc` as a port. What that trait lacks is added: requests of zero bytes, and resizes to
-//! another alignment.
+//! A `GlobalAlloc` as a port. What that trait lacks is added: requests of zero bytes, and resizes
+//! to another alignment.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -64,8 +64,8 @@ unsafe fn resize(
     }
     // SAFETY: `to` is not empty.
     let fresh = block(unsafe { allocator.alloc(to) }, new.size())?;
-    // SAFETY: both blocks are alive, disjoint, and as long as the smaller size; the old one is freed
-    // with the layout that it was made with.
+    // SAFETY: both blocks are alive, disjoint, and as long as the smaller size; the old one is
+    // freed with the layout that it was made with.
     unsafe {
         fresh.cast::<u8>().copy_from_nonoverlapping(start, old.size().min(new.size()));
         allocator.dealloc(start.as_ptr(), from);

@@ -28,7 +28,8 @@ impl Start for *mut u8 {
     }
 }
 
-/// How such an allocator returns a block: as an `Option`, a `Result`, or a pointer that may be null.
+/// How such an allocator returns a block: as an `Option`, a `Result`, or a pointer that may be
+/// null.
 pub trait Granted {
     #[doc(hidden)]
     fn granted(self) -> Option<NonNull<u8>>;
@@ -52,13 +53,13 @@ impl Granted for *mut u8 {
     }
 }
 
-/// A fixed-region allocator as a [`Port`]: a heap with `&mut self` functions that allocate and free,
-/// as embedded code keeps it inside a lock.
+/// A fixed-region allocator as a [`Port`]: a heap with `&mut self` functions that allocate and
+/// free, as embedded code keeps it inside a lock.
 ///
-/// `B` is the type of a block that is freed, `R` the result of a request. The functions are passed by
-/// name, `unsafe` ones as well, so no `unsafe` code has to be written. The port trusts them to be an
-/// allocator's, as `GlobalAlloc` trusts its implementors, and [`conformance`](crate::conformance)
-/// tests it.
+/// `B` is the type of a block that is freed, `R` the result of a request. The functions are passed
+/// by name, `unsafe` ones as well, so no `unsafe` code has to be written. The port trusts them to
+/// be an allocator's, as `GlobalAlloc` trusts its implementors, and
+/// [`conformance`](crate::conformance) tests it.
 ///
 /// ```
 /// use std::alloc::Layout;
@@ -80,7 +81,8 @@ impl Granted for *mut u8 {
 ///     fn alloc(&mut self, layout: Layout) -> Option<NonNull<u8>> {
 ///         let skip = self.rest.as_ptr().align_offset(layout.align());
 ///         let (block, rest) =
-///             std::mem::take(&mut self.rest).split_at_mut_checked(skip.checked_add(layout.size())?)?;
+///             std::mem::take(&mut
+///             self.rest).split_at_mut_checked(skip.checked_add(layout.size())?)?;
 ///         self.rest = rest;
 ///         NonNull::new(block[skip..].as_mut_ptr().cast())
 ///     }
@@ -150,8 +152,8 @@ fn non_empty(layout: Layout) -> Result<Layout, Refused> {
 }
 
 // SAFETY: the allocator's own promise for sizes above zero; sizes of zero are raised to one, for
-// requests and frees alike. Every block is exactly as long as requested, so only its own layout fits
-// it. The trait's other methods are made of these two.
+// requests and frees alike. Every block is exactly as long as requested, so only its own layout
+// fits it. The trait's other methods are made of these two.
 unsafe impl<A, B: Start, R: Granted> Port for RegionPort<A, B, R> {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         let mut heap = self.heap.try_borrow_mut().map_err(|_| Refused)?;

@@ -37,10 +37,10 @@ pub struct ConformanceOptions {
     pub program: *const c_char,
 }
 
-/// Tests whether an allocator keeps its contract: runs seeded sequences of requests and frees on it,
-/// in child processes, and compares it with a model. Prints the report, each broken promise with the
-/// shortest sequence that shows it, and returns the exit code: 0 clean, 1 findings, 2 a mistake of
-/// the caller, 101 a bug of Mallory. `MALLORY_SEQUENCE=FILE` runs a sequence again.
+/// Tests whether an allocator keeps its contract: runs seeded sequences of requests and frees on
+/// it, in child processes, and compares it with a model. Prints the report, each broken promise
+/// with the shortest sequence that shows it, and returns the exit code: 0 clean, 1 findings, 2 a
+/// mistake of the caller, 101 a bug of Mallory. `MALLORY_SEQUENCE=FILE` runs a sequence again.
 ///
 /// # Safety
 /// - `name` is a C string.

@@ -1,13 +1,13 @@
 //! Mallory for C: a sweep and a conformance run that C can call, a heap for C libraries that take
 //! their allocator as a parameter, and C allocators as ports.
 //!
-//! `mallory.h` is generated from this module (`cargo run -p ci -- header`), and the crate `mallory-c`
-//! builds the static library. From Rust a C library is swept like this:
+//! `mallory.h` is generated from this module (`cargo run -p ci -- header`), and the crate
+//! `mallory-c` builds the static library. From Rust a C library is swept like this:
 //!
-//! - [`Heap::memory_table`](crate::Heap::memory_table) and [`Heap::port_table`](crate::Heap::port_table)
-//!   hand a heap to a library that takes a table of functions with a context. `mallory_lua_alloc`
-//!   and the other `mallory_*` functions fit into such tables as they are, with the heap as the
-//!   context.
+//! - [`Heap::memory_table`](crate::Heap::memory_table) and
+//!   [`Heap::port_table`](crate::Heap::port_table) hand a heap to a library that takes a table of
+//!   functions with a context. `mallory_lua_alloc` and the other `mallory_*` functions fit into
+//!   such tables as they are, with the heap as the context.
 //! - [`c_slot!`] makes functions for a library whose functions get no context.
 //! - [`TablePort`] and [`MemoryPort`] make a C allocator a [`Port`](crate::Port).
 #![allow(unsafe_code)]
@@ -36,8 +36,8 @@ use crate::report::Report;
 use crate::report::rerun::Rerun;
 use crate::sweep::builder::Sweep;
 
-/// Makes a type whose functions are C's `malloc` and its relatives, for a library whose functions get
-/// no context. They use the heap that occupies the type's slot.
+/// Makes a type whose functions are C's `malloc` and its relatives, for a library whose functions
+/// get no context. They use the heap that occupies the type's slot.
 ///
 /// A process has one slot per type, so a subject that uses one needs jobs that are processes, which
 /// they are on Unix.
@@ -83,8 +83,8 @@ macro_rules! __c_slot {
 
 /// What a subject returns if it succeeded.
 pub const OK: c_int = 0;
-/// What a subject returns if it ran out of memory and freed what it had. Any other number is an error
-/// that has nothing to do with memory, which is a finding if a request failed.
+/// What a subject returns if it ran out of memory and freed what it had. Any other number is an
+/// error that has nothing to do with memory, which is a finding if a request failed.
 pub const NO_MEMORY: c_int = 1;
 
 /// The code under test: takes its memory from the heap, and returns `MALLORY_OK`,
@@ -190,10 +190,10 @@ pub unsafe extern "C" fn mallory_heap_drop(heap: *mut Heap) {
     aside(|| drop(unsafe { Box::from_raw(heap) }));
 }
 
-/// Sweeps a subject: every request that it makes of the heap fails in turn, once alone and once with
-/// all later ones. Prints the report, and returns the exit code: 0 clean, 1 findings, 2 a mistake of
-/// the caller, 3 incomplete, 101 a bug of Mallory. `mallory_sweep` passes `__FILE__` as `file`, by
-/// which the report makes its paths independent of the machine.
+/// Sweeps a subject: every request that it makes of the heap fails in turn, once alone and once
+/// with all later requests. Prints the report, and returns the exit code: 0 clean, 1 findings, 2 a
+/// mistake of the caller, 3 incomplete, 101 a bug of Mallory. `mallory_sweep` passes `__FILE__` as
+/// `file`, by which the report makes its paths independent of the machine.
 ///
 /// # Safety
 /// - `file` and `name` are C strings.

@@ -1,5 +1,5 @@
-//! A heap was used on a thread that it doesn't belong to. The call was refused and parked, and never
-//! reached the ledger.
+//! A heap was used on a thread that it doesn't belong to. The call was refused and parked, and
+//! never reached the ledger.
 
 use std::alloc::Layout;
 

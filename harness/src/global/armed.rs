@@ -32,8 +32,8 @@ impl<'a> Armed<'a> {
         Armed { global, heap }
     }
 
-    /// Ends the run. Returns by how many blocks and bytes there is more left than after the previous
-    /// run, and how many requests belonged to no run.
+    /// Ends the run. Returns by how many blocks and bytes there is more left than after the
+    /// previous run, and how many requests belonged to no run.
     pub(crate) fn end(self) -> ((i64, i64), u64) {
         self.global.rest();
         let heap = self.heap;

@@ -5,11 +5,11 @@
 //!                                    └─ armed ──▶ Heap (the run's) ─▶ the allocator inside
 //! ```
 //!
-//! Off, it passes every call on. During a run it is *armed*: the subject's calls go through the run's
-//! heap. Three kinds of requests pass unwatched even then: those of the harness, those of the panic
-//! machinery, and those of threads that don't belong to the run. Frees are checked whoever makes
-//! them, until every block of the run is accounted for, since a thread of the subject may still be
-//! about to end.
+//! Off, it passes every call on. During a run it is *armed*: the subject's calls go through the
+//! run's heap. Three kinds of requests pass unwatched even then: those of the harness, those of the
+//! panic machinery, and those of threads that don't belong to the run. The frees of all threads are
+//! checked until every block of the run is accounted for, since a thread of the subject may still
+//! be about to end.
 //!
 //! A block may outlive its run: one of a static, or a leaked one. Such a *survivor* is kept in a
 //! table, so that a later free finds the guards around it.
@@ -58,8 +58,8 @@ use crate::trace::Op;
 /// ```
 pub struct GlobalHeap<A = System> {
     inner: A,
-    /// [`ARMED`] during a run, plus [`SURVIVOR`] for each survivor. While it is 0, every call passes
-    /// on at once.
+    /// [`ARMED`] during a run, plus [`SURVIVOR`] for each survivor. While it is 0, every call
+    /// passes on at once.
     busy: AtomicUsize,
     /// The run's heap, or null.
     armed: AtomicPtr<Heap>,
@@ -70,7 +70,7 @@ pub struct GlobalHeap<A = System> {
     survivors: Survivors,
 }
 
-/// In `busy`: a run goes on.
+/// In `busy`: the heap is armed for a run.
 const ARMED: usize = 1;
 /// In `busy`: one survivor.
 const SURVIVOR: usize = 2;
@@ -106,8 +106,8 @@ impl<A> GlobalHeap<A> {
 }
 
 impl<A: GlobalAlloc + Sync + 'static> GlobalHeap<A> {
-    /// Watches the calls of all threads during `work`, without a fault and without a report: for the
-    /// benchmark, which measures what that costs.
+    /// Watches the calls of all threads during `work`, without a fault and without a report: for
+    /// the benchmark, which measures what that costs.
     #[doc(hidden)]
     pub fn watch<R>(&'static self, options: Options, work: impl FnOnce() -> R) -> R {
         let heap = Global::heap(self, options);
@@ -382,8 +382,8 @@ unsafe impl<A: GlobalAlloc + Sync + 'static> GlobalAlloc for GlobalHeap<A> {
     #[inline]
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         if self.busy.load(Ordering::Relaxed) == 0 {
-            // SAFETY: the caller's obligations are passed on unchanged: `busy` is 0, so no block has
-            // guards.
+            // SAFETY: the caller's obligations are passed on unchanged: `busy` is 0, so no block
+            // has guards.
             return unsafe { self.inner.dealloc(start, layout) };
         }
         // SAFETY: no block is at null (`GlobalAlloc::dealloc`).
@@ -396,8 +396,8 @@ unsafe impl<A: GlobalAlloc + Sync + 'static> GlobalAlloc for GlobalHeap<A> {
             (Some(start), Ok(new)) if self.busy.load(Ordering::Relaxed) != 0 => {
                 self.resize(start, old, new)
             }
-            // SAFETY: the caller's obligations are passed on unchanged: `busy` is 0, so no block has
-            // guards.
+            // SAFETY: the caller's obligations are passed on unchanged: `busy` is 0, so no block
+            // has guards.
             _ => unsafe { self.inner.realloc(start, old, size) },
         }
     }

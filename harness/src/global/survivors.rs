@@ -25,8 +25,8 @@ impl Survivors {
     /// under the same lock, so a block is always in exactly one of the two.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut SurvivorTable) -> R) -> R {
         GLOBAL_LOCK.acquire();
-        // SAFETY: this thread holds the lock, and `work` doesn't come back here: callers have
-        // marked the thread as `INSIDE`, under which no free looks for survivors.
+        // SAFETY: this thread holds the lock, and `work` doesn't come back here: the table takes its
+        // memory from `System`, not from the global allocator.
         let result = work(unsafe { &mut *self.0.get() });
         GLOBAL_LOCK.release();
         result

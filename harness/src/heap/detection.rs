@@ -71,7 +71,7 @@ impl State {
     }
 
     /// For a free or resize that fits no block at the first look. Returns the live block that it is
-    /// right for all the same (a declared alias's, or one whose size is in the side table). Else
+    /// right for after all (of an alias, or with its size in the side table). Otherwise
     /// reports what is wrong, unless the block has its finding already.
     #[cold]
     #[inline(never)]

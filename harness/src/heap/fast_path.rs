@@ -1,55 +1,79 @@
-//! The fast path: the routes of an `alloc` and a `free` while nothing is wrong. The full route is in
-//! `heap/mod.rs`. This is the map of both.
+//! The fast path: short routes for an `alloc` and a `free` while nothing is wrong. The full route
+//! of each call is in `heap/mod.rs`. This is the map of both.
 //!
 //! # Words
-//! - *Alone*: a serial run, on the OS thread that it belongs to. *Locked*: the run's lock is held
-//!   (a parallel run, or a global heap in a process with threads).
-//! - *Before the stop*: this request comes before `State::quick_stop`. That number combines every
-//!   reason to look closely at a request: the plan may fail it, the run's bound or its heartbeat is
-//!   due, or somebody watches single events (recorder, sink, capture, budget, histogram, wiping) or
-//!   drives the run (a model checker). With one of the last kind it is 0, so no request and no free
-//!   takes the fast path.
-//! - *Ordinary*: aligned to at most 16, not smaller than its alignment, and small enough for a
-//!   record (under 256 MiB).
-//! - *At home*: the record is in the first place of the ledger's table that is looked at, so there
-//!   is no probing. That is nearly always so.
+//! - *Alone*: a serial run, on the OS thread that it belongs to.
+//! - *Quick*: this request comes before `State::quick_stop`, a number that combines every reason to
+//!   look at a request closely. It is the first request that the plan may fail, or at which the
+//!   run's bound or heartbeat is due. It is 0 if each event is watched (recorder, sink, capture,
+//!   budget, histogram), freed blocks are wiped, or a model checker drives the run. A free is quick
+//!   unless it is 0.
+//! - *Ordinary*: aligned to at most 16, not smaller than its alignment (the two conditions under
+//!   which std's `System` calls plain `malloc`), and small enough for a record (under 256 MiB).
+//! - *At home*: the record is in the first place of the ledger's table that is tried. That is
+//!   nearly always so, and the code for it is inlined.
+//! - *Guards* are on or off for a whole run.
 //!
 //! # Routes of an `alloc`
-//! Detect is empty here (a request names no block). Decide is the comparison with the stop.
+//! *Detect* has nothing to do, since a request names no block. *Decide* is one comparison (quick)
+//! on all routes but A9, where the plan is asked. The first route that applies is taken:
 //!
-//! | route | taken if | forward | record | saves |
-//! |---|---|---|---|---|
-//! | A1 [`request_alloc`](Heap::request_alloc) | alone, before the stop, pool without guards has a block | pool | beside the block | `malloc`, the search in the ledger; a fifth of A9's work |
-//! | A2 [`request_unpooled`](Heap::request_unpooled) | the same, and the pool's memory is not reserved yet | pool, after reserving it | as A1 | nothing: A1 starts here |
-//! | A3 [`alloc_unguarded`] | alone or locked, before the stop, ordinary, over `malloc`, no guards | `malloc` | at home, else [`grant`] | the virtual call, the port's contract check, state that only full requests need |
-//! | A4 [`alloc_guarded`], pool | as A3 with guards; the pool has a block | pool | beside the block | as A1; guards are painted by two 16-byte stores |
-//! | A5 [`alloc_guarded`], `malloc` | as A4; the pool has none, or there is none | `malloc` | at home, else [`grant`] | as A3; guards as A4 |
-//! | A6 [`request_port`](Heap::request_port) | alone, before the stop, ordinary, over another port, no guards | the port, contract checked | at home, else in full | the plan's and the thread's questions |
-//! | A7 [`request_driven`](Heap::request_driven) | a model checker drives the run, after its scheduling point; before `State::driven_stop` | pool | as A1 | as A1 |
-//! | A8 foreign thread | a serial run, on another thread, or a heap confined to another logical thread | – (refused) | parked for the owner | – |
-//! | A9 [`request_fully`](Heap::request_fully) | everything else | the port, or the pool first | in full; watchers, budget | – |
+//! 1. A1 [`request_alloc`](Heap::request_alloc): alone, quick, no guards, a size up to
+//!    `Node::pooled`. *Forward* takes a block of the pool, *record* writes beside it. Saves
+//!    `malloc`, the search in the ledger and all calls.
+//! 2. A2 [`request_unpooled`](Heap::request_unpooled): as A1, for the first request of a run,
+//!    before the pool has its memory. It reserves that, and does as A1. Saves A1 the question.
+//! 3. A3 [`alloc_guarded`] with a pool: alone, quick, ordinary, guards. As A1, and paints the
+//!    guards by two 16-byte stores. Saves the same.
+//! 4. A4 [`alloc_guarded`] without: as A3 where the pool has no block, or under a global heap.
+//!    *Forward* calls `malloc`, *record* enters the block at home, or by [`grant`] if that place is
+//!    taken. Saves the call through the port, the check of the port's contract, and the inlined
+//!    parts' calls.
+//! 5. A5 [`alloc_unguarded`]: as A4, without guards.
+//! 6. A6 [`request_port`](Heap::request_port): alone, quick, ordinary, no guards, over another port
+//!    than `malloc`. *Forward* calls the port and checks its contract, *record* is as in A4. Saves
+//!    the questions about threads and the plan.
+//! 7. A7 [`request_driven`](Heap::request_driven): a model checker drives the run. As A1, after the
+//!    call's scheduling point, and with `State::driven_stop` for quick. Saves the same.
+//! 8. A8 `refuse_foreign`: a serial run on another OS thread, or a confined heap on another logical
+//!    thread. The request is refused and parked, for the owner to report.
+//! 9. A9 [`request_fully`](Heap::request_fully): everything else, in four plain steps.
 //!
-//! A global heap's requests come from `global/mod.rs` by [`quick_alloc`](Heap::quick_alloc): A3 or
-//! A5 (such runs have no pool), without the lock while the process has one thread; else A9.
+//! Under a global heap requests come by [`quick_alloc`](Heap::quick_alloc): A4 or A5, without the
+//! lock while the process has one thread, else with it; and if they don't apply, A9. A parallel run
+//! always takes A9.
 //!
 //! # Routes of a `free`
-//! Decide is empty here (a free can't fail). Detect is the search for exactly this block: address,
-//! heap, size and alignment. Whatever is not found goes on to F8, which finds out why.
+//! *Decide* has nothing to do, since a free can't fail. *Detect* searches the block with exactly
+//! this address, heap, size and alignment; if there is none, the free takes F8, which reports what
+//! is wrong. *Record* takes the block out where it was found. The first route that applies is
+//! taken:
 //!
-//! | route | taken if | detect | forward | saves |
-//! |---|---|---|---|---|
-//! | F1 [`release`](Heap::release) | alone, `quick_stop` not 0, size within the pool, no guards | beside the block | pool | as A1 |
-//! | F2 [`free_unguarded`] | alone or locked, `quick_stop` not 0, ordinary, over `malloc`, no guards, not the pool's | at home, else anywhere | `free` | as A3 |
-//! | F3 [`free_guarded`](Heap::free_guarded) | the same with guards | as F2, or beside the block | quarantine | as A3; guards and poison by 16-byte steps |
-//! | F4 [`evict`](Heap::evict) | F3 made the quarantine too full | the poison is whole | pool or `free` | the decoding of the record for plain blocks |
-//! | F5 [`release_unpooled`](Heap::release_unpooled) | alone, `quick_stop` not 0, ordinary, over another port, no guards | at home, else anywhere | the port | as A6 |
-//! | F6 [`release_driven`](Heap::release_driven) | a model checker drives the run, after its scheduling point | beside the block | pool | as A7 |
-//! | F7 foreign thread | as A8 | – | – (parked) | – |
-//! | F8 [`release_fully`](Heap::release_fully) | everything else | anywhere; a free that fits no block gets its finding and changes nothing | quarantine, pool or port | – |
+//! 1. F1 [`release`](Heap::release): alone, quick, no guards, a size up to `Node::pooled`. *Detect*
+//!    reads the record beside the block, *forward* gives the block to the pool. Saves what A1
+//!    saves.
+//! 2. F2 [`free_unguarded`]: alone, quick, ordinary, no guards, over `malloc`, not the pool's.
+//!    *Detect* searches at home, else by [`free_anywhere`], *forward* calls `free`. Saves what A5
+//!    saves.
+//! 3. F3 [`free_guarded`](Heap::free_guarded): as F2 with guards, the pool's blocks included. It
+//!    compares the guards by two 16-byte loads, and *forward* poisons the block and puts it into
+//!    quarantine.
+//! 4. F4 [`evict`](Heap::evict): follows F3 if the quarantine is too full. It checks the poison of
+//!    the oldest block and gives that to the pool or to `free`. Saves decoding the record and
+//!    finding the port of the block.
+//! 5. F5 [`release_unpooled`](Heap::release_unpooled): as F2 over another port. *Forward* calls the
+//!    port.
+//! 6. F6 [`release_driven`](Heap::release_driven): a model checker drives the run. As F1, after the
+//!    call's scheduling point.
+//! 7. F7 `refuse_foreign`: as A8. The free is not carried out, but parked, for the owner to report.
+//! 8. F8 [`release_fully`](Heap::release_fully): everything else, in four plain steps. A wrong free
+//!    gets its finding and changes nothing else.
 //!
-//! A global heap's frees come by [`quick_free`](Heap::quick_free): F2 or F3, else F8 if the run knows
-//! the address. Everything out of the ordinary is called last, as a tail call, so that the ordinary
-//! routes save no registers for it.
+//! Under a global heap frees come by [`quick_free`](Heap::quick_free): F2 or F3, with or without
+//! the lock as for requests; and if they don't apply, F8 if the run knows the address.
+//!
+//! What is out of the ordinary is always a call in tail position, so that the ordinary routes save
+//! no registers for it.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -59,15 +83,15 @@ use std::ptr::NonNull;
 
 use crate::heap::node::{AnyPort, Node, StateGuard, start_of};
 use crate::heap::quarantine::Quarantined;
+use crate::heap::quick_record::{self, grant_pooled};
 use crate::heap::record::SIZE_SIDE;
 use crate::heap::state::State;
 use crate::heap::thread_context::ThreadContext;
-use crate::heap::{AllocResult, Heap, quick_record, redzone};
+use crate::heap::{AllocResult, Heap, redzone};
 use crate::port::Refused;
 use crate::trace::{End, Op};
 
-/// Whether the fast path handles this layout. `malloc` aligns every block of 16 bytes or more to
-/// 16, and smaller ones to their size.
+/// Whether the fast path handles this layout.
 #[inline(always)]
 fn is_ordinary(layout: Layout) -> bool {
     layout.align() <= 16 && layout.size() >= layout.align() && layout.size() < SIZE_SIDE
@@ -124,14 +148,14 @@ impl Heap {
             && layout.align() <= 16
             // One comparison for "not 0 and at most `pooled`".
             && layout.size().wrapping_sub(1) < node.pooled
-            && let Some(start) = run.with(|state| quick_record::grant_pooled(state, layout, 0, node))
+            && let Some(start) = run.with(|state| grant_pooled(state, layout, 0, node))
         {
             return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
         }
         self.request_unpooled(layout)
     }
 
-    /// Chooses among routes A2 to A6 and A9.
+    /// Chooses among routes A2 to A6 and A9 (see the top of this file).
     #[inline(never)]
     fn request_unpooled(&self, layout: Layout) -> AllocResult {
         let node = self.node();
@@ -151,7 +175,7 @@ impl Heap {
             let pooled = entered.with(|state| {
                 state.ledger.open_pool();
                 let is_served = node.pooled > 0;
-                is_served.then(|| quick_record::grant_pooled(state, layout, 0, node)).flatten()
+                is_served.then(|| grant_pooled(state, layout, 0, node)).flatten()
             });
             if let Some(start) = pooled.or_else(|| alloc_unguarded(node, &entered, layout)) {
                 return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
@@ -182,7 +206,7 @@ impl Heap {
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 
-    /// Routes A4 and A5 of a serial run.
+    /// Routes A3 and A4 of a serial run.
     #[inline(never)]
     fn request_guarded(&self, layout: Layout) -> AllocResult {
         if let Some(entered) = self.core().enter_serial()
@@ -207,8 +231,8 @@ impl Heap {
         self.release_unpooled(start, layout);
     }
 
-    /// Route A7: an `alloc` of a run that a model checker drives, after its scheduling point. `None`
-    /// if the pool doesn't serve it; nothing is done then.
+    /// Route A7: an `alloc` of a run that a model checker drives, after its scheduling point.
+    /// `None` if the pool doesn't serve it; nothing is done then.
     #[inline(always)]
     pub(crate) fn request_driven(&self, layout: Layout) -> Option<NonNull<u8>> {
         let (run, node) = (self.core().alone()?, self.node());
@@ -218,7 +242,7 @@ impl Heap {
         if !is_quick {
             return None;
         }
-        run.with(|state| quick_record::grant_pooled(state, layout, 0, node))
+        run.with(|state| grant_pooled(state, layout, 0, node))
     }
 
     /// Route F6: the same for a free. False if it is not one to the pool; nothing is done then.
@@ -252,7 +276,7 @@ impl Heap {
         self.release_fully(start, layout);
     }
 
-    /// Routes A3 to A5, for a caller that may touch the state already. `None` if none of them
+    /// Routes A4 and A5, for a caller that may touch the state already. `None` if none of them
     /// applies; nothing is done then.
     #[inline(always)]
     pub(crate) fn quick_alloc(
@@ -343,7 +367,7 @@ impl Heap {
                         && entered.with(|state| state.ledger.give_to_pool(record.address(), size));
                     if !is_pooled {
                         // SAFETY: a block of this heap, which is over the system's allocator
-                        // (`quick_free`); it was asked for with this layout, and leaves the
+                        // (`quick_free`); it was requested with this layout, and leaves the
                         // quarantine once.
                         unsafe { free(base, with_guards(size)) }
                     }
@@ -358,7 +382,7 @@ impl Heap {
     }
 }
 
-/// Route A3: from the system, without guards.
+/// Route A5: from the system, without guards.
 #[inline(always)]
 fn alloc_unguarded(
     node: &Node<AnyPort>,
@@ -393,15 +417,14 @@ fn free_unguarded(
     true
 }
 
-/// Routes A4 and A5: with guards, from the pool if it has a block, else from the system.
+/// Routes A3 and A4: with guards, from the pool if it has a block, else from the system.
 #[inline(never)]
 fn alloc_guarded(
     node: &Node<AnyPort>,
     entered: &StateGuard<'_>,
     layout: Layout,
 ) -> Option<NonNull<u8>> {
-    let pooled =
-        || entered.with(|state| quick_record::grant_pooled(state, layout, redzone::LEAD, node));
+    let pooled = || entered.with(|state| grant_pooled(state, layout, redzone::LEAD, node));
     let reopened = || {
         entered.with(|state| state.ledger.open_pool());
         pooled()

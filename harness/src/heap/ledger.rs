@@ -1,8 +1,8 @@
 //! The ledger: every live block of a run, and the blocks that were freed last.
 //!
 //! A block is found by address and heap, since an arena's first block may begin where the arena's
-//! own chunk does. Its [`Record`] is in one of two places: beside the block, if it is the pool's, or
-//! else in a hash table. The sizes of blocks of 256 MiB and more are in a side table.
+//! own chunk does. Its [`Record`] is in one of two places: beside the block, if it is the pool's,
+//! or else in a hash table. The sizes of blocks of 256 MiB and more are in a side table.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -338,8 +338,8 @@ impl Ledger {
     }
 
     /// Takes out the pool's block that a right free names, remembers it, and gives its memory back
-    /// to the pool. False if there is no such block, and nothing is done then. Only for runs without
-    /// guards and for sizes above 0.
+    /// to the pool. False if there is no such block, and nothing is done then. Only for runs
+    /// without guards and for sizes above 0.
     #[inline(always)]
     pub(crate) fn release_pooled(
         &mut self,
@@ -361,7 +361,8 @@ impl Ledger {
         true
     }
 
-    /// Gives the memory of a block that has left the ledger back to the pool, if it came from there.
+    /// Gives the memory of a block that has left the ledger back to the pool, if it came from
+    /// there.
     #[inline]
     pub(crate) fn give_to_pool(&mut self, address: usize, size: usize) -> bool {
         let Some(block) = self.pool.block(address) else { return false };

@@ -1,5 +1,5 @@
-//! The life of a heap and of its run: how a heap is made, named, put over a port, cloned and dropped,
-//! and how a run ends.
+//! The life of a heap and of its run: how a heap is made, named, put over a port, cloned and
+//! dropped, and how a run ends.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -25,7 +25,8 @@ impl Heap {
     /// A heap over the system's allocator, all detectors on.
     ///
     /// Small blocks are cut off a memory region of the heap's own. With
-    /// `Heap::over(SystemPort::new())` every block is `malloc`'s ([`SystemPort`](crate::SystemPort)).
+    /// `Heap::over(SystemPort::new())` every block is `malloc`'s
+    /// ([`SystemPort`](crate::SystemPort)).
     #[must_use]
     #[allow(clippy::new_without_default)] // a heap is made on purpose, never by a derived default
     pub fn new() -> Heap {
@@ -65,8 +66,8 @@ impl Heap {
         Heap::attach(NonNull::from(Box::leak(core)), "main", port, true, None)
     }
 
-    /// A second heap of the same run, over the same port, with this name. Each heap owns its blocks:
-    /// freeing one through the other is a finding, unless both are [aliases](Heap::alias).
+    /// A second heap of the same run, over the same port, with this name. Each heap owns its
+    /// blocks: freeing one through the other is a finding, unless both are [aliases](Heap::alias).
     #[must_use]
     pub fn named(&self, name: &'static str) -> Heap {
         Heap::attach(self.node().run, name, Unwatched(self.clone()), self.node().counted != 0, None)
@@ -81,8 +82,8 @@ impl Heap {
     }
 
     /// As [`wrap`](Self::wrap), for a port that serves one thread only, such as a slab: the logical
-    /// thread that calls this. Another thread's request is refused, and its free leaves the block as
-    /// it is. Both are reported as `wrong-thread`, and the port sees neither.
+    /// thread that calls this. Another thread's request is refused, and its free leaves the block
+    /// as it is. Both are reported as `wrong-thread`, and the port sees neither.
     #[must_use]
     pub fn confine(&self, name: &'static str, port: impl Port + Send + 'static) -> Heap {
         if self.core().driven {

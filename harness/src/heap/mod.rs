@@ -100,7 +100,7 @@ impl Heap {
     /// On a thread that the run doesn't belong to.
     pub(crate) fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
         let entered = self.core().enter();
-        entered.expect("[mallory bug] a run's state is asked for on its own thread").with(step)
+        entered.expect("[mallory bug] a run's state is used on a thread of another run").with(step)
     }
 
     /// Declares that blocks of this heap and of the other may be freed through either.
@@ -408,9 +408,9 @@ impl Heap {
 
     // ---- for a global heap, whose callers also hold blocks of others ----
 
-    /// Whether a block of this run is, or was, at this address. Only for a call of the subject's the
-    /// address may also be inside a live block: that search visits every live block, of which there
-    /// may be very many, and the harness frees blocks of its own at each fork.
+    /// Whether a block of this run is, or was, at this address. Only for a call of the subject's
+    /// the address may also be inside a live block: that search visits every live block, of which
+    /// there may be very many, and the harness frees blocks of its own at each fork.
     #[cold]
     pub(crate) fn knows(&self, start: NonNull<u8>, is_subject: bool) -> bool {
         let address = start.as_ptr() as usize;
@@ -471,8 +471,8 @@ impl Heap {
         Err(Refused)
     }
 
-    /// Takes every block of this heap back at once, if its port can do that ([`Port::reclaim`], such
-    /// as an arena's reset). Guards are checked, and blocks that were live are no leaks.
+    /// Takes every block of this heap back at once, if its port can do that ([`Port::reclaim`],
+    /// such as an arena's reset). Guards are checked, and blocks that were live are no leaks.
     ///
     /// # Safety
     /// - Nobody uses a block of this heap afterwards.

@@ -105,8 +105,8 @@ impl<'a> StateGuard<'a> {
     /// Runs a step on the state. A step never calls a port, the subject, or `with` again.
     #[inline]
     pub(crate) fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
-        // SAFETY: the methods of `Core` that make a guard make sure that no other thread touches the
-        // state, and steps don't nest, so this is the only reference to it.
+        // SAFETY: the methods of `Core` that make a guard make sure that no other thread touches
+        // the state, and steps don't nest, so this is the only reference to it.
         step(unsafe { &mut *self.core.state.get() })
     }
 
@@ -373,7 +373,8 @@ impl Node<AnyPort> {
         if base.as_ptr() as usize & (new.align() - 1) == 0 && resized.len() >= new.size() {
             return Ok(base);
         }
-        // The old block is gone, and the new one breaks the contract: a third one gets its contents.
+        // The old block is gone, and the new one breaks the contract: a third one gets its
+        // contents.
         self.report_block(resized, new, layout, entered);
         let fresh = self.obtain(layout, false, false, entered)?;
         let common = resized.len().min(old.size()).min(new.size());
@@ -423,7 +424,7 @@ impl Node<AnyPort> {
         let Some(padded) = redzone::padded(layout) else { return };
         // SAFETY: `obtain` moved the start by exactly this much.
         let start = unsafe { start_of(block).sub(redzone::front(layout.align())) };
-        // SAFETY: as in `hand_back`, with the layout that `obtain` asked for.
+        // SAFETY: as in `hand_back`, with the layout that `obtain` requested.
         self.call_port(entered, |port| unsafe { port.free(start, padded) });
     }
 
@@ -445,8 +446,8 @@ impl Node<AnyPort> {
         if has_live && entered.with(|state| state.guards) {
             entered.with(check_guards);
         }
-        // SAFETY: the heap's last handle is gone, or its user promised (`Heap::reclaim`) that nobody
-        // uses its blocks.
+        // SAFETY: the heap's last handle is gone, or its user promised (`Heap::reclaim`) that
+        // nobody uses its blocks.
         if self.call_port(entered, |port| unsafe { port.reclaim() }) && has_live {
             entered.with(|state| {
                 for block in state.ledger.take_heap(self.id) {

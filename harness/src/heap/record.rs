@@ -37,8 +37,8 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Overwrites the address word: the record is no block's any more. The pool links its free
-    /// blocks by this word.
+    /// Overwrites the address word: the record is then no block's. The pool links its free blocks
+    /// by this word.
     #[inline(always)]
     pub(crate) fn set_word(&mut self, word: u64) {
         self.low = word;

@@ -252,7 +252,7 @@ fn wake_one(_: &AtomicU32) {}
 /// Whether a global heap of this process is armed.
 static IS_ARMED: AtomicBool = AtomicBool::new(false);
 
-/// Waits until no other run of a global heap goes on in this process, and begins this one.
+/// Waits until this process has no other run of a global heap, and begins this one.
 pub(crate) fn begin_alone(run: u64) {
     while IS_ARMED.swap(true, Ordering::Acquire) {
         std::thread::sleep(std::time::Duration::from_micros(200));
@@ -308,7 +308,7 @@ pub(crate) fn wait_for_threads(used: usize) {
     STAYING.store(living_threads().unwrap_or(1), Ordering::Relaxed);
 }
 
-/// The number of threads of this process, if `/proc` tells.
+/// The number of threads of this process, as `/proc` says. `None` without `/proc`.
 fn living_threads() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()

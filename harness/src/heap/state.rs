@@ -46,7 +46,8 @@ pub(crate) struct State {
     /// Whether frees are part of the fingerprint.
     hashes_frees: bool,
     pub(crate) moving: bool,
-    /// Whether somebody looks at single events: a recorder, a sink, a capture, a budget, a histogram.
+    /// Whether somebody looks at single events: a recorder, a sink, a capture, a budget, a
+    /// histogram.
     watched: bool,
     /// `stop` if the run may take the fast path (it is not watched, wiped or driven), else 0. So
     /// one comparison decides both whether the fast path is open and whether this request passes.
@@ -437,7 +438,7 @@ impl Drop for State {
     }
 }
 
-/// Receives the findings and the fingerprint of a run while it goes on.
+/// Receives the findings and the fingerprint of a run as it makes them.
 pub(crate) trait EventSink {
     /// A detector's finding.
     fn evidence(&self, evidence: &Evidence);
