@@ -59,7 +59,7 @@ impl Granted for *mut u8 {
 /// `B` is the type of a block that is freed, `R` the result of a request. The functions are passed
 /// by name, `unsafe` ones as well, so no `unsafe` code has to be written. The port trusts them to
 /// be an allocator's, as `GlobalAlloc` trusts its implementors, and
-/// [`conformance`](crate::conformance) tests it.
+/// [`conformance`](crate::conformance()) tests it.
 ///
 /// ```
 /// use std::alloc::Layout;
