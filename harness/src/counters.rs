@@ -1,9 +1,11 @@
-//! What an allocator says of itself, right under concurrency: apart from the allocator, and of
-//! whatever atomics stand beside this file, so that loom tries the very same code.
+//! An allocator's counters, which are exact under concurrency.
+//!
+//! The file uses the atomics of the module that includes it: std's in `port.rs`, and loom's in a
+//! test that checks this very code under loom.
 
 use super::{AtomicU64, Ordering};
 
-/// Bytes asked for and not yet given back, the most that this was, and requests refused.
+/// The bytes requested and not yet freed, their largest sum so far, and the refused requests.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) outstanding: AtomicU64,
@@ -12,7 +14,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Each addition raises the peak at once, so no interleaving can pass a maximum unseen.
+    /// Each addition raises the peak at once, so no interleaving misses a maximum.
     pub(crate) fn add(&self, bytes: usize) {
         let bytes = bytes as u64;
         let now = self.outstanding.fetch_add(bytes, Ordering::Relaxed) + bytes;

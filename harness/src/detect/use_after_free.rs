@@ -1,4 +1,5 @@
-//! A freed block was written: the poison in it is damaged. Seen while it is in quarantine.
+//! A freed block was written to: its poison is damaged. This is found while the block is in
+//! quarantine.
 
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::kind::Kind;

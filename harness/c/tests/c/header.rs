@@ -5,8 +5,13 @@ use std::path::Path;
 
 use cbindgen::{Builder, Config, EnumConfig, ExportConfig, FunctionConfig, Language, Style};
 
-const SOURCES: [&str; 4] =
-    ["c/mod.rs", "c/conformance.rs", "adapters/c_memory.rs", "adapters/c_table.rs"];
+const SOURCES: [&str; 5] = [
+    "c/mod.rs",
+    "c/conformance.rs",
+    "adapters/c_memory.rs",
+    "adapters/c_table.rs",
+    "adapters/c_heap.rs",
+];
 
 const HEADER: &str = "\
 /* Mallory, the adversary in your allocator, for C: a heap as a table of functions, a sweep that

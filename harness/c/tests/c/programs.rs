@@ -183,7 +183,7 @@ fn a_calloc_that_multiplies_without_looking_is_found_and_one_that_looks_is_not()
     for (which, what) in [
         ("null", "the table is null"),
         ("no-malloc", "the allocator's table has no `malloc`"),
-        ("no-renew", "a fixed region, and nothing that makes it as new"),
+        ("no-renew", "`fixed` is set, and `renew` is null"),
         ("bad-name", "is no name for a port"),
         ("bad-lines", "line 1: there is no a1 before it"),
     ] {
