@@ -16,7 +16,7 @@ use ::loom::model::Builder;
 
 use crate::host::{Host, RehearsedRun, ScheduledRun};
 use crate::process::status;
-use crate::report::format::said;
+use crate::report::format::panic_message;
 use crate::rt;
 use crate::rt::AbandonedRun;
 use crate::run::outcome::{Cue, ScheduledEnd, Stopped, ThreadScheduler};
@@ -143,7 +143,7 @@ fn reason(payload: &(dyn std::any::Any + Send)) -> Stopped {
     if let Some((_, said)) = rt::panicked() {
         return Stopped::Panicked(format!("panicked: {said}"));
     }
-    let text = said(payload);
+    let text = panic_message(payload);
     if text.starts_with("deadlock;") {
         Stopped::Deadlock
     } else if text.contains("maximum number of branches") {

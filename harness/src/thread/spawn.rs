@@ -1,6 +1,6 @@
 //! Starting, joining and giving way, in a model and elsewhere.
 
-use crate::report::format::said;
+use crate::report::format::panic_message;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location};
@@ -159,7 +159,7 @@ fn catch<T>(work: impl FnOnce() -> T) -> Result<T> {
     if let Err(payload) = &ended
         && !payload.is::<AbandonedRun>()
     {
-        rt::note_panic(said(&**payload));
+        rt::note_panic(panic_message(&**payload));
     }
     if rt::is_over() {
         drop(ended);
