@@ -60,7 +60,7 @@ mod by_shuttle {
             #[allow(unreachable_code, reason = "it says of what kind its errors would be")]
             Ok::<(), Refused>(())
         });
-        assert!(error(&report).contains("its threads go on for ever"), "{report}");
+        assert!(error(&report).contains("its threads never end"), "{report}");
     }
 
     /// Waits for a flag, and gives way meanwhile or not.
@@ -82,7 +82,7 @@ mod by_shuttle {
     fn a_loop_that_waits_without_giving_way_is_told_how() {
         spins(true).assert_clean();
         let error = error(&spins(false));
-        assert!(error.contains("its threads go on for ever"), "{error}");
+        assert!(error.contains("its threads never end"), "{error}");
         assert!(error.contains("thread::yield_now"), "{error}");
     }
 
