@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::mpsc;
 
 use crate::port::{Port, Refused};
-use crate::report::format::said;
+use crate::report::format::panic_message;
 
 /// Where a block begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub(crate) fn perform<P: Port>(
         }
     }));
     result.unwrap_or_else(|payload| {
-        let text = said(&*payload);
+        let text = panic_message(&*payload);
         // A payload may itself panic when it is dropped.
         std::mem::forget(payload);
         CallResult::Panicked(text)

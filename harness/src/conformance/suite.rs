@@ -18,7 +18,7 @@ use crate::process::codec::{Codec, codec_struct};
 use crate::process::pipe::Pipe;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::status;
-use crate::report::format::said;
+use crate::report::format::panic_message;
 use crate::report::kind::Kind;
 use crate::sweep::exit_outcome::{kind_of, notes, os_error};
 
@@ -150,7 +150,7 @@ impl<P: Port> Suite<'_, P> {
         let ports = match made {
             Ok(ports) => ports,
             Err(payload) => {
-                let unmade = Some(said(&*payload));
+                let unmade = Some(panic_message(&*payload));
                 return SequenceMessage { nth, unmade, ..SequenceMessage::default() };
             }
         };

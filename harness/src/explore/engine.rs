@@ -21,14 +21,14 @@ use crate::report::outcome::Outcome;
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::schedule::FoundSchedule;
-use crate::sweep::baseline::scouted;
+use crate::sweep::baseline::run_baseline;
 use crate::sweep::exit_outcome::patience;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
 use crate::sweep::points::{check_names, points};
 use crate::sweep::settings::{ExploreSettings, ScheduleMode, Settings};
-use crate::sweep::suppressions::conclude;
+use crate::sweep::suppressions::finish_report;
 
 /// A search runs so many schedules at the most, unless the caller says how many.
 const SCHEDULES_MAX: u64 = 200_000;
@@ -109,7 +109,7 @@ impl ScheduleMode {
 
 fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
-    let (mut scouted, early) = match scouted(settings, subject)? {
+    let (mut scouted, early) = match run_baseline(settings, subject)? {
         Ok(scouted) => (scouted, Vec::new()),
         Err(found) => (Baseline::default(), vec![found]),
     };
@@ -120,7 +120,7 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
         for found in &mut found {
             found.order.get_or_insert_with(FoundSchedule::default);
         }
-        return conclude(settings, &scouted, found, report, false);
+        return finish_report(settings, &scouted, found, report, false);
     }
     let limit = threads.limit();
     let tell = |done, total| {
@@ -155,7 +155,7 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
         // What shows without a fault is reported before any is made.
         let norm = RunContext::new(settings, subject, &scouted);
         let found = crate::explore::shrink::shorten(&norm, &scouted, census.found, !is_bounded)?;
-        return conclude(settings, &scouted, found, report, false);
+        return finish_report(settings, &scouted, found, report, false);
     }
     let points = points(&scouted, settings.faults);
     if points.is_empty() {
@@ -248,7 +248,7 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
     let by_chance = drawn || !is_bounded;
     let found = crate::explore::shrink::shorten(&norm, &scouted, found, by_chance)?;
     let all = report.coverage.complete;
-    conclude(settings, &scouted, found, report, all)
+    finish_report(settings, &scouted, found, report, all)
 }
 
 /// All schedules without a fault, for what a replayed run is held against.
@@ -276,7 +276,7 @@ fn never(point: Point, outcomes: &[u64], scouted: &Baseline) -> Option<Observati
     (unreached > 0 && unreached == outcomes.iter().sum::<u64>()).then(|| {
         let note = "the request that was to fail never came in any schedule: runs are not alike";
         let kind = crate::report::kind::Kind::Nondeterminism;
-        crate::sweep::exit_outcome::bare(
+        crate::sweep::exit_outcome::observation_at(
             point,
             crate::report::evidence::Evidence::new(kind).note(note),
             scouted,

@@ -17,7 +17,7 @@ use ::loom::model::Builder;
 
 use crate::host::scheduled_run::{Host, RehearsedRun, ScheduledRun};
 use crate::process::status;
-use crate::report::format::said;
+use crate::report::format::panic_message;
 use crate::rt;
 use crate::rt::AbandonedRun;
 use crate::run::outcome::{Cue, ScheduledEnd, Stopped, ThreadScheduler};
@@ -147,7 +147,7 @@ fn stop_reason(payload: &(dyn std::any::Any + Send)) -> Stopped {
     if let Some((_, message)) = rt::first_panic() {
         return Stopped::Panicked(format!("panicked: {message}"));
     }
-    let text = said(payload);
+    let text = panic_message(payload);
     if text.starts_with("deadlock;") {
         Stopped::Deadlock
     } else if text.contains("maximum number of branches") {

@@ -17,7 +17,7 @@ use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 use crate::host::scheduled_run::{Host, RehearsedRun, ScheduledRun};
 use crate::process::status;
-use crate::report::format::said;
+use crate::report::format::panic_message;
 use crate::rt;
 use crate::rt::thread_set::{THREADS_MAX, ThreadSet, bit};
 use crate::rt::{NextTask, TaskPool};
@@ -259,7 +259,7 @@ impl Host for Shuttle {
                 // The panic came out of `begin` or `end`, between two runs.
                 std::panic::resume_unwind(payload);
             }
-            let text = said(&*payload);
+            let text = panic_message(&*payload);
             let is_deadlock = text.starts_with("deadlock!");
             let stopped = if is_deadlock {
                 Stopped::Deadlock

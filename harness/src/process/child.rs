@@ -19,7 +19,7 @@ use crate::process::pipe::{Pipe, pipe};
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::{ChildStatus, Mark, SharedMemory};
 use crate::process::status;
-use crate::report::format::said;
+use crate::report::format::panic_message;
 
 /// A running child, seen from the parent.
 pub(crate) struct Child<'a> {
@@ -80,7 +80,7 @@ pub(crate) fn fork<'a>(
                 pipe.send(&GREETING);
                 let work = std::panic::AssertUnwindSafe(|| work(&Rc::new(pipe)));
                 if let Err(payload) = std::panic::catch_unwind(work) {
-                    status::bug(&said(&*payload));
+                    status::bug(&panic_message(&*payload));
                 }
                 // SAFETY: ends this process at once.
                 unsafe { libc::_exit(0) }

@@ -1,6 +1,6 @@
 //! A watched subject's panics: kept from the terminal, and written down.
 
-use crate::report::format::said;
+use crate::report::format::panic_message;
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -48,7 +48,7 @@ pub(crate) fn hook_panics() {
                     return false;
                 };
                 if panicked.message.is_none() {
-                    let text = said(info.payload());
+                    let text = panic_message(info.payload());
                     let place =
                         info.location().map(|at| format!("{}:{}", base(at.file()), at.line()));
                     panicked.message = Some(match place {
@@ -112,7 +112,7 @@ pub(crate) fn catch(wants_stack: bool, run: impl FnOnce() -> SubjectEnd) -> Caug
     let watch = PanicRecord { wants_stack, ..PanicRecord::default() };
     let before = WATCHED.with(|watched| watched.replace(Some(watch)));
     let result = std::panic::catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
-        let message = said(&*payload);
+        let message = panic_message(&*payload);
         // A payload is the subject's memory, and may itself panic when it is dropped.
         let drop = AssertUnwindSafe(|| drop(payload));
         std::panic::catch_unwind(drop).unwrap_or_else(std::mem::forget);

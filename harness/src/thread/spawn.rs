@@ -1,5 +1,6 @@
 //! Starting and joining threads, yielding and sleeping, in a model and elsewhere.
 
+use crate::report::format::panic_message;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location};
@@ -8,7 +9,6 @@ use std::thread::Result;
 use std::time::Duration;
 
 use crate::process::backtrace;
-use crate::report::format::said;
 use crate::rt;
 use crate::rt::{AbandonedRun, CurrentEngine, Spawned};
 use crate::thread::current;
@@ -164,7 +164,7 @@ fn catch<T>(work: impl FnOnce() -> T) -> Result<T> {
     if let Err(payload) = &ended
         && !payload.is::<AbandonedRun>()
     {
-        rt::note_panic(said(&**payload));
+        rt::note_panic(panic_message(&**payload));
     }
     if rt::is_abandoned() {
         drop(ended);

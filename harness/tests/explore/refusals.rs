@@ -57,7 +57,7 @@ mod by_shuttle {
             #[allow(unreachable_code, reason = "it names the type of the errors")]
             Ok::<(), Refused>(())
         });
-        assert!(mistake(&report).contains("its threads go on for ever"), "{report}");
+        assert!(mistake(&report).contains("its threads never end"), "{report}");
     }
 
     /// Waits for a flag, and yields meanwhile or not.
@@ -79,7 +79,7 @@ mod by_shuttle {
     fn a_loop_that_waits_without_giving_way_is_told_how() {
         spins(true).assert_clean();
         let error = mistake(&spins(false));
-        assert!(error.contains("its threads go on for ever"), "{error}");
+        assert!(error.contains("its threads never end"), "{error}");
         assert!(error.contains("thread::yield_now"), "{error}");
     }
 

@@ -44,7 +44,7 @@ fn a_static_that_grows_is_a_leak() {
         Ok::<_, TryReserveError>(())
     });
     assert_eq!(only(&report).kind(), Kind::Leak);
-    assert!(report.to_string().contains("what is left grows"), "{report}");
+    assert!(report.to_string().contains("the memory left behind grows"), "{report}");
 }
 
 #[test]

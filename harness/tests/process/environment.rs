@@ -38,7 +38,7 @@ fn oom_after_more_than_there_is_is_a_mistake() {
     for beyond in ["61", "99999", "18446744073709551615"] {
         let told = with("MALLORY_OOM_AFTER", beyond);
         assert!(told.contains(&format!("MALLORY_OOM_AFTER={beyond}")), "{told}");
-        assert!(told.contains("has only 61") && told.contains("from 0 to 60"), "{told}");
+        assert!(told.contains("makes only 61 requests") && told.contains("from 0 to 60"), "{told}");
     }
 }
 

@@ -122,7 +122,7 @@ fn what_was_lost_on_the_way_is_found_again() {
         Ok(())
     });
     assert_eq!(report.exit_code(), 1, "never a pass:\n{report}");
-    assert!(report.to_string().contains("got lost on its way"), "{report}");
+    assert!(report.to_string().contains("never reached the parent"), "{report}");
 }
 
 /// A panic outside of the subject is not the subject's outcome: it is raised here, with its message.

@@ -70,7 +70,7 @@ fn runs_of_equal_length_that_differ_are_named_with_their_first_difference() {
     let report = Sweep::new("traces").run(ask_for_another_size_each_time);
     let text = only(&report).to_string();
     assert_eq!(only(&report).kind(), Kind::Nondeterminism);
-    assert!(text.contains("part at event 3"), "{text}");
+    assert!(text.contains("differ at event 3"), "{text}");
     assert!(text.contains("33 bytes (align 8) in the first"), "{text}");
     assert!(text.contains("ask_for_another_size_each_time"), "{text}");
     assert_eq!(report.coverage().runs, 0, "such a subject is not swept");

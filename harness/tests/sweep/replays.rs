@@ -163,7 +163,7 @@ fn a_token_of_another_scenario_or_input_is_refused() {
         mistake(&Sweep::new("edited").replay(token).run(|heap| subject(heap, Edit::None)))
     };
     assert!(with("v1 other f=T0#1 fp=000000").contains("of `other`, not of `edited`"));
-    assert!(with("v1 edited f=T0#1 i=00c0ffee fp=000000").contains("made on another input"));
+    assert!(with("v1 edited f=T0#1 i=00c0ffee fp=000000").contains("made with another input"));
 }
 
 #[test]
