@@ -80,9 +80,9 @@ impl LoomShared {
         if self.enough.get() || !self.search.borrow_mut().next() {
             return false;
         }
-        status::schedule();
+        status::begin_schedule();
         for turn in self.search.borrow().turns() {
-            status::turn(turn.pack());
+            status::add_preemption(turn.pack());
         }
         rt::begin(rt::CurrentEngine::Loom);
         self.with_piece(|piece| piece.begin());

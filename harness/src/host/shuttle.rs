@@ -127,7 +127,7 @@ impl ShuttleShared {
             self.enough.set(true);
             return false;
         }
-        status::schedule();
+        status::begin_schedule();
         let threads = self.threads.get();
         for more in &self.more[..threads] {
             more.set(0);
@@ -221,7 +221,7 @@ impl Asked {
         let to = search.decide(threads, thread, shared.point(thread), is_yielding);
         rt::go_until(shared.until(to, &search));
         if let Some(turn) = search.turns().get(made) {
-            status::turn(turn.pack());
+            status::add_preemption(turn.pack());
         }
         Some(TaskId::from(usize::from(to)))
     }

@@ -75,7 +75,7 @@ pub(crate) fn scout(settings: &Settings, subject: &dyn Subject, scratch: &Scratc
         execute(subject, job)
     };
     let prime = once(&|_| {});
-    status::begun();
+    status::set_started();
     if prime.conducted.stopped == Some(Stopped::Deadlock) {
         let moments = moments(&prime.evidence);
         let again = once(&|job| job.capture = Some(Capture::of(moments.clone())));

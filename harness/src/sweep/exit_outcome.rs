@@ -74,7 +74,7 @@ pub(crate) fn notes(deaths: &[(Death, Stack)]) -> Result<Vec<String>, Error> {
 
 /// The frames whose names are quickly found.
 fn at_home(stack: &[usize]) -> Stack {
-    stack.iter().copied().filter(|address| status::is_at_home(*address)).collect()
+    stack.iter().copied().filter(|address| status::is_in_this_library(*address)).collect()
 }
 
 /// Frames of each stack that a guard page's note shows.

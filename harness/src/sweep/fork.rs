@@ -168,7 +168,7 @@ fn go(
         part.pipe.send(found);
     }
     board.outcome(part.number).store(encode(run.outcome, found.is_some()), Ordering::Relaxed);
-    fork_pool::done()
+    fork_pool::exit_child()
 }
 
 /// Passes on what a child left.

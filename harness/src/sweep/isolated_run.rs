@@ -100,7 +100,7 @@ pub(crate) fn run_isolated(
     let answer = child::ask::<RunMessage<RunEnd>>(patience, |pipe| {
         let scratch = ScratchDir::new(owner);
         execute(norm.subject, norm.settings.job(&scratch));
-        status::begun();
+        status::set_started();
         let mut job = norm.job(plan.clone(), &scratch);
         job.sink = Some(Box::new(RunSender::<RunEnd>::new(pipe, AfterFault::Fingerprints)));
         let run = execute(norm.subject, job);

@@ -173,7 +173,7 @@ pub(crate) fn succeeds(run: &mut Run) {
         return;
     }
     let said = run.failure.clone().unwrap_or_default();
-    if let Some(unlike) = run.unlike.take() {
+    if let Some(unlike) = run.mismatch.take() {
         run.evidence.push(unlike.evidence());
         return;
     }

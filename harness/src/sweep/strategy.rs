@@ -169,7 +169,7 @@ impl PointBatch<'_> {
                     };
                     seen.found.push(found);
                 }
-                WorkerEvent::Glance => glance(),
+                WorkerEvent::Tick => glance(),
             });
             if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
                 return Err(Error::new(format!("a worker died before its first point: {death}"))
