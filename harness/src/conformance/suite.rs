@@ -93,18 +93,18 @@ impl<P: Port> Suite<'_, P> {
         work: impl Fn(&Rc<Pipe>, &ChildStatus),
     ) -> Result<SuiteChild<T>, Error> {
         let board = SharedMemory::new(1, 0).map_err(|error| os_error("share memory", &error))?;
-        let life = board.life(0);
+        let life = board.status(0);
         let answer = child::ask::<T>(self.patience, |pipe| {
-            life.begin();
-            status::begun();
+            life.reset();
+            status::set_started();
             work(pipe, life);
-            life.stand(None);
+            life.set_item(None);
         });
         let answer = answer.map_err(|error| os_error("start a child", &error))?;
         let Some(death) = answer.death.filter(|_| !life.is_done()) else {
             return Ok(SuiteChild { messages: answer.messages, death: None });
         };
-        let place = life.standing().unwrap_or(0);
+        let place = life.current_item().unwrap_or(0);
         let clause = match kind_of(death) {
             Kind::Abort => Clause::Aborts,
             Kind::Exit => Clause::Exits,
@@ -134,7 +134,7 @@ impl<P: Port> Suite<'_, P> {
         let mut at = 0;
         let mut tick = || {
             if let Some(life) = life {
-                life.stand(Some(((nth as usize) << STEP_BITS) | at));
+                life.set_item(Some(((nth as usize) << STEP_BITS) | at));
             }
             at += 1;
         };
@@ -159,7 +159,7 @@ impl<P: Port> Suite<'_, P> {
         let driven = Ports { clones: &ports, held: self.held };
         (self.drive)(&driven, self.threads, &mut |call| {
             let call = &mut |hand, asked| {
-                status::beat();
+                status::heartbeat();
                 call(hand, asked)
             };
             result = contract::run(call, rules, steps, &mut tick);
@@ -329,7 +329,7 @@ impl<P: Port> Suite<'_, P> {
             return Ok(storm(&(self.make)(), self.threads, self.range));
         }
         let mut child = self.child::<SequenceMessage>(|pipe, life| {
-            life.stand(Some(0));
+            life.set_item(Some(0));
             let breach = storm(&(self.make)(), self.threads, self.range);
             let breach = breach.map(|(clause, note)| Breach { clause, note, step: 0 });
             pipe.send(&SequenceMessage { breach, ..SequenceMessage::default() });

@@ -74,7 +74,7 @@ pub(crate) fn shorten(
             let owner = std::process::id();
             let answer = child::ask::<Observation>(patience(norm.settings, scouted), |pipe| {
                 let scratch = ScratchDir::new(owner);
-                crate::process::status::begun();
+                crate::process::status::set_started();
                 pipe.send(&ScheduleShrinker::new(norm, &scratch, &found[place], by_chance).go());
             });
             answer.map_err(|error| os_error("start a child", &error))?.messages.pop()
@@ -338,8 +338,8 @@ impl<'a> ScheduleShrinker<'a> {
 
     /// All that the threads do in a schedule.
     fn acts(&self, turns: &[Preemption]) -> Option<OperationLog> {
-        let run = self.run(turns, |job| job.hears = true);
-        OperationLog::of(run.heard)
+        let run = self.run(turns, |job| job.record_operations = true);
+        OperationLog::of(run.operations)
     }
 
     fn stacks(

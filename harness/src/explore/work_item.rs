@@ -327,7 +327,7 @@ impl ScheduledRun for WorkItemRun<'_> {
         let (threads, diverged) = (conducted.threads as u64, conducted.diverged);
         let mut run = going.end(conducted);
         judge(&mut run, self.unit);
-        status::ended(run.outcome as usize);
+        status::run_ended(run.outcome as usize);
         self.did.outcomes[run.outcome as usize] += 1;
         self.did.threads = self.did.threads.max(threads);
         self.did.steps = self.did.steps.max(search.steps());

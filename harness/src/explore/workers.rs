@@ -80,7 +80,7 @@ pub(crate) fn run_units(
     let (mut died, mut doubtful) = (Vec::new(), Vec::new());
     let work = |life: &ChildStatus, pipe: &Rc<Pipe>| work(plot, units, &board, life, pipe);
     let runs = || {
-        let going = (0..jobs).map(|job| board.life(job).schedules()).sum::<u64>();
+        let going = (0..jobs).map(|job| board.status(job).schedules()).sum::<u64>();
         board.requests().load(Ordering::Relaxed) + going
     };
     let end = worker_pool::run_workers(&board, patience, &work, |news| match news {
@@ -98,18 +98,19 @@ pub(crate) fn run_units(
                 doubtful.push(unit);
                 return;
             }
-            let lives = (0..jobs).map(|job| board.life(job));
-            let life = lives.into_iter().find(|life| life.standing() == Some(unit));
-            let turns = life.and_then(ChildStatus::turns);
+            let lives = (0..jobs).map(|job| board.status(job));
+            let life = lives.into_iter().find(|life| life.current_item() == Some(unit));
+            let turns = life.and_then(ChildStatus::preemptions);
             let turns = turns.map(|turns| turns.into_iter().map(Preemption::unpack).collect());
-            let ends =
-                |life: &ChildStatus| life.ends.iter().map(|e| e.load(Ordering::Relaxed)).collect();
+            let ends = |life: &ChildStatus| {
+                life.outcomes.iter().map(|e| e.load(Ordering::Relaxed)).collect()
+            };
             let outcomes = life.map_or_else(|| vec![0; Outcome::ALL.len()], ends);
             let schedules = life.map_or(1, ChildStatus::schedules);
             died.push(Died { unit, death, turns, schedules, outcomes });
         }
         WorkerEvent::FalseStart(_) => {}
-        WorkerEvent::Glance => glance(runs()),
+        WorkerEvent::Tick => glance(runs()),
     });
     if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
         return Err(Error::new(format!("a worker died before its first point: {death}"))

@@ -82,9 +82,9 @@ impl LoomShared {
         if self.is_finished.get() || !self.search.borrow_mut().next() {
             return false;
         }
-        status::schedule();
+        status::begin_schedule();
         for preemption in self.search.borrow().preemptions() {
-            status::turn(preemption.pack());
+            status::add_preemption(preemption.pack());
         }
         rt::begin_run(rt::CurrentEngine::Loom);
         self.with_run(|run| run.begin());

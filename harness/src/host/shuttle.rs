@@ -128,7 +128,7 @@ impl ShuttleShared {
             self.is_finished.set(true);
             return false;
         }
-        status::schedule();
+        status::begin_schedule();
         let threads = self.threads.get();
         for uncounted in &self.uncounted_points[..threads] {
             uncounted.set(0);
@@ -222,7 +222,7 @@ impl SearchScheduler {
         let to = search.decide(threads, thread, shared.point(thread), is_yielding);
         rt::pass_points_until(shared.next_decision(to, &search));
         if let Some(preemption) = search.preemptions().get(made) {
-            status::turn(preemption.pack());
+            status::add_preemption(preemption.pack());
         }
         Some(TaskId::from(usize::from(to)))
     }

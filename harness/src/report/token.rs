@@ -262,7 +262,8 @@ impl FromStr for Token {
                         hex(value, 6).ok_or_else(|| error_at(line, column, what, SHAPE))?;
                 }
                 "s" => {
-                    let read = if value == "-" { Ok(Vec::new()) } else { schedule::parse_schedule(value) };
+                    let read =
+                        if value == "-" { Ok(Vec::new()) } else { schedule::parse_schedule(value) };
                     let read = read.map_err(|what| error_at(line, column, what, SHAPE))?;
                     token.turns = Some(read);
                 }

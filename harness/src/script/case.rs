@@ -164,7 +164,7 @@ where
         let is_death = matches!(kind, Kind::Abort | Kind::Crash | Kind::Exit);
         if !is_death {
             let answer = child::ask::<CaughtFinding>(self.patience(), |pipe| {
-                status::begun();
+                status::set_started();
                 let small = here(&ScratchDir::new(scratch_of));
                 let find = small.map(|(script, removed)| CaughtFinding {
                     text: script.print().unwrap_or_default(),

@@ -93,7 +93,7 @@ impl PlayedRun {
             peak: run.peak,
             absorbed: run.outcome == Outcome::Absorbed,
         };
-        if let Some(unlike) = run.unlike {
+        if let Some(unlike) = run.mismatch {
             seen.evidence.push(unlike.evidence());
         } else if let (Outcome::Panicked, None, Some(said)) =
             (run.outcome, run.injected, run.failure)
@@ -279,7 +279,7 @@ impl<S: System> Player<S> {
         }
         if let Some(host) = cast.host {
             job.options = job.options.driven(true);
-            job.conductor = Some(host);
+            job.scheduler = Some(host);
             job.turns = &cast.turns;
         }
         if let Some(shortages) = script.shortages()? {
@@ -287,7 +287,7 @@ impl<S: System> Player<S> {
         }
         job.plan.set_seed(script.seed);
         job.bound = REQUESTS_MAX;
-        job.tells_starts = true;
+        job.record_starts = true;
         Ok(job)
     }
 
@@ -304,7 +304,7 @@ impl<S: System> Player<S> {
         self.cast(script)?;
         let answer = child::ask::<RunMessage<PlayedRun>>(self.patience(), |pipe| {
             let scratch = ScratchDir::new(owner);
-            status::begun();
+            status::set_started();
             let sender = RunSender::<PlayedRun>::new(pipe, AfterFault::Place);
             let end = self.see(script, &scratch, None, Some(Box::new(sender))).ok();
             pipe.send(&RunMessage { end, ..RunMessage::default() });

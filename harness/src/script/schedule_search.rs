@@ -158,13 +158,13 @@ where
         // What is wrong with all scripts is said here, where it can be.
         self.glance(&Script::of(S::NAME, Vec::new()), &ScratchDir::new(scratch_of))?;
         let board = SharedMemory::new(1, 0).map_err(|error| os_error("make a board", &error))?;
-        let life = board.life(0);
+        let life = board.status(0);
         let answer = child::ask::<CaughtFinding>(self.patience(), |pipe| {
-            life.begin();
-            status::begun();
+            life.reset();
+            status::set_started();
             let scratch = ScratchDir::new(scratch_of);
             for nth in 0..count {
-                life.stand(Some(nth as usize));
+                life.set_item(Some(nth as usize));
                 if let Ok(Some((script, seen))) = self.try_out(script(nth), nth, &scratch) {
                     // Its schedule is known here only.
                     let is_contended = script.is_contended();
@@ -179,7 +179,7 @@ where
                     break;
                 }
             }
-            life.stand(None);
+            life.set_item(None);
         });
         let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
         if let Some(CaughtFinding { nth, seen: Some(seen), text, .. }) = answer.messages.pop() {
@@ -190,7 +190,7 @@ where
             return Ok((nth + 1, self.caught(script, seen)));
         }
         if answer.death.is_some() && !life.is_done() {
-            let nth = life.standing().unwrap_or(0) as u64;
+            let nth = life.current_item().unwrap_or(0) as u64;
             // By itself it may live: then the ones before it had a hand in it, and it is told as
             // what it was.
             let script = script(nth);

@@ -83,7 +83,7 @@ pub(crate) fn measure(
         execute(subject, job)
     };
     let prime = run_with(&|_| {});
-    status::begun();
+    status::set_started();
     if prime.conducted.stopped == Some(Stopped::Deadlock) {
         let moments = moments(&prime.evidence);
         let again = run_with(&|job| job.capture = Some(Capture::of(moments.clone())));

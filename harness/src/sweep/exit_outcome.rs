@@ -81,7 +81,7 @@ pub(crate) fn notes(deaths: &[(Death, Stack)]) -> Result<Vec<String>, Error> {
 
 /// The frames inside the program itself, whose names are found quickly.
 fn own_frames(stack: &[usize]) -> Stack {
-    stack.iter().copied().filter(|address| status::is_at_home(*address)).collect()
+    stack.iter().copied().filter(|address| status::is_in_this_library(*address)).collect()
 }
 
 /// Frames of each stack that a guard page's note shows.

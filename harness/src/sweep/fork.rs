@@ -173,7 +173,7 @@ fn run_pass(
         task.pipe.send(found);
     }
     memory.outcome(task.number).store(encode(run.outcome, found.is_some()), Ordering::Relaxed);
-    fork_pool::done()
+    fork_pool::exit_child()
 }
 
 /// Passes what a child left on to the sweep's own process.

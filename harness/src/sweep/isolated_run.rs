@@ -103,7 +103,7 @@ pub(crate) fn run_isolated(
     let answer = child::ask::<RunMessage<RunEnd>>(patience, |pipe| {
         let scratch = ScratchDir::new(owner);
         execute(context.subject, context.settings.job(&scratch));
-        status::begun();
+        status::set_started();
         let mut job = context.job(plan.clone(), &scratch);
         job.sink = Some(Box::new(RunSender::<RunEnd>::new(pipe, AfterFault::Fingerprints)));
         let run = execute(context.subject, job);
@@ -128,8 +128,12 @@ pub(crate) fn run_isolated(
     let ChildAnswer { messages, death, stack, .. } =
         answer.map_err(|error| os_error("start a child", &error))?;
     let is_scheduled = context.settings.host.is_some();
-    let order =
-        FoundSchedule { preemptions: context.turns.to_vec(), seen: 1, of: 1, ..FoundSchedule::default() };
+    let order = FoundSchedule {
+        preemptions: context.turns.to_vec(),
+        seen: 1,
+        of: 1,
+        ..FoundSchedule::default()
+    };
     let order = is_scheduled.then_some(order);
     let mut run = IsolatedRun { point, death, stack, order, ..IsolatedRun::default() };
     for message in messages {

@@ -177,7 +177,7 @@ pub(crate) fn succeeds(run: &mut Run) {
         return;
     }
     let failure = run.failure.clone().unwrap_or_default();
-    if let Some(unlike) = run.unlike.take() {
+    if let Some(unlike) = run.mismatch.take() {
         run.evidence.push(unlike.evidence());
         return;
     }

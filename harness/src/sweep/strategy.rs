@@ -180,7 +180,7 @@ impl PointRunner<'_> {
                         order: None,
                     });
                 }
-                WorkerEvent::Glance => on_tick(),
+                WorkerEvent::Tick => on_tick(),
             });
             if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
                 return Err(Error::new(format!("a worker died before its first point: {death}"))
