@@ -170,7 +170,7 @@ fn mallory_foreign(args: &[&str]) -> Command {
 
 /// Regenerates the header for C from the code.
 fn header() -> Step {
-    let test = ["test", "--quiet", "-p", "mallory-c", "--test", "header"];
+    let test = ["test", "--quiet", "-p", "mallory-c", "--test", "c", "header::"];
     run(cargo(&test).env("WRITE_HEADER", "1"))
 }
 
@@ -259,7 +259,7 @@ fn explore() -> Step {
     install_nextest()?;
     // The build without a model checker says that it has none. `test` runs the rest of the profile
     // `std`, in a build that has both.
-    run(&mut cargo(&["nextest", "run", "-p", "mallory", "--test", "explore_refusals"]))?;
+    run(&mut cargo(&["nextest", "run", "-p", "mallory", "--test", "explore"]))?;
     for profile in ["shuttle", "loom"] {
         // The same build as that of the tests.
         let build = ["nextest", "run", "--workspace", "--features", FEATURES];
@@ -315,17 +315,23 @@ fn sanitizers() -> Step {
         eprintln!("not {target}: {names} were not run");
         return Ok(());
     }
-    // Planted bugs would stop the sanitizers, so they run only the services and what needs nightly.
-    let test = ["test", "--quiet", "--target", target, "-p", "mallory-scenarios", "-p", "mallory"];
-    run(nightly(&test)
-        .args(["--test", "services", "--test", "std_allocator"])
-        .env("RUSTFLAGS", "-Zsanitizer=address")
-        .env("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1")
-        .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))?;
+    // Planted bugs would stop the sanitizers, so they run only the services, and the adapter that
+    // only a nightly toolchain has.
+    let address = |package: &str, tests: &[&str]| {
+        let test = ["test", "--quiet", "--target", target, "-p", package, "--test"];
+        run(nightly(&test)
+            .args(tests)
+            .env("RUSTFLAGS", "-Zsanitizer=address")
+            .env("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1")
+            .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))
+    };
+    address("mallory-scenarios", &["services", "survival::"])?;
+    address("mallory", &["conformance", "std_allocator::"])?;
     // The system port's counters under real threads. Std is not rebuilt with the sanitizer, so only
     // code compiled here is watched; that includes std's atomics, which are inlined.
-    let test = ["test", "--quiet", "--target", target, "-p", "mallory", "--test", "system_port"];
+    let test = ["test", "--quiet", "--target", target, "-p", "mallory", "--test", "heap"];
     run(nightly(&test)
+        .arg("system_port::")
         .env("RUSTFLAGS", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
         .env("TSAN_OPTIONS", format!("suppressions={}", root().join("ci/tsan.supp").display()))
         .env("CARGO_TARGET_DIR", root().join("target/thread-sanitizer")))

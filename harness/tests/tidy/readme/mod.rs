@@ -35,12 +35,12 @@ fn the_readme_prints_the_examples_as_they_are_tested() {
     let (_, blocks) = readme();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in [
-        "tests/readme/finding.rs",
-        "tests/readme/function.rs",
-        "tests/readme/existing.rs",
-        "tests/readme/allocator.rs",
-        "tests/readme/threads.rs",
-        "tests/readme/system.rs",
+        "tests/tidy/readme/finding.rs",
+        "tests/tidy/readme/function.rs",
+        "tests/tidy/readme/existing.rs",
+        "tests/tidy/readme/allocator.rs",
+        "tests/tidy/readme/threads.rs",
+        "tests/tidy/readme/system.rs",
         "examples/c/first.c",
     ] {
         let example = std::fs::read_to_string(folder.join(file)).expect("the example is there");
