@@ -105,5 +105,5 @@ fn ends_that_nobody_tells_are_no_hang_and_no_pass() {
     // SAFETY: puts back what was there.
     unsafe { libc::signal(libc::SIGCHLD, before) };
     assert_eq!(report.outcomes(Outcome::Exited), 1, "{report}");
-    assert!(report.to_string().contains("how is not known"), "{report}");
+    assert!(report.to_string().contains("how is unknown"), "{report}");
 }
