@@ -57,7 +57,7 @@ fn a_deadlock_says_who_waits_for_whom() {
     let finding = only(&report);
     assert_eq!((finding.kind(), finding.fault()), (Kind::Deadlock, None), "{report}");
     let text = report.to_string();
-    for said in ["T0 waits for o1, which T1 has", "T1 waits for o0, which T0 has", "s=T0@"] {
+    for said in ["T0 waits for o1, which T1 holds", "T1 waits for o0, which T0 holds", "s=T0@"] {
         assert!(text.contains(said), "{said}: {report}");
     }
 }
@@ -117,7 +117,7 @@ fn each_step_of_a_deadlock_names_its_thread_and_what_it_waits_for() {
         "T0 waits for the end of T1  findings::ring",
         "T1 waits for o0             findings::ring::{{closure}}",
         "T1 locked o0                findings::ring::{{closure}}",
-        "T1 waits for o0, which it has itself",
+        "T1 waits for o0, which it holds itself",
     ] {
         assert!(text.contains(said), "{said}: {report}");
     }

@@ -105,7 +105,7 @@ mod by_shuttle {
         let report = explore().run(caught);
         let [finding] = report.findings() else { panic!("{report}") };
         assert_eq!(finding.kind(), mallory::Kind::NoProgress, "{report}");
-        assert!(report.to_string().contains("its threads went on for ever"), "{report}");
+        assert!(report.to_string().contains("its threads never ended"), "{report}");
         let again = explore().replay(finding.token().clone()).run(caught);
         assert!(again.row().contains("reproduced"), "{again}");
     }

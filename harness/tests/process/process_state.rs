@@ -108,5 +108,5 @@ fn ends_that_are_not_reported_are_no_hang_and_no_pass() {
     // SAFETY: restores the handler.
     unsafe { libc::signal(libc::SIGCHLD, before) };
     assert_eq!(report.outcomes(Outcome::Exited), 1, "{report}");
-    assert!(report.to_string().contains("how is not known"), "{report}");
+    assert!(report.to_string().contains("how is unknown"), "{report}");
 }

@@ -90,7 +90,10 @@ fn an_operation_that_stays_broken_has_not_recovered() {
             pair.add(1).inspect_err(|_| *broken = true)
         });
     assert_eq!(only(&report).kind(), Kind::NotRecovered);
-    assert!(report.to_string().contains("with memory again it fails: Oom"), "{report}");
+    assert!(
+        report.to_string().contains("it still fails when memory is available again: Oom"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -193,5 +196,5 @@ fn a_system_that_hides_a_failure_is_silent_wrong() {
 #[test]
 fn a_system_that_is_wrong_without_a_fault_is_the_callers_mistake() {
     let report = Sweep::new("shelf").script::<Shelf<WRONG_REPLY>>(&SCRIPT);
-    assert!(mistake(&report).contains("replied otherwise than the model"), "{report}");
+    assert!(mistake(&report).contains("the reply differs from the model's"), "{report}");
 }
