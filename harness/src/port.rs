@@ -13,9 +13,9 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::alloc::{GlobalAlloc, System as StdSystem};
 
-#[path = "counters.rs"]
-mod counters;
-use counters::Counters;
+pub(crate) mod counters;
+
+use crate::port::counters::Counters;
 
 /// The error of an allocator that has no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

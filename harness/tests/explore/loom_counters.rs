@@ -6,10 +6,24 @@ use mallory::sync::Arc;
 use mallory::sync::atomic::{AtomicU64, Ordering};
 use mallory::{Explore, Report, thread};
 
-#[path = "../../src/counters.rs"]
+#[path = "../../src/port/counters.rs"]
 mod counters;
 
-use counters::Counters;
+type Counters = counters::Counters<AtomicU64>;
+
+impl counters::Atomic for AtomicU64 {
+    fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_add(value, order)
+    }
+
+    fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_sub(value, order)
+    }
+
+    fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_max(value, order)
+    }
+}
 
 /// Two threads hold 8 and 5 bytes, at the same time or one after the other, and the counters are
 /// checked at the end.

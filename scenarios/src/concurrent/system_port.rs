@@ -10,10 +10,26 @@ use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::thread;
 
-#[path = "../../../harness/src/counters.rs"]
+#[path = "../../../harness/src/port/counters.rs"]
 mod counters;
 
-use counters::Counters;
+type Counters = counters::Counters<AtomicU64>;
+
+// Elsewhere the atomics are std's, which have it already.
+#[cfg(any(feature = "shuttle", feature = "loom"))]
+impl counters::Atomic for AtomicU64 {
+    fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_add(value, order)
+    }
+
+    fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_sub(value, order)
+    }
+
+    fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_max(value, order)
+    }
+}
 
 /// The size of a thread's block at first, and after it has grown.
 const SIZES: [usize; 2] = [32, 96];
