@@ -22,7 +22,7 @@
 //!    `Node::pooled`. *Forward* takes a block of the pool, *record* writes beside it. Saves
 //!    `malloc`, the search in the ledger and all calls.
 //! 2. A2 [`request_unpooled`](Heap::request_unpooled): as A1, for the first request of a run,
-//!    before the pool has its memory. It reserves that, and does as A1. Saves A1 the question.
+//!    before the pool has its memory. It reserves that, and does as A1. Saves A1 the check.
 //! 3. A3 [`alloc_guarded`] with a pool: alone, quick, ordinary, guards. As A1, and paints the
 //!    guards by two 16-byte stores. Saves the same.
 //! 4. A4 [`alloc_guarded`] without: as A3 where the pool has no block, or under a global heap.
@@ -71,6 +71,11 @@
 //!
 //! Under a global heap frees come by [`quick_free`](Heap::quick_free): F2 or F3, with or without
 //! the lock as for requests; and if they don't apply, F8 if the run knows the address.
+//!
+//! # What they save
+//! Instructions of an `alloc` and a `free` of 64 bytes, by callgrind, with the allocator's own:
+//! A1 and F1 209 (233 by A2 and F1), A3 and F3 619 (789 by A3 and F8), A6 and F5 617 (652 without
+//! the search at home, 903 by A9 and F8). Under a global heap A4 and F3 618 (1191 by A4 and F8).
 //!
 //! What is out of the ordinary is always a call in tail position, so that the ordinary routes save
 //! no registers for it.
