@@ -42,10 +42,43 @@ pub(crate) fn layer(path: &str) -> Option<usize> {
 }
 
 /// Files over [`LINES_MAX`] lines, and why each is one file.
-pub(crate) const LONG: &[(&str, &str)] = &[];
+pub(crate) const LONG: &[(&str, &str)] = &[
+    (
+        "src/conformance/contract.rs",
+        "the model of the contract: one promise after the other, on the same state",
+    ),
+    (
+        "src/conformance/mod.rs",
+        "the builder, the child processes that it asks, and the report that comes out",
+    ),
+    (
+        "src/global/mod.rs",
+        "one `GlobalAlloc`: its four calls share the lock and the thread's place",
+    ),
+    ("src/heap/fast_path.rs", "the map of the routes, and the routes that it describes"),
+    ("src/heap/ledger.rs", "one index over two stores, each operation tries both; its model test"),
+    ("src/heap/mod.rs", "the four steps of request, free and resize share their helpers"),
+    ("src/heap/node.rs", "`Core` and `Node` refer to each other: two files would form a circle"),
+    ("src/heap/state.rs", "its counters, stops and fingerprint change together at each event"),
+    ("src/plan/mod.rs", "what a plan is made of, with its tests"),
+    ("src/script/runner.rs", "one script played, here and in a child process, and its findings"),
+    ("src/script/shrink.rs", "one pass after the other, with a planted bug to test them by"),
+    ("src/system/script.rs", "the script, its text form, and the errors of reading it"),
+];
 
 /// Inherent `impl`s that are not in their type's file, and why.
-pub(crate) const SECOND_IMPLS: &[(&str, &str, &str)] = &[];
+pub(crate) const SECOND_IMPLS: &[(&str, &str, &str)] = &[
+    ("Heap", "adapters/c_heap.rs", "public methods that need C's tables, a layer above heaps"),
+    ("Heap", "heap/fast_path.rs", "the short and the full routes call each other"),
+    ("Heap", "heap/lifecycle.rs", "how a heap is made and how a run ends, apart from its calls"),
+    (
+        "Options",
+        "heap/lifecycle.rs",
+        "the last step makes a heap, which options, below, don't know",
+    ),
+    ("Report", "report/json.rs", "the JSON form of a report, behind its feature"),
+    ("State", "heap/detection.rs", "recording may find something, and finding records an event"),
+];
 
 /// The only files with `unsafe` in them.
 pub(crate) const UNSAFE: &[&str] = &[];
