@@ -7,7 +7,7 @@
 //!    ([`script_subject`]) or on several ([`concurrent_script`]).
 //! 2. A [`Job`] ([`job`]) says how to run it: which heap, which plan, which schedule, what to
 //!    record.
-//! 3. [`execute`] makes a heap and a [`Stage`] ([`stage`]), through which the subject tells when
+//! 3. [`execute()`] makes a heap and a [`Stage`] ([`stage`]), through which the subject tells when
 //!    the part under test begins and ends. It calls the subject through [`boundary`] and catches
 //!    its panic ([`panic_capture`]). A run whose threads are scheduled goes through a
 //!    [`ThreadScheduler`](outcome::ThreadScheduler), which the folder `host` implements;

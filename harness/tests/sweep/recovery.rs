@@ -75,7 +75,7 @@ fn a_retryable_operation_is_completed_by_the_same_again() {
     operation(false, Pair::complete).assert_clean();
     let twice = operation(false, Pair::add_by_halves);
     assert_eq!(only(&twice).kind(), Kind::NotRecovered);
-    assert!(twice.to_string().contains("the end is not the fault-free one"), "{twice}");
+    assert!(twice.to_string().contains("the end state differs from the fault-free one"), "{twice}");
 }
 
 #[test]
