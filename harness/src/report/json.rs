@@ -130,5 +130,7 @@ struct JsonError<'a> {
 #[cfg(feature = "cli")]
 pub(crate) fn error_line(scenario: Option<&str>, error: &Error) -> Option<String> {
     let (error, place, help) = error.parts();
+    // The place of an error in a token also shows the token, for people.
+    let place = place.and_then(|place| place.lines().next());
     serde_json::to_string(&JsonError { schema: 1, scenario, error, place, help }).ok()
 }
