@@ -76,7 +76,6 @@ pub(crate) const SECOND_IMPLS: &[(&str, &str, &str)] = &[
         "heap/lifecycle.rs",
         "the last step makes a heap, which options, below, don't know",
     ),
-    ("Report", "report/json.rs", "the JSON form of a report, behind its feature"),
     ("State", "heap/detection.rs", "recording may find something, and finding records an event"),
 ];
 
