@@ -139,7 +139,7 @@ fn a_deadlock_that_only_a_failed_request_makes_is_found() {
     {
         assert!(text.contains(said), "{said}: {report}");
     }
-    assert!(text.contains("loom goes no further once a run gets stuck"), "{report}");
+    assert!(text.contains("loom ends its search at a run that gets stuck"), "{report}");
     // Each step stands where its own thread does.
     let site = |step: &str| text.lines().find(|line| line.contains(step)).unwrap_or_default();
     for (step, is_inside) in [
