@@ -149,9 +149,9 @@ where
 #[doc(hidden)]
 #[must_use]
 pub fn kinds(run: impl Fn(&Heap)) -> Vec<Kind> {
-    struct ClosureSubject<F>(F);
+    struct HeapClosure<F>(F);
 
-    impl<F: Fn(&Heap)> Subject for ClosureSubject<F> {
+    impl<F: Fn(&Heap)> Subject for HeapClosure<F> {
         fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd {
             let heap = stage.heap.clone();
             stage.arm();
@@ -164,7 +164,7 @@ pub fn kinds(run: impl Fn(&Heap)) -> Vec<Kind> {
     let settings = Sweep::new("kinds").into_settings().unwrap_or_else(|error| panic!("{error}"));
     let scratch = ScratchDir::new(std::process::id());
     let job = crate::run::Job { lifeline: None, ..settings.job(&scratch) };
-    let run = execute(&ClosureSubject(run), job);
+    let run = execute(&HeapClosure(run), job);
     let kinds: BTreeSet<Kind> = run.evidence.iter().map(|evidence| evidence.kind).collect();
     kinds.into_iter().collect()
 }
