@@ -1,9 +1,11 @@
-//! What the adversarial heap costs per alloc and free pair, mode by mode, and how many operations
-//! a second conformance makes.
+//! The cost of the adversarial heap per pair of alloc and free, for each mode, and the operations per
+//! second of a conformance suite.
 //!
-//! `cargo bench -p mallory --bench adversary`. Medians of several rounds; on a noisy machine trust
-//! the ratios, not the single figures.
+//! `cargo bench -p mallory --bench adversary`. Figures are medians of several rounds; on a noisy machine
+//! rely on the ratios, not on single figures.
 #![allow(unsafe_code)]
+
+mod rows;
 
 use std::alloc::Layout;
 use std::hint::black_box;
@@ -11,23 +13,19 @@ use std::time::Instant;
 
 use mallory::adversary::{Adversary, Guard, Reuse};
 use mallory::{Port, SystemPort, conformance};
+use rows::median;
 
 const ROUNDS: usize = 11;
 const PAIRS: u32 = 20_000;
 
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
-/// Nanoseconds for a block of 64 bytes, taken and given back.
+/// Nanoseconds for allocating and freeing a block of 64 bytes.
 fn pair(port: &impl Port) -> f64 {
     let layout = Layout::from_size_align(64, 8).expect("a small layout");
     let round = |_| {
         let started = Instant::now();
         for _ in 0..PAIRS {
             let block = port.alloc(black_box(layout)).expect("memory");
-            // SAFETY: alive, and as it was asked for.
+            // SAFETY: the block was just granted with this layout.
             unsafe { port.free(black_box(block.cast()), layout) }
         }
         started.elapsed().as_nanos() as f64 / f64::from(PAIRS)
@@ -52,8 +50,8 @@ fn main() {
         ("guard, reuse at once", friendly().guard(Guard::After).reuse(Reuse::AtOnce)),
         ("all", Adversary::new()),
     ] {
-        let cost = pair(&modes.over(SystemPort::new()));
-        println!("{name:<28} {cost:>9.1} {:>8.1}", cost / plain);
+        let nanos = pair(&modes.over(SystemPort::new()));
+        println!("{name:<28} {nanos:>9.1} {:>8.1}", nanos / plain);
     }
     let operations = 65_536;
     println!("\n{:<28} {:>14}", "conformance", "operations/s");

@@ -1,15 +1,17 @@
-//! What a heap costs per alloc and free pair, beside the allocator it wraps and its peers.
+//! The cost of a heap per pair of alloc and free, compared with the allocator below it and with other
+//! tools.
 //!
-//! `cargo bench -p mallory --bench overhead`. All sides take turns in the same process; of each
-//! the median of many rounds is compared with the plain allocator's median. On a noisy machine
-//! trust the differences and ratios, not the single figures.
+//! `cargo bench -p mallory --bench overhead`. All sides are measured in turn in one process, and the
+//! median of many rounds is compared with that of the plain allocator. On a noisy machine rely on the
+//! differences and ratios, not on single figures.
 //!
-//! With the word `threads` (`… --bench overhead -- threads`) a second thread has been there before,
-//! as in a test runner's children: calls of an armed global heap then come through its gate.
-//! The sanitizers replace a process's `malloc`: their rows are `System` again, measured in a process
-//! of its own into which the C compiler's runtime is loaded. What they make of each memory access
-//! in a build of theirs is not in them.
+//! With the word `threads` (`… --bench overhead -- threads`) the process has started a second thread
+//! before, as a test runner's child processes have: calls of an armed global heap then take its run lock.
+//! The sanitizers replace `malloc`, so their rows are `System` in a child process into which the runtime
+//! of the C compiler is loaded. The checks of memory accesses in sanitized builds are not included.
 #![allow(unsafe_code)]
+
+mod rows;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -19,8 +21,9 @@ use std::ptr::NonNull;
 use std::time::Instant;
 
 use mallory::{GlobalHeap, Heap, Options, Port, Refused};
+use rows::median;
 
-/// Not the process's: its own calls are measured, idle and armed.
+/// Not the process's allocator: its calls are measured directly, idle and armed.
 static GLOBAL: GlobalHeap = GlobalHeap::system();
 
 const ROUNDS: usize = 41;
@@ -48,12 +51,12 @@ impl<A: GlobalAlloc> Side for Global<A> {
     }
 }
 
-/// The plain allocator as a port of a user's own.
-struct Plain;
+/// The plain allocator as a user's own port.
+struct PlainPort;
 
 // SAFETY: every call goes to `System`, which keeps the contract of a port for layouts that are not
-// empty, and a heap makes no others.
-unsafe impl Port for Plain {
+// empty, and a heap passes no empty layouts.
+unsafe impl Port for PlainPort {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the layout is not empty.
         let start = NonNull::new(unsafe { System.alloc(layout) }).ok_or(Refused)?;
@@ -66,10 +69,10 @@ unsafe impl Port for Plain {
     }
 }
 
-/// The global heap, as it stands.
-struct Idle;
+/// The global heap.
+struct GlobalSide;
 
-impl Side for Idle {
+impl Side for GlobalSide {
     #[inline(always)]
     fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: no layout of this benchmark is empty.
@@ -85,7 +88,7 @@ impl Side for Idle {
 
 /// Measures the global heap while it is armed.
 fn armed(options: Options, live: usize) -> f64 {
-    GLOBAL.watch(options, || measure(&Idle, live))
+    GLOBAL.watch(options, || measure(&GlobalSide, live))
 }
 
 impl Side for Heap {
@@ -107,7 +110,7 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("a small layout")
 }
 
-/// One 64-byte block, over and over.
+/// Nanoseconds per pair, for one block of 64 bytes at a time.
 fn hot(side: &impl Side) -> f64 {
     let layout = layout(64);
     let start = Instant::now();
@@ -118,7 +121,7 @@ fn hot(side: &impl Side) -> f64 {
     start.elapsed().as_nanos() as f64 / PAIRS as f64
 }
 
-/// `live` blocks of 16 to 512 bytes; each pair replaces one of them.
+/// Nanoseconds per pair, with `live` blocks of 16 to 512 bytes; each pair replaces one of them.
 fn replacing(side: &impl Side, live: usize) -> f64 {
     let mut x = 0x2545_F491_4F6C_DD1D_u64;
     let mut random = || {
@@ -153,29 +156,24 @@ fn measure(side: &impl Side, live: usize) -> f64 {
     if live == 1 { hot(side) } else { replacing(side, live) }
 }
 
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
-}
-
 const LIVE: [usize; 3] = [1, 1_000, 100_000];
 
-/// What this program measures of `System` with a sanitizer's runtime in place of the C library's
-/// `malloc`; `None` where the C compiler brings none.
+/// The figures of `System` with a sanitizer's runtime in place of the C library's `malloc`; `None` if the
+/// C compiler has no such runtime.
 fn sanitized(library: &str) -> Option<Vec<f64>> {
-    let asked = Command::new("cc").arg(format!("-print-file-name={library}")).output().ok()?;
-    let path = PathBuf::from(String::from_utf8(asked.stdout).ok()?.trim());
-    // Without one it answers the bare name.
+    let output = Command::new("cc").arg(format!("-print-file-name={library}")).output().ok()?;
+    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+    // The compiler prints the bare name if it has no such file.
     let path = path.is_absolute().then_some(path)?;
-    let mut itself = Command::new(std::env::current_exe().ok()?);
-    itself.arg(SYSTEM_ONLY).env("LD_PRELOAD", path).env("LSAN_OPTIONS", "detect_leaks=0");
-    let told = itself.env("ASAN_OPTIONS", "detect_leaks=0").output().ok()?;
+    let mut child = Command::new(std::env::current_exe().ok()?);
+    child.arg(SYSTEM_ONLY).env("LD_PRELOAD", path).env("LSAN_OPTIONS", "detect_leaks=0");
+    let output = child.env("ASAN_OPTIONS", "detect_leaks=0").output().ok()?;
     let columns: Vec<f64> =
-        String::from_utf8(told.stdout).ok()?.lines().flat_map(str::parse).collect();
-    (told.status.success() && columns.len() == LIVE.len()).then_some(columns)
+        String::from_utf8(output.stdout).ok()?.lines().flat_map(str::parse).collect();
+    (output.status.success() && columns.len() == LIVE.len()).then_some(columns)
 }
 
-/// Asks for `System`'s figures alone, a line each.
+/// The argument that prints the figures of `System` alone, one per line.
 const SYSTEM_ONLY: &str = "system-only";
 
 fn main() {
@@ -203,22 +201,22 @@ fn main() {
         "mockalloc, idle",
         "dhat",
     ];
-    println!("ns per alloc+free pair: the plain allocator, and what each adds to it");
+    println!("ns per alloc+free pair: the plain allocator, and what each other one adds");
     println!("{:<24} {:>12} {:>12} {:>12}", "", "one hot", "1,000 live", "100,000 live");
     let mut columns = Vec::new();
     for live in LIVE {
         let ledger = Options::new().ledger_only().heap();
         let all = Heap::new();
-        let over = Options::new().ledger_only().heap_over(Plain);
-        let all_over = Heap::over(Plain);
+        let port_ledger = Options::new().ledger_only().heap_over(PlainPort);
+        let port_all = Heap::over(PlainPort);
         let mut times: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
         for _ in 0..ROUNDS {
             times[0].push(measure(&Global(System), live));
             times[1].push(measure(&ledger, live));
             times[2].push(measure(&all, live));
-            times[3].push(measure(&over, live));
-            times[4].push(measure(&all_over, live));
-            times[5].push(measure(&Idle, live));
+            times[3].push(measure(&port_ledger, live));
+            times[4].push(measure(&port_all, live));
+            times[5].push(measure(&GlobalSide, live));
             times[6].push(armed(Options::new().ledger_only(), live));
             times[7].push(armed(Options::new(), live));
             times[8].push(measure(&Global(stats_alloc::StatsAlloc::system()), live));
@@ -240,7 +238,7 @@ fn main() {
     }
     for (name, library) in [("AddressSanitizer", "libasan.so"), ("LeakSanitizer", "liblsan.so")] {
         match sanitized(library) {
-            None => println!("{name:<24} the C compiler brings no {library}"),
+            None => println!("{name:<24} the C compiler has no {library}"),
             Some(pairs) => {
                 let cells: Vec<String> = (pairs.iter().zip(&columns))
                     .map(|(pair, column)| format!("{:+.1}", pair - column[0]))

@@ -1,6 +1,6 @@
-//! Schedules a second and core: model checkers as they are, without any heap, beside ours with the
-//! ledger, with all detectors, and with faults; and faults × schedules on one core and on two. The
-//! same of an intern table stands in `scenarios/benches/schedules.rs`.
+//! Schedules per second and core: plain shuttle and loom without a heap, compared with Mallory with the
+//! ledger, with all detectors, and with faults; and faults × schedules on one core and on two.
+//! `scenarios/benches/schedules.rs` does the same for an intern table.
 
 mod rows;
 
@@ -40,8 +40,8 @@ fn plain() {
     assert_eq!(list.lock().expect("no panic").len() as u64, THREADS * PUSHES);
 }
 
-/// The same on a heap.
-fn ours(heap: &Heap) -> Result<usize, TryReserveError> {
+/// The subject on a heap.
+fn with_heap(heap: &Heap) -> Result<usize, TryReserveError> {
     let list = Arc::new(mallory::sync::Mutex::new(HeapVec::new_in(heap.clone())));
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
@@ -63,8 +63,7 @@ fn ours(heap: &Heap) -> Result<usize, TryReserveError> {
     Ok(length)
 }
 
-/// Two threads, and so many requests of each: twice as many faults, since each fails once and for
-/// good.
+/// Two threads with `requests` requests each. Each request is two faults: once, and for good.
 fn boxes(heap: &Heap, requests: usize) -> Result<usize, TryReserveError> {
     let total = Arc::new(mallory::sync::Mutex::new(0));
     let threads: Vec<_> = (0..THREADS)
@@ -88,7 +87,7 @@ fn boxes(heap: &Heap, requests: usize) -> Result<usize, TryReserveError> {
     Ok(total)
 }
 
-/// The subject without a heap, on loom's own types; how many orders there are.
+/// Explores the subject without a heap, on loom's own types. Returns the number of schedules.
 #[cfg(feature = "loom")]
 fn plain_loom(preemptions: usize) -> u64 {
     use loom::sync::{Arc, Mutex};
@@ -115,10 +114,10 @@ fn plain_loom(preemptions: usize) -> u64 {
     runs.load(std::sync::atomic::Ordering::Relaxed)
 }
 
-/// The same two sides under loom.
+/// Measures both sides under loom.
 #[cfg(feature = "loom")]
-fn by_loom() {
-    // At two there would be 30: too few to come to anything but the beginning.
+fn measure_loom() {
+    // With two there are only 30 schedules, and starting up would dominate.
     const PREEMPTIONS: usize = 6;
     let explore = |options: Options, faults| {
         let explore = Explore::new("bench").loom().options(options).faults(faults).in_process();
@@ -128,15 +127,15 @@ fn by_loom() {
         Row("loom as it is", Box::new(|| plain_loom(PREEMPTIONS))),
         Row(
             "ours by loom, ledger",
-            Box::new(|| runs(&explore(Options::new().ledger_only(), Faults::None).run(ours))),
+            Box::new(|| runs(&explore(Options::new().ledger_only(), Faults::None).run(with_heap))),
         ),
         Row(
             "ours by loom, all detectors",
-            Box::new(|| runs(&explore(Options::new(), Faults::None).run(ours))),
+            Box::new(|| runs(&explore(Options::new(), Faults::None).run(with_heap))),
         ),
         Row(
             "ours by loom, ledger, with faults",
-            Box::new(|| runs(&explore(Options::new().ledger_only(), Faults::Both).run(ours))),
+            Box::new(|| runs(&explore(Options::new().ledger_only(), Faults::Both).run(with_heap))),
         ),
     ];
     rates("the same by loom, to six preemptions", &rows, |_| 0);
@@ -160,43 +159,44 @@ fn main() {
                 Runner::new(DfsScheduler::new(Some(SCHEDULES), false), quiet()).run(plain) as u64
             }),
         ),
-        Row("ours, ledger", Box::new(|| runs(&explore(ledger(), Faults::None).run(ours)))),
+        Row("ours, ledger", Box::new(|| runs(&explore(ledger(), Faults::None).run(with_heap)))),
         Row(
             "ours, ledger, random",
-            Box::new(|| runs(&explore(ledger(), Faults::None).random(SCHEDULES as u64).run(ours))),
+            Box::new(|| {
+                runs(&explore(ledger(), Faults::None).random(SCHEDULES as u64).run(with_heap))
+            }),
         ),
         Row(
             "ours, ledger, no points at requests",
-            Box::new(|| runs(&explore(ledger(), Faults::None).points(false).run(ours))),
+            Box::new(|| runs(&explore(ledger(), Faults::None).points(false).run(with_heap))),
         ),
         Row(
             "ours, all detectors",
-            Box::new(|| runs(&explore(Options::new(), Faults::None).run(ours))),
+            Box::new(|| runs(&explore(Options::new(), Faults::None).run(with_heap))),
         ),
         Row(
             "ours, ledger, with faults",
-            Box::new(|| runs(&explore(ledger(), Faults::Both).schedules(200).run(ours))),
+            Box::new(|| runs(&explore(ledger(), Faults::Both).schedules(200).run(with_heap))),
         ),
     ];
     let title = "schedules a second on one core: 2 threads x 4 lock-and-push";
-    // Chance beside chance, the search beside the search.
+    // Random schedules are compared with random ones, and searches with the depth-first search.
     rates(title, &rows, |row| usize::from(row != 0 && row != 3));
     #[cfg(feature = "loom")]
-    by_loom();
+    measure_loom();
     if is_wanted("faults x schedules") {
-        product();
+        measure_product();
     }
 }
 
-/// A product of faults and schedules, in process and by workers.
-fn product() {
+/// Measures a product of faults and schedules, in process and with workers.
+fn measure_product() {
     println!("100 requests x 2 faults x 500 schedules, ledger: seconds");
-    println!("{:42} {:>12} {:>12} {:>8}", "", "of cores", "by the clock", "to one");
+    println!("{:42} {:>12} {:>12} {:>8}", "", "CPU", "elapsed", "to one");
     let explore = || {
         let explore = Explore::new("bench").shuttle().faults(Faults::Both).preemptions(3);
         explore.options(Options::new().ledger_only()).schedules(500)
     };
-    // Those that are compared by the clock take turns.
     let ways: [(&str, &dyn Fn() -> Explore); 3] = [
         ("in process", &|| explore().in_process()),
         ("one worker", &|| explore().jobs(1)),
@@ -205,15 +205,15 @@ fn product() {
     const ROUNDS: usize = 5;
     let mut best = [(f64::MAX, f64::MAX, 0); 3];
     for _ in 0..ROUNDS {
-        for ((_, explore), (core, clock, made)) in ways.iter().zip(&mut best) {
+        for ((_, explore), (cpu, elapsed, made)) in ways.iter().zip(&mut best) {
             let (start, begun) = (seconds() + seconds_of_children(), Instant::now());
             *made = runs(&explore().run(|heap| boxes(heap, 50)));
-            *clock = clock.min(begun.elapsed().as_secs_f64());
-            *core = core.min(seconds() + seconds_of_children() - start);
+            *elapsed = elapsed.min(begun.elapsed().as_secs_f64());
+            *cpu = cpu.min(seconds() + seconds_of_children() - start);
         }
     }
-    for ((name, _), (core, clock, made)) in ways.iter().zip(best) {
-        let share = best[1].1 / clock;
-        println!("{name:42} {core:>12.2} {clock:>12.2} {share:>7.2}×   {made} runs");
+    for ((name, _), (cpu, elapsed, made)) in ways.iter().zip(best) {
+        let share = best[1].1 / elapsed;
+        println!("{name:42} {cpu:>12.2} {elapsed:>12.2} {share:>7.2}×   {made} runs");
     }
 }

@@ -1,7 +1,9 @@
-//! The sweep of a linked list of strings, beside the same loop on the bare allocator.
+//! The cost of sweeping a linked list of strings, compared with a bare loop over the same requests.
 //!
-//! `cargo bench -p mallory --bench sweep`. The loop beside it counts, fails one request in turn
-//! and checks nothing: what a sweep would cost if it watched nothing. Both sides take turns.
+//! `cargo bench -p mallory --bench sweep`. The bare loop fails each request in turn and checks nothing, so
+//! it is the cost of a sweep that watches nothing. Both sides are measured in turn.
+
+mod rows;
 
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -13,14 +15,15 @@ use allocator_api2::alloc::{AllocError, Allocator, Global};
 use allocator_api2::boxed::Box;
 use allocator_api2::vec::Vec;
 use mallory::{Faults, Heap, Options, Sweep};
+use rows::median;
 
-/// A list of strings: two requests an entry.
+/// A list of strings: two requests for each entry.
 struct Node<A: Allocator + Copy> {
     text: Vec<u8, A>,
     next: Option<Box<Node<A>, A>>,
 }
 
-/// Builds a list of so many requests and adds its bytes up.
+/// Builds a list by `requests` requests, and returns the sum of its bytes.
 fn list<A: Allocator + Copy>(heap: A, requests: u64) -> Result<u64, AllocError> {
     let mut head: Option<Box<Node<A>, A>> = None;
     let mut failed = false;
@@ -45,13 +48,13 @@ fn list<A: Allocator + Copy>(heap: A, requests: u64) -> Result<u64, AllocError> 
     let mut sum = 0;
     while let Some(mut node) = head {
         sum += node.text.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-        // Taken apart one by one: a long list must not be dropped by recursion.
+        // Nodes are dropped one by one, since dropping a long list recursively overflows the stack.
         head = node.next.take();
     }
     if failed { Err(AllocError) } else { Ok(sum) }
 }
 
-/// The bare allocator with a countdown.
+/// The bare allocator, which refuses the request at which a countdown reaches zero.
 struct Countdown(Cell<u64>);
 
 #[allow(unsafe_code)]
@@ -92,16 +95,11 @@ fn swept(requests: u64, jobs: usize, options: &Options) -> f64 {
     seconds
 }
 
-fn median(mut of: std::vec::Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
-}
-
 fn main() {
     println!("exhaustive sweep of a list of strings, every request failing once");
     println!(
         "{:<10} {:<28} {:>10} {:>14} {:>14}",
-        "requests", "", "seconds", "µs per point", "to the loop"
+        "requests", "", "seconds", "µs per point", "× the loop"
     );
     for (requests, rounds) in [(4_000, 9), (16_000, 3)] {
         let sides: [(&str, &dyn Fn() -> f64); 5] = [

@@ -1,4 +1,4 @@
-//! The calls into a port under test: from this thread or from several, and none unwinds further.
+//! Calls into a port under test, from this thread or from several. A panic becomes a result.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -9,19 +9,21 @@ use std::sync::mpsc;
 use crate::port::{Port, Refused};
 use crate::report::format::panic_message;
 
-/// Where a block begins.
+/// The first address of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlockAddress(pub(crate) NonNull<u8>);
 
-// SAFETY: a place is an address; whoever follows it answers for what is there.
+// SAFETY: sending an address alone accesses nothing; every access to the block is an `unsafe` call
+// with obligations of its own (`fill`, `changed`, `nonzero`, `perform`).
 unsafe impl Send for BlockAddress {}
 
 impl BlockAddress {
-    pub(crate) fn address(self) -> usize {
+    pub(crate) fn addr(self) -> usize {
         self.0.as_ptr() as usize
     }
 }
 
+/// A call into a port. Layouts are old ones before new ones.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Call {
     Alloc(Layout),
@@ -30,12 +32,13 @@ pub(crate) enum Call {
     Shrink(BlockAddress, Layout, Layout),
     Free(BlockAddress, Layout),
     Reclaim,
-    /// Asks the caller's function how many bytes the port holds.
+    /// Calls the user's function that returns how many bytes the port holds.
     Held,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum CallResult {
+    /// A block, and its returned length in bytes.
     Block(BlockAddress, usize),
     Refused,
     Done,
@@ -44,38 +47,39 @@ pub(crate) enum CallResult {
     Panicked(String),
 }
 
-/// Makes a call through the hand of this number.
-pub(crate) type Caller<'a> = dyn FnMut(u8, Call) -> CallResult + 'a;
+/// Makes a call, from the thread or through the clone with this number.
+pub(crate) type CallFn<'a> = dyn FnMut(u8, Call) -> CallResult + 'a;
 
-/// How many bytes a port holds, where somebody knows.
+/// Returns how many bytes a port holds.
 pub(crate) type HeldBytes<'a, P> = dyn Fn(&P) -> usize + 'a;
 
-/// The ports that a sequence is run on: one, or clones of it.
+/// The ports of a sequence: one, or clones of it.
 pub(crate) struct Ports<'a, P> {
     pub(crate) clones: &'a [P],
     pub(crate) held: Option<&'a HeldBytes<'a, P>>,
 }
 
-/// Makes a call, and turns a panic into an answer.
+/// Makes a call; a panic becomes [`CallResult::Panicked`].
 pub(crate) fn perform<P: Port>(
     port: &P,
     held: Option<&HeldBytes<'_, P>>,
     call: Call,
 ) -> CallResult {
-    let block = |answer: Result<NonNull<[u8]>, Refused>| match answer {
+    let block = |result: Result<NonNull<[u8]>, Refused>| match result {
         Ok(block) => CallResult::Block(BlockAddress(block.cast()), block.len()),
         Err(Refused) => CallResult::Refused,
     };
-    // SAFETY: a trial hands in live blocks of this port with layouts that fit, and grows and
-    // shrinks in the right direction; after `reclaim` it forgets every block.
+    // SAFETY: the callers of `perform` pass blocks that their model holds as live, each from this port
+    // or a clone, with a layout that `fitting` makes; `resize` orders the sizes of a grow and a shrink;
+    // and after `reclaim` the model is cleared.
     let result = catch_unwind(AssertUnwindSafe(|| unsafe {
         match call {
             Call::Alloc(layout) => block(port.alloc(layout)),
             Call::Zeroed(layout) => block(port.alloc_zeroed(layout)),
-            Call::Grow(place, old, new) => block(port.grow(place.0, old, new)),
-            Call::Shrink(place, old, new) => block(port.shrink(place.0, old, new)),
-            Call::Free(place, layout) => {
-                port.free(place.0, layout);
+            Call::Grow(address, old, new) => block(port.grow(address.0, old, new)),
+            Call::Shrink(address, old, new) => block(port.shrink(address.0, old, new)),
+            Call::Free(address, layout) => {
+                port.free(address.0, layout);
                 CallResult::Done
             }
             Call::Reclaim => CallResult::Reclaimed(port.reclaim()),
@@ -84,59 +88,66 @@ pub(crate) fn perform<P: Port>(
     }));
     result.unwrap_or_else(|payload| {
         let text = panic_message(&*payload);
-        // A payload may itself panic when it is dropped.
+        // Dropping a payload may panic.
         std::mem::forget(payload);
         CallResult::Panicked(text)
     })
 }
 
-/// All calls on this thread.
-pub(crate) fn alone<P: Port>(ports: &Ports<'_, P>, _: u8, body: &mut dyn FnMut(&mut Caller<'_>)) {
-    body(&mut |hand, call| {
-        let port = &ports.clones[usize::from(hand) % ports.clones.len()];
+/// Makes all calls on this thread.
+pub(crate) fn on_one_thread<P: Port>(
+    ports: &Ports<'_, P>,
+    _: u8,
+    body: &mut dyn FnMut(&mut CallFn<'_>),
+) {
+    body(&mut |caller, call| {
+        let port = &ports.clones[usize::from(caller) % ports.clones.len()];
         perform(port, ports.held, call)
     });
 }
 
-/// Calls of different hands on different threads, one at a time: what frees on another thread than
-/// it allocated on is shown, and the order stays the sequence's.
-pub(crate) fn together<P: Port + Sync>(
+/// Makes the calls of each number on a thread of its own, one call at a time: blocks are freed on other
+/// threads than they were allocated on, and the order stays that of the sequence.
+pub(crate) fn on_threads<P: Port + Sync>(
     ports: &Ports<'_, P>,
     threads: u8,
-    body: &mut dyn FnMut(&mut Caller<'_>),
+    body: &mut dyn FnMut(&mut CallFn<'_>),
 ) {
     let clones = ports.clones;
-    let port = |hand: u8| &clones[usize::from(hand) % clones.len()];
+    let port = |caller: u8| &clones[usize::from(caller) % clones.len()];
     std::thread::scope(|scope| {
-        let mut lines = Vec::new();
+        let mut workers = Vec::new();
         for _ in 1..threads {
-            let (to, calls) = mpsc::channel::<(u8, Call)>();
-            let (answers, from) = mpsc::channel();
+            let (calls, from) = mpsc::channel::<(u8, Call)>();
+            let (results, to) = mpsc::channel();
             scope.spawn(move || {
-                for (hand, call) in calls {
-                    let port = &clones[usize::from(hand) % clones.len()];
-                    if answers.send(perform(port, None, call)).is_err() {
+                for (caller, call) in from {
+                    let port = &clones[usize::from(caller) % clones.len()];
+                    if results.send(perform(port, None, call)).is_err() {
                         return;
                     }
                 }
             });
-            lines.push((to, from));
+            workers.push((calls, to));
         }
-        body(&mut |hand, call| {
-            let line = usize::from(hand) % usize::from(threads);
-            let away = line.checked_sub(1).and_then(|line| lines.get(line));
-            let Some((to, from)) = away else { return perform(port(hand), ports.held, call) };
-            let sent = to.send((hand, call)).ok().and_then(|()| from.recv().ok());
-            sent.expect("[mallory bug] a thread that makes calls is gone")
+        body(&mut |caller, call| {
+            // Thread 0 is this one.
+            let thread = usize::from(caller) % usize::from(threads);
+            let worker = thread.checked_sub(1).and_then(|other| workers.get(other));
+            let Some((calls, results)) = worker else {
+                return perform(port(caller), ports.held, call);
+            };
+            let result = calls.send((caller, call)).ok().and_then(|()| results.recv().ok());
+            result.expect("[mallory bug] a thread that makes calls is gone")
         });
-        drop(lines);
+        drop(workers);
     });
 }
 
-/// Blocks above twice this are written and read at both ends only.
+/// Bytes that are written and read at each end of a block that is longer than twice this.
 const WINDOW: usize = 4 << 20;
 
-/// The parts of a block that are written and read.
+/// The ranges of a block that are written and read.
 fn windows(length: usize) -> [(usize, usize); 2] {
     if length <= 2 * WINDOW {
         return [(0, length), (length, length)];
@@ -144,46 +155,47 @@ fn windows(length: usize) -> [(usize, usize); 2] {
     [(0, WINDOW), (length - WINDOW, length)]
 }
 
-/// The byte at this place of a block with this tag.
+/// The byte at this index of a block with this tag.
 fn byte(tag: u64, at: usize) -> u8 {
     let word = crate::trace::mix(tag ^ (at as u64 / 8).wrapping_mul(0x9E37_79B9));
     word.to_le_bytes()[at % 8]
 }
 
-/// Writes a block full with what its tag says.
+/// Fills a block with the bytes of its tag.
 ///
 /// # Safety
-/// - `length` bytes from `place` are writable, and nobody else's.
-pub(crate) unsafe fn fill(place: BlockAddress, length: usize, tag: u64) {
+/// - `length` bytes from `address` are writable, and no other thread accesses them.
+pub(crate) unsafe fn fill(address: BlockAddress, length: usize, tag: u64) {
     for (from, to) in windows(length) {
         for at in from..to {
-            // SAFETY: the caller's promise.
-            unsafe { place.0.add(at).write(byte(tag, at)) }
+            // SAFETY: `at` is below `length`, whose bytes the caller promises to be writable.
+            unsafe { address.0.add(at).write(byte(tag, at)) }
         }
     }
 }
 
-/// The first of `length` bytes that is not what the tag says.
+/// The index of the first byte, of the first `length`, that differs from the byte of the tag.
 ///
 /// # Safety
-/// - `whole` bytes from `place` are readable and were filled with this tag; `length` is no more.
+/// - `whole` bytes from `address` are readable and were filled with this tag; `length <= whole`.
 pub(crate) unsafe fn changed(
-    place: BlockAddress,
+    address: BlockAddress,
     whole: usize,
     length: usize,
     tag: u64,
 ) -> Option<usize> {
-    // SAFETY: the caller's promise; volatile, since a broken port may write them meanwhile.
-    let is_other = |at: &usize| unsafe { place.0.add(*at).read_volatile() } != byte(tag, *at);
+    // SAFETY: `at` is below `whole`, whose bytes the caller promises to be readable. Volatile, since a
+    // broken port may write them meanwhile.
+    let is_other = |at: &usize| unsafe { address.0.add(*at).read_volatile() } != byte(tag, *at);
     windows(whole).into_iter().find_map(|(from, to)| (from..to.min(length)).find(is_other))
 }
 
-/// The first byte that is not zero.
+/// The index of the first byte that is not zero.
 ///
 /// # Safety
-/// - `length` bytes from `place` are readable and initialised.
-pub(crate) unsafe fn nonzero(place: BlockAddress, length: usize) -> Option<usize> {
-    // SAFETY: the caller's promise.
-    let is_other = |at: &usize| unsafe { place.0.add(*at).read_volatile() } != 0;
+/// - `length` bytes from `address` are readable and initialised.
+pub(crate) unsafe fn nonzero(address: BlockAddress, length: usize) -> Option<usize> {
+    // SAFETY: `at` is below `length`, whose bytes the caller promises to be readable.
+    let is_other = |at: &usize| unsafe { address.0.add(*at).read_volatile() } != 0;
     windows(length).into_iter().find_map(|(from, to)| (from..to).find(is_other))
 }

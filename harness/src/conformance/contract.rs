@@ -1,232 +1,130 @@
-//! One sequence on one port, beside a naive model of what the port promises.
-//!
-//! The model knows every live block by where it stands and what was written into it. It lives
-//! apart from the port's memory and believes nothing that the port says before it was checked.
+//! Runs one sequence on one port, and compares the port with a naive model of its contract. Everything
+//! that the port returns is checked before it is relied on.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
-use std::collections::BTreeMap;
 
 use crate::conformance::call;
-use crate::conformance::call::{BlockAddress, Call, CallResult, Caller};
+use crate::conformance::call::{BlockAddress, Call, CallFn, CallResult};
+use crate::conformance::clause::{Breach, Clause, Rules, Tally};
+use crate::conformance::model::{ModelBlock, PortModel};
 use crate::conformance::operation::{ExhaustOrder, Operation, SequenceStep, SizeRequest};
 use crate::report::format::{count, thousands};
 
-/// What a port promises, or a caller says that it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Clause {
-    Aligned,
-    LongEnough,
-    Possible,
-    Overlap,
-    Beyond,
-    Zeroed,
-    Kept,
-    Unaltered,
-    Untouched,
-    Empty,
-    GivenBack,
-    Unwinds,
-    Crashes,
-    Aborts,
-    Exits,
-    Hangs,
-}
-
-impl Clause {
-    pub(crate) const ALL: [Clause; 16] = [
-        Clause::Aligned,
-        Clause::LongEnough,
-        Clause::Possible,
-        Clause::Overlap,
-        Clause::Beyond,
-        Clause::Zeroed,
-        Clause::Kept,
-        Clause::Unaltered,
-        Clause::Untouched,
-        Clause::Empty,
-        Clause::GivenBack,
-        Clause::Unwinds,
-        Clause::Crashes,
-        Clause::Aborts,
-        Clause::Exits,
-        Clause::Hangs,
-    ];
-
-    /// The promise that is broken.
-    pub(crate) fn promise(self) -> &'static str {
-        match self {
-            Clause::Aligned => "a block is aligned as asked",
-            Clause::LongEnough => "a block is at least as long as asked",
-            Clause::Possible => "what nobody has is refused",
-            Clause::Overlap => "blocks that are alive are disjoint",
-            Clause::Beyond => "a fixed region holds no more than it is long",
-            Clause::Zeroed => "a zeroed block is zero over its whole returned length",
-            Clause::Kept => "a grow or shrink keeps the first min(old, new) bytes",
-            Clause::Unaltered => "a refused grow or shrink leaves the old block unaltered",
-            Clause::Untouched => "a port keeps out of blocks that are alive",
-            Clause::Empty => "a request of zero bytes is legal",
-            Clause::GivenBack => "memory that was given back is there again",
-            Clause::Unwinds => "nothing unwinds",
-            Clause::Crashes | Clause::Aborts | Clause::Exits => "a call comes back",
-            Clause::Hangs => "a call comes to an end",
-        }
-    }
-}
-
-/// A promise that was broken, and by which step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Breach {
-    pub(crate) clause: Clause,
-    pub(crate) note: String,
-    pub(crate) step: usize,
-}
-
-/// What a sequence is held to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    /// Every live block is looked at after every step.
-    pub(crate) strict: bool,
-    pub(crate) frees: bool,
-    pub(crate) fixed: Option<usize>,
-}
-
-/// What a trial did, for the report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) requests: u64,
-    pub(crate) granted: u64,
-    pub(crate) peak: u64,
-}
-
-/// A live block.
-#[derive(Clone, Copy)]
-struct ModelBlock {
-    place: BlockAddress,
-    length: usize,
-    layout: Layout,
-    tag: u64,
-}
-
-impl ModelBlock {
-    /// The layout to hand it in with: as it was asked for, or as long as was answered.
-    fn fitting(&self, whole: bool) -> Layout {
-        let whole = whole.then(|| Layout::from_size_align(self.length, self.layout.align()).ok());
-        whole.flatten().unwrap_or(self.layout)
-    }
-}
-
-/// Blocks that a step takes for itself are named from here on.
+/// The names of blocks that a step allocates for itself begin here.
 const NAMELESS: u32 = 1 << 31;
-/// How often all live blocks are looked at where it isn't after every step.
-const LOOK: usize = 32;
-/// Rounds before a port's bytes are read for the first time, rounds after that, blocks in each.
-const WARM: usize = 4;
+/// Steps between two checks of all live blocks, unless the rules are strict.
+const CHECK_INTERVAL: usize = 32;
+/// A churn: rounds before the port's bytes are read for the first time, rounds after that, and blocks
+/// of each round.
+const WARM_UP_ROUNDS: usize = 4;
 const ROUNDS: usize = 28;
-const CHURNED: u32 = 16;
+const BLOCKS_PER_ROUND: u32 = 16;
 
 type CheckResult<T> = Result<T, (Clause, String)>;
 
+/// A sequence while it is run.
 struct SequenceRun<'a, 'b> {
-    call: &'a mut Caller<'b>,
+    call: &'a mut CallFn<'b>,
     rules: Rules,
-    live: BTreeMap<u32, ModelBlock>,
-    /// Where blocks stand: begin to end and name. Empty blocks stand nowhere.
-    places: BTreeMap<usize, (usize, u32)>,
-    bytes: usize,
+    model: PortModel,
+    /// The tag of the last block.
     tag: u64,
     tally: Tally,
-    by: u8,
+    /// The thread or clone of the present step.
+    caller: u8,
 }
 
-/// How a block is called in a note.
-fn called(name: u32) -> String {
+/// The name of a block in a note.
+fn display_name(name: u32) -> String {
     if name >= NAMELESS { "a block of this step".to_owned() } else { format!("a{name}") }
 }
 
-/// Runs a sequence to its end or to the first breach. `tick` is called before each step.
+/// Runs a sequence, up to its first breach. `tick` is called before each step.
 pub(crate) fn run(
-    call: &mut Caller<'_>,
+    call: &mut CallFn<'_>,
     rules: Rules,
     steps: &[SequenceStep],
     tick: &mut dyn FnMut(),
 ) -> (Option<Breach>, Tally) {
-    let mut trial = SequenceRun {
+    let mut run = SequenceRun {
         call,
         rules,
-        live: BTreeMap::new(),
-        places: BTreeMap::new(),
-        bytes: 0,
+        model: PortModel::default(),
         tag: 0,
         tally: Tally::default(),
-        by: 0,
+        caller: 0,
     };
     for (nth, step) in steps.iter().enumerate() {
         tick();
-        trial.by = step.by;
+        run.caller = step.caller;
         let is_last = nth + 1 == steps.len();
-        let looks = rules.strict || is_last || nth % LOOK == LOOK - 1;
-        let done = trial.step(&step.act);
-        let done = done.and_then(|()| if looks { trial.look() } else { Ok(()) });
-        if let Err((clause, note)) = done {
-            return (Some(Breach { clause, note, step: nth }), trial.tally);
+        let checks_all = rules.strict || is_last || nth % CHECK_INTERVAL == CHECK_INTERVAL - 1;
+        let result = run.step(&step.operation);
+        let result = result.and_then(|()| if checks_all { run.check_all() } else { Ok(()) });
+        if let Err((clause, note)) = result {
+            return (Some(Breach { clause, note, step: nth }), run.tally);
         }
     }
-    (None, trial.tally)
+    (None, run.tally)
 }
 
 impl SequenceRun<'_, '_> {
     fn call(&mut self, call: Call) -> CheckResult<CallResult> {
-        match (self.call)(self.by, call) {
+        match (self.call)(self.caller, call) {
             CallResult::Panicked(text) => {
                 let line = text.lines().next().unwrap_or("").to_owned();
                 Err((Clause::Unwinds, format!("it panicked: {line}")))
             }
-            answer => Ok(answer),
+            result => Ok(result),
         }
     }
 
-    fn step(&mut self, act: &Operation) -> CheckResult<()> {
-        match *act {
-            Operation::Alloc { name, ask, zeroed } => self.alloc(name, ask, zeroed).map(|_| ()),
-            Operation::Resize { name, ask, grows, whole } => self.resize(name, ask, grows, whole),
+    fn step(&mut self, operation: &Operation) -> CheckResult<()> {
+        match *operation {
+            Operation::Alloc { name, request, zeroed } => {
+                self.alloc(name, request, zeroed).map(|_| ())
+            }
+            Operation::Resize { name, request, grows, whole } => {
+                self.resize(name, request, grows, whole)
+            }
             Operation::Free { name, whole } => self.free(name, whole),
-            Operation::Exhaust { ask, order } => self.exhaust(ask, order),
-            Operation::Churn { ask } => self.churn(ask),
+            Operation::Exhaust { request, order } => self.exhaust(request, order),
+            Operation::Churn { request } => self.churn(request),
             Operation::Reclaim => self.reclaim().map(|_| ()),
         }
     }
 
-    /// Asks for a block. Answers whether there is one.
-    fn alloc(&mut self, name: u32, ask: SizeRequest, zeroed: bool) -> CheckResult<bool> {
-        let Some(layout) = ask.layout() else { return Ok(false) };
+    /// Requests a block, and returns whether the port granted it.
+    fn alloc(&mut self, name: u32, request: SizeRequest, zeroed: bool) -> CheckResult<bool> {
+        let Some(layout) = request.layout() else { return Ok(false) };
         self.tally.requests += 1;
-        let answer = self.call(if zeroed { Call::Zeroed(layout) } else { Call::Alloc(layout) })?;
-        let CallResult::Block(place, length) = answer else {
-            return self.refused(layout).map(|()| false);
+        let result = self.call(if zeroed { Call::Zeroed(layout) } else { Call::Alloc(layout) })?;
+        let CallResult::Block(address, length) = result else {
+            return self.check_refusal(layout).map(|()| false);
         };
-        self.check(name, place, length, layout)?;
+        self.check_block(name, address, length, layout)?;
         if zeroed {
-            // SAFETY: the port says that these bytes are the caller's and zero, and nothing that
-            // can be seen from outside speaks against it.
-            if let Some(at) = unsafe { call::nonzero(place, length) } {
+            // SAFETY: `check_block` found the block aligned, long enough and disjoint from all others, so
+            // its `length` bytes are readable if the port keeps its promise.
+            if let Some(at) = unsafe { call::nonzero(address, length) } {
                 let of = count(length as u64, "byte");
-                let note = format!("byte {at} of {} is not zero, of {of}", called(name));
+                let note = format!("byte {at} of {} is not zero, of {of}", display_name(name));
                 return Err((Clause::Zeroed, note));
             }
         }
-        self.keep(name, place, length, layout);
+        self.keep(name, address, length, layout);
         Ok(true)
     }
 
-    /// An empty request may be refused only where one byte is refused as well.
-    fn refused(&mut self, layout: Layout) -> CheckResult<()> {
+    /// Checks a refusal: an empty request may be refused only if one byte is refused as well.
+    fn check_refusal(&mut self, layout: Layout) -> CheckResult<()> {
         let Ok(one) = Layout::from_size_align(1, layout.align()) else { return Ok(()) };
         if layout.size() > 0 {
             return Ok(());
         }
-        if let CallResult::Block(place, length) = self.call(Call::Alloc(one))? {
-            self.check(NAMELESS, place, length, one)?;
+        if let CallResult::Block(address, length) = self.call(Call::Alloc(one))? {
+            self.check_block(NAMELESS, address, length, one)?;
             let note = format!(
                 "zero bytes (align {}) were refused, and one byte was granted right after",
                 layout.align()
@@ -236,25 +134,25 @@ impl SequenceRun<'_, '_> {
         Ok(())
     }
 
-    /// Whether what was answered can be what was asked for.
-    fn check(
+    /// Checks a granted block against the request and against all live blocks.
+    fn check_block(
         &mut self,
         name: u32,
-        place: BlockAddress,
+        address: BlockAddress,
         length: usize,
         layout: Layout,
     ) -> CheckResult<()> {
-        let (start, name) = (place.address(), called(name));
+        let (start, name) = (address.addr(), display_name(name));
         let asked = count(layout.size() as u64, "byte");
         if !start.is_multiple_of(layout.align()) {
             let note = format!("{name} is not aligned to {}", thousands(layout.align() as u64));
             return Err((Clause::Aligned, note));
         }
-        // No machine has half of all addresses to give.
+        // No machine has half of its address space free.
         let has_room = usize::BITS < 64 || layout.size() <= isize::MAX as usize / 2;
         let end = start.checked_add(length.max(layout.size())).filter(|_| has_room);
         let Some(end) = end else {
-            let note = format!("{name}: {asked} were granted, and there are not so many");
+            let note = format!("{name}: {asked} were granted, more than there are addresses");
             return Err((Clause::Possible, note));
         };
         if length < layout.size() {
@@ -264,14 +162,11 @@ impl SequenceRun<'_, '_> {
             );
             return Err((Clause::LongEnough, note));
         }
-        // The last block that begins before this one's end is the only one that can reach it:
-        // those in the model are disjoint.
-        let before = self.places.range(..end).next_back().filter(|_| length > 0);
-        if let Some((_, (_, other))) = before.filter(|(_, (its_end, _))| *its_end > start) {
-            let note = format!("{name} overlaps {}, which is alive", called(*other));
+        if let Some(other) = self.model.overlapping(start, end).filter(|_| length > 0) {
+            let note = format!("{name} overlaps {}, which is alive", display_name(other));
             return Err((Clause::Overlap, note));
         }
-        let bytes = self.bytes + length;
+        let bytes = self.model.bytes() + length;
         if let Some(fixed) = self.rules.fixed.filter(|fixed| bytes > *fixed) {
             let note = format!(
                 "with {name}, {} are alive, of a region of {}",
@@ -283,140 +178,139 @@ impl SequenceRun<'_, '_> {
         Ok(())
     }
 
-    /// Takes a block that was checked into the model, and writes it full.
-    fn keep(&mut self, name: u32, place: BlockAddress, length: usize, layout: Layout) {
+    /// Adds a checked block to the model, and fills it.
+    fn keep(&mut self, name: u32, address: BlockAddress, length: usize, layout: Layout) {
         self.tag += 1;
         self.tally.granted += 1;
-        // SAFETY: the port says so, and the block is disjoint from all others of the model.
-        unsafe { call::fill(place, length, self.tag) }
-        if length > 0 {
-            self.places.insert(place.address(), (place.address() + length, name));
-        }
-        self.bytes += length;
-        self.tally.peak = self.tally.peak.max(self.bytes as u64);
-        self.live.insert(name, ModelBlock { place, length, layout, tag: self.tag });
+        // SAFETY: `check_block` found the block long enough and disjoint from all others of the model, so
+        // its `length` bytes are the caller's if the port keeps its promise.
+        unsafe { call::fill(address, length, self.tag) }
+        self.model.add(name, ModelBlock { address, length, layout, tag: self.tag });
+        self.tally.peak = self.tally.peak.max(self.model.bytes() as u64);
     }
 
-    fn forget(&mut self, name: u32) -> Option<ModelBlock> {
-        let block = self.live.remove(&name)?;
-        if block.length > 0 {
-            self.places.remove(&block.place.address());
-        }
-        self.bytes -= block.length;
-        Some(block)
-    }
-
-    /// Whether a live block is as it was written.
-    fn intact(&self, name: u32, block: &ModelBlock) -> CheckResult<()> {
-        // SAFETY: the block is alive and was filled with its tag.
-        match unsafe { call::changed(block.place, block.length, block.length, block.tag) } {
+    /// Checks that a live block still has the bytes that were written.
+    fn check_contents(&self, name: u32, block: &ModelBlock) -> CheckResult<()> {
+        // SAFETY: the block is in the model, so it is live and `keep` filled it with its tag.
+        match unsafe { call::changed(block.address, block.length, block.length, block.tag) } {
             None => Ok(()),
             Some(at) => {
-                let note = format!("byte {at} of {} changed while it was alive", called(name));
+                let note =
+                    format!("byte {at} of {} changed while it was alive", display_name(name));
                 Err((Clause::Untouched, note))
             }
         }
     }
 
-    fn look(&self) -> CheckResult<()> {
-        self.live.iter().try_for_each(|(name, block)| self.intact(*name, block))
+    fn check_all(&self) -> CheckResult<()> {
+        self.model.blocks().try_for_each(|(name, block)| self.check_contents(name, block))
     }
 
-    fn resize(&mut self, name: u32, ask: SizeRequest, grows: bool, whole: bool) -> CheckResult<()> {
-        let Some(block) = self.live.get(&name).copied() else { return Ok(()) };
-        let Some(asked) = ask.layout() else { return Ok(()) };
+    fn resize(
+        &mut self,
+        name: u32,
+        request: SizeRequest,
+        grows: bool,
+        whole: bool,
+    ) -> CheckResult<()> {
+        let Some(block) = self.model.get(name) else { return Ok(()) };
+        let Some(asked) = request.layout() else { return Ok(()) };
         let old = block.fitting(whole);
         let size = if grows { asked.size().max(old.size()) } else { asked.size().min(old.size()) };
         let Ok(new) = Layout::from_size_align(size, asked.align()) else { return Ok(()) };
-        self.intact(name, &block)?;
+        self.check_contents(name, &block)?;
         self.tally.requests += 1;
         let (verb, call) = if grows {
-            ("grow", Call::Grow(block.place, old, new))
+            ("grow", Call::Grow(block.address, old, new))
         } else {
-            ("shrink", Call::Shrink(block.place, old, new))
+            ("shrink", Call::Shrink(block.address, old, new))
         };
-        let CallResult::Block(place, length) = self.call(call)? else {
-            // SAFETY: the old block is still alive, as the port promises, and as it was filled.
-            let at = unsafe { call::changed(block.place, block.length, block.length, block.tag) };
+        let CallResult::Block(address, length) = self.call(call)? else {
+            // SAFETY: the call was refused, so the old block is still live, and `keep` filled it.
+            let at = unsafe { call::changed(block.address, block.length, block.length, block.tag) };
             return at.map_or(Ok(()), |at| {
-                let note =
-                    format!("byte {at} of {} changed, and the {verb} was refused", called(name));
+                let note = format!(
+                    "byte {at} of {} changed, and the {verb} was refused",
+                    display_name(name)
+                );
                 Err((Clause::Unaltered, note))
             });
         };
-        self.forget(name);
-        self.check(name, place, length, new)?;
+        self.model.remove(name);
+        self.check_block(name, address, length, new)?;
         let common = old.size().min(new.size());
-        // SAFETY: the port says that so many bytes are there, and that they are the old ones.
-        if let Some(at) = unsafe { call::changed(place, block.length, common, block.tag) } {
+        // SAFETY: `check_block` found the new block at least `new.size()` long, and `common` is no more.
+        if let Some(at) = unsafe { call::changed(address, block.length, common, block.tag) } {
             let (from, to) = (thousands(old.size() as u64), count(new.size() as u64, "byte"));
-            let note =
-                format!("byte {at} of {} is lost on the way from {from} to {to}", called(name));
+            let note = format!(
+                "byte {at} of {} is lost on the way from {from} to {to}",
+                display_name(name)
+            );
             return Err((Clause::Kept, note));
         }
-        self.keep(name, place, length, new);
+        self.keep(name, address, length, new);
         Ok(())
     }
 
     fn free(&mut self, name: u32, whole: bool) -> CheckResult<()> {
-        let Some(block) = self.live.get(&name).copied() else { return Ok(()) };
-        self.intact(name, &block)?;
-        self.forget(name);
+        let Some(block) = self.model.get(name) else { return Ok(()) };
+        self.check_contents(name, &block)?;
+        self.model.remove(name);
         if self.rules.frees {
-            self.call(Call::Free(block.place, block.fitting(whole)))?;
+            self.call(Call::Free(block.address, block.fitting(whole)))?;
         }
         Ok(())
     }
 
-    /// Gives every block back at once. Answers whether the port can.
+    /// Frees every block at once, and returns whether the port can.
     fn reclaim(&mut self) -> CheckResult<bool> {
-        self.look()?;
-        let by = std::mem::take(&mut self.by);
-        let answer = self.call(Call::Reclaim)?;
-        self.by = by;
-        let is_done = matches!(answer, CallResult::Reclaimed(true));
+        self.check_all()?;
+        let caller = std::mem::take(&mut self.caller);
+        let result = self.call(Call::Reclaim)?;
+        self.caller = caller;
+        let is_done = matches!(result, CallResult::Reclaimed(true));
         if is_done {
-            self.live.clear();
-            self.places.clear();
-            self.bytes = 0;
+            self.model.clear();
         }
         Ok(is_done)
     }
 
-    /// Takes as many blocks as there are. Answers how many that is.
-    fn fill_up(&mut self, ask: SizeRequest) -> CheckResult<u32> {
-        let size = ask.layout().map_or(1, |layout| layout.size().max(1));
+    /// Allocates blocks until the port refuses one, and returns their number.
+    fn fill_up(&mut self, request: SizeRequest) -> CheckResult<u32> {
+        let size = request.layout().map_or(1, |layout| layout.size().max(1));
         let most = self.rules.fixed.unwrap_or(0) / size + 1;
-        let mut taken = 0;
-        while (taken as usize) < most && self.alloc(NAMELESS + taken, ask, false)? {
-            taken += 1;
+        let mut granted = 0;
+        while (granted as usize) < most && self.alloc(NAMELESS + granted, request, false)? {
+            granted += 1;
         }
-        Ok(taken)
+        Ok(granted)
     }
 
-    fn empty(&mut self, taken: u32, order: ExhaustOrder) -> CheckResult<bool> {
+    /// Frees the blocks of a step, and returns whether the port can.
+    fn empty(&mut self, count: u32, order: ExhaustOrder) -> CheckResult<bool> {
         if !self.rules.frees {
             return self.reclaim();
         }
-        let names: Vec<u32> = (NAMELESS..NAMELESS + taken).collect();
+        let names: Vec<u32> = (NAMELESS..NAMELESS + count).collect();
         order.arrange(names).into_iter().try_for_each(|name| self.free(name, false))?;
         Ok(true)
     }
 
-    /// Fills the port up; what is full refuses and alters nothing, and what was freed is there
-    /// again, one block or all of them.
-    fn exhaust(&mut self, ask: SizeRequest, order: ExhaustOrder) -> CheckResult<()> {
-        let first = self.fill_up(ask)?;
-        let each = || format!("{ask}").replace(" align ", " bytes, align ");
+    /// Fills the port until it refuses, frees one block, and then all: each time the same blocks have to
+    /// fit again. A grow that the full port refuses must alter nothing.
+    fn exhaust(&mut self, request: SizeRequest, order: ExhaustOrder) -> CheckResult<()> {
+        let first = self.fill_up(request)?;
+        let size = || format!("{request}").replace(" align ", " bytes, align ");
         if first > 0 && self.rules.frees {
-            let whole = SizeRequest::plain(self.rules.fixed.unwrap_or(0), ask.align);
+            let whole = SizeRequest::plain(self.rules.fixed.unwrap_or(0), request.align);
             self.resize(NAMELESS, whole, true, false)?;
-            if self.live.get(&NAMELESS).is_some_and(|block| Some(block.layout) == ask.layout()) {
+            if self.model.get(NAMELESS).is_some_and(|block| Some(block.layout) == request.layout())
+            {
                 let last = NAMELESS + first - 1;
                 self.free(last, false)?;
-                if !self.alloc(last, ask, false)? {
+                if !self.alloc(last, request, false)? {
                     let note =
-                        format!("full: a block was freed, and the same refused ({})", each());
+                        format!("full: a block was freed, and the same refused ({})", size());
                     return Err((Clause::GivenBack, note));
                 }
             }
@@ -424,13 +318,13 @@ impl SequenceRun<'_, '_> {
         if !self.empty(first, order)? {
             return Ok(());
         }
-        let again = self.fill_up(ask)?;
+        let again = self.fill_up(request)?;
         self.empty(again, order)?;
         if again < first {
             let note = format!(
-                "{} fitted at first ({}), and {} after all were given back",
+                "{} fitted at first ({}), and {} after all were freed",
                 count(u64::from(first), "block"),
-                each(),
+                size(),
                 thousands(u64::from(again))
             );
             return Err((Clause::GivenBack, note));
@@ -438,22 +332,23 @@ impl SequenceRun<'_, '_> {
         Ok(())
     }
 
+    /// How many bytes the port holds, if the caller of the suite can say so.
     fn held(&mut self) -> CheckResult<Option<usize>> {
-        let by = std::mem::take(&mut self.by);
-        let answer = self.call(Call::Held)?;
-        self.by = by;
-        Ok(if let CallResult::Held(bytes) = answer { Some(bytes) } else { None })
+        let caller = std::mem::take(&mut self.caller);
+        let result = self.call(Call::Held)?;
+        self.caller = caller;
+        Ok(if let CallResult::Held(bytes) = result { Some(bytes) } else { None })
     }
 
-    /// The same requests and frees again and again must not take more and more.
-    fn churn(&mut self, ask: SizeRequest) -> CheckResult<()> {
-        let round = |trial: &mut Self| {
-            for name in 0..CHURNED {
-                trial.alloc(NAMELESS + name, ask, false)?;
+    /// Repeats the same requests and frees. The bytes that the port holds must not grow.
+    fn churn(&mut self, request: SizeRequest) -> CheckResult<()> {
+        let round = |run: &mut Self| {
+            for name in 0..BLOCKS_PER_ROUND {
+                run.alloc(NAMELESS + name, request, false)?;
             }
-            trial.empty(CHURNED, ExhaustOrder::Fifo)
+            run.empty(BLOCKS_PER_ROUND, ExhaustOrder::Fifo)
         };
-        for _ in 0..WARM {
+        for _ in 0..WARM_UP_ROUNDS {
             if !round(self)? {
                 return Ok(());
             }
@@ -467,10 +362,10 @@ impl SequenceRun<'_, '_> {
             return Ok(());
         }
         let note = format!(
-            "it holds {} after {WARM} rounds of the same, and {} after {}",
+            "it holds {} after {WARM_UP_ROUNDS} rounds of the same, and {} after {}",
             count(first as u64, "byte"),
             thousands(last as u64),
-            WARM + ROUNDS
+            WARM_UP_ROUNDS + ROUNDS
         );
         Err((Clause::GivenBack, note))
     }

@@ -1,63 +1,65 @@
-//! A fuzzer's bytes as a sequence on a port, run in this process beside the model.
+//! Runs a fuzzer's bytes as a sequence on a port, in this process, and compares the port with the model.
 
 use std::panic::panic_any;
 
 use arbitrary::{Result, Unstructured};
 
-use crate::conformance::call::{Ports, alone};
+use crate::conformance::call::{Ports, on_one_thread};
+use crate::conformance::clause::{Breach, Rules};
 use crate::conformance::contract;
-use crate::conformance::contract::{Breach, Rules};
 use crate::conformance::operation::{Operation, SequenceStep, Size, SizeRequest, print};
 use crate::conformance::shrink::shrink;
 use crate::port::Port;
 
-/// Steps at the most.
+/// The most steps.
 const STEPS_MAX: usize = 256;
-/// The largest size that is asked for in earnest.
+/// The largest requested size that a port may grant.
 const SIZE_MAX: usize = 64 << 10;
-/// Sequences that are tried on the way to the smallest.
+/// The most tries of the shrinker.
 const TRIES: usize = 2_000;
 
-/// Draws a sequence; blocks are named by their number, and go in any order.
+/// Generates a sequence. Blocks are named by their number and freed in any order.
 fn steps(u: &mut Unstructured<'_>) -> Result<Vec<SequenceStep>> {
     let (mut steps, mut live) = (Vec::new(), Vec::new());
     let mut name = 0;
     while steps.len() < STEPS_MAX && !u.is_empty() {
-        let how = u.arbitrary::<u8>()?;
-        let act = match how % 8 {
+        let form = u.arbitrary::<u8>()?;
+        let operation = match form % 8 {
             _ if live.is_empty() => None,
             0..=2 => {
                 let nth = usize::from(u.arbitrary::<u8>()?) % live.len();
-                Some(Operation::Free { name: live.swap_remove(nth), whole: how & 8 != 0 })
+                Some(Operation::Free { name: live.swap_remove(nth), whole: form & 8 != 0 })
             }
             3 | 4 => {
                 let name = live[usize::from(u.arbitrary::<u8>()?) % live.len()];
-                let (grows, whole) = (how & 16 != 0, how & 8 != 0);
-                Some(Operation::Resize { name, ask: ask(u)?, grows, whole })
+                let (grows, whole) = (form & 16 != 0, form & 8 != 0);
+                Some(Operation::Resize { name, request: request(u)?, grows, whole })
             }
             _ => None,
         };
-        let act = match act {
-            Some(act) => act,
+        let operation = match operation {
+            Some(operation) => operation,
             None => {
                 name += 1;
                 live.push(name);
-                Operation::Alloc { name, ask: ask(u)?, zeroed: how & 32 != 0 }
+                Operation::Alloc { name, request: request(u)?, zeroed: form & 32 != 0 }
             }
         };
-        steps.push(SequenceStep { act, by: 0 });
+        steps.push(SequenceStep { operation, caller: 0 });
     }
     steps.extend(
-        live.into_iter()
-            .map(|name| SequenceStep { act: Operation::Free { name, whole: false }, by: 0 }),
+        live.into_iter().map(|name| SequenceStep {
+            operation: Operation::Free { name, whole: false },
+            caller: 0,
+        }),
     );
     Ok(steps)
 }
 
-fn ask(u: &mut Unstructured<'_>) -> Result<SizeRequest> {
-    let how = u.arbitrary::<u8>()?;
-    let align = 1 << (how % 13);
-    let size = match how >> 5 {
+fn request(u: &mut Unstructured<'_>) -> Result<SizeRequest> {
+    let form = u.arbitrary::<u8>()?;
+    let align = 1 << (form % 13);
+    let size = match form >> 5 {
         0 => Size::Plain(0),
         1 => Size::Max(usize::from(u.arbitrary::<u8>()?)),
         2 | 3 => Size::Plain(usize::from(u.arbitrary::<u16>()?) % SIZE_MAX),
@@ -66,19 +68,21 @@ fn ask(u: &mut Unstructured<'_>) -> Result<SizeRequest> {
     Ok(SizeRequest { size, align })
 }
 
-/// Runs what these bytes say on a fresh port.
+/// Runs the sequence of these bytes on a fresh port.
 ///
 /// # Panics
-/// Where the port breaks a promise, with the smallest sequence that shows it; as
-/// [`replay`](crate::conformance::Conformance::replay) takes it.
+/// If the port breaks a promise: with the smallest sequence that shows it, in the text form that
+/// [`replay`](crate::conformance::Conformance::replay) takes.
 pub fn port<P: Port>(bytes: &[u8], make: impl Fn() -> P) {
     let Ok(steps) = steps(&mut Unstructured::new(bytes)) else { return };
     let run = |steps: &[SequenceStep], strict: bool| -> Option<Breach> {
-        let ports = [make()];
-        let driven = Ports { clones: &ports, held: None };
+        let clones = [make()];
+        let ports = Ports { clones: &clones, held: None };
         let rules = Rules { strict, frees: true, fixed: None };
         let mut breach = None;
-        alone(&driven, 1, &mut |call| breach = contract::run(call, rules, steps, &mut || {}).0);
+        on_one_thread(&ports, 1, &mut |call| {
+            breach = contract::run(call, rules, steps, &mut || {}).0
+        });
         breach
     };
     let Some(breach) = run(&steps, false) else { return };

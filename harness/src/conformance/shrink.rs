@@ -1,26 +1,26 @@
-//! The smallest sequence that still breaks the same clause: operations are dropped first, then
-//! what is left is made plainer. The same steps in the same order each time.
+//! Shrinks a sequence that breaks a promise: first operations are removed, then those that are left are
+//! made plainer. The tries and their order are deterministic.
 
-use crate::conformance::contract::Breach;
+use crate::conformance::clause::Breach;
 use crate::conformance::operation::{
     ExhaustOrder, Operation, SequenceStep, Size, SizeRequest, tidy,
 };
 use crate::run::ddmin::ddmin;
 
-/// Tries a sequence; answers the breach if it is still of the clause in question.
+/// Runs a sequence, and returns its breach if it breaks the same promise.
 pub(crate) type SequenceOracle<'a> = dyn FnMut(&[SequenceStep]) -> Option<Breach> + 'a;
 
-/// A sequence on its way to the smallest.
+/// A sequence while it is shrunk.
 struct SequenceShrinker<'a> {
     best: Vec<SequenceStep>,
     breach: Breach,
     oracle: &'a mut SequenceOracle<'a>,
-    /// Sizes above this one are never tried: they would be asked of the machine in earnest.
+    /// Larger sizes are never tried, since the port may grant them.
     max_size: usize,
-    left: usize,
+    tries_left: usize,
 }
 
-/// Shrinks a sequence whose last step shows the breach, by so many tries at most.
+/// Shrinks a sequence whose last step shows the breach, in at most `tries` tries.
 pub(crate) fn shrink<'a>(
     steps: &[SequenceStep],
     breach: Breach,
@@ -29,28 +29,29 @@ pub(crate) fn shrink<'a>(
     oracle: &'a mut SequenceOracle<'a>,
 ) -> (Vec<SequenceStep>, Breach) {
     let best = tidy(steps);
-    let mut shrinker = SequenceShrinker { best, breach, oracle, max_size, left: tries };
+    let mut shrinker = SequenceShrinker { best, breach, oracle, max_size, tries_left: tries };
     loop {
         let before = shrinker.best.clone();
         shrinker.drop_steps();
         for nth in (0..shrinker.best.len()).rev() {
-            // What follows the breach goes with an acceptance.
+            // Each accepted try cuts the sequence off behind its breach.
             if nth < shrinker.best.len() {
                 shrinker.simplify(nth);
             }
         }
-        if shrinker.best == before || shrinker.left == 0 {
+        if shrinker.best == before || shrinker.tries_left == 0 {
             return (shrinker.best, shrinker.breach);
         }
     }
 }
 
 impl SequenceShrinker<'_> {
+    /// Keeps a sequence if it shows the breach, and returns whether it does.
     fn accepts(&mut self, candidate: &[SequenceStep]) -> bool {
-        if self.left == 0 {
+        if self.tries_left == 0 {
             return false;
         }
-        self.left -= 1;
+        self.tries_left -= 1;
         let candidate = tidy(candidate);
         let Some(breach) = (self.oracle)(&candidate) else { return false };
         self.best = candidate;
@@ -71,8 +72,8 @@ impl SequenceShrinker<'_> {
         );
     }
 
-    /// Tries the same with one step changed.
-    fn with(&mut self, nth: usize, change: impl FnOnce(&mut SequenceStep)) -> bool {
+    /// Tries the sequence with one step changed.
+    fn with_step(&mut self, nth: usize, change: impl FnOnce(&mut SequenceStep)) -> bool {
         let Some(step) = self.best.get(nth) else { return false };
         let mut changed = *step;
         change(&mut changed);
@@ -84,71 +85,71 @@ impl SequenceShrinker<'_> {
         self.accepts(&candidate)
     }
 
-    fn ask(&self, nth: usize) -> Option<SizeRequest> {
+    fn request(&self, nth: usize) -> Option<SizeRequest> {
         self.best.get(nth).and_then(|step| {
-            let mut act = step.act;
-            act.ask_mut().copied()
+            let mut operation = step.operation;
+            operation.request_mut().copied()
         })
     }
 
-    fn with_ask(&mut self, nth: usize, ask: SizeRequest) -> bool {
-        ask.layout().is_some()
-            && self.with(nth, |step| {
-                if let Some(its) = step.act.ask_mut() {
-                    *its = ask;
+    fn with_request(&mut self, nth: usize, request: SizeRequest) -> bool {
+        request.layout().is_some()
+            && self.with_step(nth, |step| {
+                if let Some(present) = step.operation.request_mut() {
+                    *present = request;
                 }
             })
     }
 
     fn simplify(&mut self, nth: usize) {
-        self.with(nth, |step| step.by = 0);
-        self.with(nth, |step| match &mut step.act {
+        self.with_step(nth, |step| step.caller = 0);
+        self.with_step(nth, |step| match &mut step.operation {
             Operation::Alloc { zeroed, .. } => *zeroed = false,
             Operation::Resize { whole, .. } | Operation::Free { whole, .. } => *whole = false,
             Operation::Exhaust { order, .. } => *order = ExhaustOrder::Lifo,
             _ => {}
         });
-        let Some(ask) = self.ask(nth) else { return };
+        let Some(request) = self.request(nth) else { return };
         let mut align = 1;
-        while align < ask.align && !self.with_ask(nth, SizeRequest { align, ..ask }) {
+        while align < request.align && !self.with_request(nth, SizeRequest { align, ..request }) {
             align *= 2;
         }
-        let Some(ask) = self.ask(nth) else { return };
-        match ask.size {
-            // Smaller blocks would be more of them, which is no plainer, and slow.
-            _ if matches!(self.best[nth].act, Operation::Exhaust { .. }) => {}
-            Size::Plain(size) => self.smaller(nth, size),
+        let Some(request) = self.request(nth) else { return };
+        match request.size {
+            // Smaller requests would fill the port by more blocks, which is no plainer and slow.
+            _ if matches!(self.best[nth].operation, Operation::Exhaust { .. }) => {}
+            Size::Plain(size) => self.shrink_size(nth, size),
             Size::Max(_) => {
-                self.with_ask(nth, SizeRequest { size: Size::Max(0), ..ask });
-                let smaller = |size| SizeRequest { size: Size::Plain(size), ..ask };
-                if self.with_ask(nth, smaller(0)) {
+                self.with_request(nth, SizeRequest { size: Size::Max(0), ..request });
+                let smaller = |size| SizeRequest { size: Size::Plain(size), ..request };
+                if self.with_request(nth, smaller(0)) {
                     return;
                 }
-                if self.with_ask(nth, smaller(self.max_size)) {
-                    self.smaller(nth, self.max_size);
+                if self.with_request(nth, smaller(self.max_size)) {
+                    self.shrink_size(nth, self.max_size);
                 }
             }
         }
     }
 
-    /// Halves its way down to a size below which the breach is gone.
-    fn smaller(&mut self, nth: usize, size: usize) {
+    /// Bisects for the smallest size that shows the breach.
+    fn shrink_size(&mut self, nth: usize, size: usize) {
         let set = |shrinker: &mut Self, size| {
-            let ask = shrinker.ask(nth);
-            ask.is_some_and(|ask| {
-                shrinker.with_ask(nth, SizeRequest { size: Size::Plain(size), ..ask })
+            let request = shrinker.request(nth);
+            request.is_some_and(|request| {
+                shrinker.with_request(nth, SizeRequest { size: Size::Plain(size), ..request })
             })
         };
         if size == 0 || set(self, 0) {
             return;
         }
-        let (mut without, mut with) = (0, size);
-        while with - without > 1 {
-            let middle = without + (with - without) / 2;
+        let (mut too_small, mut enough) = (0, size);
+        while enough - too_small > 1 {
+            let middle = too_small + (enough - too_small) / 2;
             if set(self, middle) {
-                with = middle;
+                enough = middle;
             } else {
-                without = middle;
+                too_small = middle;
             }
         }
     }
@@ -157,8 +158,9 @@ impl SequenceShrinker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::contract::Clause;
-    use crate::conformance::operation::{parse, print};
+    use crate::conformance::clause::Clause;
+    use crate::conformance::operation::print;
+    use crate::conformance::syntax::parse;
 
     #[test]
     fn operations_go_first_and_then_sizes() {
@@ -168,20 +170,20 @@ mod tests {
             .collect();
         let steps = parse(&text).expect("a sequence");
         let breach = Breach { clause: Clause::Overlap, note: "n".into(), step: steps.len() - 1 };
-        // Broken wherever a block of 37 bytes or more is freed after another was.
+        // A breach: a block of at least 37 bytes is freed after another one was.
         let mut oracle = |steps: &[SequenceStep]| {
             let large = |name: u32| {
-                steps.iter().any(|step| match step.act {
+                steps.iter().any(|step| match step.operation {
                     Operation::Alloc {
-                        name: its,
-                        ask: SizeRequest { size: Size::Plain(size), .. },
+                        name: allocated,
+                        request: SizeRequest { size: Size::Plain(size), .. },
                         ..
-                    } => its == name && size >= 37,
+                    } => allocated == name && size >= 37,
                     _ => false,
                 })
             };
             let mut freed = 0;
-            let broken = |step: &SequenceStep| match step.act {
+            let broken = |step: &SequenceStep| match step.operation {
                 Operation::Free { name, .. } => {
                     freed += 1;
                     freed > 1 && large(name)

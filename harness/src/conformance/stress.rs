@@ -1,5 +1,5 @@
-//! Several threads on one port at once, which hand blocks over to each other: what only real
-//! concurrency shows. Sampled: no sequence tells how the threads met.
+//! Several threads use one port at the same time and pass blocks to each other. It shows what only real
+//! concurrency shows, and is a sample: no sequence repeats the order of the threads.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::conformance::call;
 use crate::conformance::call::{BlockAddress, Call, CallResult, perform};
-use crate::conformance::contract::Clause;
+use crate::conformance::clause::Clause;
 use crate::conformance::generate::SequenceRange;
 use crate::port::Port;
 use crate::trace::Stream;
@@ -17,19 +17,19 @@ type StressBreach = (Clause, String);
 
 #[derive(Clone, Copy)]
 struct StressBlock {
-    place: BlockAddress,
+    address: BlockAddress,
     length: usize,
     layout: Layout,
     tag: u64,
 }
 
-/// What the threads share besides the port.
+/// What the threads share beside the port.
 #[derive(Default)]
 struct StressModel {
-    /// Begin to end.
-    places: Mutex<BTreeMap<usize, usize>>,
-    /// Blocks on their way from one thread to another.
-    handed: Mutex<Vec<StressBlock>>,
+    /// The first address and the end of each live block that is not empty.
+    addresses: Mutex<BTreeMap<usize, usize>>,
+    /// Blocks that one thread has passed to the others.
+    passed: Mutex<Vec<StressBlock>>,
     breach: Mutex<Option<StressBreach>>,
 }
 
@@ -38,14 +38,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl StressModel {
-    /// Checks a block and takes it in.
-    fn admit(
+    /// Checks a granted block and adds it.
+    fn add(
         &self,
-        place: BlockAddress,
+        address: BlockAddress,
         length: usize,
         layout: Layout,
     ) -> Result<(), StressBreach> {
-        let start = place.address();
+        let start = address.addr();
         if !start.is_multiple_of(layout.align()) {
             return Err((Clause::Aligned, "a block is not aligned".to_owned()));
         }
@@ -56,30 +56,32 @@ impl StressModel {
             return Ok(());
         }
         let end = start.saturating_add(length);
-        let mut places = lock(&self.places);
-        if places.range(..end).next_back().is_some_and(|(_, its_end)| *its_end > start) {
+        let mut addresses = lock(&self.addresses);
+        if addresses.range(..end).next_back().is_some_and(|(_, other_end)| *other_end > start) {
             return Err((Clause::Overlap, "two live blocks overlap".to_owned()));
         }
-        places.insert(start, end);
+        addresses.insert(start, end);
         Ok(())
     }
 
-    fn dismiss(&self, block: &StressBlock) {
+    fn remove(&self, block: &StressBlock) {
         if block.length > 0 {
-            lock(&self.places).remove(&block.place.address());
+            lock(&self.addresses).remove(&block.address.addr());
         }
     }
 
-    fn intact(block: &StressBlock) -> Result<(), StressBreach> {
-        // SAFETY: the block is alive, in one thread's hands, and was filled with its tag.
-        match unsafe { call::changed(block.place, block.length, block.length, block.tag) } {
+    /// Checks that a live block still has the bytes that were written.
+    fn check_contents(block: &StressBlock) -> Result<(), StressBreach> {
+        // SAFETY: the block is live, only the thread that holds it frees it, and `keep` filled it with its
+        // tag.
+        match unsafe { call::changed(block.address, block.length, block.length, block.tag) } {
             None => Ok(()),
             Some(_) => Err((Clause::Untouched, "a live block changed".to_owned())),
         }
     }
 }
 
-/// One thread's part.
+/// One thread, and the blocks that it holds.
 struct StressThread<'a, P> {
     port: &'a P,
     model: &'a StressModel,
@@ -92,7 +94,7 @@ struct StressThread<'a, P> {
 impl<P: Port> StressThread<'_, P> {
     fn call(&self, call: Call) -> Result<Option<(BlockAddress, usize)>, StressBreach> {
         match perform(self.port, None, call) {
-            CallResult::Block(place, length) => Ok(Some((place, length))),
+            CallResult::Block(address, length) => Ok(Some((address, length))),
             CallResult::Panicked(text) => {
                 let line = text.lines().next().unwrap_or("").to_owned();
                 Err((Clause::Unwinds, format!("it panicked: {line}")))
@@ -108,15 +110,16 @@ impl<P: Port> StressThread<'_, P> {
 
     fn keep(
         &mut self,
-        place: BlockAddress,
+        address: BlockAddress,
         length: usize,
         layout: Layout,
     ) -> Result<(), StressBreach> {
-        self.model.admit(place, length, layout)?;
+        self.model.add(address, length, layout)?;
         let tag = self.stream.next();
-        // SAFETY: the block was admitted: it is this thread's and disjoint from all others.
-        unsafe { call::fill(place, length, tag) }
-        self.live.push(StressBlock { place, length, layout, tag });
+        // SAFETY: `add` found the block long enough and disjoint from all others, so its bytes are this
+        // thread's if the port keeps its promise.
+        unsafe { call::fill(address, length, tag) }
+        self.live.push(StressBlock { address, length, layout, tag });
         Ok(())
     }
 
@@ -124,19 +127,20 @@ impl<P: Port> StressThread<'_, P> {
         let Some(layout) = self.layout() else { return Ok(()) };
         let zeroed = self.stream.once_in(4);
         let asked = if zeroed { Call::Zeroed(layout) } else { Call::Alloc(layout) };
-        let Some((place, length)) = self.call(asked)? else { return Ok(()) };
-        // SAFETY: the port says that these bytes are the caller's and zero.
-        if zeroed && length >= layout.size() && unsafe { call::nonzero(place, length) }.is_some() {
+        let Some((address, length)) = self.call(asked)? else { return Ok(()) };
+        // SAFETY: the port granted `length` bytes, which are this thread's if it keeps its promise.
+        if zeroed && length >= layout.size() && unsafe { call::nonzero(address, length) }.is_some()
+        {
             return Err((Clause::Zeroed, "a zeroed block is not zero".to_owned()));
         }
-        self.keep(place, length, layout)
+        self.keep(address, length, layout)
     }
 
     fn free(&mut self, block: StressBlock) -> Result<(), StressBreach> {
-        StressModel::intact(&block)?;
+        StressModel::check_contents(&block)?;
         if self.frees {
-            self.model.dismiss(&block);
-            self.call(Call::Free(block.place, block.layout))?;
+            self.model.remove(&block);
+            self.call(Call::Free(block.address, block.layout))?;
         }
         Ok(())
     }
@@ -145,24 +149,26 @@ impl<P: Port> StressThread<'_, P> {
         let more = self.stream.below(512);
         let new = Layout::from_size_align(block.layout.size() + more, block.layout.align());
         let Ok(new) = new else { return self.free(block) };
-        StressModel::intact(&block)?;
-        // Out of the model first: another thread may be given the old place at once.
-        self.model.dismiss(&block);
-        let Some((place, length)) = self.call(Call::Grow(block.place, block.layout, new))? else {
-            self.model.admit(block.place, block.length, block.layout)?;
-            StressModel::intact(&block)?;
+        StressModel::check_contents(&block)?;
+        // Removed from the model first: another thread may be granted the old address at once.
+        self.model.remove(&block);
+        let Some((address, length)) = self.call(Call::Grow(block.address, block.layout, new))?
+        else {
+            self.model.add(block.address, block.length, block.layout)?;
+            StressModel::check_contents(&block)?;
             self.live.push(block);
             return Ok(());
         };
         let common = block.layout.size();
-        // SAFETY: the port says that so many bytes are there, and that they are the old ones.
-        if unsafe { call::changed(place, block.length, common, block.tag) }.is_some() {
+        // SAFETY: the port granted at least `new.size()` bytes, and `common` is no more, if it keeps its
+        // promise.
+        if unsafe { call::changed(address, block.length, common, block.tag) }.is_some() {
             return Err((Clause::Kept, "a grown block lost bytes".to_owned()));
         }
-        self.keep(place, length, new)
+        self.keep(address, length, new)
     }
 
-    fn sail(&mut self, operations: usize) -> Result<(), StressBreach> {
+    fn run(&mut self, operations: usize) -> Result<(), StressBreach> {
         for _ in 0..operations {
             if lock(&self.model.breach).is_some() {
                 return Ok(());
@@ -176,10 +182,10 @@ impl<P: Port> StressThread<'_, P> {
                 }
                 5 => {
                     let block = self.live.swap_remove(self.stream.below(self.live.len()));
-                    lock(&self.model.handed).push(block);
+                    lock(&self.model.passed).push(block);
                 }
                 6 => {
-                    let block = lock(&self.model.handed).pop();
+                    let block = lock(&self.model.passed).pop();
                     block.map_or(Ok(()), |block| self.free(block))?;
                 }
                 _ => {
@@ -195,30 +201,30 @@ impl<P: Port> StressThread<'_, P> {
     }
 }
 
-/// Runs `threads` threads on a port, which share the operations. Answers the first breach.
-pub(crate) fn storm<P: Port + Sync>(
+/// Runs `threads` threads on a port, which share the operations of the range. Returns the first breach.
+pub(crate) fn stress<P: Port + Sync>(
     port: &P,
     threads: u8,
     range: &SequenceRange,
 ) -> Option<StressBreach> {
     let model = StressModel::default();
     std::thread::scope(|scope| {
-        for thread in 0..threads {
+        for number in 0..threads {
             let model = &model;
             scope.spawn(move || {
-                let stream = Stream::new(range.seed, u64::MAX - u64::from(thread));
+                let stream = Stream::new(range.seed, u64::MAX - u64::from(number));
                 let (max_size, frees) = (range.max_size, range.frees);
-                let mut sailor =
+                let mut thread =
                     StressThread { port, model, stream, frees, max_size, live: Vec::new() };
-                if let Err(breach) = sailor.sail(range.operations / usize::from(threads)) {
+                if let Err(breach) = thread.run(range.operations / usize::from(threads)) {
                     lock(&model.breach).get_or_insert(breach);
                 }
             });
         }
     });
-    let left = std::mem::take(&mut *lock(&model.handed));
+    let passed = std::mem::take(&mut *lock(&model.passed));
     let stream = Stream::new(0, 0);
-    let mut last = StressThread {
+    let mut thread = StressThread {
         port,
         model: &model,
         stream,
@@ -226,6 +232,6 @@ pub(crate) fn storm<P: Port + Sync>(
         max_size: 0,
         live: Vec::new(),
     };
-    let ended = left.into_iter().try_for_each(|block| last.free(block));
-    lock(&model.breach).take().or(ended.err())
+    let freed = passed.into_iter().try_for_each(|block| thread.free(block));
+    lock(&model.breach).take().or(freed.err())
 }

@@ -1,16 +1,18 @@
-//! Sequences in child processes: whatever a port dies of, the caller lives. What broke is tried
-//! again in a child of its own, made as small as it gets there, and confirmed in another.
+//! Runs sequences in child processes, so that this process survives a port that crashes, aborts or hangs.
+//! A sequence that breaks a promise is run again in a child process of its own, shrunk there, and
+//! confirmed in another one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::conformance::call::{Caller, HeldBytes, Ports};
+use crate::conformance::call::{CallFn, HeldBytes, Ports};
+use crate::conformance::clause::{Breach, Clause, Rules, Tally};
 use crate::conformance::contract;
-use crate::conformance::contract::{Breach, Clause, Rules, Tally};
 use crate::conformance::generate::SequenceRange;
-use crate::conformance::operation::{SequenceStep, parse, print};
+use crate::conformance::operation::{SequenceStep, print};
 use crate::conformance::shrink::shrink;
+use crate::conformance::syntax::parse;
 use crate::error::Error;
 use crate::port::Port;
 use crate::process::child;
@@ -22,22 +24,24 @@ use crate::report::format::panic_message;
 use crate::report::kind::Kind;
 use crate::sweep::exit_outcome::{kind_of, notes, os_error};
 
-/// How calls are made: on one thread, or on several.
-pub(crate) type Drive<P> = fn(&Ports<'_, P>, u8, &mut dyn FnMut(&mut Caller<'_>));
-/// Several threads at once.
-pub(crate) type Storm<P> = fn(&P, u8, &SequenceRange) -> Option<(Clause, String)>;
+/// How the calls of a sequence are made: on one thread, or on several.
+pub(crate) type Drive<P> = fn(&Ports<'_, P>, u8, &mut dyn FnMut(&mut CallFn<'_>));
+/// Uses a port from several threads at the same time.
+pub(crate) type Stress<P> = fn(&P, u8, &SequenceRange) -> Option<(Clause, String)>;
 
-/// All that sequences need to run.
+/// All that is needed to run sequences.
 pub(crate) struct Suite<'a, P> {
     pub(crate) make: &'a dyn Fn() -> P,
     pub(crate) clones: u8,
+    /// Clones a port, if calls are made through clones.
     pub(crate) clone: Option<fn(&P) -> P>,
     pub(crate) threads: u8,
     pub(crate) drive: Drive<P>,
-    pub(crate) storm: Option<Storm<P>>,
+    pub(crate) stress: Option<Stress<P>>,
     pub(crate) held: Option<&'a HeldBytes<'a, P>>,
     pub(crate) range: &'a SequenceRange,
     pub(crate) rules: Rules,
+    /// How long one operation may take.
     pub(crate) patience: Duration,
     pub(crate) in_process: bool,
 }
@@ -48,19 +52,19 @@ pub(crate) struct BrokenSequence {
     pub(crate) breach: Breach,
 }
 
-/// What came of one sequence.
+/// What one sequence did, as a child process sends it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SequenceMessage {
     nth: u64,
-    /// The port could not even be made.
-    unmade: Option<String>,
+    /// The panic message of the closure that makes the port.
+    make_error: Option<String>,
     breach: Option<Breach>,
     pub(crate) tally: Tally,
 }
 
 codec_struct!(Breach { clause, note, step });
 codec_struct!(Tally { requests, granted, peak });
-codec_struct!(SequenceMessage { nth, unmade, breach, tally });
+codec_struct!(SequenceMessage { nth, make_error, breach, tally });
 
 impl Codec for Clause {
     fn put(&self, out: &mut Vec<u8>) {
@@ -72,39 +76,41 @@ impl Codec for Clause {
     }
 }
 
-/// A child says at which step of which sequence it is.
+/// A child records the sequence and the step that it runs in one number: the step is in the low bits.
 const STEP_BITS: u32 = 24;
 
-/// By how many tries a death is made smaller, each in a child; and a hang, where most take as long
-/// as the patience lasts; and what is seen without dying, in one child.
+/// The most tries of the shrinker for a sequence that kills its process: each in a child process.
 const TRIES_DEATH: usize = 400;
+/// The same for a sequence that hangs: most tries take as long as the patience.
 const TRIES_HANG: usize = 24;
+/// The same for any other sequence: all in one child process.
 const TRIES: usize = 10_000;
 
-/// What a child told, and where and how it died.
+/// What a child process sent, and the sequence and breach of its death.
 struct SuiteChild<T> {
     messages: Vec<T>,
     death: Option<(u64, Breach)>,
 }
 
 impl<P: Port> Suite<'_, P> {
-    fn child<T: Codec>(
+    /// Runs `work` in a child process.
+    fn in_child<T: Codec>(
         &self,
         work: impl Fn(&Rc<Pipe>, &ChildStatus),
     ) -> Result<SuiteChild<T>, Error> {
-        let board = SharedMemory::new(1, 0).map_err(|error| os_error("share memory", &error))?;
-        let life = board.status(0);
-        let answer = child::ask::<T>(self.patience, |pipe| {
-            life.reset();
+        let shared = SharedMemory::new(1, 0).map_err(|error| os_error("share memory", &error))?;
+        let child_status = shared.status(0);
+        let result = child::ask::<T>(self.patience, |pipe| {
+            child_status.reset();
             status::set_started();
-            work(pipe, life);
-            life.set_item(None);
+            work(pipe, child_status);
+            child_status.set_item(None);
         });
-        let answer = answer.map_err(|error| os_error("start a child", &error))?;
-        let Some(death) = answer.death.filter(|_| !life.is_done()) else {
-            return Ok(SuiteChild { messages: answer.messages, death: None });
+        let result = result.map_err(|error| os_error("start a child", &error))?;
+        let Some(death) = result.death.filter(|_| !child_status.is_done()) else {
+            return Ok(SuiteChild { messages: result.messages, death: None });
         };
-        let place = life.current_item().unwrap_or(0);
+        let position = child_status.current_item().unwrap_or(0);
         let clause = match kind_of(death) {
             Kind::Abort => Clause::Aborts,
             Kind::Exit => Clause::Exits,
@@ -113,28 +119,28 @@ impl<P: Port> Suite<'_, P> {
         };
         let note = match clause {
             Clause::Hangs => "the last operation did not come back".to_owned(),
-            _ => format!("during the last operation {}", notes(&[(death, answer.stack)])?.concat()),
+            _ => format!("during the last operation {}", notes(&[(death, result.stack)])?.concat()),
         };
-        let step = (place & ((1 << STEP_BITS) - 1)).saturating_sub(1);
-        let nth = (place >> STEP_BITS) as u64;
+        let step = (position & ((1 << STEP_BITS) - 1)).saturating_sub(1);
+        let nth = (position >> STEP_BITS) as u64;
         Ok(SuiteChild {
-            messages: answer.messages,
+            messages: result.messages,
             death: Some((nth, Breach { clause, note, step })),
         })
     }
 
-    /// Runs one sequence here.
-    fn once(
+    /// Runs one sequence in this process.
+    fn run_here(
         &self,
         nth: u64,
         steps: &[SequenceStep],
         strict: bool,
-        life: Option<&ChildStatus>,
+        child_status: Option<&ChildStatus>,
     ) -> SequenceMessage {
         let mut at = 0;
         let mut tick = || {
-            if let Some(life) = life {
-                life.set_item(Some(((nth as usize) << STEP_BITS) | at));
+            if let Some(child_status) = child_status {
+                child_status.set_item(Some(((nth as usize) << STEP_BITS) | at));
             }
             at += 1;
         };
@@ -150,17 +156,17 @@ impl<P: Port> Suite<'_, P> {
         let ports = match made {
             Ok(ports) => ports,
             Err(payload) => {
-                let unmade = Some(panic_message(&*payload));
-                return SequenceMessage { nth, unmade, ..SequenceMessage::default() };
+                let make_error = Some(panic_message(&*payload));
+                return SequenceMessage { nth, make_error, ..SequenceMessage::default() };
             }
         };
         let rules = Rules { strict, ..self.rules };
         let mut result = (None, Tally::default());
-        let driven = Ports { clones: &ports, held: self.held };
-        (self.drive)(&driven, self.threads, &mut |call| {
-            let call = &mut |hand, asked| {
+        let all_ports = Ports { clones: &ports, held: self.held };
+        (self.drive)(&all_ports, self.threads, &mut |call| {
+            let call = &mut |caller, request| {
                 status::heartbeat();
-                call(hand, asked)
+                call(caller, request)
             };
             result = contract::run(call, rules, steps, &mut tick);
         });
@@ -170,93 +176,92 @@ impl<P: Port> Suite<'_, P> {
             let step = steps.len().saturating_sub(1);
             breach = Some(Breach { clause: Clause::Unwinds, note, step });
         }
-        SequenceMessage { nth, unmade: None, breach, tally }
+        SequenceMessage { nth, make_error: None, breach, tally }
     }
 
-    fn checked(told: SequenceMessage) -> Result<SequenceMessage, Error> {
-        match told.unmade {
-            None => Ok(told),
-            Some(said) => Err(Error::new(format!("the port could not be made: {said}"))
-                .help("give `conformance` a closure that makes a port of which nothing is in use")),
+    /// The error of a port that can't be made.
+    fn check_made(message: SequenceMessage) -> Result<SequenceMessage, Error> {
+        match message.make_error {
+            None => Ok(message),
+            Some(panic) => Err(Error::new(format!("the port could not be made: {panic}"))
+                .help("give `conformance` a closure that makes a fresh port")),
         }
     }
 
-    /// Runs sequences from this one on, up to the first that breaks a promise: that one's number
-    /// and breach, and what all of them did.
-    fn explore(&self, from: u64, to: u64) -> Result<(Option<(u64, Breach)>, Tally), Error> {
-        let each = |nth, life: Option<&ChildStatus>| {
-            self.once(nth, &self.range.sequence(nth), false, life)
+    /// Runs the sequences `from..to`, up to the first that breaks a promise. Returns its number and
+    /// breach, and what all sequences did.
+    fn run_range(&self, from: u64, to: u64) -> Result<(Option<(u64, Breach)>, Tally), Error> {
+        let each = |nth, child_status: Option<&ChildStatus>| {
+            self.run_here(nth, &self.range.sequence(nth), false, child_status)
         };
         let mut tally = Tally::default();
-        let mut add = |told: &SequenceMessage| {
-            tally.requests += told.tally.requests;
-            tally.granted += told.tally.granted;
-            tally.peak = tally.peak.max(told.tally.peak);
-        };
         if self.in_process {
             for nth in from..to {
-                let told = Self::checked(each(nth, None))?;
-                add(&told);
-                if let Some(breach) = told.breach {
+                let message = Self::check_made(each(nth, None))?;
+                tally.add(&message.tally);
+                if let Some(breach) = message.breach {
                     return Ok((Some((nth, breach)), tally));
                 }
             }
             return Ok((None, tally));
         }
-        let child = self.child::<SequenceMessage>(|pipe, life| {
+        let child = self.in_child::<SequenceMessage>(|pipe, child_status| {
             for nth in from..to {
-                let told = each(nth, Some(life));
-                pipe.send(&told);
-                // What comes after would come in a process that may be broken.
-                if told.breach.is_some() || told.unmade.is_some() {
+                let message = each(nth, Some(child_status));
+                pipe.send(&message);
+                // The port may have damaged this process.
+                if message.breach.is_some() || message.make_error.is_some() {
                     return;
                 }
             }
         })?;
-        let mut caught = None;
-        for told in child.messages {
-            let told = Self::checked(told)?;
-            add(&told);
-            caught = told.breach.map(|breach| (told.nth, breach));
+        let mut broken = None;
+        for message in child.messages {
+            let message = Self::check_made(message)?;
+            tally.add(&message.tally);
+            broken = message.breach.map(|breach| (message.nth, breach));
         }
-        Ok((caught.or(child.death), tally))
+        Ok((broken.or(child.death), tally))
     }
 
-    /// What a sequence breaks in a fresh child, every block looked at after every step.
+    /// Runs a sequence in a fresh child process, with all live blocks checked after every step.
     pub(crate) fn confirm(&self, steps: &[SequenceStep]) -> Result<(Option<Breach>, Tally), Error> {
         if self.in_process {
-            let told = Self::checked(self.once(0, steps, true, None))?;
-            return Ok((told.breach, told.tally));
+            let message = Self::check_made(self.run_here(0, steps, true, None))?;
+            return Ok((message.breach, message.tally));
         }
-        let mut child = self.child::<SequenceMessage>(|pipe, life| {
-            pipe.send(&self.once(0, steps, true, Some(life)))
+        let mut child = self.in_child::<SequenceMessage>(|pipe, child_status| {
+            pipe.send(&self.run_here(0, steps, true, Some(child_status)))
         })?;
-        let told = Self::checked(child.messages.pop().unwrap_or_default())?;
-        Ok((told.breach.or(child.death.map(|(_, breach)| breach)), told.tally))
+        let message = Self::check_made(child.messages.pop().unwrap_or_default())?;
+        Ok((message.breach.or(child.death.map(|(_, breach)| breach)), message.tally))
     }
 
+    /// Shrinks a sequence in this process.
     fn shrink_here(
         &self,
-        caught: &BrokenSequence,
-        life: Option<&ChildStatus>,
+        broken: &BrokenSequence,
+        child_status: Option<&ChildStatus>,
     ) -> (Vec<SequenceStep>, Breach) {
-        let clause = caught.breach.clause;
+        let clause = broken.breach.clause;
         let mut oracle = |steps: &[SequenceStep]| {
-            self.once(0, steps, true, life).breach.filter(|breach| breach.clause == clause)
+            self.run_here(0, steps, true, child_status)
+                .breach
+                .filter(|breach| breach.clause == clause)
         };
-        let (steps, breach) = (&caught.steps, caught.breach.clone());
+        let (steps, breach) = (&broken.steps, broken.breach.clone());
         shrink(steps, breach, self.range.max_size, TRIES, &mut oracle)
     }
 
-    /// The smallest sequence for a breach.
-    fn smallest(&self, caught: BrokenSequence) -> Result<BrokenSequence, Error> {
-        let clause = caught.breach.clause;
+    /// Shrinks a sequence.
+    fn shrink(&self, broken: BrokenSequence) -> Result<BrokenSequence, Error> {
+        let clause = broken.breach.clause;
         if clause < Clause::Crashes {
             let small = if self.in_process {
-                Some(self.shrink_here(&caught, None).0)
+                Some(self.shrink_here(&broken, None).0)
             } else {
-                let mut child = self.child::<String>(|pipe, life| {
-                    pipe.send(&print(&self.shrink_here(&caught, Some(life)).0));
+                let mut child = self.in_child::<String>(|pipe, child_status| {
+                    pipe.send(&print(&self.shrink_here(&broken, Some(child_status)).0));
                 })?;
                 child.messages.pop().map(|text| parse(&text)).transpose()?
             };
@@ -267,32 +272,31 @@ impl<P: Port> Suite<'_, P> {
                 return Ok(BrokenSequence { steps, breach });
             }
         }
-        // A try kills its process, or leaves something in it that the next one sees.
-        let mut trouble = None;
+        // Each try needs a child process: it dies, or it leaves something behind that the next one sees.
+        let mut child_error = None;
         let mut oracle = |steps: &[SequenceStep]| match self.confirm(steps) {
             Ok((breach, _)) => breach.filter(|breach| breach.clause == clause),
             Err(error) => {
-                trouble = Some(error);
+                child_error = Some(error);
                 None
             }
         };
         let tries = if clause == Clause::Hangs { TRIES_HANG } else { TRIES_DEATH };
         let (steps, breach) =
-            shrink(&caught.steps, caught.breach, self.range.max_size, tries, &mut oracle);
-        trouble.map_or(Ok(BrokenSequence { steps, breach }), Err)
+            shrink(&broken.steps, broken.breach, self.range.max_size, tries, &mut oracle);
+        child_error.map_or(Ok(BrokenSequence { steps, breach }), Err)
     }
 
-    /// Every promise that is broken, once, each by its smallest sequence; and what was done.
+    /// Runs all sequences. Returns each broken promise once, with its smallest sequence, and what the
+    /// sequences did.
     pub(crate) fn search(&self) -> Result<(Vec<BrokenSequence>, Tally), Error> {
         let (mut all, mut sum): (Vec<BrokenSequence>, _) = (Vec::new(), Tally::default());
         let mut seen: Vec<Clause> = Vec::new();
         let (mut from, to) = (0, self.range.sequences());
         while from < to {
-            let (caught, tally) = self.explore(from, to)?;
-            sum.requests += tally.requests;
-            sum.granted += tally.granted;
-            sum.peak = sum.peak.max(tally.peak);
-            let Some((nth, breach)) = caught else { break };
+            let (broken, tally) = self.run_range(from, to)?;
+            sum.add(&tally);
+            let Some((nth, breach)) = broken else { break };
             from = nth + 1;
             if seen.contains(&breach.clause) {
                 continue;
@@ -300,42 +304,42 @@ impl<P: Port> Suite<'_, P> {
             seen.push(breach.clause);
             let mut steps = self.range.sequence(nth);
             steps.truncate(breach.step + 1);
-            let mut caught = match self.confirm(&steps)?.0 {
+            let mut broken = match self.confirm(&steps)?.0 {
                 Some(breach) => {
                     steps.truncate(breach.step + 1);
-                    self.smallest(BrokenSequence { steps, breach })?
+                    self.shrink(BrokenSequence { steps, breach })?
                 }
                 None => {
                     let note = format!(
-                        "{}; only after the sequences before it: the port keeps something outside \
-                         of itself",
+                        "{}; only after the sequences before it: the port has state outside of \
+                         itself",
                         breach.note
                     );
                     BrokenSequence { steps, breach: Breach { note, ..breach } }
                 }
             };
-            caught.steps.truncate(caught.breach.step.saturating_add(1));
-            if !all.iter().any(|known| known.breach.clause == caught.breach.clause) {
-                all.push(caught);
+            broken.steps.truncate(broken.breach.step.saturating_add(1));
+            if !all.iter().any(|known| known.breach.clause == broken.breach.clause) {
+                all.push(broken);
             }
         }
         Ok((all, sum))
     }
 
-    /// Several threads at once, if that was asked for.
-    pub(crate) fn storm(&self) -> Result<Option<(Clause, String)>, Error> {
-        let Some(storm) = self.storm else { return Ok(None) };
+    /// Uses the port from several threads at the same time, if the caller asked for it.
+    pub(crate) fn stress(&self) -> Result<Option<(Clause, String)>, Error> {
+        let Some(stress) = self.stress else { return Ok(None) };
         if self.in_process {
-            return Ok(storm(&(self.make)(), self.threads, self.range));
+            return Ok(stress(&(self.make)(), self.threads, self.range));
         }
-        let mut child = self.child::<SequenceMessage>(|pipe, life| {
-            life.set_item(Some(0));
-            let breach = storm(&(self.make)(), self.threads, self.range);
+        let mut child = self.in_child::<SequenceMessage>(|pipe, child_status| {
+            child_status.set_item(Some(0));
+            let breach = stress(&(self.make)(), self.threads, self.range);
             let breach = breach.map(|(clause, note)| Breach { clause, note, step: 0 });
             pipe.send(&SequenceMessage { breach, ..SequenceMessage::default() });
         })?;
-        let told = child.messages.pop().unwrap_or_default();
-        let breach = told.breach.or(child.death.map(|(_, breach)| breach));
+        let message = child.messages.pop().unwrap_or_default();
+        let breach = message.breach.or(child.death.map(|(_, breach)| breach));
         Ok(breach.map(|breach| (breach.clause, breach.note)))
     }
 }

@@ -1,9 +1,11 @@
-//! Exploring as its callers write it: a name, how far to go, and a closure that starts threads.
+//! The builder of an exploration: a name, the bounds of its search, and a closure that starts threads,
+//! or a script.
 
 use std::fmt::Debug;
 
 use crate::error::Error;
 use crate::explore::engine;
+use crate::explore::extra_requests::extend_baseline;
 use crate::heap::Heap;
 use crate::host::{Engine, Host};
 use crate::report::Report;
@@ -18,16 +20,17 @@ use crate::sweep::measurements::Baseline;
 use crate::sweep::run_loop::RunLoop;
 use crate::sweep::settings::{ExploreSettings, ScheduleMode, Settings};
 
-/// Preemptions of a schedule at the most, unless more are asked for.
+/// The most preemptions of a schedule, unless the caller sets a number.
 const PREEMPTIONS: u32 = 2;
 
-/// Fails every request of a piece of code with several threads, in every order of these threads
-/// that a bound permits, and reports what that shows.
+/// Fails every request of code with several threads, in every schedule of these threads within a
+/// bound, and reports what that shows.
 ///
 /// The code takes its threads, locks and atomics from [`mallory::thread`](crate::thread) and
-/// `mallory::sync`, which are std's unless a model checker runs them (features `shuttle` and
-/// `loom`). A schedule is written as where it deviates from the one in which each thread runs until
-/// it blocks: `T1@8>T2` where thread 1 comes to its 8th scheduling point and thread 2 goes on.
+/// `mallory::sync`. These are the types of std, unless a model checker runs the code (features
+/// `shuttle` and `loom`). A schedule is written as its deviations from the default one, in which each
+/// thread runs until it blocks: `T1@8>T2` means that at the 8th scheduling point of thread 1, thread 2
+/// runs instead.
 ///
 /// ```no_run
 /// use mallory::{Explore, Heap, Refused};
@@ -47,14 +50,14 @@ pub struct Explore<C = Unclassified, V = Whole> {
 }
 
 impl Explore {
-    /// An exploration of this name (`[a-z0-9][a-z0-9/_-]{0,39}`), which is printed in reports and
+    /// An exploration with this name (`[a-z0-9][a-z0-9/_-]{0,39}`), which is printed in reports and
     /// tokens.
     #[track_caller]
     pub fn new(name: impl Into<String>) -> Explore {
         Explore::over(Sweep::new(name))
     }
 
-    /// Explores what this sweep would sweep, with its threads in every order.
+    /// An exploration with the settings of this sweep.
     pub(crate) fn over(sweep: Sweep) -> Explore {
         let threads = ExploreSettings {
             engine: None,
@@ -70,25 +73,25 @@ impl Explore {
 
 shared_settings!(Explore);
 
-/// The loop of an exploration: every request in turn, in every order of the threads.
-struct EveryOrder;
+/// The loop of an exploration: every request in every schedule.
+struct ExploreLoop;
 
-impl RunLoop for EveryOrder {
+impl RunLoop for ExploreLoop {
     fn prepare_replay(&self, settings: &mut Settings, token: &Token) -> Result<(), Error> {
-        let is_looms =
+        let is_from_loom =
             Preemption::loom_iteration(token.turns.as_deref().unwrap_or_default()).is_some();
         if let Some(threads) = &mut settings.threads {
-            // Where nobody says which engine explores, the schedule does.
-            threads.engine.get_or_insert(if is_looms { Engine::Loom } else { Engine::Shuttle });
+            // Unless the caller chose an engine, the form of the schedule says which one it is.
+            threads.engine.get_or_insert(if is_from_loom { Engine::Loom } else { Engine::Shuttle });
         }
         if token.turns.is_none() {
-            let what = "the token holds no schedule: it is a sweep's";
-            return Err(Error::new(what).help("replay it by the sweep that printed it"));
+            let what = "the token holds no schedule: a sweep printed it";
+            return Err(Error::new(what).help("replay it with that sweep"));
         }
-        engine::settle(settings)?;
-        match (is_looms, settings.host.is_some_and(Host::is_weak)) {
+        engine::prepare(settings)?;
+        match (is_from_loom, settings.host.is_some_and(Host::is_weak)) {
             (true, false) => {
-                let what = "the token holds one of loom's runs";
+                let what = "the token holds a schedule of loom's";
                 Err(Error::new(what).help("replay it with loom: Explore::loom, or `loom`"))
             }
             (false, true) => {
@@ -107,7 +110,7 @@ impl RunLoop for EveryOrder {
         baseline: &mut Baseline,
     ) -> Result<(), Error> {
         if let Some(census) = engine::census_for_replay(settings, subject, baseline)? {
-            crate::explore::extra_requests::widen(baseline, &census.wider, &census.texts);
+            extend_baseline(baseline, &census.extra_requests, &census.texts);
         }
         Ok(())
     }
@@ -123,7 +126,7 @@ impl<C, V> Explore<C, V> {
         self
     }
 
-    /// Explores by this one.
+    /// Chooses the engine.
     #[cfg(feature = "cli")]
     pub(crate) fn engine(self, engine: Engine) -> Self {
         self.set_threads(|threads| threads.engine = Some(engine))
@@ -138,68 +141,73 @@ impl<C, V> Explore<C, V> {
         self.known_file(known_file).rerun_by(Rerun::Command(program))
     }
 
-    /// Explores by shuttle's engine, under schedules that we choose; atomics are sequentially
+    /// Explores with shuttle's engine, in schedules that Mallory chooses. Atomics are sequentially
     /// consistent. Needs the feature `shuttle`.
     pub fn shuttle(self) -> Self {
         self.set_threads(|threads| threads.engine = Some(Engine::Shuttle))
     }
 
-    /// Explores by loom, which knows weak memory. Needs the feature `loom`.
+    /// Explores with loom, which models weak memory orderings. Needs the feature `loom`.
     pub fn loom(self) -> Self {
         self.set_threads(|threads| threads.engine = Some(Engine::Loom))
     }
 
-    /// At most so many preemptions in a schedule: changes of threads where the first could have
-    /// gone on. 2 unless given. Changes where a thread blocks, yields or ends are not counted.
+    /// The most preemptions of a schedule: switches away from a thread that could continue. 2 unless
+    /// set. A switch where a thread blocks, yields or ends is not counted.
     pub fn preemptions(self, preemptions: u32) -> Self {
         self.set_threads(|threads| threads.preemptions = preemptions)
     }
 
-    /// At most so many schedules of each fault (and without one), those with the fewest preemptions
-    /// first.
+    /// The most schedules of each fault, and of the census; those with the fewest preemptions come
+    /// first. 0 counts as 1.
     pub fn schedules(self, schedules: u64) -> Self {
         self.set_threads(|threads| threads.schedules = Some(schedules.max(1)))
     }
 
-    /// At most so many faulted runs in all. Where requests × schedules are more, a sample of them is
-    /// made by the seed: of the faults, new call sites first, and of each one's schedules. The
-    /// verdict is [`Sampled`](crate::Verdict::Sampled) then. Without a limit four millions are made,
-    /// and a sample is nothing to rely on: [`Report::assert_clean`] panics. Loom can't be told which
-    /// of its schedules to run: the first ones of each fault are.
+    /// The most faulted runs in all; 0 counts as 1. If requests × schedules exceed it, a sample by the
+    /// seed is run: some of the faults, those at new call sites first, and some schedules of each. The
+    /// verdict is then [`Sampled`](crate::Verdict::Sampled). Without a limit, a sample of four million
+    /// runs is made, and [`Report::assert_clean`] panics since nobody asked for a sample. Loom's
+    /// schedules can't be sampled: the first ones of each fault are run.
     pub fn limit(self, runs: u64) -> Self {
         self.set(|settings| settings.limit = Some(runs.max(1)))
     }
 
-    /// So many schedules by chance instead: at each point any thread may go on.
+    /// Runs this many random schedules instead of all within the bound: at each scheduling point any
+    /// thread may run next.
     pub fn random(self, schedules: u64) -> Self {
         self.set_threads(|threads| threads.way = ScheduleMode::Random(schedules.max(1)))
     }
 
-    /// So many schedules by random priorities that change `depth - 1` times: finds a bug that needs
-    /// `depth` things in order with a known probability.
+    /// Runs this many schedules of PCT (probabilistic concurrency testing, Burckhardt et al. 2010):
+    /// threads have random priorities that change `depth - 1` times. A bug that needs `depth` events in
+    /// one order is found with a known probability.
     pub fn pct(self, depth: u32, schedules: u64) -> Self {
         self.set_threads(|threads| threads.way = ScheduleMode::Pct(depth.max(1), schedules.max(1)))
     }
 
-    /// Whether requests and frees are scheduling points, beside what the threads do to locks and
-    /// atomics. They are unless this says no.
+    /// Whether requests and frees are scheduling points, like operations on locks and atomics. True
+    /// unless set.
     pub fn points(self, points: bool) -> Self {
         self.set_threads(|threads| threads.points = points)
     }
 
-    /// Says which errors mean out of memory; others are findings. See [`Sweep::oom`].
+    /// Says which errors mean out of memory. Others are findings. See [`Sweep::oom`].
     pub fn oom<E, F: Fn(&E) -> bool>(self, is_oom: F) -> Explore<By<F>, V> {
         Explore { core: self.core.oom(is_oom), threads: self.threads }
     }
 
-    /// Chooses what of the result is compared with the fault-free ones. See [`Sweep::observe`].
+    /// Chooses the part of the result that is compared with the fault-free results. See
+    /// [`Sweep::observe`].
     pub fn observe<T, R: Debug, F: Fn(&T) -> R>(self, observe: F) -> Explore<C, By<F>> {
         Explore { core: self.core.observe(observe), threads: self.threads }
     }
 
-    /// Explores what a script says, held against the system's plain model: the replies and the end
-    /// state have to be the model's in some order of the operations. By shuttle, whose feature it
-    /// needs.
+    /// Explores a script's threads on one shared system. Replies and end state have to be those of the
+    /// system's model for some order of the operations. Needs the feature `shuttle`.
+    ///
+    /// What is wrong with the script, such as one that holds its own fault or schedule, is the report's
+    /// [error](Report::error).
     #[cfg(feature = "ron")]
     pub fn scripted<S: crate::system::System>(
         self,
@@ -210,12 +218,12 @@ impl<C, V> Explore<C, V> {
         let (name, seed) = (core.settings.name.clone(), core.settings.seed);
         let explored = core
             .follow_script::<S>(script)
-            .and_then(|(core, insists)| contended::<S, C, V>(core, threads, script, insists));
+            .and_then(|(core, insists)| explore_script::<S, C, V>(core, threads, script, insists));
         explored.unwrap_or_else(|error| Report::failed(&name, seed, error))
     }
 
-    /// Explores a closure. It is run many times, each time on a heap of its own, and must do the
-    /// same each time that its threads take the same turns.
+    /// Explores a closure. It is run many times, each time on a fresh heap, and must do the same in
+    /// the same schedule. A caller's mistake is the report's [error](Report::error).
     pub fn run<T, E: Debug>(self, run: impl Fn(&Heap) -> Result<T, E> + Sync) -> Report
     where
         C: Classify<E>,
@@ -224,36 +232,36 @@ impl<C, V> Explore<C, V> {
         let (mut request, classify, observe) = self.core.split();
         request.settings.threads = Some(self.threads);
         let subject = SharedSubject { run, classify: &classify, observe: &observe };
-        request.run(&subject, &EveryOrder)
+        request.run(&subject, &ExploreLoop)
     }
 }
 
 /// Explores a script whose threads share one system.
 #[cfg(all(feature = "ron", feature = "shuttle"))]
-fn contended<S: crate::system::System, C, V>(
+fn explore_script<S: crate::system::System, C, V>(
     mut core: BuilderCore<C, V>,
     mut threads: ExploreSettings,
     script: &crate::system::script::Script<S::Op>,
     insists: bool,
 ) -> Result<Report, Error> {
     if script.fault.is_some() || script.schedule.is_some() {
-        return Err(Error::new("the script is one run: it holds its fault, or its schedule")
-            .help("leave both out to explore all, or play it: `run`"));
+        return Err(Error::new("the script holds a fault or a schedule, so it is a single run")
+            .help("leave both out to explore it, or run it once: `run`"));
     }
     if *threads.engine.get_or_insert(Engine::Shuttle) != Engine::Shuttle {
-        return Err(Error::new("a script's threads are scheduled by shuttle")
-            .help("leave loom to what Explore::run runs"));
+        return Err(Error::new("loom can't explore a script's threads")
+            .help("use shuttle, or Explore::run for a closure"));
     }
     core.settings.threads = Some(threads);
     core.settings.classified = true;
     core.settings.recovers = true;
     let subject =
         crate::run::concurrent_script::ConcurrentScript::<S>::new(&script.threads, insists);
-    Ok(core.split().0.run(&subject, &EveryOrder))
+    Ok(core.split().0.run(&subject, &ExploreLoop))
 }
 
 #[cfg(all(feature = "ron", not(feature = "shuttle")))]
-fn contended<S: crate::system::System, C, V>(
+fn explore_script<S: crate::system::System, C, V>(
     _: BuilderCore<C, V>,
     _: ExploreSettings,
     _: &crate::system::script::Script<S::Op>,

@@ -1,31 +1,40 @@
-//! What all searches of an exploration are about.
+//! What all searches of one exploration share: the subject, its baseline, and the limits.
 
 use crate::schedule::search::STEPS_MAX;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::point::RunContext;
-use crate::sweep::settings::ExploreSettings;
+use crate::sweep::settings::{ExploreSettings, ScheduleMode};
 
-/// What all searches are about.
+/// The most schedules of a bounded search, unless the caller sets a number.
+const SCHEDULES_MAX: u64 = 200_000;
+
+/// What all searches of one exploration share.
 pub(crate) struct SearchContext<'a> {
-    pub(crate) norm: &'a RunContext<'a>,
-    pub(crate) scouted: &'a Baseline,
+    pub(crate) run: &'a RunContext<'a>,
+    pub(crate) baseline: &'a Baseline,
     pub(crate) threads: ExploreSettings,
-    /// Schedules of each search at the most.
+    /// The most schedules of each search.
     pub(crate) limit: u64,
-    /// Whether these are drawn from all that there are, and not the first.
-    pub(crate) drawn: bool,
-    /// Points after which a run is one that never ends.
+    /// Whether these are a random sample of all schedules, instead of the first ones.
+    pub(crate) sampled: bool,
+    /// The most scheduling points of a run. One with more is taken for endless.
     pub(crate) steps_max: u64,
 }
 
 impl<'a> SearchContext<'a> {
-    /// The search that makes no request fail.
-    pub(crate) fn of_census(
-        norm: &'a RunContext<'a>,
-        scouted: &'a Baseline,
+    /// For the census, in which no request fails.
+    pub(crate) fn for_census(
+        run: &'a RunContext<'a>,
+        baseline: &'a Baseline,
         threads: ExploreSettings,
     ) -> SearchContext<'a> {
-        let limit = threads.limit();
-        SearchContext { norm, scouted, threads, limit, drawn: false, steps_max: STEPS_MAX }
+        let limit = schedules_max(&threads);
+        SearchContext { run, baseline, threads, limit, sampled: false, steps_max: STEPS_MAX }
     }
+}
+
+/// The most schedules of each search.
+pub(crate) fn schedules_max(threads: &ExploreSettings) -> u64 {
+    let default = if threads.way == ScheduleMode::Bounded { SCHEDULES_MAX } else { u64::MAX };
+    threads.schedules.unwrap_or(default)
 }

@@ -1,74 +1,82 @@
-//! Faults × schedules: every failing request in every schedule of a bound.
+//! Faults × schedules: runs every failing request in every schedule within a bound.
 //!
-//! First the fault-free run of a sweep, by the schedule without deviations. Then the *census*: all
-//! schedules without a fault, for what each thread asks for in any of them, for the results that
-//! there are, and for what is wrong without any fault. Then each point of the sweep, once and for
-//! good, in a search of its own. A point with its search is what workers take off the board.
+//! 1. The baseline of a sweep, in the default schedule.
+//! 2. The *census*: all schedules without a fault. It shows which requests each thread makes in any of
+//!    them, which results there are, and what is wrong without any fault.
+//! 3. Each point of the sweep, transient and persistent, in a search of its own. One point with its
+//!    search is a work item of the worker processes.
 
 use crate::error::Error;
-use crate::explore::context::SearchContext;
-use crate::explore::extra_requests::widen;
+use crate::explore::context::{SearchContext, schedules_max};
+use crate::explore::extra_requests::extend_baseline;
 use crate::explore::sampling::{SampleShare, share};
+use crate::explore::shrink::shrink_findings;
 use crate::explore::work_item::{SearchResult, WorkItem};
-use crate::explore::workers::run_units;
+use crate::explore::workers::run_items;
 use crate::host;
 use crate::host::{Engine, Host};
 use crate::process::child;
 use crate::process::scratch_dir::tidy;
 use crate::report::Report;
+use crate::report::evidence::Evidence;
 use crate::report::format::{count, thousands};
+use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::schedule::FoundSchedule;
 use crate::sweep::baseline::run_baseline;
-use crate::sweep::exit_outcome::patience;
+use crate::sweep::exit_outcome::{observation_at, patience};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
 use crate::sweep::points::{check_names, points};
-use crate::sweep::settings::{ExploreSettings, ScheduleMode, Settings};
+use crate::sweep::settings::{ExploreSettings, Progress, ScheduleMode, Settings};
 use crate::sweep::suppressions::finish_report;
 
-/// A search runs so many schedules at the most, unless the caller says how many.
-const SCHEDULES_MAX: u64 = 200_000;
-/// All searches together make so many runs at the most, unless the caller says otherwise. What is
-/// more is sampled.
+/// The most runs of all searches together, unless the caller sets a limit. Above it, a sample is run.
 const RUNS_MAX: u64 = 4_000_000;
 
-/// The host that was asked for, or the only one that there is.
-fn choose(threads: &ExploreSettings) -> Result<Engine, Error> {
-    let there: Vec<Engine> =
+/// The engine that the caller chose, or the only one in this build.
+fn choose_engine(threads: &ExploreSettings) -> Result<Engine, Error> {
+    let available: Vec<Engine> =
         Engine::ALL.into_iter().filter(|engine| engine.is_available()).collect();
-    match (threads.engine, there.as_slice()) {
+    match (threads.engine, available.as_slice()) {
         (Some(engine), _) if engine.is_available() => Ok(engine),
         (Some(engine), _) => Err(engine.missing()),
         (None, [engine]) => Ok(*engine),
         (None, []) => Err(Engine::Shuttle.missing()),
-        (None, _) => Err(Error::new("this build has both shuttle and loom: which one explores?")
-            .help("say Explore::shuttle() or Explore::loom()")),
+        (None, _) => Err(Error::new("this build has both shuttle and loom, and none is chosen")
+            .help("call Explore::shuttle() or Explore::loom()")),
     }
 }
 
-/// Readies the settings for runs under a host.
-pub(crate) fn settle(settings: &mut Settings) -> Result<(), Error> {
+/// Prepares the settings for runs under a host.
+///
+/// # Errors
+/// If this build has no such engine, or the settings contradict an exploration.
+pub(crate) fn prepare(settings: &mut Settings) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
-    match choose(&threads)? {
+    match choose_engine(&threads)? {
         Engine::Shuttle => settings.host = Some(host::shuttle()?),
         Engine::Loom if threads.way != ScheduleMode::Bounded => {
-            return Err(Error::new("loom has one way: all orders up to a bound of preemptions")
-                .help("explore at random, or by priorities, with shuttle"));
+            return Err(Error::new(
+                "loom explores no random schedules, only all within a bound of preemptions",
+            )
+            .help("use shuttle for random schedules and for PCT"));
         }
         Engine::Loom => settings.host = Some(host::loom()?),
     }
     if settings.global.is_some() || settings.options.parallel {
-        return Err(Error::new("exploring takes a heap of its own, for one thread at a time")
-            .help("leave the global heap and Options::parallel to a sweep"));
+        return Err(Error::new(
+            "an exploration needs a heap of its own, which is not Options::parallel",
+        )
+        .help("leave the global heap and Options::parallel to a sweep"));
     }
-    // Requests are nothing that loom knows of.
+    // Loom doesn't see requests, so they become scheduling points only if the caller wants them.
     settings.options = settings.options.clone().driven(threads.points);
     hook_panics();
-    // Its hook comes before ours: a stack of loom's ends by a panic, in each run.
+    // The host's panic hook has to run before ours: under loom every run ends a stack by a panic.
     host::prepare_process();
     if settings.options.unwinding {
         learn_machinery();
@@ -80,141 +88,127 @@ pub(crate) fn settle(settings: &mut Settings) -> Result<(), Error> {
 /// Explores a subject.
 pub(crate) fn explore(settings: &mut Settings, subject: &dyn Subject) -> Report {
     let mut report = Report::empty(&settings.name, settings.seed);
-    let result = settle(settings).and_then(|()| go(settings, subject, &mut report));
+    let result = prepare(settings).and_then(|()| run_all(settings, subject, &mut report));
     match result {
         Ok(()) => report,
         Err(error) => Report::failed(&settings.name, settings.seed, error),
     }
 }
 
-impl ExploreSettings {
-    /// Schedules of each search at the most.
-    pub(crate) fn limit(&self) -> u64 {
-        let usual = if self.way == ScheduleMode::Bounded { SCHEDULES_MAX } else { u64::MAX };
-        self.schedules.unwrap_or(usual)
-    }
-}
-
-impl ScheduleMode {
-    /// Whether a search has made all that it was to make.
-    fn is_done(self, did: &SearchResult) -> bool {
-        match self {
-            ScheduleMode::Bounded => did.exhausted,
-            ScheduleMode::Random(schedules) | ScheduleMode::Pct(_, schedules) => {
-                did.schedules >= schedules
-            }
-        }
-    }
-}
-
-fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result<(), Error> {
+/// Runs the baseline, the census and all faults, and fills the report in.
+fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
-    let (mut scouted, early) = match run_baseline(settings, subject)? {
-        Ok(scouted) => (scouted, Vec::new()),
+    let (mut baseline, early) = match run_baseline(settings, subject)? {
+        Ok(baseline) => (baseline, Vec::new()),
         Err(found) => (Baseline::default(), vec![found]),
     };
-    scouted.check()?;
+    baseline.check()?;
     report.coverage.complete = true;
-    let mut found: Vec<Observation> = early.into_iter().chain(scouted.found.clone()).collect();
+    let mut found: Vec<Observation> = early.into_iter().chain(baseline.found.clone()).collect();
     if !found.is_empty() {
         for found in &mut found {
             found.order.get_or_insert_with(FoundSchedule::default);
         }
-        return finish_report(settings, &scouted, found, report, false);
+        return finish_report(settings, &baseline, found, report, false);
     }
-    let limit = threads.limit();
-    let tell = |done, total| {
+    let limit = schedules_max(&threads);
+    let show_progress = |done, total| {
         if let Some(progress) = &settings.progress {
-            progress(crate::sweep::settings::Progress { done, total });
+            progress(Progress { done, total });
         }
     };
     let census = {
-        let norm = RunContext::new(settings, subject, &scouted);
-        let plot = SearchContext::of_census(&norm, &scouted, threads);
-        let mut glance = |schedules| tell(schedules, 0);
-        one(run_units(&plot, &[WorkItem::Census], patience(settings, &scouted), &mut glance)?)
+        let run = RunContext::new(settings, subject, &baseline);
+        let context = SearchContext::for_census(&run, &baseline, threads);
+        let mut on_progress = |schedules| show_progress(schedules, 0);
+        let patience = patience(settings, &baseline);
+        let mut results = run_items(&context, &[WorkItem::Census], patience, &mut on_progress)?;
+        results.pop().unwrap_or_default()
     };
     if census.threads <= 1 && census.found.is_empty() && !threads.alone {
-        return Err(Error::new("the subject starts no thread that takes turns")
-            .help("start threads by mallory::thread::spawn; sweep what has none"));
+        return Err(Error::new("the subject starts no thread of mallory::thread")
+            .help("start its threads by mallory::thread::spawn, or use Sweep if it has none"));
     }
-    check_names(settings, &scouted)?;
-    report.peak = scouted.peak as u64;
-    report.fingerprint = scouted.fingerprint;
+    check_names(settings, &baseline)?;
+    report.peak = baseline.peak as u64;
+    report.fingerprint = baseline.fingerprint;
     report.coverage.schedules = census.schedules;
     let is_bounded = threads.way == ScheduleMode::Bounded;
     report.coverage.complete = census.exhausted || !is_bounded;
     report.limit_asked = threads.schedules.or(settings.limit).is_some();
     report.sampled = !is_bounded;
-    let (steps, kinds) = (census.steps, census.texts.len());
-    widen(&mut scouted, &census.wider, &census.texts);
-    report.coverage.requests = scouted.requests;
-    report.coverage.sites = if scouted.has_sites { scouted.site_count() } else { 0 };
-    notes(settings, &scouted, threads, &census, kinds, report);
+    let (steps, results) = (census.steps, census.texts.len());
+    extend_baseline(&mut baseline, &census.extra_requests, &census.texts);
+    report.coverage.requests = baseline.requests;
+    report.coverage.sites = if baseline.has_sites { baseline.site_count() } else { 0 };
+    add_notes(settings, &baseline, threads, &census, results, report);
     if !census.found.is_empty() {
-        // What shows without a fault is reported before any is made.
-        let norm = RunContext::new(settings, subject, &scouted);
-        let found = crate::explore::shrink::shorten(&norm, &scouted, census.found, !is_bounded)?;
-        return finish_report(settings, &scouted, found, report, false);
+        // What shows without a fault ends the exploration: it would show in faulted runs as well.
+        let run = RunContext::new(settings, subject, &baseline);
+        let found = shrink_findings(&run, &baseline, census.found, !is_bounded)?;
+        return finish_report(settings, &baseline, found, report, false);
     }
-    let points = points(&scouted, settings.faults);
+    let points = points(&baseline, settings.faults);
     if points.is_empty() {
         return Ok(());
     }
     let all = points.len() as u64;
     let product = all.saturating_mul(census.schedules);
     let runs = settings.limit.unwrap_or(RUNS_MAX);
-    // Where the schedules without a fault were cut off, nobody knows how many there are.
+    // If the census was cut off, the number of schedules is unknown.
     let is_asked = threads.schedules.is_some() || !is_bounded;
     let is_known = census.exhausted || is_asked;
     let is_sample = (product > runs || !is_known) && (settings.limit.is_some() || !is_asked);
     let (points, limit) = if is_sample {
-        let of = (runs, census.schedules);
-        let SampleShare { points, schedules } = share(&scouted, settings.faults, settings.seed, of);
+        let size = (runs, census.schedules);
+        let SampleShare { points, schedules } =
+            share(&baseline, settings.faults, settings.seed, size);
         (points, schedules.min(threads.schedules.unwrap_or(u64::MAX)))
     } else {
         (points, limit)
     };
-    let drawn = is_sample && is_bounded && !settings.host.is_some_and(Host::is_weak);
-    let norm = RunContext::new(settings, subject, &scouted);
+    let sampled = is_sample && is_bounded && !settings.host.is_some_and(Host::is_weak);
+    let run = RunContext::new(settings, subject, &baseline);
     let steps_max = steps.saturating_mul(10).saturating_add(1_000);
-    let plot = SearchContext { norm: &norm, scouted: &scouted, threads, limit, drawn, steps_max };
-    let units: Vec<WorkItem> = points.iter().copied().map(WorkItem::Fault).collect();
+    let context =
+        SearchContext { run: &run, baseline: &baseline, threads, limit, sampled, steps_max };
+    let items: Vec<WorkItem> = points.iter().copied().map(WorkItem::Fault).collect();
     let total = if is_sample { runs.min(product) } else { product };
-    let mut glance = |runs: u64| tell(runs, total.max(runs));
-    let patience = patience(settings, &scouted);
-    let did = run_units(&plot, &units, patience, &mut glance)?;
-    let left = all - points.len() as u64;
-    report.coverage.runs_total = left.saturating_mul(census.schedules);
+    let mut on_progress = |runs: u64| show_progress(runs, total.max(runs));
+    let patience = patience(settings, &baseline);
+    let results = run_items(&context, &items, patience, &mut on_progress)?;
+    let left_out = all - points.len() as u64;
+    report.coverage.runs_total = left_out.saturating_mul(census.schedules);
     let mut found = Vec::new();
+    // Faults whose schedules were cut off, those that ended a worker, and those that loom ended early.
     let (mut cut, mut dead, mut ended) = (0, 0, 0);
-    for (point, did) in points.iter().zip(did) {
-        for (outcome, count) in did.outcomes.iter().enumerate() {
+    for (point, result) in points.iter().zip(results) {
+        for (outcome, count) in result.outcomes.iter().enumerate() {
             report.outcomes[outcome] += count;
         }
-        let is_cut = !did.died && !threads.way.is_done(&did);
-        let there = if is_cut || did.died { census.schedules } else { 0 };
-        report.coverage.runs_total += there.max(did.schedules);
-        // Loom ends its search at a deadlock, and at what it says by a panic.
-        ended += u64::from(is_cut && did.schedules < limit);
+        let is_cut = !result.died && !result.is_complete(threads.way);
+        let expected = if is_cut || result.died { census.schedules } else { 0 };
+        report.coverage.runs_total += expected.max(result.schedules);
+        // Loom ends its search at a deadlock, and at an error that it reports by a panic.
+        ended += u64::from(is_cut && result.schedules < limit);
         cut += u64::from(is_cut);
-        dead += u64::from(did.died);
-        // In schedules that were left out it may well come.
-        found.extend((!is_cut).then(|| never(*point, &did.outcomes, &scouted)).flatten());
-        found.extend(did.found);
+        dead += u64::from(result.died);
+        // A request may still occur in schedules that were left out.
+        found.extend((!is_cut).then(|| never_reached(*point, &result, &baseline)).flatten());
+        found.extend(result.found);
     }
     report.coverage.runs = report.outcomes.iter().sum();
     report.coverage.runs_total = report.coverage.runs_total.max(report.coverage.runs);
-    report.coverage.complete &= cut + dead + left == 0;
+    report.coverage.complete &= cut + dead + left_out == 0;
     if report.coverage.complete {
         report.coverage.runs_total = report.coverage.runs;
     }
-    if is_sample && cut + left > 0 {
-        report.sampled |= drawn;
+    if is_sample && cut + left_out > 0 {
+        report.sampled |= sampled;
         let more = if is_known {
             format!("--limit {} makes all", report.coverage.runs_total)
         } else {
-            "there are more than anybody has counted".to_owned()
+            "the number of all runs is unknown".to_owned()
         };
         report.notes.push(format!(
             "a sample by seed {}: {} of {}, new call sites first, and at most {} of each; {more}",
@@ -235,61 +229,54 @@ fn go(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result
         let faults = count(all, "fault");
         let ended = thousands(ended);
         report.notes.push(format!(
-            "loom goes no further once a run gets stuck or panics: so it ended {ended} of {faults}"
+            "loom ends its search at a run that gets stuck or panics: this cut off {ended} of {faults}"
         ));
     }
     if dead > 0 {
         report.notes.push(format!(
-            "{} of {} ended the process in some schedule, and no more were made of them",
+            "{} of {} ended the process in some schedule, and their other schedules were not run",
             thousands(dead),
             count(points.len() as u64, "fault")
         ));
     }
-    let by_chance = drawn || !is_bounded;
-    let found = crate::explore::shrink::shorten(&norm, &scouted, found, by_chance)?;
-    let all = report.coverage.complete;
-    finish_report(settings, &scouted, found, report, all)
+    let found = shrink_findings(&run, &baseline, found, sampled || !is_bounded)?;
+    let complete = report.coverage.complete;
+    finish_report(settings, &baseline, found, report, complete)
 }
 
-/// All schedules without a fault, for what a replayed run is held against.
+/// Runs the census for a replay, which is compared with the same results as the exploration was.
 pub(crate) fn census_for_replay(
     settings: &Settings,
     subject: &dyn Subject,
-    scouted: &Baseline,
+    baseline: &Baseline,
 ) -> Result<Option<SearchResult>, Error> {
     let Some(threads) = settings.threads else { return Ok(None) };
-    if !scouted.found.is_empty() {
+    if !baseline.found.is_empty() {
         return Ok(None);
     }
-    let norm = RunContext::new(settings, subject, scouted);
-    let plot = SearchContext::of_census(&norm, scouted, threads);
-    Ok(run_units(&plot, &[WorkItem::Census], patience(settings, scouted), &mut |_| {})?.pop())
+    let run = RunContext::new(settings, subject, baseline);
+    let context = SearchContext::for_census(&run, baseline, threads);
+    let patience = patience(settings, baseline);
+    Ok(run_items(&context, &[WorkItem::Census], patience, &mut |_| {})?.pop())
 }
 
-fn one(mut did: Vec<SearchResult>) -> SearchResult {
-    did.pop().unwrap_or_default()
-}
-
-/// A request that was made in some schedule without a fault is made with the fault just beyond it.
-fn never(point: Point, outcomes: &[u64], scouted: &Baseline) -> Option<Observation> {
+/// The observation that a fault was injected in no schedule. The census reached its request, and a
+/// fault can't change what happens before it, so the runs are not deterministic.
+fn never_reached(point: Point, result: &SearchResult, baseline: &Baseline) -> Option<Observation> {
+    let outcomes = &result.outcomes;
     let unreached = outcomes.get(Outcome::Unreached as usize).copied().unwrap_or(0);
     (unreached > 0 && unreached == outcomes.iter().sum::<u64>()).then(|| {
-        let note = "the request that was to fail never came in any schedule: runs are not alike";
-        let kind = crate::report::kind::Kind::Nondeterminism;
-        crate::sweep::exit_outcome::observation_at(
-            point,
-            crate::report::evidence::Evidence::new(kind).note(note),
-            scouted,
-        )
+        let note = "no schedule reached the request that was to fail: runs are not alike";
+        observation_at(point, Evidence::new(Kind::Nondeterminism).note(note), baseline)
     })
 }
 
-fn notes(
+fn add_notes(
     settings: &Settings,
-    scouted: &Baseline,
+    baseline: &Baseline,
     threads: ExploreSettings,
     census: &SearchResult,
-    kinds: usize,
+    results: usize,
     report: &mut Report,
 ) {
     let mut note = |text: String| report.notes.push(text);
@@ -306,13 +293,13 @@ fn notes(
             count(u64::from(threads.preemptions), "preemption")
         )),
         ScheduleMode::Random(_) | ScheduleMode::Pct(..) => {
-            note(format!("{}, {schedules} by chance", count(census.threads, "thread")));
+            note(format!("{}, {schedules} at random", count(census.threads, "thread")));
         }
     }
-    if kinds > 1 {
-        note(format!("{kinds} different results without a fault: schedules differ in it"));
+    if results > 1 {
+        note(format!("{results} different results without a fault, depending on the schedule"));
     }
-    if scouted.lacks_sites() {
+    if baseline.lacks_sites() {
         note("sites unavailable: build with debug = 1 to see them".to_owned());
     }
     if !settings.classified {

@@ -1,5 +1,5 @@
-//! What a census over schedules adds to the fault-free run: requests that only other schedules make,
-//! and other results.
+//! What the census adds to the baseline: requests and results that occur in other schedules than the
+//! default one only.
 
 use crate::process::backtrace::Census;
 use crate::process::codec::codec_struct;
@@ -8,13 +8,15 @@ use crate::run::symbolizer::Symbolizer;
 use crate::sweep::measurements::Baseline;
 use crate::trace::Op;
 
-/// What a thread asks for beyond the runs before, in a schedule in which it asks for most.
+/// Requests of one thread beyond those known so far, from the schedule in which it makes the most.
 #[derive(Clone, Debug)]
 pub(crate) struct ExtraRequests {
     thread: u16,
+    /// How many requests of the thread were known before.
     known: u64,
+    /// Operation and size of each extra request.
     asked: Vec<(Op, u64)>,
-    /// Where, by indices into the sites; none where there are no names.
+    /// For each extra request an index into `sites`; empty if call sites are unavailable.
     by_request: Vec<u32>,
     sites: Vec<Site>,
 }
@@ -29,11 +31,11 @@ impl ExtraRequests {
         census: &Census,
         known_file: &str,
     ) -> ExtraRequests {
-        let of = usize::from(thread);
+        let index = usize::from(thread);
         let beyond = known as usize..requests as usize;
-        let asked = census.asked.get(of).and_then(|asked| asked.get(beyond.clone()));
+        let asked = census.asked.get(index).and_then(|asked| asked.get(beyond.clone()));
         let asked = asked.map(<[_]>::to_vec).unwrap_or_default();
-        let by_request = census.by_request.get(of).and_then(|by_request| by_request.get(beyond));
+        let by_request = census.by_request.get(index).and_then(|by_request| by_request.get(beyond));
         let by_request = by_request.map(<[_]>::to_vec).unwrap_or_default();
         let sites = Symbolizer::new(known_file).sites(&census.stacks);
         let by_request = if sites.is_some() { by_request } else { Vec::new() };
@@ -41,23 +43,27 @@ impl ExtraRequests {
     }
 }
 
-/// Adds what other schedules showed: more requests, other results.
-pub(crate) fn widen(baseline: &mut Baseline, wider: &[ExtraRequests], texts: &[String]) {
-    for ExtraRequests { thread, known, asked, by_request, sites } in wider {
+/// Adds extra requests and other results to the baseline.
+pub(crate) fn extend_baseline(
+    baseline: &mut Baseline,
+    extra_requests: &[ExtraRequests],
+    texts: &[String],
+) {
+    for ExtraRequests { thread, known, asked, by_request, sites } in extra_requests {
         let at = usize::from(*thread);
-        let more = at + 1;
-        baseline.by_thread.resize(baseline.by_thread.len().max(more), 0);
-        baseline.by_request.resize_with(baseline.by_request.len().max(more), Vec::new);
-        baseline.asked.resize_with(baseline.asked.len().max(more), Vec::new);
+        let threads = at + 1;
+        baseline.by_thread.resize(baseline.by_thread.len().max(threads), 0);
+        baseline.by_request.resize_with(baseline.by_request.len().max(threads), Vec::new);
+        baseline.asked.resize_with(baseline.asked.len().max(threads), Vec::new);
         if baseline.by_thread[at] != *known {
             continue;
         }
         baseline.by_thread[at] += asked.len() as u64;
         baseline.asked[at].extend(asked);
-        let first = baseline.sites.len() as u32;
+        let first_site = baseline.sites.len() as u32;
         if baseline.has_sites && by_request.len() == asked.len() {
             baseline.sites.extend(sites.iter().cloned());
-            baseline.by_request[at].extend(by_request.iter().map(|site| first + site));
+            baseline.by_request[at].extend(by_request.iter().map(|site| first_site + site));
         } else {
             baseline.by_request[at].extend(asked.iter().map(|_| 0));
         }

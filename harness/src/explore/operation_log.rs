@@ -1,52 +1,57 @@
-//! What the threads of a run did to what they share: where one was left, and what the other did then.
+//! The operations of a run on shared state, in order: what one thread does while another one is
+//! preempted.
 
 use crate::schedule::{Preemption, ScheduledOp};
 
-/// What the threads of a run did, in order.
+/// The operations of all threads of a run, in order.
 pub(crate) struct OperationLog {
-    acts: Vec<ScheduledOp>,
+    operations: Vec<ScheduledOp>,
 }
 
 impl OperationLog {
-    /// What was heard of a run, if anything was.
-    pub(crate) fn of(heard: Vec<ScheduledOp>) -> Option<OperationLog> {
-        (!heard.is_empty()).then_some(OperationLog { acts: heard })
+    /// The log of a run; `None` if no operation was recorded.
+    pub(crate) fn new(operations: Vec<ScheduledOp>) -> Option<OperationLog> {
+        (!operations.is_empty()).then_some(OperationLog { operations })
     }
 
-    pub(crate) fn act(&self, thread: u16, point: u32) -> Option<ScheduledOp> {
-        self.acts.iter().find(|act| (act.thread, act.point) == (thread, point)).cloned()
+    /// The operation of a thread at a scheduling point.
+    pub(crate) fn operation(&self, thread: u16, point: u32) -> Option<ScheduledOp> {
+        let is_it = |op: &&ScheduledOp| (op.thread, op.point) == (thread, point);
+        self.operations.iter().find(is_it).cloned()
     }
 
-    pub(crate) fn has(&self, thread: u16, point: u32) -> bool {
-        self.acts.iter().any(|act| act.thread == thread && act.point >= point)
+    /// Whether a thread reaches a scheduling point.
+    pub(crate) fn reaches(&self, thread: u16, point: u32) -> bool {
+        self.operations.iter().any(|op| op.thread == thread && op.point >= point)
     }
 
-    /// Whether the thread did something at this very point, once it was let go on again: so it could
-    /// have gone on.
-    pub(crate) fn preempts(&self, turn: Preemption) -> bool {
-        self.act(turn.thread, turn.point).is_some()
+    /// Whether the thread could have continued at this point, so that the switch is a preemption: it
+    /// performs an operation right there once it runs again.
+    pub(crate) fn is_preemption(&self, switch: Preemption) -> bool {
+        self.operation(switch.thread, switch.point).is_some()
     }
 
-    /// Where in the run a thread was left.
-    fn left_at(&self, turn: Preemption) -> usize {
-        let comes_later = |act: &ScheduledOp| act.thread == turn.thread && act.point >= turn.point;
-        let later = self.acts.iter().position(comes_later).unwrap_or(self.acts.len());
-        let before = |act: &ScheduledOp| act.thread == turn.thread && act.point < turn.point;
-        self.acts[..later].iter().rposition(before).map_or(0, |last| last + 1)
+    /// The index of the first operation after the preempted thread's last one.
+    fn preempted_at(&self, preemption: Preemption) -> usize {
+        let Preemption { thread, point, .. } = preemption;
+        let is_later = |op: &ScheduledOp| op.thread == thread && op.point >= point;
+        let is_before = |op: &ScheduledOp| op.thread == thread && op.point < point;
+        let later = self.operations.iter().position(is_later).unwrap_or(self.operations.len());
+        self.operations[..later].iter().rposition(is_before).map_or(0, |last| last + 1)
     }
 
-    /// The point at which the thread that went on did its first operation then.
-    pub(crate) fn next_point(&self, turn: Preemption) -> Option<u32> {
-        let from = self.left_at(turn);
-        self.acts[from..].iter().find(|act| act.thread == turn.to).map(|act| act.point)
+    /// The scheduling point of the other thread's first operation after the preemption.
+    pub(crate) fn first_point_after(&self, preemption: Preemption) -> Option<u32> {
+        let from = self.preempted_at(preemption);
+        let mut after = self.operations[from..].iter();
+        after.find(|op| op.thread == preemption.to).map(|op| op.point)
     }
 
-    /// The point of its last operation before the other one went on.
-    pub(crate) fn last_point(&self, turn: Preemption) -> Option<u32> {
-        let from = self.left_at(turn);
-        let goes_on = |act: &ScheduledOp| act.thread == turn.thread;
-        let end =
-            self.acts[from..].iter().position(goes_on).map_or(self.acts.len(), |at| from + at);
-        self.acts[from..end].iter().rev().find(|act| act.thread == turn.to).map(|act| act.point)
+    /// The scheduling point of the other thread's last operation before the preempted one continues.
+    pub(crate) fn last_point_after(&self, preemption: Preemption) -> Option<u32> {
+        let after = &self.operations[self.preempted_at(preemption)..];
+        let continues = |op: &ScheduledOp| op.thread == preemption.thread;
+        let end = after.iter().position(continues).unwrap_or(after.len());
+        after[..end].iter().rev().find(|op| op.thread == preemption.to).map(|op| op.point)
     }
 }

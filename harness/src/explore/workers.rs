@@ -1,4 +1,5 @@
-//! Units in worker children, or in process: what came of each, and how it is told if a child dies.
+//! Runs work items in child processes, or in this one, and returns the result of each. If a child dies,
+//! its fault is run again in the schedule of its death, to confirm the death.
 
 use crate::process::worker_pool;
 use crate::process::worker_pool::ItemEnd;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::explore::context::SearchContext;
-use crate::explore::work_item::{SearchResult, WorkItem, run_unit};
+use crate::explore::item_run::run_item;
+use crate::explore::work_item::{SearchResult, WorkItem};
 use crate::host::Host;
 use crate::process::child;
 use crate::process::exit::Death;
@@ -27,145 +29,152 @@ use crate::sweep::isolated_run::run_isolated;
 use crate::sweep::observation::Observation;
 use crate::sweep::point::RunContext;
 
-/// What a worker does: a warm-up run, then one search after the other.
+/// What a worker does: a warm-up run, then one work item after the other.
 fn work(
-    plot: &SearchContext<'_>,
-    units: &[WorkItem],
-    board: &SharedMemory,
-    life: &ChildStatus,
+    context: &SearchContext<'_>,
+    items: &[WorkItem],
+    shared: &SharedMemory,
+    status: &ChildStatus,
     pipe: &Pipe,
 ) {
     let scratch = ScratchDir::new(child::parent());
-    execute(plot.norm.subject, plot.norm.settings.job(&scratch));
-    worker_pool::take_items(board, life, |item| {
-        let mut tell = |found: &Observation| {
+    execute(context.run.subject, context.run.settings.job(&scratch));
+    worker_pool::take_items(shared, status, |item| {
+        let mut on_found = |found: &Observation| {
             pipe.send(&Message::<SearchResult> { item, found: Some(found.clone()), result: None });
         };
-        let (result, leaked) = run_unit(plot, units[item], &scratch, &mut tell);
+        let (result, leaked) = run_item(context, items[item], &scratch, &mut on_found);
         let effort = result.schedules;
         pipe.send(&Message { item, found: None, result: Some(result) });
         ItemEnd { status: 1, effort, leaked }
     });
 }
 
-/// Where a worker died: at which unit, of what, and in which schedule.
-struct Died {
-    unit: usize,
+/// The death of a worker while it ran a work item.
+struct WorkerDeath {
+    /// The index of the work item.
+    item: usize,
     death: Death,
-    turns: Option<Vec<Preemption>>,
+    /// The schedule in which the worker died; `None` if it was too long to be recorded.
+    schedule: Option<Vec<Preemption>>,
+    /// Schedules that were begun, and the runs among them that ended, by outcome.
     schedules: u64,
     outcomes: Vec<u64>,
 }
 
-/// Runs all units, in children or in process. `glance` hears of the runs made so far.
-pub(crate) fn run_units(
-    plot: &SearchContext<'_>,
-    units: &[WorkItem],
+/// Runs all work items, in child processes or in this one, and returns their results in the same
+/// order. `on_progress` is called with the number of runs so far.
+pub(crate) fn run_items(
+    context: &SearchContext<'_>,
+    items: &[WorkItem],
     patience: Duration,
-    glance: &mut dyn FnMut(u64),
+    on_progress: &mut dyn FnMut(u64),
 ) -> Result<Vec<SearchResult>, Error> {
-    let settings = plot.norm.settings;
-    let mut did: Vec<Option<SearchResult>> = units.iter().map(|_| None).collect();
+    let settings = context.run.settings;
+    let mut results: Vec<Option<SearchResult>> = items.iter().map(|_| None).collect();
     if settings.in_process {
         let scratch = ScratchDir::new(std::process::id());
-        for (unit, did) in units.iter().zip(&mut did) {
-            *did = Some(run_unit(plot, *unit, &scratch, &mut |_| {}).0);
+        for (item, result) in items.iter().zip(&mut results) {
+            *result = Some(run_item(context, *item, &scratch, &mut |_| {}).0);
         }
         ScratchDir::remove(std::process::id(), std::process::id());
-        return finish(plot, units, did);
+        return collect(context, results);
     }
-    let jobs = settings.jobs.min(units.len()).max(1);
-    let board = SharedMemory::new(jobs, units.len()).map_err(|e| os_error("share memory", &e))?;
-    let mut early: Vec<Vec<Observation>> = vec![Vec::new(); units.len()];
-    let (mut died, mut doubtful) = (Vec::new(), Vec::new());
-    let work = |life: &ChildStatus, pipe: &Rc<Pipe>| work(plot, units, &board, life, pipe);
+    let jobs = settings.jobs.min(items.len()).max(1);
+    let shared = SharedMemory::new(jobs, items.len()).map_err(|e| os_error("share memory", &e))?;
+    let mut early: Vec<Vec<Observation>> = vec![Vec::new(); items.len()];
+    let (mut deaths, mut doubtful) = (Vec::new(), Vec::new());
+    let work = |status: &ChildStatus, pipe: &Rc<Pipe>| work(context, items, &shared, status, pipe);
     let runs = || {
-        let going = (0..jobs).map(|job| board.status(job).schedules()).sum::<u64>();
-        board.requests().load(Ordering::Relaxed) + going
+        let unfinished = (0..jobs).map(|job| shared.status(job).schedules()).sum::<u64>();
+        shared.requests().load(Ordering::Relaxed) + unfinished
     };
-    let end = worker_pool::run_workers(&board, patience, &work, |news| match news {
+    let end = worker_pool::run_workers(&shared, patience, &work, |event| match event {
         WorkerEvent::Message(Message { item, found, result }) => {
             early[item].extend(found);
             if result.is_some() {
-                did[item] = result;
+                results[item] = result;
             }
         }
-        WorkerEvent::Death(unit, death, had_company) => {
-            if did[unit].is_some() {
+        WorkerEvent::Death(item, death, had_company) => {
+            if results[item].is_some() {
                 return;
             }
             if had_company && death == Death::Stall {
-                doubtful.push(unit);
+                doubtful.push(item);
                 return;
             }
-            let lives = (0..jobs).map(|job| board.status(job));
-            let life = lives.into_iter().find(|life| life.current_item() == Some(unit));
-            let turns = life.and_then(ChildStatus::preemptions);
-            let turns = turns.map(|turns| turns.into_iter().map(Preemption::unpack).collect());
-            let ends = |life: &ChildStatus| {
-                life.outcomes.iter().map(|e| e.load(Ordering::Relaxed)).collect()
+            let mut children = (0..jobs).map(|job| shared.status(job));
+            let child = children.find(|child| child.current_item() == Some(item));
+            let packed = child.and_then(ChildStatus::preemptions);
+            let schedule = packed.map(|all| all.into_iter().map(Preemption::unpack).collect());
+            let ends = |child: &ChildStatus| {
+                child.outcomes.iter().map(|n| n.load(Ordering::Relaxed)).collect()
             };
-            let outcomes = life.map_or_else(|| vec![0; Outcome::ALL.len()], ends);
-            let schedules = life.map_or(1, ChildStatus::schedules);
-            died.push(Died { unit, death, turns, schedules, outcomes });
+            let outcomes = child.map_or_else(|| vec![0; Outcome::ALL.len()], ends);
+            let schedules = child.map_or(1, ChildStatus::schedules);
+            deaths.push(WorkerDeath { item, death, schedule, schedules, outcomes });
         }
         WorkerEvent::FalseStart(_) => {}
-        WorkerEvent::Tick => glance(runs()),
+        WorkerEvent::Tick => on_progress(runs()),
     });
     if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
         return Err(Error::new(format!("a worker died before its first point: {death}"))
             .help("the subject does not always do the same without a fault"));
     }
-    for death in died {
-        let unit = death.unit;
-        let early = std::mem::take(&mut early[unit]);
-        did[unit] = Some(confirm(plot, units[unit], death, early, patience)?);
+    for death in deaths {
+        let item = death.item;
+        let early = std::mem::take(&mut early[item]);
+        results[item] = Some(confirm_death(context, items[item], death, early, patience)?);
     }
-    for unit in doubtful {
-        // It may have waited for what another thread of this process held at the fork.
-        let mut again = run_units(plot, &units[unit..=unit], patience, &mut |_| {})?;
-        did[unit] = again.pop();
+    for item in doubtful {
+        // The child may have waited for a lock that another thread of this process held at the fork.
+        let mut again = run_items(context, &items[item..=item], patience, &mut |_| {})?;
+        results[item] = again.pop();
     }
-    finish(plot, units, did)
+    collect(context, results)
 }
 
-fn finish(
-    plot: &SearchContext<'_>,
-    units: &[WorkItem],
-    did: Vec<Option<SearchResult>>,
+fn collect(
+    context: &SearchContext<'_>,
+    results: Vec<Option<SearchResult>>,
 ) -> Result<Vec<SearchResult>, Error> {
-    let mut all = Vec::with_capacity(units.len());
-    for did in did {
-        let did = did.ok_or_else(|| {
-            Error::new("what came of a fault got lost on its way")
-                .help("does the subject close or write to descriptors that are not its own?")
+    let mut all = Vec::with_capacity(results.len());
+    for result in results {
+        let result = result.ok_or_else(|| {
+            Error::new("a worker's result never reached the parent process")
+                .help("check that the subject closes and writes only its own file descriptors")
         })?;
-        if did.crowd {
-            let most = plot.norm.settings.host.map_or(0, Host::threads_max);
+        if result.too_many_threads {
+            let most = context.run.settings.host.map_or(0, Host::threads_max);
             return Err(Error::new(format!("the subject starts more than {most} threads"))
                 .help("explore it with fewer: two or three show nearly everything"));
         }
-        all.push(did);
+        all.push(result);
     }
     Ok(all)
 }
 
-/// A death is tried again, with its fault and in its schedule, by a child that tells what it sees as
-/// it goes.
-fn confirm(
-    plot: &SearchContext<'_>,
-    unit: WorkItem,
-    died: Died,
+/// Repeats the run in which a worker died, in a child process that sends what it sees while it runs.
+/// `early` is what the worker sent before it died.
+fn confirm_death(
+    context: &SearchContext<'_>,
+    item: WorkItem,
+    worker: WorkerDeath,
     early: Vec<Observation>,
     patience: Duration,
 ) -> Result<SearchResult, Error> {
-    let Died { death, turns, schedules, mut outcomes, .. } = died;
+    let WorkerDeath { death, schedule, schedules, mut outcomes, .. } = worker;
     outcomes[outcome_of(death) as usize] += 1;
-    let turned = turns.clone().unwrap_or_default();
-    let order =
-        FoundSchedule { preemptions: turned, seen: 1, of: schedules, ..FoundSchedule::default() };
-    let bare = |evidence: Vec<Evidence>, fingerprint| Observation {
-        point: unit.point(),
+    let preemptions = schedule.clone().unwrap_or_default();
+    let order = FoundSchedule {
+        preemptions: preemptions,
+        seen: 1,
+        of: schedules,
+        ..FoundSchedule::default()
+    };
+    let observation = |evidence: Vec<Evidence>, fingerprint| Observation {
+        point: item.point(),
         evidence,
         fingerprint,
         order: Some(order.clone()),
@@ -175,15 +184,15 @@ fn confirm(
     for found in &mut found {
         found.order.iter_mut().for_each(|order| order.of = schedules);
     }
-    match &turns {
+    match &schedule {
         None => {
-            let note = format!("{death}, in a schedule too long to be told");
-            found.push(bare(vec![Evidence::new(kind_of(death)).note(note)], 0));
+            let note = format!("{death}, in a schedule too long to be recorded");
+            found.push(observation(vec![Evidence::new(kind_of(death)).note(note)], 0));
         }
-        Some(turns) => {
-            let texts = if unit == WorkItem::Census { &[] } else { plot.norm.texts };
-            let norm = RunContext { turns, texts, ..*plot.norm };
-            let seen = run_isolated(&norm, &unit.plan(), unit.point(), patience)?;
+        Some(preemptions) => {
+            let texts = if item == WorkItem::Census { &[] } else { context.run.texts };
+            let run = RunContext { turns: preemptions, texts, ..*context.run };
+            let seen = run_isolated(&run, &item.plan(), item.point(), patience)?;
             let evidence = if seen.death == Some(death) {
                 let note = notes_of(&[(death, seen.stack.clone())])?.concat();
                 Evidence::new(kind_of(death)).note(note)
@@ -195,7 +204,7 @@ fn confirm(
                 seen.found().map(|early| Observation { order: Some(order.clone()), ..early });
             found.extend(early);
             let injected = seen.injected;
-            found.push(Observation { injected, ..bare(vec![evidence], seen.fingerprint) });
+            found.push(Observation { injected, ..observation(vec![evidence], seen.fingerprint) });
         }
     }
     Ok(SearchResult { outcomes, schedules, died: true, found, ..SearchResult::default() })

@@ -1,102 +1,46 @@
-//! Plans: which requests fail. A plan answers, it never acts.
+//! Plans: which requests fail. A plan only answers whether a request fails; the heap acts on it.
 //!
-//! A plan is a list of rules, of which the first that refuses wins. A rule sees the request and how many
-//! requests of its logical thread the rule has seen. A rule without a filter counts all of them, so
-//! `nth(37)` names the coordinate `T…#37`. The text form of plans is in [`syntax`].
+//! A plan is a list of rules, and a request fails if any of them refuses it. A rule without a filter
+//! counts by a request's ordinal in its logical thread, so `nth(37)` names the coordinate `T…#37`. A
+//! rule with a filter counts the requests that the filter admits, for each thread.
+//!
+//! | file | holds |
+//! |---|---|
+//! | this one | [`Plan`] and its constructors; [`Faults`], a sweep's choice |
+//! | `request` | [`Request`], what a plan decides by |
+//! | `rule` | one rule: its condition, filter and state |
+//! | `syntax` | the text form of plans in scripts, such as `T0#18..` (feature `ron`) |
+//!
+//! The flow: a heap asks [`Plan::first`] for the next ordinal that matters, compares it with its
+//! counter on the hot path, and from that ordinal on asks [`Plan::refuses`] about each request.
 
+pub(crate) mod request;
+pub(crate) mod rule;
 #[cfg(feature = "ron")]
 pub(crate) mod syntax;
 
-use crate::trace::mix;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
+use crate::plan::rule::{Filter, PlanFn, Rule, RuleKind};
+
+pub use crate::plan::request::Request;
 pub use crate::trace::{Coordinate, Op};
 
-/// Which faults a sweep makes of each request.
+/// Which faults a sweep injects at each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Faults {
-    /// The request fails once, and then it fails for good: two runs. The default.
+    /// Two runs: in one the request fails once, in the other it and all later ones fail. The default.
     Both,
-    /// It fails once.
+    /// The request fails once.
     Transient,
-    /// It fails, and all after it.
+    /// The request fails, and all later ones.
     Persistent,
-    /// No request fails: only what shows without a fault is looked for.
+    /// No request fails: only what shows without a fault is reported.
     None,
-}
-
-/// A call that may fail, as a plan sees it.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Request {
-    /// Its place in the run.
-    pub at: Coordinate,
-    /// The heap's name.
-    pub heap: &'static str,
-    /// Alloc, alloc_zeroed, grow or shrink.
-    pub op: Op,
-    /// Bytes asked for.
-    pub size: usize,
-    /// Alignment asked for.
-    pub align: usize,
-    /// Bytes live before it, over all heaps.
-    pub live: usize,
-    /// Bytes live after it, if it is granted.
-    pub live_after: usize,
-}
-
-type PlanFn = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
-
-#[derive(Clone)]
-enum RuleKind {
-    Nth(u64),
-    From(u64),
-    Burst(u64, u64),
-    Seeded {
-        numerator: u32,
-        denominator: u32,
-    },
-    Budget(usize),
-    Closure(PlanFn),
-    /// The closure is asked from the ordinal on that stands here.
-    Next(PlanFn, Arc<AtomicU64>),
-}
-
-#[derive(Clone, Default)]
-struct Filter {
-    thread: Option<u16>,
-    heap: Option<&'static str>,
-    op: Option<Op>,
-    size: Option<RangeInclusive<usize>>,
-    align: Option<RangeInclusive<usize>>,
-}
-
-impl Filter {
-    fn admits(&self, request: &Request) -> bool {
-        self.thread.is_none_or(|thread| thread == request.at.thread)
-            && self.heap.is_none_or(|heap| heap == request.heap)
-            && self.op.is_none_or(|op| op == request.op)
-            && self.size.as_ref().is_none_or(|sizes| sizes.contains(&request.size))
-            && self.align.as_ref().is_none_or(|aligns| aligns.contains(&request.align))
-    }
-
-    fn is_whole(&self) -> bool {
-        self.heap.is_none() && self.op.is_none() && self.size.is_none() && self.align.is_none()
-    }
-}
-
-#[derive(Clone)]
-struct Rule {
-    what: RuleKind,
-    filter: Filter,
-    /// Requests seen, by logical thread; only filtered rules count for themselves.
-    seen: Vec<u64>,
-    /// A persistent rule that has begun refuses every thread's later requests.
-    begun: bool,
 }
 
 /// Which requests fail.
@@ -114,14 +58,13 @@ struct Rule {
 pub struct Plan {
     rules: Vec<Rule>,
     seed: u64,
-    /// Whether no thread's requests depend on another's.
-    apart: bool,
+    /// Whether a persistent fault stays in the thread in which it begins.
+    threads_apart: bool,
 }
 
 impl Plan {
-    fn one(what: RuleKind) -> Plan {
-        let rule = Rule { what, filter: Filter::default(), seen: Vec::new(), begun: false };
-        Plan { rules: vec![rule], seed: 0, apart: false }
+    fn one(kind: RuleKind) -> Plan {
+        Plan { rules: vec![Rule::new(kind)], ..Plan::default() }
     }
 
     /// No request fails.
@@ -130,19 +73,20 @@ impl Plan {
         Plan::default()
     }
 
-    /// The `n`th request of each logical thread fails, once: a transient shortage.
+    /// The `n`th request of each logical thread fails, once: a transient fault. `n` counts from 1.
     #[must_use]
     pub fn nth(n: u64) -> Plan {
         Plan::one(RuleKind::Nth(n))
     }
 
-    /// The `n`th request fails, and every one after it, on all threads: a persistent shortage.
+    /// The `n`th request fails, and every later one, on all threads: a persistent fault. `n` counts
+    /// from 1.
     #[must_use]
     pub fn from(n: u64) -> Plan {
         Plan::one(RuleKind::From(n))
     }
 
-    /// The `n`th request fails, and the `k - 1` after it.
+    /// The `n`th request of each logical thread fails, and the `k - 1` after it.
     #[must_use]
     pub fn burst(n: u64, k: u64) -> Plan {
         Plan::one(RuleKind::Burst(n, k))
@@ -152,32 +96,33 @@ impl Plan {
     /// the thread and the ordinal: the same ones in every run.
     ///
     /// # Panics
-    /// Where the denominator is zero.
+    /// If the denominator is zero.
     #[must_use]
     pub fn seeded(numerator: u32, denominator: u32) -> Plan {
-        assert!(denominator != 0, "a ratio's denominator is not zero");
+        assert!(denominator != 0, "the denominator of a seeded plan is zero");
         Plan::one(RuleKind::Seeded { numerator, denominator })
     }
 
-    /// A request fails where it would bring the live bytes above `bytes`.
+    /// A request fails if it would raise the live bytes, over all heaps, above `bytes`.
     #[must_use]
     pub fn budget(bytes: usize) -> Plan {
         Plan::one(RuleKind::Budget(bytes))
     }
 
-    /// A closure decides. It is asked once per request and must answer from the request alone,
-    /// or runs differ. One that panics refuses nothing.
+    /// A request fails if the closure returns true. The closure is called once per request and must
+    /// decide by the request alone; otherwise runs differ. If it panics, the request doesn't fail.
     #[must_use]
     pub fn when(refuses: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Plan {
         Plan::one(RuleKind::Closure(Arc::new(refuses)))
     }
 
-    /// A closure that says itself from which ordinal on it wants to be asked.
+    /// Like [`when`](Self::when), but the closure is only called from the ordinal in `next` on,
+    /// which it may move.
     pub(crate) fn from_next(refuses: PlanFn, next: Arc<AtomicU64>) -> Plan {
         Plan::one(RuleKind::Next(refuses, next))
     }
 
-    /// Just this coordinate, once or for good.
+    /// Exactly this coordinate fails, and if `persistent` every later request.
     pub(crate) fn at(place: Coordinate, persistent: bool) -> Plan {
         let n = place.ordinal;
         Plan::one(if persistent { RuleKind::From(n) } else { RuleKind::Nth(n) })
@@ -189,7 +134,7 @@ impl Plan {
         self.filter(|filter| filter.thread = Some(thread))
     }
 
-    /// This plan or the other: the first refusal wins.
+    /// A request fails if this plan or the other one refuses it.
     #[must_use]
     pub fn or(mut self, other: Plan) -> Plan {
         self.rules.extend(other.rules);
@@ -215,13 +160,13 @@ impl Plan {
         self.filter(|filter| filter.op = Some(op))
     }
 
-    /// Only requests for so many bytes count and fail.
+    /// Only requests with a size in this range, in bytes, count and fail.
     #[must_use]
     pub fn size(self, bytes: RangeInclusive<usize>) -> Plan {
         self.filter(|filter| filter.size = Some(bytes.clone()))
     }
 
-    /// Only requests with such an alignment count and fail.
+    /// Only requests with an alignment in this range, in bytes, count and fail.
     #[must_use]
     pub fn align(self, align: RangeInclusive<usize>) -> Plan {
         self.filter(|filter| filter.align = Some(align.clone()))
@@ -231,122 +176,41 @@ impl Plan {
         self.seed = seed;
     }
 
-    /// Lets what fails for good fail in its own thread only: another thread's later requests are
-    /// later by an order that loom knows nothing of.
+    /// Makes persistent faults stay in the thread in which they begin. Loom needs this: it doesn't
+    /// know that a request of one thread could depend on an earlier one of another, so a fault that
+    /// reaches other threads would depend on an order that loom doesn't explore.
     pub(crate) fn keep_apart(&mut self) {
-        self.apart = true;
+        self.threads_apart = true;
     }
 
     /// Makes the plan ready for another run.
     pub(crate) fn rewind(&mut self) {
-        for rule in &mut self.rules {
-            rule.seen.clear();
-            rule.begun = false;
-        }
+        self.rules.iter_mut().for_each(Rule::rewind);
     }
 
-    /// The first ordinal of this thread, after so many, at which the plan has to be asked at all:
-    /// what lets the hot path pass every request before it with one comparison.
+    /// The first ordinal of this thread, after `after`, at which [`refuses`](Self::refuses) has to be
+    /// asked; `u64::MAX` if there is none. With it the hot path skips every earlier request by one
+    /// comparison.
     pub(crate) fn first(&self, thread: u16, after: u64) -> u64 {
-        let first = |rule: &Rule| {
-            let elsewhere = rule.filter.thread.is_some_and(|only| only != thread);
-            match &rule.what {
-                RuleKind::Nth(_) | RuleKind::Burst(..) if elsewhere => u64::MAX,
-                RuleKind::From(_) if elsewhere || rule.begun => 0,
-                // What fails once has failed, or never will.
-                RuleKind::Nth(n) if rule.filter.is_whole() && *n <= after => u64::MAX,
-                RuleKind::Next(_, next) => next.load(Ordering::Relaxed),
-                RuleKind::Nth(n) | RuleKind::From(n) | RuleKind::Burst(n, _)
-                    if rule.filter.is_whole() =>
-                {
-                    *n
-                }
-                _ => 0,
-            }
-        };
-        self.rules.iter().map(first).min().unwrap_or(u64::MAX)
+        self.rules.iter().map(|rule| rule.first(thread, after)).min().unwrap_or(u64::MAX)
     }
 
-    /// Whether this request fails. To be asked once for each request from [`first`](Self::first)
-    /// on, in order.
+    /// Whether this request fails. Has to be called once for each request from
+    /// [`first`](Self::first) on, in order.
     pub(crate) fn refuses(&mut self, request: &Request) -> bool {
-        let (seed, apart) = (self.seed, self.apart);
         let mut refused = false;
         for rule in &mut self.rules {
-            // Every rule sees every request, also after a refusal, so that none miscounts.
-            refused |= rule.refuses(request, seed);
-            rule.begun &= !apart;
+            // Every rule sees every request, also one that is refused already: rules count them.
+            refused |= rule.refuses(request, self.seed, self.threads_apart);
         }
         refused
     }
 }
 
-impl Rule {
-    fn refuses(&mut self, request: &Request, seed: u64) -> bool {
-        if self.begun {
-            return true;
-        }
-        if !self.filter.admits(request) {
-            return false;
-        }
-        let nth = if self.filter.is_whole() {
-            request.at.ordinal
-        } else {
-            let thread = usize::from(request.at.thread);
-            if self.seen.len() <= thread {
-                self.seen.resize(thread + 1, 0);
-            }
-            self.seen[thread] += 1;
-            self.seen[thread]
-        };
-        match &self.what {
-            RuleKind::Nth(n) => nth == *n,
-            RuleKind::From(n) => {
-                // Once begun, requests that the filter doesn't admit pass still.
-                let refused = nth >= *n;
-                self.begun = refused && self.filter.is_whole();
-                refused
-            }
-            RuleKind::Burst(n, k) => nth >= *n && nth - *n < *k,
-            RuleKind::Seeded { numerator, denominator } => {
-                draws_failure(request.at, seed, *numerator, *denominator)
-            }
-            RuleKind::Budget(bytes) => {
-                request.live_after > *bytes && request.live_after > request.live
-            }
-            RuleKind::Closure(refuses) | RuleKind::Next(refuses, _) => {
-                let asked = std::panic::AssertUnwindSafe(|| refuses(request));
-                std::panic::catch_unwind(asked).unwrap_or(false)
-            }
-        }
-    }
-}
-
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut list = f.debug_list();
-        for rule in &self.rules {
-            match &rule.what {
-                RuleKind::Nth(n) => list.entry(&format_args!("nth({n})")),
-                RuleKind::From(n) => list.entry(&format_args!("from({n})")),
-                RuleKind::Burst(n, k) => list.entry(&format_args!("burst({n}, {k})")),
-                RuleKind::Seeded { numerator, denominator } => {
-                    list.entry(&format_args!("seeded({numerator}, {denominator})"))
-                }
-                RuleKind::Budget(bytes) => list.entry(&format_args!("budget({bytes})")),
-                RuleKind::Closure(_) | RuleKind::Next(..) => list.entry(&format_args!("when(…)")),
-            };
-        }
-        list.finish()
+        f.debug_list().entries(&self.rules).finish()
     }
-}
-
-/// Whether a seeded plan fails this request. A hash of the seed and the coordinate decides, so neither
-/// the order of threads nor earlier requests matter.
-fn draws_failure(at: Coordinate, seed: u64, numerator: u32, denominator: u32) -> bool {
-    let hash = mix(mix(seed ^ u64::from(at.thread) << 48) ^ at.ordinal);
-    // Scales 32 bits of the hash to 0..denominator; the bias of a remainder is avoided.
-    ((hash >> 32) * u64::from(denominator)) >> 32 < u64::from(numerator)
 }
 
 #[cfg(test)]
@@ -366,26 +230,26 @@ mod tests {
     }
 
     #[test]
-    fn kept_apart_what_fails_for_good_fails_in_its_own_thread_only() {
-        let ends = |apart: bool| {
+    fn with_threads_apart_a_persistent_fault_stays_in_its_thread() {
+        let refusals = |apart: bool| {
             let mut plan = Plan::at(Coordinate { thread: 1, ordinal: 3 }, true);
             if apart {
                 plan.keep_apart();
             }
-            let asked = [(1, 2), (1, 3), (0, 1), (1, 4), (0, 9)];
-            asked.map(|(thread, ordinal)| plan.refuses(&request(thread, ordinal)))
+            let requests = [(1, 2), (1, 3), (0, 1), (1, 4), (0, 9)];
+            requests.map(|(thread, ordinal)| plan.refuses(&request(thread, ordinal)))
         };
-        assert_eq!(ends(false), [false, true, true, true, true]);
-        assert_eq!(ends(true), [false, true, false, true, false]);
+        assert_eq!(refusals(false), [false, true, true, true, true]);
+        assert_eq!(refusals(true), [false, true, false, true, false]);
     }
 
-    /// The ordinals that a plan refuses on thread 0, of the first twelve.
+    /// The ordinals that a plan refuses, of the first twelve requests of thread 0.
     fn refused(mut plan: Plan) -> Vec<u64> {
         (1..=12).filter(|n| plan.refuses(&request(0, *n))).collect()
     }
 
     #[test]
-    fn each_kind_of_plan_refuses_what_it_says() {
+    fn each_kind_of_plan_refuses_what_its_name_says() {
         assert!(refused(Plan::none()).is_empty());
         assert_eq!(refused(Plan::nth(4)), [4]);
         assert_eq!(refused(Plan::from(10)), [10, 11, 12]);
@@ -440,11 +304,11 @@ mod tests {
     }
 
     #[test]
-    fn the_hot_path_is_told_where_a_plan_begins() {
+    fn the_hot_path_learns_where_a_plan_begins() {
         assert_eq!(Plan::none().first(0, 0), u64::MAX);
         assert_eq!(Plan::nth(9).first(0, 0), 9);
         assert_eq!(Plan::nth(9).first(0, 8), 9);
-        assert_eq!(Plan::nth(9).first(0, 9), u64::MAX, "it is over");
+        assert_eq!(Plan::nth(9).first(0, 9), u64::MAX, "the request is past");
         assert_eq!(Plan::nth(9).or(Plan::from(4)).first(0, 0), 4);
         assert_eq!(Plan::nth(9).op(Op::Grow).first(0, 0), 0);
         assert_eq!(Plan::at(Coordinate { thread: 1, ordinal: 9 }, false).first(0, 0), u64::MAX);

@@ -1,5 +1,21 @@
-//! Plans as scripts write them: `T0#18` fails once, `T0#18..` for good, `T0#18..=20` up to that
-//! request, `budget=4096` above so many live bytes; several stand with commas between.
+//! The text form of plans, as scripts write it: printed and read back unchanged.
+//!
+//! ```text
+//! plan       = item *63( "," item )        ; spaces around an item are ignored when read
+//! item       = coordinate                  ; this request fails, once:             T0#18
+//!            / coordinate ".."             ; this request and all later ones fail: T0#18..
+//!            / coordinate "..=" ordinal    ; this request to the one with that
+//!                                          ; ordinal of the same thread fail:      T0#18..=20
+//!            / "budget=" bytes             ; requests that would raise the live
+//!                                          ; bytes above this fail:                budget=4096
+//! coordinate = "T" thread "#" ordinal
+//! thread     = number                      ; logical thread, from 0, in spawn order
+//! ordinal    = number                      ; request of that thread, from 1
+//! bytes      = number
+//! number     = 1*DIGIT
+//! ```
+//!
+//! A request fails if any item says so.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,24 +23,24 @@ use std::str::FromStr;
 use crate::plan::Plan;
 use crate::trace::Coordinate;
 
-/// What is short, and from when to when.
+/// One item of a plan's text: which requests fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shortage {
-    /// One request.
+    /// This request.
     Once(Coordinate),
-    /// This request and all after it.
+    /// This request and all later ones.
     ForGood(Coordinate),
-    /// This request and those after it, up to this ordinal.
+    /// This request and the later ones of its thread, to this ordinal inclusive.
     Burst(Coordinate, u64),
-    /// Requests that would bring the live bytes above this.
+    /// Requests that would raise the live bytes above this.
     Budget(usize),
 }
 
-/// All shortages of a script: the first that refuses wins.
+/// A plan's text: a request fails if any of these says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shortages(pub(crate) Vec<Shortage>);
 
-/// More of them would be no script that a person reads.
+/// The most items of a text.
 const SHORTAGES_MAX: usize = 64;
 
 impl Shortages {
@@ -32,7 +48,8 @@ impl Shortages {
         self.0.iter().fold(Plan::none(), |plan, shortage| plan.or(shortage.plan()))
     }
 
-    /// Whether requests are to go on failing after the first error, in operations that come later.
+    /// Whether requests may fail again after the first error, in later operations of the script. Then
+    /// the run continues after an error instead of being disarmed.
     pub(crate) fn insists(&self) -> bool {
         self.0.len() > 1
             || self.0.iter().any(|one| matches!(one, Shortage::Burst(..) | Shortage::Budget(_)))
@@ -51,7 +68,7 @@ impl Shortage {
         }
     }
 
-    /// Where it begins, unless that hangs on what is live.
+    /// Where it begins; `None` for a budget, which depends on the live bytes.
     pub(crate) fn at(self) -> Option<Coordinate> {
         match self {
             Shortage::Once(at) | Shortage::ForGood(at) | Shortage::Burst(at, _) => Some(at),
@@ -59,7 +76,7 @@ impl Shortage {
         }
     }
 
-    /// The same from another request on.
+    /// The same, beginning at another ordinal.
     pub(crate) fn moved(self, ordinal: u64) -> Shortage {
         let to = |at| Coordinate { ordinal, ..at };
         match self {
@@ -101,7 +118,7 @@ impl FromStr for Shortage {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(bytes) = text.strip_prefix("budget=") {
-            let bytes = bytes.parse().map_err(|_| "expected the budget, a number of bytes")?;
+            let bytes = bytes.parse().map_err(|_| "expected a number of bytes after `budget=`")?;
             return Ok(Shortage::Budget(bytes));
         }
         let Some((at, last)) = text.split_once("..") else {
@@ -110,11 +127,11 @@ impl FromStr for Shortage {
         let at: Coordinate = at.parse()?;
         match last.strip_prefix('=') {
             None if last.is_empty() => Ok(Shortage::ForGood(at)),
-            None => Err("expected nothing, or `=` and a request's number, after the `..`"),
+            None => Err("expected nothing, or `=` and an ordinal, after `..`"),
             Some(last) => match last.parse() {
                 Ok(last) if last >= at.ordinal => Ok(Shortage::Burst(at, last)),
-                Ok(_) => Err("a burst ends at or after its begin"),
-                Err(_) => Err("expected a request's number after `..=`"),
+                Ok(_) => Err("a burst ends before it begins"),
+                Err(_) => Err("expected an ordinal after `..=`"),
             },
         }
     }
@@ -122,8 +139,8 @@ impl FromStr for Shortage {
 
 impl fmt::Display for Shortages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<String> = self.0.iter().map(Shortage::to_string).collect();
-        f.write_str(&all.join(", "))
+        let items: Vec<String> = self.0.iter().map(Shortage::to_string).collect();
+        f.write_str(&items.join(", "))
     }
 }
 
@@ -144,10 +161,10 @@ mod tests {
     use crate::plan::Request;
     use crate::trace::Op;
 
-    /// The ordinals that a text refuses on thread 0, of the first twelve, each of 100 bytes.
+    /// The ordinals that a text refuses, of the first twelve requests of thread 0 of 100 bytes each.
     fn refused(text: &str) -> Vec<u64> {
         let mut plan = text.parse::<Shortages>().expect(text).plan();
-        let asks = |ordinal| Request {
+        let request = |ordinal| Request {
             at: Coordinate { thread: 0, ordinal },
             heap: "main",
             op: Op::Alloc,
@@ -156,7 +173,7 @@ mod tests {
             live: 0,
             live_after: ordinal as usize * 100,
         };
-        (1..=12).filter(|ordinal| plan.refuses(&asks(*ordinal))).collect()
+        (1..=12).filter(|ordinal| plan.refuses(&request(*ordinal))).collect()
     }
 
     #[test]
@@ -177,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_shortage_is_refused() {
+    fn bad_plans_are_refused() {
         for text in ["", ",", "T0", "T0#0", "T0#3..2", "T0#3..=2", "T0#3..=", "budget=", "budget=x"]
         {
             assert!(text.parse::<Shortages>().is_err(), "{text}");

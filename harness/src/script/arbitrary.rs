@@ -1,5 +1,5 @@
-//! A fuzzer's bytes as a script: operations, faults and modes, drawn from them as `arbitrary` has
-//! it. Property tests draw from the same, with bytes of chance.
+//! Generates a script (operations, faults and modes) from bytes, by the crate `arbitrary`. Fuzz targets
+//! pass a fuzzer's bytes, property tests random ones.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
@@ -7,18 +7,21 @@ use crate::plan::syntax::{Shortage, Shortages};
 use crate::system::script::{Mode, Script};
 use crate::trace::Coordinate;
 
-/// What scripts are drawn from.
+/// Which scripts are generated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScriptRange {
-    /// Operations at the most.
+    /// The most operations.
     pub(crate) operations: usize,
-    /// Whether the kill switch may be on, and the adversarial heap below.
+    /// Whether a script may have modes: the kill switch on, the adversarial heap.
     pub(crate) modes: bool,
-    /// Whether there are several threads.
+    /// Whether a script has two or three threads instead of one.
     pub(crate) threads: bool,
 }
 
-/// Draws a script for this system.
+/// Generates a script for this system. It has fewer operations than allowed if the bytes end.
+///
+/// # Errors
+/// If an operation's `Arbitrary` returns one.
 pub(crate) fn script<'a, Op: Arbitrary<'a>>(
     system: &str,
     range: ScriptRange,
@@ -28,12 +31,12 @@ pub(crate) fn script<'a, Op: Arbitrary<'a>>(
     let count = if range.threads { 2 + u16::from(u.arbitrary::<bool>()?) } else { 1 };
     let fault = shortages(u, count)?;
     let mut threads: Vec<Vec<Op>> = (0..count).map(|_| Vec::new()).collect();
-    // The rest of the bytes are operations: where they end, the script does.
+    // The remaining bytes are operations.
     for _ in 0..range.operations {
         if u.is_empty() {
             break;
         }
-        let thread = usize::from(drawn_thread(u, count)?);
+        let thread = usize::from(choose_thread(u, count)?);
         match u.arbitrary() {
             Ok(op) => threads[thread].push(op),
             Err(arbitrary::Error::NotEnoughData) => break,
@@ -50,7 +53,7 @@ pub(crate) fn script<'a, Op: Arbitrary<'a>>(
     Ok(script)
 }
 
-/// The kill switch in a quarter, the adversarial heap, which is slow, in a sixteenth.
+/// The kill switch for a quarter of all bytes; the adversarial heap, which is slow, for a sixteenth.
 fn modes(byte: u8) -> Vec<Mode> {
     let mut modes = Vec::new();
     if byte & 3 == 3 {
@@ -62,16 +65,16 @@ fn modes(byte: u8) -> Vec<Mode> {
     modes
 }
 
-/// One of so many threads, for which nothing is drawn where there is one.
-fn drawn_thread(u: &mut Unstructured<'_>, count: u16) -> Result<u16> {
+/// One of `count` threads. Consumes no bytes if there is only one.
+fn choose_thread(u: &mut Unstructured<'_>, count: u16) -> Result<u16> {
     if count > 1 { Ok(u16::from(u.arbitrary::<u8>()?) % count) } else { Ok(0) }
 }
 
 fn shortages(u: &mut Unstructured<'_>, threads: u16) -> Result<Shortages> {
-    let how = u.arbitrary::<u8>()? % 8;
+    let form = u.arbitrary::<u8>()? % 8;
     let at = |u: &mut Unstructured<'_>| -> Result<Coordinate> {
-        let thread = drawn_thread(u, threads)?;
-        // Most scripts are short, and so are most ways to where they ask.
+        let thread = choose_thread(u, threads)?;
+        // Most scripts are short, so most ordinals are small.
         let near = u64::from(u.arbitrary::<u8>()?);
         if threads > 1 {
             return Ok(Coordinate { thread, ordinal: 1 + near / 16 });
@@ -79,7 +82,7 @@ fn shortages(u: &mut Unstructured<'_>, threads: u16) -> Result<Shortages> {
         let far = if near & 7 == 7 { u64::from(u.arbitrary::<u8>()?) * 32 } else { 0 };
         Ok(Coordinate { thread, ordinal: 1 + near / 4 + far })
     };
-    Ok(Shortages(match how {
+    Ok(Shortages(match form {
         0 => Vec::new(),
         1..=3 => vec![Shortage::Once(at(u)?)],
         4 => vec![Shortage::ForGood(at(u)?)],
@@ -104,8 +107,8 @@ mod tests {
         Pop,
     }
 
-    /// The script of so many bytes of chance.
-    fn drawn(seed: u64, length: usize) -> Script<Op> {
+    /// The script of `length` random bytes.
+    fn generated(seed: u64, length: usize) -> Script<Op> {
         let mut state = seed;
         let bytes: Vec<u8> = (0..length)
             .map(|_| {
@@ -114,16 +117,16 @@ mod tests {
             })
             .collect();
         let range = ScriptRange { operations: 100, modes: true, threads: seed % 4 == 3 };
-        script("drawn", range, &mut Unstructured::new(&bytes)).expect("a script")
+        script("generated", range, &mut Unstructured::new(&bytes)).expect("a script")
     }
 
     #[test]
-    fn every_drawn_script_is_read_back_as_it_was_printed() {
+    fn every_generated_script_is_read_back_as_it_was_printed() {
         let mut faults = Vec::new();
         for seed in 0..500 {
-            let script = drawn(seed, 10 + seed as usize);
+            let script = generated(seed, 10 + seed as usize);
             let text = script.print().expect("text");
-            let again = Script::<Op>::read(&text, "drawn.ron").expect("a script");
+            let again = Script::<Op>::read(&text, "generated.ron").expect("a script");
             assert_eq!(again, script);
             assert_eq!(again.print().expect("text"), text);
             faults.extend(script.fault);
@@ -132,8 +135,8 @@ mod tests {
             assert!(faults.iter().any(|fault| fault.contains(shape)), "{shape}");
         }
         assert!(faults.iter().any(|fault| fault.ends_with("..")));
-        assert_eq!(drawn(4, 0), Script::of("drawn", Vec::new()));
-        let threads = |seed: u64| drawn(seed, 300).threads.len();
+        assert_eq!(generated(4, 0), Script::of("generated", Vec::new()));
+        let threads = |seed: u64| generated(seed, 300).threads.len();
         assert!((0..40).all(|seed| (threads(seed) > 1) == (seed % 4 == 3)));
     }
 }

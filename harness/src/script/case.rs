@@ -1,7 +1,6 @@
-//! From many scripts to one case: scripts are played until one shows something, which is made as
-//! small as it gets and written down.
+//! From a failing script to a case: shrinks the script, reports it, and adds the smallest scripts to a
+//! report's findings.
 
-use crate::script::caught::{CaughtFinding, CaughtScript};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +12,6 @@ use crate::error::Error;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 use crate::plan::syntax::Shortage;
 use crate::process::child;
-use crate::process::codec::codec_struct;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::Report;
@@ -22,25 +20,26 @@ use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE, Rerun};
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 use crate::schedule;
 use crate::schedule::search::Search;
-use crate::script::runner::{PlayedRun, Player};
-use crate::script::schedule_search::{Searched, seek};
-use crate::script::shrink;
-use crate::script::shrink::{Limits, Removed, ScriptOracle, Shows};
+use crate::script::failing_script::{FailingScript, FailureMessage};
+use crate::script::runner::ScriptRunner;
+use crate::script::schedule_search::find_schedule;
+use crate::script::shrink::{Limits, Removed, RequestProfile, ScheduleSearchOutcome, ScriptOracle};
+use crate::script::shrink_script::minimise_script;
 use crate::sweep::exit_outcome::os_error;
 use crate::system::System;
 use crate::system::script::Script;
 
-/// Whether this process is a command line, which plays a script's file by its command `run`.
+/// Whether this process is a command line, whose command `run` runs a script's file.
 static IS_COMMAND_LINE: AtomicBool = AtomicBool::new(false);
 
-/// Notes that it is.
+/// Notes that this process is a command line.
 #[cfg(feature = "cli")]
 pub(crate) fn in_command_line() {
     IS_COMMAND_LINE.store(true, Ordering::Relaxed);
 }
 
-/// How what a script's file shows is seen again: by the command line if this is one, else by the
-/// test that the file is.
+/// How a report says to repeat a script's file: by the command line if this process is one, else by
+/// the test that the file is.
 pub(crate) fn rerun<Op>(path: &Path, script: &Script<Op>) -> Rerun {
     let test = path.file_stem().map(|stem| stem.to_string_lossy());
     let program = if script.is_contended() { PROGRAM_SHUTTLE } else { PROGRAM };
@@ -52,217 +51,208 @@ pub(crate) fn rerun<Op>(path: &Path, script: &Script<Op>) -> Rerun {
     })
 }
 
-/// Runs at the most where each takes a child of its own.
+/// The most runs of a script that kills its process: each needs a child process of its own.
 const RUNS_DEATH: u64 = 600;
-/// The same where each child stands still until it is put down.
+/// The most runs of a script that hangs: each child is killed only after the patience has passed.
 const RUNS_HANG: u64 = 12;
 
-/// A smaller script, and what was removed; none where it was not steady.
+/// A smaller script, and what was removed; `None` if the script didn't show the same twice.
 type SmallerScript<Op> = Option<(Script<Op>, Removed)>;
 
-codec_struct!(CaughtFinding { nth, seen, text, runs, faults, preemptions, operations, sizes });
-
-/// Plays candidates in this process.
-struct InProcess<'a, S> {
-    player: &'a Player<S>,
+/// Runs candidates in this process.
+struct InProcessOracle<'a, S> {
+    runner: &'a ScriptRunner<S>,
     scratch: &'a ScratchDir,
     kind: Kind,
     id: &'a str,
 }
 
-impl<S: System> InProcess<'_, S> {
-    fn look(&self, script: &Script<S::Op>) -> Option<Shows> {
-        let seen = self.player.see(script, self.scratch, Some(self.kind), None).ok()?;
-        let shows = self.player.name(&seen, script).0.iter().any(|named| named.id == self.id);
-        shows.then(|| seen.shows())
+impl<S: System> InProcessOracle<'_, S> {
+    fn profile_if_shown(&self, script: &Script<S::Op>) -> Option<RequestProfile> {
+        let run = self.runner.run_here(script, self.scratch, Some(self.kind), None).ok()?;
+        let findings = self.runner.findings(&run, script).0;
+        findings.iter().any(|finding| finding.id == self.id).then(|| run.profile())
     }
 }
 
-impl<S: System> ScriptOracle<S::Op> for InProcess<'_, S> {
-    fn shows(&mut self, script: &Script<S::Op>) -> Option<Shows> {
-        self.look(script)
+impl<S: System> ScriptOracle<S::Op> for InProcessOracle<'_, S> {
+    fn profile_if_shown(&mut self, script: &Script<S::Op>) -> Option<RequestProfile> {
+        InProcessOracle::profile_if_shown(self, script)
     }
 
-    fn survey(&mut self, script: &Script<S::Op>) -> Shows {
-        self.player.glance(script, self.scratch).map(|seen| seen.shows()).unwrap_or_default()
+    fn profile(&mut self, script: &Script<S::Op>) -> RequestProfile {
+        self.runner.run_once(script, self.scratch).map(|run| run.profile()).unwrap_or_default()
     }
 
-    fn search(&mut self, script: &Script<S::Op>, changes: u32, most: u64) -> Searched<S::Op> {
-        let is_it = |script: &Script<S::Op>| self.look(script).is_some();
-        let search = Search::bounded(changes, most);
-        let found = seek(self.player, script, self.scratch, search, Some(self.kind), &is_it);
+    fn find_schedule(
+        &mut self,
+        script: &Script<S::Op>,
+        preemptions: u32,
+        most: u64,
+    ) -> ScheduleSearchOutcome<S::Op> {
+        let is_it =
+            |script: &Script<S::Op>| InProcessOracle::profile_if_shown(self, script).is_some();
+        let search = Search::bounded(preemptions, most);
+        let wanted = Some(self.kind);
+        let found = find_schedule(self.runner, script, self.scratch, search, wanted, &is_it);
         found.unwrap_or((None, 0))
     }
 }
 
-/// Plays each candidate in a child of its own: for those that die.
-struct InChild<'a, S> {
-    player: &'a Player<S>,
+/// Runs each candidate in a child process of its own: for scripts that kill their process.
+struct ChildOracle<'a, S> {
+    runner: &'a ScriptRunner<S>,
     id: &'a str,
 }
 
-impl<S: System> ScriptOracle<S::Op> for InChild<'_, S> {
-    fn shows(&mut self, script: &Script<S::Op>) -> Option<Shows> {
-        let (seen, _) = self.player.play(script).ok()?;
-        let shows = self.player.name(&seen, script).0.iter().any(|named| named.id == self.id);
-        shows.then(|| seen.shows())
+impl<S: System> ScriptOracle<S::Op> for ChildOracle<'_, S> {
+    fn profile_if_shown(&mut self, script: &Script<S::Op>) -> Option<RequestProfile> {
+        let (run, _) = self.runner.run_isolated(script).ok()?;
+        let findings = self.runner.findings(&run, script).0;
+        findings.iter().any(|finding| finding.id == self.id).then(|| run.profile())
     }
 
-    fn survey(&mut self, script: &Script<S::Op>) -> Shows {
-        self.player.play(script).map(|(seen, _)| seen.shows()).unwrap_or_default()
+    fn profile(&mut self, script: &Script<S::Op>) -> RequestProfile {
+        self.runner.run_isolated(script).map(|(run, _)| run.profile()).unwrap_or_default()
     }
 
-    // A child for each of them would take too long.
-    fn search(&mut self, _: &Script<S::Op>, _: u32, _: u64) -> Searched<S::Op> {
+    // A child process for each schedule would take too long.
+    fn find_schedule(&mut self, _: &Script<S::Op>, _: u32, _: u64) -> ScheduleSearchOutcome<S::Op> {
         (None, 0)
     }
 }
 
-impl<S: System> Player<S>
+/// Shrinks a failing script. One that doesn't show the same twice is returned as it is.
+///
+/// # Errors
+/// If no child process can be started.
+pub(crate) fn shrink_failure<S: System>(
+    runner: &ScriptRunner<S>,
+    failure: FailingScript<S::Op>,
+    limits: Limits,
+) -> Result<FailingScript<S::Op>, Error>
 where
     S::Op: Serialize + DeserializeOwned,
 {
-    pub(crate) fn caught(
-        &self,
-        script: Script<S::Op>,
-        seen: PlayedRun,
-    ) -> Option<CaughtScript<S::Op>> {
-        let named = self.name(&seen, &script).0.into_iter().min_by_key(|named| named.kind)?;
-        Some(CaughtScript { script, seen, kind: named.kind, id: named.id, removed: None })
-    }
+    let Some((script, removed)) = smaller_script(runner, &failure, limits)? else {
+        return Ok(failure);
+    };
+    let (run, _) = runner.run_isolated(&script)?;
+    Ok(FailingScript { script, run, removed: Some(removed), ..failure })
+}
 
-    /// The smallest script that shows the same.
-    ///
-    /// # Errors
-    /// Where no child can be made.
-    pub(crate) fn smallest(
-        &self,
-        caught: CaughtScript<S::Op>,
-        limits: Limits,
-    ) -> Result<CaughtScript<S::Op>, Error> {
-        let Some((script, removed)) = self.shrink(&caught, limits)? else {
-            return Ok(caught);
-        };
-        let (seen, _) = self.play(&script)?;
-        Ok(CaughtScript { script, seen, removed: Some(removed), ..caught })
+fn smaller_script<S: System>(
+    runner: &ScriptRunner<S>,
+    failure: &FailingScript<S::Op>,
+    limits: Limits,
+) -> Result<SmallerScript<S::Op>, Error>
+where
+    S::Op: Serialize + DeserializeOwned,
+{
+    let (kind, id) = (failure.kind, &*failure.id);
+    let shrink_here = |scratch: &ScratchDir| {
+        let mut oracle = InProcessOracle { runner, scratch, kind, id };
+        minimise_script(&failure.script, limits, &mut oracle)
+    };
+    let owner = std::process::id();
+    if runner.settings.in_process {
+        return Ok(shrink_here(&ScratchDir::new(owner)));
     }
-
-    fn shrink(
-        &self,
-        caught: &CaughtScript<S::Op>,
-        limits: Limits,
-    ) -> Result<SmallerScript<S::Op>, Error> {
-        let (kind, id) = (caught.kind, &*caught.id);
-        let here = |scratch: &ScratchDir| {
-            let mut oracle = InProcess { player: self, scratch, kind, id };
-            shrink::minimise(&caught.script, limits, &mut oracle)
-        };
-        let scratch_of = std::process::id();
-        if self.settings.in_process {
-            return Ok(here(&ScratchDir::new(scratch_of)));
-        }
-        let is_death = matches!(kind, Kind::Abort | Kind::Crash | Kind::Exit);
-        if !is_death {
-            let answer = child::ask::<CaughtFinding>(self.patience(), |pipe| {
-                status::set_started();
-                let small = here(&ScratchDir::new(scratch_of));
-                let find = small.map(|(script, removed)| CaughtFinding {
-                    text: script.print().unwrap_or_default(),
-                    runs: removed.runs,
-                    faults: removed.faults,
-                    preemptions: removed.preemptions,
-                    operations: removed.operations,
-                    sizes: removed.sizes,
-                    ..CaughtFinding::default()
-                });
-                pipe.send(&find.unwrap_or_default());
+    if !matches!(kind, Kind::Abort | Kind::Crash | Kind::Exit) {
+        let answer = child::ask::<FailureMessage>(runner.patience(), |pipe| {
+            status::set_started();
+            let smaller = shrink_here(&ScratchDir::new(owner));
+            let message = smaller.map(|(script, removed)| FailureMessage {
+                text: script.print().unwrap_or_default(),
+                runs: removed.runs,
+                faults: removed.faults,
+                preemptions: removed.preemptions,
+                operations: removed.operations,
+                sizes: removed.sizes,
+                ..FailureMessage::default()
             });
-            let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
-            if let Some(find) = answer.messages.pop() {
-                if find.text.is_empty() {
-                    return Ok(None);
-                }
-                let script = Script::read(&find.text, "the smallest script")?;
-                let CaughtFinding { runs, faults, preemptions, operations, sizes, .. } = find;
-                let removed = Removed { runs, faults, preemptions, operations, sizes };
-                return Ok(Some((script, removed)));
+            pipe.send(&message.unwrap_or_default());
+        });
+        let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
+        if let Some(message) = answer.messages.pop() {
+            if message.text.is_empty() {
+                return Ok(None);
             }
+            let script = Script::read(&message.text, "the smallest script")?;
+            let FailureMessage { runs, faults, preemptions, operations, sizes, .. } = message;
+            let removed = Removed { runs, faults, preemptions, operations, sizes };
+            return Ok(Some((script, removed)));
         }
-        let most = if kind == Kind::NoProgress { RUNS_HANG } else { RUNS_DEATH };
-        let limits = Limits { runs: limits.runs.min(most), ..limits };
-        Ok(shrink::minimise(&caught.script, limits, &mut InChild { player: self, id }))
     }
+    let most = if kind == Kind::NoProgress { RUNS_HANG } else { RUNS_DEATH };
+    let limits = Limits { runs: limits.runs.min(most), ..limits };
+    Ok(minimise_script(&failure.script, limits, &mut ChildOracle { runner, id }))
 }
 
-impl<S: System> Player<S>
+/// The report of a failing script. `path` is its case file, if one was written.
+pub(crate) fn report_failure<S: System>(
+    runner: &ScriptRunner<S>,
+    failure: &FailingScript<S::Op>,
+    path: Option<&Path>,
+) -> Result<Report, Error>
 where
-    S::Op: Serialize + DeserializeOwned,
+    S::Op: Serialize,
 {
-    /// The report of what was caught, with its script; `path` is where that was written.
-    pub(crate) fn caught_report(
-        &self,
-        caught: &CaughtScript<S::Op>,
-        path: Option<&Path>,
-    ) -> Result<Report, Error> {
-        let again = || Rerun::Line("the same seed, or the same input, shows it again".to_owned());
-        let rerun = path.map_or_else(again, |path| rerun(path, &caught.script));
-        let mut report = self.report(&caught.seen, &caught.script, &rerun);
-        let by = caught.by()?;
-        for finding in report.findings.iter_mut().filter(|finding| finding.id == caught.id) {
-            finding.notes.push(by.clone());
-        }
-        if report.findings.is_empty() {
-            report.notes.push(format!("{} {} was seen once: {by}", caught.kind, caught.id));
-        }
-        Ok(report)
+    let by_seed = || Rerun::Line("the same seed, or the same input, shows it again".to_owned());
+    let rerun = path.map_or_else(by_seed, |path| rerun(path, &failure.script));
+    let mut report = runner.report(&failure.run, &failure.script, &rerun);
+    let note = failure.describe()?;
+    for finding in report.findings.iter_mut().filter(|finding| finding.id == failure.id) {
+        finding.notes.push(note.clone());
     }
+    if report.findings.is_empty() {
+        report.notes.push(format!("{} {} was seen once: {note}", failure.kind, failure.id));
+    }
+    Ok(report)
 }
 
-/// Findings of a script whose smallest script is looked for.
+/// The most findings of one script that are shrunk to a case.
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 const CASES_MAX: usize = 8;
 
+/// Adds to each finding of a swept or explored script the smallest script that shows it, and writes it
+/// into `folder`, if there is one.
+///
+/// # Errors
+/// If no child process can be started, or a case can't be written.
 #[cfg(any(feature = "cli", feature = "script-tests"))]
-impl<S: System> Player<S>
+pub(crate) fn add_cases<S: System>(
+    runner: &ScriptRunner<S>,
+    report: &mut Report,
+    script: &Script<S::Op>,
+    folder: Option<&Path>,
+) -> Result<(), Error>
 where
     S::Op: Serialize + DeserializeOwned,
 {
-    /// Adds to what was found of a script, in all its faults and schedules, the smallest script that
-    /// shows the same; and writes it into a folder, if one is named.
-    ///
-    /// # Errors
-    /// Where no child can be made, or no file.
-    pub(crate) fn add_cases(
-        &self,
-        report: &mut Report,
-        script: &Script<S::Op>,
-        folder: Option<&Path>,
-    ) -> Result<(), Error> {
-        for finding in report.findings.iter_mut().take(CASES_MAX) {
-            let mut script = script.clone();
-            if let Some(fault) = &finding.fault {
-                let once = Shortage::Once(fault.at);
-                let good = Shortage::ForGood(fault.at);
-                let shortage = if fault.persistent { good } else { once };
-                script.fault = Some(shortage.to_string());
-            }
-            let turns = finding.schedule.as_ref().map_or(&[][..], |schedule| &schedule.turns);
-            script.schedule = (!turns.is_empty()).then(|| schedule::format_schedule(turns));
-            let (seen, _) = self.play(&script)?;
-            let named = self.name(&seen, &script).0.into_iter();
-            let Some(same) = named.into_iter().find(|named| named.id == finding.id) else {
-                continue;
+    for finding in report.findings.iter_mut().take(CASES_MAX) {
+        let mut script = script.clone();
+        if let Some(fault) = &finding.fault {
+            let shortage = match fault.persistent {
+                true => Shortage::ForGood(fault.at),
+                false => Shortage::Once(fault.at),
             };
-            let caught = CaughtScript { script, seen, kind: same.kind, id: same.id, removed: None };
-            let caught = self.smallest(caught, Limits::default())?;
-            finding.notes.push(caught.by()?);
-            if let Some(folder) = folder {
-                let path = caught.write(folder)?;
-                finding.rerun = rerun(&path, &caught.script);
-            }
+            script.fault = Some(shortage.to_string());
         }
-        Ok(())
+        let preemptions = finding.schedule.as_ref().map_or(&[][..], |schedule| &schedule.turns);
+        script.schedule = (!preemptions.is_empty()).then(|| schedule::format_schedule(preemptions));
+        let (run, _) = runner.run_isolated(&script)?;
+        let mut findings = runner.findings(&run, &script).0.into_iter();
+        let Some(same) = findings.find(|same| same.id == finding.id) else { continue };
+        let failure = FailingScript { script, run, kind: same.kind, id: same.id, removed: None };
+        let failure = shrink_failure(runner, failure, Limits::default())?;
+        finding.notes.push(failure.describe()?);
+        if let Some(folder) = folder {
+            let path = failure.write(folder)?;
+            finding.rerun = rerun(&path, &failure.script);
+        }
     }
+    Ok(())
 }
 
 /// The smallest script that shows what another one does: see [`minimise`].
@@ -272,15 +262,33 @@ pub struct Minimised<Op> {
     pub script: Script<Op>,
     /// What it shows.
     pub report: Report,
-    /// What was removed; `None` where the script showed something else when it was run again.
+    /// What was removed. `None` if the script showed something else when it was run again; then
+    /// `script` is not smaller.
     pub removed: Option<Removed>,
 }
 
-/// Makes a script that shows something as small as it gets: faults go first, then preemptions,
-/// operations and sizes, and the finding's id is kept. `None`: it shows nothing.
+/// Shrinks a script that shows something: first faults are removed, then preemptions, operations and
+/// sizes. The finding's id stays the same. Returns `None` if the script shows nothing.
+///
+/// `input` is what the system reads: see [`World::input`](crate::system::World::input). A script with
+/// a [`found`](Script::found) is shrunk for that finding, if it still shows it.
 ///
 /// # Errors
-/// Where it is no script that can be played, or no child process can be made.
+/// If the script can't be run (another system, a bad fault or schedule, several threads without the
+/// feature `shuttle`), or no child process can be started.
+///
+/// ```no_run
+/// # use mallory::{Error, Heap, System, World};
+/// use mallory::script::{Limits, Script, minimise};
+/// # fn shrink<Queue: System>(text: &str) -> Result<(), Error>
+/// # where Queue::Op: serde::Serialize + serde::de::DeserializeOwned {
+/// let script: Script<Queue::Op> = Script::read(text, "queue.ron")?;
+/// if let Some(minimised) = minimise::<Queue>(&script, &[], Limits::default())? {
+///     println!("{}", minimised.script.print()?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[track_caller]
 pub fn minimise<S: System>(
     script: &Script<S::Op>,
@@ -290,20 +298,23 @@ pub fn minimise<S: System>(
 where
     S::Op: Serialize + DeserializeOwned,
 {
-    let player = Player::<S>::new(Arc::from(input))?;
-    let (seen, _) = player.play(script)?;
-    // A case is about what it found, whatever else it shows.
+    let runner = ScriptRunner::<S>::new(Arc::from(input))?;
+    let (run, _) = runner.run_isolated(script)?;
+    // A case is about the finding that it names, whatever else it shows.
     let wanted = script.found.as_ref().map(|found| &*found.id);
-    let same = player.name(&seen, script).0.into_iter().find(|named| Some(&*named.id) == wanted);
-    let Some(mut caught) = player.caught(script.clone(), seen) else { return Ok(None) };
+    let mut findings = runner.findings(&run, script).0.into_iter();
+    let same = findings.find(|finding| Some(&*finding.id) == wanted);
+    let Some(mut failure) = FailingScript::new(&runner, script.clone(), run) else {
+        return Ok(None);
+    };
     if let Some(same) = same {
-        (caught.kind, caught.id) = (same.kind, same.id);
+        (failure.kind, failure.id) = (same.kind, same.id);
     }
-    let caught = player.smallest(caught, limits)?;
-    let report = player.caught_report(&caught, None)?;
-    let mut case = caught.case();
+    let failure = shrink_failure(&runner, failure, limits)?;
+    let report = report_failure(&runner, &failure, None)?;
+    let mut case = failure.case();
     if script.found.is_some() && !script.about.is_empty() {
         case.about.clone_from(&script.about);
     }
-    Ok(Some(Minimised { script: case, report, removed: caught.removed }))
+    Ok(Some(Minimised { script: case, report, removed: failure.removed }))
 }

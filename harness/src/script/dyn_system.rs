@@ -1,4 +1,4 @@
-//! A system with its type forgotten: what a command line and a folder of tests know of it.
+//! A system without its type, as a trait object: what command lines and folders of tests use.
 
 use std::marker::PhantomData;
 use std::path::Path;
@@ -14,7 +14,9 @@ use crate::explore::builder::Explore;
 use crate::report::finding::Finding;
 use crate::report::{Replayed, Report};
 use crate::script::case;
-use crate::script::runner::Player;
+#[cfg(feature = "cli")]
+use crate::script::case::Minimised;
+use crate::script::runner::ScriptRunner;
 #[cfg(feature = "cli")]
 use crate::script::shrink::{Limits, Removed};
 use crate::sweep::builder::Sweep;
@@ -29,19 +31,19 @@ pub(crate) enum Driver {
     /// Once, without a fault.
     #[cfg(feature = "script-tests")]
     Plain,
-    /// Every request in turn.
+    /// Every request fails in turn.
     Sweep,
-    /// Every request, in every order of the threads to two preemptions.
+    /// Every request fails in turn, in every schedule with at most two preemptions.
     #[cfg(any(feature = "cli", feature = "shuttle"))]
     Explore,
-    /// On the adversarial heap: every call site, with guard pages.
+    /// A sweep on the adversarial heap with guard pages, limited to a few dozen runs.
     #[cfg(feature = "script-tests")]
     Adversary,
 }
 
 #[cfg(feature = "script-tests")]
 impl Driver {
-    /// One row for each way to drive a script.
+    /// Each driver, with its name in tests.
     pub(crate) const ALL: &'static [(Driver, &'static str)] = &[
         (Driver::Plain, "plain"),
         (Driver::Sweep, "sweep"),
@@ -51,46 +53,47 @@ impl Driver {
     ];
 }
 
-/// Faulted runs of a script on the adversarial heap: new call sites come first.
+/// The most faulted runs of a script on the adversarial heap. Points at new call sites come first.
 #[cfg(feature = "script-tests")]
 const ADVERSARY_RUNS: u64 = 48;
 
-/// A script as a file has it: its text, and what errors call it.
+/// The text of a script, and the name of its file for errors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
     pub(crate) text: &'a str,
     pub(crate) file: &'a str,
 }
 
-/// What became of a case.
+/// The result of running a case.
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) kind: String,
     pub(crate) id: String,
-    /// Whether what it found is to be seen.
+    /// Whether the finding is expected to show: its bug is planted.
     pub(crate) is_planted: bool,
     pub(crate) report: Report,
 }
 
-/// What is left of a script, as text, and what was removed.
+/// The text of a shrunk script, and what was removed.
 #[cfg(feature = "cli")]
 #[derive(Debug)]
 pub(crate) struct Small {
     pub(crate) text: String,
     pub(crate) report: Report,
-    /// `None` where it showed something else when it was run again.
+    /// `None` if the script showed something else when it was run again.
     pub(crate) removed: Option<Removed>,
 }
 
+/// A system whose type is unknown. Scripts are passed as text.
 pub(crate) trait AnySystem {
     fn name(&self) -> &'static str;
-    /// The text in the one way that all scripts are printed.
+    /// The script's text in the standard format.
     #[cfg(feature = "cli")]
     fn tidy(&self, source: Source<'_>) -> Result<String, Error>;
-    /// A script's first operations, as a script of their own.
+    /// A new script from the first operations of this one.
     #[cfg(feature = "cli")]
     fn beginning(&self, source: Source<'_>, about: &str) -> Result<String, Error>;
-    /// Drives a script; what is found is written into a folder as cases, if one is named.
+    /// Runs a script by a driver. Findings are written into `cases` as case files, if it is given.
     fn drive(
         &self,
         source: Source<'_>,
@@ -98,11 +101,12 @@ pub(crate) trait AnySystem {
         sweep: Sweep,
         cases: Option<&Path>,
     ) -> Report;
-    /// Whether a script's threads have to be made to take turns.
+    /// Whether a script needs a schedule: it has several threads, or a schedule.
     #[cfg(feature = "cli")]
     fn is_contended(&self, source: Source<'_>) -> Result<bool, Error>;
-    /// Plays a script that is a case; `None` where it is none.
+    /// Runs a case; `None` if the script has no `found`, so that it is none.
     fn case(&self, source: Source<'_>, input: Arc<[u8]>) -> Result<Option<Case>, Error>;
+    /// Shrinks a script; `None` if it shows nothing.
     #[cfg(feature = "cli")]
     fn minimise(
         &self,
@@ -112,7 +116,7 @@ pub(crate) trait AnySystem {
     ) -> Result<Option<Small>, Error>;
 }
 
-/// A system's type, and nothing of it.
+/// A system's type, as a value.
 pub(crate) struct TypedSystem<S>(pub(crate) PhantomData<fn() -> S>);
 
 impl<S: System> TypedSystem<S>
@@ -125,31 +129,32 @@ where
             return Ok(script);
         }
         let Source { file, .. } = source;
-        Err(Error::new(format!("{file}: the script is for the system `{}`", script.system))
+        Err(Error::new(format!("the script is for the system `{}`", script.system))
+            .at(file)
             .help(format!("this one is `{}`", S::NAME)))
     }
 
-    fn driven(
+    fn try_drive(
         source: Source<'_>,
         driver: Driver,
         sweep: Sweep,
         cases: Option<&Path>,
     ) -> Result<Report, Error> {
         let script = Self::read(source)?;
-        let player = Player::<S>::new(sweep.input_bytes())?;
-        // Also says what this build can't play.
-        player.cast(&script)?;
+        let runner = ScriptRunner::<S>::new(sweep.input_bytes())?;
+        // Returns the error of a script that this build can't run.
+        runner.prepare(&script)?;
         let is_contended = script.is_contended();
         let mut report = match driver {
             #[cfg(feature = "script-tests")]
             Driver::Plain => {
                 let script = Script { fault: None, ..script };
-                let (seen, _) = player.play(&script)?;
+                let (run, _) = runner.run_isolated(&script)?;
                 let rerun = case::rerun(source.file.as_ref(), &script);
-                return Ok(player.report(&seen, &script, &rerun));
+                return Ok(runner.report(&run, &script, &rerun));
             }
             _ if is_contended && (script.fault.is_some() || script.schedule.is_some()) => {
-                return Self::played(&player, source, &script);
+                return Self::run_single(&runner, source, &script);
             }
             #[cfg(feature = "script-tests")]
             Driver::Adversary => {
@@ -165,33 +170,34 @@ where
                 Explore::over(sweep).schedules(1).scripted::<S>(&script)
             }
             Driver::Sweep => sweep.scripted::<S>(&script),
-            // One run, which has been looked at by the others.
+            // A script with a fault is a single run.
             #[cfg(any(feature = "cli", feature = "shuttle"))]
             Driver::Explore if script.fault.is_some() => {
-                return Self::played(&player, source, &script);
+                return Self::run_single(&runner, source, &script);
             }
             #[cfg(any(feature = "cli", feature = "shuttle"))]
             Driver::Explore => Explore::over(sweep).scripted::<S>(&script),
         };
         if script.fault.is_none() {
-            player.add_cases(&mut report, &script, cases)?;
+            case::add_cases(&runner, &mut report, &script, cases)?;
         }
         Ok(report)
     }
 
-    /// The one run that a script is.
-    fn played(
-        player: &Player<S>,
+    /// Runs a script that holds its fault or its schedule.
+    fn run_single(
+        runner: &ScriptRunner<S>,
         source: Source<'_>,
         script: &Script<S::Op>,
     ) -> Result<Report, Error> {
-        let (seen, _) = player.play(script)?;
-        if let (Some(turn), true) = (seen.diverged, seen.evidence.is_empty()) {
-            let what = Replayed::Diverged(turn);
-            return Err(Error::new(format!("{}: schedule: {what}", source.file))
+        let (run, _) = runner.run_isolated(script)?;
+        if let (Some(preemption), true) = (run.diverged, run.evidence.is_empty()) {
+            let what = Replayed::Diverged(preemption);
+            return Err(Error::new(format!("schedule: {what}"))
+                .at(source.file)
                 .help("give it a schedule that its threads can follow, or none to explore all"));
         }
-        Ok(player.report(&seen, script, &case::rerun(source.file.as_ref(), script)))
+        Ok(runner.report(&run, script, &case::rerun(source.file.as_ref(), script)))
     }
 }
 
@@ -226,7 +232,7 @@ where
         cases: Option<&Path>,
     ) -> Report {
         let failed = |error| Report::failed(S::NAME, 0, error);
-        Self::driven(source, driver, sweep, cases).unwrap_or_else(failed)
+        Self::try_drive(source, driver, sweep, cases).unwrap_or_else(failed)
     }
 
     #[cfg(feature = "cli")]
@@ -237,12 +243,13 @@ where
     fn case(&self, source: Source<'_>, input: Arc<[u8]>) -> Result<Option<Case>, Error> {
         let script = Self::read(source)?;
         let Some(found) = script.found.clone() else { return Ok(None) };
-        let player = Player::<S>::new(input)?;
-        let (seen, _) = player.play(&script)?;
-        let mut report = player.report(&seen, &script, &case::rerun(source.file.as_ref(), &script));
+        let runner = ScriptRunner::<S>::new(input)?;
+        let (run, _) = runner.run_isolated(&script)?;
+        let rerun = case::rerun(source.file.as_ref(), &script);
+        let mut report = runner.report(&run, &script, &rerun);
         let is_it = |finding: &Finding| finding.kind.name() == found.kind && finding.id == found.id;
         report.replayed = Some(match report.findings.as_slice() {
-            [] => seen.diverged.map_or(Replayed::NoFailure, Replayed::Diverged),
+            [] => run.diverged.map_or(Replayed::NoFailure, Replayed::Diverged),
             findings if findings.iter().any(is_it) => Replayed::Reproduced,
             _ => Replayed::Different,
         });
@@ -257,11 +264,10 @@ where
         input: Arc<[u8]>,
         limits: Limits,
     ) -> Result<Option<Small>, Error> {
-        let small = case::minimise::<S>(&Self::read(source)?, &input, limits)?;
-        small
-            .map(|small| {
-                let text = small.script.print()?;
-                Ok(Small { text, report: small.report, removed: small.removed })
+        let minimised = case::minimise::<S>(&Self::read(source)?, &input, limits)?;
+        minimised
+            .map(|Minimised { script, report, removed }| {
+                Ok(Small { text: script.print()?, report, removed })
             })
             .transpose()
     }

@@ -1,5 +1,5 @@
-//! Case files and script files: found in folders, read with a limit, and asked which system they
-//! are for.
+//! Script files and case files: finds them in folders, reads them up to a maximum size, and reads from
+//! them which system they are for.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use crate::script::dyn_system::Source;
 use crate::system::script;
 use crate::system::script::SCRIPT_MAX;
 
-/// The scripts in a folder, by name.
+/// The scripts in a folder, sorted by name. A folder that doesn't exist is empty.
 ///
 /// # Errors
-/// A folder that can't be read. One that isn't there is empty.
+/// If the folder can't be read.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(entries(folder)?.0)
 }
 
-/// The same, and after them those of the folders in it.
+/// The scripts in a folder, followed by those in its subfolders.
 #[cfg(feature = "cli")]
 pub(crate) fn tree(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let (mut files, folders) = entries(folder)?;
@@ -29,10 +29,12 @@ pub(crate) fn tree(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// The scripts in a folder, and the folders in it, by name. A link to a folder is none.
+/// The scripts in a folder, and its subfolders, sorted by name. Symbolic links to folders are left out.
 fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
     let failed = |error: std::io::Error| {
-        Error::new(format!("{}: {error}", folder.display())).help("name a folder of scripts")
+        Error::new(format!("the folder can't be read: {error}"))
+            .at(folder.display().to_string())
+            .help("name a folder of scripts")
     };
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     match std::fs::read_dir(folder) {
@@ -55,14 +57,15 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
     Ok((files, folders))
 }
 
-/// A script's text.
+/// The text of a script file, cut off after the largest size that is accepted.
 ///
 /// # Errors
-/// A file that can't be read, is too large, or is no text.
+/// If the file can't be read, or isn't UTF-8.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
-    let shown = path.display();
     let failed = |error: std::io::Error| {
-        Error::new(format!("{shown}: {error}")).help("name a script's file")
+        Error::new(format!("the script can't be read: {error}"))
+            .at(path.display().to_string())
+            .help("name a script file")
     };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
@@ -72,29 +75,32 @@ pub(crate) fn read(path: &Path) -> Result<String, Error> {
             .iter()
             .filter(|byte| **byte == b'\n')
             .count();
-        Error::new(format!("{shown}:{line}: this is no text")).help("a script is UTF-8")
+        Error::new("the script is not text")
+            .at(format!("{}:{line}", path.display()))
+            .help("write it in UTF-8")
     })
 }
 
-/// What all scripts have, whatever their operations are.
+/// The part of a script that doesn't depend on its system.
 #[derive(Deserialize)]
 struct Header {
     system: String,
 }
 
-/// Which system a script is for.
+/// The system that a script is for.
 ///
 /// # Errors
-/// Where it says of none.
+/// If the script is too long, isn't RON, or names no system.
 pub(crate) fn system_of(source: Source<'_>) -> Result<String, Error> {
     script::limit(source.text, source.file)?;
     let header: Header = script::parse(source.text, source.file)?;
     Ok(header.system)
 }
 
-/// The error where nobody knows that system.
+/// The error of a script for an unknown system.
 pub(crate) fn unknown(source: Source<'_>, name: &str) -> Error {
     let shown: String = name.chars().take(60).collect();
-    Error::new(format!("{}: there is no system `{shown}`", source.file))
-        .help("write a system's name: `list` shows what there is")
+    Error::new(format!("there is no system `{shown}`"))
+        .at(source.file)
+        .help("write the name of a system; `list` shows them")
 }

@@ -1,5 +1,5 @@
-//! Fuzz targets: a fuzzer's bytes are a script, and what it shows ends the process, after the
-//! smallest script of it was written down.
+//! Fuzz targets: a fuzzer's bytes become a script. If the script shows anything, it is shrunk, written
+//! as a case, and the process ends by a panic, as fuzzers expect it.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -21,19 +21,21 @@ use crate::report::Report;
 use crate::report::kind::Kind;
 use crate::run::outcome::SubjectEnd;
 use crate::run::{Stage, Subject, execute};
-use crate::script::arbitrary as draw;
+use crate::script::arbitrary as generate;
 use crate::script::arbitrary::ScriptRange;
-use crate::script::runner::Player;
+use crate::script::case::{report_failure, shrink_failure};
+use crate::script::failing_script::FailingScript;
+use crate::script::runner::ScriptRunner;
 use crate::script::shrink::Limits;
 use crate::sweep::builder::Sweep;
 use crate::sweep::journal;
 use crate::system::System;
 use crate::system::script::Script;
 
-/// Operations of a fuzzed script at the most.
+/// The most operations of a fuzzed script.
 const OPERATIONS_MAX: usize = 512;
 
-/// A script that a fuzzer drew; its `Debug` text is the script's.
+/// A script from a fuzzer's bytes. Its `Debug` text is the script's text.
 pub struct Input<S: System>(pub Script<S::Op>);
 
 impl<'a, S: System> Arbitrary<'a> for Input<S>
@@ -42,7 +44,7 @@ where
 {
     fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         let range = ScriptRange { operations: OPERATIONS_MAX, modes: true, threads: false };
-        draw::script(S::NAME, range, u).map(Input)
+        generate::script(S::NAME, range, u).map(Input)
     }
 }
 
@@ -55,13 +57,18 @@ where
     }
 }
 
-/// A fuzz target for a system, in one line of a file in `fuzz/fuzz_targets`, below
-/// `#![no_main]`; an input that the system reads may follow. The crate needs `libfuzzer-sys`.
+/// A fuzz target for a system: one line of a file in `fuzz/fuzz_targets`, below `#![no_main]`. The
+/// second argument, if any, is what the system reads. The crate needs `libfuzzer-sys`.
 ///
-/// What is found ends the process, as fuzzers have it. Where the variable `MALLORY_CASES` names a
-/// folder, the smallest script is written there as a case first; findings whose ids stand in
-/// `MALLORY_KNOWN`, with commas between, are passed over; with `MALLORY_TRIAGE=1` runs are made in
-/// child processes, so that a crash becomes a case as well.
+/// ```text
+/// #![no_main]
+/// mallory::fuzz::fuzz_target!(Queue);
+/// ```
+///
+/// A finding ends the process by a panic, as fuzzers expect it. Environment variables:
+/// - `MALLORY_CASES`: a folder into which the smallest script is written as a case.
+/// - `MALLORY_KNOWN`: ids of findings that are ignored, separated by commas.
+/// - `MALLORY_TRIAGE=1`: runs are made in child processes, so that a crash becomes a case as well.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __fuzz_target {
@@ -79,42 +86,45 @@ macro_rules! __fuzz_target {
 }
 
 thread_local! {
-    /// The player of each system that this process attacks: making one reads the environment.
-    static PLAYERS: RefCell<BTreeMap<&'static str, Box<dyn Any>>> =
+    /// The target of each system in this process. They are kept since making one reads the environment.
+    static TARGETS: RefCell<BTreeMap<&'static str, Box<dyn Any>>> =
         const { RefCell::new(BTreeMap::new()) };
 }
 
-/// A player and what it works in.
-struct Attack<S> {
-    player: Player<S>,
+/// How one system is fuzzed.
+struct FuzzTarget<S> {
+    runner: ScriptRunner<S>,
     scratch: ScratchDir,
+    /// Whether runs are made in child processes.
     triage: bool,
-    /// Findings that are known, and are passed over.
+    /// Ids of findings that are ignored.
     known: Vec<String>,
 }
 
-/// Plays a script, and panics with the report of what it shows. What the system reads is asked for
-/// once in a process.
+/// Runs a script. `world` returns what the system reads; it is called once in a process, for the first
+/// script of a system.
 ///
 /// # Panics
-/// Where the script shows anything.
+/// If the script shows anything: with the report. If an environment variable is wrong, or a case can't
+/// be written: with that error.
 pub fn attack<S: System + 'static>(input: &Input<S>, world: impl FnOnce() -> Arc<[u8]>)
 where
     S::Op: Serialize + DeserializeOwned,
 {
-    PLAYERS.with_borrow_mut(|players| {
-        let attack = players.entry(S::NAME).or_insert_with(|| {
-            let mut player = Player::<S>::new(world()).unwrap_or_else(|error| panic!("{error}"));
+    TARGETS.with_borrow_mut(|targets| {
+        let target = targets.entry(S::NAME).or_insert_with(|| {
+            let mut runner =
+                ScriptRunner::<S>::new(world()).unwrap_or_else(|error| panic!("{error}"));
             let triage = std::env::var_os("MALLORY_TRIAGE").is_some_and(|set| set == "1");
-            player.settings.in_process = !triage;
+            runner.settings.in_process = !triage;
             let scratch = ScratchDir::new(std::process::id());
             let known = std::env::var("MALLORY_KNOWN").unwrap_or_default();
             let known = known.split(',').map(str::to_owned).collect();
-            Box::new(Attack { player, scratch, triage, known })
+            Box::new(FuzzTarget { runner, scratch, triage, known })
         });
-        let attack = attack.downcast_ref::<Attack<S>>();
-        let attack = attack.expect("[mallory bug] a system's player is of another system");
-        match attack.report(&input.0) {
+        let target = target.downcast_ref::<FuzzTarget<S>>();
+        let target = target.expect("[mallory bug] two systems have one name");
+        match target.report(&input.0) {
             Ok(None) => {}
             Ok(Some(report)) => panic!("{report}"),
             Err(error) => panic!("{error}"),
@@ -122,10 +132,10 @@ where
     });
 }
 
-/// As [`attack`], on bytes as they are: what a committed regression is replayed by.
+/// Like [`attack`], on a fuzzer's bytes: replays a committed input.
 ///
 /// # Panics
-/// Where the script shows anything.
+/// Like [`attack`].
 pub fn replay<S: System + 'static>(bytes: &[u8], world: impl FnOnce() -> Arc<[u8]>)
 where
     S::Op: Serialize + DeserializeOwned + for<'a> Arbitrary<'a>,
@@ -135,13 +145,13 @@ where
     }
 }
 
-/// What a closure on a watched heap shows, in this process: each kind once, in their order.
+/// The kinds of what a closure shows on a watched heap, in this process: each once, sorted.
 #[doc(hidden)]
 #[must_use]
 pub fn kinds(run: impl Fn(&Heap)) -> Vec<Kind> {
-    struct Bare<F>(F);
+    struct HeapClosure<F>(F);
 
-    impl<F: Fn(&Heap)> Subject for Bare<F> {
+    impl<F: Fn(&Heap)> Subject for HeapClosure<F> {
         fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd {
             let heap = stage.heap.clone();
             stage.arm();
@@ -154,61 +164,69 @@ pub fn kinds(run: impl Fn(&Heap)) -> Vec<Kind> {
     let settings = Sweep::new("kinds").into_settings().unwrap_or_else(|error| panic!("{error}"));
     let scratch = ScratchDir::new(std::process::id());
     let job = crate::run::Job { lifeline: None, ..settings.job(&scratch) };
-    let found = execute(&Bare(run), job);
-    let kinds: BTreeSet<Kind> = found.evidence.iter().map(|evidence| evidence.kind).collect();
+    let run = execute(&HeapClosure(run), job);
+    let kinds: BTreeSet<Kind> = run.evidence.iter().map(|evidence| evidence.kind).collect();
     kinds.into_iter().collect()
 }
 
-/// Reads these bytes as a sweep's journal.
+/// Reads these bytes as a sweep's journal, and returns the number of points in it.
+///
+/// # Errors
+/// If they are none.
 #[doc(hidden)]
 pub fn read_journal(bytes: &[u8]) -> Result<usize, Error> {
     journal::check(bytes)
 }
 
-/// As [`attack`], watched by these options alone, in this process, for measuring: whether it shows
-/// anything.
+/// Runs scripts like [`attack`], with other options and in this process, for measurements.
 #[doc(hidden)]
-pub struct Measured<S>(Attack<S>);
+pub struct Measured<S>(FuzzTarget<S>);
 
 impl<S: System> Measured<S> {
-    /// A player with these options.
+    /// With these options.
+    ///
+    /// # Panics
+    /// If an environment variable is wrong.
     #[must_use]
     pub fn new(world: Arc<[u8]>, options: Options) -> Self {
-        let mut player = Player::<S>::new(world).unwrap_or_else(|error| panic!("{error}"));
-        player.settings.in_process = true;
-        player.settings.options = options;
+        let mut runner = ScriptRunner::<S>::new(world).unwrap_or_else(|error| panic!("{error}"));
+        runner.settings.in_process = true;
+        runner.settings.options = options;
         let scratch = ScratchDir::new(std::process::id());
-        Measured(Attack { player, scratch, triage: false, known: Vec::new() })
+        Measured(FuzzTarget { runner, scratch, triage: false, known: Vec::new() })
     }
 
-    /// Whether it is clean.
+    /// Whether a script shows nothing.
     #[must_use]
     pub fn is_clean(&self, input: &Input<S>) -> bool {
-        let seen = self.0.player.see(&input.0, &self.0.scratch, None, None);
-        seen.is_ok_and(|seen| seen.evidence.is_empty())
+        let run = self.0.runner.run_here(&input.0, &self.0.scratch, None, None);
+        run.is_ok_and(|run| run.evidence.is_empty())
     }
 }
 
-impl<S: System> Attack<S>
+impl<S: System> FuzzTarget<S>
 where
     S::Op: Serialize + DeserializeOwned,
 {
+    /// The report of a script; `None` if it shows nothing, or what is ignored.
     fn report(&self, script: &Script<S::Op>) -> Result<Option<Report>, Error> {
-        let seen = if self.triage {
-            self.player.play(script)?.0
+        let run = if self.triage {
+            self.runner.run_isolated(script)?.0
         } else {
-            self.player.see(script, &self.scratch, None, None)?
+            self.runner.run_here(script, &self.scratch, None, None)?
         };
-        if seen.evidence.is_empty() {
+        if run.evidence.is_empty() {
             return Ok(None);
         }
-        let Some(caught) = self.player.caught(script.clone(), seen) else { return Ok(None) };
-        if self.known.contains(&caught.id) {
+        let Some(failure) = FailingScript::new(&self.runner, script.clone(), run) else {
+            return Ok(None);
+        };
+        if self.known.contains(&failure.id) {
             return Ok(None);
         }
-        let caught = self.player.smallest(caught, Limits::default())?;
+        let failure = shrink_failure(&self.runner, failure, Limits::default())?;
         let folder = std::env::var_os("MALLORY_CASES").filter(|folder| !folder.is_empty());
-        let path = folder.map(|folder| caught.write(&PathBuf::from(folder))).transpose()?;
-        self.player.caught_report(&caught, path.as_deref()).map(Some)
+        let path = folder.map(|folder| failure.write(&PathBuf::from(folder))).transpose()?;
+        report_failure(&self.runner, &failure, path.as_deref()).map(Some)
     }
 }

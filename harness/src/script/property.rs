@@ -1,5 +1,5 @@
-//! Properties: proptest draws operations and faults, the model says what shall come of them, and
-//! what breaks is made small and written down as a case.
+//! Property tests: proptest generates operations and faults, the system is compared with its model, and
+//! a failing script is shrunk and written as a case.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,20 +16,23 @@ use crate::env::Env;
 use crate::error::Error;
 use crate::process::scratch_dir::ScratchDir;
 use crate::report::Report;
-use crate::script::arbitrary as draw;
+use crate::script::arbitrary as generate;
 use crate::script::arbitrary::ScriptRange;
-use crate::script::runner::Player;
+use crate::script::case::{report_failure, shrink_failure};
+use crate::script::failing_script::FailingScript;
+use crate::script::failure_search::find_failure;
+use crate::script::runner::ScriptRunner;
 use crate::script::shrink::Limits;
 use crate::system::System;
 use crate::system::script::Script;
 use crate::trace::mix;
 
-/// Bytes that an operation takes in the mean: how many are drawn for a script.
+/// Random bytes for each operation: about as many as an operation consumes on average.
 const BYTES_PER_OPERATION: usize = 16;
-/// Operations at the most where several threads share them: each script is run in several schedules.
+/// The most operations of a script with several threads: each is run in several schedules.
 const OPERATIONS_THREADS: usize = 24;
 
-/// Holds a system to its model under random operations and faults: see [`Property`].
+/// Compares a system with its model under random operations and faults: see [`Property`].
 ///
 /// ```no_run
 /// # use mallory::{Heap, System, World};
@@ -43,7 +46,7 @@ pub fn property<S: System>() -> Property<S> {
     let env = Env::read();
     let seed = env.as_ref().ok().and_then(|env| env.seed).unwrap_or(0);
     Property {
-        player: env.and_then(|_| Player::new(Arc::from([]))),
+        runner: env.and_then(|_| ScriptRunner::new(Arc::from([]))),
         cases: 256,
         operations: 100,
         seed,
@@ -52,19 +55,19 @@ pub fn property<S: System>() -> Property<S> {
     }
 }
 
-/// Random scripts of one system, each with faults that come once, for good, in bursts or by a
-/// budget, with the kill switch on and off, and now and then on the adversarial heap. What is
-/// held to is all that a [`System`] says of itself: replies and the end state are the model's, an
-/// atomic operation that fails changes nothing, the operation goes through when it is repeated;
-/// and no detector may find anything. Where a system is [shared](System::shared), and with the
-/// feature `shuttle`, one script in four has two or three threads, and is run in schedules of
-/// chance: then replies and the end state are the model's in some order of the operations. The runs
-/// are made in a child process.
+/// Runs random scripts of one system: with faults that happen once, for good, in bursts or by a budget,
+/// with the kill switch on and off, and some on the adversarial heap.
 ///
-/// What breaks is made as small as it gets; see [`cases_in`](Self::cases_in).
+/// A run has to satisfy all that the [`System`] says of itself: replies and end state are the model's,
+/// an atomic operation that fails changes nothing, and a failed operation succeeds when it is repeated.
+/// No detector may find anything. If the system is [shared](System::shared) and the feature `shuttle`
+/// is on, one script in four has two or three threads and is run in random schedules; replies and end
+/// state then have to be the model's for some order of the operations. Runs are made in a child process.
+///
+/// A failing script is shrunk: see [`cases_in`](Self::cases_in).
 #[must_use = "nothing is done until it is run"]
 pub struct Property<S: System> {
-    player: Result<Player<S>, Error>,
+    runner: Result<ScriptRunner<S>, Error>,
     cases: u32,
     operations: usize,
     seed: u64,
@@ -76,77 +79,77 @@ impl<S: System> Property<S>
 where
     S::Op: Serialize + DeserializeOwned + for<'a> Arbitrary<'a>,
 {
-    /// How many scripts are tried: 256 unless given.
+    /// How many scripts are run: 256 unless set.
     pub fn cases(mut self, cases: u32) -> Self {
         self.cases = cases;
         self
     }
 
-    /// How many operations a script has at the most: 100 unless given.
+    /// The most operations of a script: 100 unless set. A script with several threads has at most 24.
     pub fn operations(mut self, operations: usize) -> Self {
         self.operations = operations;
         self
     }
 
-    /// The one number that all chance comes from. 0 unless given; `MALLORY_SEED` as well.
+    /// The seed of everything random. Unless set it is `MALLORY_SEED`, or 0 without that variable.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// What the system reads: see [`World::input`](crate::system::World::input).
+    /// What the system reads, nothing unless set: see [`World::input`](crate::system::World::input).
     pub fn input(mut self, input: impl Into<Arc<[u8]>>) -> Self {
-        if let Ok(player) = &mut self.player {
-            player.settings.input = input.into();
+        if let Ok(runner) = &mut self.runner {
+            runner.settings.input = input.into();
         }
         self
     }
 
-    /// The folder, below the package's own, that the smallest script of a finding is written to.
-    /// Committed, it is a test: see [`ScriptTests`](crate::script::ScriptTests).
+    /// The folder, relative to the package's, into which the smallest failing script is written as
+    /// `<finding id>.ron`. A committed case is a test: see [`ScriptTests`](crate::script::ScriptTests).
     pub fn cases_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// How long to look for something smaller.
+    /// How long to shrink a failing script.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Runs it. The verdict is *sampled* where nothing was found: chance shows some scripts only.
+    /// Runs the property. Random scripts are only a sample, so without a finding the verdict is
+    /// [`Sampled`](crate::Verdict::Sampled). A caller's mistake is the report's
+    /// [error](Report::error).
     #[must_use]
     pub fn run(self) -> Report {
         let seed = self.seed;
-        self.explore().unwrap_or_else(|error| Report::failed(S::NAME, seed, error))
+        self.try_run().unwrap_or_else(|error| Report::failed(S::NAME, seed, error))
     }
 
-    fn explore(self) -> Result<Report, Error> {
-        let player = self.player?;
+    fn try_run(self) -> Result<Report, Error> {
+        let runner = self.runner?;
         let (operations, seed) = (self.operations, self.seed);
         let script = |nth: u64| {
-            // One in four has several threads, where the system is made for them, and there is
-            // somebody to let them take turns.
             let threads = cfg!(feature = "shuttle") && nth % 4 == 3 && S::shared().is_some();
             let most = if threads { operations.min(OPERATIONS_THREADS) } else { operations };
             let range = ScriptRange { operations: most, modes: true, threads };
-            drawn::<S::Op>(S::NAME, range, mix(seed) ^ nth)
+            random_script::<S::Op>(S::NAME, range, mix(seed) ^ nth)
         };
-        let (runs, caught) = player.hunt(u64::from(self.cases), &script)?;
-        let mut report = match caught {
+        let (runs, failure) = find_failure(&runner, u64::from(self.cases), &script)?;
+        let mut report = match failure {
             None => Report::empty(S::NAME, seed),
-            Some(caught) => {
-                let caught = player.smallest(caught, self.limits)?;
+            Some(failure) => {
+                let failure = shrink_failure(&runner, failure, self.limits)?;
                 let path = match &self.folder {
-                    Some(folder) if caught.removed.is_some() => {
-                        caught.write(folder)?;
-                        // As it is written from the package's folder, on every machine.
-                        Some(folder.join(format!("{}.ron", caught.id)))
+                    Some(folder) if failure.removed.is_some() => {
+                        failure.write(folder)?;
+                        // The report names the path relative to the package, as on every machine.
+                        Some(folder.join(format!("{}.ron", failure.id)))
                     }
                     _ => None,
                 };
-                player.caught_report(&caught, path.as_deref())?
+                report_failure(&runner, &failure, path.as_deref())?
             }
         };
         (report.seed, report.sampled) = (seed, true);
@@ -157,8 +160,8 @@ where
     }
 }
 
-/// The script of this number: the same for the same range.
-fn drawn<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
+/// The random script with this number, always the same one for a range.
+fn random_script<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
     system: &str,
     range: ScriptRange,
     number: u64,
@@ -174,7 +177,7 @@ fn drawn<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
     tree.map_or_else(|_| Script::of(system, Vec::new()), |tree| tree.current().0)
 }
 
-/// A script as proptest's own macros take it; its `Debug` text is the script's.
+/// A generated script for proptest's own macros. Its `Debug` text is the script's text.
 #[derive(Clone)]
 pub struct Drawn<Op>(pub Script<Op>);
 
@@ -192,14 +195,24 @@ fn scripts<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
     let bytes = vec(any::<u8>(), 0..=range.operations * BYTES_PER_OPERATION);
     bytes
         .prop_map(move |bytes| {
-            let script = draw::script(&system, range, &mut Unstructured::new(&bytes));
+            let script = generate::script(&system, range, &mut Unstructured::new(&bytes));
             Drawn(script.unwrap_or_else(|_| Script::of(&system, Vec::new())))
         })
         .no_shrink()
 }
 
-/// Scripts of a system for `proptest!` itself, of so many operations at the most. They are not
-/// shrunk by proptest: [`check`] tells the smallest.
+/// A strategy for `proptest!`: scripts of a system with at most `operations` operations. Proptest
+/// doesn't shrink them; [`check`] does, and reports the smallest.
+///
+/// ```no_run
+/// # use mallory::{Heap, System, World};
+/// use mallory::proptest::{check, strategy};
+/// # fn queue<Queue: System>() -> Result<(), proptest::test_runner::TestError<mallory::proptest::Drawn<Queue::Op>>>
+/// # where Queue::Op: for<'a> arbitrary::Arbitrary<'a> + serde::Serialize + serde::de::DeserializeOwned {
+/// let mut runner = proptest::test_runner::TestRunner::default();
+/// runner.run(&strategy::<Queue>(50), |drawn| check::<Queue>(&drawn))
+/// # }
+/// ```
 pub fn strategy<S: System>(operations: usize) -> impl Strategy<Value = Drawn<S::Op>>
 where
     S::Op: Serialize + for<'a> Arbitrary<'a>,
@@ -207,21 +220,23 @@ where
     scripts(S::NAME, ScriptRange { operations, modes: true, threads: false })
 }
 
-/// Plays a script in this process and holds it to the model, for use inside `proptest!`.
+/// Runs a script in this process and compares it with the model, for use inside `proptest!`.
 ///
 /// # Errors
-/// Where it shows anything: the report, with the smallest script that shows it.
+/// If the script shows anything: the report, with the smallest script that shows it.
 pub fn check<S: System>(drawn: &Drawn<S::Op>) -> Result<(), TestCaseError>
 where
     S::Op: Serialize + DeserializeOwned,
 {
     let report = |script: &Script<S::Op>| -> Result<Option<Report>, Error> {
-        let mut player = Player::<S>::new(Arc::from([]))?;
-        player.settings.in_process = true;
-        let seen = player.see(script, &ScratchDir::new(std::process::id()), None, None)?;
-        let Some(caught) = player.caught(script.clone(), seen) else { return Ok(None) };
-        let caught = player.smallest(caught, Limits::default())?;
-        player.caught_report(&caught, None).map(Some)
+        let mut runner = ScriptRunner::<S>::new(Arc::from([]))?;
+        runner.settings.in_process = true;
+        let run = runner.run_here(script, &ScratchDir::new(std::process::id()), None, None)?;
+        let Some(failure) = FailingScript::new(&runner, script.clone(), run) else {
+            return Ok(None);
+        };
+        let failure = shrink_failure(&runner, failure, Limits::default())?;
+        report_failure(&runner, &failure, None).map(Some)
     };
     match report(&drawn.0) {
         Ok(None) => Ok(()),

@@ -1,9 +1,8 @@
-//! A script played once, in this process or in a child of its own: what it shows, named as a
-//! report would name it. Ids stay the same however small the script gets.
+//! Runs a script once, in this process or in a child process, and names what it shows as a report
+//! would: the ids of findings stay the same however small the script gets.
 
-use crate::run::message::{AfterFault, RunMessage, RunSender};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
@@ -13,106 +12,40 @@ use crate::adapters::Adversary;
 use crate::error::Error;
 use crate::heap::Heap;
 use crate::heap::state::EventSink;
-#[cfg(feature = "shuttle")]
-use crate::host;
-use crate::host::Host;
 use crate::options::Options;
 use crate::port::Malloc;
 use crate::process::backtrace::{Capture, Stack};
 use crate::process::child;
-use crate::process::codec::codec_struct;
 use crate::process::exit::Death;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::Report;
 use crate::report::call_site::Site;
-use crate::report::evidence::{Evidence, Moment, Role};
+use crate::report::evidence::{Evidence, Moment};
 use crate::report::finding::{FaultAt, Finding, FindingStep};
 use crate::report::kind::Kind;
-use crate::report::outcome::Outcome;
 use crate::report::rerun::Rerun;
 use crate::report::token::Token;
-#[cfg(feature = "shuttle")]
-use crate::run::concurrent_script::ConcurrentScript;
+use crate::run::message::{AfterFault, RunMessage, RunSender};
 use crate::run::panic_capture::hook_panics;
-use crate::run::script_subject::ScriptSubject;
 use crate::run::symbolizer::Symbolizer;
-use crate::run::{Job, Run, Subject, execute};
-use crate::schedule::Preemption;
-use crate::script::shrink::Shows;
+use crate::run::{Job, Run, execute};
+use crate::script::prepared::PreparedScript;
+use crate::script::script_run::ScriptRun;
 use crate::sweep::builder::Sweep;
 use crate::sweep::exit_outcome::{kind_of, notes, os_error};
 use crate::sweep::settings::Settings;
 use crate::sweep::{grouping, point};
+use crate::system::System;
 use crate::system::script::{Mode, Script};
-use crate::system::{System, World};
 use crate::trace::Fingerprint;
-use crate::trace::Injected;
 
-/// Requests of one run after which it counts as hung. A played script has no run without a fault
-/// to be compared with.
+/// Requests of one run after which it counts as hung. There is no fault-free run to compare it with.
 const REQUESTS_MAX: u64 = 1 << 18;
 
-/// What one run showed; good inside this process image.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PlayedRun {
-    pub(crate) evidence: Vec<Evidence>,
-    stacks: BTreeMap<Moment, Stack>,
-    injected: Option<Injected>,
-    starts: Vec<Vec<u64>>,
-    requests: Vec<u64>,
-    /// A change of threads that could not be made.
-    pub(crate) diverged: Option<Preemption>,
-    fingerprint: u64,
-    peak: usize,
-    absorbed: bool,
-}
-
-codec_struct!(PlayedRun {
-    evidence,
-    stacks,
-    injected,
-    starts,
-    requests,
-    diverged,
-    fingerprint,
-    peak,
-    absorbed,
-});
-
-impl PlayedRun {
-    pub(crate) fn of(run: Run) -> PlayedRun {
-        let mut seen = PlayedRun {
-            evidence: run.evidence,
-            stacks: run.taken,
-            injected: run.injected,
-            starts: run.starts,
-            requests: run.requests,
-            diverged: run.conducted.diverged,
-            fingerprint: run.fingerprint.0,
-            peak: run.peak,
-            absorbed: run.outcome == Outcome::Absorbed,
-        };
-        if let Some(unlike) = run.mismatch {
-            seen.evidence.push(unlike.evidence());
-        } else if let (Outcome::Panicked, None, Some(said)) =
-            (run.outcome, run.injected, run.failure)
-        {
-            let evidence = Evidence::new(Kind::Panic).note(format!("without any fault it {said}"));
-            seen.evidence.push(evidence.step(Role::Panicked, Moment::Panic));
-        }
-        seen
-    }
-
-    pub(crate) fn shows(&self) -> Shows {
-        let injected = self.injected.map(|injected| injected.at);
-        Shows { injected, starts: self.starts.clone(), requests: self.requests.clone() }
-    }
-}
-
-/// One thing that a run showed, by name.
+/// A finding of one run, by its root cause.
 #[derive(Clone, Debug)]
-pub(crate) struct Named {
+pub(crate) struct NamedFinding {
     pub(crate) kind: Kind,
     pub(crate) id: String,
     evidence: Evidence,
@@ -121,51 +54,11 @@ pub(crate) struct Named {
     bytes: u64,
 }
 
-/// Plays scripts of one system.
-pub(crate) struct Player<S> {
+/// Runs scripts of one system.
+pub(crate) struct ScriptRunner<S> {
     pub(crate) settings: Settings,
     symbols: RefCell<Symbolizer>,
-    of: PhantomData<fn() -> S>,
-}
-
-/// A script as a subject, and who lets its threads take turns.
-pub(crate) struct Cast<'s> {
-    pub(crate) subject: Box<dyn Subject + 's>,
-    pub(crate) host: Option<&'static dyn Host>,
-    turns: Vec<Preemption>,
-}
-
-/// A script whose threads take turns.
-#[cfg(feature = "shuttle")]
-fn cast<'s, S: System + 's>(
-    script: &Script<S::Op>,
-    turns: Vec<Preemption>,
-    insists: bool,
-) -> Result<Cast<'s>, Error> {
-    let host = host::shuttle()?;
-    host::prepare_process();
-    let most = host.threads_max();
-    if script.threads.len() > most {
-        return Err(Error::new(format!("the script has {} threads", script.threads.len()))
-            .help(format!("give it {most} at the most: two or three show nearly everything")));
-    }
-    let subject = ConcurrentScript::<S>::new(&script.threads, insists);
-    Ok(Cast { subject: Box::new(subject), host: Some(host), turns })
-}
-
-/// The same where nobody can let them.
-#[cfg(not(feature = "shuttle"))]
-fn cast<'s, S: System + 's>(
-    script: &Script<S::Op>,
-    _: Vec<Preemption>,
-    _: bool,
-) -> Result<Cast<'s>, Error> {
-    let what = match script.threads.len() {
-        0 | 1 => "the script has a schedule".to_owned(),
-        threads => format!("the script has {threads} threads"),
-    };
-    Err(Error::new(format!("{what}, and this build has no shuttle to let threads take turns"))
-        .help("build with --features shuttle"))
+    system: PhantomData<fn() -> S>,
 }
 
 fn adversarial(options: Options) -> Heap {
@@ -173,100 +66,88 @@ fn adversarial(options: Options) -> Heap {
     options.heap_over(Adversary::new().slack(false).over(Malloc))
 }
 
-impl<S: System> Player<S> {
-    /// A player of this system's scripts, which read `input`.
+impl<S: System> ScriptRunner<S> {
+    /// A runner of this system's scripts, which read `input`.
     ///
     /// # Errors
-    /// Where a variable of the environment can't be read.
+    /// If an environment variable of Mallory's is wrong.
     #[track_caller]
     pub(crate) fn new(input: Arc<[u8]>) -> Result<Self, Error> {
         let known_file = Location::caller().file();
         let settings = Sweep::new(S::NAME).known_file(known_file).input(input).into_settings()?;
         hook_panics();
-        Ok(Player { settings, symbols: RefCell::new(Symbolizer::new(known_file)), of: PhantomData })
+        let symbols = RefCell::new(Symbolizer::new(known_file));
+        Ok(ScriptRunner { settings, symbols, system: PhantomData })
     }
 
-    /// A script as a subject: of one thread, or of several that take turns.
+    /// A script as a subject.
     ///
     /// # Errors
-    /// Where it is no script that can be played by this build.
-    pub(crate) fn cast<'s>(&self, script: &Script<S::Op>) -> Result<Cast<'s>, Error>
+    /// If this build can't run the script.
+    pub(crate) fn prepare<'s>(&self, script: &Script<S::Op>) -> Result<PreparedScript<'s>, Error>
     where
         S: 's,
     {
-        if script.system != S::NAME {
-            let what = format!("the script is for the system `{}`", script.system);
-            return Err(Error::new(what).help(format!("this one is `{}`", S::NAME)));
-        }
-        let insists = script.shortages()?.is_some_and(|all| all.insists());
-        let turns = script.turns()?;
-        if script.is_contended() {
-            return cast::<S>(script, turns, insists);
-        }
-        let ops = script.threads.first().map_or(&[][..], Vec::as_slice);
-        let scratch = std::env::temp_dir();
-        let subject =
-            ScriptSubject::<S>::once(ops, &World::new(&self.settings.input, &scratch), insists);
-        Ok(Cast { subject: Box::new(subject), host: None, turns })
+        PreparedScript::new::<S>(script, &self.settings.input)
     }
 
-    /// One run in this process, and another with open eyes if it showed anything: of the kind
-    /// that is wanted, where one is.
+    /// Runs a script in this process, and, if it shows anything, once more to confirm it and to take
+    /// backtraces. `wanted`: only evidence of this kind is confirmed.
     ///
     /// # Errors
-    /// Where it is no script that can be played.
-    pub(crate) fn see(
+    /// If this build can't run the script.
+    pub(crate) fn run_here(
         &self,
         script: &Script<S::Op>,
         scratch: &ScratchDir,
         wanted: Option<Kind>,
         sink: Option<Box<dyn EventSink>>,
-    ) -> Result<PlayedRun, Error> {
-        let cast = self.cast(script)?;
-        let seen = PlayedRun::of(self.run(&cast, script, scratch, None, sink)?);
+    ) -> Result<ScriptRun, Error> {
+        let prepared = self.prepare(script)?;
+        let run = ScriptRun::of(self.execute(&prepared, script, scratch, None, sink)?);
         let is_wanted = |evidence: &Evidence| wanted.is_none_or(|wanted| evidence.kind == wanted);
-        let is_absorbed = script.expect.strict && seen.absorbed && seen.injected.is_some();
-        if !is_absorbed && !seen.evidence.iter().any(is_wanted) {
-            return Ok(seen);
+        let is_absorbed = script.expect.strict && run.absorbed && run.injected.is_some();
+        if !is_absorbed && !run.evidence.iter().any(is_wanted) {
+            return Ok(run);
         }
-        let mut moments = point::moments(&seen.evidence);
-        moments.extend(seen.injected.map(|injected| Moment::Event(injected.event)));
-        let again = self.run(&cast, script, scratch, Some(Capture::of(moments)), None)?;
-        let again = PlayedRun::of(again);
-        if (&again.evidence, again.fingerprint) == (&seen.evidence, seen.fingerprint) {
+        let mut moments = point::moments(&run.evidence);
+        moments.extend(run.injected.map(|injected| Moment::Event(injected.event)));
+        let again = self.execute(&prepared, script, scratch, Some(Capture::of(moments)), None)?;
+        let again = ScriptRun::of(again);
+        if (&again.evidence, again.fingerprint) == (&run.evidence, run.fingerprint) {
             return Ok(again);
         }
         let note = "the same script showed something else when it was run again";
         let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
-        Ok(PlayedRun { evidence, ..seen })
+        Ok(ScriptRun { evidence, ..run })
     }
 
-    /// One run, in which nothing is looked up.
-    pub(crate) fn glance(
+    /// Runs a script once in this process, without backtraces.
+    pub(crate) fn run_once(
         &self,
         script: &Script<S::Op>,
         scratch: &ScratchDir,
-    ) -> Result<PlayedRun, Error> {
-        Ok(PlayedRun::of(self.run(&self.cast(script)?, script, scratch, None, None)?))
+    ) -> Result<ScriptRun, Error> {
+        Ok(ScriptRun::of(self.execute(&self.prepare(script)?, script, scratch, None, None)?))
     }
 
-    fn run(
+    fn execute(
         &self,
-        cast: &Cast<'_>,
+        prepared: &PreparedScript<'_>,
         script: &Script<S::Op>,
         scratch: &ScratchDir,
         capture: Option<Capture>,
         sink: Option<Box<dyn EventSink>>,
     ) -> Result<Run, Error> {
-        let mut job = self.job(cast, script, scratch)?;
+        let mut job = self.job(prepared, script, scratch)?;
         (job.capture, job.sink) = (capture, sink);
-        Ok(execute(&*cast.subject, job))
+        Ok(execute(&*prepared.subject, job))
     }
 
-    /// A run of a script, by its faults and its schedule.
+    /// The job of one run, with the script's faults, modes and schedule.
     pub(crate) fn job<'a>(
         &'a self,
-        cast: &'a Cast<'_>,
+        prepared: &'a PreparedScript<'_>,
         script: &Script<S::Op>,
         scratch: &'a ScratchDir,
     ) -> Result<Job<'a>, Error> {
@@ -277,10 +158,10 @@ impl<S: System> Player<S> {
         if script.modes.contains(&Mode::Adversary) {
             job.port = Some(&adversarial);
         }
-        if let Some(host) = cast.host {
+        if let Some(host) = prepared.host {
             job.options = job.options.driven(true);
             job.scheduler = Some(host);
-            job.turns = &cast.turns;
+            job.turns = &prepared.schedule;
         }
         if let Some(shortages) = script.shortages()? {
             job.plan = shortages.plan();
@@ -291,59 +172,68 @@ impl<S: System> Player<S> {
         Ok(job)
     }
 
-    /// One run in a child: whatever it dies of, this process lives. Beside what was seen, its
-    /// death.
+    /// Runs a script in a child process, so that this process survives a crash or an abort, which is
+    /// returned beside what was seen. With the setting `in_process` it runs here.
     ///
     /// # Errors
-    /// Where it is no script that can be played, or no child can be made.
-    pub(crate) fn play(&self, script: &Script<S::Op>) -> Result<(PlayedRun, Option<Death>), Error> {
+    /// If this build can't run the script, or no child process can be started.
+    pub(crate) fn run_isolated(
+        &self,
+        script: &Script<S::Op>,
+    ) -> Result<(ScriptRun, Option<Death>), Error> {
         let owner = std::process::id();
         if self.settings.in_process {
-            return Ok((self.see(script, &ScratchDir::new(owner), None, None)?, None));
+            return Ok((self.run_here(script, &ScratchDir::new(owner), None, None)?, None));
         }
-        self.cast(script)?;
-        let answer = child::ask::<RunMessage<PlayedRun>>(self.patience(), |pipe| {
+        // Errors of the script are returned here, where they can be.
+        self.prepare(script)?;
+        let answer = child::ask::<RunMessage<ScriptRun>>(self.patience(), |pipe| {
             let scratch = ScratchDir::new(owner);
             status::set_started();
-            let sender = RunSender::<PlayedRun>::new(pipe, AfterFault::Place);
-            let end = self.see(script, &scratch, None, Some(Box::new(sender))).ok();
+            let sender = RunSender::<ScriptRun>::new(pipe, AfterFault::Place);
+            let end = self.run_here(script, &scratch, None, Some(Box::new(sender))).ok();
             pipe.send(&RunMessage { end, ..RunMessage::default() });
         });
         let answer = answer.map_err(|error| os_error("start a child", &error))?;
-        let mut early = PlayedRun::default();
+        let mut run = ScriptRun::default();
         for message in answer.messages {
-            if let Some(seen) = message.end {
-                return Ok((seen, None));
+            if let Some(end) = message.end {
+                return Ok((end, None));
             }
-            early.evidence.extend(message.evidence);
             if let Some(injected) = message.injected {
-                early.stacks.insert(Moment::Event(injected.event), message.stack);
-                early.injected = Some(injected);
+                run.stacks.insert(Moment::Event(injected.event), message.stack);
+                run.injected = Some(injected);
             }
         }
         let death = answer.death.unwrap_or(Death::Exit(0));
         let note = notes(&[(death, answer.stack)])?.concat();
-        early.evidence = vec![Evidence::new(kind_of(death)).note(note)];
-        Ok((early, Some(death)))
+        run.evidence = vec![Evidence::new(kind_of(death)).note(note)];
+        Ok((run, Some(death)))
     }
 
+    /// How long a child process may make no request.
     pub(crate) fn patience(&self) -> Duration {
         self.settings.patience.unwrap_or(Duration::from_secs(10))
     }
 
-    /// What was seen, by name, each root cause once; and where the first request failed.
-    pub(crate) fn name(&self, seen: &PlayedRun, script: &Script<S::Op>) -> (Vec<Named>, Site) {
-        let stacks: Vec<Stack> = seen.stacks.values().cloned().collect();
+    /// The findings of a run that the script doesn't allow, one for each root cause; and the call site
+    /// of the injected fault.
+    pub(crate) fn findings(
+        &self,
+        run: &ScriptRun,
+        script: &Script<S::Op>,
+    ) -> (Vec<NamedFinding>, Site) {
+        let stacks: Vec<Stack> = run.stacks.values().cloned().collect();
         let mut symbols = self.symbols.borrow_mut();
         let sites = if stacks.is_empty() { None } else { symbols.sites(&stacks) };
         let sites: HashMap<Stack, Site> =
             stacks.into_iter().zip(sites.into_iter().flatten()).collect();
-        let moment = seen.injected.map(|injected| Moment::Event(injected.event));
-        let stack = moment.and_then(|moment| seen.stacks.get(&moment));
+        let moment = run.injected.map(|injected| Moment::Event(injected.event));
+        let stack = moment.and_then(|moment| run.stacks.get(&moment));
         let fault = stack.and_then(|stack| sites.get(stack));
-        let mut all: Vec<Named> = Vec::new();
-        for evidence in seen.evidence.iter().chain(&self.judge(seen, script, fault)) {
-            let steps = grouping::steps(evidence, &seen.stacks, &sites);
+        let mut all: Vec<NamedFinding> = Vec::new();
+        for evidence in run.evidence.iter().chain(&strict_evidence(run, script, fault)) {
+            let steps = grouping::steps(evidence, &run.stacks, &sites);
             let root = grouping::root(evidence, fault, &steps);
             let id = grouping::id(evidence.kind, &root);
             let size = evidence.block.as_ref().map_or(0, |block| block.size as u64);
@@ -352,9 +242,9 @@ impl<S: System> Player<S> {
                 continue;
             }
             let (kind, evidence) = (evidence.kind, evidence.clone());
-            all.push(Named { kind, id, evidence, steps, blocks: 1, bytes: size });
+            all.push(NamedFinding { kind, id, evidence, steps, blocks: 1, bytes: size });
         }
-        let is_allowed = |named: &Named| {
+        let is_allowed = |named: &NamedFinding| {
             script.expect.allow.iter().any(|allowed| {
                 let mentions = |site: &Site| site.mentions(&allowed.function);
                 allowed.kind == named.kind.name()
@@ -366,24 +256,11 @@ impl<S: System> Player<S> {
         (all, fault.cloned().unwrap_or_default())
     }
 
-    /// What is only wrong by what the script demands.
-    fn judge(
-        &self,
-        seen: &PlayedRun,
-        script: &Script<S::Op>,
-        fault: Option<&Site>,
-    ) -> Option<Evidence> {
-        let is_benign = |site: &Site| script.expect.benign.iter().any(|name| site.mentions(name));
-        let demanded = script.expect.strict && !fault.is_some_and(is_benign);
-        (demanded && seen.injected.is_some() && seen.absorbed)
-            .then(|| Evidence::new(Kind::Absorbed).note("it went on as if nothing had happened"))
-    }
-
-    /// A report of what was seen; `rerun` is how it is seen again.
-    pub(crate) fn report(&self, seen: &PlayedRun, script: &Script<S::Op>, rerun: &Rerun) -> Report {
-        let (named, site) = self.name(seen, script);
+    /// The report of a run. `rerun` says how to repeat it.
+    pub(crate) fn report(&self, run: &ScriptRun, script: &Script<S::Op>, rerun: &Rerun) -> Report {
+        let (named, site) = self.findings(run, script);
         let mut report = Report::empty(S::NAME, script.seed);
-        let fault = seen.injected.map(|injected| FaultAt {
+        let fault = run.injected.map(|injected| FaultAt {
             at: injected.at,
             persistent: false,
             op: injected.op,
@@ -397,9 +274,9 @@ impl<S: System> Player<S> {
             input: None,
             modes: Vec::new(),
             turns: None,
-            fingerprint: Fingerprint(seen.fingerprint).short(),
+            fingerprint: Fingerprint(run.fingerprint).short(),
         };
-        let finding = |named: Named| Finding {
+        let finding = |named: NamedFinding| Finding {
             kind: named.kind,
             id: named.id,
             scenario: S::NAME.to_owned(),
@@ -411,18 +288,30 @@ impl<S: System> Player<S> {
             fault: fault.clone(),
             schedule: None,
             count: 1,
-            of: seen.requests.iter().sum(),
+            of: run.requests.iter().sum(),
             token: token.clone(),
             rerun: rerun.clone(),
         };
         report.findings = named.into_iter().map(finding).collect();
         report.findings.sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));
-        report.coverage.requests = seen.requests.iter().sum();
-        report.coverage.runs = u64::from(seen.injected.is_some());
+        report.coverage.requests = run.requests.iter().sum();
+        report.coverage.runs = u64::from(run.injected.is_some());
         report.coverage.runs_total = report.coverage.runs;
         report.coverage.complete = true;
-        report.peak = seen.peak as u64;
-        report.fingerprint = seen.fingerprint;
+        report.peak = run.peak as u64;
+        report.fingerprint = run.fingerprint;
         report
     }
+}
+
+/// The evidence that a fault was absorbed, if the script is strict and its call site isn't benign.
+fn strict_evidence<Op>(
+    run: &ScriptRun,
+    script: &Script<Op>,
+    fault: Option<&Site>,
+) -> Option<Evidence> {
+    let is_benign = |site: &Site| script.expect.benign.iter().any(|name| site.mentions(name));
+    let is_strict = script.expect.strict && !fault.is_some_and(is_benign);
+    (is_strict && run.injected.is_some() && run.absorbed)
+        .then(|| Evidence::new(Kind::Absorbed).note("it went on as if nothing had happened"))
 }

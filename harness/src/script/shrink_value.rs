@@ -1,23 +1,23 @@
-//! What an operation holds, as its text has it: numbers, strings, lists and options, and the
-//! smaller ones that may stand in their place. An operation needs nothing for it but its RON.
+//! Makes the values in an operation smaller: numbers, strings, lists and options. It works on the
+//! operation's RON text, so operations need no trait for it.
 
 use std::ops::Range;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A text that can be made smaller: where it stands, and what it is.
+/// A part of the text that can be made smaller, by its range of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ValuePiece {
     /// A number, a string or `true`.
     Literal(Range<usize>),
-    /// What a list holds, one range an item.
+    /// The items of a list.
     List(Vec<Range<usize>>),
     /// `Some(…)`.
     Option(Range<usize>),
 }
 
-/// Finds the end of a string that begins here.
+/// The end of the string that begins at `start`, behind its closing quote.
 fn string_end(text: &str, start: usize) -> usize {
     let mut escaped = false;
     for (at, c) in text[start + 1..].char_indices() {
@@ -31,7 +31,7 @@ fn string_end(text: &str, start: usize) -> usize {
     text.len()
 }
 
-/// The end of what was opened at `start`, and the items in it.
+/// The end of the bracketed text that begins at `start`, behind its closing bracket, and its items.
 fn closed(text: &str, start: usize) -> (usize, Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     let (mut depth, mut at, mut item) = (0, start, start + 1);
@@ -63,7 +63,7 @@ fn closed(text: &str, start: usize) -> (usize, Vec<Range<usize>>) {
     (text.len(), items)
 }
 
-/// Everything in a text that may be made smaller, from the left.
+/// All parts of a text that can be made smaller, from the left. Lists and options contain other parts.
 fn pieces(text: &str) -> Vec<ValuePiece> {
     let bytes = text.as_bytes();
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
@@ -110,10 +110,10 @@ fn pieces(text: &str) -> Vec<ValuePiece> {
     pieces
 }
 
-/// Numbers up to this one are all tried.
+/// All numbers up to this one are tried.
 const SMALL: i128 = 16;
 
-/// Smaller literals than this one, the smallest first.
+/// Literals that are smaller than this one, the smallest first.
 pub(crate) fn smaller(literal: &str) -> Vec<String> {
     if literal == "true" {
         return vec!["false".to_owned()];
@@ -123,9 +123,9 @@ pub(crate) fn smaller(literal: &str) -> Vec<String> {
     }
     let Ok(number) = literal.parse::<i128>() else { return Vec::new() };
     let size = number.unsigned_abs();
-    // Every small one: places are often counted modulo some number.
+    // All small numbers, since programs often use an index modulo some number.
     let mut all: Vec<i128> = (0..=SMALL).collect();
-    // Halves its way down from here: what is accepted is asked about again.
+    // Then bisection from below: an accepted number is shrunk again.
     let mut gap = size / 2;
     while gap > 0 {
         all.push((size - gap) as i128);
@@ -135,12 +135,12 @@ pub(crate) fn smaller(literal: &str) -> Vec<String> {
         all.push(size as i128);
         all.extend(all.clone().into_iter().map(|positive| -positive));
     }
-    let simpler = |other: &i128| {
+    let is_simpler = |other: &i128| {
         let key = |n: i128| (n.unsigned_abs(), n < 0);
         key(*other) < key(number)
     };
     let mut texts: Vec<String> = Vec::new();
-    for text in all.into_iter().filter(simpler).map(|number| number.to_string()) {
+    for text in all.into_iter().filter(is_simpler).map(|number| number.to_string()) {
         if !texts.contains(&text) {
             texts.push(text);
         }
@@ -148,23 +148,24 @@ pub(crate) fn smaller(literal: &str) -> Vec<String> {
     texts
 }
 
-/// The longest string that is made smaller letter by letter.
-const LETTERS: usize = 64;
+/// The longest string of which single characters, and the most items of a list of which single ones, are
+/// left out.
+const SINGLES_MAX: usize = 64;
 
 fn smaller_strings(inner: &str) -> Vec<String> {
-    // Escapes are left alone: a piece of one is no string.
+    // A string with escapes is not divided: a part of an escape is no string.
     let plain: Vec<char> = if inner.contains('\\') { Vec::new() } else { inner.chars().collect() };
     let text = |chars: &[char]| chars.iter().collect::<String>();
     let mut all: Vec<String> = ["", "a", "b", "c", "d"].map(str::to_owned).to_vec();
     let half = plain.len() / 2;
     all.extend([text(&plain[..half]), text(&plain[half..])]);
     all.extend(["a", "0"].map(|letter| letter.repeat(plain.len())));
-    if plain.len() <= LETTERS {
+    if plain.len() <= SINGLES_MAX {
         for nth in 0..plain.len() {
             all.push(text(&[&plain[..nth], &plain[nth + 1..]].concat()));
         }
     }
-    // A person would have written letters.
+    // Lower-case letters read best.
     let weight = |c: char| (!c.is_ascii_lowercase(), !c.is_ascii_alphanumeric(), c);
     let is_smaller = |other: &String| {
         let key = |text: &str| (text.chars().count(), text.chars().map(weight).collect::<Vec<_>>());
@@ -179,12 +180,12 @@ fn smaller_strings(inner: &str) -> Vec<String> {
     texts
 }
 
-/// An operation, as far as making it smaller goes.
+/// An operation whose values can be made smaller.
 pub(crate) trait SmallerValue: Sized {
-    /// Smaller ones, as far as they are operations at all.
+    /// Operations with one smaller value.
     fn smaller(&self) -> Vec<Self>;
-    /// The same with other literals in the places of some. `None`: there are none of these; an
-    /// error: that is no operation.
+    /// The operation with each literal replaced for which `other` returns something. `None`: there is no
+    /// such literal; an error: the result is no operation.
     fn with_all(&self, other: &dyn Fn(&str) -> Option<String>) -> Option<Result<Self, ()>>;
 }
 
@@ -214,7 +215,7 @@ impl<O: Serialize + DeserializeOwned> SmallerValue for O {
                     let half = items.len() / 2;
                     with(&whole, &keep(&items[..half]));
                     with(&whole, &keep(&items[half..]));
-                    for nth in (0..items.len()).rev().take(LETTERS) {
+                    for nth in (0..items.len()).rev().take(SINGLES_MAX) {
                         let rest = [&items[..nth], &items[nth + 1..]].concat();
                         with(&whole, &keep(&rest));
                     }
@@ -226,7 +227,6 @@ impl<O: Serialize + DeserializeOwned> SmallerValue for O {
                 }
             }
         }
-        // What is an operation, and prints as something else than before.
         let read = |other: &String| ron::from_str::<Self>(other).ok();
         let differs = |other: &Self| text_of(other) != text;
         texts.iter().filter_map(read).filter(differs).collect()
@@ -253,7 +253,7 @@ impl<O: Serialize + DeserializeOwned> SmallerValue for O {
     }
 }
 
-/// The literals of these operations, each once, in order.
+/// The different literals of these operations, in the order of their first occurrence.
 pub(crate) fn distinct<'a, O: Serialize + 'a>(ops: impl Iterator<Item = &'a O>) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for op in ops {
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_is_made_smaller_and_stays_an_operation() {
+    fn every_value_is_made_smaller_and_the_result_is_an_operation() {
         let op = Sample::Put {
             key2: "it is \"7\", [1]".into(),
             size: -9,
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_several_places_changes_in_all_of_them() {
+    fn a_literal_is_replaced_wherever_it_occurs() {
         let op = Sample::Move(70, 70);
         let with_all = |literal: &str, other: &str| {
             op.with_all(&|present| (present == literal).then(|| other.to_owned()))

@@ -1,7 +1,6 @@
-//! Script files as tests: each script of a folder times each way to drive it is a test of its
-//! own, and so is each case. A file that is added is a test that is added.
+//! Script files as tests: a test for each script of a folder and each driver, and one for each case. To
+//! add a test, add a file.
 
-use crate::report::rerun::Rerun;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -13,14 +12,16 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::report::Report;
+use crate::report::rerun::Rerun;
 use crate::report::verdict::Replayed;
 use crate::script::dyn_system::{AnySystem, Case, Driver, Source, TypedSystem};
 use crate::script::files;
 use crate::sweep::builder::Sweep;
 use crate::system::System;
 
-type Read = fn() -> Result<Arc<[u8]>, Error>;
-type Make = fn() -> Rc<dyn AnySystem>;
+/// Returns what a system reads.
+type ReadInput = fn() -> Result<Arc<[u8]>, Error>;
+type MakeSystem = fn() -> Rc<dyn AnySystem>;
 
 /// Scripts and cases as tests, for a test target with `harness = false`.
 ///
@@ -35,17 +36,22 @@ type Make = fn() -> Rc<dyn AnySystem>;
 ///     .main()
 /// # }
 /// ```
-/// [`script_tests!`](crate::script::script_tests) is the same in one line.
+/// [`script_tests!`](crate::script::script_tests) is the same in one line. Tests are named
+/// `scripts/NAME::DRIVER` and `cases/NAME::case`, after the folder and the file.
 #[must_use = "nothing is run until `main`"]
 pub struct ScriptTests {
     root: PathBuf,
-    systems: Vec<(&'static str, Make, Read)>,
+    systems: Vec<(&'static str, MakeSystem, ReadInput)>,
     elsewhere: Vec<&'static str>,
     trials: Vec<Trial>,
 }
 
-/// The tests of scripts in `tests/scripts` and of cases in `tests/cases`, of these systems: the
-/// one line of a test target with `harness = false`.
+/// The tests of scripts in `tests/scripts` and of cases in `tests/cases` of these systems: the only
+/// line of a test target with `harness = false`.
+///
+/// ```text
+/// mallory::script::script_tests!(Queue, Cache);
+/// ```
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __script_tests {
@@ -60,7 +66,7 @@ macro_rules! __script_tests {
     };
 }
 
-fn make<S: System + 'static>() -> Rc<dyn AnySystem>
+fn make_system<S: System + 'static>() -> Rc<dyn AnySystem>
 where
     S::Op: Serialize + DeserializeOwned,
 {
@@ -68,13 +74,13 @@ where
 }
 
 impl ScriptTests {
-    /// Tests of a package that lies here.
+    /// No tests yet. `root` is the folder of the package.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let (systems, elsewhere, trials) = (Vec::new(), Vec::new(), Vec::new());
         ScriptTests { root: root.into(), systems, elsewhere, trials }
     }
 
-    /// A system that scripts may be of; to be named before the folders.
+    /// Adds a system whose scripts can be run. Call it before the folders are added.
     pub fn system<S: System + 'static>(self) -> Self
     where
         S::Op: Serialize + DeserializeOwned,
@@ -82,36 +88,37 @@ impl ScriptTests {
         self.system_with::<S>(|| Ok(Arc::from([])))
     }
 
-    /// A system that reads an input.
-    pub fn system_with<S: System + 'static>(mut self, input: Read) -> Self
+    /// Adds a system that reads an input.
+    pub fn system_with<S: System + 'static>(mut self, input: ReadInput) -> Self
     where
         S::Op: Serialize + DeserializeOwned,
     {
-        self.systems.push((S::NAME, make::<S>, input));
+        self.systems.push((S::NAME, make_system::<S>, input));
         self
     }
 
-    /// Leaves scripts of this system out: it is tested elsewhere, or not in this build.
+    /// Leaves out the scripts of this system: it is tested elsewhere, or not in this build. Call it before
+    /// the folders are added.
     pub fn elsewhere(mut self, system: &'static str) -> Self {
         self.elsewhere.push(system);
         self
     }
 
-    /// Each script in this folder, below the package's own: once without a fault, swept, and on
-    /// the adversarial heap; and explored, with the feature `shuttle`. Scripts with several threads
-    /// need that feature: without it they fail and say so.
+    /// Adds the scripts in this folder, relative to the package's. Each is run once without a fault,
+    /// swept, swept on the adversarial heap, and with the feature `shuttle` explored. Scripts with
+    /// several threads need that feature: without it their tests fail with that error.
     pub fn scripts(mut self, folder: &str) -> Self {
         for (path, name) in self.files(folder) {
-            for &(driver, called) in Driver::ALL {
+            for &(driver, driver_name) in Driver::ALL {
                 let (path, systems) = (path.clone(), self.systems.clone());
-                let test = format!("{name}::{called}");
-                let again = test.clone();
+                let test = format!("{name}::{driver_name}");
+                let rerun = Rerun::Test(test.clone());
                 let drive = move || {
                     let text = files::read(&path)?;
                     let file = shown(&path);
                     let source = Source { text: &text, file: &file };
-                    let (system, input) = find(&systems, source)?;
-                    let sweep = Sweep::new(system.name()).input(input).rerun_by(Rerun::Test(again));
+                    let (system, input) = find_system(&systems, source)?;
+                    let sweep = Sweep::new(system.name()).input(input).rerun_by(rerun);
                     Ok(system.drive(source, driver, sweep, None))
                 };
                 let trial = Trial::test(test, move || clean(&drive().map_err(failed)?));
@@ -121,8 +128,8 @@ impl ScriptTests {
         self
     }
 
-    /// Each case in this folder, below the package's own: what it found is not to be seen any
-    /// more, or, where the case says that it `reproduces`, is.
+    /// Adds the cases in this folder, relative to the package's. A test passes if the case shows nothing,
+    /// or, if it says that it `reproduces`, if its finding shows.
     pub fn cases(mut self, folder: &str) -> Self {
         for (path, name) in self.files(folder) {
             let systems = self.systems.clone();
@@ -130,15 +137,16 @@ impl ScriptTests {
                 let text = files::read(&path).map_err(failed)?;
                 let file = shown(&path);
                 let source = Source { text: &text, file: &file };
-                let (system, input) = find(&systems, source).map_err(failed)?;
+                let (system, input) = find_system(&systems, source).map_err(failed)?;
                 let found = system.case(source, input).map_err(failed)?;
                 let Some(Case { kind, id, is_planted, report }) = found else {
-                    let error = Error::new(format!("{file}: it says of nothing that it was found"));
-                    return Err(failed(error.help("put it with the scripts, or add `found`")));
+                    let error = Error::new("not a case: `found` is missing").at(file);
+                    let help = "move the file to the folder of scripts, or add `found`";
+                    return Err(failed(error.help(help)));
                 };
                 match report.replayed {
                     Some(Replayed::Reproduced) if is_planted => Ok(()),
-                    _ if is_planted => Err(format!("{kind} {id} is to be seen:\n{report}").into()),
+                    _ if is_planted => Err(format!("{kind} {id} doesn't show:\n{report}").into()),
                     _ if report.findings().is_empty() => Ok(()),
                     _ => Err(report.to_string().into()),
                 }
@@ -147,13 +155,13 @@ impl ScriptTests {
         self
     }
 
-    /// Runs the tests that the test runner asks for.
+    /// Runs the tests that the command line names, and returns the exit code of the test binary.
     #[must_use]
     pub fn main(self) -> ExitCode {
         libtest_mimic::run(&Arguments::from_args(), self.trials).exit_code()
     }
 
-    /// The scripts of a folder, and what their tests are called.
+    /// The scripts of a folder, with the names of their tests.
     fn files(&self, folder: &str) -> Vec<(PathBuf, String)> {
         let last = folder.rsplit('/').next().unwrap_or(folder);
         let files = files::files(&self.root.join(folder)).unwrap_or_default();
@@ -162,7 +170,7 @@ impl ScriptTests {
             format!("{last}/{}", stem.unwrap_or_default())
         };
         let is_here = |path: &PathBuf| {
-            // What can't be read is a test that fails.
+            // A script that can't be read becomes a test that fails.
             let Ok(text) = files::read(path) else { return true };
             let system = files::system_of(Source { text: &text, file: "" });
             !system.is_ok_and(|system| self.elsewhere.contains(&&*system))
@@ -171,7 +179,7 @@ impl ScriptTests {
     }
 }
 
-/// A path as messages have it: its folder's name and its own.
+/// A path for messages, the same on every machine: the names of its folder and its file.
 fn shown(path: &Path) -> String {
     let last = |path: Option<&Path>| {
         path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned())
@@ -184,7 +192,7 @@ fn failed(error: Error) -> Failed {
     Failed::from(format!("error: {error}"))
 }
 
-/// As of [`Report::assert_clean`], a replay is never a passing test.
+/// Passes if the report is clean. A replay never passes, as in [`Report::assert_clean`].
 fn clean(report: &Report) -> Result<(), Failed> {
     let is_clean = report.exit_code() == 0 && report.replayed.is_none();
     if is_clean { Ok(()) } else { Err(report.to_string().into()) }
@@ -192,9 +200,12 @@ fn clean(report: &Report) -> Result<(), Failed> {
 
 type FoundSystem = (Rc<dyn AnySystem>, Arc<[u8]>);
 
-fn find(systems: &[(&'static str, Make, Read)], source: Source<'_>) -> Result<FoundSystem, Error> {
+fn find_system(
+    systems: &[(&'static str, MakeSystem, ReadInput)],
+    source: Source<'_>,
+) -> Result<FoundSystem, Error> {
     let name = files::system_of(source)?;
     let known = systems.iter().find(|(known, ..)| *known == name);
-    let (_, make, read) = known.ok_or_else(|| files::unknown(source, &name))?;
-    Ok((make(), read()?))
+    let (_, make_system, read_input) = known.ok_or_else(|| files::unknown(source, &name))?;
+    Ok((make_system(), read_input()?))
 }

@@ -79,7 +79,7 @@ fn size() {
 
 #[test]
 fn arithmetic() {
-    let said = "there are not so many";
+    let said = "more than there are addresses";
     caught(suite, Flaw::Wraps, said, "a1 = alloc max align 1");
 }
 
@@ -228,24 +228,25 @@ fn a_sequence_in_a_file_is_run_again_as_it_was_printed() {
     std::fs::write(&file, "a1 = alloc 100 align 1\n").expect("written");
     assert!(with_sequence(&file).contains("✓ clean"), "{}", with_sequence(&file));
     for (text, said) in [
-        ("a1 = alloc 100\n", "found.txt, line 1: it ends where `align` is expected"),
-        ("lose a1\n", "help: a line looks like: a1 = alloc 64 align 8"),
+        ("a1 = alloc 100\n", "the line ends where `align` is expected"),
+        ("a1 = alloc 100\n", "found.txt:1"),
+        ("lose a1\n", "help: write lines such as: a1 = alloc 64 align 8"),
     ] {
         std::fs::write(&file, text).expect("written");
         assert!(with_sequence(&file).contains(said), "{}", with_sequence(&file));
     }
     let missing = with_sequence(Path::new("no/such/file"));
-    assert!(missing.contains("no/such/file: ") && missing.contains("help: name a file"));
+    assert!(missing.contains("--> no/such/file") && missing.contains("help: name a file"));
 }
 
 #[test]
 fn what_the_caller_got_wrong_is_said_with_its_place() {
     for (suite, said) in [
-        (suite(Flaw::None).name("No Name"), "is no name for a port"),
-        (suite(Flaw::None).max_align(3), "max_align(3): that is no alignment"),
-        (suite(Flaw::None).replay("free a1"), "line 1: there is no a1"),
-        (suite(Flaw::None).replay("reclaim by 1"), "operation 1 (`reclaim by 1`): there is nobody"),
-        (suite(Flaw::None).replay("exhaust 1 align 1 lifo"), "nothing says when the port is full"),
+        (suite(Flaw::None).name("No Name"), "is not a valid name for a port"),
+        (suite(Flaw::None).max_align(3), "max_align(3) is not a power of two"),
+        (suite(Flaw::None).replay("free a1"), "a1 was not allocated before"),
+        (suite(Flaw::None).replay("reclaim by 1"), "operation 1 of the sequence: reclaim by 1"),
+        (suite(Flaw::None).replay("exhaust 1 align 1 lifo"), "the size of the region is unknown"),
         (conformance(|| panic!("no port")), "the port could not be made: no port"),
     ] {
         let report = suite.run();

@@ -134,7 +134,7 @@ fn a_deadlock_that_only_a_failed_request_makes_is_found() {
     {
         assert!(text.contains(said), "{said}: {report}");
     }
-    assert!(text.contains("loom goes no further once a run gets stuck"), "{report}");
+    assert!(text.contains("loom ends its search at a run that gets stuck"), "{report}");
     // Each step names the call site of its own thread.
     let site = |step: &str| text.lines().find(|line| line.contains(step)).unwrap_or_default();
     for (step, is_inside) in [
@@ -193,7 +193,7 @@ fn more_threads_than_loom_has_are_refused() {
 #[test]
 fn what_loom_does_not_do_is_refused() {
     let random = Explore::new("both").loom().random(10).run(both);
-    assert!(random.to_string().contains("loom has one way"), "{random}");
+    assert!(random.to_string().contains("loom explores no random schedules"), "{random}");
     let token = "v1 both s=T1@2>T0 fp=000000".parse().expect("a token");
     let other = Explore::new("both").loom().replay(token).run(both);
     assert!(other.to_string().contains("a schedule of shuttle's"), "{other}");

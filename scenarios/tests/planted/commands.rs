@@ -100,7 +100,7 @@ fn a_case_is_run_and_made_smaller_and_listed() {
     assert!(printed.contains("no failure  cases/b.ron"), "{printed}");
     assert!(said.contains("cases/a.ron:1:"), "{said}");
     let (_, said) = ran(here, &["cases", "nowhere"], 2);
-    assert!(said.contains("nowhere: "), "{said}");
+    assert!(said.contains("--> nowhere"), "{said}");
     let (_, said) = ran(here, &["minimise", "cases/b.ron"], 2);
     assert!(said.contains("the script has no finding"), "{said}");
 }
@@ -118,11 +118,11 @@ fn what_is_not_a_script_is_an_error_with_its_place() {
     for (arguments, expected) in [
         (["run", "cut.ron"], "cut.ron:1:"),
         (["run", "other.ron"], "there is no system `shelves`"),
-        (["run", "bytes.ron"], "bytes.ron:2: this is no text"),
+        (["run", "bytes.ron"], "--> bytes.ron:2"),
         (["run", "deep.ron"], "deep.ron:1:"),
         (["run", "long.ron"], "16 MiB"),
-        (["run", "nowhere.ron"], "nowhere.ron: "),
-        (["run", "."], "error: .: "),
+        (["run", "nowhere.ron"], "--> nowhere.ron"),
+        (["run", "."], "--> ."),
         (["run", "case:L-00000000"], "there is no case `L-00000000`"),
         (["run", "case:../x"], "there is no case `../x`"),
         (["minimise", "cut.ron"], "cut.ron:1:"),
