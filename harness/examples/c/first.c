@@ -9,7 +9,6 @@ static int subject(mallory_heap *heap, void *unused) {
   mallory_free(heap, text);
   return MALLORY_OK;
 }
-
 int main(void) {
   return mallory_sweep("first", subject, NULL, NULL);
 }

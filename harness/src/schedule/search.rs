@@ -244,7 +244,7 @@ impl Search {
         self.fairness.steps
     }
 
-    /// Whether the present run has reached so many points that it counts as endless.
+    /// Whether the present run has reached the number of points at which it counts as endless.
     pub(crate) fn is_too_long(&self) -> bool {
         self.fairness.steps >= self.steps_max
     }

@@ -44,14 +44,6 @@ pub(crate) fn layer(path: &str) -> Option<usize> {
 /// Files over [`LINES_MAX`] lines, and why each is one file.
 pub(crate) const LONG: &[(&str, &str)] = &[
     (
-        "src/conformance/contract.rs",
-        "the model of the contract: one promise after the other, on the same state",
-    ),
-    (
-        "src/conformance/mod.rs",
-        "the builder, the child processes that it asks, and the report that comes out",
-    ),
-    (
         "src/global/mod.rs",
         "one `GlobalAlloc`: its four calls share the lock and the thread's place",
     ),
@@ -60,9 +52,6 @@ pub(crate) const LONG: &[(&str, &str)] = &[
     ("src/heap/mod.rs", "the four steps of request, free and resize share their helpers"),
     ("src/heap/node.rs", "`Core` and `Node` refer to each other: two files would form a circle"),
     ("src/heap/state.rs", "its counters, stops and fingerprint change together at each event"),
-    ("src/plan/mod.rs", "what a plan is made of, with its tests"),
-    ("src/script/runner.rs", "one script played, here and in a child process, and its findings"),
-    ("src/script/shrink.rs", "one pass after the other, with a planted bug to test them by"),
     ("src/system/script.rs", "the script, its text form, and the errors of reading it"),
 ];
 
@@ -80,7 +69,53 @@ pub(crate) const SECOND_IMPLS: &[(&str, &str, &str)] = &[
 ];
 
 /// The only files with `unsafe` in them.
-pub(crate) const UNSAFE: &[&str] = &[];
+pub(crate) const UNSAFE: &[&str] = &[
+    "adapters/adversarial.rs",
+    "adapters/allocator_trait.rs",
+    "adapters/arena.rs",
+    "adapters/c_heap.rs",
+    "adapters/c_memory.rs",
+    "adapters/c_slot.rs",
+    "adapters/c_table.rs",
+    "adapters/global_alloc.rs",
+    "adapters/region.rs",
+    "c/conformance.rs",
+    "c/mod.rs",
+    "conformance/call.rs",
+    "conformance/contract.rs",
+    "conformance/stress.rs",
+    "global/inner_port.rs",
+    "global/mod.rs",
+    "global/survivors.rs",
+    "heap/fast_path.rs",
+    "heap/freed_ring.rs",
+    "heap/ledger.rs",
+    "heap/lifecycle.rs",
+    "heap/mod.rs",
+    "heap/node.rs",
+    "heap/pool.rs",
+    "heap/pool_memory.rs",
+    "heap/record_table.rs",
+    "heap/redzone.rs",
+    "heap/run_lock.rs",
+    "host/loom.rs",
+    "host/shuttle.rs",
+    "port.rs",
+    "process/backtrace.rs",
+    "process/child.rs",
+    "process/child_handle.rs",
+    "process/fork_pool.rs",
+    "process/guard_pages.rs",
+    "process/page_tables.rs",
+    "process/pipe.rs",
+    "process/shared_memory.rs",
+    "process/signal_handlers.rs",
+    "process/status.rs",
+    "run/concurrent_script.rs",
+    "sweep/fork.rs",
+    "sync/lazy.rs",
+    "thread/scope.rs",
+];
 
 /// The paths of files over [`LINES_MAX`] lines.
 pub(crate) fn long(files: &[File]) -> impl Iterator<Item = &str> {

@@ -53,7 +53,7 @@ fn run(program: &Path, arguments: &[&str], asked: &[(&str, &str)]) -> Ran {
 }
 
 #[test]
-fn the_example_finds_the_leak_and_its_mended_twin_is_clean() {
+fn the_example_finds_the_leak_and_its_corrected_twin_is_clean() {
     let folder = tempfile::tempdir().expect("a folder");
     let words = build("harness/examples/c/words.c", folder.path());
     let clean = run(&words, &[], &[]);
@@ -133,7 +133,7 @@ fn sequence(report: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_example_of_an_allocator_breaks_its_contract_and_its_mended_twin_keeps_it() {
+fn the_example_of_an_allocator_breaks_its_contract_and_its_corrected_twin_keeps_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let pool = build("harness/examples/c/pool.c", folder.path());
     let clean = run(&pool, &[], &[]);
@@ -194,7 +194,7 @@ fn a_calloc_that_multiplies_without_looking_is_found_and_one_that_looks_is_not()
 }
 
 #[test]
-fn what_the_caller_did_wrong_is_said_with_its_mend() {
+fn what_the_caller_did_wrong_is_said_with_a_help_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let shapes = build("harness/c/tests/c/shapes.c", folder.path());
     for (which, what) in [

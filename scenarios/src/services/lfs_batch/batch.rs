@@ -37,7 +37,7 @@ enum ObjectAnswer {
     Error(Problem),
 }
 
-/// Answers a batch request.
+/// Replies to a batch request.
 ///
 /// # Errors
 /// What is wrong with the request as a whole, or out of memory.

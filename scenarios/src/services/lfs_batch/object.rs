@@ -41,7 +41,7 @@ pub(super) fn upload<'a>(
     Ok(response)
 }
 
-/// Answers a verify request: has the upload arrived?
+/// Replies to a verify request: has the upload arrived?
 ///
 /// # Errors
 /// It has not, or out of memory.

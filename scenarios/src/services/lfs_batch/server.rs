@@ -74,7 +74,7 @@ impl<S: Store> Server<S> {
         self.faults.iter()
     }
 
-    /// Answers a call. A client's mistake becomes an error reply.
+    /// Replies to a call. A client's mistake becomes an error reply.
     ///
     /// # Errors
     /// Out of memory; nothing has changed.

@@ -131,12 +131,12 @@ fn action(name: &'static str, oid: &str) -> Action {
 }
 
 impl Model {
-    /// Answers a batch request.
+    /// Replies to a batch request.
     pub fn batch(&mut self, request: &[u8]) -> ModelReply {
         answer(self.try_batch(request))
     }
 
-    /// Answers a verify request.
+    /// Replies to a verify request.
     pub fn verify(&mut self, request: &[u8]) -> ModelReply {
         answer(self.try_verify(request))
     }
