@@ -167,12 +167,7 @@ fn confirm_death(
     let WorkerDeath { death, schedule, schedules, mut outcomes, .. } = worker;
     outcomes[outcome_of(death) as usize] += 1;
     let preemptions = schedule.clone().unwrap_or_default();
-    let order = FoundSchedule {
-        preemptions: preemptions,
-        seen: 1,
-        of: schedules,
-        ..FoundSchedule::default()
-    };
+    let order = FoundSchedule { preemptions, seen: 1, of: schedules, ..FoundSchedule::default() };
     let observation = |evidence: Vec<Evidence>, fingerprint| Observation {
         point: item.point(),
         evidence,

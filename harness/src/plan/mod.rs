@@ -11,8 +11,8 @@
 //! | `rule` | one rule: its condition, filter and state |
 //! | `syntax` | the text form of plans in scripts, such as `T0#18..` (feature `ron`) |
 //!
-//! The flow: a heap asks [`Plan::first`] for the next ordinal that matters, compares it with its
-//! counter on the hot path, and from that ordinal on asks [`Plan::refuses`] about each request.
+//! The flow: a heap asks `Plan::first` for the next ordinal that matters, compares it with its
+//! counter on the hot path, and from that ordinal on asks `Plan::refuses` about each request.
 
 pub(crate) mod request;
 pub(crate) mod rule;

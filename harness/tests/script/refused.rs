@@ -61,7 +61,7 @@ fn invalid() -> Vec<(String, &'static str)> {
         (with("fault: Some(\"18\")"), "expected a coordinate"),
         (with("fault: Some(\"T0#0\")"), "requests count from 1"),
         (with("fault: Some(\"T0#5..=4\")"), "a burst ends before it begins"),
-        (with("fault: Some(\"T0#5..4\")"), "after the `..`"),
+        (with("fault: Some(\"T0#5..4\")"), "after `..`"),
         (with("fault: Some(\"budget=much\")"), "a number of bytes"),
         (with("schedule: Some(\"T1>T2\")"), "\"T1>T2\" is not a preemption"),
         (with("schedule: Some(\"T1@0>T2\")"), "is not a preemption"),
