@@ -15,7 +15,8 @@
 //!    number from shared memory. The run sends a [`heartbeat`] while it makes requests, and has a
 //!    directory of its own ([`scratch_dir`]).
 //! 4. **Report.** *Findings* come back as messages through the [`pipe`], in the byte format of
-//!    [`codec`], each as soon as it is known.
+//!    [`codec`], by a worker after each item, by an isolated
+//!    run as soon as each is known.
 //! 5. **Death.** The signal handlers write to the child's status why it dies: the call stack
 //!    ([`backtrace`]) of an abort, or the block whose page was touched ([`guard_pages`]).
 //! 6. **Reap.** The parent ([`child_handle`]) polls pipe and child, kills a child whose

@@ -14,7 +14,7 @@
 //!    [`event_recorder`] then writes down what the threads do.
 //! 4. [`outcome`] has the ways in which the subject's code can end. [`finished_run`] turns one of
 //!    them, with what the heap noticed, into a [`Run`].
-//! 5. If the run is in a child process, [`message`] sends its findings to the parent meanwhile.
+//! 5. If the run is alone in its child process, [`message`] sends its findings to the parent meanwhile.
 //!
 //! [`linearizability`] looks for an order of concurrent operations that explains their replies,
 //! [`symbolizer`] turns backtraces into call sites, and [`ddmin`] makes lists shorter. They are

@@ -1,4 +1,4 @@
-//! Planted bugs: for each kind of finding one small system that must be reported, and a near miss
+//! Planted bugs: for each kind of finding but `port-contract` and `deadlock` one small system that must be reported, and a near miss
 //! that must not be.
 //!
 //! Each file has the two side by side, `planted` and `near_miss`. They differ by three lines at
