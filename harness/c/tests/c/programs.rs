@@ -138,7 +138,7 @@ fn the_example_of_an_allocator_breaks_its_contract_and_its_corrected_twin_keeps_
     let pool = build("harness/examples/c/pool.c", folder.path());
     let clean = run(&pool, &[], &[]);
     assert_eq!(clean.code, Some(0), "{}{}", clean.out, clean.err);
-    assert!(clean.out.contains("8,192 operations in 16 sequences, held to 14 promises"));
+    assert!(clean.out.contains("8,192 operations in 16 sequences, checked for 14 promises"));
 
     let careless = run(&pool, &["careless"], &[]);
     assert_eq!(careless.code, Some(1), "{}{}", careless.out, careless.err);
@@ -184,8 +184,8 @@ fn a_calloc_that_multiplies_without_looking_is_found_and_one_that_looks_is_not()
         ("null", "the table is null"),
         ("no-malloc", "the allocator's table has no `malloc`"),
         ("no-renew", "`fixed` is set, and `renew` is null"),
-        ("bad-name", "is no name for a port"),
-        ("bad-lines", "line 1: there is no a1 before it"),
+        ("bad-name", "is not a valid name for a port"),
+        ("bad-lines", "a1 was not allocated before"),
     ] {
         let ran = run(&callocs, &[which], &[]);
         assert_eq!(ran.code, Some(2), "{which}: {}{}", ran.out, ran.err);
