@@ -81,7 +81,7 @@ fn an_arena_without_frees_gives_its_memory_back_at_once_or_is_caught() {
     };
     arena(false).assert_clean();
     let report = arena(true);
-    assert!(report.to_string().contains("after all were given back"), "{report}");
+    assert!(report.to_string().contains("after all were freed"), "{report}");
 }
 
 /// First fit over a region, used exclusively, as embedded code has it.

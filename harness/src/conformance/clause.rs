@@ -6,16 +6,25 @@
 pub(crate) enum Clause {
     Aligned,
     LongEnough,
+    /// Requests for more than any machine has are refused.
     Possible,
+    /// Live blocks are disjoint.
     Overlap,
+    /// Live blocks fit into the fixed region.
     Beyond,
     Zeroed,
+    /// A grow or shrink keeps the contents.
     Kept,
+    /// A refused grow or shrink keeps the contents.
     Unaltered,
+    /// Other calls keep the contents of live blocks.
     Untouched,
+    /// Requests of zero bytes are granted like others.
     Empty,
+    /// Freed memory can be allocated again.
     GivenBack,
     Unwinds,
+    // A call that kills the process. These come last: they are shrunk in child processes.
     Crashes,
     Aborts,
     Exits,

@@ -1,6 +1,8 @@
 //! Conformance: runs seeded sequences on any port, compares it with a naive model of its contract, and
 //! reports each promise that it breaks with the smallest sequence that shows it.
 //!
+//! # Map of the source
+//!
 //! | question | file |
 //! |---|---|
 //! | What can a caller set, and what does the report say? | `builder`; its findings are made in `finding` |

@@ -1,5 +1,7 @@
 //! Exploration: every failing request crossed with the schedules of a subject's threads.
 //!
+//! # Map of the source
+//!
 //! | question | file |
 //! |---|---|
 //! | What can a caller set, and which closure or script is explored? | `builder` |
@@ -13,8 +15,8 @@
 //! | How does a finding's schedule get short? | `shrink` (order of the passes), `shrinker` (one try), `shrink_loom` |
 //! | Which two operations does a finding depend on? | `critical_pair`, from the log in `operation_log` |
 //!
-//! The flow: [`builder`] → [`engine`]: a baseline run → a *census* (all schedules without a fault) → one
-//! work item for each fault, in [`workers`] → [`shrink`] → report.
+//! The flow: `builder` → `engine`: a baseline run → a *census* (all schedules without a fault) → one
+//! work item for each fault, in `workers` → `shrink` → report.
 //!
 //! A schedule is written as its deviations from the default one, in which each thread runs until it
 //! blocks. The parser is in `crate::schedule`.

@@ -4,6 +4,8 @@
 //! counts by a request's ordinal in its logical thread, so `nth(37)` names the coordinate `T…#37`. A
 //! rule with a filter counts the requests that the filter admits, for each thread.
 //!
+//! # Map of the source
+//!
 //! | file | holds |
 //! |---|---|
 //! | this one | [`Plan`] and its constructors; [`Faults`], a sweep's choice |
@@ -11,8 +13,8 @@
 //! | `rule` | one rule: its condition, filter and state |
 //! | `syntax` | the text form of plans in scripts, such as `T0#18..` (feature `ron`) |
 //!
-//! The flow: a heap asks [`Plan::first`] for the next ordinal that matters, compares it with its
-//! counter on the hot path, and from that ordinal on asks [`Plan::refuses`] about each request.
+//! The flow: a heap asks `Plan::first` for the next ordinal that matters, compares it with its
+//! counter on the hot path, and from that ordinal on asks `Plan::refuses` about each request.
 
 pub(crate) mod request;
 pub(crate) mod rule;

@@ -1,5 +1,7 @@
 //! Scripts: operations on a [`System`](crate::System) as data, run, searched and shrunk.
 //!
+//! # Map of the source
+//!
 //! | question | file |
 //! |---|---|
 //! | How is a script prepared as a subject? | `prepared` |
