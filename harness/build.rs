@@ -1,12 +1,13 @@
-//! Looks whether the toolchain has the standard library's `Allocator`, by compiling what the adapter
-//! needs of it: versions and channels tell too little about a trait that is on its way. And gives
-//! "one of the model checkers' features is on" a name (`mallory_model`), which much of the code asks.
+//! Checks whether the toolchain has the standard library's `Allocator` trait, by compiling the
+//! calls that the adapter makes: the trait is unstable, so a version number or a channel says too
+//! little about it. Also sets `mallory_model` if the feature of a model checker (shuttle or loom)
+//! is on.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Just what `port_of_an_allocator!` calls.
+/// The calls that `port_of_an_allocator!` makes.
 const PROBE: &str = "
 use std::alloc::{Allocator, Layout};
 use std::ptr::NonNull;
@@ -20,7 +21,7 @@ pub unsafe fn probe<A: Allocator>(a: &A, block: NonNull<u8>, layout: Layout) -> 
 }
 ";
 
-/// Whether the compiler takes this.
+/// Whether this compiles.
 fn compiles(text: &str) -> bool {
     let (Some(rustc), Some(out)) = (std::env::var_os("RUSTC"), std::env::var_os("OUT_DIR")) else {
         return false;
@@ -39,7 +40,7 @@ fn compiles(text: &str) -> bool {
     written.is_some_and(|written| written.is_ok()) && ended.is_ok_and(|status| status.success())
 }
 
-/// Whether this feature of the crate is switched on.
+/// Whether this feature of the crate is on.
 fn is_on(feature: &str) -> bool {
     std::env::var_os(format!("CARGO_FEATURE_{feature}")).is_some()
 }

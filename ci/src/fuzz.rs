@@ -1,6 +1,6 @@
-//! The overnight run of the fuzz targets, and the smoke of each: all targets in turn over all
-//! cores, a corpus that is kept and made smaller, crashes as cases, and a summary. Needs nothing
-//! but cargo: the targets are built here as cargo-fuzz builds them.
+//! Runs the fuzz targets, overnight or for a moment. All targets take turns on all cores; the
+//! corpus is kept and reduced, crashes become cases, and a summary lists the findings. It needs
+//! nothing but cargo: the targets are built here in the way of cargo-fuzz.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Step, cargo, root, run};
 
-/// What is to be done.
+/// The options of `ci fuzz`.
 pub(crate) struct Options {
     minutes: u64,
     smoke: bool,
@@ -21,7 +21,10 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// From the words behind `fuzz`.
+    /// Reads the arguments after `fuzz`.
+    ///
+    /// # Errors
+    /// An unknown flag, or a number of minutes that is none.
     pub(crate) fn read(words: &[String]) -> Result<Options, String> {
         let (smoke, planted, resume, address) = (false, false, false, false);
         let mut options =
@@ -46,28 +49,28 @@ impl Options {
     }
 }
 
-/// Inputs of a smoke, and of the way to a planted bug.
+/// The number of inputs of a smoke test, and the most until a planted bug has to be found.
 const SMOKE_RUNS: u32 = 3_000;
 const PLANTED_RUNS: u32 = 100_000;
-/// Seconds of a target's turn: short enough that each has had some by the first morning coffee.
+/// Seconds of a target's turn: short enough that every target has had several after a night.
 const TURN: u64 = 600;
-/// Crashes after which a turn is over.
+/// A turn ends after this many crashes.
 const CRASHES_MAX: u32 = 20;
-/// A target may hold so many megabytes, and take so many seconds for one input.
+/// A target may use 2,048 MB, and 60 seconds for one input.
 const LIMITS: [&str; 3] = ["-rss_limit_mb=2048", "-timeout=60", "-print_final_stats=1"];
 
-/// What the sanitizers are told of a target. Sizes that nobody has are asked for on purpose, and have
-/// to be refused; and one damage is a block that nobody gives back.
+/// The options of AddressSanitizer for a target. Targets request impossible sizes on purpose, which
+/// have to be refused; and one kind of corruption loses a block, so leaks are not checked there.
 fn asan(target: &str) -> String {
     let leaks = u8::from(target != "corruption");
     format!("detect_leaks={leaks}:allocator_may_return_null=1")
 }
 
-/// What a child dies of is to be told from an exit: libFuzzer makes one of every signal.
+/// Turns off libFuzzer's signal handlers, which turn every signal into an exit.
 const NO_HANDLERS: [&str; 5] =
     ["-handle_abrt=0", "-handle_segv=0", "-handle_bus=0", "-handle_fpe=0", "-handle_ill=0"];
 
-/// What is passed to the compiler for a libFuzzer target; cargo-fuzz passes the same.
+/// The compiler flags of a libFuzzer target, as cargo-fuzz passes them.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -78,7 +81,7 @@ fn folder() -> PathBuf {
     root().join("fuzz")
 }
 
-/// The names of the targets: those of their files.
+/// The names of the chosen targets, which are those of their files.
 fn targets(options: &Options) -> Result<Vec<String>, String> {
     let files = std::fs::read_dir(folder().join("fuzz_targets")).map_err(|e| e.to_string())?;
     let stem = |entry: std::fs::DirEntry| {
@@ -98,10 +101,10 @@ fn host() -> Result<String, String> {
     let out = Command::new("rustc").arg("-vV").output().map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| "rustc -vV tells no host".to_owned())
+    host.map(str::to_owned).ok_or_else(|| "rustc -vV names no host".to_owned())
 }
 
-/// Builds all targets, and answers where they are.
+/// Builds all targets, and returns their folder.
 fn build(address: bool) -> Result<PathBuf, String> {
     let host = host()?;
     let mut flags = COVERAGE.to_owned();
@@ -122,7 +125,7 @@ fn build(address: bool) -> Result<PathBuf, String> {
     Ok(target.join(host).join("release"))
 }
 
-/// What one turn of a target came to.
+/// The result of one turn of a target, or of several.
 #[derive(Clone, Debug, Default)]
 struct Turn {
     executions: u64,
@@ -138,7 +141,7 @@ impl Turn {
     }
 }
 
-/// What a fuzzer's last words say: executions and coverage.
+/// Executions and coverage, from the statistics that a fuzzer prints at the end.
 fn read_stats(text: &str) -> (u64, u64) {
     let number = |text: &str| text.trim().parse::<u64>().ok();
     let executions =
@@ -150,7 +153,7 @@ fn read_stats(text: &str) -> (u64, u64) {
     (executions.unwrap_or(0), coverage.unwrap_or(0))
 }
 
-/// One target at work.
+/// A built target.
 struct Attack<'a> {
     name: &'a str,
     program: PathBuf,
@@ -172,7 +175,7 @@ impl Attack<'_> {
         Ok(path)
     }
 
-    /// Fuzzes for so long; what crashes is made a case, and the turn goes on without it.
+    /// Fuzzes for this long. A crash becomes a case, and the turn continues, ignoring that finding.
     fn turn(&self, time: Duration) -> Result<Turn, String> {
         let (corpus, artifacts) = (self.own("corpus")?, self.own("artifacts")?);
         let end = Instant::now() + time;
@@ -188,8 +191,8 @@ impl Attack<'_> {
             let known: Vec<&str> = turn.findings.iter().map(String::as_str).collect();
             command.env("MALLORY_KNOWN", known.join(","));
             let out = command.output().map_err(|error| format!("{}: {error}", self.name))?;
-            let said = String::from_utf8_lossy(&out.stderr).into_owned();
-            let (executions, coverage) = read_stats(&said);
+            let output = String::from_utf8_lossy(&out.stderr).into_owned();
+            let (executions, coverage) = read_stats(&output);
             turn.executions += executions;
             turn.coverage = turn.coverage.max(coverage);
             if out.status.success() {
@@ -199,8 +202,8 @@ impl Attack<'_> {
             let found = self.triage(&artifacts, &turn.findings)?;
             turn.findings.extend(found);
             if turn.findings.len() == before {
-                // Nothing new, and the fuzzer dies of it all the same: it would so again.
-                turn.findings.insert(format!("{}: {}", self.name, last_words(&said)));
+                // Only known findings, but the fuzzer died: it would die again.
+                turn.findings.insert(format!("{}: {}", self.name, cause_of_death(&output)));
                 break;
             }
         }
@@ -208,8 +211,8 @@ impl Attack<'_> {
         Ok(turn)
     }
 
-    /// Turns crashes into cases, named by their findings; what is no system's is kept as bytes, one
-    /// for each place that it dies at.
+    /// Turns crashes into cases, named by their findings. A target without a system keeps the bytes
+    /// instead, one file for each place of a panic.
     fn triage(
         &self,
         artifacts: &Path,
@@ -225,13 +228,13 @@ impl Attack<'_> {
             command.arg(&file).args(NO_HANDLERS);
             command.env("MALLORY_TRIAGE", "1").env("MALLORY_CASES", &cases);
             let out = command.output().map_err(|error| format!("{}: {error}", self.name))?;
-            let said = String::from_utf8_lossy(&out.stderr).into_owned();
-            match said.lines().find_map(|line| line.trim().strip_prefix("id: \"")) {
+            let output = String::from_utf8_lossy(&out.stderr).into_owned();
+            match output.lines().find_map(|line| line.trim().strip_prefix("id: \"")) {
                 Some(id) => {
                     found.insert(id.trim_end_matches("\",").to_owned());
                 }
                 None if !out.status.success() => {
-                    let finding = format!("{}: {}", self.name, last_words(&said));
+                    let finding = format!("{}: {}", self.name, cause_of_death(&output));
                     if !known.contains(&finding) && found.insert(finding) {
                         std::fs::create_dir_all(&bytes).map_err(|error| error.to_string())?;
                         let name = file.file_name().unwrap_or_default();
@@ -239,7 +242,7 @@ impl Attack<'_> {
                             .map_err(|error| error.to_string())?;
                     }
                 }
-                // Gone by itself: flaky, or mended.
+                // It does not crash again: flaky, or fixed.
                 None => {}
             }
             std::fs::remove_file(&file).map_err(|error| error.to_string())?;
@@ -247,7 +250,7 @@ impl Attack<'_> {
         Ok(found)
     }
 
-    /// Keeps the smallest inputs that cover what the corpus covers.
+    /// Reduces the corpus to the smallest inputs with the same coverage.
     fn minimise(&self, corpus: &Path) -> Step {
         let fresh = corpus.with_extension("fresh");
         let _ = std::fs::remove_dir_all(&fresh);
@@ -264,7 +267,7 @@ impl Attack<'_> {
         std::fs::remove_dir_all(&fresh).map_err(|error| error.to_string())
     }
 
-    /// So many inputs from a seed and an empty corpus, and what is committed: all have to pass.
+    /// Runs [`SMOKE_RUNS`] inputs from a fixed seed and an empty corpus, which all have to pass.
     fn smoke(&self) -> Step {
         let corpus = root().join("target/fuzz-smoke").join(self.name);
         let _ = std::fs::remove_dir_all(&corpus);
@@ -274,22 +277,22 @@ impl Attack<'_> {
         command.arg(format!("-runs={SMOKE_RUNS}"));
         command.arg(format!("-artifact_prefix={}/", corpus.display()));
         let out = command.output().map_err(|error| format!("{}: {error}", self.name))?;
-        let said = String::from_utf8_lossy(&out.stderr);
+        let output = String::from_utf8_lossy(&out.stderr);
         if !out.status.success() {
-            return Err(format!("fuzz target {}:\n{said}", self.name));
+            return Err(format!("fuzz target {}:\n{output}", self.name));
         }
-        let (executions, coverage) = read_stats(&said);
+        let (executions, coverage) = read_stats(&output);
         eprintln!("  {:<16} {executions:>9} executions  {coverage:>6} covered", self.name);
         Ok(())
     }
 }
 
-/// What a fuzzer died of: the place of its panic, which one bug has one of, or the signal.
-fn last_words(said: &str) -> String {
+/// Why a fuzzer died: the place of its panic, which identifies the bug, or the signal.
+fn cause_of_death(output: &str) -> String {
     let root = root().display().to_string() + "/";
-    let place = said.lines().find_map(|line| line.split_once("panicked at ")).map(|(_, at)| at);
+    let place = output.lines().find_map(|line| line.split_once("panicked at ")).map(|(_, at)| at);
     let place = place.map(|at| at.trim_end_matches(':').replace(&root, ""));
-    let error = said.lines().find_map(|line| line.split_once("ERROR: ")).map(|(_, what)| what);
+    let error = output.lines().find_map(|line| line.split_once("ERROR: ")).map(|(_, what)| what);
     place.or(error.map(str::to_owned)).unwrap_or_else(|| "it died".to_owned())
 }
 
@@ -306,7 +309,7 @@ pub(crate) fn fuzz(options: &Options) -> Step {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let seconds = options.minutes * 60 * cores as u64 / targets.len() as u64;
     let progress = Progress::open(options.resume)?;
-    // Turns are taken one after the other, target by target, until each has had its time.
+    // All targets have their first turn before any has its second.
     let turns = seconds.div_ceil(TURN);
     let next = Mutex::new((0..turns).flat_map(|turn| targets.iter().map(move |name| (turn, name))));
     let failed = Mutex::new(None);
@@ -336,9 +339,10 @@ pub(crate) fn fuzz(options: &Options) -> Step {
     progress.summary()
 }
 
-/// How soon each planted bug is reached from nothing, with a fixed seed.
+/// Checks that each planted bug is found from an empty corpus with a fixed seed, and prints how
+/// soon.
 fn planted(attack: &Attack<'_>) -> Step {
-    let source = std::fs::read_to_string(root().join("scenarios/src/shelf.rs"));
+    let source = std::fs::read_to_string(root().join("scenarios/src/planted/shelf.rs"));
     let source = source.map_err(|error| error.to_string())?;
     let names = source.lines().filter(|line| line.contains("Some(Kind::") && line.contains('"'));
     let names: Vec<&str> = names.filter_map(|line| line.split('"').nth(1)).collect();
@@ -350,21 +354,21 @@ fn planted(attack: &Attack<'_>) -> Step {
         command.arg(format!("-runs={PLANTED_RUNS}"));
         command.arg(format!("-artifact_prefix={}/", artifacts.display()));
         let out = command.output().map_err(|error| format!("{name}: {error}"))?;
-        let said = String::from_utf8_lossy(&out.stderr);
+        let output = String::from_utf8_lossy(&out.stderr);
         if out.status.success() {
             return Err(format!("{name} was not reached in {PLANTED_RUNS} executions"));
         }
-        let (executions, _) = read_stats(&said);
+        let (executions, _) = read_stats(&output);
         eprintln!("  {name:<28} reached after {executions} executions");
     }
     if names.len() < 8 { Err(format!("only {} shelves have a bug", names.len())) } else { Ok(()) }
 }
 
-/// What has been done of a night, on disk, so that a killed one goes on.
+/// The turns that are done, kept in a file so that a killed run can be resumed.
 struct Progress {
     path: PathBuf,
     done: Mutex<BTreeMap<(String, u64), Turn>>,
-    /// Findings that were committed before this night.
+    /// Findings whose cases existed before this run.
     committed: BTreeSet<String>,
 }
 
@@ -384,8 +388,8 @@ impl Progress {
                 let number = |word: &str| word.parse::<u64>().unwrap_or(0);
                 let found = findings.split('|').filter(|one| !one.is_empty()).map(str::to_owned);
                 let (executions, coverage) = (number(executions), number(coverage));
-                let came = Turn { executions, coverage, findings: found.collect() };
-                done.insert((name.to_owned(), number(turn)), came);
+                let result = Turn { executions, coverage, findings: found.collect() };
+                done.insert((name.to_owned(), number(turn)), result);
             }
         } else {
             let _ = std::fs::remove_file(&path);
@@ -397,34 +401,34 @@ impl Progress {
         self.done.lock().expect("no one panics").contains_key(&(name.to_owned(), turn))
     }
 
-    fn note(&self, name: &str, turn: u64, came: &Turn) -> Step {
+    fn note(&self, name: &str, turn: u64, result: &Turn) -> Step {
         use std::io::Write as _;
         let mut done = self.done.lock().expect("no one panics");
-        let findings: Vec<&str> = came.findings.iter().map(String::as_str).collect();
+        let findings: Vec<&str> = result.findings.iter().map(String::as_str).collect();
         let line = format!(
             "{name}\t{turn}\t{}\t{}\t{}\n",
-            came.executions,
-            came.coverage,
+            result.executions,
+            result.coverage,
             findings.join("|")
         );
-        eprint!("{}", row(name, came));
-        done.insert((name.to_owned(), turn), came.clone());
+        eprint!("{}", row(name, result));
+        done.insert((name.to_owned(), turn), result.clone());
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&self.path);
         let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
         written.map_err(|error| format!("{}: {error}", self.path.display()))
     }
 
-    /// What the night came to. New findings fail it.
+    /// Prints the results of all turns. New findings are an error.
     fn summary(&self) -> Step {
         let mut by_name: BTreeMap<String, Turn> = BTreeMap::new();
-        for ((name, _), came) in self.done.lock().expect("no one panics").iter() {
-            by_name.entry(name.clone()).or_default().add(came);
+        for ((name, _), result) in self.done.lock().expect("no one panics").iter() {
+            by_name.entry(name.clone()).or_default().add(result);
         }
         println!("{:<16} {:>14} {:>10}  findings", "target", "executions", "covered");
         let mut all = BTreeSet::new();
-        for (name, came) in &by_name {
-            print!("{}", row(name, came));
-            all.extend(came.findings.iter().cloned());
+        for (name, result) in &by_name {
+            print!("{}", row(name, result));
+            all.extend(result.findings.iter().cloned());
         }
         let new: Vec<&String> = all.difference(&self.committed).collect();
         let places = "cases lie in scenarios/cases, bytes in fuzz/regressions";
@@ -433,19 +437,19 @@ impl Progress {
     }
 }
 
-fn row(name: &str, came: &Turn) -> String {
-    let findings: Vec<&str> = came.findings.iter().map(String::as_str).collect();
-    let (executions, coverage) = (came.executions, came.coverage);
+fn row(name: &str, result: &Turn) -> String {
+    let findings: Vec<&str> = result.findings.iter().map(String::as_str).collect();
+    let (executions, coverage) = (result.executions, result.coverage);
     let row = format!("{name:<16} {executions:>14} {coverage:>10}  {}", findings.join(", "));
     row.trim_end().to_owned() + "\n"
 }
 
-/// Where cases lie: each is a test once it is committed.
+/// The folder of cases. Each case is a test.
 fn cases() -> PathBuf {
     root().join("scenarios/cases")
 }
 
-/// The ids of the cases that are there.
+/// The ids of the existing cases.
 fn committed() -> BTreeSet<String> {
     let files = std::fs::read_dir(cases()).into_iter().flatten().flatten();
     let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -457,7 +461,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_target_that_loses_blocks_may() {
+    fn only_the_target_that_loses_blocks_skips_leak_checks() {
         assert!(asan("corruption").contains("detect_leaks=0"));
         assert!(asan("blocks").contains("detect_leaks=1"));
     }
@@ -475,13 +479,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fuzzers_last_words_are_read() {
-        let said = "#8\tpulse cov: 17 ft: 20\n#9\tDONE   cov: 21 ft: 30 corp: 3/9b\n\
+    fn the_output_of_a_fuzzer_is_read() {
+        let output = "#8\tpulse cov: 17 ft: 20\n#9\tDONE   cov: 21 ft: 30 corp: 3/9b\n\
                     stat::number_of_executed_units: 3000\nstat::average_exec_per_sec:     0\n";
-        assert_eq!(read_stats(said), (3000, 21));
+        assert_eq!(read_stats(output), (3000, 21));
         assert_eq!(read_stats(""), (0, 0));
         let panicked = "thread 'x' (7) panicked at src/a.rs:1:5:\nit broke\n==7== ERROR: deadly";
-        assert_eq!(last_words(panicked), "src/a.rs:1:5");
-        assert_eq!(last_words("==7== ERROR: libFuzzer: timeout"), "libFuzzer: timeout");
+        assert_eq!(cause_of_death(panicked), "src/a.rs:1:5");
+        assert_eq!(cause_of_death("==7== ERROR: libFuzzer: timeout"), "libFuzzer: timeout");
     }
 }

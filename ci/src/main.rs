@@ -1,5 +1,5 @@
-//! Continuous integration as a program: the README's test command, `.ci/run` and the workflow
-//! files call it, and say nothing of their own.
+//! Continuous integration as a program. The README's test command, `.ci/run` and the workflow files
+//! only call it, so that a person runs the same as CI does.
 
 mod fuzz;
 
@@ -10,22 +10,28 @@ use std::time::Instant;
 const USAGE: &str = "\
 usage: cargo run -p ci -- COMMAND
 
-  test     the tests (cargo nextest) and the doctests; installs cargo-nextest if it is missing
-  lint     formatting, clippy and documentation, warnings being errors
-  smoke    the main job as a user runs it, the C examples, and the canary that must fail
-  header   writes harness/c/mallory.h anew
-  matrix   debug and release × kill switch off and on × N in {1, 3, 7, 37},
-           and AddressSanitizer with LeakSanitizer, and ThreadSanitizer, where a nightly
-           toolchain is installed
-  explore  the order of threads under shuttle and loom: their tests, all scenarios to two
-           preemptions, and planted bugs found and replayed; some minutes
-  foreign  the feature `foreign`: needs a C compiler and make, and takes a while to build
-  fuzz     the fuzz targets in turn over all cores: --minutes N (480 unless given), --resume,
-           and names of targets; --smoke tries each for a moment, --planted reaches planted bugs,
-           --address builds with AddressSanitizer (nightly)
-  all      lint, test, smoke, matrix and explore";
+  test     runs the tests (cargo nextest) and the doctests; installs cargo-nextest if it is missing
+  lint     checks formatting, clippy and the documentation; a warning is an error
+  smoke    sweeps as a user does, builds and runs the C examples, and checks that planted bugs are
+           found and replayed
+  header   regenerates harness/c/mallory.h
+  matrix   sweeps in debug and release builds, with and without memory parts, and with every request
+           after the Nth failing; then runs AddressSanitizer, LeakSanitizer and ThreadSanitizer if a
+           nightly toolchain is installed
+  explore  runs the tests for shuttle and loom, explores all scenarios up to two preemptions, and
+           checks that planted bugs are found and replayed; takes some minutes
+  foreign  tests the feature `foreign`: needs a C compiler and make, and takes long to build
+  fuzz     runs the fuzz targets in turn on all cores; takes the names of targets, and
+           --minutes N    how long in all (default: 480)
+           --resume       continues a run that was killed
+           --smoke        tries each target for a moment instead
+           --planted      checks that planted bugs are found instead
+           --address      builds with AddressSanitizer (needs a nightly toolchain)
+  all      lint, test, smoke, matrix and explore
 
-/// What one step came to.
+example: cargo run -p ci -- fuzz --minutes 10 blocks";
+
+/// The result of a step: what went wrong, if anything did.
 type Step = Result<(), String>;
 
 fn main() -> ExitCode {
@@ -60,7 +66,7 @@ fn root() -> PathBuf {
     ci.parent().expect("the crate lies in the workspace").to_owned()
 }
 
-/// A cargo of the same toolchain, in the workspace's folder, with nothing of this run's settings.
+/// A cargo command of the same toolchain, in the workspace's folder, without `MALLORY_*` variables.
 fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
@@ -71,38 +77,39 @@ fn cargo(args: &[&str]) -> Command {
     command
 }
 
-fn said(command: &Command) -> String {
+/// A command as one types it.
+fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs a command that has to succeed.
+/// Runs a command, and expects it to succeed.
 fn run(command: &mut Command) -> Step {
     exits(command, 0)
 }
 
-/// Runs a command that has to end with this code.
+/// Runs a command, and expects this exit code.
 fn exits(command: &mut Command, code: i32) -> Step {
-    let said = said(command);
-    eprintln!("$ {said}");
+    let line = command_line(command);
+    eprintln!("$ {line}");
     let start = Instant::now();
-    let status = command.status().map_err(|error| format!("cannot start `{said}`: {error}"))?;
+    let status = command.status().map_err(|error| format!("cannot start `{line}`: {error}"))?;
     eprintln!("  {:.1} s", start.elapsed().as_secs_f64());
     if status.code() == Some(code) {
         return Ok(());
     }
-    Err(format!("`{said}` ended with {status}, expected exit code {code}"))
+    Err(format!("`{line}` ended with {status}, expected exit code {code}"))
 }
 
-/// What a command prints; it has to end with this code.
+/// Runs a command, expects this exit code, and returns what it prints.
 fn output(command: &mut Command, code: i32) -> Result<String, String> {
-    let said = said(command);
-    eprintln!("$ {said}");
-    let out = command.output().map_err(|error| format!("cannot start `{said}`: {error}"))?;
+    let line = command_line(command);
+    eprintln!("$ {line}");
+    let out = command.output().map_err(|error| format!("cannot start `{line}`: {error}"))?;
     if out.status.code() != Some(code) {
         eprintln!("{}", String::from_utf8_lossy(&out.stdout));
         eprintln!("{}", String::from_utf8_lossy(&out.stderr));
-        return Err(format!("`{said}` ended with {}, expected exit code {code}", out.status));
+        return Err(format!("`{line}` ended with {}, expected exit code {code}", out.status));
     }
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
@@ -121,12 +128,12 @@ fn test() -> Step {
     run(&mut cargo(&["test", "--doc", "--workspace", "--features", FEATURES, "--quiet"]))
 }
 
-/// Every feature but `foreign`, whose crates take longer to build than all the rest.
+/// Every feature but `foreign`, whose crates take longer to build than everything else.
 const FEATURES: &str = "mallory/allocator-api2-04,mallory/c,mallory/cli,mallory/proptest,\
     mallory/script-tests,mallory/shuttle,mallory/loom,\
     mallory-scenarios/shuttle,mallory-scenarios/loom";
 
-/// What `foreign` adds: other people's crates, C libraries and allocators.
+/// Tests the feature `foreign`: other people's crates, C libraries and allocators.
 fn foreign() -> Step {
     install_nextest()?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--quiet"];
@@ -138,7 +145,7 @@ fn lint() -> Step {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--features", FEATURES, "--quiet"];
     run(cargo(&clippy).args(["--", "-D", "warnings"]))?;
-    // The library by itself, as its users get it.
+    // The library alone, as its users build it.
     let alone = ["clippy", "-p", "mallory", "--quiet"];
     run(cargo(&alone).args(["--all-targets", "--", "-D", "warnings"]))?;
     run(cargo(&alone).args(["--no-default-features", "--", "-D", "warnings"]))?;
@@ -153,7 +160,7 @@ fn mallory(release: bool, args: &[&str]) -> Command {
     command
 }
 
-/// The same with the crates that know nothing of Mallory.
+/// The same with the crates that were written without Mallory.
 fn mallory_foreign(args: &[&str]) -> Command {
     let run = ["run", "--quiet", "--release", "-p", "mallory-scenarios", "--features", "foreign"];
     let mut command = cargo(&run);
@@ -161,16 +168,16 @@ fn mallory_foreign(args: &[&str]) -> Command {
     command
 }
 
-/// The header for C, as the code is now.
+/// Regenerates the header for C from the code.
 fn header() -> Step {
-    let test = ["test", "--quiet", "-p", "mallory-c", "--test", "header"];
+    let test = ["test", "--quiet", "-p", "mallory-c", "--test", "c", "header::"];
     run(cargo(&test).env("WRITE_HEADER", "1"))
 }
 
-/// The C examples, built and run by the README's lines: what is mended is clean, what is planted is
-/// found, and the line that is printed finds it again.
+/// Builds and runs the C examples by the README's commands. The correct version is clean, the
+/// planted bug is found, and its replay line finds it again.
 fn c_examples() -> Step {
-    // Where the README's lines look for it, also where this program itself was built elsewhere.
+    // Where the README's commands look for it, even if this program was built elsewhere.
     run(cargo(&["build", "--quiet", "--release", "-p", "mallory-c"])
         .env("CARGO_TARGET_DIR", root().join("target")))?;
     let in_root = |program: &str, args: &[&str]| {
@@ -200,7 +207,7 @@ fn smoke() -> Step {
     run(&mut mallory(true, &["sweep"]))?;
     c_examples()?;
     run(&mut mallory_foreign(&["sweep", "foreign"]))?;
-    // The canary: planted bugs that are not found are a broken harness.
+    // If planted bugs are not found, the harness is broken.
     let planted = output(&mut mallory(true, &["sweep", "planted"]), 1)?;
     let replay = planted.lines().find_map(|line| line.trim().strip_prefix("replay  "));
     let token = replay.and_then(|line| line.split('\'').nth(1)).ok_or("no replay line")?;
@@ -209,14 +216,14 @@ fn smoke() -> Step {
         return Err(format!("`{token}` was not reproduced:\n{replayed}"));
     }
     output(&mut mallory(true, &["replay", "v1 broken"]), 2)?;
-    let way = |way| {
-        let sweep = ["sweep", "planted", "--format", "json", "--strategy", way];
+    let by_strategy = |strategy| {
+        let sweep = ["sweep", "planted", "--format", "json", "--strategy", strategy];
         output(&mut mallory(true, &sweep), 1)
     };
-    if way("rerun")? != way("fork")? {
+    if by_strategy("rerun")? != by_strategy("fork")? {
         return Err("the JSON of the two strategies differ".to_owned());
     }
-    // Cases have the same ids in either build.
+    // Cases have the same ids in debug and release builds.
     if output(&mut mallory(true, &["cases"]), 0)? != output(&mut mallory(false, &["cases"]), 0)? {
         return Err("the cases of the two profiles differ".to_owned());
     }
@@ -244,18 +251,17 @@ fn matrix() -> Step {
     sanitizers()
 }
 
-/// Schedules of each fault that are run here, where the whole bound is more: `explore` says then that
-/// it was cut off, and where.
+/// The most schedules of each fault that are run here. If the bound holds more, the reports say so.
 const SCHEDULES: &str = "2000";
 
-/// The order of threads, under each model checker.
+/// Explores the order of threads under each model checker.
 fn explore() -> Step {
     install_nextest()?;
-    // Without a model checker, what says that there is none; the rest of the profile `std` is run
-    // by `test`, in a build that has both.
-    run(&mut cargo(&["nextest", "run", "-p", "mallory", "--test", "explore_refusals"]))?;
+    // The build without a model checker says that it has none. `test` runs the rest of the profile
+    // `std`, in a build that has both.
+    run(&mut cargo(&["nextest", "run", "-p", "mallory", "--test", "explore"]))?;
     for profile in ["shuttle", "loom"] {
-        // The same build as the tests'.
+        // The same build as that of the tests.
         let build = ["nextest", "run", "--workspace", "--features", FEATURES];
         run(cargo(&build).args(["--profile", profile]))?;
     }
@@ -267,16 +273,16 @@ fn explore() -> Step {
     };
     run(&mut mallory(&["explore", "--preemptions", "2", "--schedules", SCHEDULES]))?;
     run(&mut mallory(&["loom", "--preemptions", "2", "--schedules", SCHEDULES]))?;
-    // A build with a model checker sweeps as any other.
+    // A build with a model checker still sweeps.
     run(&mut mallory(&["sweep"]))?;
-    // The canary, and the same bytes for any number of jobs.
+    // Planted bugs are found, and any number of jobs prints the same bytes.
     let planted = |jobs| {
         let explore = ["explore", "racy", "--jobs", jobs];
         output(&mut mallory(&explore), 1)
     };
     let found = planted("2")?;
     if found != planted("1")? {
-        return Err("what one job and what two find differs".to_owned());
+        return Err("the reports of one job and of two differ".to_owned());
     }
     let replay = found.lines().find_map(|line| line.trim().strip_prefix("replay  "));
     let token = replay.and_then(|line| line.split('\'').nth(1)).ok_or("no replay line")?;
@@ -287,8 +293,8 @@ fn explore() -> Step {
     output(&mut self::mallory(true, &["explore"]), 2).map(|_| ())
 }
 
-/// The services, and ports over std's own trait, under AddressSanitizer and LeakSanitizer, and what is
-/// shared by real threads under ThreadSanitizer.
+/// Runs the services and the ports over std's own trait under AddressSanitizer and LeakSanitizer,
+/// and what real threads share under ThreadSanitizer.
 fn sanitizers() -> Step {
     let nightly = |args: &[&str]| {
         let mut command = Command::new("cargo");
@@ -309,18 +315,23 @@ fn sanitizers() -> Step {
         eprintln!("not {target}: {names} were not run");
         return Ok(());
     }
-    // A planted bug is one for the sanitizers as well: they see the services only, and what only
-    // this toolchain has.
-    let test = ["test", "--quiet", "--target", target, "-p", "mallory-scenarios", "-p", "mallory"];
+    // Planted bugs would stop the sanitizers, so they run only the services, and the adapter that
+    // only a nightly toolchain has.
+    let address = |package: &str, tests: &[&str]| {
+        let test = ["test", "--quiet", "--target", target, "-p", package, "--test"];
+        run(nightly(&test)
+            .args(tests)
+            .env("RUSTFLAGS", "-Zsanitizer=address")
+            .env("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1")
+            .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))
+    };
+    address("mallory-scenarios", &["services", "survival::"])?;
+    address("mallory", &["conformance", "std_allocator::"])?;
+    // The system port's counters under real threads. Std is not rebuilt with the sanitizer, so only
+    // code compiled here is watched; that includes std's atomics, which are inlined.
+    let test = ["test", "--quiet", "--target", target, "-p", "mallory", "--test", "heap"];
     run(nightly(&test)
-        .args(["--test", "services", "--test", "std_allocator"])
-        .env("RUSTFLAGS", "-Zsanitizer=address")
-        .env("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1")
-        .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))?;
-    // The system port's counters under real threads. Std itself is not built anew for it, so only
-    // what is compiled here is watched: its atomics are, being inlined.
-    let test = ["test", "--quiet", "--target", target, "-p", "mallory", "--test", "system_port"];
-    run(nightly(&test)
+        .arg("system_port::")
         .env("RUSTFLAGS", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
         .env("TSAN_OPTIONS", format!("suppressions={}", root().join("ci/tsan.supp").display()))
         .env("CARGO_TARGET_DIR", root().join("target/thread-sanitizer")))

@@ -1,4 +1,4 @@
-//! The arena beside plain vectors.
+//! The arena, compared with plain vectors.
 #![no_main]
 
-mallory::fuzz::fuzz_target!(mallory_scenarios::parts::Arenas);
+mallory::fuzz::fuzz_target!(mallory_scenarios::systems::Arenas);

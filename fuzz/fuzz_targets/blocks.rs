@@ -1,4 +1,4 @@
-//! A heap and its ledger beside a naive map of blocks.
+//! A heap and its ledger, compared with a map of blocks.
 #![no_main]
 
-mallory::fuzz::fuzz_target!(mallory_scenarios::parts::Blocks);
+mallory::fuzz::fuzz_target!(mallory_scenarios::systems::Blocks);

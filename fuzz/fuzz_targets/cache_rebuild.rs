@@ -1,7 +1,7 @@
-//! cache-rebuild: a cache file made of a log.
+//! cache-rebuild: a cache file built from a log.
 #![no_main]
 
 mallory::fuzz::fuzz_target!(
-    mallory_scenarios::cache_rebuild::CacheRebuild,
-    mallory_scenarios::targets::log()
+    mallory_scenarios::services::cache_rebuild::CacheRebuild,
+    mallory_scenarios::fuzz_targets::log()
 );

@@ -1,4 +1,4 @@
-//! The intern table beside a plain map.
+//! The intern table, compared with a plain map.
 #![no_main]
 
-mallory::fuzz::fuzz_target!(mallory_scenarios::parts::Interns);
+mallory::fuzz::fuzz_target!(mallory_scenarios::systems::Interns);

@@ -1,4 +1,4 @@
-//! The readers of a sweep's journal and of a log of commits.
+//! The parsers of a sweep's journal and of a log of commits.
 #![no_main]
 
-mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::targets::journal(bytes));
+mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::fuzz_targets::journal(bytes));

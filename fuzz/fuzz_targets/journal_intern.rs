@@ -2,6 +2,6 @@
 #![no_main]
 
 mallory::fuzz::fuzz_target!(
-    mallory_scenarios::journal_intern::JournalIntern,
-    mallory_scenarios::targets::log()
+    mallory_scenarios::services::journal_intern::JournalIntern,
+    mallory_scenarios::fuzz_targets::log()
 );

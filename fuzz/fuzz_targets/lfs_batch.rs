@@ -2,6 +2,6 @@
 #![no_main]
 
 mallory::fuzz::fuzz_target!(
-    mallory_scenarios::lfs_batch::LfsBatch,
-    mallory_scenarios::targets::requests()
+    mallory_scenarios::services::lfs_batch::LfsBatch,
+    mallory_scenarios::fuzz_targets::requests()
 );

@@ -1,4 +1,4 @@
-//! The LFS server's reader of requests.
+//! The LFS server's parser of requests.
 #![no_main]
 
-mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::targets::lfs_request(bytes));
+mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::fuzz_targets::lfs_request(bytes));

@@ -1,4 +1,4 @@
-//! Ports beside the model of their contract.
+//! Ports, compared with the model of their contract.
 #![no_main]
 
-mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::targets::ports(bytes));
+mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::fuzz_targets::ports(bytes));

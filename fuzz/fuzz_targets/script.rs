@@ -1,4 +1,4 @@
-//! The reader of scripts and cases.
+//! The parser of scripts and cases.
 #![no_main]
 
-mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::targets::script(bytes));
+mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::fuzz_targets::script(bytes));

@@ -1,4 +1,6 @@
 //! The shelf without a planted bug.
 #![no_main]
 
-mallory::fuzz::fuzz_target!(mallory_scenarios::shelf::Shelf<mallory_scenarios::shelf::Sound>);
+mallory::fuzz::fuzz_target!(
+    mallory_scenarios::planted::shelf::Shelf<mallory_scenarios::planted::shelf::Sound>
+);

@@ -1,4 +1,4 @@
-//! A slab, watched as a heap of its own, beside a naive map of blocks.
+//! A slab, watched as a heap of its own, compared with a map of blocks.
 #![no_main]
 
-mallory::fuzz::fuzz_target!(mallory_scenarios::parts::Slabs);
+mallory::fuzz::fuzz_target!(mallory_scenarios::systems::Slabs);

@@ -1,4 +1,4 @@
-//! The reader of tokens.
+//! The parser of tokens.
 #![no_main]
 
-mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::targets::token(bytes));
+mallory::fuzz::fuzz_target!(|bytes| mallory_scenarios::fuzz_targets::token(bytes));

@@ -40,26 +40,26 @@ typedef struct mallory_heap mallory_heap;
   }
 
 /**
- * What a subject answers: all went well.
+ * What a subject returns if it succeeded.
  */
 #define MALLORY_OK 0
 
 /**
- * What a subject answers: it ran out of memory, and gave back what it had. Any other number is an
- * error that has nothing to do with memory, which under a fault is a finding.
+ * What a subject returns if it ran out of memory and freed what it had. Any other number is an
+ * error that has nothing to do with memory, which is a finding if a request failed.
  */
 #define MALLORY_NO_MEMORY 1
 
 /**
- * A port as a table of functions: an allocator of C's, or a heap that is handed to C.
+ * A port as a table of functions: a C allocator, or a heap that is handed to C.
  *
- * `alloc` and `free` have to be there; where one of the others is null, a caller does without.
- * Sizes are in bytes, alignments powers of two. A null answer is a refusal. The promises are
- * those of `Port`: a refused resize leaves the old block alive and as it was.
+ * `alloc` and `free` are required; the others may be null. Sizes are in bytes, alignments are
+ * powers of two. Returning null refuses a request. The contract is that of `Port`: a refused
+ * resize leaves the old block alive and unchanged.
  */
 typedef struct mallory_port {
   /**
-   * Handed to each function.
+   * Passed to each function.
    */
   void *context;
   /**
@@ -71,7 +71,7 @@ typedef struct mallory_port {
    */
   void *(*alloc_zeroed)(void *context, size_t size, size_t align);
   /**
-   * Gives a block back, with the size and alignment that it was asked for with.
+   * Frees a block. The size and the alignment are those of its request.
    */
   void (*free)(void *context, void *block, size_t size, size_t align);
   /**
@@ -79,43 +79,43 @@ typedef struct mallory_port {
    */
   void *(*resize)(void *context, void *block, size_t old_size, size_t new_size, size_t align);
   /**
-   * Bytes asked for and not yet given back. May be null.
+   * The bytes requested and not yet freed. May be null.
    */
   uint64_t (*bytes_outstanding)(void *context);
   /**
-   * The most that has been outstanding. May be null.
+   * The largest value of `bytes_outstanding` so far. May be null.
    */
   uint64_t (*peak)(void *context);
   /**
-   * Requests that were refused. May be null.
+   * The number of refused requests. May be null.
    */
   uint64_t (*failures)(void *context);
 } mallory_port;
 
 /**
- * An allocator of C's in the words of `malloc`, as a table; or a heap in those words.
+ * A table of `malloc`-like functions: a C allocator, or a heap that is handed to C.
  *
- * `malloc` and `free` have to be there; the others may be null.
+ * `malloc` and `free` are required; the others may be null.
  */
 typedef struct mallory_memory {
   /**
-   * Handed to each function.
+   * Passed to each function.
    */
   void *context;
   /**
-   * A block aligned for every type of C's own.
+   * A block aligned for every C type.
    */
   void *(*malloc)(void *context, size_t size);
   /**
-   * A block of zeroes; null where the product is too large. May be null.
+   * A block of `count * size` zero bytes; null if the product overflows. May be null.
    */
   void *(*calloc)(void *context, size_t count, size_t size);
   /**
-   * Another size of a block; of null it is `malloc`. May be null.
+   * Resizes a block; of null it is `malloc`. May be null.
    */
   void *(*realloc)(void *context, void *block, size_t size);
   /**
-   * Gives a block back; of null it does nothing.
+   * Frees a block; of null it does nothing.
    */
   void (*free)(void *context, void *block);
   /**
@@ -123,31 +123,31 @@ typedef struct mallory_memory {
    */
   void *(*aligned_alloc)(void *context, size_t align, size_t size);
   /**
-   * How many bytes of a block may be used. May be null.
+   * The number of bytes of a block that may be used. May be null.
    */
   size_t (*usable_size)(void *context, void *block);
 } mallory_memory;
 
 /**
- * The code under test: takes its memory from the heap, and answers `MALLORY_OK`,
+ * The code under test: takes its memory from the heap, and returns `MALLORY_OK`,
  * `MALLORY_NO_MEMORY` or another error. It is called many times, and must do the same each time.
  */
 typedef int (*mallory_subject)(mallory_heap *heap, void *user_data);
 
 /**
- * What is asked of a sweep. All zeroes asks for nothing in particular, and so does a null pointer.
+ * The options of a sweep. All zeroes are the defaults, and so is a null pointer.
  */
 typedef struct mallory_options {
   /**
-   * The one number that all chance comes from.
+   * The seed of all random choices.
    */
   uint64_t seed;
   /**
-   * Processes that share the work; 0 is one.
+   * The number of processes that share the work; 0 is one.
    */
   size_t jobs;
   /**
-   * Faulted runs at the most; 0 is as many as it takes.
+   * The largest number of faulted runs; 0 is no limit.
    */
   uint64_t limit;
   /**
@@ -155,57 +155,57 @@ typedef struct mallory_options {
    */
   bool strict;
   /**
-   * The allocator that the heap stands on; null is the system's.
+   * The allocator below the heap; null is the system's.
    */
   const struct mallory_port *port;
   /**
-   * How this program is started, for replay lines; null is as it was.
+   * The command that starts this program, for replay lines; null is the one that started it.
    */
   const char *program;
 } mallory_options;
 
 /**
- * What is asked of a conformance run. All zeroes asks for nothing in particular, and so does a null
- * pointer.
+ * The options of a conformance run. All zeroes are the defaults, and so is a null pointer.
  */
 typedef struct mallory_conformance_options {
   /**
-   * The one number that all chance comes from.
+   * The seed of all random choices.
    */
   uint64_t seed;
   /**
-   * Operations, in sequences of 512; 0 is 8,192.
+   * The number of operations, in sequences of 512; 0 is 8,192.
    */
   size_t operations;
   /**
-   * The largest size in bytes that is asked for in earnest; 0 is 64 KiB.
+   * The largest size in bytes that the allocator has to serve; 0 is 64 KiB.
    */
   size_t max_size;
   /**
-   * The largest alignment that is asked for in earnest, a power of two; 0 is 64 KiB.
+   * The largest alignment that it has to serve, a power of two; 0 is 64 KiB.
    */
   size_t max_align;
   /**
-   * Bytes of the region that the allocator stands on, which is filled up until it refuses: what
-   * was given back has to be there again. 0 is no such region. It takes `renew`.
+   * The size in bytes of the fixed region that the allocator manages; 0 if there is none. The
+   * region is filled until the allocator refuses, and what was freed has to be available again.
+   * Needs `renew`.
    */
   size_t fixed;
   /**
-   * Makes the allocator as new, with nothing in use; called with the table's context before each
-   * sequence. Null: blocks of the sequences before are never given back.
+   * Makes the allocator as good as new, with nothing in use. Called with the table's context
+   * before each sequence. If it is null, blocks of earlier sequences are never freed.
    */
   void (*renew)(void *context);
   /**
-   * How many bytes the allocator holds of whatever it stands on: the same requests and frees again
-   * and again must not make it more. May be null.
+   * The number of bytes that the allocator holds of the memory below it. Repeating the same
+   * requests and frees must not increase it. May be null.
    */
   size_t (*held)(void *context);
   /**
-   * Runs these lines, as a finding printed them, in place of drawing any; null draws.
+   * Runs this sequence, in lines as a finding prints them, instead of random ones; may be null.
    */
   const char *sequence;
   /**
-   * How this program is started, for replay lines; null is as it was.
+   * The command that starts this program, for replay lines; null is the one that started it.
    */
   const char *program;
 } mallory_conformance_options;
@@ -215,37 +215,37 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Says part of what a run came to. All that was said is compared with what the fault-free run said:
- * an answer of `MALLORY_OK` with another text is a finding.
+ * Adds to the text that is the run's result. It is compared with the text of the fault-free run:
+ * returning `MALLORY_OK` with another text is a finding.
  */
 void mallory_say(const char *text);
 
 /**
- * The heap as a table with sizes and alignments. It is good as long as the heap.
+ * The heap as a table of functions with sizes and alignments. It is valid as long as the heap.
  */
 struct mallory_port mallory_heap_port(mallory_heap *heap);
 
 /**
- * The heap as a table in the words of `malloc`. It is good as long as the heap.
+ * The heap as a table of `malloc`-like functions. It is valid as long as the heap.
  */
 struct mallory_memory mallory_heap_memory(mallory_heap *heap);
 
 /**
- * A second heap of the same run with a name of its own: what one hands out the other may not take
- * back. To be given back with `mallory_heap_drop`.
+ * A second heap of the same run, with this name. A block of one heap must not be freed through the
+ * other. Drop it with `mallory_heap_drop`.
  */
 mallory_heap *mallory_heap_named(mallory_heap *heap, const char *name);
 
 /**
- * Gives back a heap that `mallory_heap_named` made.
+ * Drops a heap that `mallory_heap_named` made.
  */
 void mallory_heap_drop(mallory_heap *heap);
 
 /**
- * Sweeps a subject: every request that it makes of the heap fails in turn, once and for good.
- * Prints the report, and answers the exit code: 0 clean, 1 findings, 2 a mistake of the caller's,
- * 3 incomplete, 101 a bug of Mallory's own. `mallory_sweep` puts `__FILE__` in place of `file`,
- * by which paths in the report lose what belongs to the machine.
+ * Sweeps a subject: every request that it makes of the heap fails in turn, once alone and once
+ * with all later requests. Prints the report, and returns the exit code: 0 clean, 1 findings, 2 a
+ * mistake of the caller, 3 incomplete, 101 a bug of Mallory. `mallory_sweep` passes `__FILE__` as
+ * `file`, by which the report makes its paths independent of the machine.
  */
 int mallory_sweep_from(const char *file,
                        const char *name,
@@ -254,54 +254,54 @@ int mallory_sweep_from(const char *file,
                        const struct mallory_options *options);
 
 /**
- * Holds an allocator to its contract: drives it with seeded sequences of requests and frees beside a
- * model, in child processes. Prints the report, each broken promise with the smallest sequence that
- * shows it, and answers the exit code: 0 clean, 1 findings, 2 a mistake of the caller's, 101 a bug
- * of Mallory's own. `MALLORY_SEQUENCE=FILE` runs a sequence again.
+ * Tests whether an allocator keeps its contract: runs seeded sequences of requests and frees on
+ * it, in child processes, and compares it with a model. Prints the report, each broken promise
+ * with the shortest sequence that shows it, and returns the exit code: 0 clean, 1 findings, 2 a
+ * mistake of the caller, 101 a bug of Mallory. `MALLORY_SEQUENCE=FILE` runs a sequence again.
  */
 int mallory_conformance(const char *name,
                         const struct mallory_port *port,
                         const struct mallory_conformance_options *options);
 
 /**
- * The same for an allocator that has only the words of `malloc`. A `calloc` is asked for products as
- * well that are larger than there can be.
+ * The same for an allocator with `malloc`-like functions. A `calloc` is also given factors whose
+ * product overflows.
  */
 int mallory_conformance_memory(const char *name,
                                const struct mallory_memory *memory,
                                const struct mallory_conformance_options *options);
 
 /**
- * Holds an allocator to its contract: drives it with seeded sequences of requests and frees beside a
- * model, in child processes. Prints the report, each broken promise with the smallest sequence that
- * shows it, and answers the exit code: 0 clean, 1 findings, 2 a mistake of the caller's, 101 a bug
- * of Mallory's own. `MALLORY_SEQUENCE=FILE` runs a sequence again.
+ * Tests whether an allocator keeps its contract: runs seeded sequences of requests and frees on
+ * it, in child processes, and compares it with a model. Prints the report, each broken promise
+ * with the shortest sequence that shows it, and returns the exit code: 0 clean, 1 findings, 2 a
+ * mistake of the caller, 101 a bug of Mallory. `MALLORY_SEQUENCE=FILE` runs a sequence again.
  */
 int mallory_conformance(const char *name,
                         const struct mallory_port *port,
                         const struct mallory_conformance_options *options);
 
 /**
- * The same for an allocator that has only the words of `malloc`. A `calloc` is asked for products as
- * well that are larger than there can be.
+ * The same for an allocator with `malloc`-like functions. A `calloc` is also given factors whose
+ * product overflows.
  */
 int mallory_conformance_memory(const char *name,
                                const struct mallory_memory *memory,
                                const struct mallory_conformance_options *options);
 
 /**
- * `malloc` on a heap. `heap` is a `mallory_heap *`, here and below; it is called `void *` so that
- * these functions can stand in another library's table as they are.
+ * `malloc` on a heap. Here and below `heap` is a `mallory_heap *`. Its type is `void *`, so that
+ * these functions can be put into another library's table as they are.
  */
 void *mallory_malloc(void *heap, size_t size);
 
 /**
- * `calloc` on a heap: null where the product is too large.
+ * `calloc` on a heap: null if the product overflows.
  */
 void *mallory_calloc(void *heap, size_t count, size_t size);
 
 /**
- * `realloc` on a heap: of null it is `malloc`; to zero it frees, and answers null.
+ * `realloc` on a heap: of null it is `malloc`; to a size of zero it frees, and returns null.
  */
 void *mallory_realloc(void *heap, void *block, size_t size);
 
@@ -311,27 +311,28 @@ void *mallory_realloc(void *heap, void *block, size_t size);
 void mallory_free(void *heap, void *block);
 
 /**
- * `aligned_alloc` on a heap: null where the alignment is no power of two.
+ * `aligned_alloc` on a heap: null if the alignment is no power of two.
  */
 void *mallory_aligned_alloc(void *heap, size_t align, size_t size);
 
 /**
- * `posix_memalign` on a heap: 0, or `EINVAL` (22) or `ENOMEM` (12) with `*block` as it was.
+ * `posix_memalign` on a heap: returns 0, `EINVAL` (22) or `ENOMEM` (12). On an error `*block`
+ * stays as it was.
  */
 int mallory_posix_memalign(void *heap, void **block, size_t align, size_t size);
 
 /**
- * How many bytes of a block may be used: as many as were asked for.
+ * `malloc_usable_size` on a heap: the number of bytes that were requested for the block.
  */
 size_t mallory_usable_size(void *heap, void *block);
 
 /**
- * A `lua_Alloc`: one function for everything, which says the size at a free, and is held to it.
+ * A `lua_Alloc`: one function for all operations. It is given the old size, which has to be right.
  */
 void *mallory_lua_alloc(void *heap, void *block, size_t old_size, size_t new_size);
 
 /**
- * A zlib `alloc_func`: `items * size` bytes, or null where that is too much.
+ * A zlib `alloc_func`: `items * size` bytes, or null if the product overflows.
  */
 void *mallory_zlib_alloc(void *heap, unsigned int items, unsigned int size);
 

@@ -1,24 +1,32 @@
-//! The environment: each variable that Mallory reads, and the error where it can't be read; and how
-//! this program was started.
+//! The `MALLORY_*` variables of the environment, each an error if it can't be parsed; and the
+//! command that started this program.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::report::token::Token;
 
-/// What the environment asks for.
+/// What the environment asks for. An empty variable counts as unset.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Env {
+    /// `MALLORY_OOM_AFTER`: one run in which every request after this many fails.
     pub(crate) oom_after: Option<u64>,
+    /// `MALLORY_REPLAY`: the token to replay.
     pub(crate) replay: Option<Token>,
-    /// The file of a sequence that conformance runs in place of drawing any.
+    /// `MALLORY_SEQUENCE`: a file with the sequence that conformance runs instead of random ones.
     pub(crate) sequence: Option<PathBuf>,
+    /// `MALLORY_SEED`.
     pub(crate) seed: Option<u64>,
+    /// `MALLORY_JOBS`, at most 1,024.
     pub(crate) jobs: Option<usize>,
+    /// `MALLORY_HISTOGRAM`: whether reports give percentiles of the request sizes.
     pub(crate) histogram: bool,
+    /// `MALLORY_DISABLE_CUSTOM_ALLOCATORS`: whether memory parts pass every allocation to their
+    /// port.
     pub(crate) bypass: bool,
 }
 
+/// A variable's value, by `look`; tests inject their own.
 fn value(name: &str, look: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     look(name).filter(|value| !value.is_empty())
 }
@@ -28,7 +36,8 @@ fn number(name: &str, look: &dyn Fn(&str) -> Option<String>) -> Result<Option<u6
         return Ok(None);
     };
     text.parse().map(Some).map_err(|_| {
-        Error::new(format!("{name}={text}: expected a whole number"))
+        Error::new(format!("expected a whole number, found `{text}`"))
+            .at(name)
             .help(format!("set {name} to a number, or unset it"))
     })
 }
@@ -37,12 +46,17 @@ fn switch(name: &str, look: &dyn Fn(&str) -> Option<String>) -> Result<bool, Err
     match value(name, look).as_deref() {
         None | Some("0") => Ok(false),
         Some("1") => Ok(true),
-        Some(text) => Err(Error::new(format!("{name}={text}: expected 0 or 1"))
+        Some(text) => Err(Error::new(format!("expected 0 or 1, found `{text}`"))
+            .at(name)
             .help(format!("set {name} to 0 or 1, or unset it"))),
     }
 }
 
 impl Env {
+    /// Reads all variables.
+    ///
+    /// # Errors
+    /// One that can't be parsed.
     pub(crate) fn read() -> Result<Self, Error> {
         Self::from(&|name| std::env::var(name).ok())
     }
@@ -51,12 +65,14 @@ impl Env {
         let replay = match value("MALLORY_REPLAY", look) {
             None => None,
             Some(line) => {
-                Some(line.parse().map_err(|error| Error::new(format!("MALLORY_REPLAY: {error}")))?)
+                let token = line.parse().map_err(|error: Error| error.within("MALLORY_REPLAY"));
+                Some(token?)
             }
         };
         let jobs = match number("MALLORY_JOBS", look)? {
             Some(0) => {
-                return Err(Error::new("MALLORY_JOBS=0: at least one job is needed")
+                return Err(Error::new("at least one job is needed, found `0`")
+                    .at("MALLORY_JOBS")
                     .help("set MALLORY_JOBS to 1 or more, or unset it"));
             }
             jobs => jobs.map(|jobs| jobs.min(1024) as usize),
@@ -73,22 +89,22 @@ impl Env {
     }
 }
 
-/// How this program was started, in words that a shell takes again. A place that is the machine's own
-/// is left out: a program of another folder is named as if it lay here.
+/// The command that started this program, quoted for a shell. An absolute path is cut to the file's
+/// name, `./name`, since reports hold no paths of the machine.
 pub(crate) fn started() -> String {
     let words: Vec<String> =
         std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     if !words.is_empty() {
-        return retyped(&words);
+        return quoted(&words);
     }
-    // Where a library of a C program is not told.
+    // Rust knows no arguments inside a library of a C program on some systems.
     let own = std::env::current_exe().ok();
-    retyped(&[own.map_or_else(|| "program".to_owned(), |own| own.to_string_lossy().into_owned())])
+    quoted(&[own.map_or_else(|| "program".to_owned(), |own| own.to_string_lossy().into_owned())])
 }
 
-fn retyped(words: &[String]) -> String {
+fn quoted(words: &[String]) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:+@%".contains(c);
-    let quoted = |word: &str| match word {
+    let quote = |word: &str| match word {
         word if !word.is_empty() && word.chars().all(is_plain) => word.to_owned(),
         word => format!("'{}'", word.replace('\'', r"'\''")),
     };
@@ -97,7 +113,7 @@ fn retyped(words: &[String]) -> String {
     let name = path.file_name().filter(|_| path.is_absolute()).map(|name| name.to_string_lossy());
     let program = name.map_or_else(|| program.to_owned(), |name| format!("./{name}"));
     let words = std::iter::once(&*program).chain(rest.iter().map(|word| &**word));
-    words.map(quoted).collect::<Vec<_>>().join(" ")
+    words.map(quote).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -112,7 +128,7 @@ mod tests {
             (&["/home/somebody/words", "a b", "it's", ""], r"./words 'a b' 'it'\''s' ''"),
         ] {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            assert_eq!(retyped(&words), line);
+            assert_eq!(quoted(&words), line);
         }
         assert!(!started().is_empty());
     }

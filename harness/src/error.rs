@@ -1,17 +1,21 @@
-//! The caller's mistake: a bad script, flag, token, file or variable, or a subject that fails without
-//! any fault. Every message says where it is and what to do about it.
+//! The caller's mistakes: a bad script, flag, token, file or environment variable, or a subject
+//! that fails without any fault. Each says what is wrong, where, and what to do about it.
 
 use std::fmt;
 
-/// A mistake of the caller's. Printed as
+/// A mistake of the caller's: what is wrong, where, and what to do about it. Command lines print it
+/// after `error: `. The lines of an unknown place and of missing help are left out.
 ///
-/// ```text
-/// WHAT
-///   --> PLACE
-/// help: WHAT TO DO
 /// ```
+/// use mallory::Error;
 ///
-/// where the last two lines are left out if there is nothing to say.
+/// let error =
+///     Error::new("expected 0 or 1, found `yes`").at("MALLORY_HISTOGRAM").help("set it to 0 or 1");
+/// assert_eq!(
+///     error.to_string(),
+///     "expected 0 or 1, found `yes`\n  --> MALLORY_HISTOGRAM\nhelp: set it to 0 or 1"
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     what: String,
@@ -20,24 +24,41 @@ pub struct Error {
 }
 
 impl Error {
-    /// A mistake, in one sentence that names what is wrong.
+    /// A mistake. `what` says in one sentence what is wrong.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
         Error { what: what.into(), place: None, help: None }
     }
 
-    /// Adds where it is: `file`, `file:line` or `file:line:column`.
+    /// Sets where it is: `file`, `file:line`, `file:line:column`, or the name of a variable.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.place = Some(place.into());
         self
     }
 
-    /// Adds what to do about it.
+    /// Sets what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Sets the place that the present one is inside of: a variable that holds a token, say.
+    #[must_use]
+    pub(crate) fn within(self, outer: impl Into<String>) -> Self {
+        let outer = outer.into();
+        let place = match &self.place {
+            Some(inner) => format!("{outer}, {inner}"),
+            None => outer,
+        };
+        self.at(place)
+    }
+
+    /// What is wrong, where, and what to do about it, for other forms than text.
+    #[cfg(feature = "cli")]
+    pub(crate) fn parts(&self) -> (&str, Option<&str>, Option<&str>) {
+        (&self.what, self.place.as_deref(), self.help.as_deref())
     }
 }
 

@@ -1,11 +1,12 @@
-//! Mallory: the adversary in your allocator. It shows, deterministically, what a program does
-//! when memory runs out: it fails every allocation one by one, watches every block, and hands
-//! back one short line that replays what it found.
+//! Mallory tests what a program does when memory runs out. It fails every allocation one by one,
+//! watches every block for leaks and misuse, and prints one short line that replays what it found.
+//! A run is deterministic: the same program gives the same report.
 //!
 //! # A first sweep
 //!
-//! Give it a closure from a [`Heap`] to a `Result`. It is run once for each of its requests for
-//! memory, twice in fact: once where that request fails, and once where it and all after it do.
+//! A [`Sweep`] takes a closure from a [`Heap`] to a `Result`. It counts the closure's requests for
+//! memory, then runs the closure twice for each: once with only that request failing, and once with
+//! that one and all later ones failing.
 //!
 //! ```
 //! use allocator_api2::vec::Vec;
@@ -23,36 +24,78 @@
 //! Sweep::new("join").run(|heap| join(heap, &["fails", "well"])).assert_clean();
 //! ```
 //!
-//! A run ends *propagated* (an error came out), *absorbed* (the result is the same all the same),
-//! or as a finding: a silently wrong result, a panic, an abort, a hang, a leak, a double free …;
-//! see [`Kind`]. Runs are made in child processes, so a subject that aborts is a line in the
-//! report and not the end of the test.
+//! A faulted run is *propagated* if it returns an error, and *absorbed* if the result is the same
+//! as without the fault. Anything else is a finding: a silently wrong result, a panic, an abort, a
+//! hang, a leak, a double free; [`Kind`] lists them all. Runs are made in child processes, so a
+//! subject that aborts becomes a line in the report instead of ending the test.
 //!
-//! # What to say more
+//! Code that uses the global allocator is swept unchanged: make a [`GlobalHeap`] the program's
+//! `#[global_allocator]`, and pass it to [`Sweep::global`].
 //!
-//! - [`Sweep::oom`] says which errors mean out of memory; others are then findings.
-//! - [`Sweep::setup`] makes an object first, and holds an operation on it to its word: as before
-//!   after an error, and as ever after a retry.
-//! - [`System`] does the same for a whole script of operations, beside a plain model.
-//! - [`Options`] switches detectors, sets a budget, lets several threads in.
-//! - [`Plan`] fails what you choose instead of everything in turn.
-//! - [`Adversary`] puts a heap below that does all that a friendly `malloc` never does.
-//! - [`conformance`] holds an allocator to its contract, and shrinks what breaks it.
-//! - [`Report`] is a value: assert it clean, look into it, or take its text as a snapshot.
+//! # A bug and its replay
+//!
+//! This function loses its first block if the second one can't be allocated. The finding says which
+//! block is lost, which request has to fail for that, and how to see it again:
+//!
+//! ```
+//! # use allocator_api2::collections::TryReserveError;
+//! # use allocator_api2::vec::Vec;
+//! # use mallory::{Heap, Kind, Sweep};
+//! fn pair(heap: &Heap) -> Result<usize, TryReserveError> {
+//!     let mut first = Vec::<u8, _>::new_in(heap.clone());
+//!     first.try_reserve(16)?;
+//!     let mut second = Vec::<u8, _>::new_in(heap.clone());
+//!     if let Err(error) = second.try_reserve(32) {
+//!         std::mem::forget(first);
+//!         return Err(error);
+//!     }
+//!     Ok(first.capacity() + second.capacity())
+//! }
+//!
+//! let report = Sweep::new("pair").run(pair);
+//! let leak = &report.findings()[0];
+//! assert_eq!(leak.kind(), Kind::Leak);
+//! assert!(leak.token().to_string().starts_with("v1 pair f=T0#2"));
+//! ```
+//!
+//! `T0#2` is the second request of thread 0. In a test, the variable `MALLORY_REPLAY` with the
+//! token in it makes that one run instead of the sweep; [`Sweep::replay`] does the same in code.
+//!
+//! # Where to go from here
+//!
+//! To say what a correct failure is:
+//! - [`Sweep::oom`] sets which errors mean out of memory. Other errors are findings then.
+//! - [`Sweep::setup`] sweeps an operation on an object that survives: after an error the operation
+//!   is repeated with memory available, and the object must end as it does without the fault.
+//! - [`Sweep::allow`], [`Sweep::allow_aborts`] and [`Sweep::strict`] accept known findings, or
+//!   demand more.
+//!
+//! To test more than one closure on one thread:
+//! - [`System`] is for a whole sequence of operations, compared with a plain model.
+//! - [`Explore`] runs each fault in every order of the threads up to a bound, under shuttle or loom
+//!   (features `shuttle` and `loom`).
+//! - [`conformance()`] tests an allocator against the contract of a [`Port`], and shrinks the
+//!   sequence of calls that breaks it.
+//! - [`adversary`] has a heap that does everything the allocator contract permits and a friendly
+//!   `malloc` never does.
+//!
+//! To change how a run is made:
+//! - [`Options`] switches detectors, sets a budget of bytes, and admits real threads.
+//! - [`Plan`] fails the requests that you choose instead of each in turn.
+//!
+//! To use it in other ways:
+//! - A [`Report`] is a value: assert that it is clean, inspect it, or keep its text as a snapshot.
+//! - [`Scenario`] gives a subject a name, and `cli::main` (feature `cli`) makes a command line of
+//!   scenarios.
+//! - `script_tests!` (feature `script-tests`) makes tests of script files, `proptest` (feature
+//!   `proptest`) generates scripts, `fuzz::fuzz_target!` (feature `arbitrary`) lets a fuzzer do so,
+//!   and `script` (feature `ron`) shrinks what they find to one small case.
 //! - `c` (feature `c`) is for C: heaps as tables of functions, and a sweep that C can call.
-//! - One type of operations is attacked in many ways: `script_tests!` (feature `script-tests`) makes
-//!   script files tests, `property` (feature `proptest`) draws scripts, `fuzz_target!` (feature
-//!   `arbitrary`) lets a fuzzer do so, and `minimise` (feature `ron`) brings whatever they find down
-//!   to one small case.
-//! - `cli::main` (feature `cli`) makes a command line of your scenarios.
 
 #![cfg_attr(mallory_std_allocator_feature, feature(allocator_api))]
 #![cfg_attr(
     not(mallory_model),
-    allow(
-        dead_code,
-        reason = "what only a model checker calls is checked in builds that have one"
-    )
+    allow(dead_code, reason = "builds with a model checker check what only one calls")
 )]
 
 pub mod adapters;
@@ -98,12 +141,13 @@ pub use scenario::Scenario;
 pub use sweep::Sweep;
 pub use system::System;
 
-/// A heap that does everything the allocator contract permits and a friendly `malloc` never does.
+/// The adversarial heap: it does everything that the allocator contract permits and a friendly
+/// `malloc` never does.
 pub mod adversary {
     pub use crate::adapters::adversary::{Adversarial, Adversary, Guard, Reuse};
 }
 
-/// Fuzz targets: a fuzzer's bytes become a script of operations.
+/// Fuzz targets: the bytes of a fuzzer become a script of operations.
 #[cfg(feature = "arbitrary")]
 pub mod fuzz {
     pub use crate::__fuzz_target as fuzz_target;
@@ -114,7 +158,7 @@ pub mod fuzz {
     pub use crate::script::fuzz::{Measured, kinds, read_journal};
 }
 
-/// Property tests: proptest draws scripts of operations, and what fails is shrunk to a case.
+/// Property tests: proptest generates scripts of operations, and a failing one is shrunk to a case.
 #[cfg(feature = "proptest")]
 pub mod proptest {
     pub use crate::script::property::{Drawn, Property, check, property, strategy};

@@ -1,8 +1,8 @@
-//! What a heap watches and how: the switches of a run.
+//! The options of a heap and its run: what is watched, and how the heap behaves.
 
 use crate::report::kind::Kind;
 
-/// What a heap watches. The default is everything.
+/// What a heap watches, and how it behaves. By default all detectors are on.
 ///
 /// ```
 /// use mallory::{Heap, Kind, Options};
@@ -17,16 +17,17 @@ pub struct Options {
     pub(crate) budget: Option<usize>,
     pub(crate) histogram: bool,
     pub(crate) parallel: bool,
-    /// The heap stands behind the global allocator: any thread may come.
+    /// Whether the heap serves the global allocator: any thread may use it.
     pub(crate) global: bool,
-    /// Such a heap's port is not the allocator inside of the global one.
+    /// Whether such a heap has a port of its own, instead of the allocator that the global heap
+    /// wraps.
     pub(crate) apart: bool,
-    /// Requests of code that runs while a panic unwinds count and fail as well.
+    /// Whether requests made while a panic unwinds are counted and fail as well.
     pub(crate) unwinding: bool,
     pub(crate) bypass: bool,
-    /// A model checker lets the run's threads take turns.
+    /// Whether a model checker schedules the run's threads.
     pub(crate) driven: bool,
-    /// And each request and each free is a point at which it may.
+    /// Whether each request and each free is a scheduling point then.
     pub(crate) points: bool,
 }
 
@@ -50,7 +51,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// All detectors, serial, and every grow moves.
+    /// All detectors on, serial, and every resize moves the block.
     #[must_use]
     pub fn new() -> Self {
         Options::default()
@@ -63,8 +64,9 @@ impl Options {
         self
     }
 
-    /// Switches off what needs guard bytes, poison and quarantine: only the ledger is left
-    /// (leaks, double, invalid and cross-allocator frees, layout mismatches).
+    /// Switches off the detectors that need guard bytes, poison and quarantine. Those that only
+    /// need the ledger stay on: leaks, double, invalid and cross-allocator frees, layout
+    /// mismatches.
     #[must_use]
     pub fn ledger_only(self) -> Self {
         self.without(Kind::HeapBufferOverflow)
@@ -72,65 +74,66 @@ impl Options {
             .without(Kind::UseAfterFree)
     }
 
-    /// Whether growing moves the block every time (the default), or the port decides. A heap
-    /// that grows in place when it is warm makes clean code look nondeterministic.
+    /// Whether a grow or shrink always moves the block (the default), or the port decides. A port
+    /// that sometimes grows in place makes clean code look nondeterministic.
     #[must_use]
     pub fn moving(mut self, moving: bool) -> Self {
         self.moving = moving;
         self
     }
 
-    /// Zeroes every block before it goes back to the port, so that secrets don't outlive it.
+    /// Zeroes every block before it is given back to the port, so that secrets don't outlive it.
     #[must_use]
     pub fn wipe_on_free(mut self) -> Self {
         self.wipe = true;
         self
     }
 
-    /// Live bytes above this are a finding; from 80 % on the report warns.
+    /// Sets a budget for live bytes. More than `bytes` is a finding (`over-budget`), and from 80 %
+    /// on the report warns.
     #[must_use]
     pub fn budget(mut self, bytes: usize) -> Self {
         self.budget = Some(bytes);
         self
     }
 
-    /// Counts request sizes for the report's p50, p90 and p99.
+    /// Counts the sizes of requests, for the percentiles p50, p90 and p99 in the report.
     #[must_use]
     pub fn histogram(mut self) -> Self {
         self.histogram = true;
         self
     }
 
-    /// Lets several OS threads use the heap at once, at the price of a mutex, and of a verdict
-    /// that can only be *sampled*.
+    /// Lets several OS threads use the heap at once. Each call then takes a lock, and the verdict
+    /// can only be *sampled*.
     #[must_use]
     pub fn parallel(mut self) -> Self {
         self.parallel = true;
         self
     }
 
-    /// The kill switch: memory parts that ask [`Heap::bypass`](crate::Heap::bypass) pass every
-    /// allocation straight to their port.
+    /// The kill switch for custom allocators on the heap: those that ask
+    /// [`Heap::bypass`](crate::Heap::bypass) pass every call straight to the heap.
     #[must_use]
     pub fn bypass(mut self, bypass: bool) -> Self {
         self.bypass = bypass;
         self
     }
 
-    /// For a heap that stands behind the global allocator.
+    /// For a heap that serves the global allocator.
     pub(crate) fn global(mut self) -> Self {
         self.global = true;
         self
     }
 
-    /// For a heap that stands behind the global allocator, and over a port of its own.
+    /// For a heap that serves the global allocator from a port of its own.
     pub(crate) fn apart(mut self) -> Self {
         self.apart = true;
         self.global()
     }
 
-    /// For a run whose threads a model checker lets take turns: at each request and each free, or
-    /// only elsewhere.
+    /// For a run whose threads a model checker schedules. With `points` each request and each free
+    /// is a scheduling point.
     pub(crate) fn driven(mut self, points: bool) -> Self {
         self.driven = true;
         self.points = points;

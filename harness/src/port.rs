@@ -1,8 +1,9 @@
-//! The allocator port: what an allocator under test must offer, and the system's own.
+//! The allocator port: the trait that an allocator under test implements, and the system's
+//! allocator as a port.
 //!
-//! `Port` speaks core words only (`Layout` in, block or refusal out), so no version of
-//! anybody's allocator crate stands in its signature. This module needs neither std nor alloc
-//! (but for [`SystemPort`], which is std's `System` with counters).
+//! `Port` uses only types of `core` (`Layout` in, block or refusal out), so its signature doesn't
+//! depend on a version of an allocator crate. Of std this module uses only the allocator that
+//! [`SystemPort`] wraps.
 
 #![allow(unsafe_code)]
 
@@ -12,11 +13,11 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::alloc::{GlobalAlloc, System as StdSystem};
 
-#[path = "counters.rs"]
-mod counters;
-use counters::Counters;
+pub(crate) mod counters;
 
-/// The answer of an allocator that has no memory to give.
+use crate::port::counters::Counters;
+
+/// The error of an allocator that has no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
 
@@ -31,34 +32,35 @@ impl core::error::Error for Refused {}
 /// An allocator under test.
 ///
 /// # Safety
-/// An implementor promises, and a [`Heap`](crate::Heap) and the detectors rely on it:
-/// - a returned block is aligned to `layout.align()` and at least `layout.size()` bytes long;
-/// - blocks that are alive are disjoint;
-/// - a zeroed block is zero over its whole returned length;
-/// - a failed `grow` or `shrink` leaves the old block alive and unaltered; a successful one keeps
-///   the first `min(old, new)` bytes and makes the old pointer invalid, also where it is equal;
-/// - a request of zero bytes is legal;
-/// - clones of a handle own each other's blocks;
-/// - nothing unwinds.
+/// An implementor promises all of this, and [`Heap`](crate::Heap) and the detectors rely on it:
+/// - A returned block is aligned to `layout.align()` and at least `layout.size()` bytes long.
+/// - Blocks that are alive are disjoint.
+/// - A zeroed block is zero over its whole returned length.
+/// - A failed `grow` or `shrink` leaves the old block alive and unaltered. A successful one keeps
+///   the first `min(old, new)` bytes and makes the old pointer invalid, even if the new one is
+///   equal.
+/// - A request of zero bytes is legal.
+/// - Clones of a handle own each other's blocks.
+/// - Nothing unwinds.
 pub unsafe trait Port {
-    /// A block that fits `layout`.
+    /// Allocates a block that fits `layout`.
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory.
+    /// [`Refused`] if there is no memory.
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused>;
 
-    /// Gives a block back.
+    /// Frees a block.
     ///
     /// # Safety
-    /// - `block` was returned by this port and is alive;
-    /// - `layout` fits it: the alignment asked for, a size between the one asked for and the one
-    ///   returned.
+    /// - `block` was returned by this port and is alive.
+    /// - `layout` fits it: it has the requested alignment, and a size between the requested one and
+    ///   the returned one.
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout);
 
-    /// A block of zeroes that fits `layout`.
+    /// Allocates a block of zeroes that fits `layout`.
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory.
+    /// [`Refused`] if there is no memory.
     fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         let block = self.alloc(layout)?;
         // SAFETY: `alloc` has just returned `block.len()` writable bytes that nobody else holds.
@@ -71,10 +73,10 @@ pub unsafe trait Port {
     /// Makes a block larger; it may move.
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory; the old block is then alive and unaltered.
+    /// [`Refused`] if there is no memory. The old block is then alive and unaltered.
     ///
     /// # Safety
-    /// - `block` was returned by this port, is alive, and `old` fits it;
+    /// - `block` was returned by this port, is alive, and `old` fits it.
     /// - `new.size() >= old.size()`. Alignments may differ.
     unsafe fn grow(
         &self,
@@ -89,10 +91,10 @@ pub unsafe trait Port {
     /// Makes a block smaller; it may move.
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory; the old block is then alive and unaltered.
+    /// [`Refused`] if there is no memory. The old block is then alive and unaltered.
     ///
     /// # Safety
-    /// - `block` was returned by this port, is alive, and `old` fits it;
+    /// - `block` was returned by this port, is alive, and `old` fits it.
     /// - `new.size() <= old.size()`. Alignments may differ.
     unsafe fn shrink(
         &self,
@@ -104,17 +106,17 @@ pub unsafe trait Port {
         unsafe { move_block(self, block, old, new) }
     }
 
-    /// Takes every block back at once, as an arena's reset does, and says whether it did.
-    /// The default cannot, and does nothing.
+    /// Takes every block back at once, as an arena's reset does. Returns whether it did; the
+    /// default does nothing and returns false.
     ///
     /// # Safety
-    /// Nobody uses a block of this port afterwards.
+    /// - Nobody uses a block of this port afterwards.
     unsafe fn reclaim(&self) -> bool {
         false
     }
 }
 
-/// Grow or shrink as a fresh block, a copy and a free: right for every port.
+/// A grow or shrink as a fresh block, a copy and a free, which is right for every port.
 ///
 /// # Safety
 /// - `block` was returned by `port`, is alive, and `old` fits it.
@@ -138,7 +140,7 @@ unsafe fn move_block<P: Port + ?Sized>(
     Ok(fresh)
 }
 
-/// The system's allocator (`malloc`) without counters: what a heap stands on by default.
+/// The system's allocator (`malloc`) without counters: the default port of a heap.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Malloc;
 
@@ -147,8 +149,8 @@ fn block(start: *mut u8, size: usize) -> Result<NonNull<[u8]>, Refused> {
     Ok(NonNull::slice_from_raw_parts(start, size))
 }
 
-/// The layout to ask an allocator for that has no zero-sized blocks: one byte gives such a block an
-/// address of its own.
+/// The layout to request of an allocator that doesn't support zero-sized blocks: one byte gives
+/// such a block an address of its own.
 #[inline]
 pub(crate) fn at_least_one(layout: Layout) -> Layout {
     if layout.size() != 0 {
@@ -158,7 +160,7 @@ pub(crate) fn at_least_one(layout: Layout) -> Layout {
 }
 
 // SAFETY: `System` keeps the contract of `GlobalAlloc`, which is this one for sizes above zero;
-// zero is raised to one on every path, in and out alike.
+// zero is raised to one everywhere, for requests and frees alike.
 unsafe impl Port for Malloc {
     #[inline]
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
@@ -174,7 +176,7 @@ unsafe impl Port for Malloc {
 
     #[inline]
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller hands back a block of ours with the layout it was asked with.
+        // SAFETY: a live block of this port with its own layout (the caller's promise).
         unsafe { StdSystem.dealloc(block.as_ptr(), at_least_one(layout)) }
     }
 
@@ -189,7 +191,7 @@ unsafe impl Port for Malloc {
             return unsafe { move_block(self, old_block, old, new) };
         }
         let (old, size) = (at_least_one(old), new.size().max(1));
-        // SAFETY: a live block of ours, its own layout, a new size above zero, and `new` is a
+        // SAFETY: a live block of this port, its own layout, a new size above zero, and `new` is a
         // `Layout`, so its size rounded up to the alignment does not overflow.
         block(unsafe { StdSystem.realloc(old_block.as_ptr(), old, size) }, new.size())
     }
@@ -205,17 +207,27 @@ unsafe impl Port for Malloc {
     }
 }
 
-/// The system's allocator with counters that are right under concurrency.
+/// The system's allocator with counters that are exact under concurrency.
 ///
-/// `bytes_outstanding` counts the bytes asked for and not yet given back. `peak` is its largest
-/// value: each addition raises it at once, so no interleaving can pass a maximum unseen.
+/// ```
+/// use std::alloc::Layout;
+/// use mallory::{Port, SystemPort};
+///
+/// let port = SystemPort::new();
+/// let layout = Layout::new::<[u8; 100]>();
+/// let block = port.alloc(layout)?.cast();
+/// // SAFETY: a live block of this port, with its own layout.
+/// unsafe { port.free(block, layout) };
+/// assert_eq!((port.bytes_outstanding(), port.peak()), (0, 100));
+/// # Ok::<(), mallory::Refused>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct SystemPort {
     counters: Counters,
 }
 
 impl SystemPort {
-    /// A port whose counters are at zero.
+    /// A port whose counters are 0.
     #[must_use]
     pub const fn new() -> Self {
         SystemPort {
@@ -227,19 +239,20 @@ impl SystemPort {
         }
     }
 
-    /// Bytes asked for and not yet given back.
+    /// The bytes that were requested and are not freed.
     #[must_use]
     pub fn bytes_outstanding(&self) -> u64 {
         self.counters.outstanding.load(Ordering::Relaxed)
     }
 
-    /// The largest that [`bytes_outstanding`](Self::bytes_outstanding) has been.
+    /// The largest value that [`bytes_outstanding`](Self::bytes_outstanding) has had. Each request
+    /// raises it at once, so no interleaving of threads misses a maximum.
     #[must_use]
     pub fn peak(&self) -> u64 {
         self.counters.peak.load(Ordering::Relaxed)
     }
 
-    /// Requests that the system refused.
+    /// The number of requests that the system refused.
     #[must_use]
     pub fn failures_total(&self) -> u64 {
         self.counters.failures.load(Ordering::Relaxed)
@@ -247,19 +260,20 @@ impl SystemPort {
 
     fn count(
         &self,
-        answer: Result<NonNull<[u8]>, Refused>,
+        result: Result<NonNull<[u8]>, Refused>,
         gained: usize,
         lost: usize,
     ) -> Result<NonNull<[u8]>, Refused> {
-        match answer {
+        match result {
             Ok(_) if gained >= lost => self.counters.add(gained - lost),
             Ok(_) => self.counters.remove(lost - gained),
             Err(Refused) => self.counters.refuse(),
         }
-        answer
+        result
     }
 }
-// SAFETY: every call is passed to `Malloc`, whose contract this is; the counters are atomics.
+
+// SAFETY: every call is passed to `Malloc`, which keeps the contract; the counters are atomics.
 unsafe impl Port for SystemPort {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         self.count(Malloc.alloc(layout), layout.size(), 0)

@@ -1,6 +1,5 @@
-//! Scenarios: what a command line can be told to sweep, by name.
+//! Scenarios: subjects with a name, which a command line or a test sweeps or explores.
 
-use crate::report::rerun::Rerun;
 #[cfg(feature = "cli")]
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -10,7 +9,7 @@ use crate::error::Error;
 use crate::explore::builder::Explore;
 use crate::host::Engine;
 use crate::report::Report;
-use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE};
+use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE, Rerun};
 #[cfg(feature = "cli")]
 use crate::script::dyn_system::{AnySystem, TypedSystem};
 use crate::sweep::builder::Sweep;
@@ -23,37 +22,39 @@ type SweepFn = dyn Fn(Sweep) -> Report;
 type ExploreFn = dyn Fn(Explore) -> Report;
 type InputFn = dyn Fn() -> Result<Arc<[u8]>, Error>;
 
-/// How a scenario of a command line is run where loom explores.
+/// The command that starts a scenario's command line with loom.
 const PROGRAM_LOOM: &str = "cargo run --release --features loom --";
 
-/// Something to sweep, by name: what [`cli::main`](crate::cli::main) is given.
+/// A subject with a name, for a command line (`cli::main`, feature `cli`) or a test.
 ///
 /// ```
 /// use mallory::{Heap, Scenario};
 /// # fn rebuild(_: &Heap) -> Result<(), mallory::Refused> { Ok(()) }
-/// let rebuild = Scenario::new("rebuild", "builds the index anew", |sweep| sweep.run(rebuild));
-/// # let _ = rebuild;
+/// let rebuild = Scenario::new("rebuild", "rebuilds the index", |sweep| sweep.run(rebuild));
+/// assert!(rebuild.sweep().findings().is_empty());
 /// ```
 pub struct Scenario {
     pub(crate) name: String,
     about: String,
     pub(crate) group: Option<String>,
     pub(crate) input: Option<Box<InputFn>>,
-    /// The system that it is a script of, others, and the script's text and file.
+    /// The systems whose scripts the command line can run; its own comes first.
     #[cfg(feature = "cli")]
     pub(crate) systems: Vec<Box<dyn AnySystem>>,
+    /// The text and the file of the script that it sweeps.
     #[cfg(feature = "cli")]
     pub(crate) source: Option<(&'static str, &'static str)>,
     run: Option<Box<SweepFn>>,
     explore: Option<Box<ExploreFn>>,
-    /// How its replays are run.
+    /// The command that replays are printed with.
     program: String,
+    /// A source file of the caller's: where it is found tells which paths are the machine's.
     known_file: &'static str,
 }
 
 impl Scenario {
-    /// A scenario. It is given a sweep with everything set that the command line was asked for,
-    /// and runs it on its subject.
+    /// A scenario to sweep. `run` gets a sweep with all settings of the command line, adds its own,
+    /// and runs it on the subject. `about` describes it on one line.
     #[track_caller]
     pub fn new(
         name: impl Into<String>,
@@ -63,8 +64,8 @@ impl Scenario {
         Scenario { run: Some(Box::new(run)), ..Scenario::named(name.into(), about.into()) }
     }
 
-    /// A scenario that is only explored, since its threads are what it is about. It is given an
-    /// exploration with everything set that the command line was asked for.
+    /// A scenario that is only explored, since it is about threads. `explore` gets an exploration
+    /// with all settings of the command line.
     #[track_caller]
     pub fn threads(
         name: impl Into<String>,
@@ -92,15 +93,15 @@ impl Scenario {
         }
     }
 
-    /// Lets it be explored as well: its threads in every order.
+    /// Lets the scenario be explored as well: every schedule of its threads.
     #[must_use]
     pub fn explore(mut self, explore: impl Fn(Explore) -> Report + 'static) -> Self {
         self.explore = Some(Box::new(explore));
         self
     }
 
-    /// A scenario that sweeps a script of a system. `file` is what errors call it; its stem is the
-    /// scenario's name.
+    /// A scenario that sweeps a script of a system. `file` is the script's path in errors, and its
+    /// stem is the scenario's name.
     #[cfg(feature = "ron")]
     #[track_caller]
     pub fn script<S: System + 'static>(file: &'static str, text: &'static str) -> Scenario
@@ -120,7 +121,7 @@ impl Scenario {
         scenario
     }
 
-    /// Another system whose scripts and cases the command line takes, with the same input.
+    /// Adds a system whose scripts and cases the command line runs, with the scenario's input.
     #[cfg(feature = "cli")]
     #[must_use]
     pub fn knows<S: System + 'static>(mut self) -> Self
@@ -131,35 +132,35 @@ impl Scenario {
         self
     }
 
-    /// Puts it in a group: it is run when the group or the scenario is named, and else left out.
+    /// Puts it in a group. It then runs only if the group or the scenario is named.
     #[must_use]
     pub fn group(mut self, group: &str) -> Self {
         self.group = Some(group.to_owned());
         self
     }
 
-    /// How the program is started that knows it, where `cargo run --release --` is not enough: with
-    /// a feature, or by another name. It stands before `replay` in the lines that findings print.
+    /// Sets the command that starts its program, which findings print in front of `replay`: one
+    /// with a feature, say. Default: `cargo run --release --`.
     #[must_use]
     pub fn rerun_by(mut self, program: &str) -> Self {
         self.program = program.to_owned();
         self
     }
 
-    /// Where its input comes from unless `--input` names another.
+    /// Sets how its input is read, unless `--input` names another.
     #[must_use]
     pub fn input(mut self, read: impl Fn() -> Result<Arc<[u8]>, Error> + 'static) -> Self {
         self.input = Some(Box::new(read));
         self
     }
 
-    /// Sweeps it with what was asked for; `other_input` takes the place of its own.
+    /// Sweeps it with these settings. `other_input` replaces its own input.
     pub(crate) fn run(&self, sweep: Sweep, other_input: Option<&Arc<[u8]>>) -> Report {
         let mut sweep =
             sweep.known_file(self.known_file).rerun_by(Rerun::Command(self.program.clone()));
         let Some(run) = &self.run else {
-            let what = format!("`{}` is not swept", self.name);
-            return sweep.failed(Error::new(what).help("explore it: its threads are the point"));
+            let what = format!("`{}` cannot be swept", self.name);
+            return sweep.failed(Error::new(what).help("explore it: it is about threads"));
         };
         match (&self.input, other_input) {
             (_, Some(other)) => sweep = sweep.other_input(Arc::clone(other)),
@@ -172,7 +173,7 @@ impl Scenario {
         run(sweep)
     }
 
-    /// The same of its threads in every order.
+    /// Explores it with these settings.
     pub(crate) fn explored(&self, explore: Explore, other_input: Option<&Arc<[u8]>>) -> Report {
         let program = |engine: Option<Engine>| match engine {
             _ if self.program != PROGRAM => self.program.clone(),
@@ -181,7 +182,7 @@ impl Scenario {
         };
         let mut explore = explore.prepared(self.known_file, program);
         let Some(run) = &self.explore else {
-            let what = format!("`{}` is not explored", self.name);
+            let what = format!("`{}` cannot be explored", self.name);
             return explore.failed(Error::new(what).help("sweep it: it starts no threads"));
         };
         match (&self.input, other_input) {
@@ -195,36 +196,37 @@ impl Scenario {
         run(explore)
     }
 
-    /// Whether it can be swept, and explored.
+    /// Whether it can be swept.
     #[cfg(feature = "cli")]
     pub(crate) fn can_sweep(&self) -> bool {
         self.run.is_some()
     }
 
+    /// Whether it can be explored.
     #[cfg(feature = "cli")]
     pub(crate) fn can_explore(&self) -> bool {
         self.explore.is_some()
     }
 
-    /// Sweeps it as a test would: with the defaults and what the environment asks for.
+    /// Sweeps it in a test: with the defaults and the settings of the environment.
     #[must_use]
     pub fn sweep(&self) -> Report {
         self.run(Sweep::new(self.name.clone()), None)
     }
 
-    /// Explores it as a test would, by shuttle: with the defaults and what the environment asks for.
+    /// Explores it in a test, by shuttle: with the defaults and the settings of the environment.
     #[must_use]
     pub fn explored_by_shuttle(&self) -> Report {
         self.explored(Explore::new(self.name.clone()).shuttle(), None)
     }
 
-    /// What it is about, in one line.
+    /// Its description, on one line.
     #[must_use]
     pub fn about(&self) -> &str {
         &self.about
     }
 
-    /// The name.
+    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

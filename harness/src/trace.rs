@@ -1,21 +1,22 @@
-//! What happened: operations, coordinates, events, and the fingerprint of a run.
+//! What happens in a run: operations, coordinates, events, injected faults, and the run's
+//! fingerprint. Also the hash functions and random streams that depend on nothing but their seeds.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What was asked of a heap.
+/// An operation of a heap. All but [`Free`](Op::Free) are requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Op {
-    /// A block.
+    /// Allocates a block.
     Alloc,
-    /// A block of zeroes.
+    /// Allocates a block of zeroes.
     AllocZeroed,
-    /// A block made larger.
+    /// Makes a block larger.
     Grow,
-    /// A block made smaller.
+    /// Makes a block smaller.
     Shrink,
-    /// A block given back; the one operation that is no request, since it can't be refused.
+    /// Frees a block. It is the only operation that is no request, since it can't be refused.
     Free,
 }
 
@@ -39,13 +40,19 @@ impl fmt::Display for Op {
     }
 }
 
-/// A request's place in a run: the logical thread and its how manieth request over all heaps,
-/// both as printed (`T0#37`). Threads count from 0 in spawn order, requests from 1.
+/// A request's place in a run, printed as `T0#37`: logical thread 0's 37th request over all heaps.
+///
+/// ```
+/// use mallory::plan::Coordinate;
+/// let place: Coordinate = "T0#37".parse()?;
+/// assert_eq!((place.thread, place.ordinal), (0, 37));
+/// # Ok::<(), &'static str>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Coordinate {
-    /// The logical thread.
+    /// The logical thread, from 0 in the order in which threads are spawned.
     pub thread: u16,
-    /// The thread's request.
+    /// The number of the request among those of its thread, from 1.
     pub ordinal: u64,
 }
 
@@ -75,7 +82,7 @@ impl FromStr for Coordinate {
     }
 }
 
-/// One call that reached the heap: what the fingerprint is made of.
+/// One call of a heap. The fingerprint is a hash of all events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) op: Op,
@@ -90,9 +97,9 @@ pub(crate) struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Done,
-    /// Refused by the plan.
+    /// Failed by the plan.
     Injected,
-    /// Refused by the port, or by a detector.
+    /// Refused by the port or by a detector.
     Refused,
 }
 
@@ -108,8 +115,8 @@ impl Event {
     }
 }
 
-/// A rolling hash over a run's events: two runs with equal fingerprints asked for the same things
-/// in the same order. Never addresses, returned sizes or call sites.
+/// A rolling hash over a run's events: two runs with equal fingerprints made the same calls in the
+/// same order. Addresses, returned sizes and call sites are not part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(pub(crate) u64);
 
@@ -121,7 +128,7 @@ impl Fingerprint {
         self.0 = (self.0.rotate_left(23) ^ event.word()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 
-    /// The 24 bits that stand in a token.
+    /// The 24 bits that a token contains.
     pub(crate) fn short(self) -> u32 {
         (mix(self.0) >> 40) as u32
     }
@@ -133,18 +140,18 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// The finaliser of splitmix64: every bit of the input moves every bit of the output.
+/// The finaliser of splitmix64: every bit of the input affects every bit of the output.
 pub(crate) const fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     x ^ (x >> 31)
 }
 
-/// A stream of numbers from a seed (splitmix64).
+/// A stream of random numbers from a seed (splitmix64).
 pub(crate) struct Stream(u64);
 
 impl Stream {
-    /// The `nth` stream of a seed.
+    /// The `nth` stream of this seed.
     pub(crate) fn new(seed: u64, nth: u64) -> Stream {
         Stream(mix(mix(seed ^ 0x9E37_79B9_7F4A_7C15) ^ nth))
     }
@@ -154,19 +161,19 @@ impl Stream {
         mix(self.0)
     }
 
-    /// A number below `n`, which is not 0.
+    /// A random number below `n`, which must not be 0.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
 
-    /// True once in `n` times.
+    /// True with probability `1 / n`.
     pub(crate) fn once_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 }
 
-/// A hash of bytes that is the same everywhere and for ever (FNV-1a, finished by [`mix`]): ids
-/// and keys are made with it, so it never changes.
+/// A hash of bytes that is the same on every machine and in every version (FNV-1a, finished by
+/// [`mix`]). Ids and keys of findings are made with it, so it must never change.
 pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
     let mut hash = 0xCBF2_9CE4_8422_2325_u64;
     for byte in bytes {
@@ -175,14 +182,14 @@ pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
     mix(hash)
 }
 
-/// One failed request: what it was and where.
+/// A request that the plan failed: what it was and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Injected {
     pub(crate) at: Coordinate,
     pub(crate) op: Op,
     pub(crate) size: usize,
     pub(crate) heap: u16,
-    /// The run's event that it is.
+    /// The number of the event in the run.
     pub(crate) event: u64,
 }
 
@@ -200,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_of_an_event_moves_the_fingerprint() {
+    fn each_part_of_an_event_changes_the_fingerprint() {
         let event = Event { op: Op::Alloc, heap: 0, thread: 0, align: 8, size: 64, end: End::Done };
         let of = |event| {
             let mut print = Fingerprint::START;

@@ -1,5 +1,6 @@
-//! What an attack costs: executions of each fuzz target and property cases per second, raw, on a
-//! heap with the ledger and with all detectors; and how long it takes to make a failure small.
+//! The speed of fuzzing and property tests: executions of each fuzz target and property cases per
+//! second, unwatched, on a heap with the ledger, and with all detectors; and how long it takes to
+//! shrink a failure.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -13,41 +14,29 @@ use mallory::proptest::property;
 use mallory::script::{Limits, minimise};
 use mallory::system::World;
 use mallory::{Options, Plan, Port, System, SystemPort};
-use mallory_scenarios::cache_rebuild::CacheRebuild;
-use mallory_scenarios::journal_intern::JournalIntern;
-use mallory_scenarios::lfs_batch::LfsBatch;
-use mallory_scenarios::parts::{Arenas, Blocks, Interns, Slabs};
-use mallory_scenarios::shelf::{
-    Aborts, Fault, Forgets, Leaks, Mistakes, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
+use mallory_scenarios::fuzz_targets::{self, random_bytes};
+use mallory_scenarios::planted::shelf::{
+    Aborts, Bug, Forgets, Leaks, Mistakes, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
 };
-use mallory_scenarios::targets;
+use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::journal_intern::JournalIntern;
+use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Inputs of each target, and how often all of them are run; the best round counts.
+/// The number of inputs of each target, and how often all of them are run; the best round counts.
 const INPUTS: u64 = 300;
 const ROUNDS: usize = 5;
-
-/// Bytes of chance: the same for the same seed.
-fn bytes(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 fn input<S: System>(seed: u64) -> Input<S>
 where
     S::Op: for<'a> Arbitrary<'a>,
 {
-    let bytes = bytes(seed, 100 + (seed as usize * 7) % 400);
+    let bytes = random_bytes(seed, 100 + (seed as usize * 7) % 400);
     let drawn = Input::arbitrary_take_rest(Unstructured::new(&bytes));
     let mut input: Input<S> = drawn.expect("bytes enough");
-    // The ways that only some inputs take would hide what the usual one costs.
+    // Modes that only some inputs have would hide the usual cost.
     input.0.modes.clear();
     input
 }
@@ -61,7 +50,7 @@ fn best(mut run: impl FnMut()) -> Duration {
     (0..ROUNDS).map(round).min().unwrap_or_default()
 }
 
-/// What the ledger adds to a pair of alloc and free.
+/// The time that the ledger adds to a pair of alloc and free.
 fn surcharge() -> Duration {
     const PAIRS: u32 = 200_000;
     let layout = Layout::new::<[u64; 8]>();
@@ -78,8 +67,8 @@ fn surcharge() -> Duration {
     watched.saturating_sub(raw) / PAIRS
 }
 
-/// One script by hand, without the player: what a fuzz target does that nobody watches. Beside the
-/// model, as every target does it.
+/// Runs one script without Mallory, as an unwatched fuzz target would: compared with the model, as
+/// every target does it.
 fn by_hand<S: System>(input: &Input<S>, world: &World<'_>, heap: &mallory::Heap) {
     let mut model = S::Model::default();
     let Ok(mut system) = S::open(heap, world) else { return };
@@ -96,7 +85,7 @@ where
     S::Op: Serialize + DeserializeOwned + for<'a> Arbitrary<'a>,
 {
     let mut inputs: Vec<Input<S>> = (0..INPUTS).map(input).collect();
-    // What fails is repeated and looked at more closely, which nothing raw does.
+    // A failure is repeated and analysed, which the unwatched run doesn't do.
     inputs.iter_mut().for_each(|input| input.0.fault = None);
     let scratch = tempfile::tempdir().expect("a folder");
     let world = World::new(&read, scratch.path());
@@ -158,10 +147,10 @@ where
     println!("{:<16} {:>12.0}", S::NAME, f64::from(CASES) / time.as_secs_f64());
 }
 
-fn minimising<F: Fault>() {
+fn shrinking<F: Bug>() {
     let measured = Measured::<Shelf<F>>::new(Arc::from([]), Options::new());
     let is_death = F::NAME == Aborts::NAME;
-    // One that dies can't be tried here: the way to it is the one of the panic.
+    // An abort can't be tried in this process; the shelf that panics is reached by the same inputs.
     let panics = Measured::<Shelf<Panics>>::new(Arc::from([]), Options::new());
     let shows = |seed: &u64| {
         if is_death {
@@ -199,30 +188,30 @@ fn main() {
         "target", "requests", "raw", "ledger", "to raw", "all", "to raw"
     );
     let nothing = || Arc::from([]);
-    executions::<CacheRebuild>(targets::log(), surcharge);
-    executions::<JournalIntern>(targets::log(), surcharge);
-    executions::<LfsBatch>(targets::requests(), surcharge);
+    executions::<CacheRebuild>(fuzz_targets::log(), surcharge);
+    executions::<JournalIntern>(fuzz_targets::log(), surcharge);
+    executions::<LfsBatch>(fuzz_targets::requests(), surcharge);
     executions::<Arenas>(nothing(), surcharge);
     executions::<Interns>(nothing(), surcharge);
     executions::<Blocks>(nothing(), surcharge);
     executions::<Slabs>(nothing(), surcharge);
     executions::<Shelf<Sound>>(nothing(), surcharge);
     println!("\nproperty cases per second, of up to 50 operations, all detectors, both heaps");
-    properties::<CacheRebuild>(targets::log());
-    properties::<JournalIntern>(targets::log());
-    properties::<LfsBatch>(targets::requests());
+    properties::<CacheRebuild>(fuzz_targets::log());
+    properties::<JournalIntern>(fuzz_targets::log());
+    properties::<LfsBatch>(fuzz_targets::requests());
     properties::<Arenas>(nothing());
     properties::<Interns>(nothing());
     properties::<Blocks>(nothing());
     properties::<Slabs>(nothing());
     properties::<Shelf<Sound>>(nothing());
-    println!("\nminimising the longest failure of each planted bug");
-    minimising::<Leaks>();
-    minimising::<Forgets>();
-    minimising::<Shortens>();
-    minimising::<Mistakes>();
-    minimising::<Panics>();
-    minimising::<Overruns>();
-    minimising::<Swallows>();
-    minimising::<Aborts>();
+    println!("\nshrinking the longest failure of each planted bug");
+    shrinking::<Leaks>();
+    shrinking::<Forgets>();
+    shrinking::<Shortens>();
+    shrinking::<Mistakes>();
+    shrinking::<Panics>();
+    shrinking::<Overruns>();
+    shrinking::<Swallows>();
+    shrinking::<Aborts>();
 }

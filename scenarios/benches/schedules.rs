@@ -1,6 +1,6 @@
-//! Schedules of the intern table a second and core: on a model checker's own types and the global
-//! allocator, beside the scenario `concurrent/intern` with the ledger, with all detectors, and with
-//! faults.
+//! Schedules of the intern table per second and core: on a model checker's own types and the global
+//! allocator, compared with the scenario `concurrent/intern` with the ledger, with all detectors,
+//! and with faults.
 
 mod plain;
 #[path = "../../harness/benches/rows/mod.rs"]
@@ -15,7 +15,7 @@ fn ours(explore: Explore, options: Options, faults: Faults) -> u64 {
     runs(&explore.oom(|_: &Refused| true).run(two))
 }
 
-/// The three rows of ours, by these names.
+/// The three rows that run our scenario, with these names.
 fn three<'a>(names: [&'static str; 3], explore: &'a dyn Fn() -> Explore) -> Vec<Row<'a>> {
     let ledger = || Options::new().ledger_only();
     vec![
@@ -25,7 +25,7 @@ fn three<'a>(names: [&'static str; 3], explore: &'a dyn Fn() -> Explore) -> Vec<
     ]
 }
 
-/// Schedules of each search.
+/// How many schedules each search runs.
 const SCHEDULES: usize = 2_000;
 
 #[cfg(feature = "shuttle")]
@@ -68,7 +68,7 @@ fn by_shuttle() {
 fn by_loom() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
-    // At two there would be 39: too few to come to anything but the beginning.
+    // With two preemptions there are only 39 schedules, so start-up would dominate.
     const PREEMPTIONS: usize = 8;
     let plain = || {
         let made = Arc::new(AtomicU64::new(0));

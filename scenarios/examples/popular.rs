@@ -4,5 +4,5 @@
 static HEAP: mallory::GlobalHeap = mallory::GlobalHeap::system();
 
 fn main() {
-    print!("{}", mallory_scenarios::foreign::popular::table(&HEAP));
+    print!("{}", mallory_scenarios::foreign::table::table(&HEAP));
 }

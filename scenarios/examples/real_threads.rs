@@ -1,11 +1,11 @@
-//! The planted bugs that need threads, under real threads and under the search: how many of many runs
-//! meet each, and how many runs the search needs to find it.
+//! The planted bugs that need threads, on real threads and by the search: how many of many real
+//! runs hit each bug, and how many runs the search needs to find it.
 //!
 //! `cargo run --release --features shuttle,loom --example real_threads [RUNS]`
 //!
-//! A real run is given what random testing gives: the system's threads on all cores, and, where the bug
-//! needs one, a failed request that is drawn from all that there are. Runs are made in a child, since
-//! those that never end have to be ended: nobody but the clock can tell.
+//! A real run is what random testing does: the system's threads on all cores and, if the bug needs
+//! one, a failed request that is chosen at random. Runs are made in a child process, because a run
+//! that never ends has to be killed after a timeout.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -15,20 +15,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use mallory::{Explore, Heap, Options, Plan};
-use mallory_scenarios::planted::racy::{PAIRS, Pair, Seen};
+use mallory_scenarios::planted::racy::{PAIRS, RacyPair, SeenBy};
 
-/// A run that takes so long never ends: others take less than a millisecond.
+/// A run that takes this long is deadlocked: others take less than a millisecond.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A plan that makes the nth request fail, whichever thread makes it, and what counts the requests.
+/// A plan that makes the nth request fail, whichever thread makes it, and the counter of requests.
 fn failing(nth: u64) -> (Plan, &'static AtomicU64) {
     let requests: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(0)));
     (Plan::when(move |_| requests.fetch_add(1, Ordering::Relaxed) + 1 == nth), requests)
 }
 
-/// One run with real threads, in which the nth request fails: whether it shows the bug, and how many
-/// requests there were.
-fn run(pair: &Pair, nth: u64) -> (bool, u64) {
+/// One run with real threads, in which the nth request fails: returns whether it hit the bug, and
+/// how many requests there were.
+fn run(pair: &RacyPair, nth: u64) -> (bool, u64) {
     let heap: Heap = Options::new().parallel().heap();
     let (plan, requests) = failing(nth);
     heap.arm(plan);
@@ -36,7 +36,7 @@ fn run(pair: &Pair, nth: u64) -> (bool, u64) {
     (heap.found() > 0 || heap.live_bytes() > 0, requests.load(Ordering::Relaxed))
 }
 
-/// The runs from one number to another, told as they go: `RUNS HITS`.
+/// Makes the runs from one number to another, and prints `RUNS HITS` before each.
 fn child(name: &str, from: u64, to: u64) -> Result<(), Box<dyn Error>> {
     let pair = PAIRS.iter().find(|pair| pair.name == name).ok_or("there is no such bug")?;
     let (_, requests) = run(pair, 0);
@@ -44,11 +44,11 @@ fn child(name: &str, from: u64, to: u64) -> Result<(), Box<dyn Error>> {
     let mut hits = 0;
     for number in from..to {
         // splitmix64 of the run's number.
-        let mut chance = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        chance = (chance ^ (chance >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        chance = (chance ^ (chance >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let nth = if pair.needs_fault { 1 + (chance ^ (chance >> 31)) % requests } else { 0 };
-        // Standard output is given on line by line: the last one tells where it stands.
+        let mut random = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        random = (random ^ (random >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        random = (random ^ (random >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let nth = if pair.needs_fault { 1 + (random ^ (random >> 31)) % requests } else { 0 };
+        // Standard output is flushed line by line, so the last line names the current run.
         writeln!(out, "{number} {hits}")?;
         hits += u64::from(run(pair, nth).0);
     }
@@ -56,38 +56,38 @@ fn child(name: &str, from: u64, to: u64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a child says: the run that it has come to, and its hits so far.
-type Word = (u64, u64);
+/// A child's progress: its current run, and its hits so far.
+type Progress = (u64, u64);
 
-/// Starts a child, and a thread that hears it.
-fn start(name: &str, from: u64, to: u64) -> Result<(Child, Receiver<Word>), Box<dyn Error>> {
+/// Starts a child, and a thread that receives its progress.
+fn start(name: &str, from: u64, to: u64) -> Result<(Child, Receiver<Progress>), Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["child", name, &from.to_string(), &to.to_string()]).stdout(Stdio::piped());
     let mut child = command.spawn()?;
-    let out = BufReader::new(child.stdout.take().ok_or("it says nothing")?);
-    let (tell, heard) = channel();
+    let out = BufReader::new(child.stdout.take().ok_or("the child has no output")?);
+    let (sender, receiver) = channel();
     std::thread::spawn(move || {
         for line in out.lines().map_while(Result::ok) {
-            let word = line.split_once(' ').map(|(run, hits)| (run.parse(), hits.parse()));
-            if let Some((Ok(run), Ok(hits))) = word
-                && tell.send((run, hits)).is_err()
+            let progress = line.split_once(' ').map(|(run, hits)| (run.parse(), hits.parse()));
+            if let Some((Ok(run), Ok(hits))) = progress
+                && sender.send((run, hits)).is_err()
             {
                 return;
             }
         }
     });
-    Ok((child, heard))
+    Ok((child, receiver))
 }
 
-/// How many runs met the bug, and what all took.
-fn really(pair: &Pair, runs: u64) -> Result<(u64, Duration), Box<dyn Error>> {
+/// How many runs hit the bug, and how long all of them took.
+fn on_real_threads(pair: &RacyPair, runs: u64) -> Result<(u64, Duration), Box<dyn Error>> {
     let begun = Instant::now();
     let (mut from, mut hits) = (0, 0);
     while from < runs {
-        let (mut child, heard) = start(pair.name, from, runs)?;
+        let (mut child, receiver) = start(pair.name, from, runs)?;
         let (mut at, mut of_child) = (from, 0);
-        let stands = loop {
-            match heard.recv_timeout(PATIENCE) {
+        let is_deadlocked = loop {
+            match receiver.recv_timeout(PATIENCE) {
                 Ok((run, hits)) => (at, of_child) = (run, hits),
                 Err(RecvTimeoutError::Disconnected) => break false,
                 Err(RecvTimeoutError::Timeout) => break true,
@@ -95,37 +95,37 @@ fn really(pair: &Pair, runs: u64) -> Result<(u64, Duration), Box<dyn Error>> {
         };
         hits += of_child;
         from = at;
-        if stands {
-            // It stands in the run that it told of last.
+        if is_deadlocked {
+            // It is deadlocked in the run that it reported last.
             child.kill()?;
             (hits, from) = (hits + 1, at + 1);
         }
         let ended = child.wait()?;
-        if !stands && (!ended.success() || at < runs) {
+        if !is_deadlocked && (!ended.success() || at < runs) {
             return Err(format!("{}: a child died: {ended}", pair.name).into());
         }
-        eprintln!("{}: {from} of {runs} runs, {hits} of them met it", pair.name);
+        eprintln!("{}: {from} of {runs} runs, {hits} of them hit it", pair.name);
     }
     Ok((hits, begun.elapsed()))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [word, name, from, to] = args.as_slice()
-        && word == "child"
+    if let [command, name, from, to] = args.as_slice()
+        && command == "child"
     {
         return child(name, from.parse()?, to.parse()?);
     }
     let runs = args.first().map_or(Ok(100_000), |runs| runs.parse())?;
-    println!("{:<18} {:>24} {:>9}   {:>14} {:>9}", "", "met by real threads", "", "search", "");
+    println!("{:<18} {:>24} {:>9}   {:>14} {:>9}", "", "hit by real threads", "", "search", "");
     println!("{:<18} {:>24} {:>9}   {:>14} {:>9}", "bug", "of runs", "seconds", "runs", "seconds");
     for pair in &PAIRS {
-        let (hits, took) = really(pair, runs)?;
+        let (hits, took) = on_real_threads(pair, runs)?;
         let begun = Instant::now();
         let explore = Explore::new(pair.name).oom(|_| true);
-        let explore = match pair.seen {
-            Seen::ByShuttle => explore.shuttle(),
-            Seen::ByLoom => explore.loom(),
+        let explore = match pair.seen_by {
+            SeenBy::Shuttle => explore.shuttle(),
+            SeenBy::Loom => explore.loom(),
         };
         let report = explore.run(pair.planted);
         if report.findings().is_empty() {

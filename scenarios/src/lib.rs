@@ -1,36 +1,29 @@
-//! The systems that Mallory is tried on: three services on a fallible allocator with the memory
-//! parts that they share, some of them with several threads; planted bugs that it has to find; and
-//! (with the feature `foreign`) crates that know nothing of it.
+//! The systems that Mallory is tried on: three services on a fallible allocator, the memory parts
+//! that they share, and both under several threads; planted bugs that Mallory has to find; and,
+//! with the feature `foreign`, other people's crates and C libraries.
 
-// The four lines that production code needs: std's threads and locks, or their twins that a model
-// checker can drive. All else says `crate::sync` and `crate::thread`.
+// The only lines that production code needs: std's threads and locks, or replacements for them that
+// a model checker can drive. All other modules use `crate::sync` and `crate::thread`.
 #[cfg(any(feature = "shuttle", feature = "loom"))]
 pub(crate) use mallory::{sync, thread};
 #[cfg(not(any(feature = "shuttle", feature = "loom")))]
 pub(crate) use std::{sync, thread};
 
-pub mod cache_rebuild;
 pub mod concurrent;
-mod draw;
-pub mod fixture;
 #[cfg(feature = "foreign")]
 pub mod foreign;
-pub mod journal;
-pub mod journal_intern;
-pub mod lfs;
-pub mod lfs_batch;
-#[cfg(feature = "foreign")]
-pub mod lfs_batch_sqlite;
+pub mod fuzz_targets;
 pub mod memory;
-pub mod parts;
 pub mod planted;
-pub mod shelf;
-pub mod slot;
-pub mod targets;
+pub mod services;
+pub mod systems;
 
 use mallory::Scenario;
 
-/// Everything that the command line can be told to sweep or to explore.
+use planted::{shelf, slot};
+use services::{cache_rebuild, fixture, journal_intern, lfs_batch};
+
+/// Every scenario that the command line can sweep or explore.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios = services();
@@ -59,7 +52,8 @@ fn services() -> Vec<Scenario> {
     ]
 }
 
-/// The memory parts, the heap, and the shelves.
+/// The memory parts, the heap itself, and the shelf; the other shelves and slots are known to
+/// scripts.
 fn parts() -> Vec<Scenario> {
     let shelf = script!(shelf::Shelf<shelf::Sound>, "shelf.ron")
         .knows::<shelf::Shelf<shelf::Leaks>>()
@@ -74,10 +68,10 @@ fn parts() -> Vec<Scenario> {
         .knows::<slot::Slot<{ slot::FORGETS }>>()
         .knows::<slot::Slot<{ slot::STALE }>>();
     let parts = [
-        script!(parts::Arenas, "arena.ron"),
-        script!(parts::Interns, "intern.ron"),
-        script!(parts::Blocks, "blocks.ron"),
-        script!(parts::Slabs, "slab.ron"),
+        script!(systems::Arenas, "arena.ron"),
+        script!(systems::Interns, "intern.ron"),
+        script!(systems::Blocks, "blocks.ron"),
+        script!(systems::Slabs, "slab.ron"),
         shelf,
     ];
     parts.into_iter().map(|part| part.group("parts")).collect()

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// What foreign crates are watched by.
+/// Watches the crates of the feature `foreign`, which allocate globally.
 #[cfg(feature = "foreign")]
 #[global_allocator]
 static HEAP: mallory::GlobalHeap = mallory::GlobalHeap::system();

@@ -1,4 +1,4 @@
-//! Mallory for C: everything that `mallory.h` declares, as a static library. The code is
+//! Mallory for C as a static library: everything that `mallory.h` declares. The code is in
 //! `mallory::c`.
 
 pub use mallory::c;

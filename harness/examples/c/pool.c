@@ -1,18 +1,18 @@
-/* A plain C program: holds an allocator of C's to its contract.
+/* A plain C program: tests whether a C allocator keeps its contract.
 
-   The allocator is planted with a mistake: `pool careless` finds it and prints the few calls that
-   show it, `pool` holds the mended one to the same. It is built as `words.c` is. */
+   The allocator has a planted bug: `pool careless` finds it and prints the few calls that show it.
+   `pool` tests the fixed allocator. Build it as `words.c`; the README says how. */
 
 #include <stdint.h>
 #include <string.h>
 
 #include "mallory.h"
 
-/* ---- an allocator, which knows nothing of Mallory ---- */
+/* ---- an allocator that knows nothing of Mallory ---- */
 
 enum { UNIT = 16, UNITS = 1024 };
 
-/* A region in units, each taken or not. */
+/* A region of units, each of which is taken or free. */
 struct pool {
   _Alignas(4096) unsigned char memory[UNITS * UNIT];
   unsigned char taken[UNITS];
@@ -56,7 +56,7 @@ static void *pool_resize(void *context, void *block, size_t old_size, size_t new
     memset(pool->taken + first + wants, 0, has - wants);
     return block;
   }
-  /* Planted: where the next unit is free, those behind it are believed to be. */
+  /* The planted bug: if the next unit is free, those behind it are taken to be free as well. */
   size_t looked_at = pool->careless ? 1 : wants - has;
   if (wants <= UNITS && first <= UNITS - wants && is_free(pool, first + has, looked_at)) {
     memset(pool->taken + first, 1, wants);
@@ -69,7 +69,7 @@ static void *pool_resize(void *context, void *block, size_t old_size, size_t new
   return fresh;
 }
 
-/* ---- what it is held to ---- */
+/* ---- the conformance run ---- */
 
 static void pool_renew(void *context) {
   struct pool *pool = context;

@@ -1,16 +1,16 @@
-/* A plain C program: sweeps a C function that takes a table of functions for its memory.
+/* A plain C program: sweeps a C function that takes its memory from a table of functions.
 
-   The function is planted with a leak: `words leak` finds it, `words` sweeps the mended one.
-   How to build it stands in the README. */
+   The function has a planted leak: `words leak` finds it, `words` sweeps the fixed function. The
+   README says how to build it. */
 
 #include <stdio.h>
 #include <string.h>
 
 #include "mallory.h"
 
-/* ---- a small library, which knows nothing of Mallory ---- */
+/* ---- a small library that knows nothing of Mallory ---- */
 
-/* Where the library's memory comes from. */
+/* The allocator of the library. */
 struct words_memory {
   void *context;
   void *(*allocate)(void *context, size_t size);
@@ -24,7 +24,7 @@ struct words {
   size_t count, room;
 };
 
-/* Adds a copy of a word; 0 where there is no memory, and nothing has changed. */
+/* Adds a copy of a word. Returns 0 if there is no memory; nothing has changed then. */
 static int words_add(struct words *words, const char *start, size_t length, int leaks) {
   const struct words_memory *memory = words->memory;
   char *copy = memory->allocate(memory->context, length + 1);
@@ -35,7 +35,7 @@ static int words_add(struct words *words, const char *start, size_t length, int 
     size_t room = words->room == 0 ? 2 : 2 * words->room;
     char **list = memory->resize(memory->context, words->list, room * sizeof *list);
     if (list == NULL) {
-      /* Planted: the copy is lost. */
+      /* The planted bug: the copy is not freed. */
       if (!leaks) memory->release(memory->context, copy);
       return 0;
     }
@@ -53,7 +53,7 @@ static void words_drop(struct words *words) {
   memory->release(memory->context, words->list);
 }
 
-/* Splits a text into words; 0 where there is no memory. */
+/* Splits a text into words. Returns 0 if there is no memory. */
 static int words_split(struct words *words, const char *text, int leaks) {
   for (;;) {
     text += strspn(text, " ");
@@ -67,7 +67,7 @@ static int words_split(struct words *words, const char *text, int leaks) {
 /* ---- the sweep ---- */
 
 static int subject(mallory_heap *heap, void *user_data) {
-  /* The heap's functions fit the library's table as they are. */
+  /* The heap's functions fit into the library's table as they are. */
   struct words_memory memory = {heap, mallory_malloc, mallory_realloc, mallory_free};
   struct words words = {&memory, NULL, 0, 0};
   int leaks = *(const int *)user_data;

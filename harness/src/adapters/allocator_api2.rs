@@ -1,4 +1,4 @@
-//! Both ways between ports and the `Allocator` of allocator-api2 0.2, hashbrown's and bumpalo's.
+//! Adapters for the `Allocator` of allocator-api2 0.2, which hashbrown and bumpalo use.
 
 heap_is_an_allocator_of!(allocator_api2);
 

@@ -1,4 +1,4 @@
-//! Both ways between ports and the `Allocator` of allocator-api2 0.4.
+//! Adapters for the `Allocator` of allocator-api2 0.4.
 
 heap_is_an_allocator_of!(allocator_api2_04);
 

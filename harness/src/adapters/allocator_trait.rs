@@ -1,9 +1,9 @@
-//! Adapters between a heap or a port and one version of an `Allocator` trait, as macros: the traits
-//! of allocator-api2 0.2 and 0.4 and of std are alike, and yet different traits.
+//! Adapters between a heap or a port and an `Allocator` trait. They are macros, since
+//! allocator-api2 0.2, allocator-api2 0.4 and std have three different traits with the same
+//! methods.
 #![allow(unsafe_code)]
 
-/// Makes a heap an `Allocator` of one version of allocator-api2: their traits are alike, and yet
-/// different traits.
+/// Implements one version of allocator-api2's `Allocator` for `Heap`.
 #[cfg(any(feature = "allocator-api2", feature = "allocator-api2-04"))]
 macro_rules! heap_is_an_allocator_of {
     ($version:ident) => {
@@ -15,21 +15,21 @@ macro_rules! heap_is_an_allocator_of {
         use crate::heap::Heap;
         use crate::port::{Port, Refused};
 
-        fn answer(block: Result<NonNull<[u8]>, Refused>) -> Result<NonNull<[u8]>, AllocError> {
-            block.map_err(|Refused| AllocError)
+        fn convert(result: Result<NonNull<[u8]>, Refused>) -> Result<NonNull<[u8]>, AllocError> {
+            result.map_err(|Refused| AllocError)
         }
 
-        // SAFETY: clones of a heap are the same heap; a block stays valid until it is freed, resized or
-        // reclaimed; `Port`, which the heap keeps, promises the rest.
+        // SAFETY: clones of a heap are the same heap; a block stays valid until it is freed,
+        // resized or reclaimed; the contract of `Port`, which the heap keeps, promises the rest.
         unsafe impl Allocator for Heap {
             #[inline(always)]
             fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-                answer(self.alloc(layout))
+                convert(self.alloc(layout))
             }
 
             #[inline(always)]
             fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-                answer(self.alloc_zeroed(layout))
+                convert(self.alloc_zeroed(layout))
             }
 
             #[inline(always)]
@@ -46,7 +46,7 @@ macro_rules! heap_is_an_allocator_of {
                 new: Layout,
             ) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's obligations are the port's.
-                answer(unsafe { Port::grow(self, block, old, new) })
+                convert(unsafe { Port::grow(self, block, old, new) })
             }
 
             #[inline(always)]
@@ -57,7 +57,7 @@ macro_rules! heap_is_an_allocator_of {
                 new: Layout,
             ) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's obligations are the port's.
-                answer(unsafe { Heap::grow_zeroed(self, block, old, new) })
+                convert(unsafe { Heap::grow_zeroed(self, block, old, new) })
             }
 
             #[inline(always)]
@@ -68,13 +68,13 @@ macro_rules! heap_is_an_allocator_of {
                 new: Layout,
             ) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's obligations are the port's.
-                answer(unsafe { Port::shrink(self, block, old, new) })
+                convert(unsafe { Port::shrink(self, block, old, new) })
             }
         }
     };
 }
 
-/// Makes an allocator of one version of an `Allocator` trait a port, as a newtype.
+/// Defines a newtype that makes an allocator of one `Allocator` trait a port.
 #[cfg(any(feature = "allocator-api2", feature = "allocator-api2-04", mallory_std_allocator))]
 macro_rules! port_of_an_allocator {
     ($(#[$docs:meta])* $name:ident, $($allocator:tt)+) => {

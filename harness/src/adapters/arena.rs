@@ -1,4 +1,4 @@
-//! An arena as a port: blocks are taken one by one and given up all at once, if ever.
+//! An arena as a port: blocks are allocated one by one, and freed all at once or never.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -37,7 +37,8 @@ pub struct ArenaPort<A> {
 }
 
 impl<A> ArenaPort<A> {
-    /// An arena, and how to take a block from it: none where there is no memory.
+    /// A port over this arena. `take` allocates a block of it, or returns `None` if there is no
+    /// memory.
     pub fn new(
         arena: A,
         take: impl for<'a> Fn(&'a A, Layout) -> Option<&'a mut [MaybeUninit<u8>]> + 'static,
@@ -45,7 +46,7 @@ impl<A> ArenaPort<A> {
         ArenaPort { arena: RefCell::new(arena), take: Box::new(take), reset: None }
     }
 
-    /// How to give up all blocks at once, for [`Port::reclaim`].
+    /// Sets how all blocks are freed at once, for [`Port::reclaim`].
     #[must_use]
     pub fn reset(mut self, reset: impl Fn(&mut A) + 'static) -> Self {
         self.reset = Some(Box::new(reset));
@@ -59,9 +60,10 @@ impl<A: fmt::Debug> fmt::Debug for ArenaPort<A> {
     }
 }
 
-// SAFETY: an exclusive slice that the arena lends for as long as it is not touched exclusively is
-// memory of its own; the arena is touched exclusively in `reclaim` and when it goes, after which
-// nobody uses a block. Resizes are a fresh block and a copy, or the beginning of the old one.
+// SAFETY: `take` returns an exclusive slice that lives as long as a shared borrow of the arena, so
+// blocks are disjoint. The arena is borrowed exclusively only in `reclaim` and when it is dropped,
+// after which nobody uses a block. A resize is a fresh block and a copy, or the start of the old
+// block.
 unsafe impl<A> Port for ArenaPort<A> {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         let arena = self.arena.try_borrow().map_err(|_| Refused)?;

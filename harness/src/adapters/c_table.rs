@@ -1,4 +1,4 @@
-//! A port as C sees one: a table of functions with a context and diagnostics, in both directions.
+//! A port as C sees one: a table of functions with a context, and a C allocator by its table.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -6,19 +6,17 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 
 use crate::error::Error;
-use crate::heap::Heap;
-use crate::heap::state::State;
 use crate::port::{Port, Refused};
 
-/// A port as a table of functions: an allocator of C's, or a heap that is handed to C.
+/// A port as a table of functions: a C allocator, or a heap that is handed to C.
 ///
-/// `alloc` and `free` have to be there; where one of the others is null, a caller does without.
-/// Sizes are in bytes, alignments powers of two. A null answer is a refusal. The promises are
-/// those of `Port`: a refused resize leaves the old block alive and as it was.
+/// `alloc` and `free` are required; the others may be null. Sizes are in bytes, alignments are
+/// powers of two. Returning null refuses a request. The contract is that of `Port`: a refused
+/// resize leaves the old block alive and unchanged.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PortTable {
-    /// Handed to each function.
+    /// Passed to each function.
     pub context: *mut c_void,
     /// A block of this size and alignment.
     pub alloc: Option<
@@ -28,7 +26,7 @@ pub struct PortTable {
     pub alloc_zeroed: Option<
         unsafe extern "C" fn(context: *mut c_void, size: usize, align: usize) -> *mut c_void,
     >,
-    /// Gives a block back, with the size and alignment that it was asked for with.
+    /// Frees a block. The size and the alignment are those of its request.
     pub free: Option<
         unsafe extern "C" fn(context: *mut c_void, block: *mut c_void, size: usize, align: usize),
     >,
@@ -42,11 +40,11 @@ pub struct PortTable {
             align: usize,
         ) -> *mut c_void,
     >,
-    /// Bytes asked for and not yet given back. May be null.
+    /// The bytes requested and not yet freed. May be null.
     pub bytes_outstanding: Option<unsafe extern "C" fn(context: *mut c_void) -> u64>,
-    /// The most that has been outstanding. May be null.
+    /// The largest value of `bytes_outstanding` so far. May be null.
     pub peak: Option<unsafe extern "C" fn(context: *mut c_void) -> u64>,
-    /// Requests that were refused. May be null.
+    /// The number of refused requests. May be null.
     pub failures: Option<unsafe extern "C" fn(context: *mut c_void) -> u64>,
 }
 
@@ -58,21 +56,20 @@ pub struct TablePort {
     free: unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize),
 }
 
-// SAFETY: whoever makes one promises that its functions may be called from any thread, one at a
-// time.
+// SAFETY: the caller of `new` promises that the functions may be called from any thread, one call
+// at a time.
 unsafe impl Send for TablePort {}
 
 impl TablePort {
-    /// The allocator behind this table.
+    /// A port over the allocator of this table.
     ///
     /// # Errors
     /// `alloc` or `free` is null.
     ///
     /// # Safety
-    /// - the functions may be called with the context as long as the port lives, from any thread,
-    ///   one at a time;
-    /// - they keep what [`Port`] promises, or the port stands below a conformance run, which finds
-    ///   out.
+    /// - The functions may be called with the context as long as the port lives, from any thread,
+    ///   one call at a time.
+    /// - They keep the contract of [`Port`]. In a conformance run, which finds out, they need not.
     pub unsafe fn new(table: PortTable) -> Result<TablePort, Error> {
         let missing = |name| {
             Error::new(format!("the port's table has no `{name}`"))
@@ -89,33 +86,34 @@ impl TablePort {
         self.table
     }
 
-    /// What the allocator says is outstanding, in bytes; `None` where it doesn't say.
+    /// The bytes requested and not yet freed, as the allocator counts them. `None` if it doesn't.
     #[must_use]
     pub fn bytes_outstanding(&self) -> Option<u64> {
-        self.ask(self.table.bytes_outstanding)
+        self.counter(self.table.bytes_outstanding)
     }
 
-    /// The most that was outstanding, in bytes, by its own account.
+    /// The largest value of [`bytes_outstanding`](Self::bytes_outstanding) so far, as the allocator
+    /// counts it. `None` if it doesn't.
     #[must_use]
     pub fn peak(&self) -> Option<u64> {
-        self.ask(self.table.peak)
+        self.counter(self.table.peak)
     }
 
-    /// Requests that it refused, by its own account.
+    /// The number of requests that it refused, as the allocator counts them. `None` if it doesn't.
     #[must_use]
     pub fn failures(&self) -> Option<u64> {
-        self.ask(self.table.failures)
+        self.counter(self.table.failures)
     }
 
-    fn ask(&self, count: Option<unsafe extern "C" fn(*mut c_void) -> u64>) -> Option<u64> {
+    fn counter(&self, count: Option<unsafe extern "C" fn(*mut c_void) -> u64>) -> Option<u64> {
         // SAFETY: the promise of `new`.
         count.map(|count| unsafe { count(self.table.context) })
     }
 
-    /// Another size of a block.
+    /// Resizes a block.
     ///
     /// # Safety
-    /// - as for [`Port::grow`], in either direction.
+    /// - As for [`Port::grow`], in either direction.
     unsafe fn resized(
         &self,
         start: NonNull<u8>,
@@ -125,14 +123,14 @@ impl TablePort {
         let context = self.table.context;
         if let Some(resize) = self.table.resize.filter(|_| old.align() == new.align()) {
             let (from, to) = (old.size().max(1), new.size().max(1));
-            // SAFETY: a live block of this table's with the size it was asked for (the caller's
-            // promise), and a size and an alignment that make a layout.
+            // SAFETY: a live block of this table's allocator with the size of its request (the
+            // caller's promise), and a size and an alignment that are a layout.
             let moved = unsafe { resize(context, start.as_ptr().cast(), from, to, old.align()) };
             return block(moved, new.size());
         }
         let fresh = self.alloc(new)?;
-        // SAFETY: both blocks are alive, disjoint and as long as the smaller size; then the old
-        // one goes back as it was made.
+        // SAFETY: both blocks are alive, disjoint and as long as the smaller size; the old one is
+        // freed with the layout that it was made with.
         unsafe {
             fresh.cast::<u8>().copy_from_nonoverlapping(start, old.size().min(new.size()));
             self.free(start, old);
@@ -146,8 +144,8 @@ pub(crate) fn block(start: *mut c_void, size: usize) -> Result<NonNull<[u8]>, Re
     Ok(NonNull::slice_from_raw_parts(start, size))
 }
 
-// SAFETY: the promise of `TablePort::new`. Many allocators of C's answer null to an empty request:
-// those are raised to one byte, in and out alike.
+// SAFETY: the promise of `TablePort::new`. Many C allocators return null for a request of zero
+// bytes, so those are raised to one byte, for requests and frees alike.
 unsafe impl Port for TablePort {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: a size above zero and a power of two.
@@ -159,7 +157,7 @@ unsafe impl Port for TablePort {
     fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         let Some(zeroed) = self.table.alloc_zeroed else {
             let fresh = self.alloc(layout)?;
-            // SAFETY: the block was just handed out, with so many bytes.
+            // SAFETY: the block was just handed out with this length.
             unsafe { fresh.cast::<u8>().write_bytes(0, fresh.len()) };
             return Ok(fresh);
         };
@@ -170,7 +168,7 @@ unsafe impl Port for TablePort {
 
     unsafe fn free(&self, start: NonNull<u8>, layout: Layout) {
         let (size, align) = (layout.size().max(1), layout.align());
-        // SAFETY: the caller hands in a live block, which was asked for with just this.
+        // SAFETY: a live block (the caller's promise) with the size and alignment of its request.
         unsafe { (self.free)(self.table.context, start.as_ptr().cast(), size, align) }
     }
 
@@ -193,102 +191,4 @@ unsafe impl Port for TablePort {
         // SAFETY: the caller's obligations are passed on unchanged.
         unsafe { self.resized(start, old, new) }
     }
-}
-
-impl Heap {
-    /// This heap as a table for C. The context is this handle: it has to stay where it is for as
-    /// long as the table is used, which is why calling its functions is `unsafe`.
-    #[must_use]
-    pub fn port_table(&self) -> PortTable {
-        PortTable {
-            context: std::ptr::from_ref(self).cast_mut().cast(),
-            alloc: Some(alloc),
-            alloc_zeroed: Some(alloc_zeroed),
-            free: Some(free),
-            resize: Some(resize),
-            bytes_outstanding: Some(bytes_outstanding),
-            peak: Some(peak),
-            failures: Some(failures),
-        }
-    }
-}
-
-/// The heap behind a context.
-///
-/// # Safety
-/// - `context` is a handle that lives during `'a`.
-pub(crate) unsafe fn heap<'a>(context: *mut c_void) -> &'a Heap {
-    // SAFETY: the caller's promise.
-    unsafe { &*context.cast::<Heap>() }
-}
-
-pub(crate) fn start(answer: Result<NonNull<[u8]>, Refused>) -> *mut c_void {
-    answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())
-}
-
-unsafe extern "C" fn alloc(context: *mut c_void, size: usize, align: usize) -> *mut c_void {
-    let Ok(layout) = Layout::from_size_align(size, align) else { return std::ptr::null_mut() };
-    // SAFETY: the context is the table's (`Heap::port_table`).
-    start(unsafe { heap(context) }.alloc(layout))
-}
-
-unsafe extern "C" fn alloc_zeroed(context: *mut c_void, size: usize, align: usize) -> *mut c_void {
-    let Ok(layout) = Layout::from_size_align(size, align) else { return std::ptr::null_mut() };
-    // SAFETY: the context is the table's.
-    start(unsafe { heap(context) }.alloc_zeroed(layout))
-}
-
-unsafe extern "C" fn free(context: *mut c_void, block: *mut c_void, size: usize, align: usize) {
-    let Some(block) = NonNull::new(block.cast::<u8>()) else { return };
-    // What is no layout fits no block either, and is reported as such.
-    let layout = Layout::from_size_align(size, align).unwrap_or(Layout::new::<()>());
-    // SAFETY: the context is the table's; whether the free is right is the heap's to judge.
-    unsafe { heap(context).free(block, layout) }
-}
-
-unsafe extern "C" fn resize(
-    context: *mut c_void,
-    block: *mut c_void,
-    old_size: usize,
-    new_size: usize,
-    align: usize,
-) -> *mut c_void {
-    // SAFETY: the context is the table's.
-    let heap = unsafe { heap(context) };
-    let Ok(new) = Layout::from_size_align(new_size, align) else { return std::ptr::null_mut() };
-    let Some(block) = NonNull::new(block.cast::<u8>()) else { return start(heap.alloc(new)) };
-    let old = Layout::from_size_align(old_size, align).unwrap_or(Layout::new::<()>());
-    // SAFETY: whether the block is one, and of this layout, is the heap's to judge.
-    start(unsafe {
-        if new.size() >= old.size() {
-            Port::grow(heap, block, old, new)
-        } else {
-            Port::shrink(heap, block, old, new)
-        }
-    })
-}
-
-/// What a run has counted; zero on a thread that it doesn't belong to.
-///
-/// # Safety
-/// - `context` is a handle that lives.
-unsafe fn counted(context: *mut c_void, read: impl FnOnce(&State) -> u64) -> u64 {
-    // SAFETY: the caller's promise.
-    let entered = unsafe { heap(context) }.core().enter();
-    entered.map_or(0, |entered| entered.with(|state| read(state)))
-}
-
-unsafe extern "C" fn bytes_outstanding(context: *mut c_void) -> u64 {
-    // SAFETY: the context is the table's.
-    unsafe { counted(context, |state| state.live as u64) }
-}
-
-unsafe extern "C" fn peak(context: *mut c_void) -> u64 {
-    // SAFETY: the context is the table's.
-    unsafe { counted(context, |state| state.peak as u64) }
-}
-
-unsafe extern "C" fn failures(context: *mut c_void) -> u64 {
-    // SAFETY: the context is the table's.
-    unsafe { counted(context, |state| state.failures) }
 }

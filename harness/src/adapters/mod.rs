@@ -1,15 +1,18 @@
-//! Adapters: what a heap looks like to code that knows somebody else's allocator trait, and what
-//! somebody else's allocator looks like as a port.
+//! Adapters in both directions: a heap for code that uses another allocator trait, and another
+//! allocator as a port.
 #![allow(unsafe_code)]
 
 #[macro_use]
 mod allocator_trait;
+pub(crate) mod adversarial;
 pub(crate) mod adversary;
 #[cfg(feature = "allocator-api2")]
 pub(crate) mod allocator_api2;
 #[cfg(feature = "allocator-api2-04")]
 pub(crate) mod allocator_api2_04;
 pub(crate) mod arena;
+#[cfg(feature = "c")]
+pub(crate) mod c_heap;
 #[cfg(feature = "c")]
 pub(crate) mod c_memory;
 #[cfg(feature = "c")]

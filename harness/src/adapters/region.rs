@@ -1,5 +1,5 @@
-//! A fixed-region allocator of embedded code as a port: it is used exclusively, and knows neither
-//! a trait nor resizes.
+//! A fixed-region allocator of embedded code as a port. Such an allocator implements no trait, is
+//! used by `&mut self`, and has no resizes.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, System};
@@ -10,8 +10,7 @@ use std::ptr::NonNull;
 
 use crate::port::{Port, Refused};
 
-/// How such allocators name a block: a [`NonNull<u8>`], or a pointer that is null where there is
-/// none.
+/// How such an allocator takes a block to free: as a [`NonNull<u8>`] or as a pointer.
 pub trait Start: Sized {
     #[doc(hidden)]
     fn of(block: NonNull<u8>) -> Self;
@@ -29,7 +28,8 @@ impl Start for *mut u8 {
     }
 }
 
-/// How such allocators answer a request: an `Option`, a `Result`, or a pointer that may be null.
+/// How such an allocator returns a block: as an `Option`, a `Result`, or a pointer that may be
+/// null.
 pub trait Granted {
     #[doc(hidden)]
     fn granted(self) -> Option<NonNull<u8>>;
@@ -53,13 +53,13 @@ impl Granted for *mut u8 {
     }
 }
 
-/// A fixed-region allocator as a [`Port`]: a heap with `&mut self` functions that take and give
-/// blocks, as embedded code has them behind its lock.
+/// A fixed-region allocator as a [`Port`]: a heap with `&mut self` functions that allocate and
+/// free, as embedded code keeps it inside a lock.
 ///
-/// `B` is how it names a block that is given back, `R` how it answers a request. The functions are
-/// handed in by their names, `unsafe` ones as well, so the caller writes none: that they are an
-/// allocator's is believed, as it is of whoever implements `GlobalAlloc`, and
-/// [`conformance`](crate::conformance) finds out.
+/// `B` is the type of a block that is freed, `R` the result of a request. The functions are passed
+/// by name, `unsafe` ones as well, so no `unsafe` code has to be written. The port trusts them to
+/// be an allocator's, as `GlobalAlloc` trusts its implementors, and
+/// [`conformance`](crate::conformance()) tests it.
 ///
 /// ```
 /// use std::alloc::Layout;
@@ -81,7 +81,8 @@ impl Granted for *mut u8 {
 ///     fn alloc(&mut self, layout: Layout) -> Option<NonNull<u8>> {
 ///         let skip = self.rest.as_ptr().align_offset(layout.align());
 ///         let (block, rest) =
-///             std::mem::take(&mut self.rest).split_at_mut_checked(skip.checked_add(layout.size())?)?;
+///             std::mem::take(&mut
+///             self.rest).split_at_mut_checked(skip.checked_add(layout.size())?)?;
 ///         self.rest = rest;
 ///         NonNull::new(block[skip..].as_mut_ptr().cast())
 ///     }
@@ -98,10 +99,12 @@ pub struct RegionPort<A, B = NonNull<u8>, R = Option<NonNull<u8>>> {
     give: unsafe fn(&mut A, B, Layout),
 }
 
-/// The largest alignment of a region: where in it aligned blocks fit is then the same each time.
+/// The largest alignment of a region. A region is aligned to its size up to this, so that aligned
+/// blocks fit at the same offsets in each of them.
 const ALIGN_MAX: usize = 1 << 20;
 
-/// Memory for ever, full of what nobody wrote: an allocator that believes it to be zero shows.
+/// Memory that is never freed. It is filled with a byte other than 0, so an allocator that takes
+/// fresh memory for zeroes is found.
 fn region(bytes: usize) -> &'static mut [MaybeUninit<u8>] {
     let align = bytes.clamp(1, ALIGN_MAX).next_power_of_two();
     let layout = Layout::from_size_align(bytes.max(1), align).ok();
@@ -110,7 +113,7 @@ fn region(bytes: usize) -> &'static mut [MaybeUninit<u8>] {
     let start = start.and_then(NonNull::new).unwrap_or_else(|| {
         panic!("there is no memory for a region of {bytes} bytes: ask for a smaller one")
     });
-    // SAFETY: so many bytes, just allocated, nobody else's, and never given back.
+    // SAFETY: `bytes` bytes were just allocated, nobody else has them, and they are never freed.
     unsafe {
         start.write_bytes(0xA5, bytes);
         NonNull::slice_from_raw_parts(start.cast(), bytes).as_mut()
@@ -118,14 +121,14 @@ fn region(bytes: usize) -> &'static mut [MaybeUninit<u8>] {
 }
 
 impl<A, B: Start, R: Granted> RegionPort<A, B, R> {
-    /// Over so many bytes, aligned to as much: `make` makes the heap of them, `take` takes a block
-    /// from it, `give` gives one back.
+    /// A port over a region of `bytes`, aligned to its size rounded up to a power of two, at most
+    /// 1 MiB. `make` makes the allocator of the region, `take` allocates a block, `give` frees one.
     ///
-    /// The bytes are never freed, since nobody knows how long the heap uses them: a port for
-    /// tests.
+    /// The region is never freed, since nobody knows how long the allocator uses it: the port is
+    /// for tests.
     ///
     /// # Panics
-    /// Where the system has not so many bytes.
+    /// If the system has no memory for the region.
     pub fn new(
         bytes: usize,
         make: impl FnOnce(&'static mut [MaybeUninit<u8>]) -> A,
@@ -142,25 +145,27 @@ impl<A: fmt::Debug, B, R> fmt::Debug for RegionPort<A, B, R> {
     }
 }
 
-/// Such allocators need not know empty blocks: one byte gives them an address of their own.
-fn some(layout: Layout) -> Result<Layout, Refused> {
+/// Such allocators need not support blocks of zero bytes: one byte gives them an address of their
+/// own.
+fn non_empty(layout: Layout) -> Result<Layout, Refused> {
     Layout::from_size_align(layout.size().max(1), layout.align()).map_err(|_| Refused)
 }
 
-// SAFETY: the allocator's own promise, for sizes above zero, to which all are raised, in and out
-// alike; every block is exactly as long as it was asked for, so that is the only layout that fits.
-// Zeroes and resizes are made of these two.
+// SAFETY: the allocator's own promise for sizes above zero; sizes of zero are raised to one, for
+// requests and frees alike. Every block is exactly as long as requested, so only its own layout
+// fits it. The trait's other methods are made of these two.
 unsafe impl<A, B: Start, R: Granted> Port for RegionPort<A, B, R> {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         let mut heap = self.heap.try_borrow_mut().map_err(|_| Refused)?;
         // SAFETY: the heap's own function, used exclusively, and the size is not zero.
-        let start = unsafe { (self.take)(&mut heap, some(layout)?) }.granted().ok_or(Refused)?;
+        let start =
+            unsafe { (self.take)(&mut heap, non_empty(layout)?) }.granted().ok_or(Refused)?;
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
-        if let (Ok(mut heap), Ok(layout)) = (self.heap.try_borrow_mut(), some(layout)) {
-            // SAFETY: the caller hands in a live block, which was made with this layout.
+        if let (Ok(mut heap), Ok(layout)) = (self.heap.try_borrow_mut(), non_empty(layout)) {
+            // SAFETY: a live block (the caller's promise), made with this layout.
             unsafe { (self.give)(&mut heap, B::of(block), layout) }
         }
     }

@@ -1,9 +1,9 @@
-//! The standard library's `Allocator` as a port, where the toolchain has the trait.
+//! std's unstable `Allocator` as a port, if the toolchain has the trait.
 
 use std::alloc::Allocator;
 
 port_of_an_allocator! {
-    /// A `std::alloc::Allocator` as a [`Port`](crate::Port). There where the toolchain has the
-    /// trait, which a build script finds out.
+    /// A `std::alloc::Allocator` as a [`Port`](crate::Port). Only exists if the toolchain has the
+    /// trait, which the build script finds out.
     StdPort, Allocator
 }

@@ -1,4 +1,4 @@
-//! Conformance as C calls it: an allocator of C's, by its table, beside the model of its contract.
+//! Conformance runs for C: a C allocator, by its table, is compared with the model of its contract.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,42 +9,43 @@ use crate::error::Error;
 use crate::port::Port;
 use crate::report::Report;
 
-/// What is asked of a conformance run. All zeroes asks for nothing in particular, and so does a null
-/// pointer.
+/// The options of a conformance run. All zeroes are the defaults, and so is a null pointer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ConformanceOptions {
-    /// The one number that all chance comes from.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// Operations, in sequences of 512; 0 is 8,192.
+    /// The number of operations, in sequences of 512; 0 is 8,192.
     pub operations: usize,
-    /// The largest size in bytes that is asked for in earnest; 0 is 64 KiB.
+    /// The largest size in bytes that the allocator has to serve; 0 is 64 KiB.
     pub max_size: usize,
-    /// The largest alignment that is asked for in earnest, a power of two; 0 is 64 KiB.
+    /// The largest alignment that it has to serve, a power of two; 0 is 64 KiB.
     pub max_align: usize,
-    /// Bytes of the region that the allocator stands on, which is filled up until it refuses: what
-    /// was given back has to be there again. 0 is no such region. It takes `renew`.
+    /// The size in bytes of the fixed region that the allocator manages; 0 if there is none. The
+    /// region is filled until the allocator refuses, and what was freed has to be available again.
+    /// Needs `renew`.
     pub fixed: usize,
-    /// Makes the allocator as new, with nothing in use; called with the table's context before each
-    /// sequence. Null: blocks of the sequences before are never given back.
+    /// Makes the allocator as good as new, with nothing in use. Called with the table's context
+    /// before each sequence. If it is null, blocks of earlier sequences are never freed.
     pub renew: Option<unsafe extern "C" fn(context: *mut c_void)>,
-    /// How many bytes the allocator holds of whatever it stands on: the same requests and frees again
-    /// and again must not make it more. May be null.
+    /// The number of bytes that the allocator holds of the memory below it. Repeating the same
+    /// requests and frees must not increase it. May be null.
     pub held: Option<unsafe extern "C" fn(context: *mut c_void) -> usize>,
-    /// Runs these lines, as a finding printed them, in place of drawing any; null draws.
+    /// Runs this sequence, in lines as a finding prints them, instead of random ones; may be null.
     pub sequence: *const c_char,
-    /// How this program is started, for replay lines; null is as it was.
+    /// The command that starts this program, for replay lines; null is the one that started it.
     pub program: *const c_char,
 }
 
-/// Holds an allocator to its contract: drives it with seeded sequences of requests and frees beside a
-/// model, in child processes. Prints the report, each broken promise with the smallest sequence that
-/// shows it, and answers the exit code: 0 clean, 1 findings, 2 a mistake of the caller's, 101 a bug
-/// of Mallory's own. `MALLORY_SEQUENCE=FILE` runs a sequence again.
+/// Tests whether an allocator keeps its contract: runs seeded sequences of requests and frees on
+/// it, in child processes, and compares it with a model. Prints the report, each broken promise
+/// with the shortest sequence that shows it, and returns the exit code: 0 clean, 1 findings, 2 a
+/// mistake of the caller, 101 a bug of Mallory. `MALLORY_SEQUENCE=FILE` runs a sequence again.
 ///
 /// # Safety
-/// - `name` is a string; `port` points to a table whose functions may be called with its context;
-///   `options` is null or points to some, of which the same is true.
+/// - `name` is a C string.
+/// - `port` points to a table whose functions may be called with its context.
+/// - `options` is null or points to options whose functions may be called with that context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mallory_conformance(
     name: *const c_char,
@@ -53,15 +54,21 @@ pub unsafe extern "C" fn mallory_conformance(
 ) -> c_int {
     // SAFETY: the caller's promises; the table is looked at here and copied.
     unsafe {
-        held_to(name, port.as_ref(), |table| table.context, options, |table| TablePort::new(table))
+        test_table(
+            name,
+            port.as_ref(),
+            |table| table.context,
+            options,
+            |table| TablePort::new(table),
+        )
     }
 }
 
-/// The same for an allocator that has only the words of `malloc`. A `calloc` is asked for products as
-/// well that are larger than there can be.
+/// The same for an allocator with `malloc`-like functions. A `calloc` is also given factors whose
+/// product overflows.
 ///
 /// # Safety
-/// - as for [`mallory_conformance`].
+/// - As for [`mallory_conformance`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mallory_conformance_memory(
     name: *const c_char,
@@ -71,15 +78,15 @@ pub unsafe extern "C" fn mallory_conformance_memory(
     // SAFETY: as above.
     unsafe {
         let table = memory.as_ref();
-        held_to(name, table, |table| table.context, options, |table| MemoryPort::new(table))
+        test_table(name, table, |table| table.context, options, |table| MemoryPort::new(table))
     }
 }
 
-/// Holds a table to its contract, and prints what came of it.
+/// Tests the allocator of a table, prints the report and returns the exit code.
 ///
 /// # Safety
-/// - as for [`mallory_conformance`].
-unsafe fn held_to<T: Copy, P: Port>(
+/// - As for [`mallory_conformance`].
+unsafe fn test_table<T: Copy, P: Port>(
     name: *const c_char,
     table: Option<&T>,
     context: fn(&T) -> *mut c_void,
@@ -91,21 +98,21 @@ unsafe fn held_to<T: Copy, P: Port>(
         let name = unsafe { text(name) }.unwrap_or_default();
         // SAFETY: the caller's promise.
         let options = unsafe { options.as_ref() };
-        let seed = options.map_or(0, |asked| asked.seed);
+        let seed = options.map_or(0, |options| options.seed);
         // SAFETY: the caller's promise.
         let report = table
             .ok_or_else(|| Error::new("the table is null").help("give one with its functions"))
             .and_then(|table| unsafe { run(&name, *table, context(table), options, &port) });
         show(&report.unwrap_or_else(|error| Report::failed(&name, seed, error)))
     });
-    // A panic would end in an abort at C's door.
+    // A panic must not unwind into C.
     catch_unwind(run).unwrap_or(101)
 }
 
-/// The report of what the options ask for.
+/// The report of a conformance run with these options.
 ///
 /// # Safety
-/// - as for [`mallory_conformance`].
+/// - As for [`mallory_conformance`].
 unsafe fn run<T: Copy, P: Port>(
     name: &str,
     table: T,
@@ -113,9 +120,9 @@ unsafe fn run<T: Copy, P: Port>(
     options: Option<&ConformanceOptions>,
     port: &dyn Fn(T) -> Result<P, Error>,
 ) -> Result<Report, Error> {
-    // Made here once, to say what is missing.
+    // Made here once, so that a missing function is an error.
     port(table)?;
-    let renew = options.and_then(|asked| asked.renew);
+    let renew = options.and_then(|options| options.renew);
     let mut suite: Conformance<'_, P> = conformance(|| {
         if let Some(renew) = renew {
             // SAFETY: the caller's promise about the options' functions.
@@ -124,36 +131,36 @@ unsafe fn run<T: Copy, P: Port>(
         port(table).expect("[mallory bug] the same table as before")
     })
     .name(name);
-    let Some(asked) = options else { return Ok(suite.run()) };
-    if asked.seed != 0 {
-        suite = suite.seed(asked.seed);
+    let Some(options) = options else { return Ok(suite.run()) };
+    if options.seed != 0 {
+        suite = suite.seed(options.seed);
     }
-    if asked.operations != 0 {
-        suite = suite.operations(asked.operations);
+    if options.operations != 0 {
+        suite = suite.operations(options.operations);
     }
-    if asked.max_size != 0 {
-        suite = suite.max_size(asked.max_size);
+    if options.max_size != 0 {
+        suite = suite.max_size(options.max_size);
     }
-    if asked.max_align != 0 {
-        suite = suite.max_align(asked.max_align);
+    if options.max_align != 0 {
+        suite = suite.max_align(options.max_align);
     }
-    if asked.fixed != 0 {
+    if options.fixed != 0 {
         if renew.is_none() {
-            return Err(Error::new("a fixed region, and nothing that makes it as new")
+            return Err(Error::new("`fixed` is set, and `renew` is null")
                 .help("give `renew` as well: each sequence begins on an empty region"));
         }
-        suite = suite.fixed(asked.fixed);
+        suite = suite.fixed(options.fixed);
     }
-    if let Some(held) = asked.held {
+    if let Some(held) = options.held {
         // SAFETY: the caller's promise about the options' functions.
         suite = suite.held(move |_| unsafe { held(context) });
     }
     // SAFETY: the caller's promise.
-    if let Some(lines) = unsafe { text(asked.sequence) } {
+    if let Some(lines) = unsafe { text(options.sequence) } {
         suite = suite.replay(lines);
     }
     // SAFETY: the caller's promise.
-    if let Some(program) = unsafe { text(asked.program) } {
+    if let Some(program) = unsafe { text(options.program) } {
         suite = suite.program(program);
     }
     Ok(suite.run())

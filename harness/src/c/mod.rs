@@ -1,30 +1,31 @@
-//! For C: a sweep and a conformance run that C can call, and what C's allocators and C's users of
-//! allocators look like.
+//! Mallory for C: a sweep and a conformance run that C can call, a heap for C libraries that take
+//! their allocator as a parameter, and C allocators as ports.
 //!
-//! `mallory.h` is made of this module (`cargo run -p ci -- header`), and the crate `mallory-c` makes
-//! the static library. In Rust this is how to sweep a C library:
+//! `mallory.h` is generated from this module (`cargo run -p ci -- header`), and the crate
+//! `mallory-c` builds the static library. From Rust a C library is swept like this:
 //!
-//! - [`Heap::memory_table`](crate::Heap::memory_table) and [`Heap::port_table`](crate::Heap::port_table)
-//!   hand a heap to one that takes a table with a context; `mallory_lua_alloc` and its neighbours
-//!   stand in other tables as they are, with the heap as the context;
-//! - [`c_slot!`] makes functions for one whose table has no context;
+//! - [`Heap::memory_table`](crate::Heap::memory_table) and
+//!   [`Heap::port_table`](crate::Heap::port_table) hand a heap to a library that takes a table of
+//!   functions with a context. `mallory_lua_alloc` and the other `mallory_*` functions fit into
+//!   such tables as they are, with the heap as the context.
+//! - [`c_slot!`] makes functions for a library whose functions get no context.
 //! - [`TablePort`] and [`MemoryPort`] make a C allocator a [`Port`](crate::Port).
 #![allow(unsafe_code)]
 
 pub mod conformance;
 
-use crate::report::rerun::Rerun;
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use crate::__c_slot as c_slot;
-pub use crate::adapters::c_memory::{
-    MAX_ALIGN, MemoryPort, MemoryTable, mallory_aligned_alloc, mallory_calloc, mallory_free,
-    mallory_lua_alloc, mallory_malloc, mallory_posix_memalign, mallory_realloc,
-    mallory_usable_size, mallory_zlib_alloc, mallory_zlib_free,
+pub use crate::adapters::c_heap::{
+    mallory_aligned_alloc, mallory_calloc, mallory_free, mallory_lua_alloc, mallory_malloc,
+    mallory_posix_memalign, mallory_realloc, mallory_usable_size, mallory_zlib_alloc,
+    mallory_zlib_free,
 };
+pub use crate::adapters::c_memory::{MAX_ALIGN, MemoryPort, MemoryTable};
 pub use crate::adapters::c_slot::{InSlot, Occupied, Slot};
 pub use crate::adapters::c_table::{PortTable, TablePort};
 use crate::env::started;
@@ -32,24 +33,25 @@ use crate::error::Error;
 use crate::heap::Heap;
 use crate::heap::thread_context::aside;
 use crate::report::Report;
+use crate::report::rerun::Rerun;
 use crate::sweep::builder::Sweep;
 
-/// Makes a type whose functions are C's `malloc` and its kin, for a library whose table of functions
-/// has no context: they work on the heap that occupies the type's slot.
+/// Makes a type whose functions are C's `malloc` and its relatives, for a library whose functions
+/// get no context. They use the heap that occupies the type's slot.
 ///
-/// The slot is the process's, so a subject that uses one is swept with jobs that are processes,
-/// which they are on Unix.
+/// A process has one slot per type, so a subject that uses one needs jobs that are processes, which
+/// they are on Unix.
 ///
 /// ```
 /// use mallory::c::InSlot;
 /// use mallory::{Heap, Sweep};
 ///
 /// mallory::c::c_slot! {
-///     /// Where the library's memory comes from.
+///     /// The allocator of the library.
 ///     struct Library;
 /// }
 ///
-/// /// As a library would do it that was given these two functions.
+/// /// What a library does that is given these two functions.
 /// fn use_library(malloc: unsafe extern "C" fn(usize) -> *mut std::ffi::c_void,
 ///                free: unsafe extern "C" fn(*mut std::ffi::c_void)) -> bool {
 ///     let block = unsafe { malloc(40) };
@@ -79,69 +81,70 @@ macro_rules! __c_slot {
     };
 }
 
-/// What a subject answers: all went well.
+/// What a subject returns if it succeeded.
 pub const OK: c_int = 0;
-/// What a subject answers: it ran out of memory, and gave back what it had. Any other number is an
-/// error that has nothing to do with memory, which under a fault is a finding.
+/// What a subject returns if it ran out of memory and freed what it had. Any other number is an
+/// error that has nothing to do with memory, which is a finding if a request failed.
 pub const NO_MEMORY: c_int = 1;
 
-/// The code under test: takes its memory from the heap, and answers `MALLORY_OK`,
+/// The code under test: takes its memory from the heap, and returns `MALLORY_OK`,
 /// `MALLORY_NO_MEMORY` or another error. It is called many times, and must do the same each time.
 pub type CSubject = Option<unsafe extern "C" fn(heap: *mut Heap, user_data: *mut c_void) -> c_int>;
 
-/// What is asked of a sweep. All zeroes asks for nothing in particular, and so does a null pointer.
+/// The options of a sweep. All zeroes are the defaults, and so is a null pointer.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SweepOptions {
-    /// The one number that all chance comes from.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// Processes that share the work; 0 is one.
+    /// The number of processes that share the work; 0 is one.
     pub jobs: usize,
-    /// Faulted runs at the most; 0 is as many as it takes.
+    /// The largest number of faulted runs; 0 is no limit.
     pub limit: u64,
     /// Whether absorbing a failed request is a finding, too.
     pub strict: bool,
-    /// The allocator that the heap stands on; null is the system's.
+    /// The allocator below the heap; null is the system's.
     pub port: *const PortTable,
-    /// How this program is started, for replay lines; null is as it was.
+    /// The command that starts this program, for replay lines; null is the one that started it.
     pub program: *const c_char,
 }
 
 thread_local! {
-    /// What the present run said that it came to.
-    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+    /// The result of the current run, as far as the subject has said it (`mallory_say`).
+    static RESULT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// An error that is not out of memory: the number that the subject answered.
+/// Why a subject failed.
 #[derive(Debug)]
 enum Failed {
     NoMemory,
+    /// The number that the subject returned. The report prints it by `Debug`.
     #[expect(dead_code, reason = "read by `Debug` alone")]
     Answered(c_int),
 }
 
-/// A text of C's; none where the pointer is null.
+/// A C string; `None` if the pointer is null.
 ///
 /// # Safety
-/// - `text` is null or a string.
+/// - `text` is null or a C string.
 unsafe fn text(text: *const c_char) -> Option<String> {
     // SAFETY: the caller's promise.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
 
-/// Says part of what a run came to. All that was said is compared with what the fault-free run said:
-/// an answer of `MALLORY_OK` with another text is a finding.
+/// Adds to the text that is the run's result. It is compared with the text of the fault-free run:
+/// returning `MALLORY_OK` with another text is a finding.
 ///
 /// # Safety
-/// - `text` is a string.
+/// - `text` is a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mallory_say(text: *const c_char) {
     // SAFETY: the caller's promise.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    aside(|| SAID.with_borrow_mut(|said| said.push_str(&text)));
+    aside(|| RESULT.with_borrow_mut(|result| result.push_str(&text)));
 }
 
-/// The heap as a table with sizes and alignments. It is good as long as the heap.
+/// The heap as a table of functions with sizes and alignments. It is valid as long as the heap.
 ///
 /// # Safety
 /// - `heap` is a live heap.
@@ -151,7 +154,7 @@ pub unsafe extern "C" fn mallory_heap_port(heap: *mut Heap) -> PortTable {
     unsafe { &*heap }.port_table()
 }
 
-/// The heap as a table in the words of `malloc`. It is good as long as the heap.
+/// The heap as a table of `malloc`-like functions. It is valid as long as the heap.
 ///
 /// # Safety
 /// - `heap` is a live heap.
@@ -161,40 +164,41 @@ pub unsafe extern "C" fn mallory_heap_memory(heap: *mut Heap) -> MemoryTable {
     unsafe { &*heap }.memory_table()
 }
 
-/// A second heap of the same run with a name of its own: what one hands out the other may not take
-/// back. To be given back with `mallory_heap_drop`.
+/// A second heap of the same run, with this name. A block of one heap must not be freed through the
+/// other. Drop it with `mallory_heap_drop`.
 ///
 /// # Safety
-/// - `heap` is a live heap; `name` is a string.
+/// - `heap` is a live heap; `name` is a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mallory_heap_named(heap: *mut Heap, name: *const c_char) -> *mut Heap {
     // SAFETY: the caller's promise.
     let (heap, name) = unsafe { (&*heap, CStr::from_ptr(name)) };
-    // Heaps are named for as long as the process lives; a run makes the same few each time.
+    // A heap's name is `'static`, so it is leaked: each run leaks the same few.
     aside(|| {
         let name = name.to_string_lossy().into_owned().leak();
         Box::into_raw(Box::new(heap.named(name)))
     })
 }
 
-/// Gives back a heap that `mallory_heap_named` made.
+/// Drops a heap that `mallory_heap_named` made.
 ///
 /// # Safety
-/// - `heap` came from there, and is used no more.
+/// - `heap` was made there, and is not used afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mallory_heap_drop(heap: *mut Heap) {
     // SAFETY: made by `Box::into_raw`.
     aside(|| drop(unsafe { Box::from_raw(heap) }));
 }
 
-/// Sweeps a subject: every request that it makes of the heap fails in turn, once and for good.
-/// Prints the report, and answers the exit code: 0 clean, 1 findings, 2 a mistake of the caller's,
-/// 3 incomplete, 101 a bug of Mallory's own. `mallory_sweep` puts `__FILE__` in place of `file`,
-/// by which paths in the report lose what belongs to the machine.
+/// Sweeps a subject: every request that it makes of the heap fails in turn, once alone and once
+/// with all later requests. Prints the report, and returns the exit code: 0 clean, 1 findings, 2 a
+/// mistake of the caller, 3 incomplete, 101 a bug of Mallory. `mallory_sweep` passes `__FILE__` as
+/// `file`, by which the report makes its paths independent of the machine.
 ///
 /// # Safety
-/// - `file` and `name` are strings; `options` is null or points to some, whose port keeps what it
-///   promises as long as the sweep goes; the subject may be called with the user data.
+/// - `file` and `name` are C strings.
+/// - `options` is null or points to options whose port keeps its contract during the sweep.
+/// - The subject may be called with the user data.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mallory_sweep_from(
     file: *const c_char,
@@ -222,14 +226,14 @@ pub unsafe extern "C" fn mallory_sweep_from(
             }
         }
     });
-    // A panic would end in an abort at C's door.
+    // A panic must not unwind into C.
     catch_unwind(sweep).unwrap_or(101)
 }
 
-/// The sweep that the options ask for.
+/// The sweep with these options.
 ///
 /// # Safety
-/// - as for [`mallory_sweep_from`].
+/// - As for [`mallory_sweep_from`].
 unsafe fn prepare(
     file: *const c_char,
     name: *const c_char,
@@ -240,24 +244,24 @@ unsafe fn prepare(
     let file: &'static str = file.to_string_lossy().into_owned().leak();
     let mut sweep = Sweep::new(name.to_string_lossy()).known_file(file);
     let mut program = std::ptr::null();
-    if let Some(asked) = options {
-        program = asked.program;
-        if asked.seed != 0 {
-            sweep = sweep.seed(asked.seed);
+    if let Some(options) = options {
+        program = options.program;
+        if options.seed != 0 {
+            sweep = sweep.seed(options.seed);
         }
-        if asked.jobs != 0 {
-            sweep = sweep.jobs(asked.jobs);
+        if options.jobs != 0 {
+            sweep = sweep.jobs(options.jobs);
         }
-        if asked.limit != 0 {
-            sweep = sweep.limit(asked.limit);
+        if options.limit != 0 {
+            sweep = sweep.limit(options.limit);
         }
-        if asked.strict {
+        if options.strict {
             sweep = sweep.strict();
         }
         // SAFETY: the caller's promise.
-        if let Some(table) = unsafe { asked.port.as_ref() } {
+        if let Some(table) = unsafe { options.port.as_ref() } {
             let table = *table;
-            // SAFETY: the caller's promise. Made here once, to say what is missing.
+            // SAFETY: the caller's promise. Made here once, so that a missing function is an error.
             unsafe { TablePort::new(table) }.map(|_| ())?;
             sweep = sweep.port(move || {
                 // SAFETY: as above.
@@ -273,24 +277,24 @@ unsafe fn prepare(
 /// Sweeps the subject.
 ///
 /// # Safety
-/// - the subject may be called with the user data.
+/// - The subject may be called with the user data.
 unsafe fn run(
     sweep: Sweep,
     subject: unsafe extern "C" fn(*mut Heap, *mut c_void) -> c_int,
     user_data: *mut c_void,
 ) -> Report {
     sweep.oom(|failed: &Failed| matches!(failed, Failed::NoMemory)).run_local(|heap| {
-        SAID.with_borrow_mut(String::clear);
+        RESULT.with_borrow_mut(String::clear);
         // SAFETY: the caller's promise; the heap lives during the call.
         match unsafe { subject(std::ptr::from_ref(heap).cast_mut(), user_data) } {
-            OK => Ok(SAID.with_borrow(String::clone)),
+            OK => Ok(RESULT.with_borrow(String::clone)),
             NO_MEMORY => Err(Failed::NoMemory),
             other => Err(Failed::Answered(other)),
         }
     })
 }
 
-/// Prints a report as the command line does, and answers its exit code.
+/// Prints a report as the command line does, and returns its exit code.
 fn show(report: &Report) -> c_int {
     let mut out = std::io::stdout().lock();
     let written = match report.error() {

@@ -1,4 +1,4 @@
-//! `explore` and `loom`: every failing request in every order of threads.
+//! The commands `explore` and `loom`: every request fails in turn, in every schedule up to a bound.
 
 use std::path::PathBuf;
 
@@ -14,54 +14,54 @@ use crate::scenario::Scenario;
 
 #[derive(Args)]
 pub(crate) struct LoomArgs {
-    /// Scenarios or groups; all that are in no group unless given.
+    /// Scenarios or groups. Default: every scenario that is in no group.
     names: Vec<String>,
-    /// Changes of threads, where the first could have gone on, in a schedule at the most.
+    /// The most preemptions in a schedule: switches away from a thread that could continue.
     #[arg(long, value_name = "K", default_value_t = 2)]
     preemptions: u32,
-    /// Schedules of each fault at the most.
+    /// The most schedules of each fault.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     schedules: Option<u64>,
-    /// Faulted runs of a scenario at the most: a sample by the seed where there are more.
+    /// The most faulted runs of a scenario. If there are more, a random sample is run.
     #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// The one number that all chance comes from.
+    /// The seed of all random choices. Default: 0.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Children that share the work; all cores unless given. The report is the same for any.
+    /// Child processes that share the work. Default: one per core. The report is the same for any.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// A file to read in place of the scenario's own input; - reads standard input.
+    /// A file that replaces the scenario's own input; - reads standard input.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Absorbing a failed request is a finding too.
+    /// Makes absorbing a failed request a finding too.
     #[arg(long)]
     strict: bool,
-    /// How to print the reports.
+    /// How to print reports and errors.
     #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    pub(crate) format: Format,
 }
 
 #[derive(Args)]
 pub(crate) struct ExploreArgs {
     #[command(flatten)]
-    common: LoomArgs,
-    /// So many schedules of each fault by chance instead of all within the bound.
+    pub(crate) common: LoomArgs,
+    /// Runs this many random schedules of each fault instead of all within the bound.
     #[arg(long, value_name = "N", conflicts_with = "pct")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     random: Option<u64>,
-    /// So many schedules by random priorities that change twice.
+    /// Runs this many schedules of each fault by random thread priorities that change twice (PCT).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pct: Option<u64>,
 }
 
-/// Priorities change so often, and once less: finds what needs three things in order.
-const DEPTH: u32 = 3;
+/// The depth of PCT: it finds bugs that need three events in order, by two changes of priority.
+const PCT_DEPTH: u32 = 3;
 
 pub(crate) fn explore(scenarios: &[Scenario], args: &ExploreArgs) -> Result<u8, Error> {
     run(scenarios, &args.common, Engine::Shuttle, &|explore| match (args.random, args.pct) {
         (Some(schedules), _) => explore.random(schedules),
-        (None, Some(schedules)) => explore.pct(DEPTH, schedules),
+        (None, Some(schedules)) => explore.pct(PCT_DEPTH, schedules),
         (None, None) => explore,
     })
 }
@@ -74,9 +74,9 @@ fn run(
     scenarios: &[Scenario],
     args: &LoomArgs,
     engine: Engine,
-    way: &dyn Fn(Explore) -> Explore,
+    choose: &dyn Fn(Explore) -> Explore,
 ) -> Result<u8, Error> {
-    if !engine.is_there() {
+    if !engine.is_available() {
         return Err(engine.missing());
     }
     let selected = select(scenarios, &args.names, Scenario::can_explore, "explored")?;
@@ -91,7 +91,7 @@ fn run(
     let command = if engine == Engine::Loom { "loom" } else { "explore" };
     let seed = start("seed").seed_value();
     table(command, &selected, args.format, seed, |scenario, bar| {
-        let mut explore = way(start(&scenario.name)).on_progress(bar.hearer());
+        let mut explore = choose(start(&scenario.name)).on_progress(bar.on_progress());
         if let Some(schedules) = args.schedules {
             explore = explore.schedules(schedules);
         }

@@ -1,4 +1,11 @@
-//! The command line: flags to calls to an exit code. A user's own binary is one line of it.
+//! The command line (feature `cli`): [`main`] turns flags into sweeps, explorations and replays of
+//! a user's scenarios, and their results into an exit code.
+//!
+//! - This file has the commands, and `sweep`, `replay` and `list` themselves. `explore` has
+//!   `explore` and `loom`; `scripts` has the commands on script files (`run`, `minimise`, `new`,
+//!   `fmt`, `cases`).
+//! - `select` finds the scenarios that are named, and `input` reads what `--input` names.
+//! - `output` prints reports and errors, and `progress` draws the bar.
 
 pub(crate) mod explore;
 pub(crate) mod input;
@@ -7,14 +14,14 @@ pub(crate) mod progress;
 pub(crate) mod scripts;
 pub(crate) mod select;
 
-use crate::cli::input::{cores, input_for, own_input};
-use crate::cli::output::{Format, print, print_json, table};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::explore::{ExploreArgs, LoomArgs};
+use crate::cli::input::{cores, input_for, own_input};
+use crate::cli::output::{Format, print, print_error, print_report, table};
 use crate::cli::select::select;
 use crate::error::Error;
 use crate::explore::builder::Explore;
@@ -23,7 +30,7 @@ use crate::report::token::Token;
 use crate::scenario::Scenario;
 use crate::sweep::builder::Sweep;
 
-/// Fails every memory request of the scenarios, one by one, and reports what that shows.
+/// Tests what programs do when memory runs out: fails every request for memory, one by one.
 #[derive(Parser)]
 #[command(
     name = "mallory",
@@ -31,28 +38,30 @@ use crate::sweep::builder::Sweep;
     arg_required_else_help = true,
     after_help = "\
 EXIT CODES:
-  0    clean, and complete within the bounds that were asked for
+  0    clean, and complete within the limits that were given
   1    findings
-  2    a mistake of the caller's: flag, token, input, script, variable
-  3    incomplete without being asked: a default limit was hit
-  101  a bug of Mallory's own
+  2    a mistake in a flag, token, input, script or variable
+  3    incomplete: a default limit was reached
+  101  a bug in Mallory
 
 ENVIRONMENT:
   MALLORY_SEED=N                        the seed, like --seed
   MALLORY_JOBS=N                        the number of jobs, like --jobs
-  MALLORY_OOM_AFTER=N                   one run in which every request after the Nth fails
+  MALLORY_OOM_AFTER=N                   makes one run in which every request after the Nth fails
   MALLORY_REPLAY='v1 …'                 replays a token in the sweep that it names
   MALLORY_HISTOGRAM=1                   reports p50, p90 and p99 of the request sizes
-  MALLORY_DISABLE_CUSTOM_ALLOCATORS=1   memory parts pass every allocation to their port
+  MALLORY_DISABLE_CUSTOM_ALLOCATORS=1   makes memory parts pass every allocation to their port
 
 EXAMPLES:
-  mallory sweep                         every scenario that is in no group
+  mallory list                          what there is to sweep
+  mallory sweep                         sweeps every scenario that is in no group
   mallory sweep cache-rebuild --jobs 1
-  git log --raw --no-abbrev | mallory sweep cache-rebuild --input -
   mallory explore intern --preemptions 2
   mallory replay 'v1 lfs-batch f=T0#18 fp=5d0e91'
-  mallory new first --system lfs-batch  a script to start from
-  mallory run first.ron                 every request of it in turn"
+  mallory new first --system lfs-batch  writes a script to start from
+  mallory run first.ron                 fails every request of it in turn
+
+`mallory COMMAND --help` explains a command and shows an example of it."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -61,60 +70,114 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fails every request in turn, once and for good.
+    /// Fails every request for memory of a scenario in turn, once and for good.
+    #[command(after_help = "\
+EXAMPLES:
+  mallory sweep                                every scenario that is in no group
+  mallory sweep lfs-batch --limit 500          at most 500 faulted runs
+  mallory sweep lfs-batch --format json        one JSON object for CI
+  git log --raw --no-abbrev | mallory sweep cache-rebuild --input -")]
     Sweep(SweepArgs),
-    /// Fails every request in turn, in every order of the threads that a bound permits.
+    /// Fails every request in turn, in every order of the threads up to a bound (shuttle).
+    #[command(after_help = "\
+EXAMPLES:
+  mallory explore intern                       every schedule with at most two preemptions
+  mallory explore intern --random 10000        10,000 random schedules of each fault")]
     Explore(ExploreArgs),
-    /// The same by loom, which knows weak memory.
+    /// Fails every request in turn, in every order of the threads up to a bound, with weak memory
+    /// (loom).
+    #[command(after_help = "\
+EXAMPLE:
+  mallory loom racy/publication --preemptions 3")]
     Loom(LoomArgs),
-    /// Runs one line of a report again and says what became of it.
+    /// Replays a token, the last line of a finding, and says whether the finding shows again.
+    #[command(after_help = "\
+EXAMPLE:
+  mallory replay 'v1 lfs-batch f=T0#18 fp=5d0e91'
+
+It prints `reproduced`, `moved to T0#21`, `different finding`, `diverged at …` or `no failure`,
+and exits with 1 if there is a finding.")]
     Replay(ReplayArgs),
-    /// Runs a script: a case as it was found, else what its faults say, or every request in turn.
+    /// Runs a script: replays it if it is a case, else injects its faults or sweeps it.
+    #[command(after_help = "\
+EXAMPLES:
+  mallory run first.ron                        a script file
+  mallory run case:L-7c1e90d2                  a committed case
+  mallory run first.ron --cases cases          writes what it finds into a folder")]
     Run(scripts::RunArgs),
-    /// Makes a script that shows something as small as it gets, and prints it.
+    /// Shrinks a script to the smallest one with the same finding, and prints it.
+    #[command(after_help = "\
+EXAMPLE:
+  mallory minimise long.ron --write")]
     Minimise(scripts::MinimiseArgs),
-    /// Writes a first script to start from.
+    /// Writes a first script of a system to start from.
+    #[command(after_help = "\
+EXAMPLE:
+  mallory new first --system lfs-batch         writes first.ron")]
     New(scripts::NewArgs),
-    /// Prints scripts back into their files in the one way that all are printed.
+    /// Formats script files.
+    #[command(after_help = "\
+EXAMPLE:
+  mallory fmt --check scripts/*.ron")]
     Fmt(scripts::FmtArgs),
-    /// Lists cases: kind, id, and whether they are still to be seen.
+    /// Replays cases, and lists each with its kind, its id, and whether its finding still shows.
     ///
-    /// Exits with 1 where a planted one is gone or another one is still there, with 2 where one can't
-    /// be played.
+    /// Exits with 1 if a planted bug no longer shows or another one still does, and with 2 if a
+    /// case can't be replayed.
+    #[command(after_help = "\
+EXAMPLE:
+  mallory cases scenarios/cases")]
     Cases(scripts::CasesArgs),
-    /// Lists the scenarios.
+    /// Lists scenarios, with what each supports.
+    #[command(after_help = "\
+EXAMPLE:
+  mallory list planted                         the scenarios of a group")]
     List {
-        /// Only this group, or this scenario.
+        /// Groups or scenarios. Default: all.
         names: Vec<String>,
     },
 }
 
+impl Command {
+    /// The form in which a mistake is printed.
+    fn format(&self) -> Format {
+        match self {
+            Command::Sweep(args) => args.format,
+            Command::Explore(args) => args.common.format,
+            Command::Loom(args) => args.format,
+            Command::Replay(args) => args.format,
+            Command::Run(args) => args.format,
+            _ => Format::Text,
+        }
+    }
+}
+
 #[derive(Args)]
 struct SweepArgs {
-    /// Scenarios or groups; all that are in no group unless given.
+    /// Scenarios or groups. Default: every scenario that is in no group.
     names: Vec<String>,
-    /// A file to read in place of the scenario's own input; - reads standard input.
+    /// A file that replaces the scenario's own input; - reads standard input.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// The one number that all chance comes from.
+    /// The seed of all random choices. Default: 0.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Children that share the work; all cores unless given. The report is the same for any.
+    /// Child processes that share the work. Default: one per core. The report is the same for any.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Faulted runs of a scenario at the most, new call sites first.
+    /// The most faulted runs of a scenario, those of new call sites first.
     #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Absorbing a failed request is a finding too.
+    /// Makes absorbing a failed request a finding too.
     #[arg(long)]
     strict: bool,
-    /// How to come to each point. The report is the same for any.
+    /// How the faulted runs are made. The report is the same for any.
     #[arg(long, value_enum, default_value_t = StrategyArg::Auto)]
     strategy: StrategyArg,
-    /// Goes on where a killed sweep was.
+    /// Continues a sweep that was killed.
     #[arg(long)]
     resume: bool,
-    /// How to print the reports.
+    /// How to print reports and errors.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -123,7 +186,7 @@ struct SweepArgs {
 struct ReplayArgs {
     /// The token, in quotes.
     token: String,
-    /// The input that the token was made on, where it was not the scenario's own.
+    /// The input that the token was made with, if it was not the scenario's own.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// How to print the report.
@@ -133,17 +196,17 @@ struct ReplayArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum StrategyArg {
-    /// The faster of the two, as a few points tell.
+    /// The faster of the two, by a trial of a few runs.
     Auto,
-    /// Each point from the beginning, in workers.
+    /// Each run from the beginning, in worker processes.
     Rerun,
-    /// Each point forked off one pass through the subject.
+    /// Each run forked off one pass through the subject.
     Fork,
 }
 
 impl From<StrategyArg> for Strategy {
-    fn from(way: StrategyArg) -> Strategy {
-        match way {
+    fn from(strategy: StrategyArg) -> Strategy {
+        match strategy {
             StrategyArg::Auto => Strategy::Auto,
             StrategyArg::Rerun => Strategy::Rerun,
             StrategyArg::Fork => Strategy::Fork,
@@ -151,11 +214,14 @@ impl From<StrategyArg> for Strategy {
     }
 }
 
-/// Runs the command line over these scenarios.
+/// Runs the command line of a program with these scenarios, and returns its exit code. Flags, exit
+/// codes and variables are explained by `--help`.
+///
+/// Errors go to standard error, results to standard output.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
-///     mallory::cli::main(&[mallory::Scenario::new("nothing", "asks for nothing", |sweep| {
+///     mallory::cli::main(&[mallory::Scenario::new("nothing", "requests nothing", |sweep| {
 ///         sweep.run(|_| Ok::<_, mallory::Refused>(()))
 ///     })])
 /// }
@@ -163,7 +229,9 @@ impl From<StrategyArg> for Strategy {
 #[must_use]
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
     crate::script::case::in_command_line();
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let format = command.format();
+    let result = match command {
         Command::Sweep(args) => sweep(scenarios, &args),
         Command::Explore(args) => explore::explore(scenarios, &args),
         Command::Loom(args) => explore::loom(scenarios, &args),
@@ -175,10 +243,10 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
         Command::Cases(args) => scripts::cases(scenarios, &args),
         Command::List { names } => list(scenarios, &names),
     };
-    match done {
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {error}");
+            print_error(None, &error, format);
             ExitCode::from(2)
         }
     }
@@ -198,7 +266,7 @@ fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
         let mut sweep = start(&scenario.name)
             .strategy(args.strategy.into())
             .journal(&folder, args.resume)
-            .on_progress(bar.hearer());
+            .on_progress(bar.on_progress());
         if let Some(limit) = args.limit {
             sweep = sweep.limit(limit);
         }
@@ -214,7 +282,7 @@ fn replay(scenarios: &[Scenario], args: &ReplayArgs) -> Result<u8, Error> {
     let scenario = scenarios.iter().find(|scenario| scenario.name == token.scenario());
     let scenario = scenario.ok_or_else(|| {
         Error::new(format!("there is no scenario `{}`", token.scenario()))
-            .help("`list` shows them; was it renamed, or is a feature off?")
+            .help("`list` shows all names; was it renamed, or does it need a feature?")
     })?;
     let input = input_for(args.input.as_deref(), &[scenario])?;
     let input = own_input(scenario, input.as_ref());
@@ -223,11 +291,7 @@ fn replay(scenarios: &[Scenario], args: &ReplayArgs) -> Result<u8, Error> {
     } else {
         scenario.run(Sweep::new(scenario.name.clone()).replay(token), input)
     };
-    match args.format {
-        Format::Text if report.error().is_none() => print(&report.to_string())?,
-        Format::Text => eprint!("{}", report.details()),
-        Format::Json => print_json(&report, "replay")?,
-    }
+    print_report(&report, "replay", args.format)?;
     Ok(report.exit_code())
 }
 
@@ -251,7 +315,8 @@ fn list(scenarios: &[Scenario], names: &[String]) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// `target/mallory` of the build that this program belongs to, or of the current folder.
+/// The folder of journals: `target/mallory`, in the build folder of this program or the current
+/// folder.
 fn journal_folder() -> PathBuf {
     let by_program = std::env::current_exe().ok().and_then(|program| {
         let is_target = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();

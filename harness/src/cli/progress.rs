@@ -1,5 +1,5 @@
-//! How far a sweep is, for a person at a terminal. Elsewhere nothing but the result is printed;
-//! times and rates go to standard error.
+//! The progress bar of a long sweep or exploration, on a terminal. Times and rates go to standard
+//! error only; elsewhere than on a terminal nothing but the result is printed.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,33 +11,34 @@ use crate::report::Report;
 use crate::report::outcome::Strategy;
 use crate::sweep::settings::Progress;
 
-/// Sweeps shorter than this show no bar.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// How long a sweep runs before it shows a bar.
+const DELAY: Duration = Duration::from_millis(300);
 
-/// A scenario's bar, drawn once the sweep takes long enough.
+/// The bar of a scenario. It is drawn once the sweep has run for some time.
 pub(crate) struct Bar {
     name: String,
-    /// What is counted, for people: runs of a sweep, schedules of an exploration.
-    what: &'static str,
+    /// What is counted: `runs` of a sweep, `schedules` of an exploration.
+    unit: &'static str,
     start: Instant,
     terminal: bool,
     drawn: Arc<Mutex<Option<ProgressBar>>>,
 }
 
 impl Bar {
-    pub(crate) fn start(name: &str, what: &'static str, terminal: bool) -> Bar {
+    /// A bar that starts now. Without a terminal it is never drawn.
+    pub(crate) fn start(name: &str, unit: &'static str, terminal: bool) -> Bar {
         let name = name.to_owned();
-        Bar { name, what, start: Instant::now(), terminal, drawn: Arc::default() }
+        Bar { name, unit, start: Instant::now(), terminal, drawn: Arc::default() }
     }
 
-    /// What the sweep tells its progress to. Draws from the sweep's own loop: a thread for the
-    /// bar would make forking unsafe.
-    pub(crate) fn hearer(&self) -> impl Fn(Progress) + Send + Sync + 'static {
-        let (name, what, start, terminal) =
-            (self.name.clone(), self.what, self.start, self.terminal);
+    /// The callback for the sweep's progress. It draws in the sweep's own thread, since another
+    /// thread would make forking unsafe.
+    pub(crate) fn on_progress(&self) -> impl Fn(Progress) + Send + Sync + 'static {
+        let (name, unit, start, terminal) =
+            (self.name.clone(), self.unit, self.start, self.terminal);
         let drawn = Arc::clone(&self.drawn);
         move |progress| {
-            if !terminal || start.elapsed() < PATIENCE {
+            if !terminal || start.elapsed() < DELAY {
                 return;
             }
             let mut drawn = drawn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,9 +50,9 @@ impl Bar {
             });
             let length = (progress.total > 0).then_some(progress.total);
             if bar.position() == 0 || bar.length().is_some() != length.is_some() {
-                // How fast it was without faults says nothing of how long these take.
+                // The rate of runs without faults says nothing about runs with faults.
                 bar.reset();
-                bar.set_style(style(what, length.is_some()));
+                bar.set_style(style(unit, length.is_some()));
             }
             match length {
                 Some(length) => bar.set_length(length),
@@ -61,40 +62,41 @@ impl Bar {
         }
     }
 
+    /// Removes the bar, and prints how long it took if the bar was drawn.
     pub(crate) fn finish(self, report: &Report) {
         let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(bar) = drawn {
             bar.finish_and_clear();
             let coverage = report.coverage();
-            // Those without a fault are schedules as well.
+            // An exploration counts schedules without a fault as well.
             let runs = coverage.runs + coverage.schedules;
             let seconds = self.start.elapsed().as_secs_f64();
             let rate = runs as f64 / seconds;
-            let way = match report.strategy() {
+            let strategy = match report.strategy() {
                 _ if coverage.schedules > 0 => "",
                 Strategy::Fork => ", forked off one pass",
                 _ => ", each from the beginning",
             };
-            let Bar { name, what, .. } = self;
-            eprintln!("{name}: {runs} {what} in {seconds:.1} s, {rate:.0} a second{way}");
+            let Bar { name, unit, .. } = self;
+            eprintln!("{name}: {runs} {unit} in {seconds:.1} s, {rate:.0} per second{strategy}");
         }
     }
 }
 
-/// A bar towards a known end, or a count where nobody knows it yet.
-fn style(what: &str, has_end: bool) -> ProgressStyle {
+/// The style of a bar with a known end, or of a plain count.
+fn style(unit: &str, has_end: bool) -> ProgressStyle {
     let template = if has_end {
         format!(
-            "{{prefix:<17}} {{bar:30}} {{human_pos}}/{{human_len}} {what}  {{rate}}  {{eta}} left"
+            "{{prefix:<17}} {{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{rate}}  {{eta}} left"
         )
     } else {
-        format!("{{prefix:<17}} {{human_pos}} {what} without a fault  {{rate}}")
+        format!("{{prefix:<17}} {{human_pos}} {unit} without a fault  {{rate}}")
     };
     let style = ProgressStyle::with_template(&template);
     style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate)
 }
 
-/// How many a second, without the fractions that nobody reads.
+/// The rate in whole runs per second.
 fn rate(state: &ProgressState, out: &mut dyn Write) {
     let _ = write!(out, "{:.0}/s", state.per_sec());
 }

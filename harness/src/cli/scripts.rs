@@ -1,14 +1,15 @@
-//! The commands that take script files: run, minimise, new, fmt, cases.
+//! The commands on script files: `run`, `minimise`, `new`, `fmt` and `cases`.
 
-use crate::process::atomic_file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::output::print;
+use crate::cli::input::cores;
+use crate::cli::output::{Format, print, print_report};
 use crate::error::Error;
+use crate::process::atomic_file;
 use crate::report::Replayed;
 use crate::scenario::Scenario;
 use crate::script::dyn_system::{AnySystem, Case, Driver, Source};
@@ -16,62 +17,62 @@ use crate::script::files;
 use crate::script::shrink::Limits;
 use crate::sweep::builder::Sweep;
 
-/// Where cases lie unless a folder is named.
+/// The folders in which cases are looked for by default.
 const FOLDERS: [&str; 3] = ["cases", "tests/cases", "scenarios/cases"];
 
 #[derive(Args)]
 pub(crate) struct RunArgs {
-    /// A script's file, or `case:<id>`.
+    /// A script file, or `case:<id>`.
     file: String,
-    /// A folder to write what is found into, as cases.
+    /// A folder into which findings are written as cases.
     #[arg(long, value_name = "FOLDER")]
     cases: Option<PathBuf>,
     /// How to print the report.
-    #[arg(long, value_enum, default_value_t = crate::cli::output::Format::Text)]
-    format: crate::cli::output::Format,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 #[derive(Args)]
 pub(crate) struct MinimiseArgs {
-    /// A script's file, or `case:<id>`.
+    /// A script file, or `case:<id>`.
     file: String,
-    /// Runs at the most.
+    /// The most runs to try.
     #[arg(long, value_name = "N", default_value_t = Limits::default().runs)]
     runs: u64,
-    /// Seconds at the most; what comes out then hangs on the machine.
+    /// The most seconds to take. The result then depends on the machine.
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
-    /// Puts the smallest script in the file's place.
+    /// Replaces the file with the smallest script.
     #[arg(long)]
     write: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct NewArgs {
-    /// What to call the script; the file is NAME.ron.
+    /// The script's name; the file is NAME.ron.
     name: String,
-    /// The system that it is for; unless given, the one that is called like the script.
+    /// The system that it is for. Default: the one with the script's name.
     #[arg(long, value_name = "NAME")]
     system: Option<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct FmtArgs {
-    /// Scripts' files.
+    /// Script files.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Only tells which are not as they would be printed.
+    /// Lists the files that would change, and changes none.
     #[arg(long)]
     check: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct CasesArgs {
-    /// Folders of cases, or cases.
+    /// Folders of cases, or case files. Default: cases, tests/cases and scenarios/cases.
     places: Vec<PathBuf>,
 }
 
-/// A script's file, read.
+/// The text of a script file.
 struct Open<'a> {
     path: PathBuf,
     file: String,
@@ -80,7 +81,7 @@ struct Open<'a> {
 }
 
 impl<'a> Open<'a> {
-    /// Opens what a person named: a path, or `case:<id>`.
+    /// Reads the file that an argument names: a path, or `case:<id>`.
     fn named(scenarios: &'a [Scenario], name: &str) -> Result<Self, Error> {
         let Some(id) = name.strip_prefix("case:") else {
             return Self::path(scenarios, Path::new(name));
@@ -92,7 +93,7 @@ impl<'a> Open<'a> {
         let found = known.into_iter().find(|path| path.file_stem().is_some_and(|name| name == id));
         let path = found.ok_or_else(|| {
             Error::new(format!("there is no case `{id}` in {}", FOLDERS.join(", ")))
-                .help("`cases` lists them; or name the file itself")
+                .help("`cases` lists all cases; or give the file's path")
         })?;
         Self::path(scenarios, &path)
     }
@@ -131,21 +132,16 @@ pub(crate) fn run(scenarios: &[Scenario], args: &RunArgs) -> Result<u8, Error> {
     let input = input(scenario)?;
     let report = match system.case(open.source(), Arc::clone(&input))? {
         Some(Case { report, .. }) => report,
-        // What it says: one run with its faults, or every request in turn; with several threads, in
-        // every order of theirs.
+        // A script that is no case: one run with its faults, or a sweep; with several threads, an
+        // exploration.
         None => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let sweep = Sweep::new(system.name()).jobs_unless_set(None, cores).input(input);
+            let sweep = Sweep::new(system.name()).jobs_unless_set(None, cores()).input(input);
             let is_contended = system.is_contended(open.source())?;
             let driver = if is_contended { Driver::Explore } else { Driver::Sweep };
             system.drive(open.source(), driver, sweep, args.cases.as_deref())
         }
     };
-    match args.format {
-        crate::cli::output::Format::Text if report.error().is_none() => print(&report.to_string())?,
-        crate::cli::output::Format::Text => eprint!("{}", report.details()),
-        crate::cli::output::Format::Json => crate::cli::output::print_json(&report, "run")?,
-    }
+    print_report(&report, "run", args.format)?;
     Ok(report.exit_code())
 }
 
@@ -155,13 +151,15 @@ pub(crate) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8
     let limits = Limits { runs: args.runs, time: args.seconds.map(Duration::from_secs) };
     let small = system.minimise(open.source(), input(scenario)?, limits)?;
     let small = small.ok_or_else(|| {
-        Error::new(format!("{}: it shows nothing", open.file))
-            .help("give it a fault under which it does, or let `run --cases FOLDER` look for one")
+        Error::new("the script has no finding")
+            .at(&*open.file)
+            .help("give it a fault that shows one, or search for one with `run --cases FOLDER`")
     })?;
     let Some(removed) = small.removed else {
         eprint!("{}", small.report);
-        return Err(Error::new(format!("{}: it shows something else each time", open.file))
-            .help("make the system do the same in every run, then it can be made smaller"));
+        return Err(Error::new("the script has another finding in each run")
+            .at(open.file)
+            .help("make the system do the same in every run"));
     };
     eprintln!("{removed}");
     if args.write {
@@ -176,7 +174,7 @@ pub(crate) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
     let name = &args.name;
     if !crate::report::token::is_name(name) || name.contains('/') {
         return Err(Error::new(format!("{name:?} is no name for a script"))
-            .help("lower-case letters, digits, and _ or - after the first; at most 40"));
+            .help("use lower-case letters, digits, and _ or - after the first; at most 40"));
     }
     let system = args.system.as_ref().unwrap_or(name);
     let Some((scenario, known)) = by_system(scenarios, system) else {
@@ -188,17 +186,18 @@ pub(crate) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
     };
     let path = PathBuf::from(format!("{name}.ron"));
     if path.exists() {
-        return Err(Error::new(format!("{}: it is there already", path.display()))
+        return Err(Error::new("the file exists already")
+            .at(path.display().to_string())
             .help("choose another name, or remove it first"));
     }
     let (text, file) = scenario.source.unwrap_or_default();
-    let about = "what it is about, in one line";
+    let about = "what it is about, on one line";
     write(&path, &known.beginning(Source { text, file }, about)?)?;
     print(&format!("{}\n", path.display()))?;
     Ok(0)
 }
 
-/// Where a script has a comment, which printing it back would lose.
+/// The line of a script's first comment, which formatting would lose.
 fn comment(text: &str) -> Option<usize> {
     let mut in_string = false;
     let mut before = ' ';
@@ -210,52 +209,57 @@ fn comment(text: &str) -> Option<usize> {
             '/' | '*' if before == '/' && !in_string => return Some(line),
             _ => {}
         }
-        // A backslash that is itself escaped escapes nothing.
+        // An escaped backslash escapes nothing.
         before = if before == '\\' && c == '\\' { ' ' } else { c };
     }
     None
 }
 
 pub(crate) fn fmt(scenarios: &[Scenario], args: &FmtArgs) -> Result<u8, Error> {
-    let mut others = 0;
+    let mut unformatted = 0;
     for path in &args.files {
         let open = Open::path(scenarios, path)?;
         let tidy = open.scenario()?.1.tidy(open.source())?;
         if tidy == open.text {
             continue;
         }
-        others += 1;
+        unformatted += 1;
         if args.check {
             print(&format!("{}\n", open.file))?;
         } else if let Some(line) = comment(&open.text) {
-            return Err(Error::new(format!("{}:{line}: a comment would be lost", open.file))
-                .help("say it in `about`, and take the comment out"));
+            return Err(Error::new("formatting would lose a comment")
+                .at(format!("{}:{line}", open.file))
+                .help("move its text to `about`, and remove the comment"));
         } else {
             write(path, &tidy)?;
         }
     }
-    Ok(u8::from(args.check && others > 0))
+    Ok(u8::from(args.check && unformatted > 0))
 }
 
-/// Puts a text in a file's place: whole, or not at all.
+/// Replaces a file with a text: all of it or nothing.
+///
+/// # Errors
+/// The file can't be written.
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     atomic_file::write(path, text).map_err(|error| {
-        Error::new(format!("{}: cannot be written: {error}", path.display()))
-            .help("look after the folder's rights and space")
+        Error::new(format!("cannot write the file: {error}"))
+            .at(path.display().to_string())
+            .help("check the folder's permissions and free space")
     })
 }
 
-/// Lists cases. One that can't be played doesn't hide the others: it is told of among them.
+/// Replays and lists cases. One that can't be replayed is an error among the others' lines.
 pub(crate) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Error> {
-    let usual = FOLDERS.map(PathBuf::from);
-    let is_usual = args.places.is_empty();
-    let places = if is_usual { &usual[..] } else { &args.places };
+    let default_places = FOLDERS.map(PathBuf::from);
+    let is_default = args.places.is_empty();
+    let places = if is_default { &default_places[..] } else { &args.places };
     let mut files = Vec::new();
     for place in places {
-        if is_usual || place.is_dir() {
+        if is_default || place.is_dir() {
             files.extend(files::tree(place)?);
         } else {
-            // What was named and isn't there says so when it is read.
+            // A file that doesn't exist is an error when it is read.
             files.push(place.clone());
         }
     }
@@ -267,9 +271,9 @@ pub(crate) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Erro
     for path in files {
         match row(scenarios, &path) {
             Ok(None) => {}
-            Ok(Some((row, is_as_told))) => {
+            Ok(Some((row, is_as_expected))) => {
                 print(&row)?;
-                code = code.max(u8::from(!is_as_told));
+                code = code.max(u8::from(!is_as_expected));
             }
             Err(error) => {
                 eprintln!("error: {error}");
@@ -280,20 +284,24 @@ pub(crate) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Erro
     Ok(code)
 }
 
-/// What is listed of a case, and whether it is as told: a planted one is there, no other one is.
-/// A script that is no case has no row, nor one whose threads nobody here can let take turns.
+/// The row of a case, and whether it is as expected: a planted bug still shows, and no other one
+/// does. There is no row for a script that is no case, or that needs a model checker this build
+/// lacks.
 fn row(scenarios: &[Scenario], path: &Path) -> Result<Option<(String, bool)>, Error> {
     let open = Open::path(scenarios, path)?;
     let (scenario, system) = open.scenario()?;
     if cfg!(not(feature = "shuttle")) && system.is_contended(open.source())? {
-        eprintln!("{}: has several threads, left out: build with --features shuttle", open.file);
+        eprintln!(
+            "{}: left out, since it has several threads: build with --features shuttle",
+            open.file
+        );
         return Ok(None);
     }
     let Some(case) = system.case(open.source(), input(scenario)?)? else { return Ok(None) };
     let Case { kind, id, is_planted, report } = case;
-    let became = report.replayed.map_or_else(String::new, |replayed| replayed.to_string());
+    let result = report.replayed.map_or_else(String::new, |replayed| replayed.to_string());
     let planted = if is_planted { " (planted)" } else { "" };
-    let row = format!("{kind:<20} {id}  {became}{planted}  {}\n", open.file);
+    let row = format!("{kind:<20} {id}  {result}{planted}  {}\n", open.file);
     Ok(Some((row, is_planted == (report.replayed == Some(Replayed::Reproduced)))))
 }
 

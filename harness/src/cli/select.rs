@@ -1,11 +1,13 @@
-//! Which scenarios a command's names mean.
+//! Turns the names on a command line into scenarios.
 
 use crate::error::Error;
 use crate::scenario::Scenario;
 
-/// The scenarios of these names and groups for which `can` says yes; all that are in no group
-/// unless named. One that is named itself has to be of that kind: that it is not `done` is an error,
-/// unless its name is also the end of one that is.
+/// The scenarios with these names or in these groups that the command can run (`can`); without
+/// names, all that are in no group. A name may leave out the group if that is unambiguous.
+///
+/// # Errors
+/// An unknown or ambiguous name, or one whose scenario the command can't run: it cannot be `done`.
 pub(crate) fn select<'a>(
     scenarios: &'a [Scenario],
     names: &[String],
@@ -16,28 +18,28 @@ pub(crate) fn select<'a>(
         let of_none = |scenario: &&Scenario| scenario.group.is_none() && can(scenario);
         return Ok(scenarios.iter().filter(of_none).collect());
     }
-    let able = |fits: &dyn Fn(&Scenario) -> bool| -> Vec<&Scenario> {
+    let matching = |fits: &dyn Fn(&Scenario) -> bool| -> Vec<&Scenario> {
         scenarios.iter().filter(|scenario| can(scenario) && fits(scenario)).collect()
     };
     let mut selected: Vec<&Scenario> = Vec::new();
     for name in names {
-        let mut named = able(&|s| s.name == *name || s.group.as_deref() == Some(name));
+        let mut named = matching(&|s| s.name == *name || s.group.as_deref() == Some(name));
         if named.is_empty() {
-            // A group may be left out where that leaves one.
-            named = able(&|s| s.name.rsplit('/').next() == Some(name));
+            named = matching(&|s| s.name.rsplit('/').next() == Some(name));
             if named.len() > 1 {
                 let all: Vec<&str> = named.iter().map(|scenario| scenario.name()).collect();
-                return Err(Error::new(format!("`{name}` may be {}", all.join(" or ")))
-                    .help("name one of them"));
+                return Err(Error::new(format!("`{name}` is ambiguous: {}", all.join(" or ")))
+                    .help("give the whole name"));
             }
         }
         if named.is_empty() {
             let is_known = scenarios.iter().any(|scenario| scenario.name == *name);
             return Err(if is_known {
-                Error::new(format!("`{name}` is not {done}")).help("`list` shows what each can do")
+                Error::new(format!("`{name}` cannot be {done}"))
+                    .help("`list` shows what each scenario supports")
             } else {
                 Error::new(format!("there is no scenario or group `{name}`"))
-                    .help("`list` shows them")
+                    .help("`list` shows all names")
             });
         }
         let is_new = |s: &&Scenario| !selected.iter().any(|known| known.name == s.name);
@@ -53,13 +55,13 @@ mod tests {
 
     fn all() -> Vec<Scenario> {
         let swept = |name: &str, group: &str| {
-            let scenario = Scenario::new(name, "asks for nothing", |sweep| {
+            let scenario = Scenario::new(name, "requests nothing", |sweep| {
                 sweep.run(|_| Ok::<_, crate::port::Refused>(()))
             });
             if group.is_empty() { scenario } else { scenario.group(group) }
         };
         let explored = |name: &str, group: &str| {
-            Scenario::threads(name, "asks for nothing", |explore| {
+            Scenario::threads(name, "requests nothing", |explore| {
                 explore.run(|_| Ok::<_, crate::port::Refused>(()))
             })
             .group(group)
@@ -85,26 +87,26 @@ mod tests {
     }
 
     #[test]
-    fn names_and_groups_mean_each_scenario_once() {
+    fn each_scenario_is_selected_once() {
         assert_eq!(named(&[], Scenario::can_sweep), ok(&["intern"]));
         let twice = named(&["planted", "planted/leak", "intern"], Scenario::can_sweep);
         assert_eq!(twice, ok(&["planted/leak", "intern"]));
     }
 
     #[test]
-    fn a_group_may_be_left_out_where_that_leaves_one() {
+    fn a_group_may_be_left_out_if_the_name_is_unambiguous() {
         assert_eq!(named(&["leak"], Scenario::can_explore), ok(&["racy/leak"]));
         assert_eq!(named(&["intern"], Scenario::can_explore), ok(&["contended/intern"]));
         assert_eq!(named(&["intern"], Scenario::can_sweep), ok(&["intern"]));
-        let said = named(&["leak"], Scenario::can_sweep).expect_err("there are two");
-        assert!(said.contains("`leak` may be planted/leak or spare/leak"), "{said}");
+        let error = named(&["leak"], Scenario::can_sweep).expect_err("there are two");
+        assert!(error.contains("`leak` is ambiguous: planted/leak or spare/leak"), "{error}");
     }
 
     #[test]
-    fn what_there_is_not_and_what_cannot_be_done_is_said() {
-        let said = named(&["nothing"], Scenario::can_sweep).expect_err("there is none");
-        assert!(said.contains("there is no scenario or group `nothing`"), "{said}");
-        let said = named(&["planted/leak"], Scenario::can_explore).expect_err("it has no threads");
-        assert!(said.contains("`planted/leak` is not done"), "{said}");
+    fn unknown_names_and_impossible_commands_are_errors() {
+        let error = named(&["nothing"], Scenario::can_sweep).expect_err("there is none");
+        assert!(error.contains("there is no scenario or group `nothing`"), "{error}");
+        let error = named(&["planted/leak"], Scenario::can_explore).expect_err("it has no threads");
+        assert!(error.contains("`planted/leak` cannot be done"), "{error}");
     }
 }

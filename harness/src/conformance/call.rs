@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::mpsc;
 
 use crate::port::{Port, Refused};
-use crate::report::format::said;
+use crate::report::format::panic_message;
 
 /// The first address of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub(crate) fn perform<P: Port>(
         }
     }));
     result.unwrap_or_else(|payload| {
-        let text = said(&*payload);
+        let text = panic_message(&*payload);
         // Dropping a payload may panic.
         std::mem::forget(payload);
         CallResult::Panicked(text)

@@ -20,7 +20,7 @@ use crate::process::codec::{Codec, codec_struct};
 use crate::process::pipe::Pipe;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::status;
-use crate::report::format::said;
+use crate::report::format::panic_message;
 use crate::report::kind::Kind;
 use crate::sweep::exit_outcome::{kind_of, notes, os_error};
 
@@ -99,18 +99,18 @@ impl<P: Port> Suite<'_, P> {
         work: impl Fn(&Rc<Pipe>, &ChildStatus),
     ) -> Result<SuiteChild<T>, Error> {
         let shared = SharedMemory::new(1, 0).map_err(|error| os_error("share memory", &error))?;
-        let child_status = shared.life(0);
+        let child_status = shared.status(0);
         let result = child::ask::<T>(self.patience, |pipe| {
-            child_status.begin();
-            status::begun();
+            child_status.reset();
+            status::set_started();
             work(pipe, child_status);
-            child_status.stand(None);
+            child_status.set_item(None);
         });
         let result = result.map_err(|error| os_error("start a child", &error))?;
         let Some(death) = result.death.filter(|_| !child_status.is_done()) else {
             return Ok(SuiteChild { messages: result.messages, death: None });
         };
-        let position = child_status.standing().unwrap_or(0);
+        let position = child_status.current_item().unwrap_or(0);
         let clause = match kind_of(death) {
             Kind::Abort => Clause::Aborts,
             Kind::Exit => Clause::Exits,
@@ -140,7 +140,7 @@ impl<P: Port> Suite<'_, P> {
         let mut at = 0;
         let mut tick = || {
             if let Some(child_status) = child_status {
-                child_status.stand(Some(((nth as usize) << STEP_BITS) | at));
+                child_status.set_item(Some(((nth as usize) << STEP_BITS) | at));
             }
             at += 1;
         };
@@ -156,7 +156,7 @@ impl<P: Port> Suite<'_, P> {
         let ports = match made {
             Ok(ports) => ports,
             Err(payload) => {
-                let make_error = Some(said(&*payload));
+                let make_error = Some(panic_message(&*payload));
                 return SequenceMessage { nth, make_error, ..SequenceMessage::default() };
             }
         };
@@ -165,7 +165,7 @@ impl<P: Port> Suite<'_, P> {
         let all_ports = Ports { clones: &ports, held: self.held };
         (self.drive)(&all_ports, self.threads, &mut |call| {
             let call = &mut |caller, request| {
-                status::beat();
+                status::heartbeat();
                 call(caller, request)
             };
             result = contract::run(call, rules, steps, &mut tick);
@@ -333,7 +333,7 @@ impl<P: Port> Suite<'_, P> {
             return Ok(stress(&(self.make)(), self.threads, self.range));
         }
         let mut child = self.in_child::<SequenceMessage>(|pipe, child_status| {
-            child_status.stand(Some(0));
+            child_status.set_item(Some(0));
             let breach = stress(&(self.make)(), self.threads, self.range);
             let breach = breach.map(|(clause, note)| Breach { clause, note, step: 0 });
             pipe.send(&SequenceMessage { breach, ..SequenceMessage::default() });

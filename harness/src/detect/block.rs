@@ -1,40 +1,42 @@
-//! What detectors look at: blocks, heaps, damaged guards, and a free that fits no live block.
+//! The input of the detectors: blocks, heaps, damaged guards, and a free that fits no live block.
 
-use crate::report::evidence::BlockInfo;
-use crate::report::evidence::Role;
 use std::alloc::Layout;
 
-/// A block as the ledger knows it.
+use crate::report::evidence::{BlockInfo, Role};
+
+/// A block as recorded in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
     pub(crate) address: usize,
     pub(crate) heap: u16,
     pub(crate) size: usize,
     pub(crate) align: usize,
-    /// Its name: the how manieth allocation of the run it was.
+    /// Block `aN` is the Nth allocation of the run.
     pub(crate) number: u64,
+    /// Whether the block has a finding already.
     pub(crate) tainted: bool,
 }
 
 impl Block {
     pub(crate) fn layout(&self) -> Layout {
         Layout::from_size_align(self.size, self.align)
-            .expect("[mallory bug] a recorded layout was checked when it came in")
+            .expect("[mallory bug] a recorded layout was checked when it was recorded")
     }
 
+    /// Whether the address is inside the block, but not its start.
     pub(crate) fn contains(&self, address: usize) -> bool {
         address > self.address && address < self.address + self.size
     }
 }
 
-/// A block that was freed, and the event at which it was.
+/// A freed block, and the event of its free.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FreedBlock {
     pub(crate) block: Block,
     pub(crate) event: u64,
 }
 
-/// A heap's standing in the run, by its number.
+/// What a run knows of a heap.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeapInfo {
     pub(crate) name: &'static str,
@@ -42,13 +44,13 @@ pub(crate) struct HeapInfo {
     pub(crate) family: u16,
 }
 
-/// The blocks of a run, as detectors ask for them. Only the cold path comes here.
+/// The blocks of a run, as detectors look them up. Only used after a bad free, so it may be slow.
 pub(crate) trait BlockTable {
     /// The live block of this heap at this address, whatever its layout.
     fn live_at(&self, address: usize, heap: u16) -> Option<Block>;
-    /// Live blocks that begin at this address or contain it, the innermost first.
+    /// The live blocks that begin at this address or contain it, the innermost first.
     fn owners(&self, address: usize) -> Vec<Block>;
-    /// The block that was last freed at this address, if it is remembered.
+    /// The block that was freed last at this address, if it is remembered.
     fn freed_at(&self, address: usize) -> Option<FreedBlock>;
     /// A remembered freed block that contains this address.
     fn freed_around(&self, address: usize) -> Option<FreedBlock>;
@@ -61,9 +63,9 @@ pub(crate) struct BadFree<'a> {
     pub(crate) address: usize,
     pub(crate) layout: Layout,
     pub(crate) heap: u16,
-    /// The event that this call is.
+    /// The event of this call.
     pub(crate) event: u64,
-    /// Freed, or handed in to be resized.
+    /// Whether the block was to be freed or to be resized.
     pub(crate) role: Role,
 }
 
@@ -86,7 +88,8 @@ pub(crate) fn subject(heaps: &[HeapInfo], block: &Block) -> BlockInfo {
     }
 }
 
-/// How far from the block's edge the first overwritten guard byte lies, before it and behind it.
+/// The overwritten guard bytes that are nearest to the block: before it, by their distance from its
+/// start (from 1), and behind it, by their distance from its end (from 0).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Damage {
     pub(crate) before: Option<usize>,

@@ -1,17 +1,17 @@
-//! A block of one heap freed through another. Both are named; of an arena's block inside a chunk
-//! of the heap below, the innermost owner is the one that counts.
+//! A block of one heap was freed through another. Both are named. For an arena's block inside a
+//! chunk of the heap below, the innermost heap is the owner.
 
-use crate::detect::block::BadFree;
-use crate::detect::block::Block;
+use crate::detect::block::{BadFree, Block};
 use crate::report::evidence::{Evidence, Moment};
 use crate::report::kind::Kind;
 
-/// A block of another heap that begins here and has just the layout given: also where a block of
-/// the freeing heap begins at the same place, as an arena's chunk does.
+/// A block of another heap begins here and has exactly the given layout. This also holds if a block
+/// of the freeing heap begins at the same address, as an arena's chunk may.
 pub(crate) fn exact(free: &BadFree<'_>) -> Option<Evidence> {
     of_another(free, |block| block.layout() == free.layout)
 }
 
+/// A block of another heap begins here.
 pub(crate) fn check(free: &BadFree<'_>) -> Option<Evidence> {
     of_another(free, |_| true)
 }

@@ -1,4 +1,5 @@
-//! A block freed that had been freed before: three steps, each with its place.
+//! A block was freed twice. The finding shows three steps with their call sites: the allocation and
+//! both frees.
 
 use crate::detect::block::BadFree;
 use crate::report::evidence::{Evidence, Moment, Role};

@@ -1,4 +1,4 @@
-//! An address freed that no heap of the run gave out, or one that lies inside a block.
+//! An address was freed that no heap of the run handed out, or that is inside a block.
 
 use crate::detect::block::BadFree;
 use crate::report::evidence::{Evidence, Moment};

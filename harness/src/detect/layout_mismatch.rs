@@ -1,4 +1,4 @@
-//! A block given back with another size or alignment than it was asked for with.
+//! A block was freed with another size or alignment than it was requested with.
 
 use crate::detect::block::BadFree;
 use crate::report::evidence::{Evidence, Moment};

@@ -1,4 +1,4 @@
-//! A block still live when the subject is done.
+//! A block is still live when the subject is done.
 
 use crate::report::evidence::{BlockInfo, Evidence};
 use crate::report::kind::Kind;

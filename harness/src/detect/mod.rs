@@ -1,8 +1,8 @@
-//! Detectors: one per file, the file's name being the kind as printed.
+//! Detectors, one per file. The file's name is the printed kind of its finding.
 //!
-//! They are pure: each looks at what the heap shows it and answers the evidence, or nothing. The
-//! hot path never comes here; a free that fits its block in every respect passes with one
-//! comparison, and only one that doesn't is looked at from all sides ([`bad_free`]).
+//! They are pure functions of what the heap shows them, and return evidence or `None`. The hot path
+//! never gets here: a free that fits its block needs one comparison, and only one that doesn't is
+//! examined by the detectors ([`bad_free`]).
 
 pub(crate) mod block;
 pub(crate) mod cross_allocator_free;
@@ -18,7 +18,6 @@ pub(crate) mod use_after_free;
 pub(crate) mod wrong_thread;
 
 use crate::detect::block::BadFree;
-
 use crate::report::evidence::Evidence;
 
 pub(crate) use crate::detect::heap_buffer_overflow::check as overflow;
@@ -29,7 +28,7 @@ pub(crate) use crate::detect::port_contract::{misaligned, overlapping, too_small
 pub(crate) use crate::detect::use_after_free::check as use_after_free;
 pub(crate) use crate::detect::wrong_thread::check as wrong_thread;
 
-/// What is wrong with a free, by the first detector that knows.
+/// What is wrong with a free. The first detector that recognises it decides.
 pub(crate) fn bad_free(free: &BadFree<'_>) -> Evidence {
     cross_allocator_free::exact(free)
         .or_else(|| layout_mismatch::check(free))

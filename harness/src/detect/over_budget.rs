@@ -1,4 +1,4 @@
-//! More bytes were live than the budget allows.
+//! More bytes are live than the budget allows.
 
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::format::count;

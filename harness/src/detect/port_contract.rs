@@ -4,7 +4,7 @@ use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::format::count;
 use crate::report::kind::Kind;
 
-fn broken(block: BlockInfo, event: u64, note: String) -> Evidence {
+fn contract_broken(block: BlockInfo, event: u64, note: String) -> Evidence {
     Evidence { block: Some(block), ..Evidence::new(Kind::PortContract) }
         .step(Role::Requested, Moment::Event(event))
         .note(note)
@@ -12,15 +12,15 @@ fn broken(block: BlockInfo, event: u64, note: String) -> Evidence {
 
 pub(crate) fn misaligned(block: BlockInfo, event: u64) -> Evidence {
     let note = format!("the port's block is not aligned to {}", block.align);
-    broken(block, event, note)
+    contract_broken(block, event, note)
 }
 
 pub(crate) fn too_small(returned: usize, block: BlockInfo, event: u64) -> Evidence {
     let note = format!("the port's block is only {} long", count(returned as u64, "byte"));
-    broken(block, event, note)
+    contract_broken(block, event, note)
 }
 
 pub(crate) fn overlapping(other: u64, block: BlockInfo, event: u64) -> Evidence {
     let note = format!("the port handed out the address of a{other}, which is alive");
-    broken(block, event, note)
+    contract_broken(block, event, note)
 }

@@ -1,4 +1,5 @@
-//! A freed block was written: the poison in it is damaged. Seen while it is in quarantine.
+//! A freed block was written to: its poison is damaged. `check_poison` in `heap/node.rs` reads the poison
+//! when the block leaves quarantine.
 
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::kind::Kind;

@@ -1,4 +1,4 @@
-//! A serial heap used from another OS thread than its own. The call was refused or parked, and
+//! A heap was used on a thread that it doesn't belong to. The call was refused and parked, and
 //! never reached the ledger.
 
 use std::alloc::Layout;
@@ -7,6 +7,7 @@ use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::trace::Op;
 
+/// `call` is the number of the parked call, by which its backtrace is found.
 pub(crate) fn check(
     op: Op,
     layout: Layout,

@@ -79,7 +79,7 @@ struct ExploreLoop;
 impl RunLoop for ExploreLoop {
     fn prepare_replay(&self, settings: &mut Settings, token: &Token) -> Result<(), Error> {
         let is_from_loom =
-            Preemption::loom_of(token.turns.as_deref().unwrap_or_default()).is_some();
+            Preemption::loom_iteration(token.turns.as_deref().unwrap_or_default()).is_some();
         if let Some(threads) = &mut settings.threads {
             // Unless the caller chose an engine, the form of the schedule says which one it is.
             threads.engine.get_or_insert(if is_from_loom { Engine::Loom } else { Engine::Shuttle });

@@ -60,6 +60,6 @@ pub(crate) fn critical_pair(shrinker: &mut ScheduleShrinker<'_>) -> Option<Criti
 
 /// All operations of the threads in a schedule.
 fn operations(shrinker: &ScheduleShrinker<'_>, schedule: &[Preemption]) -> Option<OperationLog> {
-    let run = shrinker.run(schedule, |job| job.hears = true);
-    OperationLog::new(run.heard)
+    let run = shrinker.run(schedule, |job| job.record_operations = true);
+    OperationLog::new(run.operations)
 }

@@ -25,14 +25,14 @@ use crate::report::outcome::Outcome;
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::schedule::FoundSchedule;
-use crate::sweep::baseline::scouted;
-use crate::sweep::exit_outcome::{bare, patience};
+use crate::sweep::baseline::run_baseline;
+use crate::sweep::exit_outcome::{observation_at, patience};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
 use crate::sweep::points::{check_names, points};
 use crate::sweep::settings::{ExploreSettings, Progress, ScheduleMode, Settings};
-use crate::sweep::suppressions::conclude;
+use crate::sweep::suppressions::finish_report;
 
 /// The most runs of all searches together, unless the caller sets a limit. Above it, a sample is run.
 const RUNS_MAX: u64 = 4_000_000;
@@ -40,9 +40,9 @@ const RUNS_MAX: u64 = 4_000_000;
 /// The engine that the caller chose, or the only one in this build.
 fn choose_engine(threads: &ExploreSettings) -> Result<Engine, Error> {
     let available: Vec<Engine> =
-        Engine::ALL.into_iter().filter(|engine| engine.is_there()).collect();
+        Engine::ALL.into_iter().filter(|engine| engine.is_available()).collect();
     match (threads.engine, available.as_slice()) {
-        (Some(engine), _) if engine.is_there() => Ok(engine),
+        (Some(engine), _) if engine.is_available() => Ok(engine),
         (Some(engine), _) => Err(engine.missing()),
         (None, [engine]) => Ok(*engine),
         (None, []) => Err(Engine::Shuttle.missing()),
@@ -77,7 +77,7 @@ pub(crate) fn prepare(settings: &mut Settings) -> Result<(), Error> {
     settings.options = settings.options.clone().driven(threads.points);
     hook_panics();
     // The host's panic hook has to run before ours: under loom every run ends a stack by a panic.
-    host::settle();
+    host::prepare_process();
     if settings.options.unwinding {
         learn_machinery();
     }
@@ -98,7 +98,7 @@ pub(crate) fn explore(settings: &mut Settings, subject: &dyn Subject) -> Report 
 /// Runs the baseline, the census and all faults, and fills the report in.
 fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
-    let (mut baseline, early) = match scouted(settings, subject)? {
+    let (mut baseline, early) = match run_baseline(settings, subject)? {
         Ok(baseline) => (baseline, Vec::new()),
         Err(found) => (Baseline::default(), vec![found]),
     };
@@ -109,7 +109,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
         for found in &mut found {
             found.order.get_or_insert_with(FoundSchedule::default);
         }
-        return conclude(settings, &baseline, found, report, false);
+        return finish_report(settings, &baseline, found, report, false);
     }
     let limit = schedules_max(&threads);
     let show_progress = |done, total| {
@@ -146,7 +146,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
         // What shows without a fault ends the exploration: it would show in faulted runs as well.
         let run = RunContext::new(settings, subject, &baseline);
         let found = shrink_findings(&run, &baseline, census.found, !is_bounded)?;
-        return conclude(settings, &baseline, found, report, false);
+        return finish_report(settings, &baseline, found, report, false);
     }
     let points = points(&baseline, settings.faults);
     if points.is_empty() {
@@ -241,7 +241,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     }
     let found = shrink_findings(&run, &baseline, found, sampled || !is_bounded)?;
     let complete = report.coverage.complete;
-    conclude(settings, &baseline, found, report, complete)
+    finish_report(settings, &baseline, found, report, complete)
 }
 
 /// Runs the census for a replay, which is compared with the same results as the exploration was.
@@ -267,7 +267,7 @@ fn never_reached(point: Point, result: &SearchResult, baseline: &Baseline) -> Op
     let unreached = outcomes.get(Outcome::Unreached as usize).copied().unwrap_or(0);
     (unreached > 0 && unreached == outcomes.iter().sum::<u64>()).then(|| {
         let note = "no schedule reached the request that was to fail: runs are not alike";
-        bare(point, Evidence::new(Kind::Nondeterminism).note(note), baseline)
+        observation_at(point, Evidence::new(Kind::Nondeterminism).note(note), baseline)
     })
 }
 

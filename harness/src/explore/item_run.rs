@@ -87,7 +87,7 @@ impl<'a> WorkItemRun<'a> {
 
     /// Whether enough runs of loom's had the same shape, so that this one is only counted.
     fn is_only_counted(&mut self, run: &Run, search: &Search) -> bool {
-        if Preemption::loom_of(search.turns()).is_none() {
+        if Preemption::loom_iteration(search.preemptions()).is_none() {
             return false;
         }
         let shape = |evidence: &Evidence| {
@@ -112,7 +112,7 @@ impl<'a> WorkItemRun<'a> {
             return;
         }
         for (root, found) in
-            confirm(self.context, self.item, &self.plan, self.scratch, run, search.turns())
+            confirm(self.context, self.item, &self.plan, self.scratch, run, search.preemptions())
         {
             if let Some(index) = self.roots.get(&root) {
                 if let Some(order) = &mut self.result.found[*index].order {
@@ -144,7 +144,7 @@ impl<'a> WorkItemRun<'a> {
                 self.most_requests.push((0, Vec::new()));
             }
             if *requests > self.most_requests[thread].0 {
-                self.most_requests[thread] = (*requests, search.turns().to_vec());
+                self.most_requests[thread] = (*requests, search.preemptions().to_vec());
             }
         }
         if let Some(text) = &run.text
@@ -192,7 +192,7 @@ impl ScheduledRun for WorkItemRun<'_> {
         let (threads, diverged) = (conducted.threads as u64, conducted.diverged);
         let mut run = current.end(conducted);
         check_outcome(&mut run, self.item);
-        status::ended(run.outcome as usize);
+        status::run_ended(run.outcome as usize);
         self.result.outcomes[run.outcome as usize] += 1;
         self.result.threads = self.result.threads.max(threads);
         self.result.steps = self.result.steps.max(search.steps());
@@ -230,7 +230,7 @@ pub(crate) fn run_item(
     let seed = context.run.settings.seed;
     let search = match context.threads.way {
         ScheduleMode::Bounded if context.sampled => {
-            Search::drawn(context.threads.preemptions, seed_of(seed, item.point()), context.limit)
+            Search::sampled(context.threads.preemptions, seed_of(seed, item.point()), context.limit)
         }
         ScheduleMode::Bounded => host.bounded(context.threads.preemptions, context.limit),
         ScheduleMode::Random(schedules) => Search::random(seed, schedules.min(context.limit)),

@@ -38,7 +38,7 @@ pub(crate) fn shrink_findings(
     is_random: bool,
 ) -> Result<Vec<Observation>, Error> {
     let size = |found: &Observation| {
-        let preemptions = found.order.as_ref().map_or(0, |order| order.turns.len());
+        let preemptions = found.order.as_ref().map_or(0, |order| order.preemptions.len());
         (found.point.is_some(), preemptions, found.point)
     };
     found.sort_by_key(size);
@@ -67,7 +67,7 @@ pub(crate) fn shrink_findings(
             let owner = std::process::id();
             let answer = child::ask::<Observation>(patience(context.settings, baseline), |pipe| {
                 let scratch = ScratchDir::new(owner);
-                status::begun();
+                status::set_started();
                 let shrinker = ScheduleShrinker::new(context, &scratch, &found[index]);
                 pipe.send(&shrink(shrinker, is_random));
             });
@@ -82,7 +82,7 @@ pub(crate) fn shrink_findings(
 
 /// Runs the passes on one finding, and returns its smallest observation.
 fn shrink(mut shrinker: ScheduleShrinker<'_>, is_random: bool) -> Observation {
-    if Preemption::loom_of(&shrinker.preemptions).is_some() {
+    if Preemption::loom_iteration(&shrinker.preemptions).is_some() {
         return shrink_loom(shrinker);
     }
     let (point_before, preemptions_before) = (shrinker.point, shrinker.preemptions.len());
@@ -108,7 +108,7 @@ fn shrink(mut shrinker: ScheduleShrinker<'_>, is_random: bool) -> Observation {
     }
     notes.extend(need);
     if let Some(order) = &mut shrinker.best.order {
-        order.turns = shrinker.preemptions;
+        order.preemptions = shrinker.preemptions;
         order.notes = notes;
         order.pair = Vec::new();
         if let Some((pair, stacks)) = pair {

@@ -10,7 +10,7 @@ use crate::sweep::observation::{Observation, Point};
 /// Shrinks a finding of loom's, and returns its smallest observation.
 pub(crate) fn shrink_loom(mut shrinker: ScheduleShrinker<'_>) -> Observation {
     let (Some(host), Some((bound, _))) =
-        (shrinker.context.settings.host, Preemption::loom_of(&shrinker.preemptions))
+        (shrinker.context.settings.host, Preemption::loom_iteration(&shrinker.preemptions))
     else {
         return shrinker.best;
     };
@@ -46,7 +46,7 @@ pub(crate) fn shrink_loom(mut shrinker: ScheduleShrinker<'_>) -> Observation {
         _ => {}
     }
     if let Some(order) = &mut shrinker.best.order {
-        order.turns = shrinker.preemptions;
+        order.preemptions = shrinker.preemptions;
         order.notes = notes;
     }
     shrinker.best

@@ -38,7 +38,8 @@ impl<'a> ScheduleShrinker<'a> {
     ) -> Self {
         let best = found.clone();
         let root = best.evidence.first().map(|evidence| root_cause(evidence, &best.stacks));
-        let preemptions = best.order.as_ref().map(|order| order.turns.clone()).unwrap_or_default();
+        let preemptions =
+            best.order.as_ref().map(|order| order.preemptions.clone()).unwrap_or_default();
         ScheduleShrinker {
             context,
             scratch,
@@ -147,10 +148,11 @@ impl ScheduledRun for ScheduleFinder<'_, '_> {
         if !run.evidence.iter().any(|evidence| evidence.kind == root.0) {
             return true;
         }
-        let found = confirm(context, self.item, &self.item.plan(), scratch, &run, search.turns());
+        let found =
+            confirm(context, self.item, &self.item.plan(), scratch, &run, search.preemptions());
         let is_it = found.iter().any(|(seen, _)| seen == root);
         if is_it {
-            self.found = Some(search.turns().to_vec());
+            self.found = Some(search.preemptions().to_vec());
         }
         !is_it
     }

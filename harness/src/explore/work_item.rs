@@ -151,7 +151,7 @@ pub(crate) fn confirm(
         evidence,
         stacks,
         order: Some(FoundSchedule {
-            turns: schedule.to_vec(),
+            preemptions: schedule.to_vec(),
             seen: 1,
             of: 1,
             ..FoundSchedule::default()

@@ -86,7 +86,7 @@ pub(crate) fn run_items(
     let (mut deaths, mut doubtful) = (Vec::new(), Vec::new());
     let work = |status: &ChildStatus, pipe: &Rc<Pipe>| work(context, items, &shared, status, pipe);
     let runs = || {
-        let unfinished = (0..jobs).map(|job| shared.life(job).schedules()).sum::<u64>();
+        let unfinished = (0..jobs).map(|job| shared.status(job).schedules()).sum::<u64>();
         shared.requests().load(Ordering::Relaxed) + unfinished
     };
     let end = worker_pool::run_workers(&shared, patience, &work, |event| match event {
@@ -104,19 +104,19 @@ pub(crate) fn run_items(
                 doubtful.push(item);
                 return;
             }
-            let mut children = (0..jobs).map(|job| shared.life(job));
-            let child = children.find(|child| child.standing() == Some(item));
-            let packed = child.and_then(ChildStatus::turns);
+            let mut children = (0..jobs).map(|job| shared.status(job));
+            let child = children.find(|child| child.current_item() == Some(item));
+            let packed = child.and_then(ChildStatus::preemptions);
             let schedule = packed.map(|all| all.into_iter().map(Preemption::unpack).collect());
             let ends = |child: &ChildStatus| {
-                child.ends.iter().map(|n| n.load(Ordering::Relaxed)).collect()
+                child.outcomes.iter().map(|n| n.load(Ordering::Relaxed)).collect()
             };
             let outcomes = child.map_or_else(|| vec![0; Outcome::ALL.len()], ends);
             let schedules = child.map_or(1, ChildStatus::schedules);
             deaths.push(WorkerDeath { item, death, schedule, schedules, outcomes });
         }
         WorkerEvent::FalseStart(_) => {}
-        WorkerEvent::Glance => on_progress(runs()),
+        WorkerEvent::Tick => on_progress(runs()),
     });
     if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
         return Err(Error::new(format!("a worker died before its first point: {death}"))
@@ -167,8 +167,7 @@ fn confirm_death(
     let WorkerDeath { death, schedule, schedules, mut outcomes, .. } = worker;
     outcomes[outcome_of(death) as usize] += 1;
     let preemptions = schedule.clone().unwrap_or_default();
-    let order =
-        FoundSchedule { turns: preemptions, seen: 1, of: schedules, ..FoundSchedule::default() };
+    let order = FoundSchedule { preemptions, seen: 1, of: schedules, ..FoundSchedule::default() };
     let observation = |evidence: Vec<Evidence>, fingerprint| Observation {
         point: item.point(),
         evidence,

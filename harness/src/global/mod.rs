@@ -1,47 +1,45 @@
-//! The global allocator as a subject: code that never sees a heap is watched through this.
+//! The global allocator as a heap: code that doesn't take a heap as a parameter is watched here.
 //!
 //! ```text
 //!  Vec, Box, String … ─▶ GlobalHeap ─┬─ off ────▶ the allocator inside
 //!                                    └─ armed ──▶ Heap (the run's) ─▶ the allocator inside
 //! ```
 //!
-//! Off, it passes every call on. While a run goes on it is *armed*: the subject's calls go through
-//! the run's heap like any other's. Three kinds of requests pass unwatched all the same: those of
-//! the harness, those of the panic machinery, and those of threads that the run doesn't own. Frees
-//! are looked at whoever makes them, until the last block of the run is accounted for: a thread of
-//! the subject's may still be on its way out.
+//! Off, it passes every call on. During a run it is *armed*: the subject's calls go through the
+//! run's heap. Three kinds of requests pass unwatched even then: those of the harness, those of the
+//! panic machinery, and those of threads that don't belong to the run. The frees of all threads are
+//! checked until every block of the run is accounted for, since a thread of the subject may still
+//! be about to end.
 //!
-//! A block may outlive its run: a static's, a leaked one. It is a *survivor*: kept in a table, so
-//! that a later free finds the guards that were put around it.
+//! A block may outlive its run: one of a static, or a leaked one. Such a *survivor* is kept in a
+//! table, so that a later free finds the guards around it.
 #![allow(unsafe_code)]
 
+pub(crate) mod armed;
+pub(crate) mod inner_port;
 pub(crate) mod survivors;
 
-use crate::global::survivors::Survivors;
-use crate::heap::survivor::KeepSurvivors;
-use crate::heap::survivor::SurvivorKind;
-use crate::heap::thread_context::is_attributed;
-use crate::heap::thread_context::place;
-use crate::heap::thread_context::{INSIDE, PASSING, ThreadContext, attribute};
-use crate::port::at_least_one;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::TypeId;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use crate::detect::block::Block;
-use crate::heap::Heap;
+pub(crate) use crate::global::armed::{Armed, Global};
+use crate::global::inner_port::InnerPort;
+use crate::global::survivors::Survivors;
 use crate::heap::node::StateGuard;
-use crate::heap::redzone;
-use crate::heap::run_lock::{
-    GLOBAL_LOCK, begin_alone, end_alone, is_single_threaded, wait_for_threads,
+use crate::heap::run_lock::{GLOBAL_LOCK, begin_alone, end_alone, is_single_threaded};
+use crate::heap::survivor::{KeepSurvivors, SurvivorKind};
+use crate::heap::thread_context::{
+    INSIDE, PASSING, ThreadContext, attribute, is_attributed, place,
 };
+use crate::heap::{AllocResult, Heap, redzone};
 use crate::options::Options;
-use crate::port::{Port, Refused};
 use crate::process::backtrace::is_machinery;
 use crate::trace::Op;
 
-/// A global allocator that can be watched: it wraps any other, and does nothing until a
+/// A global allocator that can be watched. It wraps another one, and passes every call on until a
 /// [`Sweep`](crate::Sweep::global) arms it.
 ///
 /// ```
@@ -60,58 +58,32 @@ use crate::trace::Op;
 /// ```
 pub struct GlobalHeap<A = System> {
     inner: A,
-    /// What an idle call looks at: 0 while nothing is armed and nothing has survived.
+    /// [`ARMED`] during a run, plus [`SURVIVOR`] for each survivor. While it is 0, every call
+    /// passes on at once.
     busy: AtomicUsize,
-    /// The run's heap, while its subject runs.
+    /// The run's heap, or null.
     armed: AtomicPtr<Heap>,
-    /// Whose requests are the subject's.
+    /// Whose requests are the subject's: [`ATTRIBUTED_ONES`], [`EVERYONE`] or [`NOBODY`].
     owners: AtomicU8,
+    /// The number of requests of threads that don't belong to the run.
     unattributed: AtomicU64,
     survivors: Survivors,
 }
 
-/// In `busy`: a run is going on. Above it the survivors are counted.
+/// In `busy`: the heap is armed for a run.
 const ARMED: usize = 1;
+/// In `busy`: one survivor.
 const SURVIVOR: usize = 2;
 
-/// In `owners`: the threads that are attributed to the run; all of them, so in a child, which has
-/// no others; or none, since the run is over.
+/// In `owners`: the threads that are attributed to the run.
 const ATTRIBUTED_ONES: u8 = 0;
+/// In `owners`: all threads, as in a child process, whose threads are all the run's.
 const EVERYONE: u8 = 1;
+/// In `owners`: no thread, since the run is over.
 const NOBODY: u8 = 2;
 
-/// A global heap that is armed until this is dropped.
-pub(crate) struct Armed<'a> {
-    global: &'a dyn Global,
-    heap: &'a Heap,
-}
-
-impl<'a> Armed<'a> {
-    pub(crate) fn new(global: &'a dyn Global, heap: &'a Heap, everyone: bool) -> Self {
-        global.arm(heap, everyone);
-        Armed { global, heap }
-    }
-
-    /// Ends the run. Answers by how many blocks and bytes there is more left than after the run
-    /// before, and how many calls belonged to no run.
-    pub(crate) fn end(self) -> ((i64, i64), u64) {
-        self.global.rest();
-        let heap = self.heap;
-        heap.disarm();
-        wait_for_threads(heap.threads());
-        heap.close(true);
-        (heap.leave_to(self.global), self.global.take_unattributed())
-    }
-}
-
-impl Drop for Armed<'_> {
-    fn drop(&mut self) {
-        self.global.disarm();
-    }
-}
-
 impl GlobalHeap<System> {
-    /// Over the system's allocator.
+    /// A global heap over the system's allocator.
     #[must_use]
     pub const fn system() -> Self {
         GlobalHeap::over(System)
@@ -119,7 +91,7 @@ impl GlobalHeap<System> {
 }
 
 impl<A> GlobalHeap<A> {
-    /// Over this allocator.
+    /// A global heap over this allocator.
     #[must_use]
     pub const fn over(inner: A) -> Self {
         GlobalHeap {
@@ -134,15 +106,15 @@ impl<A> GlobalHeap<A> {
 }
 
 impl<A: GlobalAlloc + Sync + 'static> GlobalHeap<A> {
-    /// Watches all threads' calls while this works, without a fault and without a report: for the
-    /// benchmark, which measures what that costs.
+    /// Watches the calls of all threads during `work`, without a fault and without a report: for
+    /// the benchmark, which measures what that costs.
     #[doc(hidden)]
     pub fn watch<R>(&'static self, options: Options, work: impl FnOnce() -> R) -> R {
         let heap = Global::heap(self, options);
         let armed = Armed::new(self, &heap, true);
-        let answer = work();
+        let result = work();
         armed.end();
-        answer
+        result
     }
 }
 
@@ -160,7 +132,7 @@ impl<A> std::fmt::Debug for GlobalHeap<A> {
     }
 }
 
-/// The way into an armed heap, held while a call is in there.
+/// Access to the armed heap for one call.
 struct ArmedAccess<'a> {
     heap: &'a Heap,
     /// The right to touch the run's state.
@@ -169,35 +141,36 @@ struct ArmedAccess<'a> {
 }
 
 impl<A: GlobalAlloc> GlobalHeap<A> {
-    /// The armed heap, where the process has one thread: the quick way, without a mark that the
-    /// thread is inside.
+    /// The armed heap, if the process has one thread. This is the fast way: without the lock, and
+    /// without marking the thread as [`INSIDE`], which the fast path does itself where it may
+    /// allocate.
     #[inline]
     fn solo(&self) -> Option<(&Heap, StateGuard<'_>)> {
         let heap = self.armed.load(Ordering::Relaxed);
         if heap.is_null() || !is_single_threaded() {
             return None;
         }
-        // SAFETY: armed by the only thread there is (so nobody disarms meanwhile), and the heap
-        // outlives that (`arm`).
+        // SAFETY: the only thread of the process armed it, so nobody disarms it meanwhile, and the
+        // heap lives until it is disarmed (`Armed` borrows it).
         let heap = unsafe { &*heap };
         Some((heap, heap.core().enter_solo()))
     }
 
-    /// The armed heap, if there is one.
-    fn way(&self) -> Option<ArmedAccess<'_>> {
+    /// Access to the armed heap, if one is armed.
+    fn access(&self) -> Option<ArmedAccess<'_>> {
         let _in = ThreadContext::side();
         if let Some((heap, entered)) = self.solo() {
             return Some(ArmedAccess { heap, entered, _in });
         }
-        GLOBAL_LOCK.shut();
+        GLOBAL_LOCK.acquire();
         let heap = self.armed.load(Ordering::Relaxed);
         if heap.is_null() {
-            GLOBAL_LOCK.open();
+            GLOBAL_LOCK.release();
             return None;
         }
-        // SAFETY: `disarm` takes the heap away behind the gate, before which it waits now.
+        // SAFETY: `disarm` takes the heap away under the lock, which this thread holds now.
         let heap = unsafe { &*heap };
-        Some(ArmedAccess { heap, entered: heap.core().enter_shut(None), _in })
+        Some(ArmedAccess { heap, entered: heap.core().enter_locked(None), _in })
     }
 
     /// Whether this thread's requests are the subject's.
@@ -215,13 +188,13 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         !is_over && is_attributed()
     }
 
-    /// A request while a run goes on. Apart from the callers, which without a run keep nothing on
-    /// the stack then.
+    /// A request during a run. It is a function of its own, so that its callers need no stack frame
+    /// when there is no run.
     ///
     /// # Safety
     /// - As for [`GlobalAlloc::alloc`].
     #[inline(never)]
-    unsafe fn ask<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
+    unsafe fn request<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
         let zeroed = ZEROED;
         let plain = || match zeroed {
             // SAFETY: the caller's promise.
@@ -234,27 +207,25 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         }
         if !zeroed
             && let Some((heap, entered)) = self.solo()
-            && let Some(start) = heap.alloc_entered(&entered, layout)
+            && let Some(start) = heap.quick_alloc(&entered, layout)
         {
             return start.as_ptr();
         }
-        self.ask_fully(layout, zeroed).unwrap_or_else(|| self.pass(layout, zeroed, plain))
+        self.request_locked(layout, zeroed).unwrap_or_else(|| self.pass(layout, zeroed, plain))
     }
 
-    /// `None` where the run is over.
+    /// A request of the subject's, through the lock. `None` if the run is over.
     #[inline(never)]
-    fn ask_fully(&self, layout: Layout, zeroed: bool) -> Option<*mut u8> {
-        let way = self.way()?;
-        if !zeroed && let Some(start) = way.heap.alloc_entered(&way.entered, layout) {
+    fn request_locked(&self, layout: Layout, zeroed: bool) -> Option<*mut u8> {
+        let access = self.access()?;
+        if !zeroed && let Some(start) = access.heap.quick_alloc(&access.entered, layout) {
             return Some(start.as_ptr());
         }
         let op = if zeroed { Op::AllocZeroed } else { Op::Alloc };
-        let answer = way.heap.request_fully(op, layout);
-        Some(answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr()))
+        Some(or_null(access.heap.request_fully(op, layout)))
     }
 
-    /// A request that is not the subject's. The armed heap must not take its block for one of
-    /// those that it remembers as freed.
+    /// A request that is not watched, unless the subject's requests are to fail while it panics.
     #[cold]
     #[inline(never)]
     fn pass(&self, layout: Layout, zeroed: bool, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
@@ -262,69 +233,72 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
             return plain();
         }
         if self.fails_while_panicking()
-            && let Some(start) = self.ask_fully(layout, zeroed)
+            && let Some(start) = self.request_locked(layout, zeroed)
         {
             return start;
         }
-        self.past(layout, plain)
+        self.alloc_unwatched(layout, plain)
     }
 
-    fn past(&self, layout: Layout, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
-        // Inside of a heap there is no way in again. And what the allocator inside asks for itself
-        // is nobody's either.
+    /// Allocates past the run. The armed heap forgets the freed blocks that were at this address: a
+    /// free of the new block is no double free.
+    fn alloc_unwatched(&self, layout: Layout, plain: impl FnOnce() -> *mut u8) -> *mut u8 {
+        // A thread that is inside the heap can't enter it again. And requests that the allocator
+        // inside makes itself are not watched either.
         let is_inside = place() == INSIDE;
         let _in = ThreadContext::side();
         let start = plain();
-        if !is_inside && let Some(way) = self.way() {
-            way.entered.with(|state| state.ledger.forget(start as usize, layout.size()));
+        if !is_inside && let Some(access) = self.access() {
+            access.entered.with(|state| state.ledger.forget(start as usize, layout.size()));
         }
         start
     }
 
-    /// Whether the subject's requests fail while this thread panics, and this is one.
+    /// Whether this is a request of the subject's while it panics, and those may fail.
     fn fails_while_panicking(&self) -> bool {
         self.is_ours()
             && std::thread::panicking()
-            && self.way().is_some_and(|way| {
-                way.entered.with(|state| state.options.unwinding) && !is_machinery()
+            && self.access().is_some_and(|access| {
+                access.entered.with(|state| state.options.unwinding) && !is_machinery()
             })
     }
 
-    /// A free while a run goes on, or while there are survivors.
+    /// A free during a run, or while there are survivors.
     #[inline(never)]
-    fn take_back(&self, start: NonNull<u8>, layout: Layout) {
+    fn free(&self, start: NonNull<u8>, layout: Layout) {
         if place() != INSIDE
             && let Some((heap, entered)) = self.solo()
-            && heap.free_entered(&entered, start, layout)
+            && heap.quick_free(&entered, start, layout)
         {
             return;
         }
-        self.take_back_fully(start, layout);
+        self.free_locked(start, layout);
     }
 
+    /// The same through the lock.
     #[inline(never)]
-    fn take_back_fully(&self, start: NonNull<u8>, layout: Layout) {
+    fn free_locked(&self, start: NonNull<u8>, layout: Layout) {
         let place = place();
         if place != INSIDE
-            && let Some(way) = self.way()
-            && (way.heap.free_entered(&way.entered, start, layout)
-                || way.heap.takes_back(start, layout, place != PASSING))
+            && let Some(access) = self.access()
+            && (access.heap.quick_free(&access.entered, start, layout)
+                || access.heap.free_if_known(start, layout, place != PASSING))
         {
             return;
         }
-        self.take_back_foreign(start, layout);
+        self.free_unknown(start, layout);
     }
 
-    /// Gives back a block that no run knows.
+    /// Frees a block that the current run doesn't know: a survivor, or one that was never watched.
     #[cold]
     #[inline(never)]
-    fn take_back_foreign(&self, start: NonNull<u8>, layout: Layout) {
+    fn free_unknown(&self, start: NonNull<u8>, layout: Layout) {
         let _in = ThreadContext::side();
         if self.busy.load(Ordering::Acquire) >= SURVIVOR
-            && let Some((block, outlives)) = self.survivors.take(start)
+            && let Some((block, kind)) = self.survivors.take(start)
         {
             self.busy.fetch_sub(SURVIVOR, Ordering::Release);
-            return match outlives {
+            return match kind {
                 SurvivorKind::Plain => self.hand_back(start, layout, false),
                 SurvivorKind::Guarded => self.hand_back(start, block.layout(), true),
                 SurvivorKind::ForGood => {}
@@ -333,16 +307,17 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         self.hand_back(start, layout, false);
     }
 
+    /// Frees a block in the allocator inside.
     fn hand_back(&self, start: NonNull<u8>, layout: Layout, guards: bool) {
         let padded = if guards { redzone::padded(layout) } else { Some(layout) };
         let Some(padded) = padded else { return };
         let front = if guards { redzone::front(layout.align()) } else { 0 };
-        // SAFETY: the block came from the allocator inside with just this layout: it is unknown to
-        // every run, or a survivor, around which a run put guards of this size.
+        // SAFETY: the block came from the allocator inside with exactly this layout: either it was
+        // never watched, or it is a survivor, around which a run put guards of this size.
         unsafe { self.inner.dealloc(start.as_ptr().sub(front), padded) }
     }
 
-    /// A resize while a run goes on, or while there are survivors.
+    /// A resize during a run, or while there are survivors.
     #[cold]
     #[inline(never)]
     fn resize(&self, start: NonNull<u8>, old: Layout, new: Layout) -> *mut u8 {
@@ -352,37 +327,37 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
             && (!std::thread::panicking() || self.fails_while_panicking());
         let place = place();
         if place != INSIDE
-            && let Some(way) = self.way()
-            && way.heap.knows(start, place != PASSING)
+            && let Some(access) = self.access()
+            && access.heap.knows(start, place != PASSING)
         {
-            let answer = match counts {
-                true => way.heap.resize(op, start, old, new, false),
-                false => way.heap.resize_in_peace(op, start, old, new),
-            };
-            return answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr());
+            return or_null(match counts {
+                true => access.heap.resize(op, start, old, new, false),
+                false => access.heap.resize_uncounted(op, start, old, new),
+            });
         }
-        // A block from before the run, or of the harness: as a new one, a copy and a free.
-        let fresh = match counts.then(|| self.way()).flatten() {
-            Some(way) => {
-                let answer = way.heap.request_fully(op, new);
-                answer.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())
-            }
+        // A block from before the run, or of the harness: a new block, a copy and a free.
+        let fresh = match counts.then(|| self.access()).flatten() {
+            Some(access) => or_null(access.heap.request_fully(op, new)),
             // SAFETY: the size is not zero (`GlobalAlloc::realloc`).
-            None => self.past(new, || unsafe { self.inner.alloc(new) }),
+            None => self.alloc_unwatched(new, || unsafe { self.inner.alloc(new) }),
         };
         if !fresh.is_null() {
             // SAFETY: both blocks are live and disjoint, and at least as long.
             unsafe { fresh.copy_from_nonoverlapping(start.as_ptr(), old.size().min(new.size())) };
-            self.take_back_foreign(start, old);
+            self.free_unknown(start, old);
         }
         fresh
     }
 }
 
+fn or_null(result: AllocResult) -> *mut u8 {
+    result.map_or(std::ptr::null_mut(), |block| block.cast().as_ptr())
+}
+
 // SAFETY: blocks come from the allocator inside or from a heap over it, which keeps its contract;
-// each is given back where it came from: to the run that knows it, as a survivor, or as it is.
-// Nothing here unwinds or calls the global allocator without the mark `INSIDE`, under which calls
-// pass straight on.
+// each is freed where it came from: in the run that knows it, as a survivor, or in the allocator
+// inside. Nothing here unwinds. Whatever calls the global allocator from here has marked its thread
+// as `INSIDE`, under which requests pass straight on.
 unsafe impl<A: GlobalAlloc + Sync + 'static> GlobalAlloc for GlobalHeap<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -391,7 +366,7 @@ unsafe impl<A: GlobalAlloc + Sync + 'static> GlobalAlloc for GlobalHeap<A> {
             return unsafe { self.inner.alloc(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.ask::<false>(layout) }
+        unsafe { self.request::<false>(layout) }
     }
 
     #[inline]
@@ -401,17 +376,18 @@ unsafe impl<A: GlobalAlloc + Sync + 'static> GlobalAlloc for GlobalHeap<A> {
             return unsafe { self.inner.alloc_zeroed(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.ask::<true>(layout) }
+        unsafe { self.request::<true>(layout) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         if self.busy.load(Ordering::Relaxed) == 0 {
-            // SAFETY: the caller's obligations are passed on unchanged: nothing has guards.
+            // SAFETY: the caller's obligations are passed on unchanged: `busy` is 0, so no block
+            // has guards.
             return unsafe { self.inner.dealloc(start, layout) };
         }
-        // SAFETY: a block is not at null (`GlobalAlloc::dealloc`).
-        self.take_back(unsafe { NonNull::new_unchecked(start) }, layout);
+        // SAFETY: no block is at null (`GlobalAlloc::dealloc`).
+        self.free(unsafe { NonNull::new_unchecked(start) }, layout);
     }
 
     #[inline]
@@ -420,25 +396,11 @@ unsafe impl<A: GlobalAlloc + Sync + 'static> GlobalAlloc for GlobalHeap<A> {
             (Some(start), Ok(new)) if self.busy.load(Ordering::Relaxed) != 0 => {
                 self.resize(start, old, new)
             }
-            // SAFETY: the caller's obligations are passed on unchanged: nothing has guards.
+            // SAFETY: the caller's obligations are passed on unchanged: `busy` is 0, so no block
+            // has guards.
             _ => unsafe { self.inner.realloc(start, old, size) },
         }
     }
-}
-
-/// What runs know of a global heap, whatever it wraps.
-pub(crate) trait Global: KeepSurvivors + Sync {
-    /// A run's heap over the allocator inside.
-    fn heap(&'static self, options: Options) -> Heap;
-    /// Sends the calls of the current thread (or of all threads) through this heap, until
-    /// [`disarm`](Self::disarm).
-    fn arm(&self, heap: &Heap, everyone: bool);
-    /// From here on requests pass; frees are still looked at.
-    fn rest(&self);
-    /// Ends what [`arm`](Self::arm) began.
-    fn disarm(&self);
-    /// How many calls belonged to no run since this was last called.
-    fn take_unattributed(&self) -> u64;
 }
 
 impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
@@ -453,12 +415,12 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
     fn arm(&self, heap: &Heap, everyone: bool) {
         let run = heap.core().run;
         begin_alone(run);
-        GLOBAL_LOCK.shut();
+        GLOBAL_LOCK.acquire();
         self.owners.store(if everyone { EVERYONE } else { ATTRIBUTED_ONES }, Ordering::Relaxed);
         attribute(true);
         self.armed.store(std::ptr::from_ref(heap).cast_mut(), Ordering::Relaxed);
         self.busy.fetch_or(ARMED, Ordering::Relaxed);
-        GLOBAL_LOCK.open();
+        GLOBAL_LOCK.release();
     }
 
     fn rest(&self) {
@@ -467,10 +429,10 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
 
     fn disarm(&self) {
         self.rest();
-        GLOBAL_LOCK.shut();
+        GLOBAL_LOCK.acquire();
         self.busy.fetch_and(!ARMED, Ordering::Relaxed);
         self.armed.store(std::ptr::null_mut(), Ordering::Relaxed);
-        GLOBAL_LOCK.open();
+        GLOBAL_LOCK.release();
         attribute(false);
         end_alone();
     }
@@ -481,9 +443,9 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
 }
 
 impl<A: GlobalAlloc + Sync + 'static> KeepSurvivors for GlobalHeap<A> {
-    fn keep(&self, block: &Block, outlives: SurvivorKind) {
+    fn keep(&self, block: &Block, kind: SurvivorKind) {
         let _in = ThreadContext::side();
-        self.survivors.keep(block, outlives);
+        self.survivors.keep(block, kind);
         self.busy.fetch_add(SURVIVOR, Ordering::Release);
     }
 
@@ -493,30 +455,5 @@ impl<A: GlobalAlloc + Sync + 'static> KeepSurvivors for GlobalHeap<A> {
             kept.before = now;
             (now.0 - before.0, now.1 - before.1)
         })
-    }
-}
-
-/// The allocator inside, as a port.
-struct InnerPort<A: 'static>(&'static A);
-
-// SAFETY: `GlobalAlloc` promises what a port does, for sizes above zero, to which every request is
-// raised, in and out alike.
-unsafe impl<A: GlobalAlloc + Sync> Port for InnerPort<A> {
-    fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
-        // SAFETY: the size is not zero.
-        let start = NonNull::new(unsafe { self.0.alloc(at_least_one(layout)) }).ok_or(Refused)?;
-        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
-    }
-
-    fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
-        // SAFETY: the size is not zero.
-        let start =
-            NonNull::new(unsafe { self.0.alloc_zeroed(at_least_one(layout)) }).ok_or(Refused)?;
-        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
-    }
-
-    unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller hands back a block of ours with the layout it was asked with.
-        unsafe { self.0.dealloc(block.as_ptr(), at_least_one(layout)) }
     }
 }

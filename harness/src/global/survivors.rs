@@ -1,17 +1,18 @@
-//! Blocks that outlived their runs: a table, so that a later free finds the guards around them.
+//! The table of blocks that outlived their runs, so that a later free finds the guards around them.
+
+use std::cell::UnsafeCell;
+use std::ptr::NonNull;
 
 use crate::detect::block::Block;
 use crate::heap::ledger::Ledger;
 use crate::heap::node::start_of;
 use crate::heap::run_lock::GLOBAL_LOCK;
 use crate::heap::survivor::SurvivorKind;
-use std::cell::UnsafeCell;
-use std::ptr::NonNull;
 
 /// Blocks that outlived their runs.
 pub(crate) struct Survivors(UnsafeCell<SurvivorTable>);
 
-// SAFETY: the table is touched behind the gate only.
+// SAFETY: the table is touched under `GLOBAL_LOCK` only (`with`).
 unsafe impl Sync for Survivors {}
 
 impl Survivors {
@@ -20,48 +21,50 @@ impl Survivors {
         Survivors(UnsafeCell::new(SurvivorTable { table, now: (0, 0), before: (0, 0) }))
     }
 
-    /// Behind the gate, as the ledger of a run is: a block is always in one of the two.
+    /// Runs `work` on the table under the lock of global heaps' runs. A run's ledger is touched
+    /// under the same lock, so a block is always in exactly one of the two.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut SurvivorTable) -> R) -> R {
-        GLOBAL_LOCK.shut();
-        // SAFETY: whoever has shut the gate is alone with the table; `work` doesn't come back
-        // here, since calls are `INSIDE` meanwhile.
-        let answer = work(unsafe { &mut *self.0.get() });
-        GLOBAL_LOCK.open();
-        answer
+        GLOBAL_LOCK.acquire();
+        // SAFETY: this thread holds the lock, and `work` doesn't come back here: the table takes its
+        // memory from `System`, not from the global allocator.
+        let result = work(unsafe { &mut *self.0.get() });
+        GLOBAL_LOCK.release();
+        result
     }
 
-    pub(crate) fn keep(&self, block: &Block, outlives: SurvivorKind) {
+    pub(crate) fn keep(&self, block: &Block, kind: SurvivorKind) {
         self.with(|kept| {
             let (size, align) = (block.size, block.align);
             let address = start_of(block).as_ptr() as usize;
-            kept.table.insert(address, outlives as u16, size, align, 0);
-            match kept.table.find(address, outlives as u16) {
+            kept.table.insert(address, kind as u16, size, align, 0);
+            match kept.table.find(address, kind as u16) {
                 Some(slot) if block.tainted => kept.table.taint(slot),
                 _ => kept.now = (kept.now.0 + 1, kept.now.1 + size as i64),
             }
         });
     }
 
-    /// Takes a survivor out, and how it is one.
+    /// Takes the survivor at this address out of the table.
     pub(crate) fn take(&self, start: NonNull<u8>) -> Option<(Block, SurvivorKind)> {
         self.with(|kept| {
             let address = start.as_ptr() as usize;
-            let in_table = |how: SurvivorKind| Some((kept.table.find(address, how as u16)?, how));
-            let (slot, outlives) = SurvivorKind::ALL.into_iter().find_map(in_table)?;
+            let in_table =
+                |kind: SurvivorKind| Some((kept.table.find(address, kind as u16)?, kind));
+            let (slot, kind) = SurvivorKind::ALL.into_iter().find_map(in_table)?;
             let block = kept.table.block(slot);
             kept.table.remove(slot);
             if !block.tainted {
                 kept.now = (kept.now.0 - 1, kept.now.1 - block.size as i64);
             }
-            Some((block, outlives))
+            Some((block, kind))
         })
     }
 }
 
 pub(crate) struct SurvivorTable {
-    /// By address; the heap's number says how they outlived it ([`SurvivorKind`]).
+    /// By address; the heap's number is the [`SurvivorKind`].
     table: Ledger,
-    /// Blocks and bytes that are no finding of their own: now, and when they were last counted.
+    /// The blocks and bytes that have no finding of their own: now, and at the last count.
     pub(crate) now: (i64, i64),
     pub(crate) before: (i64, i64),
 }

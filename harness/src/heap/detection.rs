@@ -1,26 +1,27 @@
 //! How a run's state turns what it sees into evidence: it shows the detectors what they need, and
-//! keeps what they say. Cold, all of it: a run without a bug never comes here.
+//! keeps what they find. All of it is cold: a run without a bug never gets here.
+//!
+//! It is an `impl State` apart from `state.rs` because both halves call each other: recording a new
+//! block may find one, and finding one records an event.
 
-use crate::detect::block::BlockTable;
 use std::alloc::Layout;
 
 use crate::detect;
-use crate::detect::block::BadFree;
-use crate::detect::block::Block;
-use crate::detect::block::Damage;
+use crate::detect::block::{BadFree, Block, BlockTable, Damage};
 use crate::heap::ledger::RecordSlot;
 use crate::heap::state::{ForeignCall, State};
 use crate::report::evidence::{BlockInfo, Evidence, Role};
 use crate::trace::{End, Op};
 
-/// Findings kept of one run; more than these share a root cause with one of them.
+/// The largest number of findings kept of one run. Any more most likely share a root cause with
+/// one of them.
 const EVIDENCE_MAX: usize = 64;
 
 impl State {
-    /// Looks at a new block: does it lie where another one does, is the budget kept?
+    /// Checks a new block: is its address another live block's (`twin`), and is the budget kept?
     #[cold]
     #[inline(never)]
-    pub(crate) fn look(
+    pub(crate) fn check_new_block(
         &mut self,
         address: usize,
         heap: u16,
@@ -29,19 +30,19 @@ impl State {
         twin: Option<u64>,
     ) {
         if let Some(other) = twin {
-            let subject = self.subject(address, heap, layout, number);
+            let subject = self.block_info(address, heap, layout, number);
             self.accuse(detect::overlapping(other, subject, self.events));
         }
         let Some(budget) = self.options.budget.filter(|_| !self.over_budget) else { return };
-        let subject = self.subject(address, heap, layout, number);
+        let subject = self.block_info(address, heap, layout, number);
         if let Some(evidence) = detect::over_budget(self.live, budget, subject, self.events) {
-            // Once over, every request would say it again.
+            // Reported once per run: every later request would be over the budget as well.
             self.over_budget = true;
             self.accuse(evidence);
         }
     }
 
-    pub(crate) fn subject(
+    pub(crate) fn block_info(
         &self,
         address: usize,
         heap: u16,
@@ -49,10 +50,11 @@ impl State {
         number: u64,
     ) -> BlockInfo {
         let (size, align) = (layout.size(), layout.align());
-        detect::block::subject(
-            &self.heaps,
-            &Block { address, heap, size, align, number, tainted: false },
-        )
+        self.info_of(&Block { address, heap, size, align, number, tainted: false })
+    }
+
+    fn info_of(&self, block: &Block) -> BlockInfo {
+        detect::block::subject(self.heaps.infos(), block)
     }
 
     /// Keeps evidence, if its detector is on.
@@ -68,22 +70,21 @@ impl State {
         }
     }
 
-    /// A call whose block does not fit: finds a live block that it is right for all the same (a
-    /// declared alias, a size that stands in the side table, one that has its finding already),
-    /// or says what is wrong.
+    /// For a free or resize that fits no block at the first look. Returns the live block that it is
+    /// right for after all (of an alias, or with its size in the side table). Otherwise
+    /// reports what is wrong, unless the block has its finding already.
     #[cold]
     #[inline(never)]
-    pub(crate) fn settle(
+    pub(crate) fn find_or_report(
         &mut self,
         address: usize,
         layout: Layout,
         heap: u16,
         op: Op,
     ) -> Option<RecordSlot> {
-        let family = self.heaps[usize::from(heap)].family;
-        let of_family = |id: &u16| self.heaps[usize::from(*id)].family == family;
-        let owner = (0..self.heaps.len() as u16)
-            .filter(of_family)
+        let owner = self
+            .heaps
+            .family_of(heap)
             .find(|id| self.ledger.find(address, *id).is_some())
             .unwrap_or(heap);
         if let Some(slot) = self.ledger.find(address, owner) {
@@ -92,13 +93,13 @@ impl State {
                 return Some(slot);
             }
             if block.tainted {
-                self.note(op, layout, heap, End::Refused, 0);
+                self.record_event(op, layout, heap, End::Refused, 0);
                 return None;
             }
         }
-        self.note(op, layout, heap, End::Refused, 0);
-        let inner = self.ledger.owners(address);
-        if inner
+        self.record_event(op, layout, heap, End::Refused, 0);
+        let owners = self.ledger.owners(address);
+        if owners
             .first()
             .is_some_and(|block| block.tainted && (block.address == address || block.heap == owner))
         {
@@ -106,41 +107,40 @@ impl State {
         }
         let evidence = detect::bad_free(&BadFree {
             blocks: &self.ledger,
-            heaps: &self.heaps,
+            heaps: self.heaps.infos(),
             address,
             layout,
             heap: owner,
             event: self.events,
             role: if op == Op::Free { Role::Freed } else { Role::Requested },
         });
-        // One root finding per block: it stays as it is, and is no leak as well.
-        let named = evidence.block.as_ref().map(|block| block.number);
-        let hit = inner.into_iter().find(|b| Some(b.number) == named);
-        if let Some(slot) = hit.and_then(|block| self.ledger.find(block.address, block.heap)) {
+        // One root finding per block: the block stays live and is not reported as a leak.
+        let number = evidence.block.as_ref().map(|block| block.number);
+        let named = owners.into_iter().find(|block| Some(block.number) == number);
+        if let Some(slot) = named.and_then(|block| self.ledger.find(block.address, block.heap)) {
             self.ledger.taint(slot);
         }
         self.accuse(evidence);
         None
     }
 
-    /// Judges the guards of a live or just freed block.
+    /// Reports damaged guards of a block that is live or was just freed. `freed` is the event of
+    /// the free.
     #[inline]
-    pub(crate) fn judge(&mut self, damage: Damage, block: &Block, noticed: Option<u64>) {
+    pub(crate) fn check_guards(&mut self, damage: Damage, block: &Block, freed: Option<u64>) {
         if damage != Damage::default() {
-            self.accuse_damage(damage, block, noticed);
+            self.report_damage(damage, block, freed);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn accuse_damage(&mut self, damage: Damage, block: &Block, noticed: Option<u64>) {
-        let subject = detect::block::subject(&self.heaps, block);
-        for evidence in [
-            detect::overflow(damage, &subject, noticed),
-            detect::underflow(damage, &subject, noticed),
-        ]
-        .into_iter()
-        .flatten()
+    fn report_damage(&mut self, damage: Damage, block: &Block, freed: Option<u64>) {
+        let subject = self.info_of(block);
+        for evidence in
+            [detect::overflow(damage, &subject, freed), detect::underflow(damage, &subject, freed)]
+                .into_iter()
+                .flatten()
         {
             self.accuse(evidence);
         }
@@ -149,35 +149,39 @@ impl State {
         }
     }
 
+    /// Reports a write into a freed block, at this offset.
     #[cold]
     #[inline(never)]
-    pub(crate) fn accuse_written(&mut self, offset: Option<usize>, block: &Block, freed: u64) {
-        let subject = detect::block::subject(&self.heaps, block);
-        if let Some(evidence) = detect::use_after_free(offset, &subject, freed) {
+    pub(crate) fn report_write_after_free(
+        &mut self,
+        offset: Option<usize>,
+        block: &Block,
+        freed: u64,
+    ) {
+        if let Some(evidence) = detect::use_after_free(offset, &self.info_of(block), freed) {
             self.accuse(evidence);
         }
     }
 
-    /// Accuses every block that is still live and has no finding yet.
-    pub(crate) fn accuse_leaks(&mut self) {
+    /// Reports every block that is still live and has no finding yet.
+    pub(crate) fn report_leaks(&mut self) {
         for block in self.ledger.live() {
             if !block.tainted {
-                self.accuse_leak(&block);
+                self.report_leak(&block);
             }
         }
     }
 
-    pub(crate) fn accuse_leak(&mut self, block: &Block) {
-        let subject = detect::block::subject(&self.heaps, block);
-        self.accuse(detect::leak(subject));
+    pub(crate) fn report_leak(&mut self, block: &Block) {
+        self.accuse(detect::leak(self.info_of(block)));
     }
 
-    pub(crate) fn accuse_foreign(&mut self, foreign: &ForeignCall, call: u64) {
-        let name = self.heaps[usize::from(foreign.heap)].name;
+    /// Reports a parked call of a foreign thread, the `nth` of the run.
+    pub(crate) fn report_foreign_call(&mut self, foreign: &ForeignCall, nth: u64) {
+        let name = self.heaps.name(foreign.heap);
         let slot = self.ledger.find(foreign.address, foreign.heap);
-        let block = slot.map(|slot| self.ledger.block(slot));
-        let subject = block.map(|block| detect::block::subject(&self.heaps, &block));
-        self.accuse(detect::wrong_thread(foreign.op, foreign.layout, name, subject, call));
+        let block = slot.map(|slot| self.info_of(&self.ledger.block(slot)));
+        self.accuse(detect::wrong_thread(foreign.op, foreign.layout, name, block, nth));
         if let Some(slot) = slot {
             self.ledger.taint(slot);
         }

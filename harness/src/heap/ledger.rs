@@ -1,73 +1,45 @@
-//! The ledger: every live block of a run, and the last few thousand that were freed.
+//! The ledger: every live block of a run, and the blocks that were freed last.
 //!
-//! A flat open-addressed table of 16-byte records, hashed by address, with backward-shift
-//! deletion (no tombstones, so a table that is empty again is as good as new):
-//!
-//! ```text
-//!  low   | address 48 | heap 9 | log2(align) 5 | flags 2 |
-//!  high  | block number 36 | size 28 |
-//! ```
-//!
-//! A record is found by (address, heap): an arena's first block may begin where its chunk does.
-//! Sizes of 256 MiB and more stand in a side table. Nothing here is ever walked in table order
-//! for output: that order depends on addresses.
+//! A block is found by address and heap, since an arena's first block may begin where the arena's
+//! own chunk does. Its [`Record`] is in one of two places: beside the block, if it is the pool's,
+//! or else in a hash table. The sizes of blocks of 256 MiB and more are in a side table.
 #![allow(unsafe_code)]
 
-use crate::detect::block::{Block, BlockTable, FreedBlock};
-use crate::heap::record::Record;
-use crate::heap::record::{FLAG_SIDE, FLAG_TAINTED, SIZE_BITS, SIZE_MASK};
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::Layout;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
+use crate::detect::block::{Block, BlockTable, FreedBlock};
+use crate::heap::freed_ring::FreedRing;
 use crate::heap::pool::Pool;
+use crate::heap::record::{FLAG_SIDE, FLAG_TAINTED, Record, SIZE_BITS, SIZE_MASK};
+use crate::heap::record_table::RecordTable;
 
-/// Neighbouring places are so many bytes of memory apart (as a power of two): what the smallest
-/// block takes in most allocators.
-const GRANULE_BITS: u32 = 4;
-
-/// Tables of so many records are kept at most an eighth full, larger ones at most four fifths.
-const SPARSE_MAX: usize = 1 << 13;
-
-/// How many freed blocks are remembered: few enough that writing them down stays in the cache.
-const FREED_MAX: usize = 1024;
-
-/// What a ledger without a table looks into: one place, free for ever.
-static NO_RECORD: Record = Record { low: 0, high: 0 };
-
-/// Where a block's record stands in the table; good until the table changes.
+/// Where a block's record is. Valid until the ledger changes.
 #[derive(Clone, Copy)]
 pub(crate) enum RecordSlot {
     Table(usize),
-    /// The record of a block of the pool's.
+    /// Beside a block of the pool.
     Pooled(usize),
 }
 
 pub(crate) struct Ledger {
-    table: NonNull<Record>,
-    /// `64 - log2(capacity)`; the capacity is a power of two, or none yet.
-    shift: u32,
-    mask: usize,
-    /// The bits of an address that its place among the granules of one table doesn't tell.
-    rest: usize,
-    len: usize,
-    grow_at: usize,
-    /// Sizes that do not fit a record.
+    table: RecordTable,
+    /// Sizes that don't fit a record.
     side: Vec<usize>,
-    /// The last freed blocks with the events at which they were, in a ring.
-    freed: NonNull<[(Record, u64); FREED_MAX]>,
-    freed_total: usize,
-    has_ring: bool,
-    /// Blocks of our own memory, whose records need no looking for.
+    freed: FreedRing,
+    /// The memory of small blocks, with their records beside them.
     pub(crate) pool: Pool,
 }
 
-// SAFETY: the table is owned by this value alone, as a `Vec` would own it.
-unsafe impl Send for Ledger {}
+thread_local! {
+    /// The ledger of an earlier run of this thread, empty again, with its memory: so a clean run
+    /// costs no more than its requests.
+    static SPARE: Cell<Option<Ledger>> = const { Cell::new(None) };
+}
 
 impl Ledger {
-    /// An empty ledger: one of an earlier run of this thread, or a new one. With a pool, whose
-    /// blocks begin so far before the subject's part of them, or without.
+    /// An empty ledger. With a pool, `pool` is the offset of the subject's part in its blocks.
     pub(crate) fn new(pool: Option<usize>) -> Self {
         let spare = SPARE.try_with(Cell::take).ok().flatten();
         let mut ledger = spare.unwrap_or_else(Ledger::fresh);
@@ -77,56 +49,33 @@ impl Ledger {
 
     pub(crate) const fn fresh() -> Self {
         Ledger {
-            // SAFETY: a static stands somewhere; nothing is written there (`grow_at`).
-            table: unsafe { NonNull::new_unchecked((&raw const NO_RECORD).cast_mut()) },
-            shift: 63,
-            mask: 0,
-            rest: 0,
-            len: 0,
-            grow_at: 0,
+            table: RecordTable::empty(),
             side: Vec::new(),
-            freed: NonNull::dangling(),
-            freed_total: 0,
-            has_ring: false,
+            freed: FreedRing::closed(),
             pool: Pool::none(),
         }
     }
 
+    /// Keeps this ledger's memory for the thread's next run, if no block is live.
+    pub(crate) fn recycle(&mut self) {
+        if self.table.len + self.pool.live != 0 {
+            return;
+        }
+        let mut spare = std::mem::replace(self, Ledger::fresh());
+        spare.pool.rewind();
+        spare.side.clear();
+        spare.freed.clear();
+        // On a thread that is ending the thread-local may be gone: then the memory is freed.
+        let _ = SPARE.try_with(|kept| kept.set(Some(spare)));
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.len + self.pool.live
+        self.table.len + self.pool.live
     }
 
-    /// Where a block's record would like to stand: neighbours in memory are neighbours here, so
-    /// that a subject which goes through its memory in order goes through the table in order.
-    /// What the low bits of the 16-byte granule can't tell (blocks inside of one granule, places
-    /// a whole table apart) is spread by Fibonacci hashing.
-    #[inline]
-    fn home(&self, address: usize) -> usize {
-        let granule = address >> GRANULE_BITS;
-        let rest = address & self.rest;
-        let spread = (rest as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
-        granule.wrapping_add(spread as usize) & self.mask
-    }
-
-    #[inline]
-    fn at(&self, index: usize) -> &Record {
-        debug_assert!(index <= self.mask);
-        // SAFETY: indices are masked with `mask`, and the table has `mask + 1` initialised
-        // records, of which the one before the first table is `NO_RECORD`.
-        unsafe { self.table.add(index).as_ref() }
-    }
-
-    #[inline]
-    fn put(&mut self, index: usize, record: Record) {
-        debug_assert!(index <= self.mask);
-        // SAFETY: as in `at`; `&mut self` makes the write exclusive, and callers have found room
-        // or a record, so this is a table of our own (`grow_at > 0`).
-        unsafe { self.table.add(index).write(record) }
-    }
-
-    /// Enters a live block. Answers the number of a live block that stands at the same address of
-    /// the same heap: a port that hands out a block twice.
+    /// Enters a live block. Returns the number of the live block that is at the same address of the
+    /// same heap, if any: the port has handed out a block twice.
     #[inline]
     pub(crate) fn insert(
         &mut self,
@@ -149,27 +98,34 @@ impl Ledger {
             self.pool.live += 1;
             return None;
         }
-        if self.len >= self.grow_at {
+        if self.table.is_full() {
             self.enlarge();
         }
-        let mut index = self.home(address);
+        let mut index = self.table.home(address);
         loop {
-            let here = *self.at(index);
+            let here = *self.table.at(index);
             if here.low == 0 {
-                self.put(index, record);
-                self.len += 1;
+                self.table.put(index, record);
+                self.table.len += 1;
                 return None;
             }
             if here.address() == address && here.heap() == heap {
-                self.put(index, record);
+                self.table.put(index, record);
                 return Some(here.high >> SIZE_BITS);
             }
-            index = (index + 1) & self.mask;
+            index = self.table.next(index);
         }
     }
 
-    /// The place of a live, untainted block of just this heap, address, size and alignment: what
-    /// a right free asks for, in one comparison a probe.
+    #[cold]
+    #[inline(never)]
+    fn enlarge(&mut self) {
+        self.freed.open();
+        self.table.enlarge();
+    }
+
+    /// Finds the live, untainted block with exactly this address, heap, size and alignment, as a
+    /// right free names it, by one comparison a probe. Sizes in the side table are not found.
     #[inline]
     pub(crate) fn fits(
         &self,
@@ -185,23 +141,23 @@ impl Ledger {
             let fits = self.pool.record(block).high & SIZE_MASK == size as u64;
             return fits.then_some(RecordSlot::Pooled(block));
         }
-        if self.len == 0 {
+        if self.table.len == 0 {
             return None;
         }
-        let mut index = self.home(address);
+        let mut index = self.table.home(address);
         loop {
-            let here = self.at(index);
+            let here = self.table.at(index);
             if here.low == want {
                 return (here.high & SIZE_MASK == size as u64).then_some(RecordSlot::Table(index));
             }
             if here.low == 0 {
                 return None;
             }
-            index = (index + 1) & self.mask;
+            index = self.table.next(index);
         }
     }
 
-    /// The place of a live block of this heap at this address, whatever its layout.
+    /// Finds the live block of this heap at this address, whatever its layout.
     pub(crate) fn find(&self, address: usize, heap: u16) -> Option<RecordSlot> {
         self.probe(address, |record| record.heap() == heap)
     }
@@ -212,26 +168,25 @@ impl Ledger {
         {
             return Some(RecordSlot::Pooled(block));
         }
-        if self.len == 0 {
+        if self.table.len == 0 {
             return None;
         }
-        let mut index = self.home(address);
+        let mut index = self.table.home(address);
         loop {
-            let here = *self.at(index);
+            let here = *self.table.at(index);
             if here.low == 0 {
                 return None;
             }
             if here.address() == address && accept(here) {
                 return Some(RecordSlot::Table(index));
             }
-            index = (index + 1) & self.mask;
+            index = self.table.next(index);
         }
     }
 
     #[inline]
     pub(crate) fn size(&self, record: Record) -> usize {
-        let size = (record.high & SIZE_MASK) as usize;
-        if record.low & FLAG_SIDE == 0 { size } else { self.side[size] }
+        size_of(record, &self.side)
     }
 
     pub(crate) fn decode(&self, record: Record) -> Block {
@@ -247,7 +202,7 @@ impl Ledger {
 
     fn record(&self, slot: RecordSlot) -> Record {
         match slot {
-            RecordSlot::Table(index) => *self.at(index),
+            RecordSlot::Table(index) => *self.table.at(index),
             RecordSlot::Pooled(block) => self.pool.record(block),
         }
     }
@@ -256,48 +211,31 @@ impl Ledger {
         self.decode(self.record(slot))
     }
 
-    /// The number of the block in this place.
+    /// The number of the block in this slot.
     #[inline]
     pub(crate) fn number(&self, slot: RecordSlot) -> u64 {
         self.record(slot).high >> SIZE_BITS
     }
 
-    /// Marks a block that has its finding.
+    /// Marks a block that has a finding.
     pub(crate) fn taint(&mut self, slot: RecordSlot) {
         let mut record = self.record(slot);
         record.low |= FLAG_TAINTED;
         match slot {
-            RecordSlot::Table(index) => self.put(index, record),
+            RecordSlot::Table(index) => self.table.put(index, record),
             RecordSlot::Pooled(block) => self.pool.put(block, record),
         }
     }
 
-    /// Takes a record out by moving the rest of its probe run up (Knuth 6.4, algorithm R).
     #[inline]
     pub(crate) fn remove(&mut self, slot: RecordSlot) {
-        let mut hole = match slot {
-            RecordSlot::Table(index) => index,
-            RecordSlot::Pooled(block) => return self.pool.unrecord(block),
-        };
-        let mut next = hole;
-        loop {
-            next = (next + 1) & self.mask;
-            let record = *self.at(next);
-            if record.low == 0 {
-                break;
-            }
-            let home = self.home(record.address());
-            // The record may fill the hole unless its home lies cyclically in (hole, next].
-            if (next.wrapping_sub(home) & self.mask) >= (next.wrapping_sub(hole) & self.mask) {
-                self.put(hole, record);
-                hole = next;
-            }
+        match slot {
+            RecordSlot::Table(index) => self.table.remove(index),
+            RecordSlot::Pooled(block) => self.pool.unrecord(block),
         }
-        self.put(hole, Record::default());
-        self.len -= 1;
     }
 
-    /// [`take_at_home`](Self::take_at_home), wherever the record stands.
+    /// [`take_at_home`](Self::take_at_home), wherever the record is.
     #[inline(never)]
     pub(crate) fn take(
         &mut self,
@@ -311,24 +249,17 @@ impl Ledger {
         Some(self.retire(slot, event))
     }
 
-    /// Takes a freed block out, and remembers it and its event instead of the oldest of too many.
+    /// Takes a freed block out, and remembers it with the event of its free.
     #[inline]
     pub(crate) fn retire(&mut self, slot: RecordSlot, event: u64) -> Record {
         let record = self.record(slot);
         self.remove(slot);
-        self.remember(record, event);
+        self.freed.add(record, event);
         record
     }
 
-    #[inline]
-    fn remember(&mut self, record: Record, event: u64) {
-        // SAFETY: the ring was made before the first block came in (`enlarge`, `open_pool`).
-        unsafe { self.freed.as_mut()[self.freed_total % FREED_MAX] = (record, event) };
-        self.freed_total += 1;
-    }
-
-    /// [`insert`](Self::insert), where the first place that is looked at is free: nearly always.
-    /// False where it isn't, and nothing is done; the size must fit a record.
+    /// [`insert`](Self::insert), if the first place that is tried is free, which is nearly always
+    /// so. Otherwise false, and nothing is done. The size must fit a record.
     #[inline(always)]
     pub(crate) fn insert_at_home(
         &mut self,
@@ -338,22 +269,22 @@ impl Ledger {
         align: usize,
         number: u64,
     ) -> bool {
-        if self.len >= self.grow_at {
+        if self.table.is_full() {
             return false;
         }
-        let home = self.home(address);
-        if self.at(home).low != 0 {
+        let home = self.table.home(address);
+        if self.table.at(home).low != 0 {
             return false;
         }
         let low = Record::key(address, heap, align);
-        self.put(home, Record { low, high: number << SIZE_BITS | size as u64 });
-        self.len += 1;
+        self.table.put(home, Record { low, high: number << SIZE_BITS | size as u64 });
+        self.table.len += 1;
         true
     }
 
-    /// Takes out and remembers the block that a right free asks for, where its record is in the
-    /// first place that is looked at and none stands behind it: nearly always. `None` where it
-    /// isn't so, and nothing is done.
+    /// Takes out and remembers the block that a right free names, if its record is in the first
+    /// place that is tried and no record follows it, which is nearly always so. Otherwise `None`,
+    /// and nothing is done.
     #[inline(always)]
     pub(crate) fn take_at_home(
         &mut self,
@@ -363,38 +294,31 @@ impl Ledger {
         align: usize,
         event: u64,
     ) -> Option<Record> {
-        let home = self.home(address);
-        let record = *self.at(home);
-        let behind = self.at((home + 1) & self.mask).low;
+        let home = self.table.home(address);
+        let record = *self.table.at(home);
+        let behind = self.table.at(self.table.next(home)).low;
         let fits = record.low == Record::key(address, heap, align)
             && record.high & SIZE_MASK == size as u64;
         if !fits || behind != 0 {
             return None;
         }
-        self.put(home, Record::default());
-        self.len -= 1;
-        self.remember(record, event);
+        self.table.put(home, Record::default());
+        self.table.len -= 1;
+        self.freed.add(record, event);
         Some(record)
     }
 
     /// Reserves the pool's memory, if there is to be a pool.
     pub(crate) fn open_pool(&mut self) {
         if self.pool.is_closed() {
-            self.make_ring();
+            self.freed.open();
             self.pool.open();
         }
     }
 
-    fn make_ring(&mut self) {
-        if !self.has_ring {
-            self.freed = zeroed(Layout::new::<[(Record, u64); FREED_MAX]>()).cast();
-            self.has_ring = true;
-        }
-    }
-
-    /// Takes a block out of the pool and enters it: with `lead` bytes of guards before and behind
-    /// it, as in all of the run. `None` where the pool has none, and nothing is done. What is
-    /// answered is where the guards begin.
+    /// Takes a block out of the pool and enters it, with `lead` bytes of guards on either side, as
+    /// in all of the run. Returns where the front guard begins; `None` if the pool has no block,
+    /// and nothing is done then.
     #[inline(always)]
     pub(crate) fn grant_pooled(
         &mut self,
@@ -413,9 +337,9 @@ impl Ledger {
         Some(start)
     }
 
-    /// Takes a block of the pool out that a right free asks for, remembers it, and gives its memory
-    /// back. False where it isn't one, and nothing is done; only without guards, and not for no
-    /// bytes at all.
+    /// Takes out the pool's block that a right free names, remembers it, and gives its memory back
+    /// to the pool. False if there is no such block, and nothing is done then. Only for runs
+    /// without guards and for sizes above 0.
     #[inline(always)]
     pub(crate) fn release_pooled(
         &mut self,
@@ -430,63 +354,63 @@ impl Ledger {
         if record.low != Record::key(address, heap, layout.align()) || record.small_size() != size {
             return false;
         }
-        // SAFETY: the record says so: without guards a block is taken for its size, unless that is
-        // 0, which callers see to.
+        // SAFETY: without guards a block is taken for its own size, which its record says, unless
+        // that is 0, which callers exclude.
         unsafe { self.pool.release(block, size) };
-        self.remember(record, event);
+        self.freed.add(record, event);
+        true
+    }
+
+    /// Gives the memory of a block that has left the ledger back to the pool, if it came from
+    /// there.
+    #[inline]
+    pub(crate) fn give_to_pool(&mut self, address: usize, size: usize) -> bool {
+        let Some(block) = self.pool.block(address) else { return false };
+        self.pool.give(block, size + 2 * self.pool.lead());
         true
     }
 
     fn freed_by(&self, accept: impl Fn(&Block) -> bool) -> Option<FreedBlock> {
-        (0..self.freed_total.min(FREED_MAX))
-            .map(|back| {
-                // SAFETY: something was remembered, so the ring is there.
-                let ring = unsafe { self.freed.as_ref() };
-                let (record, event) = ring[(self.freed_total - 1 - back) % FREED_MAX];
-                FreedBlock { block: self.decode(record), event }
-            })
+        self.freed
+            .youngest_first()
+            .map(|(record, event)| FreedBlock { block: self.decode(record), event })
             .find(|freed| accept(&freed.block))
     }
 
-    /// Whether a block stands at this address, or around it, or was freed there not long ago.
+    /// Whether a live block is at this address or contains it, or a remembered freed one was there.
     pub(crate) fn knows(&self, address: usize) -> bool {
         self.remembers(address)
             || self.records().any(|record| self.decode(record).contains(address))
     }
 
-    /// Whether a block stands at this address, or was freed there not long ago: without a walk
-    /// through all that are live.
+    /// Whether a live block is at this address, or a remembered freed one was. Doesn't visit all
+    /// live blocks.
     pub(crate) fn remembers(&self, address: usize) -> bool {
         self.owns(address) || self.freed_at(address).is_some()
     }
 
-    /// Whether a live block stands at this address.
+    /// Whether a live block is at this address.
     pub(crate) fn owns(&self, address: usize) -> bool {
         self.probe(address, |_| true).is_some()
     }
 
-    /// Forgets what was freed in this range: it has been handed out again, past this ledger.
+    /// Forgets the freed blocks in this range: the memory has been handed out again, past this
+    /// ledger.
     pub(crate) fn forget(&mut self, address: usize, size: usize) {
-        for nth in 0..self.freed_total.min(FREED_MAX) {
-            // SAFETY: something was remembered, so the ring is there.
-            let ring = unsafe { self.freed.as_mut() };
-            let record = ring[nth].0;
+        let Ledger { freed, side, .. } = self;
+        freed.forget(|record| {
             let start = record.address();
-            if start < address + size.max(1) && address < start + self.size(record).max(1) {
-                ring[nth].0 = Record::default();
-            }
-        }
+            start < address + size.max(1) && address < start + size_of(record, side).max(1)
+        });
     }
 
     fn records(&self) -> impl Iterator<Item = Record> + '_ {
-        let capacity = if self.grow_at == 0 { 0 } else { self.mask + 1 };
-        let table = (0..capacity).map(|index| *self.at(index)).filter(|record| record.low != 0);
-        table.chain(self.pool.records())
+        self.table.records().chain(self.pool.records())
     }
 
     /// All live blocks, in the order in which they were allocated.
     pub(crate) fn live(&self) -> Vec<Block> {
-        if self.len + self.pool.live == 0 {
+        if self.table.len + self.pool.live == 0 {
             return Vec::new();
         }
         let mut live: Vec<Block> = self.records().map(|record| self.decode(record)).collect();
@@ -494,7 +418,7 @@ impl Ledger {
         live
     }
 
-    /// Takes all blocks of a heap out at once, and answers them in order.
+    /// Takes all blocks of a heap out, and returns them in the order of their allocation.
     pub(crate) fn take_heap(&mut self, heap: u16) -> Vec<Block> {
         let mut taken = self.live();
         taken.retain(|block| block.heap == heap);
@@ -505,91 +429,12 @@ impl Ledger {
         }
         taken
     }
-
-    #[cold]
-    #[inline(never)]
-    fn enlarge(&mut self) {
-        let old_capacity = if self.grow_at == 0 { 0 } else { self.mask + 1 };
-        let capacity = (old_capacity * 2).max(1024);
-        // A table that fits the cache is kept sparse, since what costs there is a wrong guess
-        // about where a probe ends; a large one is kept dense, since there it is the memory.
-        self.grow_at = if capacity <= SPARSE_MAX { capacity / 8 } else { capacity / 5 * 4 };
-        self.make_ring();
-        let layout = Layout::array::<Record>(capacity)
-            .expect("[mallory bug] the ledger outgrew the address space");
-        let fresh = zeroed(layout).cast::<Record>();
-        let old = std::mem::replace(&mut self.table, fresh);
-        self.mask = capacity - 1;
-        self.rest = !(self.mask << GRANULE_BITS);
-        self.shift = 64 - capacity.trailing_zeros();
-        for index in 0..old_capacity {
-            // SAFETY: the old table had `old_capacity` initialised records.
-            let record = unsafe { old.add(index).read() };
-            if record.low != 0 {
-                let mut place = self.home(record.address());
-                while self.at(place).low != 0 {
-                    place = (place + 1) & self.mask;
-                }
-                self.put(place, record);
-            }
-        }
-        Self::release(old, old_capacity);
-    }
-
-    fn release(table: NonNull<Record>, capacity: usize) {
-        if capacity == 0 {
-            return;
-        }
-        let layout = Layout::array::<Record>(capacity)
-            .expect("[mallory bug] the layout was good when the table was made");
-        // SAFETY: a table of this capacity was allocated by `enlarge` with this layout, and its
-        // owner has just given it up.
-        unsafe { System.dealloc(table.as_ptr().cast(), layout) }
-    }
 }
 
-/// Memory of the harness's own: from the system, past every allocator that is watched.
-fn zeroed(layout: Layout) -> NonNull<u8> {
-    // SAFETY: no layout of this file is empty.
-    let Some(fresh) = NonNull::new(unsafe { System.alloc_zeroed(layout) }) else {
-        // The machine itself is out of memory; there is nothing left to observe with.
-        std::alloc::handle_alloc_error(layout)
-    };
-    fresh
-}
-
-thread_local! {
-    /// A table that is empty again is as good as new, and as large as the next run will want it:
-    /// a clean run costs no more than its requests.
-    static SPARE: Cell<Option<Ledger>> = const { Cell::new(None) };
-}
-
-impl Ledger {
-    /// Keeps this one for the thread's next run, if it is empty.
-    pub(crate) fn recycle(&mut self) {
-        if self.len + self.pool.live != 0 {
-            return;
-        }
-        let mut spare = std::mem::replace(self, Ledger::fresh());
-        spare.pool.rewind();
-        spare.side.clear();
-        spare.freed_total = 0;
-        // A thread that is ending keeps nothing.
-        let _ = SPARE.try_with(|kept| kept.set(Some(spare)));
-    }
-}
-
-impl Drop for Ledger {
-    fn drop(&mut self) {
-        if self.grow_at != 0 {
-            Self::release(self.table, self.mask + 1);
-        }
-        if self.has_ring {
-            let layout = Layout::new::<[(Record, u64); FREED_MAX]>();
-            // SAFETY: made by `make_ring` with this layout.
-            unsafe { System.dealloc(self.freed.as_ptr().cast(), layout) }
-        }
-    }
+#[inline]
+fn size_of(record: Record, side: &[usize]) -> usize {
+    let size = (record.high & SIZE_MASK) as usize;
+    if record.low & FLAG_SIDE == 0 { size } else { side[size] }
 }
 
 impl BlockTable for Ledger {
@@ -615,8 +460,10 @@ impl BlockTable for Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::heap::freed_ring::FREED_MAX;
 
     /// Against a naive model, over a sequence whose addresses collide often.
     #[test]
@@ -659,7 +506,7 @@ mod tests {
         let slot = ledger.find(4096, 2).expect("live");
         let block = ledger.block(slot);
         assert_eq!((block.size, block.align, block.number), (size, 4096, 7));
-        assert!(ledger.fits(4096, 2, size, 4096).is_none(), "the fast path leaves these alone");
+        assert!(ledger.fits(4096, 2, size, 4096).is_none(), "the fast path does not find these");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Heaps come and go: how one is made, named, put over a port, cloned and let go of.
+//! The life of a heap and of its run: how a heap is made, named, put over a port, cloned and
+//! dropped, and how a run ends.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -9,20 +10,25 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
-use crate::detect::block::HeapInfo;
 use crate::heap::node::{AnyPort, Core, Node, NodeRef};
-use crate::heap::record::HEAPS_MAX;
 use crate::heap::run_lock::{RunLock, SHARED, SOLO, look_for_threads, mark, new_run};
 use crate::heap::state::{State, pool_lead};
-use crate::heap::{AllocResult, Heap};
+use crate::heap::survivor::{KeepSurvivors, SurvivorKind};
+use crate::heap::{AllocResult, Heap, is_more};
 use crate::options::Options;
 use crate::port::{Malloc, Port};
+use crate::report::evidence::Moment;
+
+const WRONG_THREAD: &str = "a heap is made on the thread that its run belongs to";
 
 impl Heap {
-    /// A heap over the system's allocator, all detectors on. Small blocks are cut off a region of
-    /// its own; with [`Heap::over`] a [`SystemPort`](crate::SystemPort) each is `malloc`'s.
+    /// A heap over the system's allocator, all detectors on.
+    ///
+    /// Small blocks are cut off a memory region of the heap's own. With
+    /// `Heap::over(SystemPort::new())` every block is `malloc`'s
+    /// ([`SystemPort`](crate::SystemPort)).
     #[must_use]
-    #[allow(clippy::new_without_default)] // a constructor that demands to be named
+    #[allow(clippy::new_without_default)] // a heap is made on purpose, never by a derived default
     pub fn new() -> Heap {
         Options::new().heap()
     }
@@ -33,6 +39,7 @@ impl Heap {
         Options::new().heap_over(port)
     }
 
+    /// The first heap of a new run.
     pub(crate) fn first(options: Options, port: impl Port + Send + 'static) -> Heap {
         let owner = match () {
             () if options.global => SOLO,
@@ -52,37 +59,37 @@ impl Heap {
             state: UnsafeCell::new(State::new(options)),
             by_number: UnsafeCell::default(),
             run,
-            gate: RunLock::of(run),
+            lock: RunLock::of(run),
             foreign: Mutex::default(),
             orphans: Mutex::default(),
         });
         Heap::attach(NonNull::from(Box::leak(core)), "main", port, true, None)
     }
 
-    /// A heap of the same run, over the same port, with a name of its own: its blocks are not the
-    /// other's.
+    /// A second heap of the same run, over the same port, with this name. Each heap owns its
+    /// blocks: freeing one through the other is a finding, unless both are [aliases](Heap::alias).
     #[must_use]
     pub fn named(&self, name: &'static str) -> Heap {
         Heap::attach(self.node().run, name, Unwatched(self.clone()), self.node().counted != 0, None)
     }
 
-    /// Watches a port that itself takes its memory from a heap of this run, such as an arena: each
-    /// of its blocks is a block of the new heap, inside a block of the one below.
+    /// A heap of the same run over a port that takes its memory from a heap of this run, such as an
+    /// arena. Each of its blocks is a block of the new heap, inside a block of the heap below. Its
+    /// bytes are not counted again.
     #[must_use]
     pub fn wrap(&self, name: &'static str, port: impl Port + Send + 'static) -> Heap {
         Heap::attach(self.node().run, name, port, false, None)
     }
 
     /// As [`wrap`](Self::wrap), for a port that serves one thread only, such as a slab: the logical
-    /// thread that calls this. Another one's request is refused, its free leaves the block as it
-    /// is, and both are reported as `wrong-thread`; the port sees neither.
+    /// thread that calls this. Another thread's request is refused, and its free leaves the block
+    /// as it is. Both are reported as `wrong-thread`, and the port sees neither.
     #[must_use]
     pub fn confine(&self, name: &'static str, port: impl Port + Send + 'static) -> Heap {
         if self.core().driven {
             self.core().follow();
         }
-        let entered =
-            self.core().enter().expect("a heap is made on the thread that its run belongs to");
+        let entered = self.core().enter().expect(WRONG_THREAD);
         let home = entered.with(|state| state.thread);
         drop(entered);
         Heap::attach(self.node().run, name, port, false, Some(home))
@@ -98,8 +105,8 @@ impl Heap {
         // SAFETY: the caller holds a handle on this run, or has just made it.
         let core = unsafe { run.as_ref() };
         core.nodes.fetch_add(1, Ordering::Relaxed);
-        let entered = core.enter().expect("a heap is made on the thread that its run belongs to");
-        let (id, pool) = entered.with(|state| (state.enrol(name), pool_lead(&state.options)));
+        let entered = core.enter().expect(WRONG_THREAD);
+        let (id, pool) = entered.with(|state| (state.heaps.add(name), pool_lead(&state.options)));
         let node = Node::new(run, id, counts, pool, home, port);
         let layout = Layout::new::<Node<P>>();
         // SAFETY: a node is never zero-sized.
@@ -118,16 +125,16 @@ impl Heap {
     fn node_gone(&mut self) {
         let run = self.node().run;
         let Some(entered) = self.core().enter() else {
-            // The state is not this thread's to touch: the owner takes the node down (`adopt`).
+            // This thread may not touch the state. The owner drops the node (`adopt`).
             let orphans = &self.core().orphans;
             orphans.lock().unwrap_or_else(PoisonError::into_inner).push(NodeRef(self.node));
             return;
         };
-        self.node().leave(&entered);
+        self.node().give_back_all(&entered);
         let id = self.node().id;
         let live = self.node().live(&entered);
         entered.set_node(id, None);
-        entered.with(|state| state.retire(id, live));
+        entered.with(|state| state.heaps.remove(id, live));
         drop(entered);
         let layout = Layout::for_value(self.node());
         // SAFETY: this was the last handle (the count fell to zero), so nobody else can reach the
@@ -139,31 +146,96 @@ impl Heap {
         // SAFETY: the node held one share of the run; the run lives until the last is gone.
         if unsafe { run.as_ref() }.nodes.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
-            // SAFETY: made by `Box::leak` in `first`; no node is left to reach it by.
+            // SAFETY: made by `Box::leak` in `first`; this was the last node, so nobody else can
+            // reach it.
             drop(unsafe { Box::from_raw(run.as_ptr()) });
         }
     }
 
-    /// Takes down the heaps whose last handle went on another thread.
+    /// Drops the heaps whose last handle was dropped on another thread.
     pub(crate) fn adopt(&self) {
         let orphans = &self.core().orphans;
         let orphans = std::mem::take(&mut *orphans.lock().unwrap_or_else(PoisonError::into_inner));
         for NodeRef(node) in orphans {
-            // Its count is at zero and stays there: this is no handle, only a way to the node.
+            // The count of handles is zero and stays so: this is no handle, and is not dropped.
             ManuallyDrop::new(Heap { node }).node_gone();
         }
     }
 }
 
-/// The last step of building a heap. It is here because options are below heaps and don't know them.
+/// The end of a run.
+impl Heap {
+    /// Ends the run: checks everything in quarantine and every guard, and reports the blocks that
+    /// are left and the calls of foreign threads.
+    ///
+    /// With `ended` false some threads never ended, and blocks that are left are no leaks: those
+    /// that such a thread holds can't be told from those that were lost.
+    pub(crate) fn close(&self, ended: bool) {
+        let Some(entered) = self.core().enter() else {
+            return;
+        };
+        self.adopt();
+        while let Some(kept) = entered.with(State::release_kept) {
+            self.check_and_give_back(&entered, &kept);
+        }
+        let foreign = std::mem::take(
+            &mut *self.core().foreign.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        entered.with(|state| {
+            for (nth, (foreign, stack)) in (1..).zip(&foreign) {
+                state.report_foreign_call(foreign, nth);
+                if let (Some(capture), Some(stack)) = (&mut state.capture, stack) {
+                    capture.taken.entry(Moment::Foreign(nth)).or_insert_with(|| stack.clone());
+                }
+            }
+        });
+        self.check();
+        // Some of a global heap's blocks belong to statics: `leave_to` handles all of them.
+        entered.with(|state| (ended && !state.options.global).then(|| state.report_leaks()));
+    }
+
+    /// Leaves what is still live to the global heap. Returns by how many blocks and bytes there is
+    /// more left than after the previous run. If there is more, each block is reported as a leak.
+    pub(crate) fn leave_to(&self, global: &dyn KeepSurvivors) -> (i64, i64) {
+        let Some(entered) = self.core().enter() else {
+            return (0, 0);
+        };
+        // All of it under the lock: another thread that frees such a block finds it either in the
+        // ledger or among the survivors.
+        let left = entered.with(|state| state.ledger.take_heap(self.node().id));
+        let kind = entered.with(|state| match (state.options.apart, state.guards) {
+            (true, _) => SurvivorKind::ForGood,
+            (false, true) => SurvivorKind::Guarded,
+            (false, false) => SurvivorKind::Plain,
+        });
+        for block in &left {
+            entered.with(|state| self.node().remove_live(state));
+            global.keep(block, kind);
+        }
+        let more = global.growth();
+        if is_more(more) > 0 {
+            // A block that has a finding already is no leak as well.
+            let leaks = left.iter().filter(|block| !block.tainted);
+            entered.with(|state| leaks.for_each(|block| state.report_leak(block)));
+        }
+        more
+    }
+
+    /// The number of threads that used this run.
+    pub(crate) fn threads(&self) -> usize {
+        self.core().lock().threads().max(1)
+    }
+}
+
+/// Here and not in `options.rs`, which is a layer below heaps and doesn't know them.
 impl Options {
-    /// A heap over the system's allocator.
+    /// A heap over the system's allocator, with these options.
     #[must_use]
     pub fn heap(self) -> Heap {
         self.heap_over(Malloc)
     }
 
-    /// A heap over this port.
+    /// A heap over this port, with these options.
     #[must_use]
     pub fn heap_over(self, port: impl Port + Send + 'static) -> Heap {
         Heap::first(self, port)
@@ -193,12 +265,12 @@ impl fmt::Debug for Heap {
         let name = self
             .core()
             .enter()
-            .map(|entered| entered.with(|state| state.heaps[usize::from(self.node().id)].name));
+            .map(|entered| entered.with(|state| state.heaps.name(self.node().id)));
         f.debug_tuple("Heap").field(&name.unwrap_or("of another thread")).finish()
     }
 }
 
-/// A heap's port as it is, past the heap: what a second heap over the same port stands on.
+/// The port below a heap, without the heap: a second heap over the same port is put over this.
 struct Unwatched(Heap);
 
 // SAFETY: every call goes to the port of the heap inside, which keeps the contract.
@@ -224,29 +296,5 @@ unsafe impl Port for Unwatched {
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         // SAFETY: the caller's obligations are passed on unchanged.
         unsafe { self.0.node().port.shrink(block, old, new) }
-    }
-}
-
-impl State {
-    /// A place for a heap of this name. Where too many are alive at once, the last ones share one.
-    pub(crate) fn enrol(&mut self, name: &'static str) -> u16 {
-        let reused =
-            self.free_heaps.iter().position(|id| self.heaps[usize::from(*id)].name == name);
-        if let Some(place) = reused {
-            return self.free_heaps.swap_remove(place);
-        }
-        let id = self.heaps.len();
-        if id == HEAPS_MAX {
-            return id as u16 - 1;
-        }
-        self.heaps.push(HeapInfo { name, family: id as u16 });
-        id as u16
-    }
-
-    /// The heap is gone; a later one of its name takes its place, unless blocks are left.
-    pub(crate) fn retire(&mut self, heap: u16, live: usize) {
-        if live == 0 && usize::from(heap) != HEAPS_MAX - 1 {
-            self.free_heaps.push(heap);
-        }
     }
 }

@@ -1,14 +1,13 @@
-//! What a heap is made of: the run's shared core, who may touch it, and one node for each heap.
+//! What a heap is made of: the run's shared `Core`, the rights to touch its state, and one `Node`
+//! for each heap.
 //!
 //! ```text
 //!  Heap ─▶ Node { port } ─▶ Core { State } ◀─ Node { port } ◀─ Heap
 //! ```
 //!
-//! Nodes live in memory of their own from the system, so making a heap is no allocation of the
-//! subject's process.
+//! Core and nodes refer to each other, so they share a file.
 #![allow(unsafe_code)]
 
-use crate::port::at_least_one;
 use std::alloc::Layout;
 use std::any::TypeId;
 use std::cell::{Cell, UnsafeCell};
@@ -17,36 +16,37 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::detect::block::Block;
-use crate::heap::pool;
-use crate::heap::redzone;
+use crate::heap::quarantine::Quarantined;
 use crate::heap::run_lock::{GLOBAL_LOCK, RunLock, SHARED, SOLO, is_single_threaded, mark};
 use crate::heap::state::{ForeignCall, State};
 use crate::heap::thread_context::ThreadContext;
-use crate::port::{Malloc, Port, Refused};
+use crate::heap::{pool, redzone};
+use crate::port::{Malloc, Port, Refused, at_least_one};
 use crate::process::backtrace::Stack;
 use crate::rt;
 use crate::trace::Op;
 
 pub(crate) type AnyPort = dyn Port + Send;
 
-/// One heap of a run. Lives in memory of its own from the system, so that making a heap is no
-/// allocation of the subject's process.
+/// One heap of a run. Its memory comes directly from the system, so under a global heap making one
+/// is no request.
 pub(crate) struct Node<P: ?Sized> {
     pub(crate) handles: AtomicUsize,
     pub(crate) run: NonNull<Core>,
     pub(crate) id: u16,
-    /// All ones where this heap's bytes count towards the run's peak; zero where they are already
-    /// counted by the heap below.
+    /// A mask for sizes: all ones if this heap's bytes count towards the run's live bytes, zero if
+    /// the heap below counts them already.
     pub(crate) counted: usize,
-    /// The only logical thread that may use this heap, where there is one.
+    /// The only logical thread that may use this heap, if it is confined to one.
     home: Option<u16>,
-    /// Live blocks; touched with the right to touch the state only.
+    /// The number of live blocks. Touched only with the right to touch the state.
     live: UnsafeCell<usize>,
-    /// The port is the system's own: it is called directly, which is most of the time.
+    /// Whether the port is the system's allocator, which is then called directly.
     pub(crate) is_malloc: bool,
-    /// And small blocks are taken from the pool; of a run's heaps that can only be the first.
+    /// Whether small blocks are taken from the pool. Only the first heap of a run can do that.
     pub(crate) is_pooled: bool,
-    /// Blocks up to this many bytes come from the pool and have no guards: the quickest route.
+    /// The largest size in bytes that comes from the pool without guards: the fastest route. 0 if
+    /// there is no pool, or there are guards.
     pub(crate) pooled: usize,
     pub(crate) port: P,
 }
@@ -54,34 +54,38 @@ pub(crate) struct Node<P: ?Sized> {
 /// What the heaps of a run share.
 pub(crate) struct Core {
     pub(crate) nodes: AtomicUsize,
-    /// The mark of the thread that may touch the state; [`SHARED`] or [`SOLO`] where it is nobody's.
+    /// The mark of the thread that may touch the state, or [`SHARED`] or [`SOLO`].
     pub(crate) owner: AtomicUsize,
-    /// The kill switch, as the run was made with it.
+    /// The kill switch ([`Options::bypass`](crate::Options::bypass)).
     pub(crate) bypass: bool,
-    /// Whether a model checker lets the run's threads take turns, and at each call.
+    /// Whether a model checker schedules the run's threads.
     pub(crate) driven: bool,
+    /// Whether each call is a scheduling point then.
     pub(crate) points: bool,
     pub(crate) state: UnsafeCell<State>,
-    /// The nodes of the heaps that are alive, by the heap's number; touched as the state is.
+    /// The nodes of the heaps that are alive, by the heap's number. Touched as the state is.
     pub(crate) by_number: UnsafeCell<Vec<Option<NodeRef>>>,
-    /// The run's number, by which a gate knows it.
+    /// The run's number, by which a lock identifies it.
     pub(crate) run: u64,
-    pub(crate) gate: RunLock,
+    /// The lock of a [`SHARED`] run.
+    pub(crate) lock: RunLock,
+    /// Calls of threads that the run doesn't belong to, with their backtraces.
     pub(crate) foreign: Mutex<Vec<(ForeignCall, Option<Stack>)>>,
-    /// Nodes whose last handle went on a thread that they don't belong to: the owner's to empty.
+    /// Nodes whose last handle was dropped on a thread that may not touch the state. The owner
+    /// drops them.
     pub(crate) orphans: Mutex<Vec<NodeRef>>,
 }
 
 /// The right to touch the state, for as long as it is held.
 pub(crate) struct StateGuard<'a> {
     core: &'a Core,
-    /// The gate that is shut behind it, where there may be several threads.
-    gate: Cell<Option<&'a RunLock>>,
-    /// In the run of a global heap: what the harness asks for meanwhile is not the subject's.
+    /// The lock to release in the end, if it is held for this guard.
+    lock: Cell<Option<&'a RunLock>>,
+    /// In the run of a global heap: marks the thread's requests as the harness's meanwhile.
     aside: Option<ThreadContext>,
 }
 
-/// A call into a port of the subject's own: what it asks a global heap for is the subject's.
+/// A call into a port of the user's: its requests of a global heap are the subject's.
 pub(crate) struct CallIntoPort<'e, 'a> {
     entered: &'e StateGuard<'a>,
     _in: ThreadContext,
@@ -89,10 +93,10 @@ pub(crate) struct CallIntoPort<'e, 'a> {
 
 impl Drop for CallIntoPort<'_, '_> {
     fn drop(&mut self) {
-        // The port may have started the process's second thread.
-        if self.entered.gate.get().is_none() && !is_single_threaded() {
-            self.entered.core.gate().shut();
-            self.entered.gate.set(Some(self.entered.core.gate()));
+        // The port may have started the process's second thread: from here on the lock is needed.
+        if self.entered.lock.get().is_none() && !is_single_threaded() {
+            self.entered.core.lock().acquire();
+            self.entered.lock.set(Some(self.entered.core.lock()));
         }
     }
 }
@@ -101,8 +105,8 @@ impl<'a> StateGuard<'a> {
     /// Runs a step on the state. A step never calls a port, the subject, or `with` again.
     #[inline]
     pub(crate) fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
-        // SAFETY: `Core::enter` made sure that no other thread touches the state, and steps don't
-        // nest, so this is the only reference to it.
+        // SAFETY: the methods of `Core` that make a guard make sure that no other thread touches
+        // the state, and steps don't nest, so this is the only reference to it.
         step(unsafe { &mut *self.core.state.get() })
     }
 
@@ -112,7 +116,7 @@ impl<'a> StateGuard<'a> {
         unsafe { (&*self.core.by_number.get()).get(usize::from(heap)).copied().flatten() }
     }
 
-    /// Enters the node of a heap under its number, or takes it out.
+    /// Puts the node of a heap into the table under its number, or takes it out.
     pub(crate) fn set_node(&self, heap: u16, node: Option<NodeRef>) {
         // SAFETY: as in `with`; the reference ends with this function, which calls nothing else.
         let nodes = unsafe { &mut *self.core.by_number.get() };
@@ -132,73 +136,75 @@ impl<'a> StateGuard<'a> {
 impl Drop for StateGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(gate) = self.gate.get() {
-            gate.open();
+        if let Some(lock) = self.lock.get() {
+            lock.release();
         }
     }
 }
 
 impl Core {
-    /// The gate through which several threads come.
+    /// The lock under which several threads touch the state.
     #[inline]
-    pub(crate) fn gate(&self) -> &RunLock {
-        if self.owner.load(Ordering::Relaxed) == SOLO { &GLOBAL_LOCK } else { &self.gate }
+    pub(crate) fn lock(&self) -> &RunLock {
+        if self.owner.load(Ordering::Relaxed) == SOLO { &GLOBAL_LOCK } else { &self.lock }
     }
 
-    /// As [`enter`](Self::enter), for the fast paths: only in a serial run.
+    /// As [`enter`](Self::enter), but only in a serial run.
     #[inline]
     pub(crate) fn enter_serial(&self) -> Option<StateGuard<'_>> {
         let is_ours = self.owner.load(Ordering::Relaxed) == mark();
-        is_ours.then_some(StateGuard { core: self, gate: Cell::new(None), aside: None })
+        is_ours.then_some(StateGuard { core: self, lock: Cell::new(None), aside: None })
     }
 
-    /// The right of the thread that a serial run belongs to: nothing is undone when it goes.
+    /// As [`enter_serial`](Self::enter_serial), with a guard that does nothing when it is dropped.
     #[inline(always)]
     pub(crate) fn alone(&self) -> Option<SerialGuard<'_>> {
         (self.owner.load(Ordering::Relaxed) == mark()).then_some(SerialGuard(self))
     }
 
-    /// The same for a global heap that is armed, by the only thread of the process.
+    /// The right to touch the state of an armed global heap's run, for the only thread of the
+    /// process.
     #[inline]
     pub(crate) fn enter_solo(&self) -> StateGuard<'_> {
-        StateGuard { core: self, gate: Cell::new(None), aside: None }
+        StateGuard { core: self, lock: Cell::new(None), aside: None }
     }
 
-    /// The same behind the gate, which this thread has shut; it is opened again in the end.
+    /// The right of a thread that holds the lock, which the guard releases.
     #[inline]
-    pub(crate) fn enter_shut(&self, aside: Option<ThreadContext>) -> StateGuard<'_> {
-        let gate = self.gate();
-        let thread = gate.number(self.run);
-        let entered = StateGuard { core: self, gate: Cell::new(Some(gate)), aside };
+    pub(crate) fn enter_locked(&self, aside: Option<ThreadContext>) -> StateGuard<'_> {
+        let lock = self.lock();
+        let thread = lock.thread_number(self.run);
+        let entered = StateGuard { core: self, lock: Cell::new(Some(lock)), aside };
         entered.with(|state| state.switch_to(thread));
         entered
     }
 
-    /// Makes the state the present logical thread's, where others may have run.
+    /// Tells the state which logical thread runs now, where a model checker may have switched.
     #[cold]
     pub(crate) fn follow(&self) {
         if let Some(entered) = self.enter_serial() {
-            entered.with(|state| state.switch_to(rt::logical()));
+            entered.with(|state| state.switch_to(rt::current_thread()));
         }
     }
 
+    /// The right to touch the state; `None` on a thread that a serial run doesn't belong to.
     #[inline]
     pub(crate) fn enter(&self) -> Option<StateGuard<'_>> {
-        self.enter_serial().or_else(|| self.enter_gate())
+        self.enter_serial().or_else(|| self.enter_shared())
     }
 
     #[cold]
-    fn enter_gate(&self) -> Option<StateGuard<'_>> {
+    fn enter_shared(&self) -> Option<StateGuard<'_>> {
         let aside = match self.owner.load(Ordering::Relaxed) {
             SHARED => None,
             SOLO => Some(ThreadContext::side()),
             _ => return None,
         };
         if aside.is_some() && is_single_threaded() {
-            return Some(StateGuard { core: self, gate: Cell::new(None), aside });
+            return Some(StateGuard { core: self, lock: Cell::new(None), aside });
         }
-        self.gate().shut();
-        Some(self.enter_shut(aside))
+        self.lock().acquire();
+        Some(self.enter_locked(aside))
     }
 }
 
@@ -220,8 +226,19 @@ pub(crate) fn start_of(block: &Block) -> NonNull<u8> {
     NonNull::new(block.address as *mut u8).expect("[mallory bug] no block begins at null")
 }
 
+/// Reports a block from the quarantine if it was written to. Returns the block.
+pub(crate) fn check_poison(state: &mut State, kept: &Quarantined) -> Block {
+    let block = state.ledger.decode(kept.record);
+    // SAFETY: the block was poisoned when it came into quarantine and is still ours.
+    let written = unsafe { redzone::written(start_of(&block), block.size, state.options.wipe) };
+    if written.is_some() {
+        state.report_write_after_free(written, &block, kept.event);
+    }
+    block
+}
+
 impl<P: 'static> Node<P> {
-    /// `pool` says where the subject's part of a pooled block begins, where the run has a pool.
+    /// `pool` is the offset of the subject's part in a pooled block, if the run has a pool.
     pub(crate) fn new(
         run: NonNull<Core>,
         id: u16,
@@ -246,26 +263,27 @@ impl Node<AnyPort> {
         self.home.is_none_or(|home| entered.with(|state| state.thread == home))
     }
 
-    /// Live blocks of this heap.
+    /// The number of live blocks of this heap.
     #[inline]
     pub(crate) fn live(&self, _: &StateGuard<'_>) -> usize {
-        // SAFETY: whoever has entered is alone with the run, and references don't outlive calls.
+        // SAFETY: the guard shows that no other thread is in the run, and no reference to the cell
+        // outlives a call.
         unsafe { *self.live.get() }
     }
 
     #[inline]
-    pub(crate) fn gained(&self, _: &mut State) {
-        // SAFETY: whoever holds the state has entered; the rest as in `live`.
+    pub(crate) fn add_live(&self, _: &mut State) {
+        // SAFETY: only a guard lends the state, so it is as in `live`.
         unsafe { *self.live.get() += 1 }
     }
 
     #[inline]
-    pub(crate) fn lost(&self, _: &mut State) {
-        // SAFETY: as in `gained`.
+    pub(crate) fn remove_live(&self, _: &mut State) {
+        // SAFETY: as in `add_live`.
         unsafe { *self.live.get() -= 1 }
     }
 
-    /// A fresh block from the port, with guards around it where they are on.
+    /// A fresh block from the port, painted if guards are on.
     #[inline]
     pub(crate) fn obtain(
         &self,
@@ -280,8 +298,8 @@ impl Node<AnyPort> {
         let block = match (zeroed, self.is_malloc) {
             _ if pooled.is_some() => pooled.ok_or(Refused)?,
             (false, true) => Malloc.alloc(asked)?,
-            (false, false) => self.called(entered, |port| port.alloc(asked))?,
-            (true, _) => self.called(entered, |port| port.alloc_zeroed(asked))?,
+            (false, false) => self.call_port(entered, |port| port.alloc(asked))?,
+            (true, _) => self.call_port(entered, |port| port.alloc_zeroed(asked))?,
         };
         let base = block.cast::<u8>();
         if base.as_ptr() as usize & (asked.align() - 1) != 0 || block.len() < asked.size() {
@@ -298,8 +316,8 @@ impl Node<AnyPort> {
         }
     }
 
-    /// A block that breaks the port's contract is reported and never reaches the subject. It is
-    /// not given back either: what would it be given back as?
+    /// Reports a block that breaks the port's contract. It never reaches the subject, and is not
+    /// given back either, since no layout is known to fit it.
     #[cold]
     #[inline(never)]
     fn reject(
@@ -309,12 +327,12 @@ impl Node<AnyPort> {
         layout: Layout,
         entered: &StateGuard<'_>,
     ) -> Result<NonNull<u8>, Refused> {
-        self.accuse(block, asked, layout, entered);
+        self.report_block(block, asked, layout, entered);
         Err(Refused)
     }
 
     /// Reports a block that is misaligned or too small.
-    fn accuse(
+    fn report_block(
         &self,
         block: NonNull<[u8]>,
         asked: Layout,
@@ -322,7 +340,7 @@ impl Node<AnyPort> {
         entered: &StateGuard<'_>,
     ) {
         entered.with(|state| {
-            let subject = state.subject(0, self.id, layout, state.allocations + 1);
+            let subject = state.block_info(0, self.id, layout, state.allocations + 1);
             let event = state.events + 1;
             state.accuse(if block.len() < asked.size() {
                 crate::detect::too_small(block.len(), subject, event)
@@ -332,7 +350,7 @@ impl Node<AnyPort> {
         });
     }
 
-    /// Lets the port resize a block; only without guards.
+    /// Lets the port resize a block without guards.
     pub(crate) fn resize_in_port(
         &self,
         op: Op,
@@ -344,20 +362,20 @@ impl Node<AnyPort> {
         let (old, new) = (at_least_one(block.layout()), at_least_one(layout));
         // SAFETY: the block is live with this layout (it was found in the ledger), came from this
         // port through `at_least_one`, and each direction gets its own operation.
-        let answer = self.called(entered, |port| unsafe {
+        let resized = self.call_port(entered, |port| unsafe {
             if new.size() >= old.size() && op == Op::Grow {
                 port.grow(start, old, new)
             } else {
                 port.shrink(start, old, new)
             }
-        });
-        let resized = answer?;
+        })?;
         let base = resized.cast::<u8>();
         if base.as_ptr() as usize & (new.align() - 1) == 0 && resized.len() >= new.size() {
             return Ok(base);
         }
-        // The old block is gone, and the new one can't be handed on: another takes its contents.
-        self.accuse(resized, new, layout, entered);
+        // The old block is gone, and the new one breaks the contract: a third one gets its
+        // contents.
+        self.report_block(resized, new, layout, entered);
         let fresh = self.obtain(layout, false, false, entered)?;
         let common = resized.len().min(old.size()).min(new.size());
         // SAFETY: both blocks are live and at least as long, and disjoint (the port's contract).
@@ -374,28 +392,29 @@ impl Node<AnyPort> {
             if self.is_malloc {
                 Malloc.free(start, at_least_one(layout));
             } else {
-                self.called(entered, |port| port.free(start, at_least_one(layout)));
+                self.call_port(entered, |port| port.free(start, at_least_one(layout)));
             }
         }
     }
 
-    /// Calls the port. One of the subject's own is no part of the harness: what it asks a global
-    /// heap for is watched, and what it gives back there may have guards.
+    /// Calls the port. A port of the subject's (`Heap::wrap`) is no part of the harness: what it
+    /// requests of a global heap is watched, and what it frees there may have guards.
     #[inline]
-    fn called<R>(&self, entered: &StateGuard<'_>, call: impl FnOnce(&AnyPort) -> R) -> R {
+    fn call_port<R>(&self, entered: &StateGuard<'_>, call: impl FnOnce(&AnyPort) -> R) -> R {
         let _outside = if self.counted == 0 { entered.outside() } else { None };
-        let answer = call(&self.port);
+        let result = call(&self.port);
         if entered.core.driven {
-            // The port may have waited for a lock.
+            // The port may have waited for a lock, and other threads may have run meanwhile.
             entered.core.follow();
         }
-        answer
+        result
     }
 
     /// Hands a block to the port, guards and all.
     #[inline]
     pub(crate) fn give_back(&self, block: &Block, guards: bool, entered: &StateGuard<'_>) {
-        if block.heap == 0 && entered.with(|state| state.give_to_pool(block.address, block.size)) {
+        let to_pool = |state: &mut State| state.ledger.give_to_pool(block.address, block.size);
+        if block.heap == 0 && entered.with(to_pool) {
             return;
         }
         let layout = block.layout();
@@ -403,42 +422,33 @@ impl Node<AnyPort> {
             return self.hand_back(start_of(block), layout, entered);
         }
         let Some(padded) = redzone::padded(layout) else { return };
-        // SAFETY: `obtain` moved the start by just this much.
+        // SAFETY: `obtain` moved the start by exactly this much.
         let start = unsafe { start_of(block).sub(redzone::front(layout.align())) };
-        // SAFETY: as in `hand_back`, with the layout that `obtain` asked for.
-        self.called(entered, |port| unsafe { port.free(start, padded) });
+        // SAFETY: as in `hand_back`, with the layout that `obtain` requested.
+        self.call_port(entered, |port| unsafe { port.free(start, padded) });
     }
 
-    /// Everything that this heap still holds goes back to its port: one by one from quarantine,
-    /// and the live blocks at once, where the port can do that.
-    pub(crate) fn leave(&self, entered: &StateGuard<'_>) {
+    /// Gives everything that this heap still holds back to its port: one by one from quarantine,
+    /// and the live blocks at once, if the port can do that.
+    pub(crate) fn give_back_all(&self, entered: &StateGuard<'_>) {
         while let Some(kept) = entered.with(|state| state.release_kept_of(self.id)) {
-            let block = entered.with(|state| {
-                let block = state.ledger.decode(kept.record);
-                // SAFETY: the block was poisoned when it came into quarantine and is still ours.
-                let written =
-                    unsafe { redzone::written(start_of(&block), block.size, state.options.wipe) };
-                if written.is_some() {
-                    state.accuse_written(written, &block, kept.event);
-                }
-                block
-            });
+            let block = entered.with(|state| check_poison(state, &kept));
             self.give_back(&block, true, entered);
         }
-        let live = self.live(entered) != 0;
-        let guarded = |state: &mut State| {
+        let has_live = self.live(entered) != 0;
+        let check_guards = |state: &mut State| {
             for block in state.ledger.live().iter().filter(|b| b.heap == self.id && !b.tainted) {
                 // SAFETY: guards are on (checked below), so each live block is painted.
                 let damage = unsafe { redzone::damage(start_of(block), block.size, block.align) };
-                state.judge(damage, block, None);
+                state.check_guards(damage, block, None);
             }
         };
-        if live && entered.with(|state| state.guards) {
-            entered.with(guarded);
+        if has_live && entered.with(|state| state.guards) {
+            entered.with(check_guards);
         }
-        // SAFETY: the heap is going, or its user promised (`Heap::reclaim`) that its blocks are
-        // used no more.
-        if self.called(entered, |port| unsafe { port.reclaim() }) && live {
+        // SAFETY: the heap's last handle is gone, or its user promised (`Heap::reclaim`) that
+        // nobody uses its blocks.
+        if self.call_port(entered, |port| unsafe { port.reclaim() }) && has_live {
             entered.with(|state| {
                 for block in state.ledger.take_heap(self.id) {
                     state.live -= block.size & self.counted;
@@ -450,7 +460,7 @@ impl Node<AnyPort> {
     }
 }
 
-/// A block of the pool's for this layout, guards included, if it has one.
+/// A block of the pool for this layout, which includes the guards. `None` if the pool has none.
 fn take_pooled(asked: Layout, zeroed: bool, entered: &StateGuard<'_>) -> Option<NonNull<[u8]>> {
     if asked.align() > 16 {
         return None;
@@ -461,13 +471,13 @@ fn take_pooled(asked: Layout, zeroed: bool, entered: &StateGuard<'_>) -> Option<
         state.ledger.pool.take_pending(size)
     })?;
     if zeroed {
-        // SAFETY: the block is as long as what was asked for.
+        // SAFETY: `take_pending` gave a block of at least `asked.size()` bytes.
         unsafe { start.write_bytes(0, asked.size()) };
     }
     Some(NonNull::slice_from_raw_parts(start, asked.size()))
 }
 
-/// A node on its way into the state, which finds the ports of quarantined blocks by it.
+/// A pointer to a node, by which the run finds the port of a block in quarantine.
 #[derive(Clone, Copy)]
 pub(crate) struct NodeRef(pub(crate) NonNull<Node<AnyPort>>);
 

@@ -1,78 +1,82 @@
-//! The pool: small blocks for heaps of our own, each with the place of its record known.
+//! The pool: memory for small blocks, with the record of each block at a known distance from it.
 //!
 //! A heap over the system's allocator spends most of its time in `malloc`, and much of the rest
-//! finding records by addresses. A region of our own gives both away: blocks are cut off its front
-//! in steps of 16 bytes, one after the other, and each step has a place for a record, as far from
-//! it as every other.
+//! searching records by address. The pool saves both. It is one region of memory, from whose front
+//! blocks are cut off in steps of 16 bytes. For each step there is room for a record, at the same
+//! distance from every step.
 //!
 //! ```text
-//!  region   │ margin │ block of 48 │ 16 │ block of 32 │ … as yet untouched
+//!  region   │ margin │ block of 48 │ 16 │ block of 32 │ … untouched
 //!  records  │        │ r  .  .     │ r  │ r  .        │ …
 //! ```
 //!
-//! Records and the lists of free blocks stand apart from the blocks, where a stray write doesn't
-//! reach. Where a block is live its record begins with an address, and else with a small number:
-//! the next free block of its size.
+//! Records are far from the blocks, where a stray write doesn't reach them. The record of a live
+//! block begins with an address. That of a free block begins with a small number: the step of the
+//! next free block of its size, so the records are also the lists of free blocks.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
 
+use crate::heap::pool_memory;
 use crate::heap::record::Record;
 
-/// The largest block, guards included, and what sizes are rounded up to.
+/// The largest block in bytes, guards included.
 pub(crate) const BLOCK_MAX: usize = 1 << 10;
+/// Sizes are rounded up to whole steps.
 const STEP_BITS: u32 = 4;
 const STEP: usize = 1 << STEP_BITS;
 const CLASSES: usize = (BLOCK_MAX >> STEP_BITS) + 1;
 const _: () = assert!(size_of::<Record>() == STEP);
 
-/// The region is reserved whole, and takes memory where it is touched. What doesn't fit is
-/// `malloc`'s.
+/// The region's size in bytes. It is reserved whole, and takes physical memory where it is touched.
+/// Blocks that don't fit are `malloc`'s.
 const REGION: usize = 256 << 20;
-/// Before the first block a stray access goes as unseen as between two of `malloc`'s.
+/// Bytes before the first block, so that a stray access there doesn't crash, just as it wouldn't
+/// between two blocks of `malloc`.
 const MARGIN: usize = 16 << 10;
 
-/// How far behind its step a record stands: not so that both fall into the same set of a cache.
+/// The distance of a record from its step. It is no power of two, so that both don't compete for
+/// the same set of a cache.
 const APART: usize = REGION + 37 * 64;
 const MAPPED: usize = 2 * REGION + (64 << 10);
 
-/// The end of a list of free blocks: no block begins in the margin.
+/// The end of a list of free blocks. It is not a block's step, since step 0 is in the margin.
 const NONE: u32 = 0;
-/// What is larger is an address, and what isn't is the number of a step.
+/// A record whose first word is larger begins with an address, else with the number of a step.
 const WORD_MAX: u64 = (REGION >> STEP_BITS) as u64;
 
-/// Blocks of which size are for so many bytes.
+/// The size class for `bytes`: its blocks are this many steps long.
 #[inline(always)]
 fn class_of(bytes: usize) -> usize {
     (bytes + STEP - 1) >> STEP_BITS
 }
 
 pub(crate) struct Pool {
-    /// The region's beginning, where there is one.
+    /// The start of the region; dangling until it is open.
     base: NonNull<u8>,
-    /// How far into the region the next block is cut off, and how far there is any. What lies
-    /// before is *ours*; its offset from the beginning names a block.
+    /// The offset at which the next fresh block is cut off. Blocks are identified by their offsets.
     fresh: usize,
+    /// The offset at which the region ends for this run.
     end: usize,
-    /// What stands in a block before the subject's part, and behind it.
+    /// The size of either guard of a block in bytes.
     lead: usize,
-    /// Where the subject's part of a block at the region's very beginning would begin.
+    /// The address of the subject's part of a block at offset 0.
     origin: usize,
-    /// Blocks with a record.
+    /// The number of blocks with a record.
     pub(crate) live: usize,
-    /// For each size the first of those that were given back, by its step.
+    /// For each size class the step of the free block that was given back last, or [`NONE`].
     free: [u32; CLASSES],
-    /// Where the subject's part begins of a block that was handed out to be recorded.
+    /// The address of the subject's part of a block that was taken and is not recorded yet.
     pending: usize,
     is_open: bool,
     is_wanted: bool,
 }
 
-// SAFETY: the region and its records are owned by this value alone.
+// SAFETY: this value alone owns the region and its records.
 unsafe impl Send for Pool {}
 
 impl Pool {
-    /// A pool that has nothing to give.
+    /// A pool without blocks.
     pub(crate) const fn none() -> Self {
         Pool {
             base: NonNull::dangling(),
@@ -88,15 +92,14 @@ impl Pool {
         }
     }
 
-    /// Gives blocks from here on, the subject's part so far into each; or none any more. Nothing
-    /// may be in use.
+    /// Sets whether it has blocks from here on, and the size of their guards. No block may be live.
     pub(crate) fn want(&mut self, lead: Option<usize>) {
-        self.is_wanted = lead.is_some() && region::may();
+        self.is_wanted = lead.is_some() && pool_memory::is_allowed();
         self.lead = lead.unwrap_or(0);
         self.rewind();
     }
 
-    /// Forgets what was cut off: no block is live, and nobody uses one.
+    /// Starts again with an untouched region. No block may be live or in use.
     pub(crate) fn rewind(&mut self) {
         debug_assert_eq!(self.live, 0);
         if self.is_open {
@@ -107,14 +110,14 @@ impl Pool {
         }
     }
 
-    /// Reserves the region, if there is to be one.
+    /// Reserves the region, if a pool is wanted.
     #[cold]
     #[inline(never)]
     pub(crate) fn open(&mut self) {
         if !self.is_closed() {
             return;
         }
-        match region::reserve() {
+        match pool_memory::reserve(MAPPED, WORD_MAX) {
             Some(base) => {
                 self.base = base;
                 self.is_open = true;
@@ -124,18 +127,18 @@ impl Pool {
         }
     }
 
-    /// Whether it may have something to give once it is opened.
+    /// Whether it is wanted and not open yet.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_wanted && !self.is_open
     }
 
-    /// How far into a block the subject's part begins.
+    /// The offset of the subject's part in a block.
     #[inline(always)]
     pub(crate) fn lead(&self) -> usize {
         self.lead
     }
 
-    /// A block for so many bytes, aligned to 16, without a record; `None` where there is none.
+    /// Takes a block of `bytes`, aligned to 16, without a record. `None` if there is none.
     #[inline(always)]
     pub(crate) fn take(&mut self, bytes: usize) -> Option<usize> {
         if bytes > BLOCK_MAX {
@@ -157,15 +160,17 @@ impl Pool {
         Some(block)
     }
 
-    /// Where a block begins, guards and all.
+    /// The start of a block, which is the start of its front guard.
     #[inline(always)]
     pub(crate) fn start(&self, block: usize) -> NonNull<u8> {
         debug_assert!(block < self.fresh);
-        // SAFETY: whoever has a block has a region, which the block is inside of.
+        // SAFETY: `take` and `block` return only offsets below `fresh`, which are in the region.
         unsafe { self.base.add(block) }
     }
 
-    /// A block for a subject's `size` bytes that is recorded by and by.
+    /// Takes a block for a subject's `size` bytes, which [`Ledger::insert`] records later.
+    ///
+    /// [`Ledger::insert`]: crate::heap::ledger::Ledger::insert
     pub(crate) fn take_pending(&mut self, size: usize) -> Option<NonNull<u8>> {
         self.open();
         let bytes = size.checked_add(2 * self.lead)?;
@@ -174,8 +179,8 @@ impl Pool {
         Some(self.start(block))
     }
 
-    /// The block whose subject's part begins here, if it is the one that is to be recorded. Asked
-    /// once.
+    /// The block whose subject's part is at this address, if it is the one that is not recorded
+    /// yet. From then on it counts as recorded.
     #[inline]
     pub(crate) fn take_pending_at(&mut self, address: usize) -> Option<usize> {
         if self.pending != address {
@@ -185,7 +190,8 @@ impl Pool {
         Some(address - self.origin)
     }
 
-    /// The block whose subject's part may begin at this address, if it is ours.
+    /// The block whose subject's part would be at this address, if that is in the pool. There need
+    /// not be a live one.
     #[inline(always)]
     pub(crate) fn block(&self, address: usize) -> Option<usize> {
         let offset = address.wrapping_sub(self.origin);
@@ -193,54 +199,54 @@ impl Pool {
     }
 
     #[inline(always)]
-    fn place(&self, block: usize) -> NonNull<Record> {
+    fn record_of(&self, block: usize) -> NonNull<Record> {
         debug_assert!(block < self.fresh && block.is_multiple_of(STEP));
-        // SAFETY: what is ours has its records in the same mapping, zero at first.
+        // SAFETY: the records of all offsets below `fresh` are in the same mapping, zero at first.
         unsafe { self.base.add(block + APART).cast() }
     }
 
     #[inline(always)]
     pub(crate) fn record(&self, block: usize) -> Record {
-        // SAFETY: records are initialised: with zeroes, or by `put`.
-        unsafe { self.place(block).read() }
+        // SAFETY: records are initialised with zeroes by the system, or by `put`.
+        unsafe { self.record_of(block).read() }
     }
 
     #[inline(always)]
     pub(crate) fn put(&mut self, block: usize, record: Record) {
         // SAFETY: `&mut self` makes the write exclusive.
-        unsafe { self.place(block).write(record) }
+        unsafe { self.record_of(block).write(record) }
     }
 
-    /// The live block whose subject's part begins at this address.
+    /// The live block whose subject's part is at this address.
     pub(crate) fn find(&self, address: usize) -> Option<usize> {
         let block = self.block(address)?;
         let record = self.record(block);
         (record.word() > WORD_MAX && record.address() == address).then_some(block)
     }
 
-    /// Notes that a block is live no longer; its memory stays out.
+    /// Removes the record of a block. Its memory is not given back.
     #[inline(always)]
     pub(crate) fn unrecord(&mut self, block: usize) {
         self.live -= 1;
         // SAFETY: as in `put`.
-        unsafe { self.place(block).as_mut().set_word(u64::from(NONE)) }
+        unsafe { self.record_of(block).as_mut().set_word(u64::from(NONE)) }
     }
 
-    /// Takes memory back, of a block without a record that was taken for so many bytes.
+    /// Takes back the memory of a block without a record that was taken for `bytes`.
     pub(crate) fn give(&mut self, block: usize, bytes: usize) {
         let class = class_of(bytes.max(1));
-        assert!(class < CLASSES, "[mallory bug] the pool is given more than it gives");
+        assert!(class < CLASSES, "[mallory bug] the pool has no blocks of this size");
         self.push(block, class);
     }
 
-    /// Takes a live block back, record and memory, that was taken for so many bytes.
+    /// Takes back a live block, both record and memory.
     ///
     /// # Safety
-    /// - The block was taken for just these bytes.
+    /// - The block was taken for exactly `bytes`.
     #[inline(always)]
     pub(crate) unsafe fn release(&mut self, block: usize, bytes: usize) {
         let class = class_of(bytes);
-        // SAFETY: the caller's promise: `take` gives no larger blocks.
+        // SAFETY: the caller's promise, and `take` gives no larger blocks.
         unsafe { std::hint::assert_unchecked(class < CLASSES) };
         self.live -= 1;
         self.push(block, class);
@@ -250,7 +256,7 @@ impl Pool {
     fn push(&mut self, block: usize, class: usize) {
         let next = std::mem::replace(&mut self.free[class], (block >> STEP_BITS) as u32);
         // SAFETY: as in `put`.
-        unsafe { self.place(block).as_mut().set_word(u64::from(next)) }
+        unsafe { self.record_of(block).as_mut().set_word(u64::from(next)) }
     }
 
     /// The records of all live blocks.
@@ -265,87 +271,15 @@ impl Drop for Pool {
         if !self.is_open {
             return;
         }
-        // Somebody may still use a block that is left: a leak.
+        // A leaked block may still be used, so its pages stay.
         let mut kept: Vec<(usize, usize)> = Vec::new();
         if self.live > 0 {
             let start = |record: &Record| record.address() - self.origin;
             let end = |record: &Record| start(record) + 2 * self.lead + record.small_size();
             kept.extend(self.records().map(|record| (start(&record), end(&record))));
         }
-        region::release(self.base, &kept);
+        pool_memory::release(self.base, MAPPED, &kept);
     }
-}
-
-/// The memory itself: from the operating system, past every allocator that is watched.
-#[cfg(all(unix, target_pointer_width = "64", not(miri)))]
-mod region {
-    use std::ptr::{NonNull, null_mut};
-    use std::sync::OnceLock;
-
-    use super::{MAPPED, WORD_MAX};
-
-    /// Under a sanitizer every block stays `malloc`'s, where it is watched.
-    pub(crate) fn may() -> bool {
-        static MAY: OnceLock<bool> = OnceLock::new();
-        *MAY.get_or_init(|| {
-            let names = [c"__asan_init", c"__lsan_init", c"__tsan_init", c"__msan_init"];
-            // SAFETY: names with their zeroes.
-            let is_there = |name| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name) };
-            names.iter().all(|name| is_there(name.as_ptr()).is_null())
-        })
-    }
-
-    /// A region and its records behind it, all zero.
-    pub(crate) fn reserve() -> Option<NonNull<u8>> {
-        let (access, kind) = (
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE,
-        );
-        // SAFETY: a fresh mapping, at no address of ours.
-        let start = unsafe { libc::mmap(null_mut(), MAPPED, access, kind, -1, 0) };
-        let start = NonNull::new(start.cast()).filter(|_| start != libc::MAP_FAILED)?;
-        // Addresses have to be told from the numbers of steps.
-        if start.as_ptr() as u64 <= WORD_MAX {
-            unmap(start, 0, MAPPED);
-            return None;
-        }
-        Some(start)
-    }
-
-    fn unmap(base: NonNull<u8>, from: usize, to: usize) {
-        if from < to {
-            // SAFETY: callers give up what `reserve` mapped, in whole pages.
-            unsafe { libc::munmap(base.add(from).as_ptr().cast(), to - from) };
-        }
-    }
-
-    /// Gives a region back, but for the pages of these ranges, which are in order.
-    pub(crate) fn release(base: NonNull<u8>, kept: &[(usize, usize)]) {
-        // SAFETY: asks for a number.
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.max(4096) as usize;
-        let mut given = 0;
-        for (start, end) in kept {
-            unmap(base, given, start / page * page);
-            given = given.max(end.next_multiple_of(page));
-        }
-        unmap(base, given, MAPPED);
-    }
-}
-
-/// Elsewhere every block is `malloc`'s.
-#[cfg(not(all(unix, target_pointer_width = "64", not(miri))))]
-mod region {
-    use std::ptr::NonNull;
-
-    pub(crate) fn may() -> bool {
-        false
-    }
-
-    pub(crate) fn reserve() -> Option<NonNull<u8>> {
-        None
-    }
-
-    pub(crate) fn release(_: NonNull<u8>, _: &[(usize, usize)]) {}
 }
 
 #[cfg(test)]

@@ -1,4 +1,9 @@
-//! The record of a block: 16 bytes in which the ledger and the pool keep what they know of it.
+//! The record of a block: the 16 bytes in which the ledger and the pool keep what they know of it.
+//!
+//! ```text
+//!  low   | flags 2 | log2(align) 5 | heap 9 | address 48 |
+//!  high  | block number 36 | size 28 |
+//! ```
 
 pub(crate) const ADDRESS_BITS: u32 = 48;
 
@@ -8,20 +13,20 @@ pub(crate) const SIZE_BITS: u32 = 28;
 
 pub(crate) const SIZE_MASK: u64 = (1 << SIZE_BITS) - 1;
 
-/// Sizes from here on don't fit a record.
+/// The smallest size that doesn't fit a record: the ledger keeps it in a side table.
 pub(crate) const SIZE_SIDE: usize = SIZE_MASK as usize;
 
 pub(crate) const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
 
 pub(crate) const FLAG_SHIFT: u32 = ADDRESS_BITS + HEAP_BITS + 5;
 
-/// The block met a bad free or was written over: it has its finding, and is no leak as well.
+/// The block already has a finding (a bad free, an overwritten guard), so it is no leak as well.
 pub(crate) const FLAG_TAINTED: u64 = 1 << FLAG_SHIFT;
 
-/// The size stands in the side table, at the index that stands in the size's place.
+/// The size is in the ledger's side table; the size bits hold its index there.
 pub(crate) const FLAG_SIDE: u64 = 2 << FLAG_SHIFT;
 
-/// Heaps that can be alive in one run at a time.
+/// The largest number of heaps of one run that can be alive at a time.
 pub(crate) const HEAPS_MAX: usize = 1 << HEAP_BITS;
 
 /// A block in 16 bytes.
@@ -32,7 +37,8 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Overwrites what makes it the record of a block.
+    /// Overwrites the address word: the record is then no block's. The pool links its free blocks
+    /// by this word.
     #[inline(always)]
     pub(crate) fn set_word(&mut self, word: u64) {
         self.low = word;
@@ -43,6 +49,7 @@ impl Record {
         self.low
     }
 
+    /// The low word of an untainted block whose size fits the record.
     #[inline]
     pub(crate) fn key(address: usize, heap: u16, align: usize) -> u64 {
         (address as u64 & ADDRESS_MASK)
@@ -55,16 +62,17 @@ impl Record {
         (self.low & ADDRESS_MASK) as usize
     }
 
-    /// The size, of a block that is [`plain`](Self::is_plain).
+    /// The size of a [plain](Self::is_plain) block.
     #[inline]
     pub(crate) fn small_size(self) -> usize {
         (self.high & SIZE_MASK) as usize
     }
 
-    /// Whether the block is of this heap, aligned to at most 16, without any flag, and of a size
-    /// that stands in the record: what the quick routes deal with.
+    /// Whether the block is of this heap, aligned to at most 16, without flags, and of a size that
+    /// fits the record: the fast path handles only such blocks.
     #[inline]
     pub(crate) fn is_plain(self, heap: u16) -> bool {
+        // The flags are above the alignment, so any flag makes this larger than 4.
         let align = self.low >> (ADDRESS_BITS + HEAP_BITS);
         self.heap() == heap && align <= 4
     }

@@ -1,20 +1,21 @@
-//! Guard bytes, poison and quarantine: what a stray write leaves its mark in.
+//! Guard bytes around a block, and poison in a freed one: the bytes that a stray write damages.
 //!
 //! ```text
 //!  port's block
 //!  ├── front guard ──┬── the subject's block ──┬─ rear guard ─┤
-//!  │ max(align, 16)  │ size, just as asked for │      16      │
+//!  │ max(align, 16)  │ size, exactly as asked  │      16      │
 //!  └ B6 B6 … B6 B6   └ DB DB … once it is freed └ B6 … B6
 //! ```
 //!
-//! Guards are checked when a block is freed, on demand and at the end of a run; of a front guard
+//! Guards are checked when a block is freed, on demand and at the end of a run. Of a front guard
 //! only the 64 bytes next to the block are painted. A freed block is poisoned and kept from the
-//! port for a while; a write into it shows when it leaves the quarantine.
+//! port for a while (see `quarantine`). A write into it is found when it leaves the quarantine.
 #![allow(unsafe_code)]
 
-use crate::detect::block::Damage;
 use std::alloc::Layout;
 use std::ptr::NonNull;
+
+use crate::detect::block::Damage;
 
 const GUARD: u8 = 0xB6;
 const POISON: u8 = 0xDB;
@@ -23,7 +24,7 @@ const REAR: usize = 16;
 const FRONT_MIN: usize = 16;
 const FRONT_PAINTED_MAX: usize = 64;
 
-/// Where the subject's block begins inside the port's.
+/// The offset of the subject's block in the port's block.
 #[inline]
 pub(crate) fn front(align: usize) -> usize {
     align.max(FRONT_MIN)
@@ -40,8 +41,8 @@ pub(crate) fn padded(layout: Layout) -> Option<Layout> {
 /// Paints the guards around a block.
 ///
 /// # Safety
-/// - `start` is `front(align)` bytes into a writable block of the `padded` layout, whose subject's
-///   part is `size` bytes long.
+/// - `start` is `front(align)` bytes into a writable block of the [`padded`] layout for `size` and
+///   `align`.
 #[inline]
 pub(crate) unsafe fn paint(start: NonNull<u8>, size: usize, align: usize) {
     let painted = front(align).min(FRONT_PAINTED_MAX);
@@ -53,14 +54,14 @@ pub(crate) unsafe fn paint(start: NonNull<u8>, size: usize, align: usize) {
     }
 }
 
-/// Reads the guards of a block.
+/// Compares the guards of a block with what [`paint`] wrote.
 ///
 /// # Safety
 /// - `start` was painted with this size and alignment, and its memory is still the heap's.
 #[inline]
 pub(crate) unsafe fn damage(start: NonNull<u8>, size: usize, align: usize) -> Damage {
     let painted = front(align).min(FRONT_PAINTED_MAX);
-    // SAFETY: `paint` wrote just these bytes, so they are there and initialised.
+    // SAFETY: `paint` wrote exactly these bytes, so they are mapped and initialised.
     let (before, behind) = unsafe {
         (
             std::slice::from_raw_parts(start.as_ptr().sub(painted), painted),
@@ -77,25 +78,25 @@ pub(crate) unsafe fn damage(start: NonNull<u8>, size: usize, align: usize) -> Da
     }
     let hit = |byte: &u8| *byte != GUARD;
     Damage {
-        before: before.iter().rev().position(hit).map(|far| far + 1),
+        before: before.iter().rev().position(hit).map(|distance| distance + 1),
         behind: behind.iter().position(hit),
     }
 }
 
-/// Fills a freed block with poison, or with zeroes where its contents are secret.
+/// Fills a freed block with poison, or with zeroes if its contents are secret (`wipe`).
 ///
 /// # Safety
-/// - `size` bytes from `start` are writable, and nobody uses them any more.
+/// - `size` bytes from `start` are writable, and nobody uses them.
 #[inline]
 pub(crate) unsafe fn poison(start: NonNull<u8>, size: usize, wipe: bool) {
     // SAFETY: the caller's promise.
     unsafe { start.write_bytes(if wipe { 0 } else { POISON }, size) }
 }
 
-/// Overwrites a block with zeroes in a way that the optimiser has to keep.
+/// Overwrites a block with zeroes by volatile writes, which the optimiser may not remove.
 ///
 /// # Safety
-/// - `size` bytes from `start` are writable, and nobody uses them any more.
+/// - `size` bytes from `start` are writable, and nobody uses them.
 pub(crate) unsafe fn wipe(start: NonNull<u8>, size: usize) {
     for offset in 0..size {
         // SAFETY: the caller's promise.
@@ -103,24 +104,24 @@ pub(crate) unsafe fn wipe(start: NonNull<u8>, size: usize) {
     }
 }
 
-/// Whether every byte of a freed block is as [`poison`] left it.
+/// Whether every byte of a freed block still is what [`poison`] wrote.
 ///
 /// # Safety
 /// - `start` was poisoned with this size and `wipe`, and its memory is still the heap's.
 #[inline]
 pub(crate) unsafe fn is_unwritten(start: NonNull<u8>, size: usize, wipe: bool) -> bool {
     let poison = if wipe { 0 } else { POISON };
-    // SAFETY: `poison` wrote just these bytes, so they are there and initialised.
+    // SAFETY: `poison` wrote exactly these bytes, so they are mapped and initialised.
     let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), size) };
     match bytes.first_chunk::<16>() {
-        // All are alike if each is like the one sixteen before it: the C library compares faster
-        // than any loop of ours.
+        // All bytes are alike if each is like the one 16 before it. Comparing the block with itself
+        // in this way is the C library's `memcmp`, which is faster than a loop here.
         Some(first) => *first == [poison; 16] && bytes[16..] == bytes[..size - 16],
         None => bytes.iter().all(|byte| *byte == poison),
     }
 }
 
-/// The offset of the first byte of a freed block that was written.
+/// The offset of the first byte of a freed block that was overwritten.
 ///
 /// # Safety
 /// - As for [`is_unwritten`].
@@ -136,17 +137,17 @@ pub(crate) unsafe fn written(start: NonNull<u8>, size: usize, wipe: bool) -> Opt
     bytes.iter().position(|byte| *byte != poison)
 }
 
-/// Where the subject's part of a block begins that is aligned to at most 16; as much follows it.
+/// The length of either guard of a block that is aligned to at most 16.
 pub(crate) const LEAD: usize = FRONT_MIN;
 const _: () = assert!(FRONT_MIN == REAR);
 
-/// What the quick routes ask the port for: room for both guards, aligned to 16.
+/// The bytes that both guards of such a block take together.
 pub(crate) const QUICK_ROOM: usize = FRONT_MIN + REAR;
 
-/// [`paint`] for a block that is aligned to at most 16. Answers the block's start.
+/// [`paint`] for a block that is aligned to at most 16. Returns the start of the subject's block.
 ///
 /// # Safety
-/// - `base` begins `size + QUICK_ROOM` writable bytes.
+/// - `size + QUICK_ROOM` bytes from `base` are writable.
 #[inline(always)]
 pub(crate) unsafe fn paint_quickly(base: NonNull<u8>, size: usize) -> NonNull<u8> {
     // SAFETY: the caller's promise.
@@ -157,26 +158,26 @@ pub(crate) unsafe fn paint_quickly(base: NonNull<u8>, size: usize) -> NonNull<u8
     }
 }
 
-/// Whether both guards are whole, of a block that is aligned to at most 16.
+/// Whether both guards of a block that is aligned to at most 16 are undamaged.
 ///
 /// # Safety
 /// - `start` was painted with this size, and its memory is still the heap's.
 #[inline(always)]
 pub(crate) unsafe fn is_whole(start: NonNull<u8>, size: usize) -> bool {
-    // SAFETY: `paint` wrote 16 bytes on either side.
+    // SAFETY: `paint` wrote at least 16 bytes on either side.
     unsafe {
         start.sub(FRONT_MIN).cast::<u128>().read_unaligned() == WHOLE
             && start.add(size).cast::<u128>().read_unaligned() == WHOLE
     }
 }
 
-/// The port's block around one that is aligned to at most 16.
+/// The start of the port's block around a subject's block that is aligned to at most 16.
 ///
 /// # Safety
-/// - `start` was answered by [`paint_quickly`], or was painted with such an alignment.
+/// - `start` was returned by [`paint_quickly`], or was painted with such an alignment.
 #[inline(always)]
 pub(crate) unsafe fn base_of(start: NonNull<u8>) -> NonNull<u8> {
-    // SAFETY: the front guard is just this long.
+    // SAFETY: the front guard of such a block is `FRONT_MIN` bytes long.
     unsafe { start.sub(FRONT_MIN) }
 }
 
@@ -184,7 +185,7 @@ pub(crate) unsafe fn base_of(start: NonNull<u8>) -> NonNull<u8> {
 mod tests {
     use super::*;
 
-    /// A painted block of `size` bytes, aligned to `align`, in memory of its own.
+    /// A painted block of `size` bytes, aligned to `align`, and the memory that it is in.
     fn painted(size: usize, align: usize) -> (Vec<u128>, NonNull<u8>) {
         let mut memory = vec![0_u128; (size + 4 * align + 64) / 16 + 8];
         let base = NonNull::new(memory.as_mut_ptr().cast::<u8>()).expect("not null");

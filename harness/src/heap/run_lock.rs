@@ -1,5 +1,5 @@
-//! Who may touch a run's state: marks of threads, and the gate through which they come where
-//! there are several.
+//! Which thread may touch a run's state: a mark for each OS thread, and a lock for runs in which
+//! several threads take part.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, UnsafeCell};
@@ -9,134 +9,138 @@ use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
-/// Whoever comes through the gate may touch the state: a parallel run.
+/// The owner of a parallel run: the thread that holds the lock may touch the state.
 pub(crate) const SHARED: usize = 0;
-/// As long as the process has one thread it may touch the state, and then whoever comes through
-/// the gate: the run of a global heap.
+/// The owner of a global heap's run: as in a [`SHARED`] one, but no lock is needed as long as the
+/// process has one thread.
 pub(crate) const SOLO: usize = 1;
 
-/// The C library's own note that this process has never had a second thread. It is cleared before
-/// one is made, and never set again.
+/// The C library's flag that this process has never had a second thread
+/// (`__libc_single_threaded`). It is cleared before a second one is made, and never set again.
 static SINGLE: AtomicPtr<AtomicU8> = AtomicPtr::new((&raw const SEVERAL).cast_mut());
-/// Where there is no such note: perhaps there are several.
+/// Used if there is no such flag: there may be several threads.
 static SEVERAL: AtomicU8 = AtomicU8::new(0);
 
-/// Looks for the note.
+/// Looks up the C library's flag.
 pub(crate) fn look_for_threads() {
     if !std::ptr::eq(SINGLE.load(Ordering::Relaxed), &raw const SEVERAL) {
         return;
     }
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        // SAFETY: a name with its zero.
-        let note = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
-        if !note.is_null() {
-            SINGLE.store(note.cast(), Ordering::Relaxed);
+        // SAFETY: the name is a C string.
+        let flag = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+        if !flag.is_null() {
+            SINGLE.store(flag.cast(), Ordering::Relaxed);
         }
     }
 }
 
 #[inline]
 pub(crate) fn is_single_threaded() -> bool {
-    // SAFETY: a byte that lives as long as the process: ours, or the C library's.
+    // SAFETY: a byte that lives as long as the process: `SEVERAL`, or the C library's flag.
     unsafe { &*SINGLE.load(Ordering::Relaxed) }.load(Ordering::Relaxed) != 0
 }
 
-/// A mark of the present OS thread: the address of a thread-local, cheaper than a thread id.
+/// A mark of the current OS thread: the address of a thread-local, which is cheaper than its id.
 #[inline]
 pub(crate) fn mark() -> usize {
     thread_local!(static MARK: u8 = const { 0 });
     MARK.with(|mark| std::ptr::from_ref(mark) as usize)
 }
 
-/// A number for a run, and for a thread: from 1, and never given twice in a process. Marks are:
+/// A unique number of this process, from 1, for runs and threads. Marks of threads are not unique:
 /// a new thread may get the memory of one that has ended.
-fn number() -> u64 {
+fn unique_number() -> u64 {
     static NUMBERS: AtomicU64 = AtomicU64::new(1);
     NUMBERS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The number of a new run.
 pub(crate) fn new_run() -> u64 {
-    number()
+    unique_number()
 }
 
 thread_local! {
-    /// This thread's number; 0 as long as nobody asked.
+    /// This thread's unique number; 0 until it is needed.
     static THREAD: Cell<u64> = const { Cell::new(0) };
-    /// The run whose gate this thread came through last, and its logical number there.
+    /// The run whose lock this thread took last, and the thread's logical number in it.
     static LAST: Cell<(u64, u16)> = const { Cell::new((0, 0)) };
 }
 
-/// The lock of a parallel run: entered again by the thread that holds it, since a port may come
+/// The lock of a run in which several threads take part. It is reentrant, since a port may come
 /// back to a heap of the same run.
 ///
-/// It costs one locked instruction while nobody else comes, and neither allocates nor unwinds:
-/// under a global heap every request of a process with threads passes here.
+/// Under a global heap every request of a process with threads takes it. So it neither allocates
+/// nor unwinds, and costs one locked instruction while nobody else wants it. std's `Mutex` costs
+/// two, and is neither reentrant nor held across a fork.
 #[derive(Default)]
 pub(crate) struct RunLock {
     word: AtomicU32,
-    /// Threads that sleep before it.
+    /// The number of threads that sleep because it is held.
     waiting: AtomicU32,
+    /// The mark of the thread that holds it, or 0.
     holder: AtomicUsize,
-    /// Touched by the holder only, like all that follows.
+    /// How many times the holder has acquired it. This field and those below are touched by the
+    /// holder only.
     depth: Cell<u32>,
     run: Cell<u64>,
-    /// Threads in the order in which they came: their logical numbers.
-    came: UnsafeCell<Vec<u64>>,
+    /// The unique numbers of the threads that have taken it in this run. A thread's index is its
+    /// logical number.
+    threads: UnsafeCell<Vec<u64>>,
 }
 
-// SAFETY: the cells are touched by the thread that holds the gate.
+// SAFETY: the cells are touched only by the thread that holds the lock.
 unsafe impl Sync for RunLock {}
 
-/// The gate of global heaps' runs, of which a process makes one at a time. It outlives them, so
-/// that a thread may wait at it for a run that is just ending.
+/// The lock of global heaps' runs, of which a process has one at a time. It outlives them, since a
+/// thread may wait for it while a run ends.
 pub(crate) static GLOBAL_LOCK: RunLock = RunLock {
-    word: AtomicU32::new(OPEN),
+    word: AtomicU32::new(UNLOCKED),
     waiting: AtomicU32::new(0),
     holder: AtomicUsize::new(0),
     depth: Cell::new(0),
     run: Cell::new(0),
-    came: UnsafeCell::new(Vec::new()),
+    threads: UnsafeCell::new(Vec::new()),
 };
 
-const OPEN: u32 = 0;
-const SHUT: u32 = 1;
+const UNLOCKED: u32 = 0;
+const LOCKED: u32 = 1;
 
-/// How often a thread looks whether the gate is open before it sleeps: calls are short.
-const GLANCES: u32 = 100;
+/// How often a thread tries before it sleeps: the lock is held for short times.
+const SPINS: u32 = 100;
 
 impl RunLock {
-    /// The gate of this run.
+    /// The lock of this run.
     pub(crate) fn of(run: u64) -> RunLock {
         RunLock { run: Cell::new(run), ..RunLock::default() }
     }
 
-    /// Makes this the gate of another run, of which the present thread is the first.
+    /// Makes this the lock of another run, whose first thread is the current one.
     pub(crate) fn begin(&self, run: u64) {
-        self.shut();
+        self.acquire();
         self.run.set(run);
-        // SAFETY: the gate is shut, and nothing here comes back to it.
-        unsafe { &mut *self.came.get() }.clear();
-        self.number(run);
-        self.open();
+        // SAFETY: this thread holds the lock, and `clear` calls nothing that takes it.
+        unsafe { &mut *self.threads.get() }.clear();
+        self.thread_number(run);
+        self.release();
     }
 
-    /// How many threads came through it.
+    /// The number of threads that have taken it in this run.
     pub(crate) fn threads(&self) -> usize {
-        self.shut();
-        // SAFETY: the gate is shut, and nothing here comes back to it.
-        let threads = unsafe { &*self.came.get() }.len();
-        self.open();
+        self.acquire();
+        // SAFETY: this thread holds the lock, and `len` calls nothing that takes it.
+        let threads = unsafe { &*self.threads.get() }.len();
+        self.release();
         threads
     }
 
-    /// Waits until nobody else is behind it, and shuts it.
+    /// Waits until no other thread holds the lock, and takes it.
     #[inline]
-    pub(crate) fn shut(&self) {
+    pub(crate) fn acquire(&self) {
         let me = mark();
         if self.holder.load(Ordering::Relaxed) != me {
-            if !self.try_shut() {
+            if !self.try_acquire() {
                 self.wait();
             }
             self.holder.store(me, Ordering::Relaxed);
@@ -144,16 +148,17 @@ impl RunLock {
         self.depth.set(self.depth.get() + 1);
     }
 
-    /// Undoes one [`shut`](Self::shut) of this thread.
+    /// Undoes one [`acquire`](Self::acquire) of this thread.
     #[inline]
-    pub(crate) fn open(&self) {
+    pub(crate) fn release(&self) {
         let depth = self.depth.get() - 1;
         self.depth.set(depth);
         if depth == 0 {
             self.holder.store(0, Ordering::Relaxed);
-            // Who lies down just now may be missed, since these two may change places; it looks
-            // again after a while. A swap instead would cost every call as much as all the rest.
-            self.word.store(OPEN, Ordering::Release);
+            // The load may be executed before the store, and then miss a thread that goes to sleep
+            // right now. That thread wakes up by itself after a millisecond (`sleep_while`). A swap
+            // would prevent this, but is as expensive as the rest of a call.
+            self.word.store(UNLOCKED, Ordering::Release);
             if self.waiting.load(Ordering::Relaxed) != 0 {
                 wake_one(&self.word);
             }
@@ -161,54 +166,54 @@ impl RunLock {
     }
 
     #[inline]
-    fn try_shut(&self) -> bool {
-        let (done, not) = (Ordering::Acquire, Ordering::Relaxed);
-        self.word.compare_exchange(OPEN, SHUT, done, not).is_ok()
+    fn try_acquire(&self) -> bool {
+        let (success, failure) = (Ordering::Acquire, Ordering::Relaxed);
+        self.word.compare_exchange(UNLOCKED, LOCKED, success, failure).is_ok()
     }
 
     #[cold]
     #[inline(never)]
     fn wait(&self) {
-        for _ in 0..GLANCES {
-            if self.word.load(Ordering::Relaxed) == OPEN && self.try_shut() {
+        for _ in 0..SPINS {
+            if self.word.load(Ordering::Relaxed) == UNLOCKED && self.try_acquire() {
                 return;
             }
             spin_loop();
         }
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        while !self.try_shut() {
-            sleep_while(&self.word, SHUT);
+        while !self.try_acquire() {
+            sleep_while(&self.word, LOCKED);
         }
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The logical number of this thread, which has shut the gate, in this run.
+    /// The logical number in this run of the current thread, which holds the lock.
     #[inline]
-    pub(crate) fn number(&self, run: u64) -> u16 {
+    pub(crate) fn thread_number(&self, run: u64) -> u16 {
         match LAST.get() {
             (last, number) if last == run => number,
-            _ => self.introduce(run),
+            _ => self.add_thread(run),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn introduce(&self, run: u64) -> u16 {
+    fn add_thread(&self, run: u64) -> u16 {
         if run != self.run.get() {
-            // Before and after it is armed a global heap is its maker's alone.
+            // A global heap that is not armed: only the thread that made it uses it.
             return 0;
         }
         if THREAD.get() == 0 {
-            THREAD.set(number());
+            THREAD.set(unique_number());
         }
         let me = THREAD.get();
-        // SAFETY: the gate is shut. Growing the list may ask for memory, which passes: whoever
-        // comes through the gate of a global heap is aside.
-        let came = unsafe { &mut *self.came.get() };
-        let known = came.iter().position(|thread| *thread == me);
+        // SAFETY: this thread holds the lock. Growing the list may make a request of the global
+        // heap, which passes unwatched: a thread that holds a global heap's lock is `INSIDE`.
+        let threads = unsafe { &mut *self.threads.get() };
+        let known = threads.iter().position(|thread| *thread == me);
         let number = known.unwrap_or_else(|| {
-            came.push(me);
-            came.len() - 1
+            threads.push(me);
+            threads.len() - 1
         });
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         LAST.set((run, number));
@@ -218,18 +223,18 @@ impl RunLock {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn sleep_while(word: &AtomicU32, value: u32) {
-    // SAFETY: no number is a bad one in either part.
-    let mut soon: libc::timespec = unsafe { std::mem::zeroed() };
-    soon.tv_nsec = 1_000_000;
+    // SAFETY: a struct of integers, for which zero is valid.
+    let mut timeout: libc::timespec = unsafe { std::mem::zeroed() };
+    timeout.tv_nsec = 1_000_000;
     let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: the word and the time live as long as the call.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), wait, value, &raw const soon) };
+    // SAFETY: the word and the timeout live as long as the call.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), wait, value, &raw const timeout) };
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[cold]
 fn wake_one(word: &AtomicU32) {
-    // SAFETY: only the word's address is looked at.
+    // SAFETY: the kernel uses the address of the word only as a key.
     unsafe {
         let wake = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
         libc::syscall(libc::SYS_futex, word.as_ptr(), wake, 1);
@@ -245,65 +250,65 @@ fn sleep_while(_: &AtomicU32, _: u32) {
 fn wake_one(_: &AtomicU32) {}
 
 /// Whether a global heap of this process is armed.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+static IS_ARMED: AtomicBool = AtomicBool::new(false);
 
-/// Waits until no other run of a global heap is made in this process, and makes it this one's.
+/// Waits until this process has no other run of a global heap, and begins this one.
 pub(crate) fn begin_alone(run: u64) {
-    while TAKEN.swap(true, Ordering::Acquire) {
+    while IS_ARMED.swap(true, Ordering::Acquire) {
         std::thread::sleep(std::time::Duration::from_micros(200));
     }
     hold_across_forks();
     GLOBAL_LOCK.begin(run);
 }
 
-/// Lets the next run begin.
+/// Lets the next run of a global heap begin.
 pub(crate) fn end_alone() {
-    TAKEN.store(false, Ordering::Release);
+    IS_ARMED.store(false, Ordering::Release);
 }
 
-/// A subject may fork while its other threads are behind the gate, where the child would find it
-/// shut for ever: so whoever forks shuts it before.
+/// Lets every fork happen with the lock held by the thread that forks. Another thread could hold it
+/// otherwise, and in the child, where that thread doesn't exist, it would stay locked forever.
 fn hold_across_forks() {
     #[cfg(unix)]
     {
         unsafe extern "C" fn before() {
-            GLOBAL_LOCK.shut();
+            GLOBAL_LOCK.acquire();
         }
         unsafe extern "C" fn after() {
-            GLOBAL_LOCK.open();
+            GLOBAL_LOCK.release();
         }
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            // SAFETY: neither allocates nor unwinds, and the thread that forks goes on on both
-            // sides, where it is the holder still.
+            // SAFETY: neither function allocates nor unwinds, and the thread that forks continues
+            // in both processes with the same mark, so it is still the holder.
             unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
         });
     }
 }
 
-/// Waits a little until the threads that a run started, and that its subject waited for, are truly
-/// gone: what they hold to the last (a thread's own handle, thread-locals) is no leak. Threads that
-/// are meant to stay are waited for a few times and then no more.
-pub(crate) fn wait_for_threads(came: usize) {
-    /// How many threads of a process stay, and how often it was waited in vain.
+/// Waits at most 20 ms plus overhead until the threads that a run started have ended: what they
+/// hold until then (a thread's own handle, thread-locals) is no leak. A process whose threads stay
+/// is waited for three times, and then never again.
+pub(crate) fn wait_for_threads(used: usize) {
+    /// The number of threads that stay, and of waits that ran out of time.
     static STAYING: AtomicUsize = AtomicUsize::new(1);
-    static IN_VAIN: AtomicU32 = AtomicU32::new(0);
-    const GLANCE: std::time::Duration = std::time::Duration::from_micros(20);
-    const GLANCES: u32 = 1000;
-    if came < 2 || IN_VAIN.load(Ordering::Relaxed) >= 3 {
+    static TIMEOUTS: AtomicU32 = AtomicU32::new(0);
+    const PAUSE: std::time::Duration = std::time::Duration::from_micros(20);
+    const PAUSES: u32 = 1000;
+    if used < 2 || TIMEOUTS.load(Ordering::Relaxed) >= 3 {
         return;
     }
-    for _ in 0..GLANCES {
+    for _ in 0..PAUSES {
         match living_threads() {
-            Some(living) if living > STAYING.load(Ordering::Relaxed) => std::thread::sleep(GLANCE),
+            Some(living) if living > STAYING.load(Ordering::Relaxed) => std::thread::sleep(PAUSE),
             _ => return,
         }
     }
-    IN_VAIN.fetch_add(1, Ordering::Relaxed);
+    TIMEOUTS.fetch_add(1, Ordering::Relaxed);
     STAYING.store(living_threads().unwrap_or(1), Ordering::Relaxed);
 }
 
-/// How many threads the process has, where the system tells.
+/// The number of threads of this process, as `/proc` says. `None` without `/proc`.
 fn living_threads() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()

@@ -1,27 +1,27 @@
-//! What a run knows while it goes: one `State` for all heaps of the run, touched by one thread of
-//! control at a time and never across a call into a port or into the subject.
+//! The mutable state of a run: one `State` for all its heaps.
+//!
+//! One thread at a time touches it, and never across a call into a port or into the subject.
 
-use crate::trace::Injected;
 use std::alloc::Layout;
 
 use crate::detect::block::Block;
-use crate::detect::block::HeapInfo;
+use crate::heap::heap_table::HeapTable;
 use crate::heap::ledger::{Ledger, RecordSlot};
 use crate::heap::quarantine::{Quarantine, Quarantined};
 use crate::heap::record::Record;
 use crate::heap::redzone::LEAD;
 use crate::options::Options;
 use crate::plan::{Plan, Request};
-use crate::process::backtrace;
-use crate::process::backtrace::Capture;
+use crate::process::backtrace::{self, Capture};
 use crate::process::heartbeat::{Heartbeat, Lifeline};
 use crate::report::evidence::{Evidence, Moment};
-use crate::trace::{Coordinate, End, Event, Fingerprint, Op};
+use crate::trace::{Coordinate, End, Event, Fingerprint, Injected, Op};
 
-/// Size classes of the histogram: powers of two.
+/// The classes of the size histogram, one for each power of two, and one for 0.
 const CLASSES: usize = usize::BITS as usize + 1;
 
-/// A call from a thread that the heap doesn't belong to: parked until the owner looks.
+/// A call from a thread that the heap doesn't belong to. It is parked, and the owner reports it at
+/// the end of the run.
 pub(crate) struct ForeignCall {
     pub(crate) op: Op,
     pub(crate) heap: u16,
@@ -30,10 +30,11 @@ pub(crate) struct ForeignCall {
 }
 
 pub(crate) struct State {
-    // What each request touches stands first.
-    /// Requests of the present logical thread.
+    // What each request touches comes first.
+    /// Requests of the current logical thread.
     pub(crate) requests: u64,
-    /// The first request that is not simply passed: where the plan begins, or progress ends.
+    /// The first request to look closely at: the plan may fail it, or the bound or the heartbeat is
+    /// due.
     stop: u64,
     pub(crate) allocations: u64,
     pub(crate) events: u64,
@@ -43,43 +44,43 @@ pub(crate) struct State {
     pub(crate) thread: u16,
     pub(crate) guards: bool,
     /// Whether frees are part of the fingerprint.
-    tells_frees: bool,
+    hashes_frees: bool,
     pub(crate) moving: bool,
-    /// Somebody looks at single events: a recorder, a capture, a budget, a histogram.
+    /// Whether somebody looks at single events: a recorder, a sink, a capture, a budget, a
+    /// histogram.
     watched: bool,
-    /// `stop` where the quick routes may be taken (nobody does, and nothing is wiped), and 0
-    /// elsewhere: one comparison for both questions.
+    /// `stop` if the run may take the fast path (it is not watched, wiped or driven), else 0. So
+    /// one comparison decides both whether the fast path is open and whether this request passes.
     pub(crate) quick_stop: u64,
-    /// The same in a run that a model checker drives, for those whose turn has come.
-    pub(crate) met_stop: u64,
+    /// The same for a run that a model checker drives, after a scheduling point.
+    pub(crate) driven_stop: u64,
     pub(crate) ledger: Ledger,
     pub(crate) quarantine: Quarantine,
 
     pub(crate) options: Options,
     pub(crate) plan: Plan,
     armed: bool,
-    /// Requests of the part under test, by logical thread.
+    /// The requests made while the plan was armed, by logical thread.
     pub(crate) asked: Vec<u64>,
-    /// Requests after which the plan is lifted: the run makes no progress.
+    /// The number of requests after which the plan is lifted: the run makes no progress.
     pub(crate) bound: u64,
     pub(crate) hung: bool,
-    /// Like a plan, it has a first request that leaves the fast path.
-    pulse: Heartbeat,
-    pub(crate) heaps: Vec<HeapInfo>,
-    pub(crate) free_heaps: Vec<u16>,
+    /// Shows the parent process that the run is alive, at certain requests (see `stop`).
+    heartbeat: Heartbeat,
+    pub(crate) heaps: HeapTable,
     pub(crate) evidence: Vec<Evidence>,
+    /// The request that the plan failed: the first, or the latest with `wants_latest`.
     pub(crate) injected: Option<Injected>,
-    /// Whether the latest failed request is the one in question, not the first.
     pub(crate) wants_latest: bool,
     pub(crate) failures: u64,
     pub(crate) recorder: Option<Vec<Event>>,
     pub(crate) capture: Option<Capture>,
     pub(crate) sizes: Option<Box<[u64; CLASSES]>>,
-    /// Who is told of events and findings at once: a run that may die keeps nothing.
+    /// Receives events and findings at once: a process that may die must not keep them to itself.
     pub(crate) sink: Option<Box<dyn EventSink>>,
     pub(crate) over_budget: bool,
-    /// The counters of the logical threads that don't run at present.
-    others: Vec<u64>,
+    /// `requests` of the logical threads that are not the current one.
+    other_requests: Vec<u64>,
 }
 
 impl State {
@@ -94,11 +95,11 @@ impl State {
             peak: 0,
             thread: 0,
             guards: options.guards(),
-            tells_frees: !options.global,
+            hashes_frees: !options.global,
             moving: options.moving,
             watched: false,
             quick_stop: 0,
-            met_stop: 0,
+            driven_stop: 0,
             ledger: Ledger::new(pool_lead(&options)),
             quarantine: Quarantine::default(),
             sizes: options.histogram.then(|| Box::new([0; CLASSES])),
@@ -108,9 +109,8 @@ impl State {
             asked: Vec::new(),
             bound: u64::MAX,
             hung: false,
-            pulse: Heartbeat::NONE,
-            heaps: Vec::new(),
-            free_heaps: Vec::new(),
+            heartbeat: Heartbeat::NONE,
+            heaps: HeapTable::default(),
             evidence: Vec::new(),
             injected: None,
             wants_latest: false,
@@ -119,39 +119,42 @@ impl State {
             capture: None,
             sink: None,
             over_budget: false,
-            others: Vec::new(),
+            other_requests: Vec::new(),
         };
-        state.rewatch();
+        state.update_watched();
         state
     }
 
-    fn rewatch(&mut self) {
+    fn update_watched(&mut self) {
         self.watched = self.recorder.is_some()
             || self.sink.is_some()
             || self.capture.is_some()
             || self.sizes.is_some()
             || self.options.budget.is_some();
-        self.restop();
+        self.update_stops();
     }
 
-    /// Gives signs of life here, from the part under test on.
+    /// Shows on this lifeline that the run is alive, from when it is armed.
     pub(crate) fn hold(&mut self, line: Lifeline) {
-        self.pulse = Heartbeat::on(line);
+        self.heartbeat = Heartbeat::on(line);
     }
 
+    /// Records all events from here on.
     pub(crate) fn record(&mut self) {
         self.recorder = Some(Vec::new());
-        self.rewatch();
+        self.update_watched();
     }
 
+    /// Sends events and findings to this sink from here on.
     pub(crate) fn tell(&mut self, sink: Box<dyn EventSink>) {
         self.sink = Some(sink);
-        self.rewatch();
+        self.update_watched();
     }
 
+    /// Takes the backtraces that this capture wants.
     pub(crate) fn look_for(&mut self, capture: Capture) {
         self.capture = Some(capture);
-        self.rewatch();
+        self.update_watched();
     }
 
     /// Lets the plan decide from here on; ordinals count from here.
@@ -160,57 +163,58 @@ impl State {
         self.plan = plan;
         self.armed = true;
         self.requests = 0;
-        self.others.clear();
+        self.other_requests.clear();
         if let Some(census) = self.capture.as_mut().and_then(|capture| capture.census.as_mut()) {
             census.restart();
         }
-        self.pulse.arm(self.plan.first(self.thread, self.requests) != u64::MAX);
-        self.restop();
+        self.heartbeat.arm(self.plan.first(self.thread, self.requests) != u64::MAX);
+        self.update_stops();
     }
 
-    /// Lifts the plan; requests go on being counted.
+    /// Lifts the plan. Requests are still counted.
     pub(crate) fn disarm(&mut self) {
         if self.armed {
-            let mut asked = self.others.clone();
-            let present = usize::from(self.thread);
-            asked.resize(asked.len().max(present + 1), 0);
-            asked[present] = self.requests;
+            let mut asked = self.other_requests.clone();
+            let current = usize::from(self.thread);
+            asked.resize(asked.len().max(current + 1), 0);
+            asked[current] = self.requests;
             self.asked = asked;
         }
         self.armed = false;
-        self.restop();
+        self.update_stops();
     }
 
-    fn restop(&mut self) -> u64 {
-        // The present request may be on its way to the plan.
+    fn update_stops(&mut self) -> u64 {
+        // The current request may be counted already, and not yet shown to the plan.
         let after = self.requests.saturating_sub(1);
         let first = if self.armed { self.plan.first(self.thread, after) } else { u64::MAX };
-        self.stop = first.min(self.bound.saturating_add(1)).min(self.pulse.at());
-        self.met_stop = if self.watched || self.options.wipe { 0 } else { self.stop };
-        self.quick_stop = if self.options.driven { 0 } else { self.met_stop };
+        self.stop = first.min(self.bound.saturating_add(1)).min(self.heartbeat.at());
+        self.driven_stop = if self.watched || self.options.wipe { 0 } else { self.stop };
+        self.quick_stop = if self.options.driven { 0 } else { self.driven_stop };
         self.stop
     }
 
     pub(crate) fn set_bound(&mut self, requests: u64) {
         self.bound = requests;
-        self.restop();
+        self.update_stops();
     }
 
-    /// Lets requests pass uncounted, until [`go_on`](Self::go_on).
+    /// Lets requests pass and forgets their count, until [`go_on`](Self::go_on) gets what this
+    /// returns.
     pub(crate) fn pause(&mut self) -> (u64, bool) {
         let before = (self.requests, self.armed);
         self.armed = false;
-        self.restop();
+        self.update_stops();
         before
     }
 
     pub(crate) fn go_on(&mut self, (requests, armed): (u64, bool)) {
         self.requests = requests;
         self.armed = armed;
-        self.restop();
+        self.update_stops();
     }
 
-    /// Lets another logical thread's counters take the place of the present one's.
+    /// Makes this the current logical thread, with its own count of requests.
     #[inline]
     pub(crate) fn switch_to(&mut self, thread: u16) {
         if thread != self.thread {
@@ -220,38 +224,39 @@ impl State {
 
     #[cold]
     fn switch(&mut self, thread: u16) {
-        let most = usize::from(thread.max(self.thread));
-        if self.others.len() <= most {
-            self.others.resize(most + 1, 0);
+        let highest = usize::from(thread.max(self.thread));
+        if self.other_requests.len() <= highest {
+            self.other_requests.resize(highest + 1, 0);
         }
-        self.others[usize::from(self.thread)] = self.requests;
-        self.requests = self.others[usize::from(thread)];
+        self.other_requests[usize::from(self.thread)] = self.requests;
+        self.requests = self.other_requests[usize::from(thread)];
         self.thread = thread;
-        self.pulse.soon(self.requests);
-        self.restop();
+        self.heartbeat.soon(self.requests);
+        self.update_stops();
     }
 
-    /// Counts a request. False: it has to be looked at more closely.
+    /// Counts a request. Returns false if it has to be looked at closely (see `stop`).
     #[inline]
     pub(crate) fn passes(&mut self) -> bool {
         self.requests += 1;
         self.requests < self.stop
     }
 
-    /// Takes the plan out for a consultation, since a closure in it may come back to the heap.
+    /// Takes the plan out to ask it about the current request, since a closure in it may make
+    /// requests of a heap itself. `None` if it need not be asked.
     pub(crate) fn lend_plan(&mut self) -> Option<Plan> {
-        if self.pulse.beat(self.requests) && self.requests < self.restop() {
-            // Nothing else is due: a plan is not asked before its first request.
+        if self.heartbeat.beat(self.requests) && self.requests < self.update_stops() {
+            // Only the heartbeat was due: the plan begins at a later request.
             return None;
         }
         if self.requests > self.bound {
             if !self.hung {
                 self.hung = true;
                 self.disarm();
-                // Lifting the plan has to help within as many requests again.
+                // Without the plan the run has to end within as many requests again.
                 self.set_bound(self.bound.saturating_mul(2));
             } else {
-                self.pulse.stuck();
+                self.heartbeat.stuck();
                 self.set_bound(u64::MAX);
             }
         }
@@ -260,13 +265,13 @@ impl State {
 
     pub(crate) fn take_plan_back(&mut self, plan: Plan) {
         self.plan = plan;
-        self.restop();
+        self.update_stops();
     }
 
     pub(crate) fn request(&self, op: Op, layout: Layout, old: usize, heap: u16) -> Request {
         Request {
             at: Coordinate { thread: self.thread, ordinal: self.requests },
-            heap: self.heaps[usize::from(heap)].name,
+            heap: self.heaps.name(heap),
             op,
             size: layout.size(),
             align: layout.align(),
@@ -275,38 +280,38 @@ impl State {
         }
     }
 
-    /// A block whose time in quarantine is up, if any.
+    /// Takes the oldest block out of quarantine if a bound is exceeded.
     #[inline]
     pub(crate) fn surplus(&mut self) -> Option<Quarantined> {
         let State { quarantine, ledger, .. } = self;
         quarantine.pop_surplus(|record| ledger.size(record))
     }
 
-    /// The oldest block in quarantine.
+    /// Takes the oldest block out of quarantine.
     pub(crate) fn release_kept(&mut self) -> Option<Quarantined> {
         let State { quarantine, ledger, .. } = self;
         quarantine.pop(|record| ledger.size(record))
     }
 
-    /// A block of this heap in quarantine.
+    /// Takes the oldest block of this heap out of quarantine.
     pub(crate) fn release_kept_of(&mut self, heap: u16) -> Option<Quarantined> {
         let State { quarantine, ledger, .. } = self;
         quarantine.pop_heap(heap, |record| ledger.size(record))
     }
 
-    /// Records a request that came to nothing.
+    /// Records a refused request.
     pub(crate) fn refused(&mut self, op: Op, layout: Layout, heap: u16, end: End) {
         if end == End::Injected {
             let at = Coordinate { thread: self.thread, ordinal: self.requests };
             if self.injected.is_none() || self.wants_latest {
                 let (size, event) = (layout.size(), self.events + 1);
                 self.injected = Some(Injected { at, op, size, heap, event });
-                self.pulse.soon(self.requests);
-                self.restop();
+                self.heartbeat.soon(self.requests);
+                self.update_stops();
             }
         }
         self.failures += 1;
-        self.note(op, layout, heap, end, 0);
+        self.record_event(op, layout, heap, end, 0);
     }
 
     /// Records a new block.
@@ -323,17 +328,17 @@ impl State {
         let number = self.allocations;
         let (size, align) = (layout.size(), layout.align());
         let event = Event { op, heap, thread: self.thread, align, size, end: End::Done };
-        self.stamp(event);
+        self.count_event(event);
         let twin = self.ledger.insert(address, heap, size, align, number);
         self.live += size & counted;
         self.peak = self.peak.max(self.live);
         if self.watched || twin.is_some() {
-            self.watch(event, number);
-            self.look(address, heap, layout, number, twin);
+            self.show_event(event, number);
+            self.check_new_block(address, heap, layout, number, twin);
         }
     }
 
-    /// Records a block that was resized: it keeps its number.
+    /// Records a resized block, which keeps its number.
     pub(crate) fn resized(
         &mut self,
         op: Op,
@@ -343,47 +348,57 @@ impl State {
         counted: usize,
     ) {
         let heap = old.heap;
-        self.note(op, layout, heap, End::Done, 0);
+        self.record_event(op, layout, heap, End::Done, 0);
         let twin = self.ledger.insert(address, heap, layout.size(), layout.align(), old.number);
         self.live = self.live - (old.size & counted) + (layout.size() & counted);
         self.peak = self.peak.max(self.live);
-        self.look(address, heap, layout, old.number, twin);
+        self.check_new_block(address, heap, layout, old.number, twin);
     }
 
-    /// Takes a block that is rightly freed out of the ledger.
+    /// Records a right free and takes the block out of the ledger.
     pub(crate) fn freed(&mut self, slot: RecordSlot, block: &Block, counted: usize) -> Record {
-        self.note(Op::Free, block.layout(), block.heap, End::Done, 0);
+        self.record_event(Op::Free, block.layout(), block.heap, End::Done, 0);
         self.live -= block.size & counted;
         self.ledger.retire(slot, self.events)
     }
 
-    pub(crate) fn note(&mut self, op: Op, layout: Layout, heap: u16, end: End, number: u64) {
+    /// Records an event. `number` is that of the block that it allocated, or 0.
+    pub(crate) fn record_event(
+        &mut self,
+        op: Op,
+        layout: Layout,
+        heap: u16,
+        end: End,
+        number: u64,
+    ) {
         let (size, align) = (layout.size(), layout.align());
         let event = Event { op, heap, thread: self.thread, align, size, end };
-        self.stamp(event);
+        self.count_event(event);
         if self.watched {
-            self.watch(event, number);
+            self.show_event(event, number);
         }
     }
 
-    /// What every event costs, however little is watched.
+    /// Counts an event and hashes it into the fingerprint: the part that every event needs, watched
+    /// or not.
     #[inline(always)]
-    pub(crate) fn stamp(&mut self, event: Event) {
+    pub(crate) fn count_event(&mut self, event: Event) {
         self.events += 1;
-        // Code on the global allocator uses std's maps, whose seeds are random: they give back
+        // Under the global allocator frees are left out: std's maps have random seeds, so they free
         // what they hold in another order each time.
-        if event.op != Op::Free || self.tells_frees {
+        if event.op != Op::Free || self.hashes_frees {
             self.fingerprint.add(event);
         }
     }
 
+    /// Shows an event to everybody who watches single events.
     #[cold]
     #[inline(never)]
-    fn watch(&mut self, event: Event, number: u64) {
+    fn show_event(&mut self, event: Event, number: u64) {
         if let Some(recorder) = &mut self.recorder {
             recorder.push(event);
         }
-        // What std asks for on its way to an abort, to print a backtrace, is none of the run's.
+        // What std requests on its way to an abort, to print a backtrace, is no part of the run.
         let is_over = || self.options.global && self.injected.is_some() && backtrace::is_dying();
         if let Some(sink) = &self.sink
             && !is_over()
@@ -406,7 +421,7 @@ impl State {
         }
     }
 
-    /// The share of the budget that was used, in percent, where there is one.
+    /// The largest share of the budget that was used, in percent. `None` without a budget.
     pub(crate) fn budget_used(&self) -> Option<u64> {
         let budget = self.options.budget?.max(1) as u128;
         Some((self.peak as u128 * 100 / budget) as u64)
@@ -416,21 +431,24 @@ impl State {
 impl Drop for State {
     fn drop(&mut self) {
         self.ledger.recycle();
-        // That of a global heap is asked for past it.
+        // Under a global heap the ring is not kept for the thread's next run.
         if !self.options.global {
             self.quarantine.recycle();
         }
     }
 }
 
-/// Hears of a run while it goes.
+/// Receives the findings and the fingerprint of a run as it makes them.
 pub(crate) trait EventSink {
+    /// A detector's finding.
     fn evidence(&self, evidence: &Evidence);
+    /// The fingerprint after an event, and the fault so far.
     fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>);
 }
 
-/// How many bytes of a pooled block come before the subject's part, in runs that have a pool. There is
-/// none under the global allocator, whose blocks outlive their run, nor in a parallel run.
+/// The number of bytes before the subject's part of a pooled block; `None` if the run has no pool.
+/// Runs under the global allocator have none, since their blocks may outlive them, and neither have
+/// parallel runs.
 pub(crate) fn pool_lead(options: &Options) -> Option<usize> {
     let lead = if options.guards() { LEAD } else { 0 };
     (!options.global && !options.parallel).then_some(lead)

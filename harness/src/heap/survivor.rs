@@ -1,25 +1,27 @@
-//! A block that outlives its run under the global allocator, and who keeps it.
+//! Blocks that outlive their run under the global allocator: the interface between the run's heap,
+//! which ends with such blocks live, and the global heap, which keeps them.
 
 use crate::detect::block::Block;
 
-/// Where the blocks are kept that outlive a run: the global heap, as a run's heap sees it.
+/// Keeps the blocks that outlive a run: the global heap, as a run's heap sees it.
 pub(crate) trait KeepSurvivors {
     /// Remembers a block that outlives its run.
-    fn keep(&self, block: &Block, outlives: SurvivorKind);
-    /// By how many blocks and bytes the survivors have grown since this was last called. Blocks that
-    /// have a finding of their own don't count.
+    fn keep(&self, block: &Block, kind: SurvivorKind);
+    /// By how many blocks and bytes the survivors have grown since the last call. Blocks that have
+    /// a finding of their own don't count.
     fn growth(&self) -> (i64, i64);
 }
 
-/// How a block is that outlives its run. As a number, it is the block's heap in the table.
+/// How a surviving block has to be freed. As a number, it is the block's heap in the table of
+/// survivors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub(crate) enum SurvivorKind {
-    /// As the allocator inside gave it.
+    /// As it is: it came from the allocator inside without guards.
     Plain,
-    /// With guards around it.
+    /// With the guards around it.
     Guarded,
-    /// From a port of the run's own: nobody is left to take it back.
+    /// Never: it came from a port that ended with the run.
     ForGood,
 }
 

@@ -1,15 +1,22 @@
-//! Whose request this is: what the current thread is doing for a run under the global allocator.
+//! Whose allocations these are: under the global allocator, what the current thread is doing at
+//! the moment (the subject's work or the harness's), and whether it belongs to an armed run.
 
 use std::cell::Cell;
 
 thread_local! {
-    /// What this thread's calls are: the subject's, or see [`PASSING`] and [`INSIDE`].
+    /// 0 while the thread does the subject's work, else [`PASSING`] or [`INSIDE`].
     static PLACE: Cell<u8> = const { Cell::new(0) };
     /// Whether this thread belongs to an armed run of the process.
     static ATTRIBUTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Sets this thread's place until it is dropped.
+/// The thread does the harness's work: its requests pass unwatched, its frees are checked.
+pub(crate) const PASSING: u8 = 1;
+
+/// The thread is inside a heap: nothing is watched, since the heap itself is at work.
+pub(crate) const INSIDE: u8 = 2;
+
+/// Marks what the current thread is doing until it is dropped.
 pub(crate) struct ThreadContext(u8);
 
 impl ThreadContext {
@@ -18,18 +25,18 @@ impl ThreadContext {
         ThreadContext(PLACE.replace(place))
     }
 
-    /// Inside of a heap: what is asked for meanwhile is nobody's.
+    /// The thread is [`INSIDE`] a heap.
     #[inline]
     pub(crate) fn side() -> ThreadContext {
         ThreadContext::place(INSIDE)
     }
 
-    /// At work for the harness.
+    /// The thread does the harness's work ([`PASSING`]).
     pub(crate) fn passing() -> ThreadContext {
         ThreadContext::place(PASSING)
     }
 
-    /// Where the thread was before.
+    /// What the thread was doing before this mark was set.
     pub(crate) fn undone(&self) -> ThreadContext {
         ThreadContext::place(self.0)
     }
@@ -42,7 +49,7 @@ impl Drop for ThreadContext {
     }
 }
 
-/// Runs something of the harness's while a subject's run goes on: its memory is not the subject's.
+/// Runs code of the harness during a subject's run: its memory is not the subject's.
 pub(crate) fn aside<R>(work: impl FnOnce() -> R) -> R {
     let _in = ThreadContext::passing();
     work()
@@ -54,23 +61,17 @@ pub(crate) fn ours<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Whether the present thread belongs to an armed run; for a thread that it starts.
+/// Whether the current thread belongs to an armed run. A thread that it starts inherits this.
 pub(crate) fn is_attributed() -> bool {
     ATTRIBUTED.get()
 }
 
-/// Makes the present thread one of an armed run's, or none.
+/// Makes the current thread belong to an armed run, or to none.
 pub(crate) fn attribute(is_ours: bool) {
     ATTRIBUTED.set(is_ours);
 }
 
-/// The harness is at work on this thread: its requests pass, its frees are looked at.
-pub(crate) const PASSING: u8 = 1;
-
-/// The thread is inside of a heap: nothing is looked at, since that is being done.
-pub(crate) const INSIDE: u8 = 2;
-
-/// What the current thread's calls are: 0 for the subject's, or [`PASSING`] or [`INSIDE`].
+/// What the current thread is doing: 0 for the subject's work, else [`PASSING`] or [`INSIDE`].
 #[inline]
 pub(crate) fn place() -> u8 {
     PLACE.get()

@@ -1,11 +1,11 @@
-//! Shuttle as a host: its engine runs the threads, our searches say whose turn it is.
+//! Shuttle as a host: its engine runs the threads, our searches decide which one continues.
 //!
-//! Shuttle gives up an execution by a panic out of its runner (a deadlock), or by being told that
-//! nobody goes on (too many steps). The stacks of such an execution are given up as they are, so
-//! what has to be known of a run lies outside of them: a [`ScheduledRun`] is made ready before and looked
-//! at after.
+//! Shuttle gives up an execution by a panic out of its runner (a deadlock), or because our
+//! scheduler returns no thread (too many steps). Nothing on the stacks of such an execution is
+//! dropped. So what has to be known of a run is kept outside of them: a [`ScheduledRun`] is
+//! prepared before the run and evaluated after it.
 //!
-//! Else one execution is many runs: see `model/crew.rs`.
+//! Apart from that, one execution makes many runs: see `rt/task_pool.rs`.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -15,9 +15,9 @@ use std::rc::Rc;
 use ::shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use ::shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
-use crate::host::{Host, RehearsedRun, ScheduledRun};
+use crate::host::scheduled_run::{Host, RehearsedRun, ScheduledRun};
 use crate::process::status;
-use crate::report::format::said;
+use crate::report::format::panic_message;
 use crate::rt;
 use crate::rt::thread_set::{THREADS_MAX, ThreadSet, bit};
 use crate::rt::{NextTask, TaskPool};
@@ -25,146 +25,147 @@ use crate::run::outcome::{Cue, ScheduledEnd, Stopped, ThreadScheduler};
 use crate::schedule::Preemption;
 use crate::schedule::search::Search;
 
-/// Threads that make requests under an unwinder, and tests that print, fit in this. It is mapped and
-/// not touched, so it costs little.
-const STACK: usize = 1 << 20;
+/// The bytes of a task's stack: enough for an unwinder under a thread's requests, and for
+/// tests that print. Pages that are never touched cost nothing but address space.
+const STACK_BYTES: usize = 1 << 20;
 
-/// Shuttle writes down whose turn it was as long as an execution goes on: so many times at the most,
-/// about.
-const ASKED_MAX: u32 = 2_000;
+/// The number of decisions after which an execution makes no further run: shuttle keeps a record of
+/// them as long as the execution lasts.
+const DECISIONS_MAX: u32 = 2_000;
 
 /// The host.
 #[derive(Debug)]
 pub(crate) struct Shuttle;
 
-/// What the scheduler and the loop around it share: a scheduler is the runner's own.
+/// What our scheduler, which shuttle's runner owns, and the loop around the runner share.
 struct ShuttleShared {
     search: Rc<RefCell<Search>>,
-    piece: *mut (dyn ScheduledRun + 'static),
-    /// How often shuttle has asked in the present execution.
-    asked: Cell<u32>,
-    /// Whether a schedule has begun that nobody has looked at yet.
-    going: Cell<bool>,
-    /// Whether the piece has had enough.
-    enough: Cell<bool>,
+    run: *mut (dyn ScheduledRun + 'static),
+    /// How often shuttle has asked for a decision in the present execution.
+    decisions: Cell<u32>,
+    /// Whether a run has begun that was not evaluated so far.
+    is_running: Cell<bool>,
+    /// Whether no further run is to be made.
+    is_finished: Cell<bool>,
     stopped: RefCell<Option<Stopped>>,
     threads: Cell<usize>,
-    /// How many points each thread has come to beside those that the model counts: where it ends,
-    /// there are some that no operation stands at.
-    more: [Cell<u32>; THREADS_MAX],
+    /// By thread, the number of scheduling points that the lock table did not count: where a thread
+    /// ends, shuttle asks for decisions that belong to no operation.
+    uncounted_points: [Cell<u32>; THREADS_MAX],
 }
 
 thread_local! {
-    /// What this OS thread's runner runs at present.
+    /// What the runner on this OS thread runs at present.
     static SHARED: RefCell<Option<Rc<ShuttleShared>>> = const { RefCell::new(None) };
 }
 
 fn shared() -> Rc<ShuttleShared> {
     let shared = SHARED.with(|shared| shared.borrow().clone());
-    shared.expect("[mallory bug] a runner has a piece to run")
+    shared.expect("[mallory bug] shuttle runs without a search")
 }
 
 impl ShuttleShared {
-    fn new(search: Rc<RefCell<Search>>, piece: *mut (dyn ScheduledRun + 'static)) -> ShuttleShared {
+    fn new(search: Rc<RefCell<Search>>, run: *mut (dyn ScheduledRun + 'static)) -> ShuttleShared {
         ShuttleShared {
             search,
-            piece,
-            asked: Cell::new(0),
-            going: Cell::new(false),
-            enough: Cell::new(false),
+            run,
+            decisions: Cell::new(0),
+            is_running: Cell::new(false),
+            is_finished: Cell::new(false),
             stopped: RefCell::new(None),
             threads: Cell::new(1),
-            more: [const { Cell::new(0) }; THREADS_MAX],
+            uncounted_points: [const { Cell::new(0) }; THREADS_MAX],
         }
     }
 
-    /// Calls the present piece.
-    fn with_piece<R>(&self, call: impl FnOnce(&mut dyn ScheduledRun) -> R) -> R {
-        // SAFETY: `Host::search` borrows the piece mutably for as long as a runner gets at this, and
-        // calls of it don't nest: `begin` and `end` come between runs, and `body` in one. A `body`
-        // whose stack was given up never goes on.
-        call(unsafe { &mut *self.piece })
+    /// Calls a method of the present [`ScheduledRun`].
+    fn with_run<R>(&self, call: impl FnOnce(&mut dyn ScheduledRun) -> R) -> R {
+        // SAFETY: `Host::search` borrows the run mutably for as long as a runner can reach this,
+        // and its calls don't nest: `begin` and `end` are called between runs, and `body` within
+        // one. A `body` whose stack was abandoned never continues.
+        call(unsafe { &mut *self.run })
     }
 
-    /// The number of the point that a thread asks at.
+    /// The number of the scheduling point at which a thread asks for the present decision.
     fn point(&self, thread: u16) -> u32 {
-        let more = &self.more[usize::from(thread)];
-        if !rt::take_asks() {
-            more.set(more.get() + 1);
+        let uncounted = &self.uncounted_points[usize::from(thread)];
+        if !rt::take_counted_point() {
+            uncounted.set(uncounted.get() + 1);
         }
-        rt::points(thread) + more.get()
+        rt::points(thread) + uncounted.get()
     }
 
-    /// The first point, as the model counts, at which a thread has to ask again.
-    fn until(&self, thread: u16, search: &Search) -> u32 {
-        let more = self.more[usize::from(thread)].get();
-        search.until(thread, rt::points(thread) + more).saturating_sub(more)
+    /// The first point, by the lock table's count, at which a thread has to ask for a decision
+    /// again.
+    fn next_decision(&self, thread: u16, search: &Search) -> u32 {
+        let uncounted = self.uncounted_points[usize::from(thread)].get();
+        search.next_decision(thread, rt::points(thread) + uncounted).saturating_sub(uncounted)
     }
 
-    /// Looks at the run that has ended, if there is one.
-    fn settle(&self) {
-        if !self.going.replace(false) {
+    /// Evaluates the run that has ended, if there is one.
+    fn evaluate(&self) {
+        if !self.is_running.replace(false) {
             return;
         }
         let mut search = self.search.borrow_mut();
-        let conducted = ScheduledEnd {
+        let end = ScheduledEnd {
             stopped: self.stopped.take(),
             diverged: search.diverged(),
             threads: self.threads.get(),
-            panicked: rt::panicked().map(|(_, said)| said),
+            panicked: rt::first_panic().map(|(_, message)| message),
         };
-        rt::end();
+        rt::end_run();
         search.end();
-        if !self.with_piece(|piece| piece.end(conducted, &search)) {
-            self.enough.set(true);
+        if !self.with_run(|run| run.end(end, &search)) {
+            self.is_finished.set(true);
         }
     }
 
-    /// Looks at the last run, and begins the next one.
-    fn next(&self) -> bool {
-        self.settle();
-        if self.enough.get() || !self.search.borrow_mut().next() {
-            self.enough.set(true);
+    /// Evaluates the last run, and begins the next one. Returns whether there is one.
+    fn begin_next(&self) -> bool {
+        self.evaluate();
+        if self.is_finished.get() || !self.search.borrow_mut().next() {
+            self.is_finished.set(true);
             return false;
         }
-        status::schedule();
+        status::begin_schedule();
         let threads = self.threads.get();
-        for more in &self.more[..threads] {
-            more.set(0);
+        for uncounted in &self.uncounted_points[..threads] {
+            uncounted.set(0);
         }
-        rt::begin(rt::CurrentEngine::Shuttle);
+        rt::begin_run(rt::CurrentEngine::Shuttle);
         self.threads.set(1);
-        self.with_piece(|piece| piece.begin());
-        self.going.set(true);
+        self.with_run(|run| run.begin());
+        self.is_running.set(true);
         true
     }
 }
 
 /// What an execution's first thread does: one run after the other.
-fn runs() {
+fn make_runs() {
     let shared = shared();
     loop {
-        shared.with_piece(|piece| piece.body());
-        rt::leave();
-        if !rt::gather() {
+        shared.with_run(|run| run.body());
+        rt::end_main_thread();
+        if !rt::wait_for_threads() {
             return;
         }
-        shared.settle();
-        if shared.asked.get() > ASKED_MAX || !shared.next() {
-            rt::dismiss();
+        shared.evaluate();
+        if shared.decisions.get() > DECISIONS_MAX || !shared.begin_next() {
+            rt::end_execution();
             return;
         }
     }
 }
 
-/// Shuttle's view of a search.
-struct Asked(Rc<ShuttleShared>);
+/// A search as a scheduler of shuttle's.
+struct SearchScheduler(Rc<ShuttleShared>);
 
-impl Scheduler for Asked {
+impl Scheduler for SearchScheduler {
     fn new_execution(&mut self) -> Option<Schedule> {
-        self.0.asked.set(0);
+        self.0.decisions.set(0);
         TaskPool::new().replace();
-        self.0.next().then(|| Schedule::new(0))
+        self.0.begin_next().then(|| Schedule::new(0))
     }
 
     fn next_task(
@@ -174,8 +175,8 @@ impl Scheduler for Asked {
         is_yielding: bool,
     ) -> Option<TaskId> {
         let next = self.choose(runnable, current, is_yielding)?;
-        // Also where threads change places past us.
-        rt::go_on_as(usize::from(next) as u16);
+        // Also for switches that a subject causes by shuttle itself, past our facade.
+        rt::set_current_thread(usize::from(next) as u16);
         Some(next)
     }
 
@@ -184,7 +185,7 @@ impl Scheduler for Asked {
     }
 }
 
-impl Asked {
+impl SearchScheduler {
     fn choose(
         &self,
         runnable: &[&Task],
@@ -192,14 +193,14 @@ impl Asked {
         is_yielding: bool,
     ) -> Option<TaskId> {
         let shared = &self.0;
-        shared.asked.set(shared.asked.get() + 1);
-        let is_there = |task: &TaskId| runnable.iter().any(|other| other.id() == *task);
+        shared.decisions.set(shared.decisions.get() + 1);
+        let is_runnable = |task: &TaskId| runnable.iter().any(|other| other.id() == *task);
         let first = runnable.first().map(|task| task.id());
         let Some(current) = current else { return first };
-        match rt::next() {
+        match rt::next_task() {
             NextTask::Scheduled => {}
             NextTask::First => return first,
-            NextTask::Same | NextTask::Any => return Some(current).filter(is_there).or(first),
+            NextTask::Same | NextTask::Any => return Some(current).filter(is_runnable).or(first),
         }
         let mut threads: ThreadSet = 0;
         for task in runnable {
@@ -216,12 +217,12 @@ impl Asked {
             shared.stopped.replace(Some(Stopped::Endless));
             return None;
         }
-        let made = search.turns().len();
+        let made = search.preemptions().len();
         let thread = usize::from(current) as u16;
         let to = search.decide(threads, thread, shared.point(thread), is_yielding);
-        rt::go_until(shared.until(to, &search));
-        if let Some(turn) = search.turns().get(made) {
-            status::turn(turn.pack());
+        rt::pass_points_until(shared.next_decision(to, &search));
+        if let Some(preemption) = search.preemptions().get(made) {
+            status::add_preemption(preemption.pack());
         }
         Some(TaskId::from(usize::from(to)))
     }
@@ -229,35 +230,36 @@ impl Asked {
 
 fn config() -> Config {
     let mut config = Config::new();
-    config.stack_size = STACK;
+    config.stack_size = STACK_BYTES;
     config.failure_persistence = FailurePersistence::None;
-    // Ours counts from the search, and ends a run without a panic.
+    // Our scheduler counts the steps itself, and ends a run without a panic.
     config.max_steps = MaxSteps::None;
     config.silence_warnings = true;
     config
 }
 
 impl Host for Shuttle {
-    fn search(&self, search: Rc<RefCell<Search>>, piece: &mut dyn ScheduledRun) {
-        // SAFETY: only the lifetime changes; nobody gets at it when this has come back.
-        let piece = unsafe {
+    fn search(&self, search: Rc<RefCell<Search>>, run: &mut dyn ScheduledRun) {
+        // SAFETY: only the lifetime changes. The pointer is used only by the runners of the loop
+        // below, none of which outlives this call.
+        let run = unsafe {
             std::mem::transmute::<*mut (dyn ScheduledRun + '_), *mut (dyn ScheduledRun + 'static)>(
-                piece,
+                run,
             )
         };
-        let shared = Rc::new(ShuttleShared::new(search, piece));
+        let shared = Rc::new(ShuttleShared::new(search, run));
         let before = (SHARED.replace(Some(Rc::clone(&shared))), TaskPool::new().replace());
         loop {
-            let runner = Runner::new(Asked(Rc::clone(&shared)), config());
-            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runner.run(runs)));
+            let runner = Runner::new(SearchScheduler(Rc::clone(&shared)), config());
+            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runner.run(make_runs)));
             let Err(payload) = ended else {
                 break;
             };
-            if !shared.going.get() {
-                // It came out of a piece, between two runs.
+            if !shared.is_running.get() {
+                // The panic came out of `begin` or `end`, between two runs.
                 std::panic::resume_unwind(payload);
             }
-            let text = said(&*payload);
+            let text = panic_message(&*payload);
             let is_deadlock = text.starts_with("deadlock!");
             let stopped = if is_deadlock {
                 Stopped::Deadlock
@@ -265,7 +267,7 @@ impl Host for Shuttle {
                 Stopped::Panicked(format!("panicked: {text}"))
             };
             shared.stopped.replace(Some(stopped));
-            shared.settle();
+            shared.evaluate();
         }
         SHARED.set(before.0);
         before.1.replace();
@@ -273,18 +275,18 @@ impl Host for Shuttle {
 }
 
 impl ThreadScheduler for Shuttle {
-    fn conduct(&self, turns: &[Preemption], cue: &mut dyn FnMut(Cue)) -> ScheduledEnd {
-        let mut once = RehearsedRun::at(1, cue);
-        self.search(Rc::new(RefCell::new(Search::given(turns))), &mut once);
-        once.conducted()
+    fn conduct(&self, schedule: &[Preemption], cue: &mut dyn FnMut(Cue)) -> ScheduledEnd {
+        let mut run = RehearsedRun::new(1, cue);
+        self.search(Rc::new(RefCell::new(Search::given(schedule))), &mut run);
+        run.into_end()
     }
 }
 
-/// Keeps shuttle's panic hook out: it would print about every panic of the process. It puts it in
-/// place once, at its first execution, which is made here.
-pub(crate) fn settle() {
-    static SETTLED: std::sync::Once = std::sync::Once::new();
-    SETTLED.call_once(|| {
+/// Removes shuttle's panic hook, which would print about every panic of the process. Shuttle
+/// installs it once, at its first execution, which is made here.
+pub(crate) fn prepare_process() {
+    static PREPARED: std::sync::Once = std::sync::Once::new();
+    PREPARED.call_once(|| {
         let before = std::panic::take_hook();
         Shuttle.conduct(&[], &mut |_| {});
         std::panic::set_hook(before);

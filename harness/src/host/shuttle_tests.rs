@@ -1,5 +1,5 @@
-//! Shuttle's runner under our searches: as many schedules as trying everything makes, and runs that
-//! don't depend on the ones before them in their execution.
+//! Shuttle's runner under our searches: they make as many runs as trying every choice does, and no
+//! run depends on the ones before it in its execution.
 
 use std::collections::BTreeSet;
 
@@ -36,8 +36,8 @@ fn locks() {
     thread.join().expect("no panic");
 }
 
-/// Three threads, one of which nobody waits for.
-fn loose() {
+/// Three threads, one of which no thread joins.
+fn detached() {
     let flag = Arc::new(AtomicU32::new(0));
     let others = [Arc::clone(&flag), Arc::clone(&flag)];
     let threads = others.map(|other| thread::spawn(move || other.store(1, Ordering::SeqCst)));
@@ -46,14 +46,14 @@ fn loose() {
     flag.load(Ordering::SeqCst);
 }
 
-/// Tries everything, and counts the preemptions of each execution.
-struct Brute {
+/// Tries every choice, and counts the preemptions of each execution.
+struct CountingDfs {
     all: DfsScheduler,
     used: Option<u32>,
     executions: Rc<RefCell<Vec<u32>>>,
 }
 
-impl Scheduler for Brute {
+impl Scheduler for CountingDfs {
     fn new_execution(&mut self) -> Option<Schedule> {
         self.executions.borrow_mut().extend(self.used);
         self.used = Some(0);
@@ -67,8 +67,8 @@ impl Scheduler for Brute {
         is_yielding: bool,
     ) -> Option<TaskId> {
         let to = self.all.next_task(runnable, current, is_yielding)?;
-        let could = runnable.iter().any(|task| Some(task.id()) == current);
-        if could && Some(to) != current {
+        let can_continue = runnable.iter().any(|task| Some(task.id()) == current);
+        if can_continue && Some(to) != current {
             self.used = self.used.map(|used| used + 1);
         }
         Some(to)
@@ -79,54 +79,54 @@ impl Scheduler for Brute {
     }
 }
 
-/// What a search runs, by the deviations.
-struct Seen {
+/// Runs `body`, and notes the schedule of each run.
+struct NotedRuns {
     body: fn(),
     schedules: Vec<Vec<Preemption>>,
 }
 
-impl ScheduledRun for Seen {
+impl ScheduledRun for NotedRuns {
     fn begin(&mut self) {}
 
     fn body(&mut self) {
         (self.body)();
     }
 
-    fn end(&mut self, conducted: ScheduledEnd, search: &Search) -> bool {
-        assert_eq!((conducted.stopped, conducted.diverged), (None, None));
-        self.schedules.push(search.turns().to_vec());
+    fn end(&mut self, end: ScheduledEnd, search: &Search) -> bool {
+        assert_eq!((end.stopped, end.diverged), (None, None));
+        self.schedules.push(search.preemptions().to_vec());
         true
     }
 }
 
 #[test]
 fn the_bounded_search_makes_as_many_runs_as_trying_everything() {
-    settle();
-    for body in [counters as fn(), locks, loose] {
+    prepare_process();
+    for body in [counters as fn(), locks, detached] {
         let executions = Rc::new(RefCell::new(Vec::new()));
         let all = DfsScheduler::new(None, false);
-        let brute = Brute { all, used: None, executions: Rc::clone(&executions) };
-        Runner::new(brute, config()).run(body);
+        let scheduler = CountingDfs { all, used: None, executions: Rc::clone(&executions) };
+        Runner::new(scheduler, config()).run(body);
         let executions = executions.take();
         for preemptions in 0..=3 {
             let expected = executions.iter().filter(|used| **used <= preemptions).count();
             let search = Search::bounded(preemptions, u64::MAX);
             let search = Rc::new(RefCell::new(search));
-            let mut seen = Seen { body, schedules: Vec::new() };
-            Shuttle.search(Rc::clone(&search), &mut seen);
+            let mut runs = NotedRuns { body, schedules: Vec::new() };
+            Shuttle.search(Rc::clone(&search), &mut runs);
             assert!(search.borrow().is_exhausted());
-            assert_eq!(seen.schedules.len(), expected, "with {preemptions} preemptions");
-            let different: BTreeSet<_> = seen.schedules.iter().collect();
+            assert_eq!(runs.schedules.len(), expected, "with {preemptions} preemptions");
+            let different: BTreeSet<_> = runs.schedules.iter().collect();
             assert_eq!(different.len(), expected, "each is run once");
         }
     }
 }
 
-/// Two of our threads that add under a lock and wait for one another, what each saw, and how often
-/// the execution had changed threads before.
-fn ours() {
+/// Two threads of our facade that push under a lock. Notes the list, and how often the execution
+/// had switched threads before.
+fn pushers() {
     let list = Arc::new(crate::sync::Mutex::new(Vec::new()));
-    BEFORE.with_borrow_mut(|before| before.push(ExecutionState::context_switches()));
+    SWITCHES_BEFORE.with_borrow_mut(|before| before.push(ExecutionState::context_switches()));
     let threads = [1, 2].map(|number| {
         let list = Arc::clone(&list);
         crate::thread::spawn(move || {
@@ -137,55 +137,56 @@ fn ours() {
     });
     let [first, _] = threads;
     first.join().expect("no panic");
-    let seen = list.lock().expect("no panic").clone();
-    SEEN.with_borrow_mut(|all| all.push(seen));
+    let pushed = list.lock().expect("no panic").clone();
+    LISTS.with_borrow_mut(|all| all.push(pushed));
 }
 
 thread_local! {
-    static BEFORE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
-    static SEEN: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static SWITCHES_BEFORE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    static LISTS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 #[test]
 fn many_runs_are_made_in_one_execution_and_each_is_what_it_is_alone() {
-    settle();
+    prepare_process();
     let run = |search| {
-        let mut seen = Seen { body: ours, schedules: Vec::new() };
-        Shuttle.search(Rc::new(RefCell::new(search)), &mut seen);
-        (seen.schedules, SEEN.take(), BEFORE.take())
+        let mut runs = NotedRuns { body: pushers, schedules: Vec::new() };
+        Shuttle.search(Rc::new(RefCell::new(search)), &mut runs);
+        (runs.schedules, LISTS.take(), SWITCHES_BEFORE.take())
     };
     let (schedules, together, before) = run(Search::bounded(3, u64::MAX));
     assert!(schedules.len() > 100, "only {} schedules", schedules.len());
     let executions = before.windows(2).filter(|pair| pair[1] < pair[0]).count() + 1;
     assert!(executions * 20 < schedules.len(), "{executions} executions");
-    assert!(executions > 1, "an execution ends in time");
-    for (schedule, answer) in schedules.iter().zip(&together) {
-        let (alone, answers, _) = run(Search::given(schedule));
-        assert_eq!((&alone[..], &answers[..]), (&[schedule.clone()][..], &[answer.clone()][..]));
+    assert!(executions > 1, "an execution ends after a limited number of decisions");
+    for (schedule, list) in schedules.iter().zip(&together) {
+        let (alone, lists, _) = run(Search::given(schedule));
+        assert_eq!((&alone[..], &lists[..]), (&[schedule.clone()][..], &[list.clone()][..]));
     }
 }
 
-/// A thread of ours that nobody waits for starts one past us, which notes whether its run is still on.
-fn strange() {
+/// A thread of our facade that no thread joins starts one by shuttle itself, which notes whether
+/// its run is still the present one.
+fn foreign_thread() {
     let run = rt::run();
     crate::thread::spawn(move || {
         crate::thread::yield_now();
-        thread::spawn(move || STRANGERS.with_borrow_mut(|all| all.push(rt::run() == run)));
+        thread::spawn(move || FOREIGN.with_borrow_mut(|all| all.push(rt::run() == run)));
     });
 }
 
 thread_local! {
-    static STRANGERS: RefCell<Vec<bool>> = const { RefCell::new(Vec::new()) };
+    static FOREIGN: RefCell<Vec<bool>> = const { RefCell::new(Vec::new()) };
 }
 
 #[test]
 fn what_is_started_past_us_ends_with_its_run() {
-    settle();
-    let mut seen = Seen { body: strange, schedules: Vec::new() };
-    Shuttle.search(Rc::new(RefCell::new(Search::bounded(2, u64::MAX))), &mut seen);
-    let strangers = STRANGERS.take();
-    assert!(seen.schedules.len() > 1, "only {} schedules", seen.schedules.len());
-    assert_eq!(strangers, vec![true; seen.schedules.len()]);
+    prepare_process();
+    let mut runs = NotedRuns { body: foreign_thread, schedules: Vec::new() };
+    Shuttle.search(Rc::new(RefCell::new(Search::bounded(2, u64::MAX))), &mut runs);
+    let foreign = FOREIGN.take();
+    assert!(runs.schedules.len() > 1, "only {} schedules", runs.schedules.len());
+    assert_eq!(foreign, vec![true; runs.schedules.len()]);
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn a_run_that_is_stuck_is_followed_by_those_that_are_left() {
         drop((one, two));
         other.join().expect("no panic");
     }
-    /// Counts what came of each run.
+    /// The number of runs that ended, and of those that reached a deadlock.
     #[derive(Default)]
     struct Ends(usize, usize);
     impl ScheduledRun for Ends {
@@ -214,8 +215,8 @@ fn a_run_that_is_stuck_is_followed_by_those_that_are_left() {
             crossed();
         }
 
-        fn end(&mut self, conducted: ScheduledEnd, _: &Search) -> bool {
-            match conducted.stopped {
+        fn end(&mut self, end: ScheduledEnd, _: &Search) -> bool {
+            match end.stopped {
                 None => self.0 += 1,
                 Some(stopped) => {
                     assert_eq!(stopped, Stopped::Deadlock);
@@ -225,12 +226,12 @@ fn a_run_that_is_stuck_is_followed_by_those_that_are_left() {
             true
         }
     }
-    settle();
+    prepare_process();
     let mut ends = Ends::default();
     let search = Rc::new(RefCell::new(Search::bounded(2, u64::MAX)));
     Shuttle.search(Rc::clone(&search), &mut ends);
     let Ends(whole, stuck) = ends;
     assert!(search.borrow().is_exhausted());
-    assert!(whole > 1 && stuck > 0, "{whole} runs came to their ends, {stuck} did not");
+    assert!(whole > 1 && stuck > 0, "{whole} runs ended, {stuck} did not");
     assert_eq!((whole + stuck) as u64, search.borrow().begun());
 }

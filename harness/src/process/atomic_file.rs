@@ -1,4 +1,4 @@
-//! Replacing a file as a whole: a reader, another process and a kill see the old contents or the new
+//! Replaces a file atomically: readers, other processes and a kill see the old contents or the new
 //! ones, never a part.
 
 use std::fs::File;
@@ -7,10 +7,14 @@ use std::io;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes a file beside this one and renames it into its place. Returns the new file, open for more.
+/// Writes a temporary file beside `path` and renames it to `path`. Returns the new file, open for
+/// more.
 ///
-/// The name of the temporary file holds this process's number, so that two processes that write the
-/// same file at once don't disturb each other. It is removed if anything fails.
+/// The temporary file's name contains this process's id, so that two processes can write the same
+/// file at once. It is removed if anything fails.
+///
+/// # Errors
+/// The error of `write`, or the system's.
 pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
@@ -24,13 +28,16 @@ pub(crate) fn replace(
         Ok(file)
     });
     if written.is_err() {
-        // The first error is the one to report.
+        // The first error is reported; this one would hide it.
         let _ = std::fs::remove_file(&temporary);
     }
     written
 }
 
 /// Replaces the contents of a file by this text.
+///
+/// # Errors
+/// The system's error.
 #[cfg(feature = "ron")]
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     replace(path, |file| file.write_all(text.as_bytes())).map(drop)

@@ -1,42 +1,47 @@
-//! Call stacks, taken only in the one run that looks for them: raw return addresses here, names
-//! in `site.rs`.
+//! Backtraces as raw return addresses. They are taken only in runs that are made for it, since that
+//! is slow; `run/symbolizer.rs` turns them into call sites.
 #![allow(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::report::evidence::Moment;
-use crate::rt::{outer, set_outer};
+use crate::rt::{backtrace_end, set_backtrace_end};
 use crate::trace::Op;
 
-/// Frames per stack that are looked at.
+/// At most this many frames are taken of a stack.
 const FRAMES_MAX: usize = 128;
 
-/// A stack's raw return addresses, innermost first. Only good inside this process image.
+/// A stack's raw return addresses, innermost first. They mean the same only in this process and its
+/// forks.
 pub(crate) type Stack = Vec<usize>;
 
-/// The moments whose stacks are wanted, and those taken.
+/// Which moments of a run need a backtrace, and the backtraces taken so far.
 #[derive(Debug, Default)]
 pub(crate) struct Capture {
     pub(crate) moments: BTreeSet<Moment>,
     pub(crate) taken: BTreeMap<Moment, Stack>,
-    /// In a census, the stack of every request: an index into `stacks`, by thread and ordinal.
+    /// The backtrace of every request, if that is wanted.
     pub(crate) census: Option<Census>,
 }
 
-/// Where every request of a run comes from.
+/// The backtrace of every request of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
-    /// Of each thread so many requests stand for themselves: no stack is taken of them.
+    /// For each thread, the number of its first requests of which no backtrace is taken.
     known_requests: Vec<u64>,
+    /// Each distinct backtrace once.
     pub(crate) stacks: Vec<Stack>,
+    /// For each thread and request an index into `stacks`; `u32::MAX` if none was taken.
     pub(crate) by_request: Vec<Vec<u32>>,
+    /// For each thread and request its operation and size in bytes.
     pub(crate) asked: Vec<Vec<(Op, u64)>>,
+    /// The index of each backtrace in `stacks`.
     known: HashMap<Stack, u32>,
 }
 
 impl Census {
-    /// Begins anew.
+    /// Forgets what was taken.
     pub(crate) fn restart(&mut self) {
         let known_requests = std::mem::take(&mut self.known_requests);
         *self = Census { known_requests, ..Census::default() };
@@ -44,28 +49,30 @@ impl Census {
 }
 
 impl Capture {
+    /// For the backtraces of these moments.
     pub(crate) fn of(moments: BTreeSet<Moment>) -> Self {
         Capture { moments, ..Capture::default() }
     }
 
+    /// For the backtraces of all requests.
     pub(crate) fn census() -> Self {
         Capture { census: Some(Census::default()), ..Capture::default() }
     }
 
-    /// A census of what each thread asks for beyond so many requests.
+    /// For the backtraces of each thread's requests after its first `known_requests`.
     pub(crate) fn beyond(known_requests: Vec<u64>) -> Self {
         let census = Census { known_requests, ..Census::default() };
         Capture { census: Some(census), ..Capture::default() }
     }
 
-    /// Takes the stack of this moment if it is wanted.
+    /// Takes the backtrace of this moment if it is wanted.
     pub(crate) fn see(&mut self, moment: Moment) {
         if self.moments.contains(&moment) {
             self.taken.entry(moment).or_insert_with(stack);
         }
     }
 
-    /// Takes the stack of a request if this is a census.
+    /// Takes the backtrace of a request if this is a census.
     pub(crate) fn request(&mut self, thread: u16, op: Op, size: usize) {
         let Some(census) = &mut self.census else {
             return;
@@ -91,30 +98,30 @@ impl Capture {
     }
 }
 
-/// Calls what stacks are wanted of: those taken meanwhile on this thread end with the caller, which
-/// saves most of the frames of most stacks.
+/// Runs `call`. Backtraces that are taken meanwhile on this thread end at this frame, which saves
+/// most frames of most backtraces.
 #[inline(always)]
 pub(crate) fn within<R>(call: impl FnOnce() -> R) -> R {
-    /// Puts the former end back, also where the call panics.
+    /// Restores the previous end, also if the call panics.
     struct RestoreEnd(usize);
     impl Drop for RestoreEnd {
         fn drop(&mut self) {
-            set_outer(self.0);
+            set_backtrace_end(self.0);
         }
     }
     let here = 0_u8;
     let here = std::ptr::from_ref(std::hint::black_box(&here)) as usize;
-    let _before = RestoreEnd(set_outer(here));
+    let _restore = RestoreEnd(set_backtrace_end(here));
     call()
 }
 
-/// Walks the present stack. Without the lock of the crate: it stands for one platform's library,
-/// and whoever holds it while it asks a global heap for memory would wait for this thread, which
-/// may be behind that heap's gate.
+/// Walks the present stack, without the lock of the `backtrace` crate, which only one platform's
+/// library needs. A thread that held it and requested memory from a global heap would wait for that
+/// heap's run lock, which this thread may hold: a deadlock.
 #[inline(always)]
 fn walk(frame: impl FnMut(&backtrace::Frame) -> bool) {
     #[cfg(unix)]
-    // SAFETY: the unwinder may be used by several threads at once.
+    // SAFETY: on Unix the unwinder may be used by several threads at once.
     unsafe {
         backtrace::trace_unsynchronized(frame);
     }
@@ -122,14 +129,14 @@ fn walk(frame: impl FnMut(&backtrace::Frame) -> bool) {
     backtrace::trace(frame);
 }
 
-/// The present stack.
+/// The present backtrace.
 #[inline(never)]
 pub(crate) fn stack() -> Stack {
-    let outer = outer();
+    let end = backtrace_end();
     let mut frames = Vec::with_capacity(32);
     walk(|frame| {
-        // Stacks grow downwards; a frame that doesn't know its place says 0.
-        if frame.sp() as usize > outer {
+        // Stacks grow downwards. A frame without a known stack pointer has 0.
+        if frame.sp() as usize > end {
             return false;
         }
         frames.push(frame.ip() as usize);
@@ -138,11 +145,12 @@ pub(crate) fn stack() -> Stack {
     frames
 }
 
-/// The functions of std that are on the stack from a panic's begin until it unwinds, by where they
-/// start: learnt from a panic made for that, since their names are std's own business.
+/// The start addresses of std's functions that are on the stack from the start of a panic until it
+/// unwinds. They are learnt from a panic that is made for it, since their names may change with
+/// std.
 static MACHINERY: [AtomicUsize; 32] = [const { AtomicUsize::new(0) }; 32];
 
-/// Where the functions on the present stack start, innermost first.
+/// The start addresses of the functions on the present stack, innermost first.
 #[inline(never)]
 pub(crate) fn functions() -> Vec<usize> {
     let mut starts = Vec::new();
@@ -153,20 +161,21 @@ pub(crate) fn functions() -> Vec<usize> {
     starts
 }
 
-/// Notes functions as the panic machinery's.
+/// Stores the start addresses of the panic machinery's functions.
 pub(crate) fn note_machinery(starts: impl IntoIterator<Item = usize>) {
     for (place, start) in MACHINERY.iter().zip(starts) {
         place.store(start, Ordering::Relaxed);
     }
 }
 
-/// Whether the present request is the panic machinery's own.
+/// Whether the panic machinery itself made the present request.
 pub(crate) fn is_machinery() -> bool {
     let known: Vec<usize> = MACHINERY.iter().map(|start| start.load(Ordering::Relaxed)).collect();
     functions().iter().any(|start| *start != 0 && known.contains(start))
 }
 
-/// Whether std is about to abort the process, since a request failed that can't be refused.
+/// Whether std is aborting the process because an infallible allocation failed
+/// (`handle_alloc_error`).
 pub(crate) fn is_dying() -> bool {
     functions().contains(&(std::alloc::handle_alloc_error as *const () as usize))
 }

@@ -1,34 +1,38 @@
-//! How a child tells its parent what it found: plain bytes, made and read by the same image.
-//!
-//! Not a format for files: nothing of it outlives the two processes. A message cut short by a
-//! death reads as `None`.
+//! The byte format of messages from a child to its parent. Both run the same program, so there are
+//! no versions and no schema; it is not a format for files. A message that is cut short by a death
+//! decodes to `None`.
 
-use crate::report::call_site::{Frame, Site};
 use std::collections::BTreeMap;
 
+use crate::report::call_site::{Frame, Site};
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::schedule::{FoundSchedule, Preemption, ScheduledOp};
-use crate::trace::Injected;
-use crate::trace::{Coordinate, Op};
+use crate::trace::{Coordinate, Injected, Op};
 
-/// A value that crosses a pipe.
+/// A value that can be sent through a pipe.
 pub(crate) trait Codec: Sized {
+    /// Appends its bytes.
     fn put(&self, out: &mut Vec<u8>);
+
+    /// Takes a value off the front; `None` if the bytes are no such value.
     fn get(from: &mut &[u8]) -> Option<Self>;
 }
 
+/// The bytes of a value.
 pub(crate) fn pack(value: &impl Codec) -> Vec<u8> {
     let mut out = Vec::new();
     value.put(&mut out);
     out
 }
 
+/// The value that these bytes begin with, if they do.
 pub(crate) fn unpack<T: Codec>(mut bytes: &[u8]) -> Option<T> {
     T::get(&mut bytes)
 }
 
-/// Takes the first whole message off a buffer that more may be added to: a length, then the bytes.
+/// Takes the first message off a buffer to which more may be appended: 8 bytes of length, then the
+/// body, which is returned. `None` if it isn't whole yet.
 pub(crate) fn next_message(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     let length = u64::from_ne_bytes(buffer.first_chunk::<8>().copied()?);
     let end = usize::try_from(length).ok()?.checked_add(8)?;
@@ -40,7 +44,7 @@ pub(crate) fn next_message(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     Some(message[8..].to_vec())
 }
 
-/// A message as [`next_message`] takes it off.
+/// A value as a message for [`next_message`].
 pub(crate) fn message(value: &impl Codec) -> Vec<u8> {
     let body = pack(value);
     let mut out = (body.len() as u64).to_ne_bytes().to_vec();
@@ -154,13 +158,13 @@ impl<K: Codec + Ord, V: Codec> Codec for BTreeMap<K, V> {
     }
 }
 
-/// Enums without fields, by their place in a list of all of them.
-macro_rules! by_place {
+/// Enums without fields, by their index in `ALL`.
+macro_rules! by_index {
     ($($type:ty),*) => {$(
         impl Codec for $type {
             fn put(&self, out: &mut Vec<u8>) {
-                let place = <$type>::ALL.iter().position(|one| one == self);
-                place.expect("[mallory bug] a list of all lacks one").put(out);
+                let index = <$type>::ALL.iter().position(|one| one == self);
+                index.expect("[mallory bug] ALL lacks a variant").put(out);
             }
 
             fn get(from: &mut &[u8]) -> Option<Self> {
@@ -169,7 +173,7 @@ macro_rules! by_place {
         }
     )*};
 }
-by_place!(Op, Kind, Role);
+by_index!(Op, Kind, Role);
 
 impl Codec for Moment {
     fn put(&self, out: &mut Vec<u8>) {
@@ -196,7 +200,7 @@ impl Codec for Moment {
     }
 }
 
-/// Structs, field by field.
+/// Implements `Codec` for a struct, field by field.
 macro_rules! codec_struct {
     ($type:path { $($field:ident),* $(,)? }) => {
         impl $crate::process::codec::Codec for $type {
@@ -221,14 +225,14 @@ codec_struct!(Frame { function, place });
 codec_struct!(Site { frames });
 codec_struct!(Preemption { thread, point, to });
 codec_struct!(ScheduledOp { step, thread, point, what });
-codec_struct!(FoundSchedule { turns, seen, of, pair, notes });
+codec_struct!(FoundSchedule { preemptions, seen, of, pair, notes });
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn messages_cross_in_pieces_and_a_cut_one_is_none() {
+    fn messages_arrive_in_pieces_and_a_cut_one_is_none() {
         let block = BlockInfo { number: 17, size: 96, align: 8, heap: "main".into() };
         let sent = Evidence::new(Kind::DoubleFree)
             .about(block)

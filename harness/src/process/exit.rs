@@ -1,65 +1,67 @@
-//! Deaths: how a child ended that was not meant to, and what its readers are told of it.
+//! Deaths: how a child ended that was not meant to end, read from its wait status and from what it
+//! wrote to shared memory, and the sentence that a report prints for it.
 
 use crate::process::codec;
 use crate::process::shared_memory::{ChildStatus, Mark};
 
-/// How a child ended that was not meant to.
+/// How a child ended that was not meant to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Death {
     /// It ended itself, with this code.
     Exit(i32),
     /// A signal ended it.
     Signal(i32),
-    /// A signal of a bad memory access ended it before any handler could run.
+    /// This signal of a bad memory access ended it before any handler could run.
     Unhandled(i32),
-    /// This signal of a bad memory access ended it, at a guard page that it told of.
+    /// This signal of a bad memory access ended it, at the guard page of a known block.
     Guard(i32),
-    /// Its stack had no room left.
+    /// Its stack overflowed.
     Overflow,
-    /// It asked for memory without end.
+    /// It made requests without end.
     Endless,
-    /// It stood still for too long, and was killed.
+    /// It made no request for too long, and was killed.
     Stall,
-    /// It stopped itself by this signal, and was killed.
+    /// It was stopped by this signal, and was killed.
     Stopped(i32),
-    /// It is gone, and somebody else was told how.
+    /// It is gone, and its wait status went to another waiter.
     Unseen,
 }
 
 impl Death {
-    /// What a status means, as `waitpid` gives it, beside what the child left on the board.
-    pub(crate) fn of(status: i32, life: &ChildStatus) -> Death {
-        let mark = life.mark();
-        if !libc::WIFSIGNALED(status) {
+    /// How a child died, by its status as `waitpid` returns it and by its mark in shared memory.
+    pub(crate) fn of(wait_status: i32, status: &ChildStatus) -> Death {
+        let mark = status.mark();
+        if !libc::WIFSIGNALED(wait_status) {
             return match mark {
-                Some(Mark::Stuck) => Death::Endless,
-                _ => Death::Exit(libc::WEXITSTATUS(status)),
+                Some(Mark::Endless) => Death::Endless,
+                _ => Death::Exit(libc::WEXITSTATUS(wait_status)),
             };
         }
-        let signal = libc::WTERMSIG(status);
+        let signal = libc::WTERMSIG(wait_status);
         let bad_access = [libc::SIGSEGV, libc::SIGBUS].contains(&signal);
         match mark {
-            // std ends a program whose stack overflowed by an abort, other runtimes by the fault.
-            Some(Mark::Overflow) if bad_access || signal == libc::SIGABRT => Death::Overflow,
-            Some(Mark::Guard) if bad_access => Death::Guard(signal),
-            Some(Mark::Unsure) if signal == libc::SIGABRT => Death::Overflow,
-            // It stumbled while it looked where it aborted.
+            // After a stack overflow std aborts; other runtimes let the signal end the process.
+            Some(Mark::StackOverflow) if bad_access || signal == libc::SIGABRT => Death::Overflow,
+            Some(Mark::GuardPage) if bad_access => Death::Guard(signal),
+            Some(Mark::BadAccessOrOverflow) if signal == libc::SIGABRT => Death::Overflow,
+            // Another signal came while the handler wrote the abort's call stack.
             Some(Mark::Aborting) => Death::Signal(libc::SIGABRT),
             None if bad_access => Death::Unhandled(signal),
             _ => Death::Signal(signal),
         }
     }
 
-    /// A child that was killed because it gave no sign of life.
-    pub(crate) fn silent(life: &ChildStatus) -> Death {
-        match life.mark() {
+    /// How a child died that was killed for its silence.
+    pub(crate) fn of_silence(status: &ChildStatus) -> Death {
+        match status.mark() {
+            // It hung while the handler wrote the abort's call stack.
             Some(Mark::Aborting) => Death::Signal(libc::SIGABRT),
             _ => Death::Stall,
         }
     }
 
-    /// Whether what it said is more than its status.
-    pub(crate) fn tells(self) -> bool {
+    /// Whether the words in the child's status describe this death.
+    pub(crate) fn has_words(self) -> bool {
         self.is_abort() || matches!(self, Death::Guard(_))
     }
 
@@ -114,17 +116,19 @@ impl std::fmt::Display for Death {
                 name(*signal)
             ),
             Death::Overflow => f.write_str("it died of a stack overflow"),
-            Death::Endless => f.write_str("it went on asking, also when it got all it asked for"),
-            Death::Stall => f.write_str("it stood still and made no request"),
+            Death::Endless => {
+                f.write_str("it kept making requests, also when none of them failed any longer")
+            }
+            Death::Stall => f.write_str("it made no request for too long and was killed"),
             Death::Stopped(signal) => write!(f, "it stopped itself by {}", name(*signal)),
             Death::Unseen => f.write_str(
-                "it ended, and how is not known: SIGCHLD is ignored, or somebody else waits",
+                "it ended, but how is unknown: SIGCHLD is ignored, or other code waited for it",
             ),
         }
     }
 }
 
-/// A signal as a person says it. Numbers differ between systems, names don't.
+/// A signal's name. Numbers differ between systems, names don't.
 fn name(signal: i32) -> String {
     #[cfg(target_os = "linux")]
     if signal >= libc::SIGRTMIN() {
@@ -150,16 +154,16 @@ const NAMES: [(i32, &str); 28] = names!(
     SIGVTALRM SIGXCPU SIGXFSZ SIGWINCH
 );
 
-/// Ways to abort that the call stack tells apart.
+/// Kinds of aborts that the call stack distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Abort {
-    /// Memory ran out in code that can't say so.
+    /// An allocation failed in code that can't return an error (`handle_alloc_error`).
     AllocError,
-    /// A panic in a destructor, while another panic was on its way.
+    /// A panic in a destructor that runs while another panic unwinds.
     Cleanup,
-    /// A panic on its way out of a function that nothing may unwind out of.
+    /// A panic in a function that must not unwind.
     NoUnwind,
-    /// A panic where panics abort.
+    /// A panic in a program that is built with `panic = "abort"`.
     Panic,
 }
 
@@ -167,8 +171,9 @@ impl Abort {
     pub(crate) const ALL: [Abort; 4] =
         [Abort::AllocError, Abort::Cleanup, Abort::NoUnwind, Abort::Panic];
 
-    /// Functions by which it is told; what is listed first is looked for first, since a panic
-    /// stands in the stack of the next two as well.
+    /// The functions whose presence on the stack identifies it. The kinds are tried in the order of
+    /// [`Abort::ALL`], since the functions of a plain panic are on the stack of the two before it
+    /// as well.
     fn functions(self) -> &'static [&'static str] {
         match self {
             Abort::AllocError => &["handle_alloc_error", "rust_oom", "__rdl_oom"],
@@ -178,7 +183,7 @@ impl Abort {
         }
     }
 
-    /// Which one a stack of these functions is, if it is one that has a name.
+    /// The kind of an abort with these functions on its stack; `None` if it is none of these kinds.
     pub(crate) fn of(functions: &[&str]) -> Option<Abort> {
         let last = |path: &&str| path.rsplit("::").next().unwrap_or("").to_owned();
         let last: Vec<String> = functions.iter().map(last).collect();
@@ -188,6 +193,7 @@ impl Abort {
         Abort::ALL.into_iter().find(is_one)
     }
 
+    /// The sentence that a report prints.
     pub(crate) fn note(self) -> &'static str {
         match self {
             Abort::AllocError => {
@@ -215,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn aborts_are_told_by_the_functions_on_the_way() {
+    fn aborts_are_identified_by_the_functions_on_the_stack() {
         let of = |functions: &[&str]| Abort::of(functions);
         let oom = ["abort", "std::process::abort", "alloc::alloc::handle_alloc_error", "app::x"];
         assert_eq!(of(&oom), Some(Abort::AllocError));

@@ -1,5 +1,5 @@
-//! Children forked off in the midst of a run: each goes on from where its parent is, and the
-//! parent goes on too. So the run up to there is made once, and not once for each of them.
+//! Children that are forked in the middle of a run. Parent and child both continue from there, so
+//! the part of the run before the fork is executed once instead of once per child.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -9,49 +9,51 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::plan::{Plan, Request};
-use crate::process::child::{Child, GLANCE, Watch, wait};
+use crate::process::child_handle::{Child, POLL_INTERVAL, wait};
 use crate::process::codec;
 use crate::process::exit::Death;
 use crate::process::pipe::{Pipe, pipe};
 use crate::process::shared_memory::SharedMemory;
 use crate::process::status;
+use crate::process::watchdog::Watchdog;
 
-/// What a fork answers to either side.
+/// On which side of the fork the caller is.
 pub(crate) enum Side {
     Parent,
     Child(Pipe),
 }
 
-/// What one of them left.
+/// What one child left when it ended.
 pub(crate) struct LeftChildren<T> {
-    /// What it was to do.
+    /// The item that it was forked for.
     pub(crate) point: usize,
     pub(crate) messages: Vec<T>,
     pub(crate) death: Option<Death>,
 }
 
-/// The children of one run, so many at a time.
+/// The children of one run, at most one per job of the shared memory at a time.
 pub(crate) struct ForkPool<'a> {
-    board: &'a SharedMemory,
+    memory: &'a SharedMemory,
     patience: Duration,
     members: Vec<Option<ForkedChild<'a>>>,
-    /// Descriptors below which all are taken, and those open for writing, before the run.
+    /// The lowest free descriptor at the last check that found nothing newly open for writing.
     lowest: i32,
+    /// The descriptors that were open for writing before the run.
     writable: Vec<i32>,
 }
 
 struct ForkedChild<'a> {
     child: Child<'a>,
-    watch: Watch,
+    watchdog: Watchdog,
     point: usize,
 }
 
-/// Descriptors above this are not looked at.
+/// Descriptors from this one on are not checked.
 const DESCRIPTORS_MAX: i32 = 1024;
 
-/// The lowest descriptor that is free: opening anything takes it.
+/// The lowest free descriptor: it changes if anything was opened.
 fn lowest_free() -> i32 {
-    // SAFETY: makes a copy of a descriptor and closes just that.
+    // SAFETY: closes only the copy that it made.
     unsafe {
         let copy = libc::dup(0);
         if copy >= 0 {
@@ -64,7 +66,7 @@ fn lowest_free() -> i32 {
 /// The descriptors that something can be written to.
 fn writable() -> Vec<i32> {
     let is_writable = |descriptor: &i32| {
-        // SAFETY: asks for flags.
+        // SAFETY: F_GETFL only reads flags, and fails where nothing is open.
         let flags = unsafe { libc::fcntl(*descriptor, libc::F_GETFL) };
         flags >= 0 && flags & libc::O_ACCMODE != libc::O_RDONLY
     };
@@ -76,30 +78,30 @@ fn threads() -> Option<u64> {
     if cfg!(not(target_os = "linux")) {
         return None;
     }
-    // SAFETY: zeroed is a good `stat`, which is filled in.
+    // SAFETY: zeroed is a valid `stat`, and the path is a C string.
     unsafe {
         let mut stat: libc::stat = std::mem::zeroed();
         if libc::stat(c"/proc/self/task".as_ptr(), &raw mut stat) != 0 {
             return None;
         }
-        // A directory for each, beside itself and its parent.
+        // One link for each thread's directory, and the two links of every directory.
         Some((stat.st_nlink as u64).saturating_sub(2))
     }
 }
 
 impl<'a> ForkPool<'a> {
-    /// As many at a time as the board has jobs.
-    pub(crate) fn new(board: &'a SharedMemory, patience: Duration) -> Self {
+    /// A pool without children. `patience` is how long a child may make no request.
+    pub(crate) fn new(memory: &'a SharedMemory, patience: Duration) -> Self {
         ForkPool {
-            board,
+            memory,
             patience,
-            members: (0..board.jobs).map(|_| None).collect(),
+            members: (0..memory.jobs).map(|_| None).collect(),
             lowest: lowest_free(),
             writable: writable(),
         }
     }
 
-    /// Why this process can't be forked as it is, if it can't.
+    /// Why this process can't be forked in its present state; `None` if it can.
     pub(crate) fn objection(&mut self) -> Option<String> {
         match threads() {
             Some(1) => {}
@@ -110,37 +112,43 @@ impl<'a> ForkPool<'a> {
         if lowest == self.lowest {
             return None;
         }
-        // What it opened to read from is left alone; what it can write to, both would write to.
+        // Parent and child may share a descriptor that they read from, but both would write to one
+        // that is open for writing.
         let is_own = |open: &i32| self.members.iter().flatten().any(|m| m.child.holds(*open));
-        let is_fresh = |open: &i32| !self.writable.contains(open) && !is_own(open);
-        let fresh = writable().into_iter().find(is_fresh);
-        if fresh.is_none() {
+        let is_new = |open: &i32| !self.writable.contains(open) && !is_own(open);
+        let new = writable().into_iter().find(is_new);
+        if new.is_none() {
             self.lowest = lowest;
         }
-        fresh.map(|_| "it holds a descriptor open for writing".to_owned())
+        new.map(|_| "it holds a descriptor open for writing".to_owned())
     }
 
-    /// Forks, once fewer than all places are taken. What has ended is told to `hear`.
+    /// Forks a child for an item, after waiting for a free place. Passes children that have ended
+    /// to `hear`.
+    ///
+    /// # Errors
+    /// The system's error if it can't fork.
     pub(crate) fn split<T: codec::Codec>(
         &mut self,
         point: usize,
         hear: &mut dyn FnMut(LeftChildren<T>),
     ) -> io::Result<Side> {
-        let place = self.vacancy(hear);
-        let life = self.board.life(place);
+        let place = self.free_place(hear);
+        let status = self.memory.status(place);
         let (read, write) = pipe()?;
-        life.begin();
-        life.stand(Some(point));
+        status.reset();
+        status.set_item(Some(point));
         let parent = std::process::id();
         // SAFETY: this process has one thread (`objection`), so nothing is held by another.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {
                 let pipe = Pipe::new(write, parent, read.as_raw_fd());
-                // Its elder siblings are the parent's to wait for.
+                // The other children are its siblings: only the parent can wait for them.
                 self.members.drain(..).for_each(std::mem::forget);
-                status::adopt(life);
-                // SAFETY: plain numbers; the parent may have gone before the request.
+                status::attach(status);
+                // SAFETY: the arguments are plain numbers. The parent may have ended before the
+                // first call takes effect, hence the check after it.
                 unsafe {
                     #[cfg(target_os = "linux")]
                     libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -153,59 +161,59 @@ impl<'a> ForkPool<'a> {
             }
             pid => {
                 drop(write);
-                let child = Child::new(pid, read, life);
-                let watch = Watch::new(&child, 0, self.patience);
-                self.members[place] = Some(ForkedChild { child, watch, point });
-                // With all places taken the pass stands still at once: each page that it writes to
-                // meanwhile would be copied, and so would the next fork's part in it.
-                self.vacancy(hear);
-                // What was opened and closed here is nothing of the subject's.
+                let child = Child::new(pid, read, status, false);
+                let watchdog = Watchdog::new(status, false, 0, self.patience);
+                self.members[place] = Some(ForkedChild { child, watchdog, point });
+                // If all places are taken, wait at once: otherwise copy-on-write duplicates every
+                // page that the parent writes to meanwhile.
+                self.free_place(hear);
+                // The descriptors that were opened and closed here are not the subject's.
                 self.lowest = lowest_free();
                 Ok(Side::Parent)
             }
         }
     }
 
-    /// A place that is free, or becomes so.
-    fn vacancy<T: codec::Codec>(&mut self, hear: &mut dyn FnMut(LeftChildren<T>)) -> usize {
+    /// Waits until a place is free, and returns it.
+    fn free_place<T: codec::Codec>(&mut self, hear: &mut dyn FnMut(LeftChildren<T>)) -> usize {
         loop {
-            self.look(hear);
+            self.check_all(hear);
             if let Some(place) = self.members.iter().position(Option::is_none) {
                 return place;
             }
-            self.rest();
+            self.wait_for_any();
         }
     }
 
-    /// Waits for all that are left.
+    /// Waits until all children have ended.
     pub(crate) fn wait<T: codec::Codec>(&mut self, hear: &mut dyn FnMut(LeftChildren<T>)) {
         loop {
-            self.look(hear);
+            self.check_all(hear);
             if self.members.iter().all(Option::is_none) {
                 return;
             }
-            self.rest();
+            self.wait_for_any();
         }
     }
 
-    /// Waits until one of them says something or ends.
-    fn rest(&self) {
-        // The parent's parent is watching, too.
-        status::beat();
+    /// Waits until one of them sends something or ends, at most for [`POLL_INTERVAL`].
+    fn wait_for_any(&self) {
+        // This process is a child itself, and its own parent must not take the wait for a hang.
+        status::heartbeat();
         let children: Vec<&Child> = self.members.iter().flatten().map(|m| &m.child).collect();
-        wait(&children, GLANCE);
+        wait(&children, POLL_INTERVAL);
     }
 
-    fn look<T: codec::Codec>(&mut self, hear: &mut dyn FnMut(LeftChildren<T>)) {
+    fn check_all<T: codec::Codec>(&mut self, hear: &mut dyn FnMut(LeftChildren<T>)) {
         for (job, place) in self.members.iter_mut().enumerate() {
-            let Some(ForkedChild { child, watch, point }) = place else { continue };
-            let life = self.board.life(job);
-            let Some(death) = child.look(watch) else { continue };
+            let Some(ForkedChild { child, watchdog, point }) = place else { continue };
+            let status = self.memory.status(job);
+            let Some(death) = child.check(watchdog) else { continue };
             let mut messages = Vec::new();
             while let Some(message) = child.next() {
                 messages.push(message);
             }
-            let death = Some(death).filter(|_| !life.is_done());
+            let death = Some(death).filter(|_| !status.is_done());
             let left = LeftChildren { point: *point, messages, death };
             *place = None;
             hear(left);
@@ -213,17 +221,18 @@ impl<'a> ForkPool<'a> {
     }
 }
 
-/// A plan that asks a closure which borrows: about the request that `next` names and all after.
+/// A plan that asks a closure with borrows, about every request from the ordinal in `next` on.
 ///
 /// # Safety
-/// - The plan is not consulted once `'a` is over.
+/// - The plan is not asked after `'a` has ended.
 pub(crate) unsafe fn borrowing<'a>(
     refuses: impl Fn(&Request) -> bool + 'a,
     next: Arc<AtomicU64>,
 ) -> Plan {
-    /// One thread asks, which is the one that made it.
+    /// Only the thread that made it asks.
     struct SingleThreaded<F>(F);
-    // SAFETY: `ForkPool` forks processes with one thread only, and gives up where there are more.
+    // SAFETY: the process has one thread: `ForkPool::objection` is checked before every fork, and
+    // the caller gives up where there are more.
     unsafe impl<F> Send for SingleThreaded<F> {}
     // SAFETY: as above.
     unsafe impl<F> Sync for SingleThreaded<F> {}
@@ -232,10 +241,10 @@ pub(crate) unsafe fn borrowing<'a>(
             (self.0)(request)
         }
     }
-    let here = SingleThreaded(refuses);
+    let refuses = SingleThreaded(refuses);
     let ask: Arc<dyn Fn(&Request) -> bool + Send + Sync + 'a> =
-        Arc::new(move |request| here.ask(request));
-    // SAFETY: only the lifetime changes; the caller's promise.
+        Arc::new(move |request| refuses.ask(request));
+    // SAFETY: only the lifetime changes, and the caller promises not to ask after `'a`.
     let ask = unsafe {
         std::mem::transmute::<
             Arc<dyn Fn(&Request) -> bool + Send + Sync + 'a>,
@@ -245,9 +254,9 @@ pub(crate) unsafe fn borrowing<'a>(
     Plan::from_next(ask, next)
 }
 
-/// Ends a child that has said all it has to say.
-pub(crate) fn done() -> ! {
-    status::finished();
-    // SAFETY: ends this process at once.
+/// Ends a child of a pool that has sent all its results.
+pub(crate) fn exit_child() -> ! {
+    status::set_done();
+    // SAFETY: `_exit` has no precondition; it ends this process at once.
     unsafe { libc::_exit(0) }
 }

@@ -1,69 +1,73 @@
-//! Signs of life: how a run that makes requests shows that it does, at no cost to a request.
+//! Heartbeats: how a run shows its parent that it is making requests, at no cost on the fast path.
 //!
-//! A run's counters are its own memory, which nobody else can look into, and a shared counter
-//! would cost every request. So a sign is given where the fast path is left anyway: the next
-//! request that gives one bounds it just as a plan's first request does. Signs come at every
-//! request as long as requests are slow, and ever more rarely once they are quick.
+//! The parent can't see a run's counters, which are the child's own memory, and a shared counter
+//! would slow down every request. So a heartbeat is sent from the slow path: the ordinal of the
+//! next one bounds the fast path, as the ordinal of a plan's next fault does. While requests are
+//! slow, each one sends a heartbeat; while they are fast, the gap doubles up to [`GAP_MAX`].
 
 use std::time::{Duration, Instant};
 
-/// By what a run reaches whoever watches it from outside.
+/// The functions by which a run reports to its parent.
 #[derive(Clone, Copy)]
 pub(crate) struct Lifeline {
     /// It is making requests.
     pub(crate) beat: fn(),
-    /// Lifting the plan didn't help: it will ask for ever.
+    /// It keeps making requests after its plan was lifted, and will never stop.
     pub(crate) stuck: fn(),
 }
 
-/// Requests from one sign to the next, at most: so few that even a run that suddenly becomes slow
-/// gives the next one in time.
+/// At most this many requests from one heartbeat to the next: few enough that even a run that
+/// suddenly becomes slow sends the next one in time.
 const GAP_MAX: u64 = 256;
-/// Where so much time went by between two, every request gives one.
+/// If more time than this passed between two heartbeats, every request sends one.
 const SLOW: Duration = Duration::from_millis(1);
 
-/// When a run gives its next sign of life.
+/// Decides which request of a run sends the next heartbeat.
 pub(crate) struct Heartbeat {
     line: Option<Lifeline>,
-    /// The request that gives it.
+    /// The ordinal of that request.
     at: u64,
     gap: u64,
-    was: Option<Instant>,
+    last: Option<Instant>,
 }
 
 impl Heartbeat {
-    /// Nobody listens.
-    pub(crate) const NONE: Heartbeat = Heartbeat { line: None, at: u64::MAX, gap: 1, was: None };
+    /// No heartbeats: there is no parent.
+    pub(crate) const NONE: Heartbeat = Heartbeat { line: None, at: u64::MAX, gap: 1, last: None };
 
+    /// Heartbeats through this line.
     pub(crate) fn on(line: Lifeline) -> Heartbeat {
         Heartbeat { line: Some(line), ..Heartbeat::NONE }
     }
 
+    /// The ordinal of the request that sends the next one; `u64::MAX` if there are none.
     pub(crate) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Gives a sign if this request is to, and sets when the next one comes.
+    /// Sends a heartbeat if this request is due, and sets which request sends the next one. Returns
+    /// whether it sent one.
     pub(crate) fn beat(&mut self, request: u64) -> bool {
         let Some(line) = self.line.filter(|_| request >= self.at) else {
             return false;
         };
         (line.beat)();
         let now = Instant::now();
-        let slow = self.was.replace(now).is_some_and(|was| now - was > SLOW);
+        let slow = self.last.replace(now).is_some_and(|last| now - last > SLOW);
         self.gap = if slow { 1 } else { (self.gap * 2).min(GAP_MAX) };
         self.at = request + self.gap;
         true
     }
 
-    /// From this request on it may be slow: the next one gives a sign.
+    /// Makes the request after this one send a heartbeat, since requests may be slow from here on.
     pub(crate) fn soon(&mut self, request: u64) {
         if self.line.is_some() {
-            *self = Heartbeat { at: request + 1, gap: 1, was: None, ..*self };
+            *self = Heartbeat { at: request + 1, gap: 1, last: None, ..*self };
         }
     }
 
-    /// Counts from here. Up to its first fault, a run is as quick as the one without any.
+    /// Starts at the beginning of a run. Before its first fault a run is as fast as the fault-free
+    /// one, so a run with faults sends its first heartbeat after [`GAP_MAX`] requests only.
     pub(crate) fn arm(&mut self, has_faults: bool) {
         self.soon(0);
         if self.line.is_some() && has_faults {
@@ -71,6 +75,7 @@ impl Heartbeat {
         }
     }
 
+    /// Reports that the run will never stop.
     pub(crate) fn stuck(&self) {
         if let Some(line) = self.line {
             (line.stuck)();
@@ -82,29 +87,29 @@ impl Heartbeat {
 mod tests {
     use super::*;
 
-    /// The requests of a thousand that give a sign, each taking so long.
-    fn signs(time: Duration) -> Vec<u64> {
-        let mut pulse = Heartbeat::on(Lifeline { beat: || {}, stuck: || {} });
-        pulse.soon(0);
-        let mut signs = Vec::new();
+    /// Which of a thousand requests send a heartbeat, if each takes `time`.
+    fn beats(time: Duration) -> Vec<u64> {
+        let mut heartbeat = Heartbeat::on(Lifeline { beat: || {}, stuck: || {} });
+        heartbeat.soon(0);
+        let mut beats = Vec::new();
         for request in 1..1000 {
             std::thread::sleep(time);
-            if pulse.beat(request) {
-                signs.push(request);
+            if heartbeat.beat(request) {
+                beats.push(request);
             }
             if !time.is_zero() && request > 20 {
                 break;
             }
         }
-        signs
+        beats
     }
 
     #[test]
-    fn slow_requests_each_give_a_sign_and_quick_ones_few() {
-        assert_eq!(signs(Duration::from_millis(2))[1..], (3..=21).collect::<Vec<u64>>());
-        assert!(signs(Duration::ZERO).len() < 100);
-        let mut nobody = Heartbeat::NONE;
-        nobody.soon(3);
-        assert!(!nobody.beat(4) && nobody.at() == u64::MAX);
+    fn slow_requests_each_send_a_heartbeat_and_fast_ones_few() {
+        assert_eq!(beats(Duration::from_millis(2))[1..], (3..=21).collect::<Vec<u64>>());
+        assert!(beats(Duration::ZERO).len() < 100);
+        let mut none = Heartbeat::NONE;
+        none.soon(3);
+        assert!(!none.beat(4) && none.at() == u64::MAX);
     }
 }

@@ -1,8 +1,45 @@
-//! Child processes: how they are started, watched, spoken to and ended.
+//! Child processes: how they are started, watched, heard and reaped. A run that may abort, crash,
+//! exit or hang happens in one, so that the parent survives it and can report it.
+//!
+//! The life of a child, and the file of each step:
+//!
+//! 1. **Fork.** [`child`] forks for one task (`child::ask`), and [`worker_pool`] keeps a fixed
+//!    number of workers that take items (points of a sweep, or searches) from a shared list until
+//!    none is left. [`fork_pool`] forks a child in the middle of a run, once for each request that
+//!    is to fail. [`page_tables`] makes such forks cheap.
+//! 2. **Start.** The child puts its standard streams to `/dev/null`, attaches its [`status`],
+//!    installs its [`signal_handlers`] and sends a first message. One that doesn't is killed and
+//!    replaced.
+//! 3. **Work.** A plan needs no transport: the child is a copy of its parent, so the subject's
+//!    closure and the plan that injects its *faults* are simply there. A worker learns its item's
+//!    number from shared memory. The run sends a [`heartbeat`] while it makes requests, and has a
+//!    directory of its own ([`scratch_dir`]).
+//! 4. **Report.** *Findings* come back as messages through the [`pipe`], in the byte format of
+//!    [`codec`], by a worker after each item, by an isolated
+//!    run as soon as each is known.
+//! 5. **Death.** The signal handlers write to the child's status why it dies: the call stack
+//!    ([`backtrace`]) of an abort, or the block whose page was touched ([`guard_pages`]).
+//! 6. **Reap.** The parent ([`child_handle`]) polls pipe and child, kills a child whose
+//!    [`watchdog`] has expired, and turns wait status and shared memory into a `Death` ([`exit`]).
+//!    The worker pool then forks a replacement.
+//!
+//! What survives a death, and where:
+//!
+//! - In the pipe: every message that was sent whole, so findings, fingerprints and the injected
+//!   fault. A message that the death cut short is dropped.
+//! - In [`shared_memory`]: a byte for each item, which is its outcome; the item that the child was
+//!   at, its schedule, and how the runs of that item ended; the number of heartbeats; the mark of a
+//!   signal handler and its words, such as a call stack.
+//!
+//! A message can get lost, for instance if the subject closes the pipe. The item's byte then still
+//! says that there was a finding, and the caller runs the item again.
+//!
+//! [`atomic_file`] is here because two processes may write the same file at once.
 
 pub(crate) mod atomic_file;
 pub(crate) mod backtrace;
 pub(crate) mod child;
+pub(crate) mod child_handle;
 pub(crate) mod codec;
 pub(crate) mod exit;
 pub(crate) mod fork_pool;
@@ -14,4 +51,5 @@ pub(crate) mod scratch_dir;
 pub(crate) mod shared_memory;
 pub(crate) mod signal_handlers;
 pub(crate) mod status;
+pub(crate) mod watchdog;
 pub(crate) mod worker_pool;

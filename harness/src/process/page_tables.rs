@@ -1,18 +1,19 @@
-//! What a process weighs when it is forked: each page that it has touched costs the fork, and the
-//! child's end, a little. One that is forked at each of its requests is worth making light.
+//! Makes forks cheap. A fork and the child's exit take time for every page that the process has
+//! touched, so a process that is forked at each of its requests first reduces the number of its
+//! pages.
 #![allow(unsafe_code)]
 
-/// Gives memory that is free inside of the C library's allocator back to the system.
+/// Returns memory that is free in the C library's allocator to the system.
 pub(crate) fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: moves nothing that is in use.
+    // SAFETY: `malloc_trim` releases only memory that is not in use.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Has the system join small pages into large ones, where it can: a large one costs a fork as much
-/// as a small one. Does nothing on older systems than Linux 6.1.
+/// Asks the system to merge small pages into huge ones where it can: a huge page costs a fork as
+/// much as a small one. Does nothing before Linux 6.1.
 #[cfg(target_os = "linux")]
 pub(crate) fn join() {
     const COLLAPSE: libc::c_int = 25;
@@ -20,7 +21,7 @@ pub(crate) fn join() {
     for (start, end) in maps.lines().filter_map(private) {
         let (start, end) = (start.next_multiple_of(LARGE), end / LARGE * LARGE);
         for page in (start..end).step_by(LARGE) {
-            // SAFETY: leaves what stands there as it is.
+            // SAFETY: MADV_COLLAPSE doesn't change the contents of the memory.
             unsafe { libc::madvise(page as *mut libc::c_void, LARGE, COLLAPSE) };
         }
     }
@@ -29,11 +30,12 @@ pub(crate) fn join() {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn join() {}
 
-/// A large page where it is the smallest (other machines then join nothing, or more at a time).
+/// The size of the smallest huge page. Where it is another size, nothing is merged, or more at a
+/// time.
 #[cfg(target_os = "linux")]
 const LARGE: usize = 2 << 20;
 
-/// Where memory of the process's own lies, if a line of `/proc/self/maps` is about such.
+/// The address range of a line of `/proc/self/maps`, if it is private anonymous memory or the heap.
 #[cfg(target_os = "linux")]
 fn private(line: &str) -> Option<(usize, usize)> {
     let mut fields = line.split_ascii_whitespace();
@@ -51,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_memory_of_the_process_s_own_is_joined() {
+    fn only_private_anonymous_memory_is_merged() {
         let own = "55d0c000-55d0e000 rw-p 00000000 00:00 0                  [heap]";
         assert_eq!(private(own), Some((0x55d0_c000, 0x55d0_e000)));
         assert_eq!(private("7f00-7fff rw-p 00000000 00:00 0 "), Some((0x7f00, 0x7fff)));
@@ -67,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_memory_stays() {
+    fn the_contents_of_memory_stay() {
         let bytes: Vec<u8> = (0..3 * LARGE).map(|n| (n % 251) as u8).collect();
         trim();
         join();

@@ -1,4 +1,5 @@
-//! The pipe by which a child tells what it found, however its subject treats descriptors.
+//! The pipe through which a child sends what it found. It works even if the subject closes
+//! descriptors that are not its own.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -8,14 +9,17 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use crate::process::codec;
 
-/// A pipe that nothing which the subject starts inherits.
+/// The read and the write end of a new pipe, which programs that the subject starts don't inherit.
+///
+/// # Errors
+/// The system's error if there is no pipe to be had.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends: [RawFd; 2] = [0; 2];
     // SAFETY: `ends` has room for two descriptors.
     if unsafe { libc::pipe(ends.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: both descriptors were just opened and are nobody else's.
+    // SAFETY: both descriptors were just opened, and nothing else owns them.
     let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
     for end in [&read, &write] {
         // SAFETY: plain flags on an open descriptor.
@@ -26,64 +30,65 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// The child's end of the pipe.
 ///
-/// A subject may close descriptors that aren't its own, and open others under their numbers: the
-/// pipe is looked at before each message, and opened anew where it is gone.
+/// A subject may close descriptors that aren't its own, and its own may then have their numbers. So
+/// before each message the pipe is checked, and reopened through `/proc` if it is gone.
 pub(crate) struct Pipe {
     end: Cell<RawFd>,
-    /// Which pipe it is, by device and number.
+    /// The pipe's device and inode.
     identity: (u64, u64),
-    /// The process that may write: not one that the subject forks.
+    /// The only process that may write, so that one that the subject forks sends nothing.
     owner: libc::pid_t,
-    /// Where the system shows the parent's end.
-    way_back: CString,
+    /// The path of the parent's end.
+    parent_end: CString,
 }
 
 impl Pipe {
-    /// The end of the pipe whose other end the parent reads from.
+    /// The write end of a pipe whose read end is the descriptor `far` of the process `parent`.
     pub(crate) fn new(end: OwnedFd, parent: u32, far: RawFd) -> Pipe {
         let end = end.into_raw_fd();
-        let way_back = CString::new(format!("/proc/{parent}/fd/{far}")).unwrap_or_default();
-        // SAFETY: asks for a number.
+        let parent_end = CString::new(format!("/proc/{parent}/fd/{far}")).unwrap_or_default();
+        // SAFETY: `getpid` has no precondition.
         let owner = unsafe { libc::getpid() };
-        Pipe { end: Cell::new(end), identity: identity(end), owner, way_back }
+        Pipe { end: Cell::new(end), identity: identity(end), owner, parent_end }
     }
 
-    /// Whether there is a descriptor to write to.
+    /// Whether there is a descriptor to write to, after reopening it if necessary.
     fn is_open(&self) -> bool {
         if identity(self.end.get()) == self.identity {
             return true;
         }
-        // SAFETY: opens a path, which ends in a zero.
-        let end = unsafe { libc::open(self.way_back.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
+        // SAFETY: the path is a C string.
+        let end = unsafe { libc::open(self.parent_end.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
         self.end.set(end);
         identity(end) == self.identity
     }
 
-    /// Sends a message. One that can't be sent is missed by the parent, which knows from the board
-    /// that there is one.
+    /// Sends a message. If it can't be sent, the parent misses it, but learns from shared memory
+    /// that there was something to send.
     pub(crate) fn send(&self, value: &impl codec::Codec) {
-        // SAFETY: asks for a number.
+        // SAFETY: `getpid` has no precondition.
         if unsafe { libc::getpid() } != self.owner || !self.is_open() {
             return;
         }
         let bytes = codec::message(value);
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
-            // SAFETY: `rest` is readable; the descriptor is the pipe (`is_open`).
+            // SAFETY: pointer and length are those of `rest`; the descriptor is the pipe
+            // (`is_open`).
             let sent = unsafe { libc::write(self.end.get(), rest.as_ptr().cast(), rest.len()) };
             match usize::try_from(sent) {
                 Ok(sent) => rest = &rest[sent..],
                 Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-                // The parent is gone: nobody to tell.
+                // The parent is gone, so there is no reader.
                 Err(_) => return,
             }
         }
     }
 }
 
-/// What is behind a descriptor, by device and number; zeros where there is nothing.
+/// Device and inode of an open file; zeros if the descriptor is not open.
 fn identity(descriptor: RawFd) -> (u64, u64) {
-    // SAFETY: zeroed is a good `stat`, which is filled in where the descriptor is open.
+    // SAFETY: zeroed is a valid `stat`, and `fstat` fills it in or fails.
     unsafe {
         let mut stat: libc::stat = std::mem::zeroed();
         if libc::fstat(descriptor, &raw mut stat) != 0 {

@@ -1,12 +1,13 @@
-//! A directory of a run's own.
+//! The scratch directory: a directory for the subject's files that is empty at the start of each
+//! run.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-/// A directory that each run finds empty, made when it is first asked for.
+/// The scratch directory of one process, created when it is first asked for.
 ///
-/// A child makes it its working directory and hands out `.`: a path that is as long on every
-/// machine and in every process, since what a subject keeps of it is part of its trace.
+/// A child makes it its working directory and hands out `.`, a path that has the same length on
+/// every machine and in every process: the memory in which a subject keeps it is part of the trace.
 pub(crate) struct ScratchDir {
     folder: PathBuf,
     is_child: bool,
@@ -14,16 +15,18 @@ pub(crate) struct ScratchDir {
 }
 
 impl ScratchDir {
-    /// The scratch directory of this process, which works for `owner` (or is it).
+    /// The scratch directory of this process. `owner` is the process that sweeps: the parent in a
+    /// child, otherwise this process itself.
     pub(crate) fn new(owner: u32) -> Self {
         let process = std::process::id();
         let folder = folder(owner, process);
         ScratchDir { folder, is_child: owner != process, used: Cell::new(false) }
     }
 
+    /// The directory's path: `.` in a child.
     pub(crate) fn path(&self) -> &Path {
         if !self.used.replace(true) {
-            // A failure shows when the subject uses the directory, with the subject's own error.
+            // If this fails, the subject gets the error when it uses the directory.
             let _ = std::fs::create_dir_all(&self.folder);
             if self.is_child {
                 let _ = std::env::set_current_dir(&self.folder);
@@ -32,12 +35,13 @@ impl ScratchDir {
         if self.is_child { Path::new(".") } else { &self.folder }
     }
 
-    /// Whether anything was put there.
+    /// Whether there are files in it.
     pub(crate) fn holds_files(&self) -> bool {
         let entries = || std::fs::read_dir(&self.folder).ok();
         self.used.get() && entries().is_some_and(|mut entries| entries.next().is_some())
     }
 
+    /// Removes everything in it.
     pub(crate) fn empty(&self) {
         if self.used.get() {
             let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
@@ -48,13 +52,13 @@ impl ScratchDir {
         }
     }
 
-    /// Removes the directory of a process that is done, or dead.
+    /// Removes the directory of a process that has ended.
     pub(crate) fn remove(owner: u32, process: u32) {
         let _ = std::fs::remove_dir_all(folder(owner, process));
     }
 }
 
-/// Removes the directories of processes that were killed before they could.
+/// Removes the directories of owners that were killed before they could do so.
 pub(crate) fn tidy(is_alive: impl Fn(u32) -> bool) {
     for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name();

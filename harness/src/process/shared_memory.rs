@@ -1,145 +1,157 @@
-//! The board: memory that a parent and its workers share, and that outlives any death.
+//! Memory that a parent shares with its children, and that survives the death of any of them.
+//!
+//! It holds the number of items claimed, the number of requests made, a [`ChildStatus`] for each
+//! job (a place for one child at a time), and one byte for each item, which is its outcome.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-/// Memory that parent and children share.
+/// An anonymous mapping that the children inherit.
 pub(crate) struct SharedMemory {
     start: NonNull<AtomicU64>,
+    /// How many children there are at a time.
     pub(crate) jobs: usize,
-    points: usize,
+    items: usize,
     bytes: usize,
 }
 
-/// A worker that has run out of points stands on this one.
-pub(crate) const DONE: u64 = u64::MAX;
+/// The item of a worker for which there are no more.
+const DONE: u64 = u64::MAX;
 
-/// What a child knows of its own end.
+/// What a child knows of its own death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// The subject asks for memory without end.
-    Stuck,
+    /// The subject makes requests without end.
+    Endless,
     /// The harness panicked, not the subject.
     Bug,
-    /// A bad memory access, and not by a stack that overflowed.
-    Fault,
-    /// A bad memory access, at a guard page of a block that it told of.
-    Guard,
+    /// A bad memory access that is not a stack overflow.
+    BadAccess,
+    /// A bad memory access at the guard page of a block, which the words name.
+    GuardPage,
     /// The stack overflowed.
-    Overflow,
-    /// A bad memory access, on a machine whose stack pointer is not known here.
-    Unsure,
-    /// It looks where it aborted.
+    StackOverflow,
+    /// A bad memory access or a stack overflow, on a machine whose stack pointer can't be read
+    /// here.
+    BadAccessOrOverflow,
+    /// An abort whose call stack is being written.
     Aborting,
 }
 
 impl Mark {
     const ALL: [Mark; 7] = [
-        Mark::Stuck,
+        Mark::Endless,
         Mark::Bug,
-        Mark::Fault,
-        Mark::Guard,
-        Mark::Overflow,
-        Mark::Unsure,
+        Mark::BadAccess,
+        Mark::GuardPage,
+        Mark::StackOverflow,
+        Mark::BadAccessOrOverflow,
         Mark::Aborting,
     ];
 }
 
-/// What a child tells of itself, however it ends: one for each job.
+/// What a child writes about itself, to be read however it ends. There is one for each job.
 ///
-/// Written also by handlers of signals, so it is atomics and nothing else.
+/// Signal handlers write to it as well, so all of it is atomics.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct ChildStatus {
-    /// What it is at: a point's number and one, 0 before the first, [`DONE`] after the last.
-    place: AtomicU64,
-    /// Changes while it makes requests.
-    beat: AtomicU64,
-    /// A [`Mark`]'s place in the list and one; 0 is none.
+    /// The present item's number plus 1; 0 before the first, [`DONE`] after the last.
+    item: AtomicU64,
+    /// Increases while the child makes requests.
+    heartbeats: AtomicU64,
+    /// A [`Mark`]'s index in [`Mark::ALL`] plus 1; 0 is none.
     mark: AtomicU64,
     /// How many of the words are written.
-    said: AtomicU64,
-    /// The stack of an abort, whose guard page was touched and from where, or the text of a bug.
+    word_count: AtomicU64,
+    /// The call stack of an abort, the block whose guard page was touched and from where, or the
+    /// text of a bug.
     words: [AtomicU64; ChildStatus::WORDS],
-    /// Schedules begun at this point, and how the runs that have ended ended.
+    /// Schedules begun at this item.
     schedules: AtomicU64,
-    pub(crate) ends: [AtomicU64; ChildStatus::ENDS],
-    /// Deviations that the present schedule has made, and as many of them as there is room for.
-    turned: AtomicU64,
-    turns: [AtomicU64; ChildStatus::TURNS],
+    /// How many runs of this item ended in each outcome, in the order of `Outcome::ALL`.
+    pub(crate) outcomes: [AtomicU64; ChildStatus::OUTCOMES],
+    /// The number of preemptions that the present schedule has made.
+    preemption_count: AtomicU64,
+    /// The first of them, packed.
+    preemptions: [AtomicU64; ChildStatus::PREEMPTIONS],
 }
 
 impl ChildStatus {
     const WORDS: usize = 124;
-    const ENDS: usize = 10;
-    const TURNS: usize = 64;
+    const OUTCOMES: usize = 10;
+    const PREEMPTIONS: usize = 64;
 
-    /// Forgets the job's last child.
-    pub(crate) fn begin(&self) {
-        self.place.store(0, Ordering::Relaxed);
-        self.said.store(0, Ordering::Relaxed);
+    /// Prepares for a new child of the same job.
+    pub(crate) fn reset(&self) {
+        self.item.store(0, Ordering::Relaxed);
+        self.word_count.store(0, Ordering::Relaxed);
         self.mark.store(0, Ordering::Relaxed);
     }
 
-    /// Says what it is at. What was marked before was survived.
-    pub(crate) fn stand(&self, point: Option<usize>) {
-        let place = point.map_or(DONE, |point| point as u64 + 1);
+    /// Says which item it is at; `None` if there are no more. Clears the mark: the child survived
+    /// what it marked.
+    pub(crate) fn set_item(&self, item: Option<usize>) {
+        let item = item.map_or(DONE, |item| item as u64 + 1);
         self.mark.store(0, Ordering::Relaxed);
         self.schedules.store(0, Ordering::Relaxed);
-        self.ends.iter().for_each(|end| end.store(0, Ordering::Relaxed));
-        self.place.store(place, Ordering::Relaxed);
+        self.outcomes.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+        self.item.store(item, Ordering::Relaxed);
     }
 
-    /// Says that another schedule begins.
-    pub(crate) fn schedule(&self) {
+    /// Says that another schedule begins, without preemptions so far.
+    pub(crate) fn begin_schedule(&self) {
         self.schedules.fetch_add(1, Ordering::Relaxed);
-        self.turned.store(0, Ordering::Relaxed);
+        self.preemption_count.store(0, Ordering::Relaxed);
     }
 
-    /// Says that the present schedule deviates once more.
-    pub(crate) fn turn(&self, word: u64) {
-        let turned = self.turned.fetch_add(1, Ordering::Relaxed);
-        if let Some(place) = self.turns.get(turned as usize) {
+    /// Adds a packed preemption to the present schedule.
+    pub(crate) fn add_preemption(&self, word: u64) {
+        let index = self.preemption_count.fetch_add(1, Ordering::Relaxed);
+        if let Some(place) = self.preemptions.get(index as usize) {
             place.store(word, Ordering::Relaxed);
         }
     }
 
-    /// The deviations of the present schedule; `None` where there were more than there is room for.
-    pub(crate) fn turns(&self) -> Option<Vec<u64>> {
-        let turned = self.turned.load(Ordering::Relaxed) as usize;
-        let turns = self.turns.get(..turned)?;
-        Some(turns.iter().map(|turn| turn.load(Ordering::Relaxed)).collect())
+    /// The preemptions of the present schedule, packed; `None` if there were more than there is
+    /// room for.
+    pub(crate) fn preemptions(&self) -> Option<Vec<u64>> {
+        let count = self.preemption_count.load(Ordering::Relaxed) as usize;
+        let preemptions = self.preemptions.get(..count)?;
+        Some(preemptions.iter().map(|word| word.load(Ordering::Relaxed)).collect())
     }
 
-    /// Schedules begun at this point.
+    /// Schedules begun at this item.
     pub(crate) fn schedules(&self) -> u64 {
         self.schedules.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn standing(&self) -> Option<usize> {
-        match self.place.load(Ordering::Relaxed) {
+    /// The item that it is at; `None` before the first and after the last.
+    pub(crate) fn current_item(&self) -> Option<usize> {
+        match self.item.load(Ordering::Relaxed) {
             0 | DONE => None,
-            point => Some(point as usize - 1),
+            item => Some(item as usize - 1),
         }
     }
 
-    /// Whether its first run, the one without a fault, is behind it.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.place.load(Ordering::Relaxed) != 0
+    /// Whether it has got as far as its first item.
+    pub(crate) fn has_started(&self) -> bool {
+        self.item.load(Ordering::Relaxed) != 0
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.place.load(Ordering::Relaxed) == DONE
+        self.item.load(Ordering::Relaxed) == DONE
     }
 
-    pub(crate) fn live(&self) {
-        self.beat.fetch_add(1, Ordering::Relaxed);
+    /// Shows that the child is alive.
+    pub(crate) fn heartbeat(&self) {
+        self.heartbeats.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn beat(&self) -> u64 {
-        self.beat.load(Ordering::Relaxed)
+    pub(crate) fn heartbeats(&self) -> u64 {
+        self.heartbeats.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_mark(&self, mark: Mark) {
@@ -147,37 +159,44 @@ impl ChildStatus {
     }
 
     pub(crate) fn mark(&self) -> Option<Mark> {
-        let place = usize::try_from(self.mark.load(Ordering::Relaxed)).ok()?;
-        Mark::ALL.get(place.checked_sub(1)?).copied()
+        let mark = usize::try_from(self.mark.load(Ordering::Relaxed)).ok()?;
+        Mark::ALL.get(mark.checked_sub(1)?).copied()
     }
 
-    /// Adds a word; false once there is no room for another.
-    pub(crate) fn say(&self, word: u64) -> bool {
-        let place = self.said.load(Ordering::Relaxed);
-        let Some(free) = self.words.get(place as usize) else {
+    /// Adds a word; false if there is no room for it.
+    pub(crate) fn push_word(&self, word: u64) -> bool {
+        let count = self.word_count.load(Ordering::Relaxed);
+        let Some(free) = self.words.get(count as usize) else {
             return false;
         };
         free.store(word, Ordering::Relaxed);
-        self.said.store(place + 1, Ordering::Relaxed);
+        self.word_count.store(count + 1, Ordering::Relaxed);
         true
     }
 
-    /// What was said.
-    pub(crate) fn said(&self) -> impl Iterator<Item = u64> {
-        let words = self.said.load(Ordering::Relaxed) as usize;
+    /// The words added since the last [`reset`](Self::reset).
+    pub(crate) fn words(&self) -> impl Iterator<Item = u64> {
+        let words = self.word_count.load(Ordering::Relaxed) as usize;
         self.words.iter().take(words).map(|word| word.load(Ordering::Relaxed))
     }
 }
 
-/// The points that were claimed stand first, on a cache line of their own.
+/// Words before the first status: the items claimed and the requests made, on a cache line of their
+/// own.
 const HEADER: usize = 8;
 
+/// Words per status.
 const PER_JOB: usize = size_of::<ChildStatus>() / size_of::<AtomicU64>();
 
 impl SharedMemory {
-    pub(crate) fn new(jobs: usize, points: usize) -> io::Result<SharedMemory> {
-        let bytes = (HEADER + jobs * PER_JOB) * 8 + points.next_multiple_of(8);
-        // SAFETY: a fresh anonymous mapping, at an address of the kernel's choice.
+    /// Maps memory for `jobs` children at a time, which work on `items` items.
+    ///
+    /// # Errors
+    /// The system's error if there is no memory.
+    pub(crate) fn new(jobs: usize, items: usize) -> io::Result<SharedMemory> {
+        let bytes = (HEADER + jobs * PER_JOB) * 8 + items.next_multiple_of(8);
+        // SAFETY: a new anonymous mapping at an address that the kernel chooses touches no other
+        // memory.
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -192,58 +211,66 @@ impl SharedMemory {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or_else(io::Error::last_os_error)?;
-        Ok(SharedMemory { start, jobs, points, bytes })
+        Ok(SharedMemory { start, jobs, items, bytes })
     }
 
     fn claimed(&self) -> &AtomicU64 {
-        // SAFETY: the mapping begins with so many words, is zeroed, aligned to a page, and lives
+        // SAFETY: the mapping begins with `HEADER` words, is zeroed, aligned to a page, and lives
         // as long as `self`.
         unsafe { self.start.as_ref() }
     }
 
-    /// Takes the next point off the list.
+    /// Takes the next item; `None` if there are no more.
     pub(crate) fn claim(&self) -> Option<usize> {
-        let point = self.claimed().fetch_add(1, Ordering::Relaxed);
-        usize::try_from(point).ok().filter(|point| *point < self.points)
+        let item = self.claimed().fetch_add(1, Ordering::Relaxed);
+        usize::try_from(item).ok().filter(|item| *item < self.items)
     }
 
-    /// Adds requests that were made.
+    /// Adds to the requests (or schedules) made.
     pub(crate) fn count(&self, requests: u64) {
         self.requests().fetch_add(requests, Ordering::Relaxed);
     }
 
-    /// All requests that were made, as far as whoever made them lived to say so.
+    /// The requests (or schedules) made, without those of children that died before they counted
+    /// them.
     pub(crate) fn requests(&self) -> &AtomicU64 {
         // SAFETY: as in `claimed`; the second word.
         unsafe { self.start.add(1).as_ref() }
     }
 
-    /// Whether points are left that nobody has taken.
+    /// Whether there are items that no child has claimed.
     pub(crate) fn has_more(&self) -> bool {
-        self.claimed().load(Ordering::Relaxed) < self.points as u64
+        self.claimed().load(Ordering::Relaxed) < self.items as u64
     }
 
-    /// What a job's present child tells of itself.
-    pub(crate) fn life(&self, job: usize) -> &ChildStatus {
-        assert!(job < self.jobs, "[mallory bug] beyond the board");
-        // SAFETY: so many lives follow the header (asserted); all of it is atomics, for which
-        // zeroed memory is good.
+    /// The status of a job's present child.
+    ///
+    /// # Panics
+    /// If there is no such job.
+    pub(crate) fn status(&self, job: usize) -> &ChildStatus {
+        assert!(job < self.jobs, "[mallory bug] there is no job {job} in shared memory");
+        // SAFETY: `jobs` statuses follow the header, and `job` is one of them (asserted). All of a
+        // status is atomics, for which zeroed memory is valid.
         unsafe { self.start.add(HEADER + job * PER_JOB).cast::<ChildStatus>().as_ref() }
     }
 
-    /// A point's outcome; 0 until there is one.
-    pub(crate) fn outcome(&self, point: usize) -> &AtomicU8 {
-        assert!(point < self.points, "[mallory bug] beyond the board");
-        // SAFETY: the bytes of the outcomes follow the lives, one for each point (asserted).
+    /// An item's outcome; 0 until there is one.
+    ///
+    /// # Panics
+    /// If there is no such item.
+    pub(crate) fn outcome(&self, item: usize) -> &AtomicU8 {
+        assert!(item < self.items, "[mallory bug] there is no item {item} in shared memory");
+        // SAFETY: the bytes of the outcomes follow the statuses, one for each item, and `item` is
+        // one of them (asserted).
         unsafe {
-            self.start.add(HEADER + self.jobs * PER_JOB).cast::<AtomicU8>().add(point).as_ref()
+            self.start.add(HEADER + self.jobs * PER_JOB).cast::<AtomicU8>().add(item).as_ref()
         }
     }
 }
 
 impl Drop for SharedMemory {
     fn drop(&mut self) {
-        // SAFETY: `new` mapped just this; nobody holds a reference beyond `self`.
+        // SAFETY: `new` mapped exactly these bytes, and references to them borrow `self`.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }

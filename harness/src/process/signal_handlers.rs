@@ -1,9 +1,9 @@
-//! Signal handlers of a child process: they leave a mark in shared memory when the process dies of a bad
-//! access or an abort, so that the parent learns why and where.
+//! Signal handlers of a child process: they write a mark to shared memory when the process dies of
+//! a bad memory access or an abort, so that the parent learns why and where.
 //!
-//! A handler runs in whatever state the subject is in, so it calls nothing that allocates or locks. It
-//! leaves its mark, puts the former handler back (std's, or one of the subject's), and lets the signal
-//! come again: the process still dies of its own signal.
+//! A handler may interrupt the subject anywhere, so it calls nothing that allocates or locks. It
+//! writes the mark, restores the previous handler (std's, or one of the subject's), and lets the
+//! signal come again: the process still dies of its own signal.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
@@ -15,13 +15,14 @@ use crate::process::guard_pages;
 use crate::process::shared_memory::{ChildStatus, Mark};
 use crate::process::status::own;
 
-/// The handlers that ours took the place of, by signal.
-struct FormerHandlers([(c_int, UnsafeCell<MaybeUninit<libc::sigaction>>); 3]);
+/// The handlers that ours replaced, by signal.
+struct PreviousHandlers([(c_int, UnsafeCell<MaybeUninit<libc::sigaction>>); 3]);
 
-// SAFETY: each is written once, by the only thread of a new child, before its handler can run.
-unsafe impl Sync for FormerHandlers {}
+// SAFETY: `install` writes each entry once, on the only thread of a new child, before the handler
+// that reads it can run.
+unsafe impl Sync for PreviousHandlers {}
 
-static BEFORE: FormerHandlers = FormerHandlers([
+static PREVIOUS: PreviousHandlers = PreviousHandlers([
     (libc::SIGSEGV, UnsafeCell::new(MaybeUninit::zeroed())),
     (libc::SIGBUS, UnsafeCell::new(MaybeUninit::zeroed())),
     (libc::SIGABRT, UnsafeCell::new(MaybeUninit::zeroed())),
@@ -29,34 +30,34 @@ static BEFORE: FormerHandlers = FormerHandlers([
 
 type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
-fn handle(signal: c_int, handler: Handler, flags: c_int) {
-    let Some((_, before)) = BEFORE.0.iter().find(|(known, _)| *known == signal) else { return };
-    // SAFETY: zeroed is a good `sigaction`; the handler has the shape that SA_SIGINFO asks for;
-    // `before` is this thread's alone (`FormerHandlers`).
+fn install(signal: c_int, handler: Handler, flags: c_int) {
+    let Some((_, previous)) = PREVIOUS.0.iter().find(|(known, _)| *known == signal) else { return };
+    // SAFETY: zeroed is a valid `sigaction`; the handler has the signature that SA_SIGINFO asks
+    // for; and only this thread accesses `previous` (see `PreviousHandlers`).
     unsafe {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
         action.sa_sigaction = handler as usize;
         action.sa_flags = libc::SA_SIGINFO | flags;
         libc::sigemptyset(&raw mut action.sa_mask);
-        libc::sigaction(signal, &raw const action, before.get().cast());
+        libc::sigaction(signal, &raw const action, previous.get().cast());
     }
 }
 
-/// Puts the handler before ours back.
-fn hand_back(signal: c_int) {
-    if let Some((_, before)) = BEFORE.0.iter().find(|(known, _)| *known == signal) {
-        // SAFETY: `handle` filled it in (or it is zeroed, which is the default action).
-        unsafe { libc::sigaction(signal, before.get().cast(), std::ptr::null_mut()) };
+/// Restores the handler that ours replaced.
+fn restore(signal: c_int) {
+    if let Some((_, previous)) = PREVIOUS.0.iter().find(|(known, _)| *known == signal) {
+        // SAFETY: `install` filled the entry in, or it is zeroed, which is the default action.
+        unsafe { libc::sigaction(signal, previous.get().cast(), std::ptr::null_mut()) };
     }
 }
 
-/// Room for a handler where the thread's own stack is used up.
+/// Bytes of the stack on which a handler runs when the thread's own stack has overflowed.
 const STACK: usize = 1 << 16;
 
-/// From here on a bad memory access leaves a mark.
-pub(crate) fn watch_faults() {
-    // SAFETY: asks for this thread's alternate stack, and gives it fresh memory where there is
-    // none; std's threads have one.
+/// Makes bad memory accesses leave a mark from here on.
+pub(crate) fn watch_bad_accesses() {
+    // SAFETY: reads this thread's alternate stack, and sets one in newly mapped memory if there is
+    // none (std's threads have one).
     unsafe {
         let mut stack: libc::stack_t = MaybeUninit::zeroed().assume_init();
         libc::sigaltstack(std::ptr::null(), &raw mut stack);
@@ -69,70 +70,71 @@ pub(crate) fn watch_faults() {
             }
         }
     }
-    handle(libc::SIGSEGV, on_fault, libc::SA_ONSTACK);
-    handle(libc::SIGBUS, on_fault, libc::SA_ONSTACK);
+    install(libc::SIGSEGV, on_bad_access, libc::SA_ONSTACK);
+    install(libc::SIGBUS, on_bad_access, libc::SA_ONSTACK);
 }
 
-/// From here on an abort leaves its call stack.
+/// Makes an abort leave its call stack from here on.
 pub(crate) fn watch_aborts() {
-    handle(libc::SIGABRT, on_abort, 0);
+    install(libc::SIGABRT, on_abort, 0);
 }
 
-extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel gives both to a handler with SA_SIGINFO.
+extern "C" fn on_bad_access(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes a valid `siginfo_t` to a handler with SA_SIGINFO.
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
-    // A signal that somebody sent, and no access at all.
+    // Another process or thread sent the signal: there was no bad access.
     let is_sent = code <= 0;
-    if let Some(life) = own()
-        && life.mark() != Some(Mark::Aborting)
+    if let Some(status) = own()
+        && status.mark() != Some(Mark::Aborting)
     {
-        life.set_mark(match stack_pointer(context) {
-            _ if is_sent => Mark::Fault,
-            Some(stack) if is_overflow(address, stack) => Mark::Overflow,
-            _ if guard_pages::tell(address, &mut |word| {
-                life.say(word);
+        status.set_mark(match stack_pointer(context) {
+            _ if is_sent => Mark::BadAccess,
+            Some(stack) if is_overflow(address, stack) => Mark::StackOverflow,
+            _ if guard_pages::describe(address, &mut |word| {
+                status.push_word(word);
             }) =>
             {
-                Mark::Guard
+                Mark::GuardPage
             }
-            Some(_) => Mark::Fault,
-            None => Mark::Unsure,
+            Some(_) => Mark::BadAccess,
+            None => Mark::BadAccessOrOverflow,
         });
-        if life.mark() == Some(Mark::Guard) {
-            say_stack(life, program_counter(context));
+        if status.mark() == Some(Mark::GuardPage) {
+            push_call_stack(status, program_counter(context));
         }
     }
-    hand_back(signal);
+    restore(signal);
+    // After a real bad access the instruction is repeated, and so is the signal.
     if is_sent {
-        // SAFETY: sends a signal to this thread, which comes once this handler is left. An access
-        // is simply made again.
+        // SAFETY: sends a signal to this thread; it is delivered when this handler returns.
         unsafe { libc::raise(signal) };
     }
 }
 
-/// How far from the stack pointer an access may be and belong to the frame being made.
+/// How many bytes below the stack pointer an access may be and still belong to the frame that is
+/// being set up.
 const FRAME: usize = 1 << 16;
-/// What may be touched above it while it still points to good memory.
+/// How many bytes above it may be touched while it still points to readable memory.
 const SLACK: usize = 1 << 10;
 
-/// Whether this access failed because the stack has no room left.
+/// Whether this access failed because the stack overflowed.
 fn is_overflow(address: usize, stack: usize) -> bool {
     if address.abs_diff(stack) > FRAME {
         return false;
     }
-    // Further up it is another thing that ends where the stack begins, unless the whole frame
-    // lies beyond the stack.
+    // An access further up touched other memory that borders on the stack, unless the whole frame
+    // lies beyond the stack's end.
     address <= stack.saturating_add(SLACK) || !is_readable(stack)
 }
 
 fn is_readable(address: usize) -> bool {
-    // SAFETY: the kernel looks at the memory, and answers EFAULT where there is none; there is no
-    // file of such a name, and if there is one nothing is done to it.
-    let there = unsafe { libc::access(address as *const libc::c_char, libc::F_OK) } == 0;
-    there || std::io::Error::last_os_error().raw_os_error() != Some(libc::EFAULT)
+    // SAFETY: the kernel reads the memory as a path and reports EFAULT if it can't; if there is a
+    // file of that name, nothing is done to it.
+    let exists = unsafe { libc::access(address as *const libc::c_char, libc::F_OK) } == 0;
+    exists || std::io::Error::last_os_error().raw_os_error() != Some(libc::EFAULT)
 }
 
-/// Where the stack was at the access.
+/// The stack pointer at the access.
 fn stack_pointer(context: *mut c_void) -> Option<usize> {
     registers(context).map(|(stack, _)| stack)
 }
@@ -142,10 +144,11 @@ fn program_counter(context: *mut c_void) -> Option<usize> {
     registers(context).map(|(_, instruction)| instruction)
 }
 
-/// The stack pointer and the program counter at the access.
+/// The stack pointer and the program counter at the access; `None` on machines that are not known
+/// here.
 fn registers(context: *mut c_void) -> Option<(usize, usize)> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    // SAFETY: the kernel gives it to a handler with SA_SIGINFO.
+    // SAFETY: the kernel passes a valid `ucontext_t` to a handler with SA_SIGINFO.
     return unsafe {
         let registers = &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
         let register = |number: c_int| registers[number as usize] as usize;
@@ -164,28 +167,28 @@ fn registers(context: *mut c_void) -> Option<(usize, usize)> {
     }
 }
 
-/// Says the present stack. Addresses in it are taken for those behind a call, so that of the
-/// instruction that came to no end is said with one more.
-fn say_stack(life: &ChildStatus, interrupted: Option<usize>) {
-    // SAFETY: the unwinder of this system takes care of threads by itself, and was used before
-    // (`child::fork`), so that it has nothing to load.
+/// Writes the present call stack to the status. Its readers take every address for one behind a
+/// call, so the address of the interrupted instruction is written plus 1.
+fn push_call_stack(status: &ChildStatus, interrupted: Option<usize>) {
+    // SAFETY: this system's unwinder may be used by several threads at once. It was used once
+    // before (`child::fork`), so it loads nothing now.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
             let address = frame.ip() as usize;
-            life.say(address as u64 + u64::from(interrupted == Some(address)))
+            status.push_word(address as u64 + u64::from(interrupted == Some(address)))
         });
     }
 }
 
 extern "C" fn on_abort(signal: c_int, _: *mut siginfo_t, _: *mut c_void) {
-    if let Some(life) = own()
-        && life.mark().is_none_or(|mark| mark != Mark::Overflow)
+    if let Some(status) = own()
+        && status.mark().is_none_or(|mark| mark != Mark::StackOverflow)
     {
-        // Should the next step die: it is an abort all the same.
-        life.set_mark(Mark::Aborting);
-        say_stack(life, None);
+        // Set first: if the unwinder crashes, it is still reported as an abort.
+        status.set_mark(Mark::Aborting);
+        push_call_stack(status, None);
     }
-    hand_back(signal);
-    // SAFETY: sends a signal to this thread, which comes once this handler is left.
+    restore(signal);
+    // SAFETY: sends a signal to this thread; it is delivered when this handler returns.
     unsafe { libc::raise(signal) };
 }

@@ -1,5 +1,8 @@
-//! What a child process says of itself in shared memory: that it is alive, at which item it is, which
-//! schedule it runs, and how its runs ended. It survives the process, whatever that dies of.
+//! What a child process writes about itself to shared memory: that it is alive, which item it is
+//! at, which schedule it runs, and how its runs ended. It survives the process, whatever that dies
+//! of.
+//!
+//! Everything here does nothing in a process that is not a child of the harness.
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
@@ -10,124 +13,131 @@ use libc::c_void;
 use crate::process::heartbeat::Lifeline;
 use crate::process::shared_memory::{ChildStatus, Mark};
 
-/// Where this process's marks go, and which process that is: one that the subject forks has the
-/// first from its parent, and must keep quiet.
-static LIFE: AtomicPtr<ChildStatus> = AtomicPtr::new(std::ptr::null_mut());
+/// This process's status, and the id of the process that it belongs to. A process that the subject
+/// forks inherits the pointer and must not write through it, which the id shows.
+static STATUS: AtomicPtr<ChildStatus> = AtomicPtr::new(std::ptr::null_mut());
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
-/// This process's life on the board, if it is a child of a harness.
+/// This process's status, if it is a child of the harness.
 pub(crate) fn own() -> Option<&'static ChildStatus> {
-    // SAFETY: `adopt` was given a life on a board that the child never gives back: it leaves by
-    // `_exit`. Asking for the process's number has no effect.
+    // SAFETY: `attach` stored a status that the child never unmaps: it leaves by `_exit`. `getpid`
+    // has no precondition.
     unsafe {
-        let life = LIFE.load(Ordering::Relaxed).as_ref()?;
-        (libc::getpid() == OWNER.load(Ordering::Relaxed)).then_some(life)
+        let status = STATUS.load(Ordering::Relaxed).as_ref()?;
+        (libc::getpid() == OWNER.load(Ordering::Relaxed)).then_some(status)
     }
 }
 
-/// Makes the marks of this process, which was just forked, go here.
-pub(crate) fn adopt(life: &ChildStatus) {
-    // SAFETY: asks for a number.
+/// As [`own`], but also returns the status in a process that the subject forked: for calls that are
+/// made so often that asking for the process id would dominate them.
+fn attached() -> Option<&'static ChildStatus> {
+    // SAFETY: as in `own`.
+    unsafe { STATUS.load(Ordering::Relaxed).as_ref() }
+}
+
+/// Makes this process, which was just forked, write to `status`.
+pub(crate) fn attach(status: &ChildStatus) {
+    // SAFETY: `getpid` has no precondition.
     OWNER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
-    LIFE.store(std::ptr::from_ref(life).cast_mut(), Ordering::Relaxed);
+    STATUS.store(std::ptr::from_ref(status).cast_mut(), Ordering::Relaxed);
 }
 
-/// By what a run reaches its child's parent.
-pub(crate) const LIFELINE: Lifeline = Lifeline { beat, stuck };
+/// How a run's heap reaches the status, without knowing of processes.
+pub(crate) const LIFELINE: Lifeline = Lifeline { beat: heartbeat, stuck: exit_endless };
 
-/// A sign of life.
-pub(crate) fn beat() {
-    // SAFETY: as in `own`. A process of the subject's own may beat as well: it is finite, too.
-    if let Some(life) = unsafe { LIFE.load(Ordering::Relaxed).as_ref() } {
-        life.live();
+/// Shows that this process is alive. A process that the subject forked counts as well: it is
+/// finite, too.
+pub(crate) fn heartbeat() {
+    if let Some(status) = attached() {
+        status.heartbeat();
     }
 }
 
-/// Says that the first run without a fault is done, so that the subject's own hangs begin.
-pub(crate) fn begun() {
-    if let Some(life) = own() {
-        life.stand(Some(0));
+/// Says that the child has started: from here on the full patience applies to a silent child.
+pub(crate) fn set_started() {
+    if let Some(status) = own() {
+        status.set_item(Some(0));
     }
 }
 
-/// Says that another schedule begins, and by which deviations it goes: what a death came of.
-pub(crate) fn schedule() {
-    // SAFETY: as in `own`; asking whose process this is would cost more than all of it.
-    if let Some(life) = unsafe { LIFE.load(Ordering::Relaxed).as_ref() } {
-        life.schedule();
+/// Says that another schedule begins, without preemptions so far.
+pub(crate) fn begin_schedule() {
+    if let Some(status) = attached() {
+        status.begin_schedule();
     }
 }
 
-pub(crate) fn turn(word: u64) {
-    // SAFETY: as in `schedule`.
-    if let Some(life) = unsafe { LIFE.load(Ordering::Relaxed).as_ref() } {
-        life.turn(word);
+/// Adds a packed preemption to the present schedule.
+pub(crate) fn add_preemption(word: u64) {
+    if let Some(status) = attached() {
+        status.add_preemption(word);
     }
 }
 
-/// Says how a schedule's run ended.
-pub(crate) fn ended(outcome: usize) {
-    // SAFETY: as in `schedule`.
-    if let Some(life) = unsafe { LIFE.load(Ordering::Relaxed).as_ref() }
-        && let Some(end) = life.ends.get(outcome)
+/// Says how a schedule's run ended: the outcome's index in `Outcome::ALL`.
+pub(crate) fn run_ended(outcome: usize) {
+    if let Some(status) = attached()
+        && let Some(count) = status.outcomes.get(outcome)
     {
-        end.fetch_add(1, Ordering::Relaxed);
+        count.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Says that all that was to be done is done.
-pub(crate) fn finished() {
-    if let Some(life) = own() {
-        life.stand(None);
+/// Says that all items are done.
+pub(crate) fn set_done() {
+    if let Some(status) = own() {
+        status.set_item(None);
     }
 }
 
-/// Ends a child from within, as one whose subject asks for memory without end. Comes back where
-/// this process is no child.
-fn stuck() {
-    end_strangers();
-    if let Some(life) = own() {
-        life.set_mark(Mark::Stuck);
-        // SAFETY: ends this process at once.
+/// Ends a child whose subject makes requests without end. Returns only in a process that is no
+/// child.
+fn exit_endless() {
+    exit_if_forked_by_subject();
+    if let Some(status) = own() {
+        status.set_mark(Mark::Endless);
+        // SAFETY: `_exit` has no precondition; it ends this process at once.
         unsafe { libc::_exit(0) }
     }
 }
 
-/// Ends this process if the subject forked it off a child: what it came back into is not its.
-pub(crate) fn end_strangers() {
-    if !LIFE.load(Ordering::Relaxed).is_null() && own().is_none() {
-        // SAFETY: ends this process at once.
+/// Ends this process if the subject forked it off a child: the code after the subject's call is the
+/// child's, and must not run twice.
+pub(crate) fn exit_if_forked_by_subject() {
+    if attached().is_some() && own().is_none() {
+        // SAFETY: `_exit` has no precondition; it ends this process at once.
         unsafe { libc::_exit(0) }
     }
 }
 
-/// Writes down that the harness panicked, not the subject.
-pub(crate) fn bug(text: &str) {
-    if let Some(life) = own() {
-        life.set_mark(Mark::Bug);
+/// Records that the harness panicked, not the subject, with the panic's message as far as it fits.
+pub(crate) fn report_bug(text: &str) {
+    if let Some(status) = own() {
+        status.set_mark(Mark::Bug);
         for bytes in text.as_bytes().chunks(8) {
             let mut word = [0; 8];
             word[..bytes.len()].copy_from_slice(bytes);
-            life.say(u64::from_ne_bytes(word));
+            status.push_word(u64::from_ne_bytes(word));
         }
     }
 }
 
-/// Whether an address lies in the same program or library as this code. What lies elsewhere, such
-/// as the C library, may have debug information that takes longer to read than all the rest.
-pub(crate) fn is_at_home(address: usize) -> bool {
+/// The message that [`report_bug`] recorded.
+pub(crate) fn bug_text(status: &ChildStatus) -> String {
+    let bytes: Vec<u8> =
+        status.words().flat_map(u64::to_ne_bytes).filter(|byte| *byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether an address lies in the same program or library as this code. The debug information of
+/// any other, such as the C library, may take longer to read than all the rest.
+pub(crate) fn is_in_this_library(address: usize) -> bool {
     let base = |address: *const c_void| {
-        // SAFETY: zeroed is a good `Dl_info`, which is filled in where the address is known.
+        // SAFETY: zeroed is a valid `Dl_info`, and `dladdr` fills it in where it knows the address.
         unsafe {
             let mut info: libc::Dl_info = MaybeUninit::zeroed().assume_init();
             (libc::dladdr(address, &raw mut info) != 0).then_some(info.dli_fbase)
         }
     };
-    base(address as *const c_void) == base(is_at_home as *const c_void)
-}
-
-/// What a child's harness panicked with.
-pub(crate) fn bug_text(life: &ChildStatus) -> String {
-    let bytes: Vec<u8> = life.said().flat_map(u64::to_ne_bytes).filter(|byte| *byte != 0).collect();
-    String::from_utf8_lossy(&bytes).into_owned()
+    base(address as *const c_void) == base(is_in_this_library as *const c_void)
 }

@@ -1,4 +1,5 @@
-//! What a run gathers for a finding: who did what to which block, and when.
+//! The evidence of a bug that one run gathers: who did what to which block, and when. With call
+//! sites, and grouped with that of other runs, it becomes a finding.
 
 use crate::report::kind::Kind;
 
@@ -14,7 +15,7 @@ pub(crate) enum Role {
     Panicked,
     Waits,
     Holds,
-    /// Waits for the end of a thread: it follows from what that one waits for.
+    /// Waits for a thread to end. Where it does follows from what that thread waits for.
     Joins,
 }
 
@@ -32,6 +33,7 @@ impl Role {
         Role::Joins,
     ];
 
+    /// The role in words.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Role::Allocated => "allocated",
@@ -48,8 +50,8 @@ impl Role {
     }
 }
 
-/// A moment of a run whose call site a finding needs. The run is deterministic, so it is run
-/// again to look at just these.
+/// A moment of a run whose call site a finding needs. A run is deterministic, so it is made again
+/// to take the backtraces of just these moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Moment {
     /// The allocation that made block `aN`.
@@ -60,7 +62,7 @@ pub(crate) enum Moment {
     Foreign(u64),
     /// The panic.
     Panic,
-    /// The nth operation of threads that take turns, on what they share.
+    /// The Nth operation on shared data, under a model checker.
     Step(u64),
 }
 
@@ -73,18 +75,18 @@ pub(crate) struct BlockInfo {
     pub(crate) heap: String,
 }
 
-/// What a detector has to say about one bug in one run.
+/// What a detector or an oracle reports about one bug in one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Evidence {
     pub(crate) kind: Kind,
     pub(crate) block: Option<BlockInfo>,
-    /// Who did what to it, and when.
+    /// Who did what, and when.
     pub(crate) steps: Vec<(Role, Moment)>,
-    /// Where the roles' own words don't say enough: one for each step.
+    /// More precise words than those of the roles: none, or one for each step.
     pub(crate) labels: Vec<String>,
     /// Sentences for the report, without places.
     pub(crate) notes: Vec<String>,
-    /// Where no request failed: the operation of a script that went wrong.
+    /// The operation of a script that went wrong without any fault; else empty.
     pub(crate) operation: String,
 }
 
@@ -94,23 +96,26 @@ impl Evidence {
         Evidence { kind, block: None, steps, labels, notes, operation: String::new() }
     }
 
+    /// Adds the block that it is about, and its allocation as a step.
     pub(crate) fn about(mut self, block: BlockInfo) -> Self {
         self.steps.push((Role::Allocated, Moment::Allocation(block.number)));
         self.block = Some(block);
         self
     }
 
+    /// Adds a step.
     pub(crate) fn step(mut self, role: Role, moment: Moment) -> Self {
         self.steps.push((role, moment));
         self
     }
 
-    /// A step in words of its own, which all other steps of this have to have as well.
+    /// Adds a step with words of its own. All steps of this evidence need some then.
     pub(crate) fn labelled(mut self, label: String, role: Role, moment: Moment) -> Self {
         self.labels.push(label);
         self.step(role, moment)
     }
 
+    /// Adds a sentence.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self

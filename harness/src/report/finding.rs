@@ -1,4 +1,4 @@
-//! What was wrong: a finding as its readers get it.
+//! A finding: one bug as readers get it, with call sites, a count, and the token that replays it.
 
 use crate::report::call_site::Site;
 use crate::report::evidence::{BlockInfo, Role};
@@ -6,11 +6,10 @@ use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::rerun::Rerun;
 use crate::report::token::Token;
-use crate::schedule;
-use crate::schedule::{Preemption, ScheduledOp};
+use crate::schedule::{self, Preemption, ScheduledOp};
 use crate::trace::{Coordinate, Op};
 
-/// One thing that was done to the block in question, and where.
+/// One step of the bug, and where it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FindingStep {
     pub(crate) role: Role,
@@ -29,32 +28,38 @@ pub(crate) struct FaultAt {
     pub(crate) site: Site,
 }
 
-/// The order of threads that a finding needs.
+/// The schedule that a finding needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScheduleAt {
+    /// Where it deviates from the default schedule.
     pub(crate) turns: Vec<Preemption>,
+    /// In how many schedules the bug was seen, of how many that were run.
     pub(crate) seen: u64,
     pub(crate) of: u64,
     /// Two operations whose order matters, in the order that shows it.
     pub(crate) pair: Vec<(ScheduledOp, Site)>,
-    /// What was left out, and what is needed.
+    /// What shrinking the schedule showed: what could be left out, and what is needed.
     pub(crate) notes: Vec<String>,
 }
 
 /// A detected bug: one root cause, however often it was seen.
+///
+/// Its `Display` is the text that reports print.
 #[derive(Clone, Debug)]
 pub struct Finding {
     pub(crate) kind: Kind,
     pub(crate) id: String,
     pub(crate) scenario: String,
     pub(crate) block: Option<BlockInfo>,
+    /// Blocks and bytes of this root cause in the run that is shown.
     pub(crate) blocks: u64,
     pub(crate) bytes: u64,
     pub(crate) steps: Vec<FindingStep>,
     pub(crate) notes: Vec<String>,
     pub(crate) fault: Option<FaultAt>,
-    /// The schedule that it needs, where threads take turns.
+    /// The schedule that it needs, under a model checker.
     pub(crate) schedule: Option<ScheduleAt>,
+    /// The requests whose failure shows it, of how many.
     pub(crate) count: u64,
     pub(crate) of: u64,
     pub(crate) token: Token,
@@ -68,19 +73,20 @@ impl Finding {
         self.kind
     }
 
-    /// A letter and 32 bits, hashed from the kind and the call sites: the same in every run.
+    /// The id: a letter for the kind, and 32 bits hashed from the kind and the call sites. It is
+    /// the same in every run.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The requests whose failure shows it; 1 where it shows without any.
+    /// The number of requests whose failure shows it; 1 if it shows without a fault.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The request whose failure shows it first; none where it shows without any.
+    /// The first request whose failure shows it; `None` if it shows without a fault.
     #[must_use]
     pub fn fault(&self) -> Option<Coordinate> {
         self.fault.as_ref().map(|fault| fault.at)
@@ -92,7 +98,7 @@ impl Finding {
         &self.token
     }
 
-    /// Everything that is known about it in one sentence.
+    /// Everything that is known about it, on one line.
     #[must_use]
     pub fn summary(&self) -> String {
         let mut parts = Vec::new();
@@ -116,6 +122,7 @@ impl Finding {
         parts.join("; ")
     }
 
+    /// The block in words: `1 block, 96 bytes (align 8), heap `main``.
     pub(crate) fn block_line(&self, block: &BlockInfo) -> String {
         let each = format!("{} (align {})", count(block.size as u64, "byte"), block.align);
         if self.blocks > 1 {
@@ -126,7 +133,7 @@ impl Finding {
         format!("1 block, {each}, heap `{}`", block.heap)
     }
 
-    /// Whether one of its call sites has this text in a function's path.
+    /// Whether a function's path in one of its call sites contains this text.
     pub(crate) fn mentions(&self, text: &str) -> bool {
         self.steps.iter().any(|step| step.site.mentions(text))
             || self.fault.as_ref().is_some_and(|fault| fault.site.mentions(text))
@@ -134,15 +141,17 @@ impl Finding {
 }
 
 impl ScheduleAt {
+    /// The schedule in words.
     pub(crate) fn line(&self) -> String {
         match self.turns.as_slice() {
-            [] => "in the usual order of its threads".to_owned(),
-            turns => format!("in the order {}", schedule::line(turns)),
+            [] => "in the default schedule".to_owned(),
+            turns => format!("in the schedule {}", schedule::format_schedule(turns)),
         }
     }
 }
 
 impl FaultAt {
+    /// The fault in words: `lost when T0#18 fails: 256 bytes`.
     pub(crate) fn line(&self, kind: Kind) -> String {
         let fails = if self.persistent { "fails for good" } else { "fails" };
         let what = match self.op {

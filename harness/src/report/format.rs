@@ -1,8 +1,9 @@
-//! Texts for people: what differs between two of them, and numbers as they are written.
+//! Helpers for text that people read: differences of two texts, numbers, and panic messages.
 
 use std::fmt::{self, Write as _};
 
-/// Lines in which a text differs from the expected one; the text is only built where it does.
+/// The lines in which a text differs from the expected one, or `None` if it doesn't. The text is
+/// built only if it differs, since that is rare and runs are many.
 pub(crate) fn difference(
     expected: &str,
     show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result,
@@ -16,7 +17,7 @@ pub(crate) fn difference(
     Some(diff(expected, &text))
 }
 
-/// Compares what is written with a text, without building it.
+/// Compares what is written to it with a text, without building another one.
 struct ExpectedRest<'a> {
     expected: &'a str,
 }
@@ -28,7 +29,7 @@ impl fmt::Write for ExpectedRest<'_> {
     }
 }
 
-/// The changed lines of two texts, at most a screenful.
+/// The changed lines of two texts, with `-` and `+`; at most twelve lines of 160 characters.
 pub(crate) fn diff(expected: &str, text: &str) -> String {
     const LINES_MAX: usize = 12;
     const WIDTH_MAX: usize = 160;
@@ -70,11 +71,11 @@ pub(crate) fn thousands(n: u64) -> String {
     text
 }
 
-/// What a panic said.
-pub(crate) fn said(payload: &(dyn std::any::Any + Send)) -> String {
+/// The message of a panic.
+pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a value that is no text".to_owned())
+    text.unwrap_or_else(|| "a value that is not text".to_owned())
 }
 
 #[cfg(test)]

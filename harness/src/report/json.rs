@@ -1,31 +1,37 @@
-//! Reports as JSON: one object a line, the schema of the documentation, nothing of the machine.
+//! The schema of a report as JSON: one object on one line. Like the text, it holds nothing that
+//! differs between machines.
 
 use serde::Serialize;
 
-use crate::report::Report;
+#[cfg(feature = "cli")]
+use crate::error::Error;
+use crate::report::finding::Finding;
 use crate::report::outcome::Outcome;
+use crate::report::verdict::Coverage;
 
+/// A report.
 #[derive(Serialize)]
-struct JsonLine<'a> {
-    schema: u32,
-    command: &'a str,
-    scenario: &'a str,
-    seed: u64,
-    verdict: &'a str,
+pub(crate) struct JsonLine<'a> {
+    pub(crate) schema: u32,
+    pub(crate) command: &'a str,
+    pub(crate) scenario: &'a str,
+    pub(crate) seed: u64,
+    pub(crate) verdict: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    replayed: Option<String>,
-    coverage: JsonCoverage,
-    outcomes: JsonOutcomes,
-    findings: Vec<JsonFinding<'a>>,
-    /// Sites whose aborts are allowed; left out where none are.
+    pub(crate) replayed: Option<String>,
+    pub(crate) coverage: JsonCoverage,
+    pub(crate) outcomes: JsonOutcomes,
+    pub(crate) findings: Vec<JsonFinding<'a>>,
+    /// Allowed aborts, by call site.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    allowed: Vec<JsonFinding<'a>>,
-    peak_bytes: u64,
-    fingerprint: String,
+    pub(crate) allowed: Vec<JsonFinding<'a>>,
+    pub(crate) peak_bytes: u64,
+    pub(crate) fingerprint: String,
 }
 
+/// How much was covered.
 #[derive(Serialize)]
-struct JsonCoverage {
+pub(crate) struct JsonCoverage {
     requests: u64,
     sites: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -34,8 +40,9 @@ struct JsonCoverage {
     complete: bool,
 }
 
+/// Faulted runs by outcome.
 #[derive(Serialize)]
-struct JsonOutcomes {
+pub(crate) struct JsonOutcomes {
     propagated: u64,
     absorbed: u64,
     silent_wrong: u64,
@@ -48,8 +55,9 @@ struct JsonOutcomes {
     unreached: u64,
 }
 
+/// A finding.
 #[derive(Serialize)]
-struct JsonFinding<'a> {
+pub(crate) struct JsonFinding<'a> {
     id: &'a str,
     kind: &'a str,
     summary: String,
@@ -58,7 +66,7 @@ struct JsonFinding<'a> {
 }
 
 impl JsonFinding<'_> {
-    fn of(finding: &crate::report::finding::Finding) -> JsonFinding<'_> {
+    pub(crate) fn of(finding: &Finding) -> JsonFinding<'_> {
         JsonFinding {
             id: finding.id(),
             kind: finding.kind().name(),
@@ -73,45 +81,56 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-impl Report {
-    /// One line of JSON, without its end. `None` where there is an error instead of a result.
-    #[must_use]
-    pub fn to_json(&self, command: &str) -> Option<String> {
-        if self.error.is_some() {
-            return None;
-        }
-        let of = |outcome| self.outcomes(outcome);
-        let line = JsonLine {
-            schema: 1,
-            command,
-            scenario: &self.scenario,
-            seed: self.seed,
-            verdict: self.verdict().name(),
-            replayed: self.replayed.map(|replayed| replayed.to_string()),
-            coverage: JsonCoverage {
-                requests: self.coverage.requests,
-                sites: self.coverage.sites,
-                schedules: self.coverage.schedules,
-                runs: self.coverage.runs,
-                complete: self.coverage.complete,
-            },
-            outcomes: JsonOutcomes {
-                propagated: of(Outcome::Propagated),
-                absorbed: of(Outcome::Absorbed),
-                silent_wrong: of(Outcome::SilentWrong),
-                wrong_error: of(Outcome::WrongError),
-                panicked: of(Outcome::Panicked),
-                aborted: of(Outcome::Aborted),
-                crashed: of(Outcome::Crashed),
-                exited: of(Outcome::Exited),
-                hung: of(Outcome::Hung),
-                unreached: of(Outcome::Unreached),
-            },
-            findings: self.findings.iter().map(JsonFinding::of).collect(),
-            allowed: self.inventory.iter().map(JsonFinding::of).collect(),
-            peak_bytes: self.peak,
-            fingerprint: self.hash_text(),
-        };
-        serde_json::to_string(&line).ok()
+impl JsonLine<'_> {
+    pub(crate) fn to_text(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
     }
+}
+
+impl JsonCoverage {
+    pub(crate) fn of(coverage: &Coverage) -> JsonCoverage {
+        let Coverage { requests, sites, schedules, runs, complete, .. } = *coverage;
+        JsonCoverage { requests, sites, schedules, runs, complete }
+    }
+}
+
+impl JsonOutcomes {
+    pub(crate) fn of(counts: &[u64; Outcome::ALL.len()]) -> JsonOutcomes {
+        let of = |outcome: Outcome| counts[outcome as usize];
+        JsonOutcomes {
+            propagated: of(Outcome::Propagated),
+            absorbed: of(Outcome::Absorbed),
+            silent_wrong: of(Outcome::SilentWrong),
+            wrong_error: of(Outcome::WrongError),
+            panicked: of(Outcome::Panicked),
+            aborted: of(Outcome::Aborted),
+            crashed: of(Outcome::Crashed),
+            exited: of(Outcome::Exited),
+            hung: of(Outcome::Hung),
+            unreached: of(Outcome::Unreached),
+        }
+    }
+}
+
+/// A caller's mistake.
+#[cfg(feature = "cli")]
+#[derive(Serialize)]
+struct JsonError<'a> {
+    schema: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<&'a str>,
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+}
+
+/// A caller's mistake as one line of JSON, without a line break.
+#[cfg(feature = "cli")]
+pub(crate) fn error_line(scenario: Option<&str>, error: &Error) -> Option<String> {
+    let (error, place, help) = error.parts();
+    // The place of an error in a token also shows the token, for people.
+    let place = place.and_then(|place| place.lines().next());
+    serde_json::to_string(&JsonError { schema: 1, scenario, error, place, help }).ok()
 }

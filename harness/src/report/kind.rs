@@ -1,22 +1,22 @@
-//! The kinds of findings: the words that reports are made of.
+//! The kinds of findings: one for each detector and each oracle, with the name that reports print.
 
 use std::fmt;
 
-/// What a finding is about: a detector's or an oracle's name, as printed.
+/// The kind of a finding: the detector or the oracle that found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Kind {
     /// A block was still live when the subject was done.
     Leak,
-    /// A block was freed that had been freed before.
+    /// A block was freed a second time.
     DoubleFree,
-    /// An address was freed that no heap ever gave out, or one inside a block.
+    /// An address was freed that is no block's: one inside a block, say.
     InvalidFree,
     /// A block of one heap was freed through another.
     CrossAllocatorFree,
-    /// A block was given back with another size or alignment than it was asked for with.
+    /// A block was freed with another size or alignment than it was allocated with.
     LayoutMismatch,
-    /// Bytes behind a block were written.
+    /// Bytes after a block were written.
     HeapBufferOverflow,
     /// Bytes before a block were written.
     HeapBufferUnderflow,
@@ -28,17 +28,17 @@ pub enum Kind {
     OverBudget,
     /// The wrapped allocator broke its own contract.
     PortContract,
-    /// Threads wait for each other for ever.
+    /// Threads wait for each other forever.
     Deadlock,
-    /// A failed request changed the result, and nobody was told.
+    /// A failed request changed the result, and no error was returned.
     SilentWrong,
-    /// A failed request came out as an error that is not out of memory.
+    /// A failed request was returned as an error that is not out of memory.
     WrongError,
-    /// A failed request changed nothing, where the scenario is strict.
+    /// A failed request changed nothing, although the sweep is strict.
     Absorbed,
     /// After a failed request, the same object did not end as the fault-free run did.
     NotRecovered,
-    /// A failed request made the subject ask for memory without end.
+    /// A failed request made the subject request memory without end, or hang.
     NoProgress,
     /// A failed request made the subject panic.
     Panic,
@@ -108,8 +108,7 @@ impl Kind {
         }
     }
 
-    /// The letter that an id of this kind begins with. Kinds may share one: the hash tells them
-    /// apart.
+    /// The letter that ids of this kind begin with. Kinds may share one, since the hash differs.
     pub(crate) fn letter(self) -> char {
         match self {
             Kind::Leak => 'L',

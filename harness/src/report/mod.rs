@@ -1,7 +1,15 @@
-//! Findings to text and JSON. Pure: nothing here runs, reads or decides anything.
+//! Reports and findings, as values, as text and as JSON. Nothing here runs a subject or reads a
+//! file.
 //!
-//! Reports hold no addresses, process numbers, times or paths of the machine, so two reports of
-//! one program are equal to the byte and can be reviewed as snapshots.
+//! Reports hold no addresses, process ids, times or absolute paths. So two reports of one program
+//! are equal byte for byte, and can be reviewed as snapshots.
+//!
+//! - The [`Report`] is in this file, and its words for the whole in `verdict` and `outcome`.
+//! - `finding` is one bug for the reader; `kind` lists what there is to find. `evidence` is what a
+//!   single run gathers for it, and `call_site` the functions on the way to a request.
+//! - `text` prints a finding, `json` a report as one line, and `format` has what both need:
+//!   plurals, digit groups, differences of texts.
+//! - `token` is the line that replays a run, and `rerun` the command in front of it.
 
 pub(crate) mod call_site;
 pub(crate) mod evidence;
@@ -12,151 +20,44 @@ pub(crate) mod json;
 pub(crate) mod kind;
 pub(crate) mod outcome;
 pub(crate) mod rerun;
+pub(crate) mod text;
 pub(crate) mod token;
 pub(crate) mod verdict;
 
 use std::fmt;
 
 use crate::error::Error;
-use crate::report::call_site::Site;
 pub use crate::report::finding::Finding;
-use crate::report::finding::ScheduleAt;
 use crate::report::format::{count, thousands};
+#[cfg(feature = "json")]
+use crate::report::json::{JsonCoverage, JsonFinding, JsonLine, JsonOutcomes};
 pub use crate::report::kind::Kind;
 pub use crate::report::outcome::Outcome;
 use crate::report::outcome::Strategy;
+use crate::report::text::inventory_line;
 pub use crate::report::token::Token;
 pub(crate) use crate::report::verdict::Replayed;
 pub use crate::report::verdict::{Coverage, Verdict};
-use crate::schedule::ScheduledOp;
 #[cfg(feature = "json")]
 use crate::trace::Fingerprint;
 
-/// Frames of a call site that are printed.
-const FRAMES_MAX: usize = 8;
-
-/// Writes a call site below a label, the innermost frame on the label's line.
-fn write_site(f: &mut fmt::Formatter<'_>, label: &str, site: &Site) -> fmt::Result {
-    if site.frames.is_empty() {
-        return writeln!(f, "  {label}(site unavailable)");
-    }
-    let shown = &site.frames[..site.frames.len().min(FRAMES_MAX)];
-    let names: Vec<String> =
-        shown.iter().map(crate::report::call_site::Frame::short_name).collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let indent = label.chars().count().saturating_sub(2);
-    for (nth, (name, frame)) in names.iter().zip(shown).enumerate() {
-        if nth == 0 {
-            write!(f, "  {label}{name}")?;
-        } else {
-            write!(f, "  {:indent$}← {name}", "")?;
-        }
-        if frame.place.is_empty() {
-            writeln!(f)?;
-        } else {
-            let pad = width - name.chars().count();
-            writeln!(f, "{:pad$}  {}", "", frame.place)?;
-        }
-    }
-    let left = site.frames.len() - shown.len();
-    if left > 0 {
-        writeln!(f, "  {:indent$}… and {left} more", "")?;
-    }
-    Ok(())
-}
-
-/// Writes the two operations whose order matters.
-fn write_pair(f: &mut fmt::Formatter<'_>, schedule: &ScheduleAt) -> fmt::Result {
-    let label = |act: &ScheduledOp| format!("T{} {}", act.thread, act.what);
-    let labels: Vec<String> = schedule.pair.iter().map(|(act, _)| label(act)).collect();
-    let width = labels.iter().map(String::len).max().unwrap_or(0);
-    for (nth, (label, (_, site))) in labels.iter().zip(&schedule.pair).enumerate() {
-        let when = if nth == 0 { "first" } else { "then " };
-        write_site(f, &format!("{when} {label:<width$}  "), site)?;
-    }
-    Ok(())
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} {}  {}", self.kind, self.id, self.scenario)?;
-        if let Some(block) = &self.block {
-            writeln!(f, "  {}", self.block_line(block))?;
-        }
-        let name = self.block.as_ref().map(|block| format!("a{}  ", block.number));
-        let width = self.steps.iter().map(|step| step.label.len()).max().unwrap_or(0);
-        for step in &self.steps {
-            let name = name.as_deref().unwrap_or("");
-            write_site(f, &format!("{name}{:<width$}  ", step.label), &step.site)?;
-        }
-        for line in self.notes.iter().flat_map(|note| note.lines()) {
-            writeln!(f, "  {line}")?;
-        }
-        if let Some(fault) = &self.fault {
-            write_site(f, &format!("{} in ", fault.line(self.kind)), &fault.site)?;
-        }
-        let schedules = match &self.schedule {
-            None => String::new(),
-            Some(schedule) => {
-                writeln!(f, "  {}", schedule.line())?;
-                write_pair(f, schedule)?;
-                for note in &schedule.notes {
-                    writeln!(f, "  {note}")?;
-                }
-                // A replay runs one, and that says nothing.
-                let of = count(schedule.of, "schedule");
-                let is_one = schedule.of <= 1;
-                if is_one {
-                    String::new()
-                } else {
-                    format!(" in {} of {of}", thousands(schedule.seen))
-                }
-            }
-        };
-        if self.fault.is_some() {
-            let seen = count(self.of, "request");
-            let also = if schedules.is_empty() { "" } else { "," };
-            let at = format!("{also} at {} of {seen}", thousands(self.count));
-            writeln!(f, "  seen{schedules}{at}; never without a fault")?;
-        } else {
-            writeln!(f, "  seen{schedules} without any fault")?;
-        }
-        writeln!(f, "  replay  {}", self.rerun.line(&self.token))
-    }
-}
-
-/// Frames of a call site that an inventory's line shows.
-const FRAMES_IN_LINE: usize = 3;
-
-/// An allowed finding in one line: there may be hundreds.
-fn inventory_line(finding: &Finding) -> String {
-    let Some(fault) = &finding.fault else { return String::new() };
-    let frames = &fault.site.frames;
-    let names = frames.iter().take(FRAMES_IN_LINE).map(crate::report::call_site::Frame::short_name);
-    let mut names: Vec<String> = names.collect();
-    match frames.len().saturating_sub(FRAMES_IN_LINE) {
-        _ if names.is_empty() => names.push("(site unavailable)".to_owned()),
-        0 => {}
-        left => names.push(format!("{left} more")),
-    }
-    let place = frames.first().map_or("", |frame| &frame.place);
-    let gap = if place.is_empty() { "" } else { "  " };
-    let (id, at, times) = (&finding.id, fault.at.to_string(), format!("{}×", finding.count));
-    format!("  {id}  {at:<8} {times:>6}  {}{gap}{place}\n", names.join(" ← "))
-}
-
-/// What an exploration found.
+/// The result of a sweep, an exploration or a replay: findings, coverage, and how the faulted runs
+/// ended; or the caller's mistake that prevented it.
+///
+/// Its `Display` is the text that people read and tests take snapshots of.
 #[derive(Clone, Debug)]
 pub struct Report {
     pub(crate) scenario: String,
     pub(crate) seed: u64,
     pub(crate) coverage: Coverage,
-    /// Whether what is left out was asked to be.
+    /// Whether the caller asked for the limit that left runs out.
     pub(crate) limit_asked: bool,
+    /// Whether only some of the schedules or faulted runs were made, chosen at random.
     pub(crate) sampled: bool,
+    /// Faulted runs by outcome.
     pub(crate) outcomes: [u64; Outcome::ALL.len()],
     pub(crate) findings: Vec<Finding>,
-    /// Abort sites that are allowed.
+    /// Aborts that the caller allows, by call site.
     pub(crate) inventory: Vec<Finding>,
     pub(crate) notes: Vec<String>,
     pub(crate) peak: u64,
@@ -168,6 +69,7 @@ pub struct Report {
 }
 
 impl Report {
+    /// A report without any result yet.
     pub(crate) fn empty(scenario: &str, seed: u64) -> Report {
         Report {
             scenario: scenario.to_owned(),
@@ -188,23 +90,24 @@ impl Report {
         }
     }
 
+    /// The report of a caller's mistake.
     pub(crate) fn failed(scenario: &str, seed: u64, error: Error) -> Report {
         Report { error: Some(error), ..Report::empty(scenario, seed) }
     }
 
-    /// The name of what was explored.
+    /// The name of what was swept or explored.
     #[must_use]
     pub fn scenario(&self) -> &str {
         &self.scenario
     }
 
-    /// The seed that all chance came from.
+    /// The seed of all random choices.
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// What it says in one word. Meaningless where there is an [`error`](Self::error).
+    /// The result in one word. It has no meaning if there is an [`error`](Self::error).
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         if !self.findings.is_empty() {
@@ -218,51 +121,52 @@ impl Report {
         }
     }
 
-    /// Whether something was left out that nobody asked to leave out.
+    /// Whether a default limit left something out.
     fn is_cut(&self) -> bool {
         !self.coverage.complete && !self.limit_asked
     }
 
-    /// Whether points were forked off one pass or run from the beginning, which is never printed:
-    /// it may hang on how fast the machine is, and nothing else hangs on it.
+    /// Whether the faulted runs were forked off one pass or made from the beginning. It is never
+    /// printed, since it may depend on how fast the machine is, and nothing else depends on it.
     #[must_use]
     pub fn strategy(&self) -> Strategy {
         if self.forked { Strategy::Fork } else { Strategy::Rerun }
     }
 
-    /// Requests that all faulted runs made together, those of a run that died up to its fault: what
-    /// a sweep costs, clocks apart. Never printed, since it differs by [`strategy`](Self::strategy).
+    /// The requests that all faulted runs made together; a run that died counts up to its fault.
+    /// This is the cost of a sweep without a clock. It is never printed, since it differs by
+    /// [`strategy`](Self::strategy).
     #[must_use]
     pub fn effort(&self) -> u64 {
         self.effort
     }
 
-    /// The findings, by kind, site and ordinal.
+    /// The findings, sorted by kind, call site and coordinate.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// The call sites at which a failed request may abort, since
-    /// [`allow_aborts`](crate::Sweep::allow_aborts) says so.
+    /// The aborts that [`allow_aborts`](crate::Sweep::allow_aborts) accepts, one for each call
+    /// site.
     #[must_use]
     pub fn allowed(&self) -> &[Finding] {
         &self.inventory
     }
 
-    /// The caller's mistake that kept the exploration from being made.
+    /// The caller's mistake, if there is no result because of one.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
 
-    /// How much was looked at.
+    /// How much of the subject was covered.
     #[must_use]
     pub fn coverage(&self) -> Coverage {
         self.coverage
     }
 
-    /// How many faulted runs ended so.
+    /// How many faulted runs ended with this outcome.
     #[must_use]
     pub fn outcomes(&self, outcome: Outcome) -> u64 {
         self.outcomes[outcome as usize]
@@ -280,11 +184,11 @@ impl Report {
         self.fingerprint
     }
 
-    /// The command line's exit code for it: 0 clean, 1 findings, 2 the caller's mistake,
-    /// 3 incomplete.
+    /// The exit code of the command line: 0 clean, 1 findings, 2 the caller's mistake, 3
+    /// incomplete.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        // A schedule that the subject can't follow is another program's.
+        // A schedule that the subject can't follow belongs to another version of it.
         let diverged = matches!(self.replayed, Some(Replayed::Diverged(_)));
         if self.error.is_some() || diverged {
             return 2;
@@ -299,23 +203,23 @@ impl Report {
     /// Panics with the report unless it is clean.
     ///
     /// # Panics
-    /// Where there are findings, where something was left out that nobody asked to leave out,
-    /// where the caller made a mistake, and after a replay: a replay is never a passing test.
+    /// If there are findings, if a default limit left something out, if the caller made a mistake,
+    /// and after a replay: a replay is never a passing test.
     #[track_caller]
     pub fn assert_clean(&self) {
         assert!(self.exit_code() == 0 && self.replayed.is_none(), "{self}");
     }
 
-    /// The line of the summary table.
+    /// Its line of the summary table.
     #[must_use]
     pub fn row(&self) -> String {
-        self.row_below(0)
+        self.row_in_table(0)
     }
 
-    /// The same in a table whose longest name has so many characters.
-    pub(crate) fn row_below(&self, longest: usize) -> String {
+    /// The same in a table whose longest name has `name_width` characters.
+    pub(crate) fn row_in_table(&self, name_width: usize) -> String {
         let name = &self.scenario;
-        let width = longest.max(17);
+        let width = name_width.max(17);
         if self.error.is_some() {
             return format!("{name:<width$} ! error");
         }
@@ -345,7 +249,7 @@ impl Report {
         .to_owned()
     }
 
-    /// All but the summary line and the notes: findings, what is allowed, or the error.
+    /// The text without the summary line and the notes: findings and allowed aborts, or the error.
     #[must_use]
     pub fn details(&self) -> String {
         let mut out = String::new();
@@ -366,9 +270,28 @@ impl Report {
         out
     }
 
+    /// One line of JSON, without a line break. `None` if there is an error instead of a result.
     #[cfg(feature = "json")]
-    pub(crate) fn hash_text(&self) -> String {
-        Fingerprint(self.fingerprint).to_string()
+    #[must_use]
+    pub fn to_json(&self, command: &str) -> Option<String> {
+        if self.error.is_some() {
+            return None;
+        }
+        let line = JsonLine {
+            schema: 1,
+            command,
+            scenario: &self.scenario,
+            seed: self.seed,
+            verdict: self.verdict().name(),
+            replayed: self.replayed.map(|replayed| replayed.to_string()),
+            coverage: JsonCoverage::of(&self.coverage),
+            outcomes: JsonOutcomes::of(&self.outcomes),
+            findings: self.findings.iter().map(JsonFinding::of).collect(),
+            allowed: self.inventory.iter().map(JsonFinding::of).collect(),
+            peak_bytes: self.peak,
+            fingerprint: Fingerprint(self.fingerprint).to_string(),
+        };
+        line.to_text()
     }
 }
 
@@ -384,14 +307,14 @@ impl fmt::Display for Report {
     }
 }
 
-/// The notes of all reports, each once, with the scenarios that it is about.
+/// The notes of all reports, each once, with the scenarios that have it.
 pub(crate) fn notes<'a>(reports: impl IntoIterator<Item = &'a Report>) -> String {
-    let mut about: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut by_note: Vec<(&str, Vec<&str>)> = Vec::new();
     for report in reports {
         for note in &report.notes {
-            match about.iter_mut().find(|(known, _)| known == note) {
+            match by_note.iter_mut().find(|(known, _)| known == note) {
                 Some((_, names)) => names.push(&report.scenario),
-                None => about.push((note, vec![&report.scenario])),
+                None => by_note.push((note, vec![&report.scenario])),
             }
         }
     }
@@ -402,5 +325,5 @@ pub(crate) fn notes<'a>(reports: impl IntoIterator<Item = &'a Report>) -> String
         }
         [] => String::new(),
     };
-    about.into_iter().map(line).collect()
+    by_note.into_iter().map(line).collect()
 }

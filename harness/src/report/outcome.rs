@@ -1,16 +1,16 @@
-//! How one faulted run ended, and how a sweep reached it.
+//! How a faulted run ended, and the strategies by which a sweep makes its runs.
 
 /// How one faulted run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// `Err`, and it was out of memory.
+    /// It returned `Err`, and that means out of memory.
     Propagated,
-    /// `Ok`, and the result is the fault-free one.
+    /// It returned `Ok`, and the result is the fault-free one.
     Absorbed,
-    /// `Ok`, and the result is another one.
+    /// It returned `Ok`, and the result differs from the fault-free one.
     SilentWrong,
-    /// `Err`, and it was not out of memory.
+    /// It returned `Err`, and that doesn't mean out of memory.
     WrongError,
     /// The subject panicked.
     Panicked,
@@ -20,7 +20,7 @@ pub enum Outcome {
     Crashed,
     /// The subject ended the process.
     Exited,
-    /// The subject asked for memory without end, or did nothing for ever.
+    /// The subject requested memory without end, or did nothing forever.
     Hung,
     /// The request that was to fail never came.
     Unreached,
@@ -41,6 +41,7 @@ impl Outcome {
         Outcome::Unreached,
     ];
 
+    /// The name as JSON and the journal have it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Outcome::Propagated => "propagated",
@@ -57,16 +58,16 @@ impl Outcome {
     }
 }
 
-/// How a sweep comes to each of its points.
+/// How a sweep makes its faulted runs. The report is the same for any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// The faster of the two, as far as a few runs tell.
+    /// The faster of the two, by the time that a few runs of each take.
     #[default]
     Auto,
-    /// Each point is a run of its own, from the beginning, in a worker.
+    /// Each run starts from the beginning, in a worker process that makes many.
     Rerun,
-    /// One pass through the subject forks a child at each request, which fails it. Needs a subject
-    /// with one thread that holds nothing open for writing.
+    /// One pass through the subject forks a child process at each request, which fails it. Needs a
+    /// subject with one thread that holds no file open for writing.
     Fork,
 }

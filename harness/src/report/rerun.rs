@@ -1,22 +1,23 @@
-//! How a reader is told to run a finding again.
+//! The command that replays a finding, as reports print it.
 
 use crate::report::token::Token;
 
-/// How a reader is told to run a finding again.
+/// The kind of program that a finding is replayed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Rerun {
-    /// Through a command line with a `replay` command.
+    /// A command line with a `replay` command, started by this.
     Command(String),
-    /// Through the test of this name.
+    /// The test of this name.
     Test(String),
-    /// Through a program that has no command line of ours, such as one of C's.
+    /// A program without that command line, such as one written in C.
     Program(String),
-    /// By this line, for runs that no token holds.
+    /// This whole line, for runs that no token describes.
     #[cfg(feature = "ron")]
     Line(String),
 }
 
 impl Rerun {
+    /// The line to type.
     pub(crate) fn line(&self, token: &Token) -> String {
         match self {
             #[cfg(feature = "ron")]
@@ -30,8 +31,8 @@ impl Rerun {
     }
 }
 
-/// How a scenario of a command line is run.
+/// The command that starts a scenario's command line.
 pub(crate) const PROGRAM: &str = "cargo run --release --";
 
-/// The same where threads take turns.
+/// The same with the feature that schedules replay needs.
 pub(crate) const PROGRAM_SHUTTLE: &str = "cargo run --release --features shuttle --";

@@ -1,25 +1,26 @@
-//! The token: one short line that replays a run. It lists deviations from the default run only.
+//! The token: one short line that replays a run. It lists only how the run deviates from the
+//! default.
 //!
 //! ```text
 //! v1 <scenario> [f=<faults>] [s=<preemptions>] [r=<seed>] [i=<input hash>] [m=<modes>] fp=<24 bits>
 //! ```
 //!
-//! `s=T1@8>T2,T2@3>T1` says where a schedule deviates from the usual one (see `turn.rs`), and `s=-`
-//! that it doesn't: with an `s=`, threads take turns, and without one they are the system's.
+//! `s=T1@8>T2,T2@3>T1` lists where a schedule deviates from the default one (see the module
+//! `schedule`), and `s=-` is the default schedule itself. Without `s=` the system schedules the
+//! threads.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
-use crate::schedule;
-use crate::schedule::Preemption;
+use crate::schedule::{self, Preemption};
 use crate::trace::Coordinate;
 
-/// The longest name of a scenario.
+/// The most characters in a scenario's name.
 pub(crate) const NAME_MAX: usize = 40;
 
-/// A fault of a token: `T0#18` once, `T0#18..` for good, `@<site>.<occurrence>` to find the place
-/// again after an edit.
+/// A fault of a token: `T0#18` fails once, `T0#18..` for good. `@<site>.<occurrence>` finds the
+/// request again after an edit: the Nth of its thread from this call site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) at: Coordinate,
@@ -27,27 +28,36 @@ pub(crate) struct Fault {
     pub(crate) site: Option<(u32, u64)>,
 }
 
-/// One line that replays what was found.
+/// One line that replays a finding, such as `v1 lfs-batch f=T0#18 fp=5d0e91`.
+///
+/// ```
+/// let token: mallory::Token = "v1 lfs-batch f=T0#18 fp=5d0e91".parse()?;
+/// assert_eq!(token.scenario(), "lfs-batch");
+/// assert_eq!(token.to_string(), "v1 lfs-batch f=T0#18 fp=5d0e91");
+/// # Ok::<(), mallory::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     pub(crate) scenario: String,
     pub(crate) fault: Option<Fault>,
-    /// The schedule, where the threads were made to take turns: as it deviates from the usual one.
+    /// The deviations from the default schedule, if a model checker scheduled the threads.
     pub(crate) turns: Option<Vec<Preemption>>,
     pub(crate) seed: u64,
+    /// The hash of the input, unless it was the scenario's own.
     pub(crate) input: Option<u32>,
     pub(crate) modes: Vec<RunMode>,
+    /// The upper 24 bits of the run's fingerprint.
     pub(crate) fingerprint: u32,
 }
 
-/// A deviation from how runs are made by default.
+/// A way in which runs deviate from the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RunMode {
-    /// The kill switch is on.
+    /// `MALLORY_DISABLE_CUSTOM_ALLOCATORS`: memory parts pass every allocation to their port.
     Bypass,
-    /// Growing happens as the port likes.
+    /// The port decides whether a growing block moves.
     InPlace,
-    /// Only the ledger watches.
+    /// Detectors that need more than the ledger of blocks are off.
     Ledger,
 }
 
@@ -60,7 +70,7 @@ impl RunMode {
     }
 }
 
-/// Whether a scenario may be called so: `[a-z0-9][a-z0-9/_-]{0,39}`.
+/// Whether this is a valid name of a scenario: `[a-z0-9][a-z0-9/_-]{0,39}`.
 pub(crate) fn is_name(name: &str) -> bool {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     let bytes = name.as_bytes();
@@ -76,7 +86,7 @@ impl Token {
         &self.scenario
     }
 
-    /// Whether it replays an order of threads: by [`Explore`](crate::Explore), not by a sweep.
+    /// Whether it replays a schedule, by [`Explore`](crate::Explore) instead of a sweep.
     #[must_use]
     pub fn explores(&self) -> bool {
         self.turns.is_some()
@@ -102,7 +112,7 @@ impl fmt::Display for Token {
         match self.turns.as_deref() {
             None => {}
             Some([]) => f.write_str(" s=-")?,
-            Some(turns) => write!(f, " s={}", schedule::line(turns))?,
+            Some(turns) => write!(f, " s={}", schedule::format_schedule(turns))?,
         }
         if self.seed != 0 {
             write!(f, " r={}", self.seed)?;
@@ -118,16 +128,19 @@ impl fmt::Display for Token {
     }
 }
 
-/// A word of a token and where it begins, for messages.
+/// A word of a token, and the column where it begins.
 struct Word<'a> {
     text: &'a str,
     column: usize,
 }
 
-fn wrong(line: &str, column: usize, what: impl fmt::Display, help: &str) -> Error {
-    Error::new(format!("token, column {column}: {what}\n  {line}\n  {:>column$}", '^')).help(help)
+/// An error at a column of the token, which is shown with a caret below it.
+fn error_at(line: &str, column: usize, what: impl Into<String>, help: &str) -> Error {
+    let place = format!("token, column {column}\n  {line}\n  {:>column$}", '^');
+    Error::new(what).at(place).help(help)
 }
 
+/// A number of exactly this many lower-case hex digits.
 fn hex(text: &str, digits: usize) -> Option<u32> {
     let lower = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
     (text.len() == digits && text.bytes().all(lower))
@@ -135,6 +148,7 @@ fn hex(text: &str, digits: usize) -> Option<u32> {
         .flatten()
 }
 
+/// Reads the value of `f=`.
 fn fault(text: &str) -> Result<Fault, &'static str> {
     let (text, site) = match text.split_once('@') {
         None => (text, None),
@@ -159,7 +173,7 @@ impl FromStr for Token {
     fn from_str(line: &str) -> Result<Self, Error> {
         const SHAPE: &str = "a token looks like: v1 lfs-batch f=T0#18 fp=5d0e91";
         if line.len() > 400 || line.contains(char::is_control) {
-            return Err(Error::new("that is no token: it is one short line").help(SHAPE));
+            return Err(Error::new("this is not a token: a token is one short line").help(SHAPE));
         }
         let mut column = 1;
         let mut words = Vec::new();
@@ -171,30 +185,30 @@ impl FromStr for Token {
         }
         let end = column - 1;
         let mut words = words.into_iter();
-        let version = words.next().ok_or_else(|| wrong(line, 1, "it is empty", SHAPE))?;
+        let version = words.next().ok_or_else(|| error_at(line, 1, "the token is empty", SHAPE))?;
         if version.text != "v1" {
             let version_like =
                 version.text.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok());
             return Err(if version_like {
                 let what = format!("this is a token of version {}", version.text);
-                wrong(
+                error_at(
                     line,
                     version.column,
                     what,
-                    "this Mallory reads v1: use the one that wrote it",
+                    "this version of Mallory reads v1: use the version that wrote the token",
                 )
             } else {
-                wrong(line, version.column, "expected v1", SHAPE)
+                error_at(line, version.column, "expected v1", SHAPE)
             });
         }
         let name =
-            words.next().ok_or_else(|| wrong(line, end, "the scenario is missing", SHAPE))?;
+            words.next().ok_or_else(|| error_at(line, end, "the scenario is missing", SHAPE))?;
         if !is_name(name.text) {
-            return Err(wrong(
+            return Err(error_at(
                 line,
                 name.column,
-                "that is no scenario's name",
-                "`list` shows them",
+                "this is not a scenario's name",
+                "`list` shows all names",
             ));
         }
         let mut token = Token {
@@ -212,31 +226,31 @@ impl FromStr for Token {
             let (key, value) = word
                 .text
                 .split_once('=')
-                .ok_or_else(|| wrong(line, column, "expected key=value", SHAPE))?;
+                .ok_or_else(|| error_at(line, column, "expected key=value", SHAPE))?;
             let column = column + key.len() + 1;
             if seen.contains(&key) {
-                return Err(wrong(line, word.column, format!("a second {key}="), SHAPE));
+                return Err(error_at(line, word.column, format!("`{key}=` is given twice"), SHAPE));
             }
             seen.push(key);
             match key {
                 "f" => {
-                    let read = fault(value).map_err(|what| wrong(line, column, what, SHAPE))?;
+                    let read = fault(value).map_err(|what| error_at(line, column, what, SHAPE))?;
                     token.fault = Some(read);
                 }
                 "r" => {
                     let what = "expected the seed, a number";
-                    token.seed = value.parse().map_err(|_| wrong(line, column, what, SHAPE))?;
+                    token.seed = value.parse().map_err(|_| error_at(line, column, what, SHAPE))?;
                 }
                 "i" => {
                     let what = "expected the input's hash, eight hex digits";
-                    let read = hex(value, 8).ok_or_else(|| wrong(line, column, what, SHAPE))?;
+                    let read = hex(value, 8).ok_or_else(|| error_at(line, column, what, SHAPE))?;
                     token.input = Some(read);
                 }
                 "m" => {
                     for name in value.split(',') {
                         let mode = RunMode::ALL.iter().find(|(_, known)| *known == name);
-                        let what = format!("there is no mode `{name}`");
-                        let mode = mode.ok_or_else(|| wrong(line, column, what, SHAPE))?.0;
+                        let what = format!("unknown mode `{name}`");
+                        let mode = mode.ok_or_else(|| error_at(line, column, what, SHAPE))?.0;
                         if !token.modes.contains(&mode) {
                             token.modes.push(mode);
                         }
@@ -245,20 +259,26 @@ impl FromStr for Token {
                 "fp" => {
                     let what = "expected the fingerprint, six hex digits";
                     token.fingerprint =
-                        hex(value, 6).ok_or_else(|| wrong(line, column, what, SHAPE))?;
+                        hex(value, 6).ok_or_else(|| error_at(line, column, what, SHAPE))?;
                 }
                 "s" => {
-                    let read = if value == "-" { Ok(Vec::new()) } else { schedule::read(value) };
-                    let read = read.map_err(|what| wrong(line, column, what, SHAPE))?;
+                    let read =
+                        if value == "-" { Ok(Vec::new()) } else { schedule::parse_schedule(value) };
+                    let read = read.map_err(|what| error_at(line, column, what, SHAPE))?;
                     token.turns = Some(read);
                 }
                 _ => {
-                    return Err(wrong(line, word.column, format!("there is no {key}="), SHAPE));
+                    return Err(error_at(
+                        line,
+                        word.column,
+                        format!("unknown key `{key}=`"),
+                        SHAPE,
+                    ));
                 }
             }
         }
         if !seen.contains(&"fp") {
-            return Err(wrong(line, end, "fp= is missing: was the line cut off?", SHAPE));
+            return Err(error_at(line, end, "`fp=` is missing: was the line cut off?", SHAPE));
         }
         Ok(token)
     }
@@ -283,25 +303,28 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_token_is_refused_with_its_place() {
+    fn a_bad_token_is_refused_with_its_column() {
         for (line, expected) in [
-            ("", "it is empty"),
-            ("v2 lfs-batch fp=5d0e91", "column 1: this is a token of version v2"),
-            ("lfs-batch fp=5d0e91", "column 1: expected v1"),
+            ("", "the token is empty"),
+            ("v2 lfs-batch fp=5d0e91", "this is a token of version v2"),
+            ("lfs-batch fp=5d0e91", "expected v1"),
             ("v1", "the scenario is missing"),
-            ("v1 Lfs fp=5d0e91", "column 4: that is no scenario's name"),
-            ("v1 lfs-batch", "fp= is missing"),
-            ("v1 lfs-batch f=T0#18", "fp= is missing"),
-            ("v1 lfs-batch f=T0#0 fp=5d0e91", "column 16: requests count from 1"),
-            ("v1 lfs-batch f=T0#99999999999999999999 fp=5d0e91", "column 16: the request's number"),
-            ("v1 lfs-batch f=T0#18@xyz.1 fp=5d0e91", "column 16: expected six hex digits"),
-            ("v1 lfs-batch fp=5d0e9", "column 17: expected the fingerprint"),
-            ("v1 lfs-batch fp=5d0e91 fp=5d0e91", "column 24: a second fp="),
-            ("v1 lfs-batch q=1 fp=5d0e91", "column 14: there is no q="),
-            ("v1 lfs-batch m=odd fp=5d0e91", "there is no mode `odd`"),
-            ("v1 lfs-batch s=T1@8 fp=5d0e91", "column 16: expected a change of threads"),
-            ("v1 lfs-batch s= fp=5d0e91", "column 16: expected a change of threads"),
-            ("v1 lfs-batch s=T1@0>T2 fp=5d0e91", "column 16: points count from 1"),
+            ("v1 Lfs fp=5d0e91", "this is not a scenario's name"),
+            ("v1 lfs-batch", "`fp=` is missing"),
+            ("v1 lfs-batch f=T0#18", "`fp=` is missing"),
+            ("v1 lfs-batch f=T0#0 fp=5d0e91", "requests count from 1"),
+            ("v1 lfs-batch f=T0#99999999999999999999 fp=5d0e91", "the request's number"),
+            ("v1 lfs-batch f=T0#18@xyz.1 fp=5d0e91", "expected six hex digits"),
+            (
+                "v1 lfs-batch fp=5d0e9",
+                "expected the fingerprint, six hex digits\n  --> token, column 17\n",
+            ),
+            ("v1 lfs-batch fp=5d0e91 fp=5d0e91", "`fp=` is given twice\n  --> token, column 24\n"),
+            ("v1 lfs-batch q=1 fp=5d0e91", "unknown key `q=`\n  --> token, column 14\n"),
+            ("v1 lfs-batch m=odd fp=5d0e91", "unknown mode `odd`"),
+            ("v1 lfs-batch s=T1@8 fp=5d0e91", "like T1@8>T2"),
+            ("v1 lfs-batch s= fp=5d0e91", "like T1@8>T2"),
+            ("v1 lfs-batch s=T1@0>T2 fp=5d0e91", "points count from 1"),
             ("v1 lfs-batch r=-1 fp=5d0e91", "expected the seed"),
         ] {
             let error = line.parse::<Token>().expect_err(line).to_string();

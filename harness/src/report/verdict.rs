@@ -1,28 +1,28 @@
-//! A report in a word: what it says, how much was looked at, what a replay came to.
+//! A report in a word: its verdict, its coverage, and the result of a replay.
 
 use std::fmt;
 
 use crate::schedule::Preemption;
 use crate::trace::Coordinate;
 
-/// What a report says in one word.
+/// The result of a sweep or an exploration in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Nothing was found, and all that was asked for was done.
+    /// Nothing was found, and all runs within the caller's limits were made.
     Clean,
-    /// Something was found.
+    /// At least one bug was found.
     Findings,
-    /// Nothing was found, but a limit that nobody asked for was hit.
+    /// Nothing was found, but a default limit left runs out.
     Incomplete,
-    /// Nothing was found in what chance took: real threads show some of their schedules only, and
-    /// requests × schedules may be more than can be run. Where nobody asked for a limit,
-    /// [`Coverage::complete`] says that something was left out.
+    /// Nothing was found in a sample: real threads show only some of their schedules, and requests
+    /// × schedules may be more than can be run. If it was a default limit that made it a sample,
+    /// [`Coverage::complete`] is false.
     Sampled,
 }
 
 impl Verdict {
-    /// The word as it stands in JSON.
+    /// The word as JSON has it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -34,18 +34,19 @@ impl Verdict {
     }
 }
 
-/// What a replay came to. It never passes silently.
+/// The result of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Replayed {
     /// The same run, the same finding.
     Reproduced,
-    /// The same failure stands at another place now.
+    /// A bug shows with the fault at the coordinate where its call site is now.
     Moved(Coordinate),
-    /// There is a finding, in a run that went otherwise.
+    /// There is a finding, but in another run than the token's.
     Different,
     /// Nothing was found.
     NoFailure,
-    /// The schedule could not be followed: its point never came, or whom it names could not go on.
+    /// The schedule could not be followed: the thread never reached this preemption's point, or the
+    /// thread that should run next was blocked.
     Diverged(Preemption),
 }
 
@@ -56,16 +57,17 @@ impl fmt::Display for Replayed {
             Replayed::Moved(at) => write!(f, "moved to {at}"),
             Replayed::Different => f.write_str("different finding"),
             Replayed::NoFailure => f.write_str("no failure"),
-            Replayed::Diverged(turn) => write!(
+            Replayed::Diverged(preemption) => write!(
                 f,
-                "diverged at {turn}: T{} never came to its point {}, or T{} could not go on there",
-                turn.thread, turn.point, turn.to
+                "diverged at {preemption}: T{} never reached its point {}, \
+                 or T{} could not run there",
+                preemption.thread, preemption.point, preemption.to
             ),
         }
     }
 }
 
-/// How much of what there is was looked at.
+/// How much of the subject a sweep or an exploration covered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Coverage {
@@ -73,12 +75,12 @@ pub struct Coverage {
     pub requests: u64,
     /// Different call sites among them.
     pub sites: u64,
-    /// Schedules of its threads that were run without a fault; 0 where they were not explored.
+    /// Schedules that were run without a fault; 0 for a sweep.
     pub schedules: u64,
     /// Faulted runs made.
     pub runs: u64,
-    /// Faulted runs that there are.
+    /// Faulted runs that exist within the bounds.
     pub runs_total: u64,
-    /// Whether every one was made.
+    /// Whether all of them were made.
     pub complete: bool,
 }

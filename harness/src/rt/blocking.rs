@@ -1,79 +1,88 @@
-//! How threads wait, start and end. Under shuttle the table decides who can go on, and the engine is
-//! told; under loom loom decides, and the table is told.
+//! How the threads of a model start, wait and end. Under shuttle the lock table decides which
+//! thread can run, and the engine is told. Under loom, loom decides, and the table is told, for
+//! reports.
 
-use crate::rt::execution::settle;
 use std::panic::Location;
 
-use crate::rt::execution::*;
+#[cfg(feature = "loom")]
+use crate::rt::execution::{abandon, abandon_at_thread_limit, begin_thread};
+use crate::rt::execution::{
+    across_switch, current_thread, engine, record_operation, report_deadlock, scheduling_point,
+};
+#[cfg(feature = "shuttle")]
+use crate::rt::execution::{apply_wake_changes, count_point, scheduling_point_on};
 use crate::rt::lock_table;
 use crate::rt::lock_table::{LockMode, ObjectId, WaitsFor};
 use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
+#[cfg(feature = "loom")]
+use crate::rt::stack::on_large_stack;
+#[cfg(feature = "shuttle")]
+use crate::rt::task_pool;
 
-// ---- waiting, under shuttle: the table decides who can go on, the engine is told ----
+// ---- waiting under shuttle: the table decides, the engine is told ----
 
-/// Lets the present thread wait until [`wake`] names it.
+/// Blocks the present thread until the table has made it runnable again.
 #[cfg(feature = "shuttle")]
 fn block(want: WaitsFor) {
     use shuttle_engine::runtime::execution::ExecutionState;
-    let me = logical();
-    if let Some(blocked) = lock_table::wait(me, want) {
-        tell_stuck(&blocked);
+    let thread = current_thread();
+    if let Some(blocked) = lock_table::begin_wait(thread, want) {
+        report_deadlock(&blocked);
     }
-    count_point(me);
+    count_point(thread);
     ExecutionState::with(|state| state.current_mut().block(false));
-    away(shuttle_engine::runtime::thread::switch);
-    lock_table::go_on(me);
+    across_switch(shuttle_engine::runtime::thread::switch);
+    lock_table::end_wait(thread);
 }
 
-/// Takes a lock, which shuttle's threads have by the table alone.
+/// Takes a lock, after a scheduling point. Under shuttle a lock is held by the table alone.
 #[cfg(feature = "shuttle")]
 pub(crate) fn acquire(id: &ObjectId, mode: LockMode) {
-    point_at(id, SharedOpKind::Lock);
-    take(id, mode);
+    scheduling_point_on(id, SharedOpKind::Lock);
+    acquire_without_point(id, mode);
 }
 
-/// Takes a lock without a point before.
 #[cfg(feature = "shuttle")]
-pub(crate) fn take(id: &ObjectId, mode: LockMode) {
+fn acquire_without_point(id: &ObjectId, mode: LockMode) {
     let lock = id.number();
-    while !try_take(id, mode) {
+    while !try_acquire(id, mode) {
         block(WaitsFor::Lock(lock, mode));
     }
 }
 
-/// Takes a lock if that is possible at once, without a point before.
+/// Takes a lock if it is free, without a scheduling point. Returns whether it was.
 #[cfg(feature = "shuttle")]
-pub(crate) fn try_take(id: &ObjectId, mode: LockMode) -> bool {
-    match lock_table::take(id.number(), logical(), mode) {
-        Some(changed) => {
-            settle(changed);
+pub(crate) fn try_acquire(id: &ObjectId, mode: LockMode) -> bool {
+    match lock_table::acquire(id.number(), current_thread(), mode) {
+        Some(changes) => {
+            apply_wake_changes(changes);
             true
         }
         None => false,
     }
 }
 
-/// Gives a lock back, without a point before.
+/// Releases a lock, without a scheduling point.
 #[cfg(feature = "shuttle")]
-pub(crate) fn give(id: &ObjectId) {
-    settle(lock_table::give(id.number(), logical()));
+pub(crate) fn release(id: &ObjectId) {
+    apply_wake_changes(lock_table::release(id.number(), current_thread()));
 }
 
-/// Waits for a notice, and gives the lock back meanwhile, in one step.
+/// Releases `lock` and waits for a notification, in one step; then takes the lock again.
 #[cfg(feature = "shuttle")]
-pub(crate) fn wait(notices: &ObjectId, lock: &ObjectId) {
-    point_at(notices, SharedOpKind::Wait);
-    settle(lock_table::give(lock.number(), logical()));
-    block(WaitsFor::Notice(notices.number()));
-    settle(lock_table::noticed(notices.number(), logical()));
-    take(lock, LockMode::Alone);
+pub(crate) fn wait_on_condvar(condvar: &ObjectId, lock: &ObjectId) {
+    scheduling_point_on(condvar, SharedOpKind::Wait);
+    apply_wake_changes(lock_table::release(lock.number(), current_thread()));
+    block(WaitsFor::Notification(condvar.number()));
+    apply_wake_changes(lock_table::consume_notification(condvar.number(), current_thread()));
+    acquire_without_point(lock, LockMode::Exclusive);
 }
 
-/// Wakes one thread that waits for a notice, whichever the scheduler likes, or all.
+/// Wakes all threads that wait for a notification, or one, which the scheduler chooses.
 #[cfg(feature = "shuttle")]
-pub(crate) fn notify(notices: &ObjectId, all: bool) {
-    point_at(notices, SharedOpKind::Notify);
-    settle(lock_table::notify(notices.number(), all));
+pub(crate) fn notify(condvar: &ObjectId, all: bool) {
+    scheduling_point_on(condvar, SharedOpKind::Notify);
+    apply_wake_changes(lock_table::notify(condvar.number(), all));
 }
 
 // ---- threads ----
@@ -87,6 +96,7 @@ pub(crate) struct Spawned {
 
 /// Starts a thread of the model.
 pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Send>) -> Spawned {
+    // Only shuttle wants to know the place.
     let _ = at;
     match engine() {
         CurrentEngine::None => {
@@ -94,11 +104,11 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
         }
         #[cfg(feature = "shuttle")]
         CurrentEngine::Shuttle => {
-            // The engine lets others go on before it starts a thread.
-            count_point(logical());
-            let thread = crate::rt::task_pool::start(work, at);
-            lock_table::born(thread);
-            touched(SharedOp { what: SharedOpKind::Spawn, object: u32::from(thread) });
+            // Shuttle lets other threads run before it starts one.
+            count_point(current_thread());
+            let thread = task_pool::start_thread(work, at);
+            lock_table::add_thread(thread);
+            record_operation(SharedOp { what: SharedOpKind::Spawn, object: u32::from(thread) });
             Spawned {
                 thread,
                 #[cfg(feature = "loom")]
@@ -107,46 +117,47 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
         }
         #[cfg(feature = "loom")]
         CurrentEngine::Loom => {
-            let thread = lock_table::threads() as u16;
+            let thread = lock_table::thread_count() as u16;
             if usize::from(thread) == LOOM_THREADS_MAX {
-                crowd();
+                abandon_at_thread_limit();
             }
-            lock_table::born(thread);
-            let handle = away(|| {
+            lock_table::add_thread(thread);
+            let handle = across_switch(|| {
                 loom::thread::spawn(move || {
-                    enter(thread);
-                    crate::rt::stack::on_large_stack(work);
-                    let _ = lock_table::end(thread);
+                    begin_thread(thread);
+                    on_large_stack(work);
+                    let _ = lock_table::end_thread(thread);
                 })
             });
-            touched(SharedOp { what: SharedOpKind::Spawn, object: u32::from(thread) });
+            record_operation(SharedOp { what: SharedOpKind::Spawn, object: u32::from(thread) });
             Spawned { thread, handle: Some(handle) }
         }
     }
 }
 
-/// The subject's own thread has come to its end.
-pub(crate) fn leave() {
+/// Notes that thread 0, the subject's own, has ended.
+pub(crate) fn end_main_thread() {
     if engine() != CurrentEngine::None {
-        touched(SharedOp { what: SharedOpKind::End, object: u32::from(logical()) });
-        let _ = lock_table::end(logical());
+        let thread = current_thread();
+        record_operation(SharedOp { what: SharedOpKind::End, object: u32::from(thread) });
+        let _ = lock_table::end_thread(thread);
     }
 }
 
-/// Loom's most threads, the subject's own included.
+/// The number of threads that loom can have in a run, the subject's own included.
 #[cfg(feature = "loom")]
 pub(crate) const LOOM_THREADS_MAX: usize = 5;
 
-/// Threads that there were in the run so far.
+/// The number of threads that the run has had so far.
 #[cfg(feature = "loom")]
-pub(crate) fn threads() -> usize {
-    lock_table::threads()
+pub(crate) fn thread_count() -> usize {
+    lock_table::thread_count()
 }
 
 /// Waits until a thread has ended.
 pub(crate) fn join(spawned: Spawned) {
     let thread = spawned.thread;
-    point(SharedOp { what: SharedOpKind::Join, object: u32::from(thread) });
+    scheduling_point(SharedOp { what: SharedOpKind::Join, object: u32::from(thread) });
     match engine() {
         CurrentEngine::None => {}
         #[cfg(feature = "shuttle")]
@@ -158,50 +169,50 @@ pub(crate) fn join(spawned: Spawned) {
         #[cfg(feature = "loom")]
         CurrentEngine::Loom => {
             if let Some(handle) = spawned.handle {
-                expect(WaitsFor::End(thread));
-                // What the thread threw was caught in it.
-                let _ = away(|| handle.join());
-                lock_table::go_on(logical());
+                note_wait(WaitsFor::End(thread));
+                // A panic of the thread was caught in the thread itself.
+                let _ = across_switch(|| handle.join());
+                lock_table::end_wait(current_thread());
             }
         }
     }
 }
 
-// ---- waiting, under loom: loom decides, the table is told ----
+// ---- waiting under loom: loom decides, the table is told ----
 
-/// Notes that the present thread is about to wait for this, if it has to. Where it would be the
-/// last one that runs, the run is given up here: loom would panic on a stack that then has locks to
-/// give back, and panic again.
+/// Notes that the present thread is about to wait for this, if it has to. If no thread can run
+/// then, the run is abandoned here: loom would panic on a stack that still holds locks, and
+/// unlocking them during the unwind would panic again.
 #[cfg(feature = "loom")]
-pub(crate) fn expect(want: WaitsFor) {
-    if let Some(blocked) = lock_table::wait(logical(), want) {
-        tell_stuck(&blocked);
+pub(crate) fn note_wait(want: WaitsFor) {
+    if let Some(blocked) = lock_table::begin_wait(current_thread(), want) {
+        report_deadlock(&blocked);
         abandon();
     }
 }
 
-/// Notes that it has what it waited for.
+/// Notes that the present thread has taken a lock.
 #[cfg(feature = "loom")]
-pub(crate) fn got(id: &ObjectId, mode: LockMode) {
-    lock_table::go_on(logical());
-    let _ = lock_table::take(id.number(), logical(), mode);
+pub(crate) fn note_acquired(id: &ObjectId, mode: LockMode) {
+    lock_table::end_wait(current_thread());
+    let _ = lock_table::acquire(id.number(), current_thread(), mode);
 }
 
-/// Notes that it goes on after a notice.
+/// Notes that a notification has woken the present thread.
 #[cfg(feature = "loom")]
-pub(crate) fn noticed(id: &ObjectId) {
-    lock_table::go_on(logical());
-    let _ = lock_table::noticed(id.number(), logical());
+pub(crate) fn note_woken(condvar: &ObjectId) {
+    lock_table::end_wait(current_thread());
+    let _ = lock_table::consume_notification(condvar.number(), current_thread());
 }
 
-/// Notes that it gives a lock back.
+/// Notes that the present thread releases a lock.
 #[cfg(feature = "loom")]
-pub(crate) fn gave(id: &ObjectId) {
-    let _ = lock_table::give(id.number(), logical());
+pub(crate) fn note_released(id: &ObjectId) {
+    let _ = lock_table::release(id.number(), current_thread());
 }
 
-/// Notes a notice.
+/// Notes a notification of one or all of the threads that wait for it.
 #[cfg(feature = "loom")]
-pub(crate) fn notified(id: &ObjectId, all: bool) {
-    let _ = lock_table::notify(id.number(), all);
+pub(crate) fn note_notify(condvar: &ObjectId, all: bool) {
+    let _ = lock_table::notify(condvar.number(), all);
 }

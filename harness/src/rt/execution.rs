@@ -1,235 +1,242 @@
-//! The present engine, its points, and how threads leave and come back.
+//! The run on this OS thread: which engine drives it, which logical thread runs, what happens at a
+//! scheduling point, who listens to the threads' operations, and how a run is abandoned.
 
 use std::cell::{Cell, RefCell};
 
+use crate::rt::backtrace_end::{backtrace_end, set_backtrace_end};
 use crate::rt::lock_table;
 use crate::rt::lock_table::{BlockedThread, ObjectId};
-use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind, outer, set_outer};
+use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
 
 thread_local! {
     static ENGINE: Cell<CurrentEngine> = const { Cell::new(CurrentEngine::None) };
-    static LOGICAL: Cell<u16> = const { Cell::new(0) };
-    /// Whether points are left out at present: who runs is at work for the harness.
-    static QUIET: Cell<bool> = const { Cell::new(false) };
-    /// Whether the run is being given up: nothing waits any more.
-    static OVER: Cell<bool> = const { Cell::new(false) };
-    /// Whether the present thread asks at a point that was counted.
-    static ASKS: Cell<bool> = const { Cell::new(false) };
-    /// The first point at which the present thread has to ask whether it goes on.
-    static UNTIL: Cell<u32> = const { Cell::new(0) };
-    /// Whether it started more threads than loom can have.
+    static CURRENT_THREAD: Cell<u16> = const { Cell::new(0) };
+    /// Whether scheduling points are off: the present thread runs code of the harness.
+    static POINTS_OFF: Cell<bool> = const { Cell::new(false) };
+    /// Whether the run is being abandoned: no thread waits for anything from then on.
+    static ABANDONED: Cell<bool> = const { Cell::new(false) };
+    /// Whether the scheduler's next decision belongs to a point that the lock table counted.
+    static POINT_COUNTED: Cell<bool> = const { Cell::new(false) };
+    /// The present thread passes its points before this one without asking the scheduler.
+    static PASS_UNTIL: Cell<u32> = const { Cell::new(0) };
+    /// Whether the run started more threads than loom can have.
     #[cfg(feature = "loom")]
-    static CROWD: Cell<bool> = const { Cell::new(false) };
-    static LISTENS: Cell<bool> = const { Cell::new(false) };
+    static EXCEEDED_THREAD_LIMIT: Cell<bool> = const { Cell::new(false) };
+    /// Whether there is a listener; a fast check before `LISTENER` is borrowed.
+    static HAS_LISTENER: Cell<bool> = const { Cell::new(false) };
     static LISTENER: RefCell<Option<Box<dyn ThreadListener>>> = const { RefCell::new(None) };
-    static PANICKED: RefCell<Option<(u16, String)>> = const { RefCell::new(None) };
+    static FIRST_PANIC: RefCell<Option<(u16, String)>> = const { RefCell::new(None) };
 }
 
-/// Hears what threads do, in the order in which they do it.
+/// Is told what the threads of a run do, in the order in which they do it.
 pub(crate) trait ThreadListener {
-    /// `thread` does this, as the run's `step`th operation, having come to `point` points so far.
-    /// Called on the thread's own stack, just before the operation takes effect.
-    fn touched(&mut self, step: u64, thread: u16, point: u32, touch: SharedOp);
+    /// `thread`, which has reached `point` scheduling points so far, performs `operation`, the
+    /// `step`th one of the run. Called on the thread's own stack, just before the operation takes
+    /// effect.
+    fn on_operation(&mut self, step: u64, thread: u16, point: u32, operation: SharedOp);
 
-    /// No thread can go on.
-    fn stuck(&mut self, blocked: &[BlockedThread]);
+    /// No thread can continue.
+    fn on_deadlock(&mut self, blocked: &[BlockedThread]);
 }
 
-/// Thrown by us through a model's stacks to leave a run that can't go on.
+/// The panic payload with which a run that can't continue is abandoned, through the model's stacks.
 pub(crate) struct AbandonedRun;
 
-/// Who drives this OS thread.
+/// The engine that drives this OS thread.
 ///
-/// A thread that panics under loom gives the run up where it touches anything that loom knows of:
-/// loom's own locks don't survive being given back by it.
+/// A thread that panics under loom abandons the run as soon as it touches anything that loom knows:
+/// loom's own locks can't be unlocked by a panicking thread.
 #[inline]
 pub(crate) fn engine() -> CurrentEngine {
     #[cfg(feature = "loom")]
     if ENGINE.get() == CurrentEngine::Loom && std::thread::panicking() {
-        give_up();
+        mark_abandoned();
     }
     ENGINE.get()
 }
 
-/// The logical thread that runs.
+/// The number of the logical thread that runs.
 #[inline]
-pub(crate) fn logical() -> u16 {
-    LOGICAL.get()
+pub(crate) fn current_thread() -> u16 {
+    CURRENT_THREAD.get()
 }
 
-/// Begins a run: from here on the present OS thread is this engine's, and its logical thread 0.
-pub(crate) fn begin(engine: CurrentEngine) {
+/// Begins a run of `engine` on this OS thread, as logical thread 0.
+pub(crate) fn begin_run(engine: CurrentEngine) {
     ENGINE.set(engine);
-    LOGICAL.set(0);
-    QUIET.set(false);
-    UNTIL.set(0);
-    OVER.set(false);
+    CURRENT_THREAD.set(0);
+    POINTS_OFF.set(false);
+    PASS_UNTIL.set(0);
+    ABANDONED.set(false);
     #[cfg(feature = "loom")]
-    CROWD.set(false);
-    PANICKED.take();
-    lock_table::begin();
+    EXCEEDED_THREAD_LIMIT.set(false);
+    FIRST_PANIC.take();
+    lock_table::begin_run();
 }
 
-/// Counts a point of a thread, at which it is about to ask.
+/// Counts a scheduling point of `thread`, at which the scheduler is about to decide. Returns the
+/// point's number.
 #[cfg(feature = "shuttle")]
 pub(crate) fn count_point(thread: u16) -> u32 {
-    ASKS.set(true);
+    POINT_COUNTED.set(true);
     lock_table::count_point(thread)
 }
 
-/// Whether the thread that asks has come to a point that was counted: where one ends, the engine asks
-/// on its own.
+/// Whether the scheduler's present decision belongs to a point that was counted. Where a thread
+/// ends, shuttle asks for decisions of its own, which belong to no counted point.
 #[cfg(feature = "shuttle")]
-pub(crate) fn take_asks() -> bool {
-    ASKS.replace(false)
+pub(crate) fn take_counted_point() -> bool {
+    POINT_COUNTED.replace(false)
 }
 
-/// Lets the thread that goes on pass all points before this one without asking.
+/// Lets the thread that continues pass all its points before `point` without asking the scheduler.
 #[cfg(feature = "shuttle")]
-pub(crate) fn go_until(point: u32) {
-    UNTIL.set(point);
+pub(crate) fn pass_points_until(point: u32) {
+    PASS_UNTIL.set(point);
 }
 
-/// Ends the run, also one whose stacks were given up.
-pub(crate) fn end() {
+/// Ends the run, also an abandoned one.
+pub(crate) fn end_run() {
     ENGINE.set(CurrentEngine::None);
-    LOGICAL.set(0);
-    set_outer(usize::MAX);
+    CURRENT_THREAD.set(0);
+    set_backtrace_end(usize::MAX);
 }
 
-/// Lets this one hear of everything from here on, or nobody.
+/// Replaces the listener. Returns the former one.
 pub(crate) fn listen(listener: Option<Box<dyn ThreadListener>>) -> Option<Box<dyn ThreadListener>> {
-    LISTENS.set(listener.is_some());
+    HAS_LISTENER.set(listener.is_some());
     LISTENER.replace(listener)
 }
 
-/// Whether the run is being given up.
-pub(crate) fn is_over() -> bool {
-    OVER.get()
+/// Whether the run is being abandoned.
+pub(crate) fn is_abandoned() -> bool {
+    ABANDONED.get()
 }
 
-/// Gives the run up: from here on nothing waits, and what is shared is std's.
-pub(crate) fn give_up() {
-    OVER.set(true);
+/// Marks the run as abandoned: from then on no thread waits, and the facade's types act as std's.
+fn mark_abandoned() {
+    ABANDONED.set(true);
     ENGINE.set(CurrentEngine::None);
 }
 
-/// Leaves a run that was given up, through all that is on the stack.
+/// Abandons the run: unwinds through all that is on the stack.
 pub(crate) fn abandon() -> ! {
-    give_up();
+    mark_abandoned();
     std::panic::resume_unwind(Box::new(AbandonedRun))
 }
 
-/// Notes that a thread panicked; the first one counts.
+/// Notes that the present thread panicked. Only a run's first panic is kept.
 pub(crate) fn note_panic(message: String) {
-    PANICKED.with(|panicked| {
-        panicked.borrow_mut().get_or_insert_with(|| (logical(), message));
+    FIRST_PANIC.with(|first| {
+        first.borrow_mut().get_or_insert_with(|| (current_thread(), message));
     });
 }
 
-/// The first thread that panicked, and what it said.
-pub(crate) fn panicked() -> Option<(u16, String)> {
-    PANICKED.with(|panicked| panicked.borrow().clone())
+/// The first thread of the run that panicked, and its message.
+pub(crate) fn first_panic() -> Option<(u16, String)> {
+    FIRST_PANIC.with(|first| first.borrow().clone())
 }
 
-/// Runs something that is no part of what the subject does: without points.
-pub(crate) fn quietly<R>(work: impl FnOnce() -> R) -> R {
-    struct RestoreQuiet(bool);
-    impl Drop for RestoreQuiet {
+/// Runs code of the harness, which is no part of what the subject does, without scheduling points.
+pub(crate) fn without_points<R>(work: impl FnOnce() -> R) -> R {
+    struct RestorePoints(bool);
+    impl Drop for RestorePoints {
         fn drop(&mut self) {
-            QUIET.set(self.0);
+            POINTS_OFF.set(self.0);
         }
     }
-    let _before = RestoreQuiet(QUIET.replace(true));
+    let _before = RestorePoints(POINTS_OFF.replace(true));
     work()
 }
 
-/// Calls what may let other threads run, and puts back what follows the present one.
+/// Makes a call in which other threads may run, and restores the present thread's number and
+/// backtrace end after it.
 #[inline]
-pub(crate) fn away<R>(call: impl FnOnce() -> R) -> R {
+pub(crate) fn across_switch<R>(call: impl FnOnce() -> R) -> R {
     struct RestoreThread(u16, usize);
     impl Drop for RestoreThread {
         #[inline]
         fn drop(&mut self) {
-            LOGICAL.set(self.0);
-            set_outer(self.1);
+            CURRENT_THREAD.set(self.0);
+            set_backtrace_end(self.1);
         }
     }
-    let _me = RestoreThread(LOGICAL.get(), outer());
+    let _current = RestoreThread(CURRENT_THREAD.get(), backtrace_end());
     call()
 }
 
-/// From here on this logical thread runs.
+/// Notes that this logical thread runs from here on.
 #[cfg(feature = "shuttle")]
-pub(crate) fn go_on_as(thread: u16) {
-    LOGICAL.set(thread);
+pub(crate) fn set_current_thread(thread: u16) {
+    CURRENT_THREAD.set(thread);
 }
 
-/// Runs a thread's work, as this logical thread.
-pub(crate) fn enter(thread: u16) {
-    LOGICAL.set(thread);
-    set_outer(usize::MAX);
+/// Begins a thread's work on a fresh stack.
+pub(crate) fn begin_thread(thread: u16) {
+    CURRENT_THREAD.set(thread);
+    set_backtrace_end(usize::MAX);
 }
 
-/// Whether a point is none at present. A thread that unwinds is not left: panics are counted by OS
-/// thread, so that another one's locks would be poisoned, and another one's panic the end.
+/// Whether the present thread passes its points without letting others run. A thread that unwinds
+/// does: std counts panics per OS thread, so while it unwinds, the locks of any other logical
+/// thread would be poisoned, and a panic of another one would abort the process.
 #[cfg(feature = "shuttle")]
-fn is_still() -> bool {
-    QUIET.get() || std::thread::panicking()
+fn suppresses_points() -> bool {
+    POINTS_OFF.get() || std::thread::panicking()
 }
 
-/// A scheduling point: other threads may run before the present one does this.
+/// A scheduling point: other threads may run before the present one performs `operation`.
 #[inline]
-pub(crate) fn point(touch: SharedOp) {
+pub(crate) fn scheduling_point(operation: SharedOp) {
     if engine() != CurrentEngine::None {
-        turn(touch);
+        reach_point(operation);
     }
 }
 
-/// A point at what has a number of its own.
+/// A scheduling point before an operation on an object that has a number of its own.
 #[inline]
-pub(crate) fn point_at(id: &ObjectId, what: SharedOpKind) {
+pub(crate) fn scheduling_point_on(id: &ObjectId, what: SharedOpKind) {
     if engine() != CurrentEngine::None {
-        turn(SharedOp { what, object: id.number() });
+        reach_point(SharedOp { what, object: id.number() });
     }
 }
 
 #[inline(never)]
-fn turn(touch: SharedOp) {
+fn reach_point(operation: SharedOp) {
     #[cfg(feature = "shuttle")]
-    if ENGINE.get() == CurrentEngine::Shuttle && !is_still() {
-        // Most points are none of the scheduler's concern: it has said how far this thread goes on.
-        if let Some((step, point)) = lock_table::pass(logical(), UNTIL.get()) {
-            if LISTENS.get() {
-                tell(step, point, touch);
+    if ENGINE.get() == CurrentEngine::Shuttle && !suppresses_points() {
+        // At most points there is nothing to decide: the scheduler has said how far this thread
+        // continues.
+        if let Some((step, point)) = lock_table::pass_point(current_thread(), PASS_UNTIL.get()) {
+            if HAS_LISTENER.get() {
+                tell_listener(step, point, operation);
             }
             return;
         }
-        ASKS.set(true);
-        away(shuttle_engine::runtime::thread::switch);
+        POINT_COUNTED.set(true);
+        across_switch(shuttle_engine::runtime::thread::switch);
     }
-    touched(touch);
+    record_operation(operation);
 }
 
-/// Tells whoever listens what the present thread does.
 #[cold]
-fn tell(step: u64, point: u32, touch: SharedOp) {
+fn tell_listener(step: u64, point: u32, operation: SharedOp) {
     LISTENER.with(|listener| {
         if let Some(listener) = listener.borrow_mut().as_mut() {
-            listener.touched(step, logical(), point, touch);
+            listener.on_operation(step, current_thread(), point, operation);
         }
     });
 }
 
-/// Tells whoever listens what the present thread does now.
-pub(crate) fn touched(touch: SharedOp) {
-    let (step, point) = lock_table::step(logical());
-    if LISTENS.get() && !QUIET.get() {
-        tell(step, point, touch);
+/// Counts an operation that the present thread performs now, and tells the listener.
+pub(crate) fn record_operation(operation: SharedOp) {
+    let (step, point) = lock_table::count_operation(current_thread());
+    if HAS_LISTENER.get() && !POINTS_OFF.get() {
+        tell_listener(step, point, operation);
     }
 }
 
-/// Lets the present thread give up its turn.
+/// Lets other threads run first, as [`std::thread::yield_now`].
 pub(crate) fn yield_now() {
     match engine() {
         CurrentEngine::None => std::thread::yield_now(),
@@ -238,58 +245,62 @@ pub(crate) fn yield_now() {
         #[cfg(feature = "shuttle")]
         CurrentEngine::Shuttle => {
             use shuttle_engine::runtime::execution::ExecutionState;
-            count_point(logical());
+            count_point(current_thread());
             ExecutionState::request_yield();
-            away(shuttle_engine::runtime::thread::switch);
-            touched(SharedOp { what: SharedOpKind::Yield, object: u32::from(logical()) });
+            across_switch(shuttle_engine::runtime::thread::switch);
+            record_yield();
         }
         #[cfg(feature = "loom")]
         CurrentEngine::Loom => {
-            away(loom::thread::yield_now);
-            touched(SharedOp { what: SharedOpKind::Yield, object: u32::from(logical()) });
+            across_switch(loom::thread::yield_now);
+            record_yield();
         }
     }
 }
 
-/// Tells that no thread can go on.
-pub(crate) fn tell_stuck(blocked: &[BlockedThread]) {
+fn record_yield() {
+    record_operation(SharedOp { what: SharedOpKind::Yield, object: u32::from(current_thread()) });
+}
+
+/// Tells the listener that no thread can continue.
+pub(crate) fn report_deadlock(blocked: &[BlockedThread]) {
     LISTENER.with(|listener| {
         if let Some(listener) = listener.borrow_mut().as_mut() {
-            listener.stuck(blocked);
+            listener.on_deadlock(blocked);
         }
     });
 }
 
-/// Where the threads stand that can't go on, if that is why the last run ended.
-pub(crate) fn stuck() -> Option<Vec<BlockedThread>> {
-    lock_table::stuck()
+/// The blocked threads, if the last run ended because none could continue.
+pub(crate) fn deadlock() -> Option<Vec<BlockedThread>> {
+    lock_table::deadlock()
 }
 
-/// Whether the run was given up since loom can't have as many threads as it starts.
+/// Whether the run was abandoned because it started more threads than loom can have.
 #[cfg(feature = "loom")]
-pub(crate) fn is_crowd() -> bool {
-    CROWD.get()
+pub(crate) fn exceeded_thread_limit() -> bool {
+    EXCEEDED_THREAD_LIMIT.get()
 }
 
-/// Gives the run up since it starts more threads than loom can have.
+/// Abandons the run because it starts more threads than loom can have.
 #[cfg(feature = "loom")]
-pub(crate) fn crowd() -> ! {
-    CROWD.set(true);
+pub(crate) fn abandon_at_thread_limit() -> ! {
+    EXCEEDED_THREAD_LIMIT.set(true);
     abandon()
 }
 
-/// Tells the engine who can go on now, and who can't any more.
+/// Tells shuttle which threads have become runnable, and which are blocked again.
 #[cfg(feature = "shuttle")]
-pub(crate) fn settle(changed: lock_table::WakeChanges) {
+pub(crate) fn apply_wake_changes(changes: lock_table::WakeChanges) {
     use shuttle_engine::runtime::execution::ExecutionState;
-    if changed.is_nothing() {
+    if changes.is_empty() {
         return;
     }
     ExecutionState::with(|state| {
-        for thread in changed.awake() {
+        for thread in changes.runnable() {
             state.get_mut(usize::from(thread).into()).unblock();
         }
-        for thread in changed.asleep() {
+        for thread in changes.blocked() {
             state.get_mut(usize::from(thread).into()).block(false);
         }
     });

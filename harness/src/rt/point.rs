@@ -1,13 +1,12 @@
-//! A scheduling point: what a thread is about to do, and which engine decides whether it goes on.
+//! What a thread does at a scheduling point, and which engine decides whether it continues there.
 
-use std::cell::Cell;
-
-/// Who lets the threads of this OS thread take turns.
+/// What schedules the threads of this OS thread.
+#[cfg(mallory_model)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CurrentEngine {
-    /// The system: these are threads like any other.
+    /// The operating system: no model is running, and threads are ordinary ones.
     None,
-    /// Shuttle, and our scheduler in it.
+    /// Shuttle, with our scheduler in it.
     #[cfg(feature = "shuttle")]
     Shuttle,
     /// Loom.
@@ -15,16 +14,16 @@ pub(crate) enum CurrentEngine {
     Loom,
 }
 
-/// What a thread does at a point.
+/// What a thread does at a scheduling point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum SharedOpKind {
     Lock,
     Unlock,
     Load,
     Store,
-    /// A change of an atomic that reads and writes at once.
+    /// An atomic read-modify-write.
     Rmw,
-    /// Waits for a notice, or for a lock that another thread holds.
+    /// Waits for a condition variable's notification.
     Wait,
     Notify,
     Request,
@@ -32,7 +31,7 @@ pub(crate) enum SharedOpKind {
     Spawn,
     Join,
     Yield,
-    /// The thread has come to its end.
+    /// The thread ends.
     End,
 }
 
@@ -40,24 +39,8 @@ pub(crate) enum SharedOpKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SharedOp {
     pub(crate) what: SharedOpKind,
-    /// What it is done to: locks, atomics and the like in the order of their first use in the run,
-    /// from 0; a heap's number for requests and frees; a thread's for the rest.
+    /// What it is done to. For locks, atomics and condition variables: their number in the order of
+    /// their first use in the run, from 0. For requests and frees: the heap's number. Otherwise:
+    /// the thread's.
     pub(crate) object: u32,
-}
-
-thread_local! {
-    /// How far out the present thread's stacks are taken: what lies beyond is not the subject's.
-    static OUTER: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
-/// How far out the present logical thread's stacks are taken.
-#[inline]
-pub(crate) fn outer() -> usize {
-    OUTER.get()
-}
-
-/// Takes the present logical thread's stacks to here. Answers how far they were taken before.
-#[inline]
-pub(crate) fn set_outer(end: usize) -> usize {
-    OUTER.replace(end)
 }

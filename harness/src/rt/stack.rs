@@ -1,69 +1,70 @@
-//! Wide stacks under loom's threads. Loom makes new stacks for each run, and its first thread's is of
-//! 32 KiB, which can't be chosen. So what a thread does happens on a stack of ours, which is kept
-//! from run to run; each change of threads in it is handed on to loom's.
+//! Large stacks for loom's threads. Loom makes new stacks for each run, and its first thread's has
+//! 32 KiB, which can't be changed. So a thread's work runs on a stack of ours, which is kept from
+//! run to run. A switch between threads first leaves our stack and then loom's.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 
 use generator::{Generator, Gn};
 
-/// In words: 1 MiB. Whoever is in a thread may print, format and unwind. It is mapped and hardly
-/// touched, so it costs little.
-const WORDS: usize = (1 << 20) / size_of::<usize>();
+/// 1 MiB, in words: a thread may print, format and unwind. Pages that are never touched cost
+/// nothing but address space.
+const STACK_WORDS: usize = (1 << 20) / size_of::<usize>();
 
 type StackWork = Box<dyn FnOnce()>;
 
-/// Stacks that nothing is done on at present.
+/// Stacks that no thread uses at present.
 struct FreeStacks(Vec<Generator<'static, (), ()>>);
 
 thread_local! {
     static FREE: RefCell<FreeStacks> = const { RefCell::new(FreeStacks(Vec::new())) };
-    /// What the stack that is about to go on is to do.
+    /// The work for the stack that is about to be resumed.
     static WORK: Cell<Option<StackWork>> = const { Cell::new(None) };
-    /// Whether the stack that was left has done it.
+    /// Whether the stack that was just left has finished its work.
     static DONE: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Drop for FreeStacks {
     fn drop(&mut self) {
-        // Without work a stack comes to its end.
+        // A stack that is resumed without work returns, and so frees what is on it.
         for stack in &mut self.0 {
             stack.resume();
         }
     }
 }
 
-/// What is done on each of them.
-fn serve() {
-    // An OS thread that is ending has no more.
+/// What each stack runs: one piece of work after another.
+fn run_all_work() {
+    // While the OS thread ends, its thread-locals may be gone: there is no more work then.
     while let Some(work) = WORK.try_with(Cell::take).ok().flatten() {
         work();
         DONE.set(true);
-        change();
+        leave_stack();
     }
 }
 
 /// Leaves the present stack for the one that resumed it.
-fn change() {
+fn leave_stack() {
     #[allow(
         deprecated,
-        reason = "the way without this word needs a scope that loom has no place for"
+        reason = "the replacement needs a `Scope` value, which loom does not pass to its threads"
     )]
     generator::yield_with(());
 }
 
-/// Does this on a wide stack, and hands each change of threads in it on to loom.
+/// Runs this on a large stack, and passes each switch between threads in it on to loom.
 pub(crate) fn on_large_stack(work: StackWork) {
     let free = FREE.with(|free| free.borrow_mut().0.pop());
-    // One that is left in the middle of a run never goes on, and nothing on it is dropped.
-    let mut stack = ManuallyDrop::new(free.unwrap_or_else(|| Gn::new_opt(WORDS, serve)));
+    // A stack that an abandoned run leaves in the middle is leaked: nothing on it may be dropped.
+    let mut stack =
+        ManuallyDrop::new(free.unwrap_or_else(|| Gn::new_opt(STACK_WORDS, run_all_work)));
     WORK.set(Some(work));
     loop {
         stack.resume();
         if DONE.replace(false) {
             break;
         }
-        change();
+        leave_stack();
     }
     FREE.with(|free| free.borrow_mut().0.push(ManuallyDrop::into_inner(stack)));
 }

@@ -1,9 +1,9 @@
-//! Shuttle's tasks, kept from one run to the next: making them, and the execution around them, is
-//! most of what a short run costs. So many runs are made in one execution, and a task of ours whose
-//! thread has come to its end sleeps until a later run starts a thread of that number.
+//! Shuttle's tasks, kept from one run to the next. Making tasks, and the execution around them, is
+//! most of what a short run costs. So one execution makes many runs, and a task of ours whose
+//! thread has ended is idle until a later run starts a thread of that number.
 //!
-//! To shuttle a task that sleeps is a blocked one. Whose turn it is is asked where it would be if the
-//! thread's end were the task's, and the last one's the execution's.
+//! To shuttle an idle task is a blocked one. The search is asked for decisions at the same places
+//! as if each task ended with its thread, and the execution with its last thread.
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -12,88 +12,88 @@ use shuttle_engine::current::TaskId;
 use shuttle_engine::runtime::execution::ExecutionState;
 use shuttle_engine::runtime::thread::switch;
 
-use crate::rt::execution::settle;
-use crate::rt::execution::{away, enter, logical};
+use crate::rt::execution::{across_switch, apply_wake_changes, begin_thread, current_thread};
 use crate::rt::lock_table;
 
 type TaskWork = Box<dyn FnOnce() + Send>;
 
-/// More than shuttle's 60 KiB: whoever is in a thread may print, format and unwind. It is mapped and
-/// not touched, so it costs little.
-const STACK: usize = 1 << 20;
+/// The bytes of a task's stack. More than shuttle's 60 KiB, since a thread may print, format and
+/// unwind. Pages that are never touched cost nothing but address space.
+const STACK_BYTES: usize = 1 << 20;
 
-/// Who goes on where shuttle asks.
+/// Which task runs next when shuttle asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NextTask {
-    /// Whom the schedule says.
+    /// The one that the search chooses.
     Scheduled,
-    /// Whoever asks.
+    /// The one that runs now.
     Same,
-    /// The first thread: the run is over.
+    /// The first one: the run is over.
     First,
-    /// Anyone: the execution is over.
+    /// Any: the execution is over.
     Any,
 }
 
-/// The tasks of an execution, but for the first one.
+/// The tasks of an execution, without its first one.
 pub(crate) struct TaskPool {
-    /// Whether it goes on from run to run: whoever runs the execution has to know of it.
-    lasts: bool,
+    /// Whether tasks are kept from run to run. Only a host that makes many runs in one execution
+    /// does that.
+    keeps_tasks: bool,
     tasks: Vec<Task>,
     next: NextTask,
     /// Whether the first thread has ended, and waits for the others.
-    waits: bool,
+    first_waits: bool,
 }
 
 #[derive(Default)]
 struct Task {
-    sleeps: bool,
-    /// What it is woken for.
+    is_idle: bool,
+    /// What it does when it is unblocked.
     work: Option<TaskWork>,
 }
 
 thread_local! {
-    static CREW: RefCell<TaskPool> = const {
-        RefCell::new(TaskPool::of(false))
-    };
+    static POOL: RefCell<TaskPool> = const { RefCell::new(TaskPool::empty(false)) };
 }
 
-fn with<R>(step: impl FnOnce(&mut TaskPool) -> R) -> R {
-    CREW.with(|crew| step(&mut crew.borrow_mut()))
+fn with_pool<R>(step: impl FnOnce(&mut TaskPool) -> R) -> R {
+    POOL.with(|pool| step(&mut pool.borrow_mut()))
 }
 
 impl TaskPool {
-    /// That of a new execution.
+    /// The pool of a new execution.
     pub(crate) fn new() -> TaskPool {
-        TaskPool::of(true)
+        TaskPool::empty(true)
     }
 
-    const fn of(lasts: bool) -> TaskPool {
-        TaskPool { lasts, tasks: Vec::new(), next: NextTask::Scheduled, waits: false }
+    const fn empty(keeps_tasks: bool) -> TaskPool {
+        let next = NextTask::Scheduled;
+        TaskPool { keeps_tasks, tasks: Vec::new(), next, first_waits: false }
     }
 
-    /// Puts this crew in the place of the present one, whose execution is over or waits.
+    /// Makes this the present pool. Returns the former one, whose execution is over or waits.
     pub(crate) fn replace(self) -> TaskPool {
-        CREW.replace(self)
+        POOL.replace(self)
     }
 }
 
 impl Drop for TaskPool {
     fn drop(&mut self) {
-        // Of a run that was given up: who would have done it never ran, and what it holds is left
-        // as the others' stacks are.
+        // Only an abandoned run leaves work behind. It is leaked, as the stacks of that run's other
+        // threads are: what it holds may refer to them.
         self.tasks.drain(..).for_each(|task| std::mem::forget(task.work));
     }
 }
 
-/// Who goes on where shuttle asks now.
-pub(crate) fn next() -> NextTask {
-    with(|crew| crew.next)
+/// Which task runs next when shuttle asks now.
+pub(crate) fn next_task() -> NextTask {
+    with_pool(|pool| pool.next)
 }
 
-/// Whether somebody started a task past us. Such a one ends with its execution.
-fn has_strangers() -> bool {
-    let ours = with(|crew| crew.tasks.len());
+/// Whether the subject has started a task by shuttle itself, past our facade. Such a task ends only
+/// with its execution.
+fn has_foreign_tasks() -> bool {
+    let ours = with_pool(|pool| pool.tasks.len());
     ExecutionState::with(|state| state.try_get(TaskId::from(ours + 1)).is_some())
 }
 
@@ -101,39 +101,41 @@ fn unblock(task: usize) {
     ExecutionState::with(|state| state.get_mut(task.into()).unblock());
 }
 
-/// Lets the present task wait until it is unblocked.
+/// Blocks the present task until it is unblocked.
 fn block() {
     ExecutionState::with(|state| state.current_mut().block(false));
-    away(switch);
+    across_switch(switch);
 }
 
-/// Makes a task.
-fn make(at: &'static Location<'static>, serve: impl FnOnce() + 'static) -> u16 {
-    let task = away(|| ExecutionState::spawn_thread(Box::new(serve), STACK, None, None, at));
+/// Makes a task. Returns its number.
+fn make_task(at: &'static Location<'static>, serve: impl FnOnce() + 'static) -> u16 {
+    let serve = Box::new(serve);
+    let task = across_switch(|| ExecutionState::spawn_thread(serve, STACK_BYTES, None, None, at));
     usize::from(task) as u16
 }
 
-/// Does a thread's work, as the task of its number.
-fn serve(work: TaskWork) {
-    enter(usize::from(ExecutionState::me()) as u16);
+/// Runs a thread's work, as the thread with the present task's number.
+fn run_thread(work: TaskWork) {
+    begin_thread(usize::from(ExecutionState::me()) as u16);
     work();
-    settle(lock_table::end(logical()));
+    apply_wake_changes(lock_table::end_thread(current_thread()));
 }
 
-/// Starts a thread, and answers its number. Others may go on before.
-pub(crate) fn start(work: TaskWork, at: &'static Location<'static>) -> u16 {
-    if !with(|crew| crew.lasts) {
-        return make(at, move || serve(work));
+/// Starts a thread. Returns its number. Other threads may run before it starts.
+pub(crate) fn start_thread(work: TaskWork, at: &'static Location<'static>) -> u16 {
+    if !with_pool(|pool| pool.keeps_tasks) {
+        return make_task(at, move || run_thread(work));
     }
-    away(switch);
-    let thread = lock_table::threads();
-    let given = with(|crew| match crew.tasks.get_mut(thread - 1) {
-        Some(task) if task.sleeps => {
-            *task = Task { sleeps: false, work: Some(work) };
+    across_switch(switch);
+    let thread = lock_table::thread_count();
+    let given = with_pool(|pool| match pool.tasks.get_mut(thread - 1) {
+        Some(task) if task.is_idle => {
+            *task = Task { is_idle: false, work: Some(work) };
             Ok(())
         }
         _ => {
-            crew.next = NextTask::Same;
+            // The switch above was the scheduling point; making the task is none.
+            pool.next = NextTask::Same;
             Err(work)
         }
     });
@@ -141,67 +143,67 @@ pub(crate) fn start(work: TaskWork, at: &'static Location<'static>) -> u16 {
         unblock(thread);
         return thread as u16;
     };
-    let thread = make(at, move || serve_on(work));
-    with(|crew| {
-        crew.next = NextTask::Scheduled;
-        crew.tasks.push(Task::default());
+    let thread = make_task(at, move || run_threads(work));
+    with_pool(|pool| {
+        pool.next = NextTask::Scheduled;
+        pool.tasks.push(Task::default());
     });
     thread
 }
 
-/// Does one thread's work after the other's.
-fn serve_on(first: TaskWork) {
-    let me = usize::from(ExecutionState::me()) - 1;
+/// Runs the work of one thread after another, each of a later run than the one before.
+fn run_threads(first: TaskWork) {
+    let index = usize::from(ExecutionState::me()) - 1;
     let mut next = Some(first);
     while let Some(work) = next {
-        serve(work);
-        if with(|crew| crew.waits) && lock_table::have_ended() {
-            with(|crew| crew.next = NextTask::First);
+        run_thread(work);
+        if with_pool(|pool| pool.first_waits) && lock_table::all_ended() {
+            with_pool(|pool| pool.next = NextTask::First);
             unblock(0);
         }
-        if has_strangers() {
+        if has_foreign_tasks() {
             return;
         }
-        with(|crew| crew.tasks[me].sleeps = true);
+        with_pool(|pool| pool.tasks[index].is_idle = true);
         block();
-        next = with(|crew| crew.tasks[me].work.take());
+        next = with_pool(|pool| pool.tasks[index].work.take());
     }
 }
 
-/// Lets the first thread, which has ended, wait for the others. False: there can be no other run in
-/// this execution.
-pub(crate) fn gather() -> bool {
-    if has_strangers() {
-        wake();
+/// Lets the first thread, which has ended, wait for the others. Returns whether this execution can
+/// make another run.
+pub(crate) fn wait_for_threads() -> bool {
+    if has_foreign_tasks() {
+        end_idle_tasks();
         return false;
     }
-    // Where an execution's first thread ends shuttle asks twice: before, and after unless it was the
-    // last.
-    away(switch);
-    while !lock_table::have_ended() {
-        with(|crew| crew.waits = true);
+    // Where an execution's first thread ends shuttle asks twice: before, and after unless it was
+    // the last.
+    across_switch(switch);
+    while !lock_table::all_ended() {
+        with_pool(|pool| pool.first_waits = true);
         block();
     }
-    with(|crew| (crew.waits, crew.next) = (false, NextTask::Scheduled));
-    if has_strangers() {
-        wake();
+    with_pool(|pool| (pool.first_waits, pool.next) = (false, NextTask::Scheduled));
+    if has_foreign_tasks() {
+        end_idle_tasks();
         return false;
     }
     true
 }
 
-/// Lets those who sleep come to their ends.
-fn wake() {
-    let asleep = |(_, task): &(usize, &mut Task)| task.sleeps;
-    let sleepers: Vec<usize> = with(|crew| {
-        let tasks = (1..).zip(&mut crew.tasks).filter(asleep);
-        tasks.map(|(number, task)| (task.sleeps = false, number).1).collect()
+/// Unblocks the idle tasks, without work: they end.
+fn end_idle_tasks() {
+    let is_idle = |(_, task): &(usize, &mut Task)| task.is_idle;
+    let idle: Vec<usize> = with_pool(|pool| {
+        let tasks = (1..).zip(&mut pool.tasks).filter(is_idle);
+        tasks.map(|(number, task)| (task.is_idle = false, number).1).collect()
     });
-    sleepers.into_iter().for_each(unblock);
+    idle.into_iter().for_each(unblock);
 }
 
-/// Lets the execution end, which no run goes on in.
-pub(crate) fn dismiss() {
-    with(|crew| crew.next = NextTask::Any);
-    wake();
+/// Lets the execution end, after its last run.
+pub(crate) fn end_execution() {
+    with_pool(|pool| pool.next = NextTask::Any);
+    end_idle_tasks();
 }

@@ -1,14 +1,15 @@
-//! Delta debugging (Zeller and Hildebrandt, 2002), as far as it leaves elements out: the smallest list
-//! that still shows what the whole one shows. Scripts, schedules and conformance sequences use it.
+//! Delta debugging (Zeller and Hildebrandt, 2002), the part that removes elements: makes a list as
+//! short as possible while it still shows the same bug. Scripts, schedules and conformance
+//! sequences use it.
 
 use std::ops::Range;
 
-/// Tries to leave out halves, quarters and so on down to single elements of a list, from its end. Single
-/// elements are tried again until none of them can be left out.
+/// Tries to remove halves, quarters and so on down to single elements of a list, from its end.
+/// Single elements are tried again until none of them can be removed.
 ///
-/// `len` is the list's present length. `leave_out` tries the list without a range and returns whether
-/// that was accepted; it may shorten the list by more. Makes at most about `n²` tries for `n` elements,
-/// and about `2 log n` where one of them is needed.
+/// `len` returns the list's present length. `leave_out` tries the list without a range; if the bug
+/// is still there it shortens the list, by at least that range, and returns true. Makes at most
+/// about `n²` tries for `n` elements, and about `2 log n` where one of them is needed.
 pub(crate) fn ddmin<S: ?Sized>(
     list: &mut S,
     len: impl Fn(&S) -> usize,

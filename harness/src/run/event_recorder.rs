@@ -1,70 +1,71 @@
-//! What the threads of a run do to what they share, heard by whoever asks for it: written down, with
-//! the call sites of single operations.
+//! Records what the threads of a run do to the objects that they share, and takes the backtraces of
+//! chosen operations. Also describes a deadlock.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::process::backtrace;
-use crate::process::backtrace::Stack;
+use crate::process::backtrace::{self, Stack};
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
-use crate::rt;
-use crate::rt::{BlockedThread, SharedOp, SharedOpKind, ThreadListener, WaitsFor};
+use crate::rt::{self, BlockedThread, SharedOp, SharedOpKind, ThreadListener, WaitsFor};
 use crate::schedule::ScheduledOp;
 
-/// What was heard of a run.
+/// What was recorded of a run.
 #[derive(Debug, Default)]
 pub(crate) struct RecordedEvents {
-    pub(crate) acts: Vec<ScheduledOp>,
+    pub(crate) operations: Vec<ScheduledOp>,
     pub(crate) taken: BTreeMap<Moment, Stack>,
 }
 
-/// Listens to a run.
+/// Records a run.
 pub(crate) struct EventRecorder {
-    heard: Rc<RefCell<RecordedEvents>>,
-    wanted: BTreeSet<u64>,
-    writes: bool,
+    recorded: Rc<RefCell<RecordedEvents>>,
+    /// The steps whose backtraces are wanted.
+    steps: BTreeSet<u64>,
+    /// Whether to record every operation.
+    all: bool,
 }
 
 impl EventRecorder {
-    /// Listens from here on: takes the call sites of these moments, and with `writes` notes every
-    /// operation. What is heard stands in what is answered.
+    /// Records from here on: takes the backtraces of these moments, and with `all` records every
+    /// operation. Returns where the record will be; `None` if nothing is wanted.
     pub(crate) fn open(
         moments: &BTreeSet<Moment>,
-        writes: bool,
+        all: bool,
     ) -> Option<Rc<RefCell<RecordedEvents>>> {
         let step = |moment: &Moment| match moment {
             Moment::Step(step) => Some(*step),
             _ => None,
         };
-        let wanted: BTreeSet<u64> = moments.iter().filter_map(step).collect();
-        if wanted.is_empty() && !writes {
+        let steps: BTreeSet<u64> = moments.iter().filter_map(step).collect();
+        if steps.is_empty() && !all {
             return None;
         }
-        let heard = Rc::new(RefCell::new(RecordedEvents::default()));
-        let ear = EventRecorder { heard: Rc::clone(&heard), wanted, writes };
-        rt::listen(Some(Box::new(ear)));
-        Some(heard)
+        let recorded = Rc::new(RefCell::new(RecordedEvents::default()));
+        let recorder = EventRecorder { recorded: Rc::clone(&recorded), steps, all };
+        rt::listen(Some(Box::new(recorder)));
+        Some(recorded)
     }
 }
 
 impl ThreadListener for EventRecorder {
-    fn touched(&mut self, step: u64, thread: u16, point: u32, touch: SharedOp) {
-        let mut heard = self.heard.borrow_mut();
-        if self.writes {
-            heard.acts.push(ScheduledOp { step, thread, point, what: words(touch) });
+    fn on_operation(&mut self, step: u64, thread: u16, point: u32, touch: SharedOp) {
+        let mut recorded = self.recorded.borrow_mut();
+        if self.all {
+            recorded.operations.push(ScheduledOp { step, thread, point, what: text(touch) });
         }
-        if self.wanted.contains(&step) {
-            heard.taken.entry(Moment::Step(step)).or_insert_with(backtrace::stack);
+        if self.steps.contains(&step) {
+            recorded.taken.entry(Moment::Step(step)).or_insert_with(backtrace::stack);
         }
     }
 
-    fn stuck(&mut self, _: &[BlockedThread]) {}
+    fn on_deadlock(&mut self, _: &[BlockedThread]) {}
 }
 
-/// An operation as reports say it. What threads share is `o0`, `o1`, … in the order of its first use.
-fn words(SharedOp { what, object }: SharedOp) -> String {
+/// An operation as reports print it. Shared objects are `o0`, `o1`, … in the order of their first
+/// use.
+fn text(SharedOp { what, object }: SharedOp) -> String {
     match what {
         SharedOpKind::Lock => format!("locks o{object}"),
         SharedOpKind::Unlock => format!("unlocks o{object}"),
@@ -82,23 +83,24 @@ fn words(SharedOp { what, object }: SharedOp) -> String {
     }
 }
 
-/// Who waits for whom, where none can go on, and where each began to wait or took what another one
-/// wants.
+/// A deadlock: which thread waits for which, where each began to wait, and where it took the lock
+/// that another one wants.
 pub(crate) fn deadlock(blocked: &[BlockedThread]) -> Evidence {
     let mut evidence = Evidence::new(Kind::Deadlock);
     for BlockedThread { thread, want, since, holders } in blocked {
         let wanted = match want {
             WaitsFor::Lock(lock, _) => format!("o{lock}"),
-            WaitsFor::Notice(notices) => format!("a notice of o{notices}"),
+            WaitsFor::Notification(condvar) => format!("a notification of o{condvar}"),
             WaitsFor::End(other) => format!("the end of T{other}"),
         };
         let names: Vec<String> = holders.iter().map(|(holder, _)| format!("T{holder}")).collect();
-        let whose = match names.as_slice() {
+        let held_by = match names.as_slice() {
             [] => String::new(),
-            [one] if *one == format!("T{thread}") => ", which it has itself".to_owned(),
-            names => format!(", which {} has", names.join(" and ")),
+            [one] if *one == format!("T{thread}") => ", which it holds itself".to_owned(),
+            [one] => format!(", which {one} holds"),
+            names => format!(", which {} hold", names.join(" and ")),
         };
-        evidence = evidence.note(format!("T{thread} waits for {wanted}{whose}"));
+        evidence = evidence.note(format!("T{thread} waits for {wanted}{held_by}"));
         let role = if matches!(want, WaitsFor::End(_)) { Role::Joins } else { Role::Waits };
         let label = format!("T{thread} waits for {wanted}");
         evidence = evidence.labelled(label, role, Moment::Step(*since));

@@ -1,6 +1,7 @@
-//! Whether what several threads saw of a system is what its plain model shows in some order of
-//! their operations: one that keeps each thread's own order, and puts what had ended before what
-//! began later. Pure.
+//! Checks linearizability: whether some order of the operations of several threads, applied to the
+//! plain model one after the other, explains their replies and the end state. The order keeps each
+//! thread's own order, and puts an operation that had ended before every one that began later.
+//! Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,36 +10,39 @@ use crate::report::format::difference;
 use crate::run::script_subject::diff_models;
 use crate::system::{System, World};
 
-/// An operation that went through: which of its thread's it was, from when to when, and the
-/// reply's text.
+/// An operation that succeeded, with the time from its begin to its end on the run's logical clock.
 #[derive(Debug)]
 pub(crate) struct CompletedOp {
+    /// Its index in its thread's list.
     pub(crate) nth: usize,
     pub(crate) begun: u64,
     pub(crate) ended: u64,
+    /// The reply's `Debug` text.
     pub(crate) reply: String,
 }
 
-/// What is as in no order.
+/// What no order explains.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoOrder {
-    /// A reply, in the order that comes furthest; and how it differs there.
+    /// A reply: the first one that differs in the order that gets furthest.
     Reply { thread: usize, nth: usize, diff: String },
     /// The end state.
     End { diff: String },
 }
 
-/// Looks for an order of what was done by each thread that explains the replies and the end.
+/// Looks for an order of the operations in `done` (one list per thread) that explains the replies
+/// and the end state.
 ///
 /// # Errors
-/// What the order that comes furthest can't explain.
+/// What the order that gets furthest can't explain.
 pub(crate) fn explain<S: System>(
     ops: &[Vec<S::Op>],
     done: &[Vec<CompletedOp>],
     end: &S::Model,
     world: &World<'_>,
 ) -> Result<(), NoOrder> {
-    // How many of each thread's are placed, and the model's state then.
+    // The search's open nodes: how many operations of each thread are placed, and the model's
+    // state.
     let mut open = vec![(vec![0; done.len()], S::Model::default())];
     let mut seen: BTreeMap<Vec<usize>, Vec<S::Model>> = BTreeMap::new();
     let mut furthest: Option<(usize, NoOrder)> = None;
@@ -48,7 +52,7 @@ pub(crate) fn explain<S: System>(
         }
     };
     while let Some((placed, state)) = open.pop() {
-        // Where there is no other way, none leads here again.
+        // If no other node is open, this one can't be reached again, and needs no entry.
         if !open.is_empty() {
             let known = seen.entry(placed.clone()).or_default();
             if known.contains(&state) {
@@ -58,6 +62,7 @@ pub(crate) fn explain<S: System>(
         }
         let count: usize = placed.iter().sum();
         let next = |thread: usize| done[thread].get(placed[thread]);
+        // An operation may come next only if it began before every unplaced one ended.
         let Some(earliest) = (0..done.len()).filter_map(next).map(|done| done.ended).min() else {
             if state == *end {
                 return Ok(());
@@ -68,7 +73,7 @@ pub(crate) fn explain<S: System>(
         let mut candidates: Vec<usize> = (0..done.len())
             .filter(|thread| next(*thread).is_some_and(|done| done.begun < earliest))
             .collect();
-        // What ended first is tried first: it is taken off the end.
+        // The one that ended first is tried first: it is on top of the stack.
         candidates.sort_by_key(|thread| std::cmp::Reverse(next(*thread).map(|done| done.ended)));
         for thread in candidates {
             let Some(CompletedOp { nth, reply, .. }) = next(thread) else { continue };
@@ -156,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_may_have_come_in_either_order() {
+    fn overlapping_operations_may_be_in_either_order() {
         let write = [(Op::Write(1), 1, 4, 1)];
         for seen in [0, 1] {
             assert_eq!(explained(&[&write, &[(Op::Read, 2, 3, seen)]], 1), Ok(()), "{seen}");
@@ -167,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_had_ended_came_before_what_began_later() {
+    fn an_operation_that_ended_is_before_one_that_began_later() {
         let write = [(Op::Write(1), 1, 2, 1)];
         assert_eq!(explained(&[&write, &[(Op::Read, 3, 4, 1)]], 1), Ok(()));
         let stale = explained(&[&write, &[(Op::Read, 3, 4, 0)]], 1);
@@ -177,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_never_goes_back() {
+    fn a_threads_own_order_is_kept() {
         let write = [(Op::Write(1), 1, 9, 1)];
         let forth = [(Op::Read, 2, 3, 0), (Op::Read, 4, 5, 1)];
         let back = [(Op::Read, 2, 3, 1), (Op::Read, 4, 5, 0)];

@@ -1,23 +1,23 @@
-//! What a child sends of one run while it goes, since the run may kill it, and what it sends at the end.
+//! Messages from a child process about one run: parts that it sends during the run, since the run
+//! may kill it, and the end.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::heap::state::EventSink;
-use crate::process::backtrace;
-use crate::process::backtrace::Stack;
+use crate::process::backtrace::{self, Stack};
 use crate::process::codec::Codec;
 use crate::process::pipe::Pipe;
 use crate::report::evidence::Evidence;
 use crate::trace::{Fingerprint, Injected};
 
-/// A part of what is known of a run, with its end if it came to one.
+/// A part of what is known about a run; the last one has its end.
 #[derive(Clone, Debug)]
 pub(crate) struct RunMessage<E> {
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) fingerprint: Option<u64>,
     pub(crate) injected: Option<Injected>,
-    /// Where the fault was injected, with the message that first tells of it.
+    /// The backtrace of the request that failed, in the message that first has `injected`.
     pub(crate) stack: Stack,
     pub(crate) end: Option<E>,
 }
@@ -50,16 +50,16 @@ impl<E: Codec> Codec for RunMessage<E> {
     }
 }
 
-/// What is sent once a fault was injected.
+/// What is sent after a fault was injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AfterFault {
-    /// The fingerprint at every event, so that the last one before a death is known.
+    /// The fingerprint after every event, so that the parent knows the last one before a death.
     Fingerprints,
-    /// The fault, once, with the stack of its request.
+    /// The fault, once, with the backtrace of its request.
     Place,
 }
 
-/// Sends what a run says while it goes.
+/// Sends the messages of a run while it is running.
 pub(crate) struct RunSender<E> {
     pipe: Rc<Pipe>,
     after_fault: AfterFault,
@@ -80,7 +80,7 @@ impl<E: Codec> EventSink for RunSender<E> {
     }
 
     fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>) {
-        // Before the fault this is the fault-free run, and nobody needs to know.
+        // Before the fault it equals the fault-free run, whose fingerprints are known.
         let Some(injected) = injected.copied() else { return };
         let is_first = !self.has_sent.replace(true);
         let (fingerprint, stack) = match self.after_fault {

@@ -1,30 +1,31 @@
-//! How one execution ended, and who lets its threads take turns.
+//! The ways in which one execution can end, and the interface to what schedules its threads.
 
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::schedule::Preemption;
 
-/// How the subject's own code ended, panics apart.
+/// How the subject's own code ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SubjectEnd {
-    /// `Ok`. With a fault-free result to compare with: what differs, if anything does.
+    /// `Ok`. `differs` is the difference to the fault-free result, if there is any.
     Ok { differs: Option<String> },
     /// `Err` that means out of memory.
     Oom,
-    /// `Err` that doesn't.
+    /// `Err` that doesn't; its text.
     Err(String),
-    /// Before any request failed, an operation did otherwise than its model.
+    /// An operation differed from its model before any request failed.
     Mismatch(ModelMismatch),
-    /// A panic.
+    /// A panic; its message.
     Panicked(String),
-    /// It never came to its end.
+    /// It was stopped before it ended.
     Stopped,
 }
 
-/// What went wrong without any fault: in which operation, which is named, and how.
+/// How an operation went wrong without any fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ModelMismatch {
     pub(crate) kind: Kind,
+    /// The operation's name.
     pub(crate) operation: String,
     pub(crate) note: String,
 }
@@ -37,47 +38,48 @@ impl ModelMismatch {
     }
 }
 
-/// Why the threads of a run did not come to their ends.
+/// Why the threads of a run were stopped before they ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stopped {
-    /// None of them could go on.
+    /// None of them could continue.
     Deadlock,
-    /// They went on for too many steps.
+    /// They ran for too many steps.
     Endless,
-    /// There were more of them than can be told apart.
+    /// There were more threads than the scheduler allows.
     Crowd,
-    /// One of them panicked, and nobody caught it.
+    /// One of them panicked, and nothing caught the panic; its message.
     Panicked(String),
 }
 
-/// What whoever let threads take turns has to say of it.
+/// How a scheduled run ended, as its scheduler reports it.
 #[derive(Debug, Default)]
 pub(crate) struct ScheduledEnd {
-    /// What kept it from its end, if anything did.
+    /// Why it was stopped, if it was.
     pub(crate) stopped: Option<Stopped>,
-    /// A deviation that could not be made.
+    /// The first preemption of the schedule that could not be made.
     pub(crate) diverged: Option<Preemption>,
-    /// Threads that there were.
+    /// The number of threads.
     pub(crate) threads: usize,
-    /// What the first thread said that panicked, also where another one made something of that.
+    /// The message of the first panic of any thread, even if another thread handled it.
     pub(crate) panicked: Option<String>,
 }
 
-/// What a run is told to do.
+/// What a scheduler tells a run to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "loom"), allow(dead_code, reason = "only loom rehearses"))]
 pub(crate) enum Cue {
-    /// To make another run ready, alike: it stands before this one in the conductor's search.
+    /// Prepare a rehearsal, an equal run: loom searches from the beginning, so it has to execute
+    /// the schedules that come before the wanted one.
     Rehearse,
-    /// To call the subject, as the first thread.
+    /// Call the subject, as the first thread.
     Body,
-    /// To forget the rehearsal.
+    /// Discard the rehearsal.
     Cut,
 }
 
-/// Lets the threads of a run take turns.
+/// Schedules the threads of a run.
 pub(crate) trait ThreadScheduler {
-    /// Makes the run with this schedule, which says what it is to do by its cues. Comes back when
-    /// all its threads have ended, or none can go on.
+    /// Executes a run with this schedule; `cue` is called for each of its steps. Returns when all
+    /// threads have ended, or none can continue.
     fn conduct(&self, turns: &[Preemption], cue: &mut dyn FnMut(Cue)) -> ScheduledEnd;
 }

@@ -1,55 +1,50 @@
-//! A script of operations on a system as a subject: each reply and each state is compared with the
-//! plain model, and after an error the system is held to what the operation promises.
+//! A script of operations on a system, as a subject. Each reply and the end state are compared with
+//! the plain model, and after an error the state is compared with what the operation guarantees.
+
+use std::fmt::{self, Debug};
 
 use crate::heap::Heap;
 use crate::heap::thread_context::ours;
-use crate::report::format::diff;
-use crate::report::format::difference;
+use crate::report::format::{diff, difference};
 use crate::report::kind::Kind;
-use crate::run::Stage;
-use crate::run::Subject;
-use crate::run::outcome::ModelMismatch;
-use crate::run::outcome::SubjectEnd;
-use crate::run::subject::is_faultless;
-use crate::system::Guarantee;
-use crate::system::System;
-use crate::system::World;
-use std::fmt;
-use std::fmt::Debug;
+use crate::run::outcome::{ModelMismatch, SubjectEnd};
+use crate::run::stage::{Stage, Subject, is_faultless};
+use crate::system::{Guarantee, System, World};
 
-/// A script of operations on a system, and what the plain model makes of them.
+/// A script of operations on a system, with what the plain model replies.
 pub(crate) struct ScriptSubject<S: System> {
     ops: Vec<S::Op>,
-    /// What the model replied to each operation, its state before each, if they are kept, and at
-    /// the end.
+    /// The `Debug` text of the model's reply to each operation.
     replies: Vec<String>,
+    /// The model's state before each operation, if the states are kept.
     states: Vec<S::Model>,
+    /// The model's state at the end.
     end: S::Model,
-    /// Whether requests go on failing after the first error: each operation that fails is
-    /// repeated in peace. Otherwise the first error ends the shortage.
-    insists: bool,
+    /// Whether the plan stays active after the first error: then faults are only paused while a
+    /// failed operation is repeated. Otherwise the first error ends the plan.
+    keeps_failing: bool,
 }
 
 impl<S: System> ScriptSubject<S> {
-    /// For many runs of the same operations: the model's states are kept.
-    pub(crate) fn new(ops: &[S::Op], world: &World<'_>, insists: bool) -> Self {
-        Self::with(ops, world, insists, true)
+    /// For many runs of the same operations: keeps the model's states.
+    pub(crate) fn new(ops: &[S::Op], world: &World<'_>, keeps_failing: bool) -> Self {
+        Self::with(ops, world, keeps_failing, true)
     }
 
-    /// For a run or two: the few states that are asked for are made anew.
+    /// For a run or two: computes the few states that are needed again.
     #[cfg_attr(not(feature = "ron"), allow(dead_code, reason = "scripts are written in it"))]
-    pub(crate) fn once(ops: &[S::Op], world: &World<'_>, insists: bool) -> Self {
-        Self::with(ops, world, insists, false)
+    pub(crate) fn once(ops: &[S::Op], world: &World<'_>, keeps_failing: bool) -> Self {
+        Self::with(ops, world, keeps_failing, false)
     }
 
-    fn with(ops: &[S::Op], world: &World<'_>, insists: bool, keeps: bool) -> Self {
+    fn with(ops: &[S::Op], world: &World<'_>, keeps_failing: bool, keeps_states: bool) -> Self {
         let (mut end, mut states) = (S::Model::default(), Vec::new());
         let mut replies = Vec::with_capacity(ops.len());
         for op in ops {
-            states.extend(keeps.then(|| end.clone()));
+            states.extend(keeps_states.then(|| end.clone()));
             replies.push(format!("{:?}", S::model(&mut end, op, world)));
         }
-        ScriptSubject { ops: ops.to_vec(), replies, states, end, insists }
+        ScriptSubject { ops: ops.to_vec(), replies, states, end, keeps_failing }
     }
 
     /// The model's state before an operation.
@@ -68,23 +63,23 @@ impl<S: System> Subject for ScriptSubject<S> {
     fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd {
         let heap = stage.heap.clone();
         let world = World::new(stage.input, stage.scratch());
-        let mut course = ScriptProgress::default();
+        let mut progress = ScriptProgress::default();
         stage.arm();
-        if self.insists {
+        if self.keeps_failing {
             heap.with(|state| state.wants_latest = true);
         }
-        let mut system = match open::<S>(self.insists, &world, &mut course, stage) {
+        let mut system = match open::<S>(self.keeps_failing, &world, &mut progress, stage) {
             Ok(system) => system,
             Err(ended) => return ended,
         };
         for (nth, op) in self.ops.iter().enumerate() {
-            stage.begins();
+            stage.begin_operation();
             let mut reply = ours(|| system.apply(op, &world));
             if let Err(error) = &reply {
                 let what = format!("operation {} ({op:?})", nth + 1);
                 let note = format!("{what}: {error:?}");
-                course.failed(S::is_oom(error), &name_of(op), note, &heap);
-                let shortage = stage.relieve(self.insists);
+                progress.failed(S::is_oom(error), &name_of(op), note, &heap);
+                let paused = stage.pause_faults(self.keeps_failing);
                 if S::guarantee(op) == Guarantee::Atomic {
                     let state = system.snapshot();
                     let before = self.before(nth, &world);
@@ -96,47 +91,50 @@ impl<S: System> Subject for ScriptSubject<S> {
                     }
                 }
                 reply = ours(|| system.apply(op, &world));
-                stage.resume(shortage);
+                stage.resume_faults(paused);
             }
             match reply {
                 Ok(reply) => {
                     let show = |out: &mut dyn fmt::Write| write!(out, "{reply:?}");
                     if let Some(diff) = difference(&self.replies[nth], &show) {
                         let note = format!(
-                            "operation {} ({op:?}) replied otherwise than the model:\n{diff}",
+                            "operation {} ({op:?}): the reply differs from the model's:\n{diff}",
                             nth + 1
                         );
-                        course.differs(&name_of(op), note, &heap);
+                        progress.differs(&name_of(op), note, &heap);
                     }
                 }
                 Err(error) => {
-                    stage.not_recovered(format!("with memory again {op:?} fails: {error:?}"));
+                    stage.not_recovered(still_fails(op, error));
                     break;
                 }
             }
         }
-        stage.rest();
+        stage.disarm();
         let state = system.snapshot();
-        if course.wrong.is_none() && state != self.end {
-            let diff = diff_models(&self.end, &state);
-            course.differs("the end", format!("the end state is not the model's:\n{diff}"), &heap);
+        if progress.difference.is_none() && state != self.end {
+            let note = diff_models(&self.end, &state);
+            let note = format!("the end state differs from the model's:\n{note}");
+            progress.differs("the end", note, &heap);
         }
         ours(|| drop(system));
-        course.end(stage)
+        progress.end(stage)
     }
 }
 
-/// What comes of a script on its way.
+/// The errors and differences of a script's run so far.
 #[derive(Default)]
 pub(crate) struct ScriptProgress {
+    /// The first error that is not out of memory, otherwise the first error.
     error: Option<SubjectEnd>,
-    wrong: Option<(String, ModelMismatch)>,
+    /// The first difference to the model.
+    difference: Option<ModelMismatch>,
     /// Whether that was before any request failed.
-    wrong_by_itself: bool,
+    differs_without_fault: bool,
 }
 
 impl ScriptProgress {
-    /// An operation answered an error.
+    /// An operation returned an error.
     pub(crate) fn failed(&mut self, is_oom: bool, name: &str, note: String, heap: &Heap) {
         let ended = if is_faultless(heap) {
             let (kind, operation) = (Kind::WrongError, name.to_owned());
@@ -147,65 +145,77 @@ impl ScriptProgress {
             SubjectEnd::Err(note)
         };
         match self.error {
-            // Out of memory is what was to be expected: anything else says more.
+            // Out of memory is the expected error, so any other one is more telling.
             None | Some(SubjectEnd::Oom) if ended != SubjectEnd::Oom => self.error = Some(ended),
             None => self.error = Some(ended),
             Some(_) => {}
         }
     }
 
-    /// An operation, or the end, is not as the model has it.
+    /// A reply, or the end state, differs from the model's.
     pub(crate) fn differs(&mut self, name: &str, note: String, heap: &Heap) {
-        if self.wrong.is_none() {
+        if self.difference.is_none() {
             let (kind, operation) = (Kind::SilentWrong, name.to_owned());
-            self.wrong_by_itself = is_faultless(heap);
-            self.wrong = Some((note.clone(), ModelMismatch { kind, operation, note }));
+            self.differs_without_fault = is_faultless(heap);
+            self.difference = Some(ModelMismatch { kind, operation, note });
         }
     }
 
+    /// How the script as a whole ended.
     pub(crate) fn end(self, stage: &mut Stage<'_>) -> SubjectEnd {
-        match (self.error, self.wrong) {
+        match (self.error, self.difference) {
             (Some(ended @ SubjectEnd::Mismatch(_)), _) => ended,
-            (_, Some((_, unlike))) if self.wrong_by_itself => SubjectEnd::Mismatch(unlike),
+            (_, Some(mismatch)) if self.differs_without_fault => SubjectEnd::Mismatch(mismatch),
             (Some(ended), None) => ended,
-            (Some(ended), Some((wrong, _))) => {
-                stage.not_recovered(wrong);
+            (Some(ended), Some(mismatch)) => {
+                stage.not_recovered(mismatch.note);
                 ended
             }
             (None, None) => SubjectEnd::Ok { differs: None },
-            (None, Some((wrong, _))) => SubjectEnd::Ok { differs: Some(wrong) },
+            (None, Some(mismatch)) => SubjectEnd::Ok { differs: Some(mismatch.note) },
         }
     }
 }
 
-/// An operation's name: its `Debug` text up to what it holds.
+/// An operation's name: its `Debug` text up to the first field.
 pub(crate) fn name_of(op: &impl Debug) -> String {
     let text = format!("{op:?}");
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
     text[..end.unwrap_or(text.len())].to_owned()
 }
 
-/// Opens a system: again with memory, where it fails.
+/// Opens a system. If that fails, opens it again while no request fails.
+///
+/// # Errors
+/// The script's end, if it doesn't open then either.
 pub(crate) fn open<S: System>(
-    insists: bool,
+    keeps_failing: bool,
     world: &World<'_>,
-    course: &mut ScriptProgress,
+    progress: &mut ScriptProgress,
     stage: &mut Stage<'_>,
 ) -> Result<S, SubjectEnd> {
     let heap = stage.heap.clone();
     let mut opened = ours(|| S::open(&heap, world));
     if let Err(error) = &opened {
-        course.failed(S::is_oom(error), "open", format!("open: {error:?}"), &heap);
-        let shortage = stage.relieve(insists);
+        progress.failed(S::is_oom(error), "open", format!("open: {error:?}"), &heap);
+        let paused = stage.pause_faults(keeps_failing);
         opened = ours(|| S::open(&heap, world));
-        stage.resume(shortage);
+        stage.resume_faults(paused);
     }
     opened.map_err(|error| {
-        stage.not_recovered(format!("with memory again it does not open: {error:?}"));
-        course.error.take().unwrap_or(SubjectEnd::Oom)
+        stage.not_recovered(format!(
+            "it still does not open when memory is available again: {error:?}"
+        ));
+        progress.error.take().unwrap_or(SubjectEnd::Oom)
     })
 }
 
+/// The note of an operation that fails though no request fails.
+pub(crate) fn still_fails(op: &impl Debug, error: impl Debug) -> String {
+    format!("{op:?} still fails when memory is available again: {error:?}")
+}
+
+/// The lines in which two states differ.
 pub(crate) fn diff_models(expected: &impl Debug, found: &impl Debug) -> String {
     diff(&format!("{expected:#?}"), &format!("{found:#?}"))
 }

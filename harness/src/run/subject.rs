@@ -1,27 +1,25 @@
-//! Subjects: closures, a set-up with an operation, and scripts of a system, each as one `Subject`.
+//! Subjects made of closures: one from a heap to a result, or a set-up with an operation. And how a
+//! caller says which errors mean out of memory and what of a result is compared.
 
 use std::cell::RefCell;
 use std::fmt::{self, Debug};
 
 use crate::heap::Heap;
-use crate::heap::state::State;
 use crate::heap::thread_context::ours;
-use crate::report::evidence::Evidence;
-use crate::report::format::difference;
-use crate::report::kind::Kind;
 use crate::run::outcome::SubjectEnd;
 use crate::run::{Stage, Subject};
 use crate::system::Guarantee;
 
 /// Says which errors mean out of memory. What [`Sweep::oom`](crate::Sweep::oom) sets.
 pub trait Classify<E> {
-    /// `None`: nobody said.
+    /// Whether this error means out of memory; `None` if the caller didn't say.
     #[doc(hidden)]
     fn is_oom(&self, error: &E) -> Option<bool>;
 }
 
-/// Chooses what of a result is compared. What [`Sweep::observe`](crate::Sweep::observe) sets.
+/// Chooses which part of a result is compared. What [`Sweep::observe`](crate::Sweep::observe) sets.
 pub trait Observe<T> {
+    /// Writes the text that is compared.
     #[doc(hidden)]
     fn show(&self, value: &T, out: &mut dyn fmt::Write) -> fmt::Result;
 }
@@ -36,7 +34,7 @@ pub struct Unclassified;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Whole;
 
-/// A caller's closure.
+/// The choice of a caller's closure.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct By<F>(pub(crate) F);
@@ -65,6 +63,7 @@ impl<T, R: Debug, F: Fn(&T) -> R> Observe<T> for By<F> {
     }
 }
 
+/// The end of a subject that returned this error.
 pub(crate) fn failed<E: Debug>(error: &E, classify: &impl Classify<E>) -> SubjectEnd {
     match classify.is_oom(error) {
         Some(false) => SubjectEnd::Err(format!("{error:?}")),
@@ -91,8 +90,8 @@ where
     }
 }
 
-/// The same of a closure that several calls may be in at once: one whose threads wait for each other
-/// never comes back.
+/// As [`ClosureSubject`], of a closure that may be called again while a call is running: a call
+/// whose threads deadlock never returns.
 pub(crate) struct SharedSubject<'a, F, C, V> {
     pub(crate) run: F,
     pub(crate) classify: &'a C,
@@ -111,6 +110,7 @@ where
     }
 }
 
+/// Runs a closure from a heap to a result, all of it under test.
 pub(crate) fn call<T, E: Debug>(
     run: &mut dyn FnMut(&Heap) -> Result<T, E>,
     classify: &impl Classify<E>,
@@ -120,7 +120,7 @@ pub(crate) fn call<T, E: Debug>(
     let heap = stage.heap.clone();
     stage.arm();
     let result = ours(|| run(&heap));
-    stage.rest();
+    stage.disarm();
     match result {
         Ok(value) => stage.ok(&|out| observe.show(&value, out)),
         Err(error) if stage.is_faultless() => SubjectEnd::Err(format!("{error:?}")),
@@ -128,7 +128,7 @@ pub(crate) fn call<T, E: Debug>(
     }
 }
 
-/// An object that is made without faults, and an operation on it that is swept.
+/// A set-up that makes an object without faults, and the operation on it that is swept.
 pub(crate) struct StagedSubject<'a, F, G, C, V> {
     pub(crate) setup: F,
     pub(crate) operation: G,
@@ -160,7 +160,7 @@ where
         let before = state(&object);
         stage.arm();
         let first = ours(|| (self.operation)(&mut object));
-        stage.rest();
+        stage.disarm();
         let error = match first {
             Ok(reply) => {
                 return stage.ok(&|out| {
@@ -185,62 +185,9 @@ where
                 writeln!(out, "{reply:#?}")?;
                 self.observe.show(&object, out)
             }),
-            Err(error) => stage.not_recovered(format!("with memory again it fails: {error:?}")),
+            Err(error) => stage
+                .not_recovered(format!("it still fails when memory is available again: {error:?}")),
         }
         failed(&error, self.classify)
-    }
-}
-
-/// Whether no request has failed on purpose so far.
-pub(crate) fn is_faultless(heap: &Heap) -> bool {
-    heap.with(|state| state.injected.is_none())
-}
-
-impl Stage<'_> {
-    fn is_faultless(&self) -> bool {
-        is_faultless(&self.heap)
-    }
-
-    /// Lets every request pass: for good, or until [`resume`](Self::resume).
-    pub(crate) fn relieve(&self, insists: bool) -> Option<(u64, bool)> {
-        if insists {
-            return Some(self.heap.with(State::pause));
-        }
-        self.rest();
-        None
-    }
-
-    pub(crate) fn resume(&self, shortage: Option<(u64, bool)>) {
-        if let Some(before) = shortage {
-            self.heap.with(|state| state.go_on(before));
-            if !self.evidence.is_empty() {
-                // The latest failure is what it comes of: no other is to take its place.
-                self.rest();
-            }
-        }
-    }
-
-    pub(crate) fn not_recovered(&mut self, note: String) {
-        // A subject that fails without any fault is the caller's mistake, not a bad recovery.
-        if !self.is_faultless() {
-            self.evidence.push(Evidence::new(Kind::NotRecovered).note(note));
-        }
-    }
-
-    fn expect_same(
-        &mut self,
-        what: &str,
-        expected: &str,
-        show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result,
-    ) {
-        if let Some(diff) = difference(expected, show) {
-            self.not_recovered(format!("{what}\n{diff}"));
-        }
-    }
-
-    fn expect_end(&mut self, show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result) {
-        if let Some(baseline) = self.baseline.and_then(<[String]>::first) {
-            self.expect_same("after the retry the end is not the fault-free one:", baseline, show);
-        }
     }
 }

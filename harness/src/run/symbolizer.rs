@@ -1,21 +1,22 @@
-//! Call sites: raw stacks turned into chains of function paths, from the subject to a request.
+//! Turns backtraces into call sites: chains of function paths from the subject to a request.
 //!
-//! Frames of std, of its stand-ins hashbrown and allocator-api2, of Mallory and of the test runner
-//! are left out. A site is printed with file and line and compared without, so it outlives an
-//! edit elsewhere and is the same in debug and release.
+//! Frames of std, of hashbrown and allocator-api2 (which replace parts of std), of Mallory and of
+//! the test runner are left out. A call site is printed with file and line and compared without, so
+//! it survives an edit elsewhere and is the same in debug and release builds.
 
-use crate::report::call_site::{Frame, Site};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::process::backtrace::Stack;
+use crate::report::call_site::{Frame, Site};
 
-/// The function that everything outside of the subject is called from: where a site ends.
+/// The function that calls the subject: a call site ends there.
 const BOUNDARY: &str = "mallory::run::boundary";
 
-/// Where std begins a thread of the subject's own: below it there is only the system.
+/// The function in which std starts a thread of the subject: further out there are only frames of
+/// the system.
 const THREAD: &str = "__rust_begin_short_backtrace";
 
 /// Crates whose frames say nothing about the subject.
@@ -32,48 +33,49 @@ const LEFT_OUT: [&str; 10] = [
     "rustc_demangle",
 ];
 
-/// The panic hook of the stacks that model checkers switch between: a crate of a subject's may well
-/// have the name of theirs, hence the whole path.
+/// The panic hook of `generator`, the crate whose stacks model checkers switch between. It is the
+/// whole path, since a subject's own crate may have that name.
 const HOOK: &str = "generator::detail::gen::catch_unwind_filter";
 
-/// Types that have no path.
+/// Types without a path.
 const PRIMITIVES: [&str; 17] = [
     "bool", "char", "str", "f32", "f64", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16",
     "i32", "i64", "i128", "isize",
 ];
 
-/// A function with its file and line, as the debug information has them.
+/// A function with its file and line, from the debug information.
 type Resolved = (String, Option<PathBuf>, Option<u32>);
 
-/// Where this process stood when it was first asked: to be asked before a child goes elsewhere.
+/// The working directory of this process at the first call, which must be before a child changes
+/// it.
 pub(crate) fn home() -> Option<&'static Path> {
     static HOME: OnceLock<Option<PathBuf>> = OnceLock::new();
     HOME.get_or_init(|| std::env::current_dir().ok()).as_deref()
 }
 
-/// Turns stacks into sites. Reads the debug information of the whole program: slow at first, and
-/// large, so it is done in a child.
+/// Turns backtraces into call sites. It reads the debug information of the whole program, which is
+/// slow at first and takes much memory, so it is used in a child process.
 #[derive(Default)]
 pub(crate) struct Symbolizer {
     frames: HashMap<usize, Vec<Resolved>>,
-    /// Where the workspace lies: cut off from every path.
+    /// The workspace's folder, which is cut off every path.
     root: Option<PathBuf>,
-    /// A file that is known relative to that place.
+    /// The path of a file relative to that folder.
     known_file: String,
 }
 
 impl Symbolizer {
-    /// `known_file` is a source file as the compiler was told of it, such as a caller's
-    /// `Location::file()`: by it the root of the workspace is found, wherever it lies.
+    /// `known_file` is the path of a source file as it was passed to the compiler, such as a
+    /// caller's `Location::file()`. It identifies the workspace's folder.
     pub(crate) fn new(known_file: &str) -> Self {
         Symbolizer { known_file: known_file.to_owned(), ..Symbolizer::default() }
     }
 
-    /// The sites of these stacks; `None` where there is no debug information to tell by.
+    /// The call sites of these backtraces; `None` if there is no debug information.
     pub(crate) fn sites(&mut self, stacks: &[Stack]) -> Option<Vec<Site>> {
         for stack in stacks {
-            // What lies beyond the boundary is never asked for: its debug information, such as
-            // the C library's, may take longer to read than all the rest.
+            // Frames outside the boundary are not looked up: their debug information, such as the C
+            // library's, may take longer to read than all the rest.
             for address in stack {
                 if self.look_up(*address).iter().any(|frame| is_boundary(&frame.0)) {
                     break;
@@ -91,7 +93,7 @@ impl Symbolizer {
         Some(stacks.iter().map(|stack| self.site(stack)).collect())
     }
 
-    /// Every function on a stack, those of std as well; none where there are no symbols.
+    /// Every function of a backtrace, including those of std; empty if there are no symbols.
     pub(crate) fn functions(&mut self, stack: &[usize]) -> Vec<&str> {
         for address in stack {
             self.look_up(*address);
@@ -106,18 +108,19 @@ impl Symbolizer {
 
     fn find_root(&self) -> Option<PathBuf> {
         let known = Path::new(&self.known_file);
-        let is_telling = !known.as_os_str().is_empty() && !known.is_absolute();
+        let is_relative = !known.as_os_str().is_empty() && !known.is_absolute();
         let root = |frame: &Resolved| {
-            let file = frame.1.as_ref().filter(|file| is_telling && file.ends_with(known))?;
+            let file = frame.1.as_ref().filter(|file| is_relative && file.ends_with(known))?;
             Some(file.ancestors().nth(known.components().count())?.to_owned())
         };
         let by_subject = self.frames.values().flatten().find_map(root);
-        // The subject may live elsewhere; whoever asked for the sweep is further out on this stack.
+        // The subject may be in another workspace; the caller of the sweep is further out on this
+        // stack.
         let by_caller = || {
             let mut found = None;
             backtrace::trace(|frame| {
                 found = resolve(frame.ip() as usize).iter().find_map(root);
-                is_telling && found.is_none()
+                is_relative && found.is_none()
             });
             found
         };
@@ -145,7 +148,7 @@ impl Symbolizer {
         site
     }
 
-    /// A path without what belongs to this machine.
+    /// A path without the part that differs between machines.
     fn relative(&self, file: &Path) -> String {
         let inside = self.root.as_ref().and_then(|root| file.strip_prefix(root).ok());
         if let Some(inside) = inside {
@@ -155,7 +158,7 @@ impl Symbolizer {
         if let Some((_, crates)) = text.split_once("/registry/src/") {
             return crates.split_once('/').map_or(crates, |(_, file)| file).to_owned();
         }
-        // The folder that holds `src` is named like the crate.
+        // The folder that contains `src` usually has the crate's name.
         let parts: Vec<&str> = text.split('/').collect();
         let src = parts.iter().rposition(|part| ["src", "tests", "benches"].contains(part));
         let from = src.unwrap_or(parts.len().saturating_sub(1)).saturating_sub(1);
@@ -163,7 +166,7 @@ impl Symbolizer {
     }
 }
 
-/// All functions at an address: the one that it lies in, and those that were inlined there.
+/// The functions at an address: the one that contains it, and those that were inlined there.
 fn resolve(address: usize) -> Vec<Resolved> {
     let mut frames = Vec::new();
     backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
@@ -197,12 +200,13 @@ fn is_left_out(function: &str) -> bool {
     }
     ["_start", "main", "rust_eh_personality"].contains(&function)
         || function.starts_with("__")
-        // What C calls of ours.
+        // Mallory's functions that C code calls.
         || function.starts_with("mallory_") && !function.contains("::")
         || function.starts_with("_Unwind")
 }
 
-/// `<[T]>::to_vec`, `<str>::repeat`: a method of a type without a path, which only std can give it.
+/// Whether it is a method of a type without a path, such as `<[T]>::to_vec` or `<str>::repeat`:
+/// only std can define one.
 fn is_of_primitive(function: &str) -> bool {
     let Some(inner) = function.strip_prefix('<') else { return false };
     let (inner, rest) = inner.split_at(matching(function).saturating_sub(1).min(inner.len()));
@@ -210,7 +214,7 @@ fn is_of_primitive(function: &str) -> bool {
     starts && rest.starts_with(">::") && !inner.contains(" as ")
 }
 
-/// A demangled name without generic arguments, and with closures written in one way.
+/// A demangled name without generic arguments, and with closures written as `{{closure}}`.
 fn plain(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut rest = name;
@@ -238,7 +242,7 @@ fn plain(name: &str) -> String {
     out
 }
 
-/// The place of the `>` that closes the `<` at the start; an arrow's is none.
+/// The index of the `>` that closes the `<` at the start. The one of an arrow `->` doesn't count.
 fn matching(text: &str) -> usize {
     let mut depth = 0;
     let bytes = text.as_bytes();
@@ -311,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_said_from_their_type_on() {
+    fn a_short_name_begins_with_the_type() {
         for (function, expected) in [
             ("scenarios::lfs_batch::Batch::stage", "Batch::stage"),
             ("scenarios::lfs_batch::stage", "lfs_batch::stage"),

@@ -1,18 +1,28 @@
-//! A schedule, written as its deviations from the one in which each thread runs until it blocks.
+//! Schedules: how they are written, and how they are searched. Nothing here runs a thread: a host
+//! does, and asks a [`Search`](search::Search) at each scheduling point which thread continues.
 //!
-//! `T1@8>T2`: where thread 1 comes to its 8th scheduling point, thread 2 goes on. Points count from
-//! 1, per thread. Where a thread blocks or ends, the lowest-numbered one that can run goes on; where
-//! it yields, the next one in turn.
+//! A schedule is written as its deviations from the default one, in which each thread runs until it
+//! blocks. `T1@8>T2`: when thread 1 reaches its 8th scheduling point, thread 2 continues. Points
+//! count from 1, per thread. When a thread blocks or ends, the lowest-numbered thread that can run
+//! continues. When it yields, the next higher-numbered one does, or else the lowest.
 //!
 //! Loom's schedules are its own: `loom.2.417` is the 417th iteration of its search with at most two
 //! preemptions, and stands for all of a run's deviations.
+//!
+//! | question | file |
+//! |---|---|
+//! | How is a schedule written and parsed, and what does a report say of one? | `mod` (this file) |
+//! | Which schedules are run, in which order, and when is the search complete? | `search` |
+//! | Which schedules wait in the bounded search? | `bounded` |
+//! | Which of them waits where only a random sample is run? | `reservoir` |
+//! | Which threads may run at a scheduling point, and which is the default one? | `fairness` |
 
 pub(crate) mod bounded;
 pub(crate) mod fairness;
 pub(crate) mod reservoir;
 #[cfg_attr(
     not(all(feature = "shuttle", feature = "loom")),
-    allow(dead_code, reason = "each host asks for a part of it")
+    allow(dead_code, reason = "each host uses a part of it")
 )]
 pub(crate) mod search;
 #[cfg(test)]
@@ -21,7 +31,9 @@ mod search_tests;
 use std::fmt;
 use std::str::FromStr;
 
-/// One deviation.
+/// One deviation from the default schedule: when `thread` reaches its scheduling point number
+/// `point`, thread `to` continues. Most deviations preempt a thread; where `thread` blocks, yields
+/// or ends there, they only choose another successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Preemption {
     pub(crate) thread: u16,
@@ -29,20 +41,21 @@ pub(crate) struct Preemption {
     pub(crate) to: u16,
 }
 
-/// A schedule that shows something.
+/// A schedule that shows a finding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FoundSchedule {
-    pub(crate) turns: Vec<Preemption>,
-    /// Schedules that showed it, and those that were run.
+    pub(crate) preemptions: Vec<Preemption>,
+    /// The number of schedules that showed it, of the `of` that were run.
     pub(crate) seen: u64,
     pub(crate) of: u64,
-    /// Two operations of which the first has to come before the second.
+    /// Two operations of which the first has to come before the second, or nothing.
     pub(crate) pair: Vec<ScheduledOp>,
-    /// What was left out, and what is needed.
+    /// What shrinking left out, and what is needed.
     pub(crate) notes: Vec<String>,
 }
 
-/// What a thread does, having come to so many of its points, as the run's nth operation.
+/// The run's `step`th operation: `thread`, which has reached `point` scheduling points, does
+/// `what`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScheduledOp {
     pub(crate) step: u64,
@@ -51,30 +64,32 @@ pub(crate) struct ScheduledOp {
     pub(crate) what: String,
 }
 
-/// The most deviations of a line: a minimised schedule has a handful.
-const TURNS_MAX: usize = 64;
+/// The number of deviations that a written schedule can have. A shrunk schedule has a handful.
+const PREEMPTIONS_MAX: usize = 64;
 
-/// In the place of a thread: the rest says where in loom's search the run is.
+/// A thread number that marks a position in loom's search: `to` is the bound, `point` the
+/// iteration.
 const LOOM: u16 = u16::MAX;
 
 impl Preemption {
-    /// A run in loom's search with at most so many preemptions, by its number from 1.
-    pub(crate) fn loom(preemptions: u32, iteration: u64) -> Preemption {
+    /// An iteration, numbered from 1, of loom's search with at most `bound` preemptions.
+    pub(crate) fn of_loom(bound: u32, iteration: u64) -> Preemption {
         let point = u32::try_from(iteration).unwrap_or(u32::MAX);
-        Preemption { thread: LOOM, point, to: preemptions.min(u32::from(u16::MAX)) as u16 }
+        Preemption { thread: LOOM, point, to: bound.min(u32::from(u16::MAX)) as u16 }
     }
 
-    /// Where in loom's search a schedule is, if it is one of loom's: the bound, and the number.
-    pub(crate) fn loom_of(turns: &[Preemption]) -> Option<(u32, u32)> {
-        let [Preemption { thread: LOOM, point, to }] = turns else { return None };
+    /// The bound and the iteration of a schedule of loom's; `None` for any other.
+    pub(crate) fn loom_iteration(schedule: &[Preemption]) -> Option<(u32, u32)> {
+        let [Preemption { thread: LOOM, point, to }] = schedule else { return None };
         Some((u32::from(*to), *point))
     }
 
-    /// The same in one word, for memory that is shared.
+    /// The deviation in one word, for shared memory.
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.point) << 32 | u64::from(self.thread) << 16 | u64::from(self.to)
     }
 
+    /// What [`pack`](Self::pack) packed.
     pub(crate) fn unpack(word: u64) -> Preemption {
         Preemption { thread: (word >> 16) as u16, point: (word >> 32) as u32, to: word as u16 }
     }
@@ -93,7 +108,7 @@ impl FromStr for Preemption {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected a change of threads like T1@8>T2";
+        const EXPECTED: &str = "expected a preemption like T1@8>T2";
         let parts = text.strip_prefix("loom.").map(|rest| rest.split_once('.'));
         if let Some(parts) = parts {
             const EXPECTED: &str = "expected a bound and an iteration like loom.2.417";
@@ -128,18 +143,21 @@ impl FromStr for Preemption {
     }
 }
 
-/// The deviations of a schedule, with commas between them.
-pub(crate) fn line(turns: &[Preemption]) -> String {
-    turns.iter().map(Preemption::to_string).collect::<Vec<String>>().join(",")
+/// Writes a schedule as its deviations, with commas between them.
+pub(crate) fn format_schedule(schedule: &[Preemption]) -> String {
+    schedule.iter().map(Preemption::to_string).collect::<Vec<String>>().join(",")
 }
 
-/// What [`line`] wrote.
-pub(crate) fn read(text: &str) -> Result<Vec<Preemption>, &'static str> {
+/// Parses what [`format_schedule`] writes.
+///
+/// # Errors
+/// With what is wrong, if the text is no schedule, or has more than 64 deviations.
+pub(crate) fn parse_schedule(text: &str) -> Result<Vec<Preemption>, &'static str> {
     if text.contains("loom") && text.contains(',') {
-        return Err("an iteration of loom's is a schedule of its own");
+        return Err("an iteration of loom is a whole schedule and allows no preemption beside it");
     }
-    if text.split(',').count() > TURNS_MAX {
-        return Err("that is too long for a schedule");
+    if text.split(',').count() > PREEMPTIONS_MAX {
+        return Err("a schedule has at most 64 preemptions");
     }
     text.split(',').map(str::parse).collect()
 }
@@ -150,31 +168,31 @@ mod tests {
 
     #[test]
     fn schedules_are_written_and_read_back() {
-        let turns = [
+        let schedule = [
             Preemption { thread: 1, point: 8, to: 2 },
             Preemption { thread: 2, point: u32::MAX, to: 0 },
             Preemption { thread: 65534, point: 1, to: 65534 },
         ];
-        assert_eq!(line(&turns), "T1@8>T2,T2@4294967295>T0,T65534@1>T65534");
-        assert_eq!(read(&line(&turns)), Ok(turns.to_vec()));
-        for turn in turns {
-            assert_eq!(Preemption::unpack(turn.pack()), turn);
+        assert_eq!(format_schedule(&schedule), "T1@8>T2,T2@4294967295>T0,T65534@1>T65534");
+        assert_eq!(parse_schedule(&format_schedule(&schedule)), Ok(schedule.to_vec()));
+        for preemption in schedule {
+            assert_eq!(Preemption::unpack(preemption.pack()), preemption);
         }
     }
 
     #[test]
     fn an_iteration_of_looms_is_written_and_read_back() {
-        let turns = [Preemption::loom(2, 417)];
-        assert_eq!(line(&turns), "loom.2.417");
-        assert_eq!(read("loom.2.417"), Ok(turns.to_vec()));
-        assert_eq!(Preemption::loom_of(&turns), Some((2, 417)));
-        assert_eq!(Preemption::loom_of(&[Preemption { thread: 1, point: 8, to: 2 }]), None);
+        let schedule = [Preemption::of_loom(2, 417)];
+        assert_eq!(format_schedule(&schedule), "loom.2.417");
+        assert_eq!(parse_schedule("loom.2.417"), Ok(schedule.to_vec()));
+        assert_eq!(Preemption::loom_iteration(&schedule), Some((2, 417)));
+        assert_eq!(Preemption::loom_iteration(&[Preemption { thread: 1, point: 8, to: 2 }]), None);
         let huge = ["loom.70000.1", "loom.1.5000000000"];
         for bad in ["loom", "loom.2", "loom.2.0", "loom.-1.2", "loom.2.3,loom.2.4", "T65535@1>T0"]
             .into_iter()
             .chain(huge)
         {
-            assert!(read(bad).is_err(), "{bad}");
+            assert!(parse_schedule(bad).is_err(), "{bad}");
         }
     }
 
@@ -182,8 +200,8 @@ mod tests {
     fn what_is_no_schedule_is_refused() {
         for bad in ["", "T1@8", "T1>T2", "T1@8>2", "T1@0>T2", "T1@8>T2,", "T1@-8>T2", "T70000@1>T2"]
         {
-            assert!(read(bad).is_err(), "{bad}");
+            assert!(parse_schedule(bad).is_err(), "{bad}");
         }
-        assert!(read(&"T1@8>T2,".repeat(100_000)).is_err());
+        assert!(parse_schedule(&"T1@8>T2,".repeat(100_000)).is_err());
     }
 }

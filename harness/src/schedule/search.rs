@@ -1,12 +1,14 @@
-//! Which thread goes on where: searches over schedules. Pure: who asks runs the threads.
+//! Searches over schedules: which thread continues at which scheduling point. A search only
+//! decides; a host runs the threads.
 //!
-//! A search is asked at each scheduling point and answers with a thread. The *bounded* one takes
-//! every schedule with at most k preemptions, those with the fewest first, each once: a queue of
-//! deviations, of which a run that has ended adds those that deviate once more, and later. It is
-//! exhausted when the queue is empty. Memory is the queue.
+//! The *bounded* search takes every schedule with at most k preemptions, each once, those with the
+//! fewest first. It has a queue of schedules, each as its deviations from the default one. After
+//! each run it adds the schedules that deviate from that run once more, at a later point. It is
+//! exhausted when the queue is empty. Its memory is the queue.
 //!
-//! A thread that yields gives up its turn, and one that yields again before others have had theirs
-//! has to wait for them: so loops that wait for another thread end, and so does the search.
+//! A thread that yields lets others run, and one that yields again before those that could run have
+//! done so has to wait for them. So loops that wait for another thread end, and the search ends as
+//! well.
 
 use crate::rt::thread_set::{THREADS_MAX, ThreadSet, bit, each};
 use crate::schedule::Preemption;
@@ -14,12 +16,15 @@ use crate::schedule::bounded::Bounded;
 use crate::schedule::fairness::{Fairness, SchedulingPoint};
 use crate::trace::Stream;
 
-/// Priorities, with changes at a few random steps.
+/// PCT (probabilistic concurrency testing): the thread with the highest random priority runs, and
+/// at `depth - 1` random steps the priority of the running thread drops below all others.
 struct Pct {
     depth: u32,
+    /// By thread.
     priorities: Vec<u64>,
+    /// The steps at which a priority drops.
     changes: Vec<u64>,
-    /// Steps of the longest run so far, from which the changes are drawn.
+    /// The steps of the longest run so far: `changes` are drawn from as many.
     longest: u64,
 }
 
@@ -28,38 +33,42 @@ enum SearchKind {
     Random,
     Pct(Pct),
     Given,
-    /// Whatever loom chooses, which has this bound: its runs are only counted here.
+    /// Loom's own search with this bound of preemptions. Its runs are only counted here.
     Loom(u32),
 }
 
-/// A thread asks at least once in so many points.
+/// The number of points after which a thread has to ask for a decision, even if there is none to
+/// make.
 const UNASKED_MAX: u32 = 10_000;
 
-/// A run that comes to so many points is one that never ends, unless more is known.
+/// The number of scheduling points at which a run counts as endless, unless a caller sets another.
 pub(crate) const STEPS_MAX: u64 = 1_000_000;
 
-/// What is searched, and how far it is.
+/// What is searched, and how far the search is.
 pub(crate) struct Search {
-    what: SearchKind,
-    course: Fairness,
-    /// The deviations that the present schedule was chosen for, and how many of them were made.
+    kind: SearchKind,
+    fairness: Fairness,
+    /// The deviations of the present schedule, and how many of them the run has made.
     plan: Vec<Preemption>,
     made: usize,
+    /// Whether the run could not make a deviation, because the thread it names could not run.
     diverged: bool,
     seed: u64,
     stream: Stream,
+    /// The number of schedules to run at most.
     limit: u64,
     steps_max: u64,
     begun: u64,
     exhausted: bool,
+    /// Whether schedules were left out because of the limit.
     cut: bool,
 }
 
 impl Search {
-    fn new(what: SearchKind, seed: u64, limit: u64) -> Search {
+    fn new(kind: SearchKind, seed: u64, limit: u64) -> Search {
         Search {
-            what,
-            course: Fairness::new(),
+            kind,
+            fairness: Fairness::new(),
             plan: Vec::new(),
             made: 0,
             diverged: false,
@@ -73,23 +82,23 @@ impl Search {
         }
     }
 
-    /// All schedules with at most so many preemptions, `limit` of them at most.
+    /// All schedules with at most this number of preemptions, up to `limit` of them.
     pub(crate) fn bounded(preemptions: u32, limit: u64) -> Search {
         Search::new(SearchKind::Bounded(Bounded::new(preemptions)), 0, limit)
     }
 
-    /// A sample of all schedules with at most so many preemptions, `limit` of them at most: the one
-    /// without deviations, and then whichever chance takes.
-    pub(crate) fn drawn(preemptions: u32, seed: u64, limit: u64) -> Search {
-        Search::new(SearchKind::Bounded(Bounded::drawn(preemptions, seed)), 0, limit)
+    /// A random sample of the schedules with at most this number of preemptions, up to `limit` of
+    /// them. The first is the default schedule.
+    pub(crate) fn sampled(preemptions: u32, seed: u64, limit: u64) -> Search {
+        Search::new(SearchKind::Bounded(Bounded::sampled(preemptions, seed)), 0, limit)
     }
 
-    /// So many schedules in which chance decides at each point.
+    /// This number of schedules with a random decision at each point.
     pub(crate) fn random(seed: u64, schedules: u64) -> Search {
         Search::new(SearchKind::Random, seed, schedules)
     }
 
-    /// So many schedules by random priorities that change `depth - 1` times.
+    /// This number of PCT schedules: random priorities that change `depth - 1` times.
     pub(crate) fn pct(depth: u32, seed: u64, schedules: u64) -> Search {
         let (priorities, changes) = (Vec::new(), Vec::new());
         Search::new(
@@ -99,48 +108,49 @@ impl Search {
         )
     }
 
-    /// What loom chooses with at most so many preemptions, `limit` runs at most.
+    /// The schedules that loom chooses with at most this number of preemptions, up to `limit` of
+    /// them.
     pub(crate) fn loom(preemptions: u32, limit: u64) -> Search {
         Search::new(SearchKind::Loom(preemptions), 0, limit)
     }
 
-    /// The bound of loom's search.
-    pub(crate) fn preemptions(&self) -> u32 {
-        if let SearchKind::Loom(preemptions) = self.what { preemptions } else { 0 }
+    /// The bound of loom's search; 0 for any other.
+    pub(crate) fn loom_bound(&self) -> u32 {
+        if let SearchKind::Loom(preemptions) = self.kind { preemptions } else { 0 }
     }
 
-    /// Loom has made all its runs.
-    pub(crate) fn exhaust(&mut self) {
+    /// Notes that loom has made all its runs.
+    pub(crate) fn set_exhausted(&mut self) {
         self.exhausted = true;
     }
 
-    /// Just this schedule.
-    pub(crate) fn given(turns: &[Preemption]) -> Search {
+    /// This schedule alone.
+    pub(crate) fn given(schedule: &[Preemption]) -> Search {
         let mut search = Search::new(SearchKind::Given, 0, 1);
-        search.plan = turns.to_vec();
+        search.plan = schedule.to_vec();
         search
     }
 
-    /// Begins the next schedule; false where there is none.
+    /// Begins the next schedule. Returns whether there is one.
     pub(crate) fn next(&mut self) -> bool {
         if self.begun == self.limit {
-            if let SearchKind::Bounded(bounded) = &self.what {
+            if let SearchKind::Bounded(bounded) = &self.kind {
                 self.exhausted = !self.cut && bounded.is_empty();
             }
             return false;
         }
-        let chosen = match &mut self.what {
+        let is_chosen = match &mut self.kind {
             SearchKind::Bounded(bounded) => {
                 bounded.next(&mut self.plan, self.limit - self.begun - 1)
             }
             _ => true,
         };
-        if !chosen {
+        if !is_chosen {
             self.exhausted = !self.cut;
             return false;
         }
         self.stream = Stream::new(self.seed, self.begun);
-        if let SearchKind::Pct(pct) = &mut self.what {
+        if let SearchKind::Pct(pct) = &mut self.kind {
             pct.priorities.clear();
             let stream = &mut self.stream;
             let change = |_| 1 + stream.below(pct.longest as usize) as u64;
@@ -149,14 +159,15 @@ impl Search {
         self.begun += 1;
         self.made = 0;
         self.diverged = false;
-        self.course.begin();
-        if let SearchKind::Loom(preemptions) = self.what {
-            self.course.turns.push(Preemption::loom(preemptions, self.begun));
+        self.fairness.begin();
+        if let SearchKind::Loom(preemptions) = self.kind {
+            self.fairness.preemptions.push(Preemption::of_loom(preemptions, self.begun));
         }
         true
     }
 
-    /// Who goes on where `thread` has come to its `point`th point and these can run.
+    /// Decides which thread continues where `thread` has reached its `point`th point and the
+    /// threads `runnable` can run.
     #[inline]
     pub(crate) fn decide(
         &mut self,
@@ -165,139 +176,144 @@ impl Search {
         point: u32,
         yields: bool,
     ) -> u16 {
-        let place = self.course.come(runnable, thread, point, yields);
-        let to = match &mut self.what {
+        let at = self.fairness.reach(runnable, thread, point, yields);
+        let to = match &mut self.kind {
             SearchKind::Bounded(bounded) => {
-                let to = planned(&self.plan, &mut self.made, &mut self.diverged, &place, runnable);
-                let is_free = self.made == self.plan.len();
-                if is_free && !is_last(&self.plan, &place) {
-                    bounded.note(place, to);
+                let to = planned(&self.plan, &mut self.made, &mut self.diverged, &at, runnable);
+                // Further deviations come after the last planned one: so each schedule is added
+                // once.
+                let is_after_plan = self.made == self.plan.len() && !is_last(&self.plan, &at);
+                if is_after_plan {
+                    bounded.note(at, to);
                 }
                 to
             }
             SearchKind::Given | SearchKind::Loom(_) => {
-                planned(&self.plan, &mut self.made, &mut self.diverged, &place, runnable)
+                planned(&self.plan, &mut self.made, &mut self.diverged, &at, runnable)
             }
             SearchKind::Random => {
-                let nth = self.stream.below(place.choices.count_ones() as usize);
-                each(place.choices).nth(nth).unwrap_or(place.usual)
+                let nth = self.stream.below(at.choices.count_ones() as usize);
+                each(at.choices).nth(nth).unwrap_or(at.default)
             }
-            SearchKind::Pct(pct) => pct.choose(&place, &mut self.stream, self.course.steps),
+            SearchKind::Pct(pct) => pct.choose(&at, &mut self.stream, self.fairness.steps),
         };
-        self.course.go(&place, to);
+        self.fairness.resume(&at, to);
         to
     }
 
-    /// The first point at which this thread, which goes on after its `point`th, has to ask again, as
-    /// long as it neither waits nor yields: before, it would be told to go on, and that is all.
+    /// The first point at which this thread, which continues after its `point`th one, has to ask
+    /// for a decision again, as long as it neither waits nor yields. At all points before it the
+    /// decision would be that the thread continues.
     #[inline]
-    pub(crate) fn until(&self, thread: u16, point: u32) -> u32 {
-        let asks = match &self.what {
-            _ if self.course.yielders != 0 => return 0,
+    pub(crate) fn next_decision(&self, thread: u16, point: u32) -> u32 {
+        let next_decision = match &self.kind {
+            _ if self.fairness.yielders != 0 => return 0,
             SearchKind::Random | SearchKind::Pct(_) | SearchKind::Loom(_) => return 0,
             SearchKind::Given | SearchKind::Bounded(_) if self.diverged => u32::MAX,
             SearchKind::Bounded(bounded) if self.made == self.plan.len() => {
-                if bounded.wants_more() { 0 } else { u32::MAX }
+                if bounded.notes_preemptions() { 0 } else { u32::MAX }
             }
             SearchKind::Given | SearchKind::Bounded(_) => match self.plan.get(self.made) {
                 Some(next) if next.thread == thread => next.point,
                 _ => u32::MAX,
             },
         };
-        // A thread that never ends is noticed, too.
-        asks.min(point.saturating_add(UNASKED_MAX))
+        // The limit lets the search notice a thread that never ends.
+        next_decision.min(point.saturating_add(UNASKED_MAX))
     }
 
     /// Ends the present schedule.
     pub(crate) fn end(&mut self) {
-        match &mut self.what {
+        match &mut self.kind {
             SearchKind::Bounded(bounded) => {
                 let left = self.limit - self.begun;
                 self.cut |= !bounded.expand(&self.plan, left);
             }
-            SearchKind::Pct(pct) => pct.longest = pct.longest.max(self.course.steps),
+            SearchKind::Pct(pct) => pct.longest = pct.longest.max(self.fairness.steps),
             SearchKind::Random | SearchKind::Given | SearchKind::Loom(_) => {}
         }
     }
 
     /// The deviations that the present run has made so far.
-    pub(crate) fn turns(&self) -> &[Preemption] {
-        &self.course.turns
+    pub(crate) fn preemptions(&self) -> &[Preemption] {
+        &self.fairness.preemptions
     }
 
-    /// Points that the present run has come to.
+    /// The number of scheduling points that the present run has reached.
     pub(crate) fn steps(&self) -> u64 {
-        self.course.steps
+        self.fairness.steps
     }
 
-    /// Whether the present run has come to more points than one that ends.
+    /// Whether the present run has reached the number of points at which it counts as endless.
     pub(crate) fn is_too_long(&self) -> bool {
-        self.course.steps >= self.steps_max
+        self.fairness.steps >= self.steps_max
     }
 
-    /// Ends runs at so many points.
+    /// Makes runs count as endless at this number of points.
     pub(crate) fn steps_max(mut self, points: u64) -> Search {
         self.steps_max = points;
         self
     }
 
-    /// The deviation that could not be made, if the run has ended: its point never came, or whom it
-    /// names could not run.
+    /// After the run: the deviation that could not be made, because its point was never reached, or
+    /// the thread that it names could not run.
     pub(crate) fn diverged(&self) -> Option<Preemption> {
         self.plan.get(self.made).copied()
     }
 
-    /// Whether every schedule of the bound was run.
+    /// Whether every schedule within the bound was run.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.exhausted
     }
 
-    /// Schedules begun.
+    /// The number of schedules that were begun.
     pub(crate) fn begun(&self) -> u64 {
         self.begun
     }
 }
 
-/// Whether this is the place of the plan's last deviation.
-fn is_last(plan: &[Preemption], place: &SchedulingPoint) -> bool {
-    plan.last().is_some_and(|last| (last.thread, last.point) == (place.thread, place.point))
+/// Whether the plan's last deviation is at this point.
+fn is_last(plan: &[Preemption], at: &SchedulingPoint) -> bool {
+    plan.last().is_some_and(|last| (last.thread, last.point) == (at.thread, at.point))
 }
 
-/// Who goes on by the plan, which a run that could not follow it is out of for good.
+/// The thread that continues by the plan. A run that could not make one deviation makes no later
+/// one.
 #[inline]
 fn planned(
     plan: &[Preemption],
     made: &mut usize,
     diverged: &mut bool,
-    place: &SchedulingPoint,
+    at: &SchedulingPoint,
     runnable: ThreadSet,
 ) -> u16 {
-    let Some(turn) = plan.get(*made) else { return place.usual };
-    if *diverged || (turn.thread, turn.point) != (place.thread, place.point) {
-        return place.usual;
+    let Some(next) = plan.get(*made) else { return at.default };
+    if *diverged || (next.thread, next.point) != (at.thread, at.point) {
+        return at.default;
     }
-    if usize::from(turn.to) >= THREADS_MAX || runnable & bit(turn.to) == 0 {
+    if usize::from(next.to) >= THREADS_MAX || runnable & bit(next.to) == 0 {
         *diverged = true;
-        return place.usual;
+        return at.default;
     }
     *made += 1;
-    turn.to
+    next.to
 }
 
 impl Pct {
-    fn choose(&mut self, place: &SchedulingPoint, stream: &mut Stream, step: u64) -> u16 {
-        for thread in each(place.choices) {
+    fn choose(&mut self, at: &SchedulingPoint, stream: &mut Stream, step: u64) -> u16 {
+        for thread in each(at.choices) {
             let thread = usize::from(thread);
             while self.priorities.len() <= thread {
+                // The top bit keeps random priorities above those of the changes.
                 self.priorities.push(stream.next() | 1 << 63);
             }
         }
         for (lower, change) in self.changes.iter().enumerate() {
-            if *change == step && usize::from(place.thread) < self.priorities.len() {
-                self.priorities[usize::from(place.thread)] = lower as u64;
+            if *change == step && usize::from(at.thread) < self.priorities.len() {
+                self.priorities[usize::from(at.thread)] = lower as u64;
             }
         }
-        let by = |thread: &u16| self.priorities[usize::from(*thread)];
-        each(place.choices).max_by_key(by).unwrap_or(place.usual)
+        let priority = |thread: &u16| self.priorities[usize::from(*thread)];
+        each(at.choices).max_by_key(priority).unwrap_or(at.default)
     }
 }

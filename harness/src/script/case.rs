@@ -160,7 +160,7 @@ where
     }
     if !matches!(kind, Kind::Abort | Kind::Crash | Kind::Exit) {
         let answer = child::ask::<FailureMessage>(runner.patience(), |pipe| {
-            status::begun();
+            status::set_started();
             let smaller = shrink_here(&ScratchDir::new(owner));
             let message = smaller.map(|(script, removed)| FailureMessage {
                 text: script.print().unwrap_or_default(),
@@ -240,7 +240,7 @@ where
             script.fault = Some(shortage.to_string());
         }
         let preemptions = finding.schedule.as_ref().map_or(&[][..], |schedule| &schedule.turns);
-        script.schedule = (!preemptions.is_empty()).then(|| schedule::line(preemptions));
+        script.schedule = (!preemptions.is_empty()).then(|| schedule::format_schedule(preemptions));
         let (run, _) = runner.run_isolated(&script)?;
         let mut findings = runner.findings(&run, &script).0.into_iter();
         let Some(same) = findings.find(|same| same.id == finding.id) else { continue };

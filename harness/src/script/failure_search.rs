@@ -58,17 +58,17 @@ where
         }
         return Ok((count, None));
     }
-    host::settle();
+    host::prepare_process();
     // What is wrong with every script is returned as an error here, where it can be.
     runner.run_once(&Script::of(S::NAME, Vec::new()), &ScratchDir::new(owner))?;
     let shared = SharedMemory::new(1, 0).map_err(|error| os_error("share memory", &error))?;
-    let child_status = shared.life(0);
+    let child_status = shared.status(0);
     let answer = child::ask::<FailureMessage>(runner.patience(), |pipe| {
-        child_status.begin();
-        status::begun();
+        child_status.reset();
+        status::set_started();
         let scratch = ScratchDir::new(owner);
         for nth in 0..count {
-            child_status.stand(Some(nth as usize));
+            child_status.set_item(Some(nth as usize));
             if let Ok(Some((script, run))) = try_script(runner, script(nth), nth, &scratch) {
                 // The parent knows the script, unless a schedule was found for it here.
                 let text = match script.is_contended() {
@@ -80,7 +80,7 @@ where
                 break;
             }
         }
-        child_status.stand(None);
+        child_status.set_item(None);
     });
     let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
     if let Some(FailureMessage { nth, run: Some(run), text, .. }) = answer.messages.pop() {
@@ -91,7 +91,7 @@ where
         return Ok((nth + 1, FailingScript::new(runner, script, run)));
     }
     if answer.death.is_some() && !child_status.is_done() {
-        let nth = child_status.standing().unwrap_or(0) as u64;
+        let nth = child_status.current_item().unwrap_or(0) as u64;
         let schedule: Vec<Preemption> = answer.turns.into_iter().map(Preemption::unpack).collect();
         return Ok((nth + 1, confirm_death(runner, script(nth), &schedule)?));
     }

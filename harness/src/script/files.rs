@@ -15,6 +15,7 @@ use crate::system::script::SCRIPT_MAX;
 ///
 /// # Errors
 /// If the folder can't be read.
+#[cfg(feature = "script-tests")]
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(entries(folder)?.0)
 }

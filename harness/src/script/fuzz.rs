@@ -156,7 +156,7 @@ pub fn kinds(run: impl Fn(&Heap)) -> Vec<Kind> {
             let heap = stage.heap.clone();
             stage.arm();
             ours(|| (self.0)(&heap));
-            stage.rest();
+            stage.disarm();
             SubjectEnd::Ok { differs: None }
         }
     }

@@ -55,7 +55,7 @@ fn concurrent<'s, S: System + 's>(
     insists: bool,
 ) -> Result<PreparedScript<'s>, Error> {
     let host = host::shuttle()?;
-    host::settle();
+    host::prepare_process();
     let most = host.threads_max();
     if script.threads.len() > most {
         return Err(Error::new(format!("the script has {} threads", script.threads.len()))

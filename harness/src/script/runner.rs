@@ -160,7 +160,7 @@ impl<S: System> ScriptRunner<S> {
         }
         if let Some(host) = prepared.host {
             job.options = job.options.driven(true);
-            job.conductor = Some(host);
+            job.scheduler = Some(host);
             job.turns = &prepared.schedule;
         }
         if let Some(shortages) = script.shortages()? {
@@ -168,7 +168,7 @@ impl<S: System> ScriptRunner<S> {
         }
         job.plan.set_seed(script.seed);
         job.bound = REQUESTS_MAX;
-        job.tells_starts = true;
+        job.record_starts = true;
         Ok(job)
     }
 
@@ -189,7 +189,7 @@ impl<S: System> ScriptRunner<S> {
         self.prepare(script)?;
         let answer = child::ask::<RunMessage<ScriptRun>>(self.patience(), |pipe| {
             let scratch = ScratchDir::new(owner);
-            status::begun();
+            status::set_started();
             let sender = RunSender::<ScriptRun>::new(pipe, AfterFault::Place);
             let end = self.run_here(script, &scratch, None, Some(Box::new(sender))).ok();
             pipe.send(&RunMessage { end, ..RunMessage::default() });

@@ -100,7 +100,7 @@ impl ScheduledRun for ScriptScheduleFinder<'_> {
         let Some(run) = self.run.take() else { return false };
         let run = ScriptRun::of(run.end(conducted));
         let is_wanted = |kind| self.wanted.is_none_or(|wanted| wanted == kind);
-        let schedule = search.turns().to_vec();
+        let schedule = search.preemptions().to_vec();
         if run.evidence.iter().any(|evidence| is_wanted(evidence.kind)) && (self.is_it)(&schedule) {
             self.found = Some(schedule);
         }

@@ -58,7 +58,7 @@ impl ScriptRun {
             peak: run.peak,
             absorbed: run.outcome == Outcome::Absorbed,
         };
-        if let Some(difference) = run.unlike {
+        if let Some(difference) = run.mismatch {
             result.evidence.push(difference.evidence());
         } else if let (Outcome::Panicked, None, Some(failure)) =
             (run.outcome, run.injected, run.failure)

@@ -171,7 +171,7 @@ impl<'a, Op: Clone> ScriptShrinker<'a, Op> {
 
     /// The best script with another schedule.
     pub(crate) fn with_schedule(&self, preemptions: &[Preemption]) -> Script<Op> {
-        let schedule = (!preemptions.is_empty()).then(|| schedule::line(preemptions));
+        let schedule = (!preemptions.is_empty()).then(|| schedule::format_schedule(preemptions));
         Script { schedule, ..self.best.clone() }
     }
 

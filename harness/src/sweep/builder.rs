@@ -1,4 +1,4 @@
-//! The sweep as its callers write it: a name, what is wanted, and a closure.
+//! The builder of a sweep: a name, settings, and at the end the closure to sweep.
 
 use std::alloc::GlobalAlloc;
 use std::cell::RefCell;
@@ -27,13 +27,13 @@ use crate::sweep::settings::Settings;
 use crate::sweep::{engine, journal};
 use crate::system::{Guarantee, System, World};
 
-/// Fails every request of a piece of code, one by one, and reports what that shows.
+/// Fails every request for memory of a piece of code, one by one, and reports the bugs that show.
 ///
 /// ```
 /// use allocator_api2::vec::Vec;
 /// use mallory::{Heap, Sweep};
 ///
-/// /// Answers an error where there is no memory, instead of aborting.
+/// /// Returns an error instead of aborting if there is no memory.
 /// fn squares(heap: &Heap) -> Result<u64, allocator_api2::collections::TryReserveError> {
 ///     let mut squares = Vec::new_in(heap.clone());
 ///     for n in 0..10_u64 {
@@ -51,7 +51,7 @@ pub struct Sweep<C = Unclassified, V = Whole> {
 }
 
 impl Sweep {
-    /// A sweep of this name (`[a-z0-9][a-z0-9/_-]{0,39}`), which is printed in reports and tokens.
+    /// A sweep with this name (`[a-z0-9][a-z0-9/_-]{0,39}`), which reports and tokens print.
     #[track_caller]
     pub fn new(name: impl Into<String>) -> Sweep {
         Sweep { core: BuilderCore::new(name.into()) }
@@ -60,7 +60,7 @@ impl Sweep {
 
 shared_settings!(Sweep);
 
-/// The loop of a sweep: every request in turn, with threads as the system schedules them.
+/// The loop of a sweep: every request in turn, on threads that the system schedules.
 struct EveryRequest;
 
 impl RunLoop for EveryRequest {
@@ -68,8 +68,8 @@ impl RunLoop for EveryRequest {
         if token.turns.is_none() {
             return Ok(());
         }
-        let what = "the token holds a schedule, and a sweep's threads are the system's";
-        Err(Error::new(what).help("replay it by exploring: Explore, or `explore`"))
+        let what = "the token holds a schedule, but a sweep leaves scheduling to the system";
+        Err(Error::new(what).help("replay it with Explore"))
     }
 
     fn widen(&self, _: &Settings, _: &dyn Subject, _: &mut Baseline) -> Result<(), Error> {
@@ -82,28 +82,30 @@ impl RunLoop for EveryRequest {
 }
 
 impl<C, V> Sweep<C, V> {
-    /// Makes so many faulted runs at most, new call sites first.
+    /// Makes at most this many faulted runs, those of new call sites first.
     pub fn limit(self, runs: u64) -> Self {
         self.set(|settings| settings.limit = Some(runs))
     }
 
-    /// Accepts that a failed request aborts the process at so many call sites, and lists them.
-    /// One more is a finding; one less asks for the number to be lowered.
+    /// Accepts that failed requests abort the process at exactly `sites` call sites, and lists
+    /// them. With more call sites all are findings; with fewer, an error asks for the number to be
+    /// lowered.
     pub fn allow_aborts(self, sites: u64) -> Self {
         self.set(|settings| settings.allow_aborts = Some(sites))
     }
 
-    /// How to come to each point. The report is the same for any; see [`Report::strategy`].
+    /// Sets how the faulted runs are made. The report is the same for any; see
+    /// [`Report::strategy`]. Default: [`Strategy::Auto`].
     pub fn strategy(self, strategy: Strategy) -> Self {
         self.set(|settings| settings.strategy = strategy)
     }
 
-    /// One run under this plan instead of the sweep.
+    /// Makes a single run under this plan instead of the sweep.
     pub fn plan(self, plan: Plan) -> Self {
         self.set(|settings| settings.plan = Some(plan))
     }
 
-    /// A port of the caller's below the heap, made anew for every run.
+    /// Puts a port of the caller's below the heap, made anew for every run.
     pub fn port<P: Port + Send + 'static>(self, port: impl Fn() -> P + 'static) -> Self {
         self.set(|settings| {
             settings.port = Some(Box::new(move |options: Options| options.heap_over(port())));
@@ -111,59 +113,61 @@ impl<C, V> Sweep<C, V> {
         })
     }
 
-    /// The adversarial heap below, made anew for every run: see [`Adversary`]. Its guard pages and
-    /// its rubbish take the place of guard bytes, poison and quarantine, and growing happens as it
-    /// likes. Slack is left out: a heap never hands it out. With [`global`](Self::global) the
-    /// subject's blocks come from it, over the system's allocator; what outlives its run is never
-    /// given back.
+    /// Puts the adversarial heap below, made anew for every run: see [`Adversary`]. Its guard pages
+    /// and its random contents of fresh memory replace guard bytes, poison and quarantine, and it
+    /// decides whether a growing block moves. Slack is off, since a heap never hands it out. With
+    /// [`global`](Self::global) the subject's blocks come from the adversarial heap over the
+    /// system's allocator, and blocks that outlive their run are never freed.
     ///
-    /// A bad access is a `crash` with its block; what hangs on rubbish or on addresses is
-    /// `nondeterminism` or another result. Where only the way of a failure reads uninitialised
-    /// bytes, the finding's text may change with the number of jobs.
+    /// A bad access is a `crash` that names its block. A result that depends on fresh memory or on
+    /// addresses is `nondeterminism` or another result. If only the path after a failure reads
+    /// uninitialised bytes, the finding's text may change with the number of jobs.
     pub fn adversary(self, adversary: Adversary) -> Self {
         self.set(|settings| settings.put_adversary_below(adversary))
     }
 
-    /// Sweeps code that uses the global allocator, as it is: what the closure asks for anywhere is
-    /// watched and fails, not only what it takes from the heap that it is given.
+    /// Sweeps code that uses the global allocator, unchanged: all requests of the closure are
+    /// watched and fail in turn, not only those on the heap that it is given. `heap` is the
+    /// program's `#[global_allocator]`.
     ///
-    /// A failure that nobody catches aborts: see [`allow_aborts`](Self::allow_aborts).
+    /// Code that doesn't handle a failure aborts: see [`allow_aborts`](Self::allow_aborts).
     pub fn global<A: GlobalAlloc + Sync>(self, heap: &'static GlobalHeap<A>) -> Self {
         self.set(|settings| settings.global = Some(heap))
     }
 
-    /// Lets requests fail as well that are made while a panic unwinds. What the panic machinery
-    /// itself asks for never fails.
+    /// Also fails requests that are made while a panic unwinds. Requests of the panic machinery
+    /// itself never fail.
     pub fn unwinding(self) -> Self {
         self.set(|settings| settings.options.unwinding = true)
     }
 
-    /// Keeps a journal in this folder; with `resume`, goes on from the one that is there.
+    /// Keeps a journal of finished points in this folder; with `resume`, continues from the one
+    /// there.
     pub fn journal(self, folder: impl Into<std::path::PathBuf>, resume: bool) -> Self {
         let place = journal::JournalPlace { dir: folder.into(), resume };
         self.set(|settings| settings.journal = Some(place))
     }
 
-    /// All that was asked for, for whoever explores in a way of its own.
+    /// The settings, for callers with a loop of their own.
     #[cfg(feature = "ron")]
     pub(crate) fn into_settings(self) -> Result<Settings, Error> {
         self.core.error.map_or(Ok(self.core.settings), Err)
     }
 
-    /// Says which errors mean out of memory; others are findings. Without it every `Err` counts
-    /// as propagated, and the report says *errors unclassified*.
+    /// Sets which errors mean out of memory; others are findings. Without it every `Err` counts as
+    /// propagated, and the report notes *errors unclassified*.
     pub fn oom<E, F: Fn(&E) -> bool>(self, is_oom: F) -> Sweep<By<F>, V> {
         Sweep { core: self.core.oom(is_oom) }
     }
 
-    /// Chooses what of the result is compared with the fault-free one. The whole of it, by its
-    /// `Debug` text, unless given.
+    /// Sets what of the result is compared with the fault-free one. Default: its whole `Debug`
+    /// text.
     pub fn observe<T, R: Debug, F: Fn(&T) -> R>(self, observe: F) -> Sweep<C, By<F>> {
         Sweep { core: self.core.observe(observe) }
     }
 
-    /// Sweeps a closure. It is run many times, each time on a heap of its own, and must do the
-    /// same each time.
+    /// Sweeps a closure. It runs many times, each time on a new heap, and must do the same each
+    /// time.
     pub fn run<T, E: Debug>(self, run: impl Fn(&Heap) -> Result<T, E> + Sync) -> Report
     where
         C: Classify<E>,
@@ -172,7 +176,8 @@ impl<C, V> Sweep<C, V> {
         self.run_local(run)
     }
 
-    /// Sweeps a closure that changes what it captures; with one job.
+    /// Sweeps a closure that changes what it captures. Each worker process has its own copy of
+    /// that.
     pub fn run_local<T, E: Debug>(self, run: impl FnMut(&Heap) -> Result<T, E>) -> Report
     where
         C: Classify<E>,
@@ -185,50 +190,51 @@ impl<C, V> Sweep<C, V> {
     }
 
     /// Sweeps an operation on an object that `setup` makes without faults. After a failure the
-    /// operation is tried again with memory, and the object must end as without the fault.
+    /// operation is repeated with memory available, and the object must end as it does without the
+    /// fault.
     pub fn setup<S, E: Debug, F: Fn(&Heap) -> Result<S, E>>(self, setup: F) -> Setup<F, C, V> {
         Setup { sweep: self, setup, guarantee: Guarantee::Retryable }
     }
 
-    /// Sweeps a script of operations on a system, held against its plain model.
+    /// Sweeps a sequence of operations on a system, and compares the system with its plain model.
     pub fn script<S: System>(self, ops: &[S::Op]) -> Report {
         self.operations::<S>(ops, false)
     }
 
-    fn operations<S: System>(mut self, ops: &[S::Op], insists: bool) -> Report {
+    fn operations<S: System>(mut self, ops: &[S::Op], keeps_failing: bool) -> Report {
         self.core.settings.classified = true;
         self.core.settings.recovers = true;
         let input = Arc::clone(&self.core.settings.input);
         let scratch = std::env::temp_dir();
         let world = World::new(&input, &scratch);
-        let subject = ScriptSubject::<S>::new(ops, &world, insists);
+        let subject = ScriptSubject::<S>::new(ops, &world, keeps_failing);
         self.core.split().0.run(&subject, &EveryRequest)
     }
 }
 
 #[cfg(feature = "ron")]
 impl<C, V> Sweep<C, V> {
-    /// Sweeps what a script says, held against the system's plain model.
+    /// Sweeps a script, and compares the system with its plain model.
     pub fn scripted<S: System>(self, script: &crate::system::script::Script<S::Op>) -> Report {
         let settings = &self.core.settings;
         let (name, seed) = (settings.name.clone(), settings.seed);
         let failed = |error: Error| Report::failed(&name, seed, error);
         let [ops] = script.threads.as_slice() else {
             let what = format!("the script has {} threads", script.threads.len());
-            return failed(Error::new(what).help("a sweep runs one; explore runs more"));
+            return failed(Error::new(what).help("a sweep runs one thread; explore it instead"));
         };
         if script.schedule.is_some() {
             let what = "the script holds a schedule";
-            return failed(Error::new(what).help("a sweep has none; explore follows it"));
+            return failed(Error::new(what).help("a sweep has no schedule; explore it instead"));
         }
         match self.core.follow_script::<S>(script) {
-            Ok((core, insists)) => Sweep { core }.operations::<S>(ops, insists),
+            Ok((core, keeps_failing)) => Sweep { core }.operations::<S>(ops, keeps_failing),
             Err(error) => failed(error),
         }
     }
 }
 
-/// A sweep whose object is set up; see [`Sweep::setup`].
+/// A sweep of an operation on an object that is set up first; see [`Sweep::setup`].
 #[must_use = "a sweep does nothing until it is given something to run"]
 pub struct Setup<F, C, V> {
     sweep: Sweep<C, V>,
@@ -237,13 +243,13 @@ pub struct Setup<F, C, V> {
 }
 
 impl<F, C, V> Setup<F, C, V> {
-    /// After an error the object must be as it was before.
+    /// Demands that after an error the object is as it was before the operation.
     pub fn atomic(mut self) -> Self {
         self.guarantee = Guarantee::Atomic;
         self
     }
 
-    /// Sweeps this operation.
+    /// Sweeps this operation on the object.
     pub fn operation<S, T, E>(self, operation: impl Fn(&mut S) -> Result<T, E>) -> Report
     where
         F: Fn(&Heap) -> Result<S, E>,

@@ -1,7 +1,6 @@
-//! What a sweep and an exploration are asked for in the same words. Written once for both builders:
-//! the settings with their methods, and the choice between a replay, one run and the whole loop.
+//! The part that the builders of a sweep and of an exploration share: their settings, and the
+//! methods that change them.
 
-use crate::sweep::run_loop::RunLoop;
 use std::fmt::Debug;
 use std::panic::Location;
 use std::sync::Arc;
@@ -11,16 +10,13 @@ use crate::adapters::adversary::Adversary;
 use crate::env::Env;
 use crate::error::Error;
 use crate::options::Options;
-use crate::plan::{Faults, Plan};
-use crate::report::Report;
+use crate::plan::Faults;
 use crate::report::outcome::Strategy;
 use crate::report::rerun::{PROGRAM, Rerun};
-use crate::report::token::{self, Token, is_name};
-use crate::run::Subject;
+use crate::report::token::{Token, is_name};
 use crate::run::subject::{By, Unclassified, Whole};
 use crate::run::symbolizer;
-use crate::sweep::observation::Point;
-use crate::sweep::replay;
+use crate::sweep::run_request::RunRequest;
 #[cfg(feature = "ron")]
 use crate::sweep::settings::Allowance;
 use crate::sweep::settings::Settings;
@@ -28,9 +24,8 @@ use crate::sweep::settings::Settings;
 use crate::system::System;
 #[cfg(feature = "ron")]
 use crate::system::script::{Allowed, Mode, Script};
-use crate::trace::Coordinate;
 
-/// What a builder has been told so far.
+/// What the caller has asked of a builder so far.
 pub(crate) struct BuilderCore<C, V> {
     pub(crate) settings: Settings,
     pub(crate) classify: C,
@@ -49,11 +44,11 @@ impl BuilderCore<Unclassified, Whole> {
     /// The defaults and the environment's settings, for a builder of this name.
     #[track_caller]
     pub(crate) fn new(name: String) -> Self {
-        // Its children stand elsewhere.
+        // Looked up before any child process changes its working directory.
         let _ = symbolizer::home();
         let mut error = (!is_name(&name)).then(|| {
             Error::new(format!("{name:?} is no name for a sweep"))
-                .help("lower-case letters, digits, and /, _ or - after the first; at most 40")
+                .help("use lower-case letters, digits, and /, _ or - after the first; at most 40")
         });
         let env = Env::read().unwrap_or_else(|wrong| {
             error.get_or_insert(wrong);
@@ -111,6 +106,7 @@ impl BuilderCore<Unclassified, Whole> {
 }
 
 impl<C, V> BuilderCore<C, V> {
+    /// Changes the settings.
     pub(crate) fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
         self
@@ -131,17 +127,19 @@ impl<C, V> BuilderCore<C, V> {
         }
     }
 
+    /// Sets which errors mean out of memory.
     pub(crate) fn oom<E, F: Fn(&E) -> bool>(self, is_oom: F) -> BuilderCore<By<F>, V> {
         let mut core = self.with(|_, observe| (By(is_oom), observe));
         core.settings.classified = true;
         core
     }
 
+    /// Sets what of a result is compared.
     pub(crate) fn observe<T, R: Debug, F: Fn(&T) -> R>(self, observe: F) -> BuilderCore<C, By<F>> {
         self.with(|classify, _| (classify, By(observe)))
     }
 
-    /// Splits off the closures, which the subject borrows, from what the loop is given.
+    /// Splits the closures, which the subject borrows, from the request, which the loop is given.
     pub(crate) fn split(self) -> (RunRequest, C, V) {
         let BuilderCore { settings, classify, observe, token, oom_after, error, .. } = self;
         (RunRequest { settings, token, oom_after, error }, classify, observe)
@@ -150,8 +148,11 @@ impl<C, V> BuilderCore<C, V> {
 
 #[cfg(feature = "ron")]
 impl<C, V> BuilderCore<C, V> {
-    /// Takes over what a script demands; returns whether its requests go on failing after the
-    /// first error.
+    /// Takes over what a script demands. The result also says whether requests continue to fail
+    /// after the first error.
+    ///
+    /// # Errors
+    /// A script of another system, or one whose faults or allowances are malformed.
     pub(crate) fn follow_script<S: System>(
         mut self,
         script: &Script<S::Op>,
@@ -166,7 +167,7 @@ impl<C, V> BuilderCore<C, V> {
         }
         self.settings.strict |= script.expect.strict;
         self.settings.benign.extend(script.expect.benign.iter().cloned());
-        let insists = shortages.as_ref().is_some_and(|shortages| shortages.insists());
+        let keeps_failing = shortages.as_ref().is_some_and(|shortages| shortages.insists());
         if let Some(shortages) = shortages {
             self.settings.plan = Some(shortages.plan());
         }
@@ -180,78 +181,17 @@ impl<C, V> BuilderCore<C, V> {
             let Allowed { function: site, max, reason, .. } = allowed.clone();
             self.settings.allowances.push(Allowance { kind, site, max, reason });
         }
-        Ok((self, insists))
+        Ok((self, keeps_failing))
     }
 }
 
-/// What the caller and the environment ask for: a replay, one run, or the whole loop.
-pub(crate) struct RunRequest {
-    pub(crate) settings: Settings,
-    token: Option<Token>,
-    oom_after: Option<u64>,
-    error: Option<Error>,
-}
-
-impl RunRequest {
-    /// Does what was asked for.
-    pub(crate) fn run(self, subject: &dyn Subject, by: &dyn RunLoop) -> Report {
-        let RunRequest { mut settings, token, oom_after, error } = self;
-        let is_its_own = settings.port.is_some() && !settings.adversarial;
-        let clash = (settings.global.is_some() && is_its_own).then(|| {
-            Error::new("both a port and a global heap are given")
-                .help("put the GlobalHeap over an allocator of its own: GlobalHeap::over")
-        });
-        let result = match (error.or(clash), token) {
-            (Some(error), _) => Err(error),
-            (None, Some(token)) => follow(&mut settings, &token, by)
-                .and_then(|()| replay::replay(&settings, subject, &token, by)),
-            (None, None) => match (oom_after, settings.plan.take()) {
-                (Some(n), _) => {
-                    let at = Coordinate { thread: 0, ordinal: n.saturating_add(1) };
-                    let point = Point { at, persistent: true };
-                    let plan = Plan::at(at, true);
-                    replay::single(&settings, subject, &plan, Some(point))
-                        .map_err(|error| Error::new(format!("MALLORY_OOM_AFTER={n}: {error}")))
-                }
-                (None, Some(plan)) => replay::single(&settings, subject, &plan, None),
-                (None, None) => return by.run(&mut settings, subject),
-            },
-        };
-        result.unwrap_or_else(|error| Report::failed(&settings.name, settings.seed, error))
-    }
-}
-
-/// Makes runs as the token's were.
-fn follow(settings: &mut Settings, token: &Token, by: &dyn RunLoop) -> Result<(), Error> {
-    if token.scenario() != settings.name {
-        let what = format!("the token is of `{}`, not of `{}`", token.scenario(), settings.name);
-        return Err(Error::new(what).help("replay it with the scenario that it names"));
-    }
-    by.prepare_replay(settings, token)?;
-    if token.input != settings.input_hash() {
-        let what = "the token was made on another input";
-        return Err(Error::new(what).help(match token.input {
-            Some(_) => "give the same input with --input",
-            None => "leave out --input: the token was made on the scenario's own input",
-        }));
-    }
-    settings.seed = token.seed;
-    let has = |mode| token.modes.contains(&mode);
-    let mut options = settings.options.clone().bypass(has(token::RunMode::Bypass));
-    options.moving = !has(token::RunMode::InPlace);
-    if has(token::RunMode::Ledger) {
-        options = options.ledger_only();
-    }
-    settings.options = options;
-    Ok(())
-}
-
-/// The settings that both builders have, as methods of either. The builder keeps a [`BuilderCore`] in
-/// the field `core`.
+/// The settings that both builders have, as methods of either. The builder keeps a [`BuilderCore`]
+/// in its field `core`.
 macro_rules! shared_settings {
     ($Builder:ident) => {
         impl<C, V> $Builder<C, V> {
-            /// Sets the seed from which all random choices are drawn. Default: `MALLORY_SEED`, or 0.
+            /// Sets the seed from which all random choices are drawn. Default: `MALLORY_SEED`, or
+            /// 0.
             pub fn seed(self, seed: u64) -> Self {
                 self.set(|settings| settings.seed = seed)
             }
@@ -262,21 +202,21 @@ macro_rules! shared_settings {
                 self.set(|settings| settings.jobs = jobs.max(1))
             }
 
-            /// Makes absorbing a failed request a finding too, except at call sites that are named by
-            /// [`benign`](Self::benign).
+            /// Makes absorbing a failed request a finding too, except at call sites that are named
+            /// by [`benign`](Self::benign).
             pub fn strict(self) -> Self {
                 self.set(|settings| settings.strict = true)
             }
 
-            /// Requires that failures of requests below a function whose path contains this text change
-            /// nothing: the result has to be the fault-free one, also with [`strict`](Self::strict).
-            /// A text that no call site contains is an error.
+            /// Requires that failures of requests below a function whose path contains this text
+            /// change nothing: the result has to be the fault-free one, also with
+            /// [`strict`](Self::strict). A text that no call site contains is an error.
             pub fn benign(self, function: &str) -> Self {
                 self.set(|settings| settings.benign.push(function.to_owned()))
             }
 
-            /// Accepts findings of this kind whose call sites have this text in a function's path, at
-            /// up to `max` requests, for this reason. One that matches nothing is an error.
+            /// Accepts findings of this kind whose call sites have this text in a function's path,
+            /// at up to `max` requests, for this reason. One that matches nothing is an error.
             pub fn allow(
                 self,
                 kind: $crate::report::Kind,
@@ -305,13 +245,14 @@ macro_rules! shared_settings {
             }
 
             /// Sets how long a run may go without a request before it counts as hung. Default: ten
-            /// seconds, or fifty times the fault-free run, whichever is longer. Nothing else is timed.
+            /// seconds, or fifty times the fault-free run, whichever is longer. Nothing else is
+            /// timed.
             pub fn patience(self, time: std::time::Duration) -> Self {
                 self.set(|settings| settings.patience = Some(time))
             }
 
-            /// Makes all runs in this process, as on systems without child processes: an abort ends it.
-            /// For tests of exactly that.
+            /// Makes all runs in this process, as on systems without child processes: an abort ends
+            /// it. For tests of exactly that.
             #[doc(hidden)]
             pub fn in_process(self) -> Self {
                 self.set(|settings| settings.in_process = true)
@@ -340,12 +281,12 @@ macro_rules! shared_settings {
                 std::sync::Arc::clone(&self.core.settings.input)
             }
 
-            /// Calls `hear` with the progress, several times a second.
+            /// Calls `on_progress` with the progress, several times a second.
             pub fn on_progress(
                 self,
-                hear: impl Fn($crate::sweep::settings::Progress) + Send + Sync + 'static,
+                on_progress: impl Fn($crate::sweep::settings::Progress) + Send + Sync + 'static,
             ) -> Self {
-                self.set(|settings| settings.progress = Some(std::sync::Arc::new(hear)))
+                self.set(|settings| settings.progress = Some(std::sync::Arc::new(on_progress)))
             }
 
             /// Replays this token instead of running everything.
@@ -354,7 +295,7 @@ macro_rules! shared_settings {
                 self
             }
 
-            /// The report for a caller who could not even begin.
+            /// The report of a caller's mistake that was made before anything ran.
             #[must_use]
             pub fn failed(self, error: $crate::error::Error) -> $crate::report::Report {
                 let settings = &self.core.settings;

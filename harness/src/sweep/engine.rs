@@ -1,7 +1,6 @@
-//! The sweep: every request in turn, once and for good. Count, then repeat; the loop's end does
-//! not depend on what the subject answers.
+//! The loop of a sweep: fault-free runs, then every request in turn, then the report. The requests
+//! are counted first, so the end of the loop does not depend on what the subject returns.
 
-use crate::sweep::points::{check_names, points};
 use std::collections::BTreeSet;
 
 use crate::error::Error;
@@ -9,21 +8,26 @@ use crate::process::child;
 use crate::process::scratch_dir::tidy;
 use crate::report::Report;
 use crate::report::call_site::Site;
+use crate::report::format::{count, thousands};
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
-use crate::sweep::baseline::scouted;
+use crate::sweep::baseline::run_baseline;
 use crate::sweep::leak_trend;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::point::RunContext;
+use crate::sweep::points::{check_names, points};
 use crate::sweep::settings::Settings;
-use crate::sweep::suppressions::{conclude, judge};
-use crate::sweep::workers::{SweepResults, confirm_judged, run_points};
+use crate::sweep::suppressions::{check_outcome, finish_report};
+use crate::sweep::workers::{SweepResults, confirm_outcomes, run_points};
 
-/// A sweep that needs no more requests than this, in all its runs together, is made whole.
+/// The most requests, over all runs of a sweep, up to which every run is made.
 const REQUESTS_WHOLE: u64 = 400_000_000;
-/// One that needs more is a sample, new sites first, of so many requests; unless a limit is given.
+/// Beyond that, and if the caller sets no limit, runs are made up to this many requests in all, new
+/// call sites first.
 const REQUESTS_SAMPLE: u64 = 50_000_000;
+/// A sweep that is cut short makes at least this many runs.
 const RUNS_MIN: u64 = 100;
+
 /// Sweeps a subject.
 pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
     hook_panics();
@@ -33,12 +37,12 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
     tidy(child::is_alive);
     let mut report = Report::empty(&settings.name, settings.seed);
     report.sampled = settings.options.parallel;
-    let result = scouted(settings, subject).and_then(|scouted| match scouted {
-        Ok(scouted) => sweep_scouted(settings, subject, &scouted, &mut report),
+    let result = run_baseline(settings, subject).and_then(|baseline| match baseline {
+        Ok(baseline) => sweep_points(settings, subject, &baseline, &mut report),
         Err(found) => {
-            let scouted = Baseline::default();
+            let baseline = Baseline::default();
             report.coverage.complete = true;
-            conclude(settings, &scouted, vec![found], &mut report, false)
+            finish_report(settings, &baseline, vec![found], &mut report, false)
         }
     });
     match result {
@@ -47,27 +51,27 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
     }
 }
 
-fn sweep_scouted(
+fn sweep_points(
     settings: &Settings,
     subject: &dyn Subject,
-    scouted: &Baseline,
+    baseline: &Baseline,
     report: &mut Report,
 ) -> Result<(), Error> {
-    scouted.check()?;
-    check_names(settings, scouted)?;
-    report.sampled |= scouted.threads > 1;
-    report.peak = scouted.peak as u64;
-    report.fingerprint = scouted.fingerprint;
-    report.coverage.requests = scouted.requests;
-    report.coverage.sites = if scouted.has_sites { scouted.site_count() } else { 0 };
-    notes(settings, scouted, report);
-    if !scouted.found.is_empty() {
-        // What shows without a fault is reported before any sweep.
+    baseline.check()?;
+    check_names(settings, baseline)?;
+    report.sampled |= baseline.threads > 1;
+    report.peak = baseline.peak as u64;
+    report.fingerprint = baseline.fingerprint;
+    report.coverage.requests = baseline.requests;
+    report.coverage.sites = if baseline.has_sites { baseline.site_count() } else { 0 };
+    notes(settings, baseline, report);
+    if !baseline.found.is_empty() {
+        // A bug that shows without any fault is reported alone: it would show at every point.
         report.coverage.complete = true;
-        return conclude(settings, scouted, scouted.found.clone(), report, false);
+        return finish_report(settings, baseline, baseline.found.clone(), report, false);
     }
-    let mut points = points(scouted, settings.faults);
-    let requests = scouted.requests.max(1);
+    let mut points = points(baseline, settings.faults);
+    let requests = baseline.requests.max(1);
     let is_whole = (points.len() as u64).saturating_mul(requests) <= REQUESTS_WHOLE;
     let default_limit =
         if is_whole { u64::MAX } else { (REQUESTS_SAMPLE / requests).max(RUNS_MIN) };
@@ -77,37 +81,40 @@ fn sweep_scouted(
     report.limit_asked = settings.limit.is_some();
     points.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     report.coverage.runs = points.len() as u64;
-    report.coverage.complete &= scouted.unattributed == 0;
+    report.coverage.complete &= baseline.unattributed == 0;
     if report.coverage.runs < report.coverage.runs_total {
         let left = report.coverage.runs_total - report.coverage.runs;
-        let sites = points.iter().filter_map(|point| scouted.site(point.at)).map(Site::key);
+        let sites = points.iter().filter_map(|point| baseline.site(point.at)).map(Site::key);
         let sites: BTreeSet<u64> = sites.collect();
         report.notes.push(format!(
             "{} of {} were not made ({} of {} were reached); --limit {} makes all",
-            crate::report::format::thousands(left),
-            crate::report::format::count(report.coverage.runs_total, "run"),
+            thousands(left),
+            count(report.coverage.runs_total, "run"),
             sites.len(),
-            crate::report::format::count(report.coverage.sites, "site"),
+            count(report.coverage.sites, "site"),
             report.coverage.runs_total,
         ));
     }
-    let norm = RunContext::new(settings, subject, scouted);
-    let SweepResults { outcomes, mut found, forked, effort } = run_points(&norm, scouted, &points)?;
+    let context = RunContext::new(settings, subject, baseline);
+    let SweepResults { outcomes, mut found, forked, effort } =
+        run_points(&context, baseline, &points)?;
     (report.forked, report.effort) = (forked, effort);
-    let mut judged = Vec::new();
+    let mut from_outcomes = Vec::new();
     for (point, outcome) in points.iter().zip(&outcomes) {
         report.outcomes[*outcome as usize] += 1;
-        judged.extend(judge(settings, scouted, *point, *outcome).map(|found| (*outcome, found)));
+        let observation = check_outcome(settings, baseline, *point, *outcome);
+        from_outcomes.extend(observation.map(|observation| (*outcome, observation)));
     }
-    found.extend(confirm_judged(&norm, scouted, judged)?);
-    let found = leak_trend::confirm(&norm, scouted, found, None)?;
-    let all = report.coverage.complete;
-    conclude(settings, scouted, found, report, all)
+    found.extend(confirm_outcomes(&context, baseline, from_outcomes)?);
+    let found = leak_trend::confirm(&context, baseline, found, None)?;
+    let is_complete = report.coverage.complete;
+    finish_report(settings, baseline, found, report, is_complete)
 }
 
-fn notes(settings: &Settings, scouted: &Baseline, report: &mut Report) {
+/// Adds the notes of a sweep: what it could not see, and what it was not asked to check.
+fn notes(settings: &Settings, baseline: &Baseline, report: &mut Report) {
     let mut note = |text: String| report.notes.push(text);
-    if scouted.lacks_sites() {
+    if baseline.lacks_sites() {
         note("sites unavailable: build with debug = 1 to see them".to_owned());
     }
     if !settings.classified {
@@ -119,22 +126,23 @@ fn notes(settings: &Settings, scouted: &Baseline, report: &mut Report) {
     if settings.in_process {
         note("runs were made in process: an abort would have ended it".to_owned());
     }
-    if let (Some(used), Some(budget)) = (scouted.budget_used, settings.options.budget)
+    if let (Some(used), Some(budget)) = (baseline.budget_used, settings.options.budget)
         && (80..=100).contains(&used)
     {
-        let peak = scouted.peak;
+        let peak = baseline.peak;
         note(format!("warning: the peak of {peak} bytes is {used} % of the budget of {budget}"));
     }
-    if scouted.unattributed > 0 {
+    if baseline.unattributed > 0 {
         note("unattributed: threads that belong to no run asked for memory, and got it".to_owned());
     }
-    scouted.once.iter().for_each(|kept| note(kept.clone()));
-    if let Some(sizes) = &scouted.sizes {
+    baseline.once.iter().for_each(|kept| note(kept.clone()));
+    if let Some(sizes) = &baseline.sizes {
         note(histogram(sizes));
     }
 }
 
-/// Sizes by powers of two: below which size half, nine tenths and nearly all requests lie.
+/// The note of `MALLORY_HISTOGRAM`: percentiles of the request sizes, to the next power of two.
+/// `sizes[n]` counts the requests of fewer than 2^n bytes that are in no smaller class.
 fn histogram(sizes: &[u64]) -> String {
     let total: u64 = sizes.iter().sum();
     let below = |percent: u64| {
@@ -151,6 +159,6 @@ fn histogram(sizes: &[u64]) -> String {
         below(50),
         below(90),
         below(99),
-        crate::report::format::count(total, "request")
+        count(total, "request")
     )
 }

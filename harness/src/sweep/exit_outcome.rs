@@ -1,4 +1,5 @@
-//! How children end, and what it is called: deaths as kinds and outcomes, and how long to wait.
+//! How children end: the kind, the outcome and the note of each death, and how long to wait for
+//! one.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,8 +9,7 @@ use crate::error::Error;
 use crate::process::backtrace::Stack;
 use crate::process::child;
 use crate::process::exit::{Abort, Death};
-use crate::process::guard_pages;
-use crate::process::guard_pages::GuardHit;
+use crate::process::guard_pages::{self, GuardHit};
 use crate::process::status;
 use crate::report::call_site::Frame;
 use crate::report::evidence::Evidence;
@@ -19,20 +19,22 @@ use crate::run::symbolizer::Symbolizer;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::settings::Settings;
-use crate::trace::Injected;
-use crate::trace::Op;
+use crate::trace::{Injected, Op};
 
-/// How long the runs without a fault may stand still.
+/// How long the fault-free runs may go without a request before they count as hung.
 pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long a child may stand still: the clock decides nothing else, and is never printed.
+/// How long a faulted run may, unless the fault-free run is slow. The clock decides nothing that is
+/// printed but this.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) fn patience(settings: &Settings, scouted: &Baseline) -> Duration {
-    let usual = PATIENCE.max(Duration::from_micros(scouted.micros.saturating_mul(50)));
+/// How long a faulted run may go without a request: see `Sweep::patience`.
+pub(crate) fn patience(settings: &Settings, baseline: &Baseline) -> Duration {
+    let usual = PATIENCE.max(Duration::from_micros(baseline.micros.saturating_mul(50)));
     settings.patience.unwrap_or(usual)
 }
 
+/// The kind of the finding that a death is.
 pub(crate) fn kind_of(death: Death) -> Kind {
     match death {
         Death::Exit(_) | Death::Unseen => Kind::Exit,
@@ -42,6 +44,7 @@ pub(crate) fn kind_of(death: Death) -> Kind {
     }
 }
 
+/// The outcome of a run that ended in a death.
 pub(crate) fn outcome_of(death: Death) -> Outcome {
     match kind_of(death) {
         Kind::Abort => Outcome::Aborted,
@@ -51,40 +54,44 @@ pub(crate) fn outcome_of(death: Death) -> Outcome {
     }
 }
 
-/// What is said of each of these deaths, given where it was if it was an abort, or what was said
-/// at a guard page: the functions on the way there tell ways to abort from each other. They are
-/// looked up all at once, in a child: the first one is slow.
+/// The notes of these deaths, aligned with them. Each comes with the backtrace of its abort, or
+/// with the words that were written at a guard page, or with nothing: the functions in a backtrace
+/// tell how a process came to abort. A child process looks up all names, since the first look-up is
+/// slow and allocates much.
+///
+/// # Errors
+/// If no child can be started.
 pub(crate) fn notes(deaths: &[(Death, Stack)]) -> Result<Vec<String>, Error> {
-    let said: Vec<String> = deaths.iter().map(|(death, _)| death.to_string()).collect();
+    let plain: Vec<String> = deaths.iter().map(|(death, _)| death.to_string()).collect();
     if deaths.iter().all(|(_, stack)| stack.is_empty()) {
-        return Ok(said);
+        return Ok(plain);
     }
     let answer = child::ask::<Vec<Option<String>>>(FIRST_PATIENCE, |pipe| {
         let mut symbols = Symbolizer::default();
         let note = |(death, words): &(Death, Stack)| match death {
             Death::Guard(_) => guard_pages::read(words).map(|hit| guard_note(&hit, &mut symbols)),
-            _ => Abort::of(&symbols.functions(&at_home(words))).map(|abort| abort.note().into()),
+            _ => Abort::of(&symbols.functions(&own_frames(words))).map(|abort| abort.note().into()),
         };
         pipe.send(&deaths.iter().map(note).collect::<Vec<_>>());
     });
     let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
     let known = answer.messages.pop().unwrap_or_else(|| vec![None; deaths.len()]);
-    Ok(said.into_iter().zip(known).map(|(said, known)| known.unwrap_or(said)).collect())
+    Ok(plain.into_iter().zip(known).map(|(plain, known)| known.unwrap_or(plain)).collect())
 }
 
-/// The frames whose names are quickly found.
-fn at_home(stack: &[usize]) -> Stack {
-    stack.iter().copied().filter(|address| status::is_at_home(*address)).collect()
+/// The frames inside the program itself, whose names are found quickly.
+fn own_frames(stack: &[usize]) -> Stack {
+    stack.iter().copied().filter(|address| status::is_in_this_library(*address)).collect()
 }
 
 /// Frames of each stack that a guard page's note shows.
 const FRAMES_MAX: usize = 4;
 
-/// What is said of a guard page: whose it is, and the way to where it was touched, to where the
-/// block was asked for, and to where it was freed.
+/// The note of an access to a guard page: the block, and the functions that accessed, allocated and
+/// freed it.
 fn guard_note(hit: &GuardHit, symbols: &mut Symbolizer) -> String {
     let mut note = format!("it died of a bad access: {}", hit.place);
-    let stacks = [&hit.accessed, &hit.allocated, &hit.freed].map(|stack| at_home(stack));
+    let stacks = [&hit.accessed, &hit.allocated, &hit.freed].map(|stack| own_frames(stack));
     let sites = symbols.sites(&stacks).unwrap_or_default();
     for (label, site) in ["accessed in", "allocated in", "freed in"].iter().zip(sites) {
         let names: Vec<String> =
@@ -96,17 +103,18 @@ fn guard_note(hit: &GuardHit, symbols: &mut Symbolizer) -> String {
     note
 }
 
+/// The error of a system call that failed: `cannot WHAT: …`.
 pub(crate) fn os_error(what: &str, error: &io::Error) -> Error {
     Error::new(format!("cannot {what}: {error}"))
-        .help("look after the limits of processes and memory (ulimit -a)")
+        .help("check the limits on processes and memory (ulimit -a)")
 }
 
-/// A finding about a point itself.
-pub(crate) fn bare(point: Point, evidence: Evidence, scouted: &Baseline) -> Observation {
+/// An observation of one finding about a point itself, made by the parent without a run.
+pub(crate) fn observation_at(point: Point, evidence: Evidence, baseline: &Baseline) -> Observation {
     Observation {
         point: Some(point),
         injected: Some(Injected { at: point.at, op: Op::Alloc, size: 0, heap: 0, event: 0 }),
-        fingerprint: scouted.fingerprint,
+        fingerprint: baseline.fingerprint,
         evidence: vec![evidence],
         stacks: BTreeMap::new(),
         order: None,

@@ -1,5 +1,5 @@
-//! From what single runs showed to findings: one for each root cause, with a count, shown at its
-//! smallest coordinate.
+//! Turns the observations of single runs into findings: one for each root cause, with a count,
+//! shown at its smallest coordinate.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,20 +16,21 @@ use crate::sweep::observation::Observation;
 use crate::sweep::settings::Settings;
 use crate::trace::{Coordinate, Fingerprint, hash_bytes};
 
-/// The stacks that these findings need names for, each once.
+/// The backtraces that these observations need names for, each once.
 pub(crate) fn stacks(found: &[Observation]) -> Vec<Stack> {
     let all: BTreeSet<&Stack> = found.iter().flat_map(|found| found.stacks.values()).collect();
     all.into_iter().cloned().collect()
 }
 
-/// Names for stacks, aligned with them; empty sites where there is no debug information.
+/// The call sites of backtraces, aligned with them; empty ones without debug information.
 pub(crate) fn symbolise(settings: &Settings, stacks: &[Stack]) -> Vec<Site> {
     Symbolizer::new(settings.known_file)
         .sites(stacks)
         .unwrap_or_else(|| vec![Site::default(); stacks.len()])
 }
 
-/// Whether findings of this kind are about the place of the fault, not about a block's history.
+/// Whether the call site of the fault identifies a finding of this kind, instead of the history of
+/// a block.
 fn is_about_fault(kind: Kind) -> bool {
     matches!(
         kind,
@@ -44,22 +45,25 @@ fn is_about_fault(kind: Kind) -> bool {
     )
 }
 
+/// The observations of one root cause.
 struct Group {
     finding: Finding,
     coordinates: BTreeSet<Coordinate>,
 }
 
-/// Groups what was found by kind and sites.
+/// Groups observations by kind and root cause; sorts the findings by kind, call site and
+/// coordinate.
 pub(crate) fn findings(
     settings: &Settings,
-    scouted: &Baseline,
+    baseline: &Baseline,
     found: &[Observation],
     sites: &HashMap<Stack, Site>,
 ) -> Vec<Finding> {
     let mut order: Vec<&Observation> = found.iter().collect();
-    // The smallest coordinate stands for all; once before for good.
+    // The first of a group represents it: without a fault before with one, then fewer preemptions,
+    // then the smaller coordinate, and failing once before failing for good.
     order.sort_by_key(|found| {
-        let turns = found.order.as_ref().map_or(0, |order| order.turns.len());
+        let turns = found.order.as_ref().map_or(0, |order| order.preemptions.len());
         (found.point.is_some(), turns, found.point)
     });
     let mut groups: BTreeMap<(Kind, Vec<u64>), Group> = BTreeMap::new();
@@ -67,10 +71,10 @@ pub(crate) fn findings(
         let mut blocks: BTreeMap<(Kind, Vec<u64>), (u64, u64)> = BTreeMap::new();
         for evidence in &found.evidence {
             let steps = steps(evidence, &found.stacks, sites);
-            let fault = found.injected.and_then(|injected| scouted.site(injected.at));
+            let fault = found.injected.and_then(|injected| baseline.site(injected.at));
             let mut key = (evidence.kind, root(evidence, fault, &steps));
-            if !scouted.has_sites {
-                // Without names there is only the place: nothing is put together that may be two.
+            if !baseline.has_sites {
+                // Without names the coordinate is all there is to tell two causes apart.
                 let place = found.point.map(|point| point.at.to_string()).unwrap_or_default();
                 key.1.push(hash_bytes(place.as_bytes()));
             }
@@ -80,7 +84,7 @@ pub(crate) fn findings(
             groups.entry(key).or_insert_with_key(|(kind, root)| Group {
                 finding: finding(
                     settings,
-                    scouted,
+                    baseline,
                     found,
                     evidence,
                     (steps, id(*kind, root)),
@@ -111,13 +115,14 @@ pub(crate) fn findings(
     findings
 }
 
-/// What a root cause is told by: the sites of the block's history, or the place of the fault.
+/// The key that identifies a root cause: the call sites of the block's history, or that of the
+/// fault. `fault` is the call site of the request that failed.
 pub(crate) fn root(evidence: &Evidence, fault: Option<&Site>, steps: &[FindingStep]) -> Vec<u64> {
-    // Where a thread is joined follows from what it waits for.
+    // Where a thread is joined follows from what the joined thread waits for.
     let is_root = |step: &&FindingStep| step.role != Role::Joins;
     let mut root: Vec<u64> = steps.iter().filter(is_root).map(|step| step.site.key()).collect();
     if evidence.kind == Kind::Deadlock {
-        // A circle is the same wherever one begins to tell it.
+        // A cycle of threads is the same wherever the list begins.
         root.sort_unstable();
     }
     if is_about_fault(evidence.kind) || root.is_empty() {
@@ -129,6 +134,7 @@ pub(crate) fn root(evidence: &Evidence, fault: Option<&Site>, steps: &[FindingSt
     root
 }
 
+/// The id of a finding: the letter of its kind, and 32 bits hashed from kind and root cause.
 pub(crate) fn id(kind: Kind, root: &[u64]) -> String {
     let mut bytes = kind.name().as_bytes().to_vec();
     for part in root {
@@ -137,6 +143,7 @@ pub(crate) fn id(kind: Kind, root: &[u64]) -> String {
     format!("{}-{:08x}", kind.letter(), hash_bytes(&bytes) >> 32)
 }
 
+/// The steps of a block's history, with their call sites.
 pub(crate) fn steps(
     evidence: &Evidence,
     stacks: &BTreeMap<Moment, Stack>,
@@ -152,23 +159,25 @@ pub(crate) fn steps(
     evidence.steps.iter().map(step).collect()
 }
 
+/// The finding of the first observation of a group.
 fn finding(
     settings: &Settings,
-    scouted: &Baseline,
+    baseline: &Baseline,
     found: &Observation,
     evidence: &Evidence,
     (steps, id): (Vec<FindingStep>, String),
     sites: &HashMap<Stack, Site>,
 ) -> Finding {
-    // A request that was to fail and never came is known from the runs without a fault.
-    let meant = found.point.and_then(|point| Some((point.at, scouted.asked(point.at)?)));
-    let met = found.injected.map(|injected| (injected.at, (injected.op, injected.size as u64)));
-    let fault = met.or(meant).map(|(at, (op, size))| FaultAt {
+    // A request that was to fail and never came is known from the baseline.
+    let planned = found.point.and_then(|point| Some((point.at, baseline.asked(point.at)?)));
+    let injected =
+        found.injected.map(|injected| (injected.at, (injected.op, injected.size as u64)));
+    let fault = injected.or(planned).map(|(at, (op, size))| FaultAt {
         at,
         persistent: found.point.is_some_and(|point| point.persistent),
         op,
         size,
-        site: scouted.site(at).cloned().unwrap_or_default(),
+        site: baseline.site(at).cloned().unwrap_or_default(),
     });
     Finding {
         kind: evidence.kind,
@@ -182,13 +191,13 @@ fn finding(
         fault,
         schedule: schedule(found, sites),
         count: 1,
-        of: scouted.requests,
-        token: token(settings, scouted, found),
+        of: baseline.requests,
+        token: token(settings, baseline, found),
         rerun: settings.rerun.clone(),
     }
 }
 
-/// The order of threads that a run needs.
+/// The schedule of an observation, under a model checker.
 fn schedule(found: &Observation, sites: &HashMap<Stack, Site>) -> Option<ScheduleAt> {
     let order = found.order.as_ref()?;
     let site = |act: &ScheduledOp| {
@@ -197,23 +206,29 @@ fn schedule(found: &Observation, sites: &HashMap<Stack, Site>) -> Option<Schedul
     };
     let pair = order.pair.iter().map(|act| (act.clone(), site(act))).collect();
     let notes = order.notes.clone();
-    Some(ScheduleAt { turns: order.turns.clone(), seen: order.seen, of: order.of, pair, notes })
+    Some(ScheduleAt {
+        turns: order.preemptions.clone(),
+        seen: order.seen,
+        of: order.of,
+        pair,
+        notes,
+    })
 }
 
-/// The line that replays a run.
-fn token(settings: &Settings, scouted: &Baseline, found: &Observation) -> Token {
+/// The token that replays an observation.
+fn token(settings: &Settings, baseline: &Baseline, found: &Observation) -> Token {
     let fault = found.point.map(|point| Fault {
         at: point.at,
         persistent: point.persistent,
-        site: scouted
+        site: baseline
             .has_sites
-            .then(|| Some((scouted.site(point.at)?.short(), scouted.occurrence(point.at))))
+            .then(|| Some((baseline.site(point.at)?.short(), baseline.occurrence(point.at))))
             .flatten(),
     });
     Token {
         scenario: settings.name.clone(),
         fault,
-        turns: found.order.as_ref().map(|order| order.turns.clone()),
+        turns: found.order.as_ref().map(|order| order.preemptions.clone()),
         seed: settings.seed,
         input: settings.input_hash(),
         modes: settings.modes(),

@@ -1,10 +1,13 @@
-//! One run in a child of its own, which tells what it sees while it goes, since it may die.
+//! One run in a child process of its own. The child sends what it observes as it runs, so that
+//! nothing is lost if it dies.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::process::backtrace::Stack;
-use crate::process::child;
-use crate::process::child::ChildAnswer;
+use crate::process::child::{self, ChildAnswer};
 use crate::process::codec::codec_struct;
 use crate::process::exit::Death;
 use crate::process::scratch_dir::ScratchDir;
@@ -13,49 +16,43 @@ use crate::report::evidence::Evidence;
 use crate::report::outcome::Outcome;
 use crate::run::execute;
 use crate::run::message::{AfterFault, RunMessage, RunSender};
-use crate::schedule::FoundSchedule;
-use crate::schedule::Preemption;
-use crate::sweep::exit_outcome::kind_of;
-use crate::sweep::exit_outcome::notes;
-use crate::sweep::exit_outcome::os_error;
-use crate::sweep::observation::Observation;
-use crate::sweep::observation::Point;
+use crate::schedule::{FoundSchedule, Preemption};
+use crate::sweep::exit_outcome::{kind_of, notes, os_error};
+use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
 use crate::trace::Injected;
-use std::collections::BTreeMap;
-use std::time::Duration;
 
-/// One run in a child that told what it saw while it went, since it might die.
+/// What a run in a child of its own showed.
 #[derive(Debug, Default)]
 pub(crate) struct IsolatedRun {
     point: Option<Point>,
     order: Option<FoundSchedule>,
     pub(crate) death: Option<Death>,
-    /// Where it aborted, if it did.
+    /// The backtrace of its abort, if it aborted.
     pub(crate) stack: Stack,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) fingerprint: u64,
     pub(crate) injected: Option<Injected>,
-    /// Found before it died.
+    /// Bugs found while it ran, without call sites.
     early: Vec<Evidence>,
-    /// All that was found, where it lived.
-    whole: Option<Observation>,
-    /// The `Err` or the panic of a run without a fault.
+    /// All that was found, with call sites, if it lived.
+    complete: Option<Observation>,
+    /// The `Err` or the panic in which it ended.
     pub(crate) failure: Option<String>,
-    /// A change of threads that could not be made.
+    /// The preemption that could not be made, if the run left its schedule.
     pub(crate) diverged: Option<Preemption>,
 }
 
 impl IsolatedRun {
-    /// What the run showed, its death apart.
+    /// The bugs that the run showed, without its death.
     pub(crate) fn found(&self) -> Option<Observation> {
-        if let Some(whole) = &self.whole {
-            return Some(Observation { order: self.order.clone(), ..whole.clone() });
+        if let Some(complete) = &self.complete {
+            return Some(Observation { order: self.order.clone(), ..complete.clone() });
         }
-        (!self.early.is_empty()).then(|| self.bare(self.early.clone()))
+        (!self.early.is_empty()).then(|| self.without_stacks(self.early.clone()))
     }
 
-    fn bare(&self, evidence: Vec<Evidence>) -> Observation {
+    fn without_stacks(&self, evidence: Vec<Evidence>) -> Observation {
         Observation {
             point: self.point,
             injected: self.injected,
@@ -66,32 +63,38 @@ impl IsolatedRun {
         }
     }
 
-    /// What the run showed, and its death.
+    /// The bugs that the run showed, and its death.
+    ///
+    /// # Errors
+    /// If no child can be started to name the functions of an abort.
     pub(crate) fn all(&self) -> Result<Vec<Observation>, Error> {
         let mut all: Vec<Observation> = self.found().into_iter().collect();
         if let Some(death) = self.death {
             let note = notes(&[(death, self.stack.clone())])?.concat();
-            all.push(self.bare(vec![Evidence::new(kind_of(death)).note(note)]));
+            all.push(self.without_stacks(vec![Evidence::new(kind_of(death)).note(note)]));
         }
         Ok(all)
     }
 }
 
-/// The end of a run that came to one.
+/// What a child that lived sends last.
 #[derive(Clone, Debug)]
 struct RunEnd {
-    /// The outcome's place in [`Outcome::ALL`].
+    /// The outcome's index in [`Outcome::ALL`].
     outcome: u8,
     failure: Option<String>,
     diverged: Option<Preemption>,
-    whole: Option<Observation>,
+    complete: Option<Observation>,
 }
 
-codec_struct!(RunEnd { outcome, failure, diverged, whole });
+codec_struct!(RunEnd { outcome, failure, diverged, complete });
 
-/// Runs a plan in a child of its own.
+/// Runs a plan in a child of its own, after one fault-free run to warm up.
+///
+/// # Errors
+/// If no child can be started.
 pub(crate) fn run_isolated(
-    norm: &RunContext<'_>,
+    context: &RunContext<'_>,
     plan: &Plan,
     point: Option<Point>,
     patience: Duration,
@@ -99,21 +102,21 @@ pub(crate) fn run_isolated(
     let owner = std::process::id();
     let answer = child::ask::<RunMessage<RunEnd>>(patience, |pipe| {
         let scratch = ScratchDir::new(owner);
-        execute(norm.subject, norm.settings.job(&scratch));
-        status::begun();
-        let mut job = norm.job(plan.clone(), &scratch);
+        execute(context.subject, context.settings.job(&scratch));
+        status::set_started();
+        let mut job = context.job(plan.clone(), &scratch);
         job.sink = Some(Box::new(RunSender::<RunEnd>::new(pipe, AfterFault::Fingerprints)));
-        let run = execute(norm.subject, job);
-        // It lives: once more at leisure, for the call sites.
-        let (run, whole) = match run.evidence.is_empty() && run.injected.is_some() {
+        let run = execute(context.subject, job);
+        // It survived: run it again for the call sites.
+        let (run, complete) = match run.evidence.is_empty() && run.injected.is_some() {
             true => (run, None),
-            false => norm.try_plan(plan, point, &scratch),
+            false => context.try_plan(plan, point, &scratch),
         };
         let end = RunEnd {
             outcome: run.outcome as u8,
             failure: run.failure,
             diverged: run.conducted.diverged,
-            whole,
+            complete,
         };
         pipe.send(&RunMessage {
             fingerprint: Some(run.fingerprint.0),
@@ -124,22 +127,26 @@ pub(crate) fn run_isolated(
     });
     let ChildAnswer { messages, death, stack, .. } =
         answer.map_err(|error| os_error("start a child", &error))?;
-    let conducted = norm.settings.host.is_some();
-    let order =
-        FoundSchedule { turns: norm.turns.to_vec(), seen: 1, of: 1, ..FoundSchedule::default() };
-    let order = conducted.then_some(order);
+    let is_scheduled = context.settings.host.is_some();
+    let order = FoundSchedule {
+        preemptions: context.turns.to_vec(),
+        seen: 1,
+        of: 1,
+        ..FoundSchedule::default()
+    };
+    let order = is_scheduled.then_some(order);
     let mut run = IsolatedRun { point, death, stack, order, ..IsolatedRun::default() };
     for message in messages {
         run.early.extend(message.evidence);
         run.fingerprint = message.fingerprint.unwrap_or(run.fingerprint);
         run.injected = message.injected.or(run.injected);
-        if let Some(RunEnd { outcome, failure, diverged, whole }) = message.end {
+        if let Some(RunEnd { outcome, failure, diverged, complete }) = message.end {
             run.outcome = Outcome::ALL.get(usize::from(outcome)).copied();
-            (run.failure, run.diverged, run.whole) = (failure, diverged, whole);
+            (run.failure, run.diverged, run.complete) = (failure, diverged, complete);
         }
     }
     if run.death.is_none() && run.outcome.is_none() {
-        // It never came to its end, and calls that a success: the subject ended the process.
+        // The child exited with 0 before the run's end: the subject ended the process.
         run.death = Some(Death::Exit(0));
     }
     Ok(run)

@@ -1,22 +1,22 @@
-//! The journal of a sweep: finished points as they come, so that a killed sweep goes on where it
-//! was. One file a scenario, one line a point; points that found something are not in it, since
-//! they are cheap to run again and then need no second format for findings.
+//! The journal of a sweep: a file of the points that are done, so that a killed sweep can be
+//! resumed. One file for each scenario, one line for each point. A point with a finding is left
+//! out: it is cheap to run again, and the journal needs no second format for findings.
 //!
 //! ```text
 //! mallory journal v1 <scenario> key=<16 hex> points=<n>
 //! <point> <outcome>
 //! ```
 
-use crate::process::atomic_file;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::process::atomic_file;
 use crate::report::outcome::Outcome;
 use crate::trace::{hash_bytes, mix};
 
-/// Where journals are kept, and whether to go on from one.
+/// The folder of the journals, and whether to resume from one.
 #[derive(Clone, Debug)]
 pub(crate) struct JournalPlace {
     pub(crate) dir: PathBuf,
@@ -27,10 +27,11 @@ pub(crate) struct JournalPlace {
 pub(crate) struct Journal {
     file: File,
     path: PathBuf,
+    /// The points that are in the file.
     written: Vec<bool>,
 }
 
-/// What a journal must agree in with the sweep that goes on from it.
+/// What must be equal in a journal and in the sweep that resumes from it.
 pub(crate) struct Key<'a> {
     pub(crate) scenario: &'a str,
     pub(crate) settings: String,
@@ -63,7 +64,7 @@ impl Key<'_> {
 fn executable() -> u64 {
     let bytes = std::env::current_exe().ok().and_then(|path| std::fs::read(path).ok());
     let Some(bytes) = bytes else { return 0 };
-    // Eight bytes at a time: the file is large, and this is no id that is printed.
+    // Eight bytes at a time, since the file is large. The result is never printed.
     let (words, rest) = bytes.as_chunks::<8>();
     let mut hash = hash_bytes(rest);
     for word in words {
@@ -74,10 +75,10 @@ fn executable() -> u64 {
 }
 
 impl Journal {
-    /// Opens the journal; `done` is told of each point that an earlier sweep finished.
+    /// Opens the journal, and calls `done` with each point that an earlier sweep finished.
     ///
     /// # Errors
-    /// A journal that can't be read or written, or one of another sweep.
+    /// A journal that can't be read or written, or that belongs to another sweep.
     pub(crate) fn open(
         place: &JournalPlace,
         key: &Key<'_>,
@@ -85,8 +86,9 @@ impl Journal {
     ) -> Result<Journal, Error> {
         let path = place.dir.join(format!("{}.journal", key.scenario.replace('/', ".")));
         let failed = |what: &str, error: &std::io::Error| {
-            Error::new(format!("{}: cannot {what} the journal: {error}", path.display()))
-                .help("look after the folder's rights and space")
+            Error::new(format!("cannot {what} the journal: {error}"))
+                .at(path.display().to_string())
+                .help("check the folder's permissions and free space")
         };
         std::fs::create_dir_all(&place.dir).map_err(|error| failed("make a folder for", &error))?;
         let mut written = vec![false; key.points];
@@ -98,7 +100,7 @@ impl Journal {
                 }
             }
         }
-        // The journal is written anew, without a last line that a kill cut off.
+        // Rewritten without a last line that a kill cut off.
         let mut text = key.header() + "\n";
         if written.contains(&true) {
             let old = std::fs::read_to_string(&path).map_err(|error| failed("read", &error))?;
@@ -111,7 +113,7 @@ impl Journal {
         Ok(Journal { file, path, written })
     }
 
-    /// Adds what has been finished since the last time.
+    /// Appends the points that were finished since the last call.
     ///
     /// # Errors
     /// A journal that can't be written.
@@ -124,50 +126,55 @@ impl Journal {
             }
         }
         self.file.write_all(lines.as_bytes()).map_err(|error| {
-            Error::new(format!("{}: cannot write the journal: {error}", self.path.display()))
-                .help("look after the folder's space")
+            Error::new(format!("cannot write the journal: {error}"))
+                .at(self.path.display().to_string())
+                .help("check the folder's free space")
         })
     }
 }
 
-/// The points of a journal. A last line without an end was cut off by the kill, and is left out.
+/// The points in a journal. A last line without an end was cut off by a kill, and is ignored.
+///
+/// # Errors
+/// A line that is malformed, or a header of another sweep.
 fn read(
     path: &Path,
     mut journal: impl BufRead,
     header: &str,
-    all: usize,
+    points_total: usize,
 ) -> Result<Vec<(usize, Outcome)>, Error> {
-    const MEND: &str = "start over without --resume";
+    const HELP: &str = "start over without --resume";
     const LINE_MAX: u64 = 200;
-    let wrong =
-        |line: u64, what: &str| Error::new(format!("{}:{line}: {what}", path.display())).help(MEND);
+    let wrong = |line: u64, what: &str| {
+        Error::new(what).at(format!("{}:{line}", path.display())).help(HELP)
+    };
     let mut points = Vec::new();
     for line in 1.. {
         let mut text = Vec::new();
         let mut piece = std::io::Read::take(&mut journal, LINE_MAX);
         let got = piece.read_until(b'\n', &mut text);
-        got.map_err(|error| wrong(line, &format!("cannot be read: {error}")))?;
+        got.map_err(|error| wrong(line, &format!("the journal cannot be read: {error}")))?;
         if text.pop() != Some(b'\n') {
             if line == 1 || text.len() as u64 >= LINE_MAX - 1 {
-                return Err(wrong(line, "this is no journal"));
+                return Err(wrong(line, "this is not a journal"));
             }
             break;
         }
-        let text = String::from_utf8(text).map_err(|_| wrong(line, "this is no text"))?;
+        let text = String::from_utf8(text).map_err(|_| wrong(line, "this line is not text"))?;
         if line == 1 {
             if text != header {
                 return Err(if text.starts_with("mallory journal v1 ") {
-                    let what = "this journal is stale: it was written by another program, with \
-                                other arguments, or on another input";
+                    let what = "this journal is stale: it is of another program, other arguments or \
+                                another input";
                     wrong(line, what)
                 } else {
-                    wrong(line, "this is no journal that this version can read")
+                    wrong(line, "this is not a journal that this version can read")
                 });
             }
             continue;
         }
         let entry = text.split_once(' ').and_then(|(point, outcome)| {
-            let point = point.parse().ok().filter(|point| *point < all)?;
+            let point = point.parse().ok().filter(|point| *point < points_total)?;
             let known = Outcome::ALL.iter().find(|known| known.name() == outcome)?;
             Some((point, *known))
         });
@@ -176,15 +183,17 @@ fn read(
     Ok(points)
 }
 
-/// Reads bytes as a journal of whatever sweep it says that it is of: how many points are in it.
+/// Reads bytes as a journal of 64 points, and returns how many points are in it. For fuzzing.
 #[cfg(feature = "arbitrary")]
 pub(crate) fn check(bytes: &[u8]) -> Result<usize, Error> {
     const HEADER: &str = "mallory journal v1 it key=0000000000000000 points=64";
     let path = Path::new("it.journal");
-    let bare = read(path, BufReader::new(bytes), HEADER, 64);
-    // Few fuzzers find the header by themselves.
-    let whole = [HEADER.as_bytes(), b"\n", bytes].concat();
-    bare.or_else(|_| read(path, BufReader::new(&*whole), HEADER, 64)).map(|points| points.len())
+    let as_it_is = read(path, BufReader::new(bytes), HEADER, 64);
+    // A fuzzer hardly finds the header by itself.
+    let with_header = [HEADER.as_bytes(), b"\n", bytes].concat();
+    as_it_is
+        .or_else(|_| read(path, BufReader::new(&*with_header), HEADER, 64))
+        .map(|points| points.len())
 }
 
 #[cfg(test)]
@@ -227,16 +236,18 @@ mod tests {
         let path = dir.path().join("it.is.journal");
         let header = key(10).header();
         for (text, expected) in [
-            (String::new(), ":1: this is no journal"),
-            ("something else\n".into(), ":1: this is no journal"),
-            (key(11).header() + "\n", ":1: this journal is stale"),
-            (format!("{header}\n99 absorbed\n"), ":2: expected a point"),
-            (format!("{header}\n1 absorbed\n2 sideways\n"), ":3: expected a point"),
-            (format!("{header}\n{}", "9".repeat(10_000_000)), ":2: this is no journal"),
+            (String::new(), "1: this is not a journal"),
+            ("something else\n".into(), "1: this is not a journal"),
+            (key(11).header() + "\n", "1: this journal is stale"),
+            (format!("{header}\n99 absorbed\n"), "2: expected a point"),
+            (format!("{header}\n1 absorbed\n2 sideways\n"), "3: expected a point"),
+            (format!("{header}\n{}", "9".repeat(10_000_000)), "2: this is not a journal"),
         ] {
             std::fs::write(&path, &text).expect("written");
             let error = reopen(dir.path(), 10).expect_err(expected).to_string();
-            assert!(error.contains(expected), "{error}");
+            let (line, what) = expected.split_once(": ").expect("a line and a text");
+            assert!(error.starts_with(what), "{error}");
+            assert!(error.contains(&format!("it.is.journal:{line}\n")), "{error}");
             let after = std::fs::read_to_string(&path).expect("still there");
             assert!(after == text, "a refused journal is not overwritten");
         }

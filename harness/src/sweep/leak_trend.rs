@@ -1,13 +1,12 @@
-//! Leaks under the global allocator, told by repetition: statics and thread-locals are made by the
-//! first run that needs them and never given back, so one run alone says nothing.
+//! Leaks under the global allocator, found by repetition. The first run that needs a static or a
+//! thread-local allocates it and never frees it, so a single run proves no leak.
 //!
-//! In a process of its own the run is made again and again, and what is left over is added up.
-//! *Once*: the first run leaves something, and the others no more. *Every*: each one does.
-//! *Growing*: more after twice as many runs, and again after twice as many: a collection that
-//! keeps its doubling for the runs that need it.
+//! A child process makes the same run again and again, and adds up the memory that is left over:
+//! *settled* if only the first runs leave any, *every* if each run does, *growing* if there is more
+//! after twice as many runs, and again after twice as many (a collection that doubles does so in
+//! few runs only).
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::time::Duration;
 
 use crate::error::Error;
@@ -28,27 +27,27 @@ use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point, moments};
 use crate::sweep::point::RunContext;
 
-/// Runs that are made: a power of two, so that growth shows at its doublings.
+/// The number of runs: a power of two, so that growth by doubling shows.
 const RUNS: usize = 16;
 
 /// What a series of equal runs left over.
 #[derive(Clone, Debug, Default)]
 struct RunSeries {
-    /// By how many bytes there was more after each run than before it (or blocks, where the bytes
-    /// are the same); or less.
+    /// By how many bytes each run changed the live memory (by how many blocks, if the bytes are the
+    /// same).
     more: Vec<i64>,
-    /// What the first run left, and the last one that left anything.
+    /// The blocks that the first run left, and those of the last run that left any.
     first: Vec<Evidence>,
     last: Vec<Evidence>,
     stacks: BTreeMap<Moment, Stack>,
-    /// Where the first run asked for what it left, if that was wanted.
+    /// Call sites of the blocks that the first run left, if backtraces were taken.
     sites: Vec<Site>,
     fingerprint: u64,
 }
 
 codec_struct!(RunSeries { more, first, last, stacks, sites, fingerprint });
 
-/// How memory is left over.
+/// How left-over memory develops over a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeakTrend {
     Settled,
@@ -57,7 +56,7 @@ enum LeakTrend {
 }
 
 impl RunSeries {
-    fn left(&self) -> LeakTrend {
+    fn trend(&self) -> LeakTrend {
         let later = self.more.get(1..).unwrap_or(&[]);
         if !later.is_empty() && later.iter().all(|more| *more > 0) {
             return LeakTrend::Every;
@@ -70,18 +69,21 @@ impl RunSeries {
         LeakTrend::Settled
     }
 
+    /// The last run that left memory.
     fn last_run(&self) -> Option<usize> {
         self.more.iter().rposition(|more| *more > 0)
     }
 
-    /// What is said about a leak of this kind.
+    /// The note on a leak; `None` if the memory settled.
     fn note(&self) -> Option<String> {
         let total = |runs: usize| self.more.iter().take(runs).sum::<i64>().max(0) as u64;
-        match self.left() {
+        match self.trend() {
             LeakTrend::Settled => None,
-            LeakTrend::Every => Some(format!("every run leaves some: {RUNS} runs were made")),
+            LeakTrend::Every => {
+                Some(format!("every run leaves some memory: {RUNS} runs were made"))
+            }
             LeakTrend::Growing => Some(format!(
-                "what is left grows: {} after {} runs, {} after {}, {} after {RUNS}",
+                "the memory left behind grows: {} after {} runs, {} after {}, {} after {RUNS}",
                 count(total(RUNS / 4), "byte"),
                 RUNS / 4,
                 thousands(total(RUNS / 2)),
@@ -96,31 +98,31 @@ fn leaks(run: &Run) -> Vec<Evidence> {
     run.evidence.iter().filter(|evidence| evidence.kind == Kind::Leak).cloned().collect()
 }
 
-/// Makes the runs; with `open_eyes`, the last run that left something (as an earlier series
-/// showed) is made with its stacks taken, and the sites of what the first run left are looked up.
-fn series(norm: &RunContext<'_>, plan: Option<&Plan>, open_eyes: Option<&RunSeries>) -> RunSeries {
+/// Makes the runs of a series. With an `earlier` series, takes the backtraces of the blocks that
+/// its first run left, and its last run that left any.
+fn series(context: &RunContext<'_>, plan: Option<&Plan>, earlier: Option<&RunSeries>) -> RunSeries {
     let scratch = ScratchDir::new(child::parent());
     let job = || match plan {
-        Some(plan) => norm.job(plan.clone(), &scratch),
-        None => norm.settings.job(&scratch),
+        Some(plan) => context.job(plan.clone(), &scratch),
+        None => context.settings.job(&scratch),
     };
     let mut series = RunSeries::default();
     if plan.is_some() {
-        execute(norm.subject, norm.settings.job(&scratch));
+        execute(context.subject, context.settings.job(&scratch));
     }
-    let eyes = |nth: usize| {
-        let seen = open_eyes?;
+    let capture = |nth: usize| {
+        let earlier = earlier?;
         let evidence = match nth {
-            _ if seen.last_run() == Some(nth) => &seen.last,
-            0 => &seen.first,
+            _ if earlier.last_run() == Some(nth) => &earlier.last,
+            0 => &earlier.first,
             _ => return None,
         };
         Some(Capture::of(moments(evidence)))
     };
     for nth in 0..RUNS {
         let mut job = job();
-        job.capture = eyes(nth);
-        let mut run = execute(norm.subject, job);
+        job.capture = capture(nth);
+        let mut run = execute(context.subject, job);
         let more = is_more(run.survived);
         series.more.push(more);
         let leaks = leaks(&run);
@@ -128,7 +130,7 @@ fn series(norm: &RunContext<'_>, plan: Option<&Plan>, open_eyes: Option<&RunSeri
             series.first = leaks.clone();
             let stacks: Vec<Stack> = run.taken.values().cloned().collect();
             let sites = (!stacks.is_empty())
-                .then(|| Symbolizer::new(norm.settings.known_file).sites(&stacks));
+                .then(|| Symbolizer::new(context.settings.known_file).sites(&stacks));
             series.sites = sites.flatten().unwrap_or_default();
         }
         if more > 0 {
@@ -140,39 +142,43 @@ fn series(norm: &RunContext<'_>, plan: Option<&Plan>, open_eyes: Option<&RunSeri
     series
 }
 
-/// The series in a child of its own, first blindly and then with open eyes.
-fn seen(
-    norm: &RunContext<'_>,
+/// Makes a series in a child process, and, if it left memory, a second one with backtraces. `None`
+/// if the child died.
+fn run_series(
+    context: &RunContext<'_>,
     plan: Option<&Plan>,
     time: Duration,
 ) -> Result<Option<RunSeries>, Error> {
-    if norm.settings.in_process {
-        let blind = series(norm, plan, None);
-        return Ok(Some(RunSeries { stacks: BTreeMap::new(), ..blind }));
+    if context.settings.in_process {
+        let first = series(context, plan, None);
+        return Ok(Some(RunSeries { stacks: BTreeMap::new(), ..first }));
     }
-    let ask = |eyes: Option<&RunSeries>| {
+    let ask = |earlier: Option<&RunSeries>| {
         let answer = child::ask::<RunSeries>(time, |pipe| {
-            pipe.send(&series(norm, plan, eyes));
+            pipe.send(&series(context, plan, earlier));
         });
         answer
             .map(|mut answer| answer.messages.pop())
             .map_err(|error| os_error("start a child", &error))
     };
-    let Some(blind) = ask(None)? else { return Ok(None) };
-    if blind.more.iter().all(|more| *more <= 0) {
-        return Ok(Some(blind));
+    let Some(first) = ask(None)? else { return Ok(None) };
+    if first.more.iter().all(|more| *more <= 0) {
+        return Ok(Some(first));
     }
-    let eyes = ask(Some(&blind))?;
-    Ok(Some(eyes.unwrap_or(blind)))
+    let with_stacks = ask(Some(&first))?;
+    Ok(Some(with_stacks.unwrap_or(first)))
 }
 
-/// What is left without any fault: a finding if there is more and more of it, and a list of what
-/// there is once.
+/// The memory that fault-free runs leave: a finding if there is more and more of it, else notes on
+/// what the first run left.
+///
+/// # Errors
+/// If no child can be started.
 pub(crate) fn without_fault(
-    norm: &RunContext<'_>,
+    context: &RunContext<'_>,
 ) -> Result<(Option<Observation>, Vec<String>), Error> {
-    let Some(series) = seen(norm, None, FIRST_PATIENCE)? else {
-        // It died: the runs that come next say of what.
+    let Some(series) = run_series(context, None, FIRST_PATIENCE)? else {
+        // The child died. The fault-free runs that follow report how.
         return Ok((None, Vec::new()));
     };
     if let Some(note) = series.note() {
@@ -187,11 +193,11 @@ pub(crate) fn without_fault(
         };
         return Ok((Some(found), Vec::new()));
     }
-    Ok((None, once(&series)))
+    Ok((None, kept_once(&series)))
 }
 
-/// What the first run left, as notes of a report.
-fn once(series: &RunSeries) -> Vec<String> {
+/// Notes on the memory that the first run left.
+fn kept_once(series: &RunSeries) -> Vec<String> {
     const SHOWN: usize = 8;
     let bytes = series.first.iter().filter_map(|e| e.block.as_ref()).map(|block| block.size as u64);
     let (blocks, bytes) = (series.first.len() as u64, bytes.sum::<u64>());
@@ -215,27 +221,30 @@ fn once(series: &RunSeries) -> Vec<String> {
     )]
 }
 
-/// Confirms the leaks among what was found, each root once, at its smallest point, or under the
-/// caller's own plan. What settles is no leak.
+/// Confirms the leaks among these observations by repetition, each root cause once, at its smallest
+/// point or under the caller's own plan. Memory that settles is no leak.
+///
+/// # Errors
+/// If no child can be started.
 pub(crate) fn confirm(
-    norm: &RunContext<'_>,
-    scouted: &Baseline,
+    context: &RunContext<'_>,
+    baseline: &Baseline,
     mut found: Vec<Observation>,
-    own: Option<&Plan>,
+    own_plan: Option<&Plan>,
 ) -> Result<Vec<Observation>, Error> {
-    if norm.settings.global.is_none() {
+    if context.settings.global.is_none() {
         return Ok(found);
     }
     found.sort_by_key(|found| found.point);
-    // What settles at one point may be a leak at another, but is hardly one once it has settled at
-    // some.
+    // Memory that settles at one point may be a leak at another; after this many points that is
+    // unlikely enough.
     const SETTLED: usize = 3;
     let mut leaking: BTreeMap<Vec<Stack>, String> = BTreeMap::new();
     let mut settled: BTreeMap<Vec<Stack>, BTreeSet<Option<Point>>> = BTreeMap::new();
     for found in &mut found {
         let point = found.point;
         let plan = point.map(|point| Plan::at(point.at, point.persistent));
-        let Some(plan) = plan.as_ref().or(own) else { continue };
+        let Some(plan) = plan.as_ref().or(own_plan) else { continue };
         let mut kept = Vec::with_capacity(found.evidence.len());
         for evidence in std::mem::take(&mut found.evidence) {
             if evidence.kind != Kind::Leak {
@@ -250,7 +259,8 @@ pub(crate) fn confirm(
                 Some(verdict) => Some(verdict.clone()),
                 None if is_settled => None,
                 None => {
-                    let series = seen(norm, Some(plan), patience(norm.settings, scouted))?;
+                    let series =
+                        run_series(context, Some(plan), patience(context.settings, baseline))?;
                     let verdict = series.and_then(|series| series.note());
                     match &verdict {
                         Some(note) => drop(leaking.insert(root, note.clone())),

@@ -1,47 +1,56 @@
-//! What the fault-free runs measured, and what a sweep asks of it.
+//! The result of the fault-free runs, and look-ups in it: which request is made where, and how
+//! often.
+
+use std::collections::BTreeSet;
 
 use crate::error::Error;
 use crate::process::codec::codec_struct;
 use crate::report::call_site::Site;
 use crate::sweep::observation::Observation;
 use crate::sweep::settings::Settings;
-use crate::trace::Coordinate;
-use crate::trace::Op;
-use std::collections::BTreeSet;
+use crate::trace::{Coordinate, Op};
 
-/// What the fault-free runs showed.
+/// What the fault-free runs measured. `baseline` makes it in a child process, so it has a codec.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Baseline {
-    /// The subject fails without any fault: the caller's mistake.
+    /// How the subject fails without any fault, which is the caller's mistake.
     pub(crate) error: Option<String>,
-    /// Requests of all threads together, and of each.
+    /// Requests of all threads together, and by thread.
     pub(crate) requests: u64,
     pub(crate) by_thread: Vec<u64>,
     pub(crate) fingerprint: u64,
+    /// The most bytes that were live at a time, in a run in which growing blocks stay in place.
     pub(crate) peak: usize,
-    /// What came out: one text, unless schedules differ in it.
+    /// The `Debug` texts of the results: one, unless schedules differ in it.
     pub(crate) texts: Vec<String>,
-    /// Whether call sites can be told at all.
+    /// Whether there is debug information to name call sites by.
     pub(crate) has_sites: bool,
     pub(crate) sites: Vec<Site>,
-    /// For each request, by thread and ordinal, its index in `sites`.
+    /// The index in `sites` of each request, by thread and ordinal.
     pub(crate) by_request: Vec<Vec<u32>>,
-    /// What each request asks for.
+    /// The operation and the bytes of each request, by thread and ordinal.
     pub(crate) asked: Vec<Vec<(Op, u64)>>,
+    /// Bugs that show without any fault.
     pub(crate) found: Vec<Observation>,
+    /// Requests by size class (powers of two), if `MALLORY_HISTOGRAM` asks for them.
     pub(crate) sizes: Option<Vec<u64>>,
+    /// The peak in percent of the budget, if there is one.
     pub(crate) budget_used: Option<u64>,
-    /// Threads that made requests, and calls of those that belong to no run.
+    /// Threads that made requests, and calls of threads that belong to no run.
     pub(crate) threads: u64,
     pub(crate) unattributed: u64,
-    /// What statics and thread-locals keep from the first run on.
+    /// Notes on what statics and thread-locals keep from the first run on.
     pub(crate) once: Vec<String>,
-    /// How long a run took: only to know when a later one stands still.
+    /// How long a run took, in microseconds. It decides when a later run counts as hung, and which
+    /// strategy a sweep takes; it is never printed.
     pub(crate) micros: u64,
 }
 
 impl Baseline {
-    /// A subject must succeed while there is memory.
+    /// Checks that the subject succeeds without any fault.
+    ///
+    /// # Errors
+    /// If it fails.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let Some(error) = &self.error else {
             return Ok(());
@@ -54,28 +63,28 @@ impl Baseline {
         Err(Error::new(format!("the subject fails without any fault: {error}")).help(help))
     }
 
-    /// Whether runs of this subject are alike to the event.
+    /// Whether runs of this subject make the same events in the same order: those of one thread do.
     pub(crate) fn is_in_order(&self, settings: &Settings) -> bool {
         !settings.options.parallel && self.threads <= 1
     }
 
-    /// Whether there were requests to look for the sites of, and no names were found.
+    /// Whether there are requests, but no debug information to name their call sites.
     pub(crate) fn lacks_sites(&self) -> bool {
         !self.has_sites && self.by_request.iter().any(|requests| !requests.is_empty())
     }
 
-    /// What a request asks for.
+    /// The operation and the bytes of a request.
     pub(crate) fn asked(&self, at: Coordinate) -> Option<(Op, u64)> {
         let asked = self.asked.get(usize::from(at.thread))?;
         asked.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?).copied()
     }
 
-    /// The site of a request.
+    /// The call site of a request.
     pub(crate) fn site(&self, at: Coordinate) -> Option<&Site> {
         self.sites.get(self.site_number(at)?)
     }
 
-    /// The place of a request's site in the list.
+    /// The index of a request's call site in `sites`.
     pub(crate) fn site_number(&self, at: Coordinate) -> Option<usize> {
         let sites = self.by_request.get(usize::from(at.thread))?;
         Some(*sites.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?)? as usize)
@@ -94,7 +103,7 @@ impl Baseline {
         })
     }
 
-    /// How many requests of this one's site come up to it, itself included.
+    /// Which occurrence of its call site this request is in its thread, from 1; 0 without sites.
     pub(crate) fn occurrence(&self, at: Coordinate) -> u64 {
         let Some(site) = self.site(at) else { return 0 };
         let key = site.key();
@@ -103,7 +112,7 @@ impl Baseline {
         sites.iter().take(at.ordinal as usize).filter(same).count() as u64
     }
 
-    /// The place of a thread's nth request from a site.
+    /// The coordinate of a thread's Nth request from the call site with this short key.
     pub(crate) fn find(&self, thread: u16, site: u32, occurrence: u64) -> Option<Coordinate> {
         let mut left = occurrence;
         for (ordinal, index) in (1..).zip(self.by_request.get(usize::from(thread))?) {
@@ -117,15 +126,15 @@ impl Baseline {
         None
     }
 
-    /// How many different sites there are.
+    /// The number of different call sites.
     pub(crate) fn site_count(&self) -> u64 {
         let keys: BTreeSet<u64> = self.sites.iter().map(Site::key).collect();
         keys.len() as u64
     }
 }
 
-/// What is said of a subject whose threads come to more and more points.
-pub(crate) const ENDLESS: &str = "its threads go on for ever";
+/// The failure of a subject whose threads reach scheduling points without end.
+pub(crate) const ENDLESS: &str = "its threads never end";
 
 codec_struct!(Baseline {
     error,

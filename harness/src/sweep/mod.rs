@@ -1,4 +1,24 @@
 //! A sweep: every request of a subject fails in turn, and what each failure shows is reported.
+//!
+//! The flow of a sweep, from the closure to the report:
+//!
+//! 1. `builder` collects what the caller asks for (`builder_core` holds what it shares with
+//!    [`Explore`](crate::Explore)) in `settings`; `run_request` then
+//!    starts the loop (`run_loop`), or a replay.
+//! 2. `engine` is the loop of a sweep. It calls the following in order.
+//! 3. `baseline` makes the fault-free runs in a child process: `measurements` are their result,
+//!    with the requests, their call sites, and the fault-free result.
+//! 4. `points` lists what to fail: each request, once and for good, new call sites first.
+//! 5. `workers` has every point run in child processes, by the `strategy` that suits: from the
+//!    beginning in worker processes, or by `fork` off one pass. `journal` notes what is done.
+//! 6. `point` makes the one faulted run of a point, and repeats it for call sites if it shows a
+//!    bug. `observation` is what it hands back; `point_status` is its outcome in shared memory.
+//! 7. Deaths and outcomes that the parent judges are confirmed, each in an `isolated_run`;
+//!    `exit_outcome` names them. `leak_trend` confirms leaks of the global allocator by repetition.
+//! 8. `suppressions` names the call sites, lets `grouping` make one finding of each root cause,
+//!    takes out what the caller allows, and so completes the report.
+//!
+//! `replay` makes a single run instead: of a token, or under the caller's plan.
 
 pub(crate) mod baseline;
 pub(crate) mod builder;
@@ -17,6 +37,7 @@ pub(crate) mod point_status;
 pub(crate) mod points;
 pub(crate) mod replay;
 pub(crate) mod run_loop;
+pub(crate) mod run_request;
 pub(crate) mod settings;
 pub(crate) mod strategy;
 pub(crate) mod suppressions;

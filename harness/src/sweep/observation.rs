@@ -1,37 +1,38 @@
-//! What one run of a sweep showed: its findings, and the stacks of the moments in question.
+//! What one run showed: the evidence of bugs, and the backtraces that their findings need. Children
+//! send it to the parent.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::process::backtrace::Stack;
-use crate::process::codec::Codec;
-use crate::process::codec::codec_struct;
-use crate::report::evidence::Evidence;
-use crate::report::evidence::Moment;
+use crate::process::codec::{Codec, codec_struct};
+use crate::report::evidence::{Evidence, Moment};
 use crate::schedule::FoundSchedule;
-use crate::trace::Coordinate;
-use crate::trace::Injected;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use crate::trace::{Coordinate, Injected};
 
-/// A coordinate and how it fails.
+/// A point of a sweep: the coordinate of a request, and whether all requests after it fail too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Point {
     pub(crate) at: Coordinate,
     pub(crate) persistent: bool,
 }
 
-/// What one run showed, with the stacks of the moments in question.
+/// What one run showed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observation {
+    /// The point that it was about; `None` for a fault-free run or a plan of the caller's.
     pub(crate) point: Option<Point>,
+    /// The fault that was injected, if the run reached it.
     pub(crate) injected: Option<Injected>,
     pub(crate) fingerprint: u64,
     pub(crate) evidence: Vec<Evidence>,
+    /// The backtraces of the moments that the evidence names.
     pub(crate) stacks: BTreeMap<Moment, Stack>,
-    /// Where threads take turns: by which schedule, and in how many of those that were run with
-    /// this fault it was seen.
+    /// Under a model checker: the schedule of the run, and in how many of the schedules with this
+    /// fault the bug was seen.
     pub(crate) order: Option<FoundSchedule>,
 }
 
-/// The moments whose call sites these findings need.
+/// The moments whose backtraces this evidence needs.
 pub(crate) fn moments(evidence: &[Evidence]) -> BTreeSet<Moment> {
     evidence.iter().flat_map(|evidence| evidence.steps.iter().map(|step| step.1)).collect()
 }
@@ -39,7 +40,7 @@ pub(crate) fn moments(evidence: &[Evidence]) -> BTreeSet<Moment> {
 codec_struct!(Point { at, persistent });
 codec_struct!(Observation { point, injected, fingerprint, evidence, stacks, order });
 
-/// What a child sends of one of its items: what it finds, as it comes, and in the end the result.
+/// What a child sends about one of its items: observations as they come, and at the end a result.
 #[derive(Clone, Debug)]
 pub(crate) struct Message<R> {
     pub(crate) item: usize,

@@ -1,7 +1,6 @@
-//! One point of a sweep: a run with one fault, and, if it shows anything, the same run again to
-//! be sure and to look at the call sites.
+//! One point of a sweep: a run with one fault and, if it shows a bug, the same run again to confirm
+//! the bug and to take the backtraces of its call sites.
 
-pub(crate) use crate::sweep::observation::{Observation, Point, moments};
 use std::collections::BTreeSet;
 
 use crate::host::Host;
@@ -14,22 +13,23 @@ use crate::report::outcome::Outcome;
 use crate::run::{Job, Run, Subject, execute};
 use crate::schedule::Preemption;
 use crate::sweep::measurements::Baseline;
+pub(crate) use crate::sweep::observation::{Observation, Point, moments};
 use crate::sweep::settings::Settings;
 
-/// Requests that a subject with real threads is taken to make, if it was seen to make fewer.
+/// The least number of requests that a subject with real threads is assumed to make.
 const COUNTED_MIN: u64 = 10_000;
 
-/// What every run of a sweep is compared with.
+/// How a sweep's faulted runs are made, and what they are compared with.
 pub(crate) struct RunContext<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) subject: &'a dyn Subject,
-    /// The texts of the fault-free results.
+    /// The `Debug` texts of the fault-free results.
     pub(crate) texts: &'a [String],
     /// Requests of the fault-free run.
     pub(crate) requests: u64,
-    /// Whether runs come in the same order each time; real threads don't.
+    /// Whether each run makes the same events in the same order; with real threads it doesn't.
     pub(crate) in_order: bool,
-    /// The schedule, where threads take turns.
+    /// The preemptions of the schedule, under a model checker.
     pub(crate) turns: &'a [Preemption],
 }
 
@@ -37,10 +37,10 @@ impl<'a> RunContext<'a> {
     pub(crate) fn new(
         settings: &'a Settings,
         subject: &'a dyn Subject,
-        scouted: &'a Baseline,
+        baseline: &'a Baseline,
     ) -> Self {
-        let (texts, requests) = (&*scouted.texts, scouted.requests);
-        let in_order = scouted.is_in_order(settings);
+        let (texts, requests) = (&*baseline.texts, baseline.requests);
+        let in_order = baseline.is_in_order(settings);
         RunContext { settings, subject, texts, requests, in_order, turns: &[] }
     }
 }
@@ -48,12 +48,13 @@ impl<'a> RunContext<'a> {
 impl RunContext<'_> {
     /// Requests after which a run counts as hung.
     fn bound(&self) -> u64 {
-        // Real threads come and go as they like: in the run that was counted, one of them may have
-        // asked for next to nothing before the end.
+        // In the run that was counted, one of several real threads may have made hardly any
+        // requests before the end.
         let least = if self.in_order { 0 } else { COUNTED_MIN };
         self.requests.max(least).saturating_mul(10).saturating_add(1000)
     }
 
+    /// A run under this plan, compared with the fault-free results.
     pub(crate) fn job<'a>(&'a self, plan: Plan, scratch: &'a ScratchDir) -> Job<'a> {
         let mut job = self.settings.job(scratch);
         job.plan = plan;
@@ -67,7 +68,7 @@ impl RunContext<'_> {
         job
     }
 
-    /// Runs a plan once, and once more with open eyes if that showed anything.
+    /// Runs a plan once, and a second time for backtraces if that showed a bug.
     pub(crate) fn try_plan(
         &self,
         plan: &Plan,
@@ -78,23 +79,26 @@ impl RunContext<'_> {
         self.look_into(run, plan, point, scratch)
     }
 
-    /// A run of a point whose fault never came is told so.
+    /// Completes a run's outcome and evidence: that the request that was to fail never came, and,
+    /// in a schedule without a fault, that the subject failed.
     pub(crate) fn reached(&self, mut run: Run, point: Option<Point>) -> Run {
         if point.is_none() && self.settings.host.is_some() {
             succeeds(&mut run);
         }
         if point.is_some() && run.injected.is_none() && run.outcome != Outcome::Hung {
             run.outcome = Outcome::Unreached;
-            // In another order of its threads a subject may well ask for less.
+            // In another schedule a subject may well make fewer requests.
             if self.in_order && self.settings.host.is_none() {
-                let note = "the request that was to fail never came: runs are not alike";
+                let note = "the request that was to fail never came: \
+                            this run differs from the fault-free one";
                 run.evidence.push(Evidence::new(Kind::Nondeterminism).note(note));
             }
         }
         run
     }
 
-    /// Makes a run of this plan again with open eyes, if it showed anything.
+    /// Repeats a run of this plan with backtraces, if it showed a bug. Two runs that differ are
+    /// reported as nondeterminism instead.
     pub(crate) fn look_into(
         &self,
         run: Run,
@@ -113,8 +117,8 @@ impl RunContext<'_> {
         };
         let mut second = again(&run);
         if self.differ(&run, &second) && self.settings.global.is_some() {
-            // The first run that comes this way makes what later ones find there: statics,
-            // thread-locals. What is told is what every later run shows.
+            // The first run through this code initialises statics and thread-locals. What all
+            // later runs show is what is reported.
             run = execute(self.subject, self.job(plan.clone(), scratch));
             run = self.reached(run, point);
             if run.evidence.is_empty() {
@@ -142,22 +146,22 @@ impl RunContext<'_> {
         (run, Some(found))
     }
 
-    /// Whether two runs of the same plan that ought to be alike are not.
+    /// Whether two runs of the same plan differ that have to be equal.
     fn differ(&self, run: &Run, again: &Run) -> bool {
         self.in_order
             && run.outcome != Outcome::Unreached
-            && (self.firm(&again.evidence) != self.firm(&run.evidence)
+            && (self.repeatable(&again.evidence) != self.repeatable(&run.evidence)
                 || again.fingerprint != run.fingerprint)
     }
 
-    /// What two equal runs must both show: under the global allocator, where the first may leave
-    /// what the second finds there, all but leaks.
-    fn firm<'e>(&self, evidence: &'e [Evidence]) -> Vec<&'e Evidence> {
+    /// The evidence that two equal runs must both show: all of it, but no leaks under the global
+    /// allocator, where the first run may initialise what the second one finds.
+    fn repeatable<'e>(&self, evidence: &'e [Evidence]) -> Vec<&'e Evidence> {
         let global = self.settings.global.is_some();
         evidence.iter().filter(|evidence| !global || evidence.kind != Kind::Leak).collect()
     }
 
-    /// Tries one point.
+    /// Runs one point.
     pub(crate) fn try_point(
         &self,
         point: Point,
@@ -167,29 +171,30 @@ impl RunContext<'_> {
     }
 }
 
-/// Without a fault, a subject has to succeed in every order of its threads.
+/// Adds evidence to a run without a fault that failed: a subject has to succeed in every schedule.
 pub(crate) fn succeeds(run: &mut Run) {
     if run.injected.is_some() {
         return;
     }
-    let said = run.failure.clone().unwrap_or_default();
-    if let Some(unlike) = run.unlike.take() {
+    let failure = run.failure.clone().unwrap_or_default();
+    if let Some(unlike) = run.mismatch.take() {
         run.evidence.push(unlike.evidence());
         return;
     }
     match run.outcome {
         Outcome::Panicked => {
-            let evidence = Evidence::new(Kind::Panic).note(said);
+            let evidence = Evidence::new(Kind::Panic).note(failure);
             run.evidence.push(evidence.step(Role::Panicked, Moment::Panic));
         }
         Outcome::WrongError | Outcome::Propagated => {
-            let note = format!("in this order of its threads it fails: {said}");
+            let note = format!("the subject fails in this schedule: {failure}");
             run.evidence.push(Evidence::new(Kind::WrongError).note(note));
         }
         _ => {}
     }
 }
 
+/// The names of the kinds, for a sentence.
 fn kinds(evidence: &[Evidence]) -> String {
     if evidence.is_empty() {
         return "nothing".to_owned();

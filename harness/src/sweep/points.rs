@@ -1,4 +1,7 @@
-//! The points of a sweep, in the order in which they are run: new call sites first.
+//! The points of a sweep, in the order in which they are run. The first request of each call site
+//! comes first, so that a limit loses as few call sites as possible.
+
+use std::collections::BTreeSet;
 
 use crate::error::Error;
 use crate::plan::Faults;
@@ -7,24 +10,24 @@ use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::Point;
 use crate::sweep::settings::Settings;
 use crate::trace::Coordinate;
-use std::collections::BTreeSet;
 
-/// All points, new sites first, so that a limit loses least.
-pub(crate) fn points(scouted: &Baseline, faults: Faults) -> Vec<Point> {
-    let (first, rest) = points_new_first(scouted, faults);
+/// All points, those of new call sites first.
+pub(crate) fn points(baseline: &Baseline, faults: Faults) -> Vec<Point> {
+    let (first, rest) = points_new_first(baseline, faults);
     [first, rest].concat()
 }
 
-/// The points of the first request of each call site, and all others.
-pub(crate) fn points_new_first(scouted: &Baseline, faults: Faults) -> (Vec<Point>, Vec<Point>) {
+/// The points of the first request of each call site, and all others, both in the order of their
+/// coordinates.
+pub(crate) fn points_new_first(baseline: &Baseline, faults: Faults) -> (Vec<Point>, Vec<Point>) {
     let mut seen = BTreeSet::new();
-    let keys: Vec<u64> = scouted.sites.iter().map(Site::key).collect();
-    let mut is_new = |at: &Coordinate| match scouted.site_number(*at) {
-        Some(site) if scouted.has_sites => seen.insert(keys[site]),
+    let keys: Vec<u64> = baseline.sites.iter().map(Site::key).collect();
+    let mut is_new = |at: &Coordinate| match baseline.site_number(*at) {
+        Some(site) if baseline.has_sites => seen.insert(keys[site]),
         _ => false,
     };
     let (first, rest): (Vec<Coordinate>, Vec<Coordinate>) =
-        scouted.coordinates().partition(&mut is_new);
+        baseline.coordinates().partition(&mut is_new);
     let both = |at| {
         let point = |persistent| Point { at, persistent };
         let transient = matches!(faults, Faults::Both | Faults::Transient).then(|| point(false));
@@ -35,12 +38,16 @@ pub(crate) fn points_new_first(scouted: &Baseline, faults: Faults) -> (Vec<Point
     (points(first), points(rest))
 }
 
-/// Sites that the caller named must be there: a name that fits nothing protects nothing.
-pub(crate) fn check_names(settings: &Settings, scouted: &Baseline) -> Result<(), Error> {
+/// Checks the names given to `benign`: one that matches no call site protects nothing.
+///
+/// # Errors
+/// If a name matches no call site.
+pub(crate) fn check_names(settings: &Settings, baseline: &Baseline) -> Result<(), Error> {
     for name in &settings.benign {
-        if !scouted.sites.iter().any(|site| site.mentions(name)) {
+        if !baseline.sites.iter().any(|site| site.mentions(name)) {
             let what = format!("benign({name:?}): no request comes from a function of this name");
-            return Err(Error::new(what).help("take it out, or name a function on the way to one"));
+            return Err(Error::new(what)
+                .help("remove it, or name a function in the call site of a request"));
         }
     }
     Ok(())

@@ -1,7 +1,5 @@
-//! Replays: one run again, in a process of its own, and what became of what it showed before.
-
-use crate::sweep::isolated_run::run_isolated;
-use crate::sweep::run_loop::RunLoop;
+//! Single runs instead of a sweep: the replay of a token, which says whether its finding shows
+//! again, and a run under a plan of the caller's.
 
 use crate::error::Error;
 use crate::plan::Plan;
@@ -10,17 +8,23 @@ use crate::report::token::Token;
 use crate::report::{Replayed, Report};
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
-use crate::sweep::baseline::scouted;
+use crate::sweep::baseline::run_baseline;
 use crate::sweep::exit_outcome::{outcome_of, patience};
+use crate::sweep::isolated_run::run_isolated;
 use crate::sweep::leak_trend;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
+use crate::sweep::run_loop::RunLoop;
 use crate::sweep::settings::Settings;
-use crate::sweep::suppressions::{conclude, judge};
+use crate::sweep::suppressions::{check_outcome, finish_report};
 use crate::trace::{Coordinate, Fingerprint};
 
-/// One run under a plan of the caller's, instead of a sweep.
+/// Makes one run under a plan of the caller's, instead of a sweep. `point` is the request that the
+/// plan fails, if it is just one.
+///
+/// # Errors
+/// A subject that fails without any fault, a point beyond the last request, or no child processes.
 pub(crate) fn single(
     settings: &Settings,
     subject: &dyn Subject,
@@ -33,53 +37,58 @@ pub(crate) fn single(
     }
     let mut report = Report::empty(&settings.name, settings.seed);
     report.coverage.complete = true;
-    let scouted = match scouted(settings, subject)? {
-        Ok(scouted) => scouted,
+    let baseline = match run_baseline(settings, subject)? {
+        Ok(baseline) => baseline,
         Err(found) => {
-            conclude(settings, &Baseline::default(), vec![found], &mut report, false)?;
+            finish_report(settings, &Baseline::default(), vec![found], &mut report, false)?;
             return Ok(report);
         }
     };
-    scouted.check()?;
+    baseline.check()?;
     if let Some(point) = point
-        && point.at.ordinal > scouted.count(point.at.thread)
+        && point.at.ordinal > baseline.count(point.at.thread)
     {
-        let (all, wanted) = (scouted.count(point.at.thread), point.at.ordinal);
-        let what = format!("request {wanted} is to fail, and the run has only {all}");
-        return Err(
-            Error::new(what).help(format!("choose one from 0 to {}", all.saturating_sub(1)))
-        );
+        let (all, wanted) = (baseline.count(point.at.thread), point.at.ordinal);
+        let requests = count(all, "request");
+        let what = format!("request {wanted} was to fail, but the run makes only {requests}");
+        let help = format!("choose a number from 0 to {}", all.saturating_sub(1));
+        return Err(Error::new(what).help(help));
     }
-    describe(&scouted, &mut report);
-    let norm = RunContext::new(settings, subject, &scouted);
-    let seen = run_isolated(&norm, plan, point, patience(settings, &scouted))?;
-    let mut found = scouted.found.clone();
-    found.extend(seen.all()?);
-    let outcome = seen.death.map(outcome_of).or(seen.outcome);
-    if let Some(outcome) = outcome.filter(|_| seen.injected.is_some()) {
+    describe(&baseline, &mut report);
+    let context = RunContext::new(settings, subject, &baseline);
+    let run = run_isolated(&context, plan, point, patience(settings, &baseline))?;
+    let mut found = baseline.found.clone();
+    found.extend(run.all()?);
+    let outcome = run.death.map(outcome_of).or(run.outcome);
+    if let Some(outcome) = outcome.filter(|_| run.injected.is_some()) {
         report.coverage.runs = 1;
         report.coverage.runs_total = 1;
         report.outcomes[outcome as usize] += 1;
-        found.extend(point.and_then(|point| judge(settings, &scouted, point, outcome)));
+        found.extend(point.and_then(|point| check_outcome(settings, &baseline, point, outcome)));
     }
-    let found = leak_trend::confirm(&norm, &scouted, found, Some(plan))?;
-    conclude(settings, &scouted, found, &mut report, false)?;
+    let found = leak_trend::confirm(&context, &baseline, found, Some(plan))?;
+    finish_report(settings, &baseline, found, &mut report, false)?;
     Ok(report)
 }
 
-fn describe(scouted: &Baseline, report: &mut Report) {
-    report.peak = scouted.peak as u64;
-    report.fingerprint = scouted.fingerprint;
-    report.coverage.requests = scouted.requests;
-    report.coverage.sites = scouted.site_count();
+/// Copies the baseline's figures to the report.
+fn describe(baseline: &Baseline, report: &mut Report) {
+    report.peak = baseline.peak as u64;
+    report.fingerprint = baseline.fingerprint;
+    report.coverage.requests = baseline.requests;
+    report.coverage.sites = baseline.site_count();
 }
 
-/// Replays a token.
+/// Replays a token: makes its run again, and says in the report whether the same finding shows. If
+/// the fault's call site has moved, the run is also made with the fault where the site is now.
+///
+/// # Errors
+/// A subject that fails without any fault, or no child processes.
 pub(crate) fn replay(
     settings: &Settings,
     subject: &dyn Subject,
     token: &Token,
-    by: &dyn RunLoop,
+    run_loop: &dyn RunLoop,
 ) -> Result<Report, Error> {
     hook_panics();
     if settings.options.unwinding {
@@ -87,24 +96,24 @@ pub(crate) fn replay(
     }
     let mut report = Report::empty(&settings.name, settings.seed);
     report.coverage.complete = true;
-    let (scouted, mut found) = match scouted(settings, subject)? {
-        Ok(scouted) => (scouted, Vec::new()),
+    let (baseline, mut found) = match run_baseline(settings, subject)? {
+        Ok(baseline) => (baseline, Vec::new()),
         Err(found) => (Baseline::default(), vec![found]),
     };
-    scouted.check()?;
-    describe(&scouted, &mut report);
-    found.extend(scouted.found.clone());
+    baseline.check()?;
+    describe(&baseline, &mut report);
+    found.extend(baseline.found.clone());
     let turns = token.turns.as_deref().unwrap_or_default();
-    let mut scouted = scouted;
-    by.widen(settings, subject, &mut scouted)?;
-    let scouted = &scouted;
+    let mut baseline = baseline;
+    run_loop.widen(settings, subject, &mut baseline)?;
+    let baseline = &baseline;
     let mut diverged = None;
-    let same = |found: &[Observation]| {
+    let is_same = |found: &[Observation]| {
         found.iter().any(|found| Fingerprint(found.fingerprint).short() == token.fingerprint)
     };
     let verdict = match token.fault {
         _ if !found.is_empty() => {
-            if same(&found) {
+            if is_same(&found) {
                 Replayed::Reproduced
             } else {
                 Replayed::Different
@@ -112,60 +121,63 @@ pub(crate) fn replay(
         }
         None if settings.host.is_none() => Replayed::NoFailure,
         None => {
-            let norm =
-                RunContext { turns, texts: &[], ..RunContext::new(settings, subject, scouted) };
-            let seen = run_isolated(&norm, &Plan::none(), None, patience(settings, scouted))?;
-            diverged = seen.diverged;
-            found = seen.all()?;
-            if same(&found) { Replayed::Reproduced } else { ended(&found) }
+            let context =
+                RunContext { turns, texts: &[], ..RunContext::new(settings, subject, baseline) };
+            let run = run_isolated(&context, &Plan::none(), None, patience(settings, baseline))?;
+            diverged = run.diverged;
+            found = run.all()?;
+            if is_same(&found) { Replayed::Reproduced } else { not_reproduced(&found) }
         }
         Some(fault) => {
-            let norm = RunContext { turns, ..RunContext::new(settings, subject, scouted) };
-            let mut here = |at: Coordinate| -> Result<Vec<Observation>, Error> {
-                if at.ordinal > scouted.count(at.thread) {
+            let context = RunContext { turns, ..RunContext::new(settings, subject, baseline) };
+            let mut run_at = |at: Coordinate| -> Result<Vec<Observation>, Error> {
+                if at.ordinal > baseline.count(at.thread) {
                     return Ok(Vec::new());
                 }
                 let point = Point { at, persistent: fault.persistent };
                 let plan = Plan::at(at, fault.persistent);
-                let seen = run_isolated(&norm, &plan, Some(point), patience(settings, scouted))?;
-                diverged = seen.diverged;
-                let outcome = seen.death.map(outcome_of).or(seen.outcome);
-                let judged = outcome.and_then(|outcome| judge(settings, scouted, point, outcome));
-                let all = seen.all()?.into_iter().chain(judged);
-                let all = all.map(|found| Observation { fingerprint: seen.fingerprint, ..found });
-                leak_trend::confirm(&norm, scouted, all.collect(), None)
+                let run = run_isolated(&context, &plan, Some(point), patience(settings, baseline))?;
+                diverged = run.diverged;
+                let outcome = run.death.map(outcome_of).or(run.outcome);
+                let from_outcome =
+                    outcome.and_then(|outcome| check_outcome(settings, baseline, point, outcome));
+                let all = run.all()?.into_iter().chain(from_outcome);
+                let all = all.map(|found| Observation { fingerprint: run.fingerprint, ..found });
+                leak_trend::confirm(&context, baseline, all.collect(), None)
             };
-            found = here(fault.at)?;
-            let moved = fault.site.and_then(|(site, nth)| scouted.find(fault.at.thread, site, nth));
+            found = run_at(fault.at)?;
+            let moved =
+                fault.site.and_then(|(site, nth)| baseline.find(fault.at.thread, site, nth));
             match moved.filter(|at| *at != fault.at) {
-                _ if same(&found) => Replayed::Reproduced,
+                _ if is_same(&found) => Replayed::Reproduced,
                 Some(at) => {
-                    let there = here(at)?;
-                    if there.is_empty() {
-                        ended(&found)
+                    let found_there = run_at(at)?;
+                    if found_there.is_empty() {
+                        not_reproduced(&found)
                     } else {
-                        found = there;
+                        found = found_there;
                         Replayed::Moved(at)
                     }
                 }
-                None => ended(&found),
+                None => not_reproduced(&found),
             }
         }
     };
     report.coverage.runs = u64::from(token.fault.is_some());
     report.coverage.runs_total = report.coverage.runs;
     if let (Replayed::NoFailure, Some(fault)) = (verdict, token.fault)
-        && fault.at.ordinal > scouted.count(fault.at.thread)
+        && fault.at.ordinal > baseline.count(fault.at.thread)
     {
-        let all = count(scouted.count(fault.at.thread), "request");
+        let all = count(baseline.count(fault.at.thread), "request");
         report.notes.push(format!("{} never came: T{} makes {all}", fault.at, fault.at.thread));
     }
-    // A run that left its schedule shows whatever it shows by chance.
+    // What a run shows after it left its schedule has nothing to do with the token.
     report.replayed = Some(diverged.map_or(verdict, Replayed::Diverged));
-    conclude(settings, scouted, found, &mut report, false)?;
+    finish_report(settings, baseline, found, &mut report, false)?;
     Ok(report)
 }
 
-fn ended(found: &[Observation]) -> Replayed {
+/// The verdict on a run that did not show the token's finding.
+fn not_reproduced(found: &[Observation]) -> Replayed {
     if found.is_empty() { Replayed::NoFailure } else { Replayed::Different }
 }

@@ -1,4 +1,4 @@
-//! The loop behind a builder: what a sweep and an exploration do each in their own way.
+//! The loop behind a builder, as a trait: a sweep and an exploration each implement it.
 
 use crate::error::Error;
 use crate::report::Report;

@@ -1,15 +1,15 @@
-//! Explorers: the loops that we own. Each decides which runs to make and gathers what they show.
+//! The settings of a sweep or an exploration, as its builder collects them.
 
-use crate::adapters::adversary::Adversary;
-use crate::port::Malloc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adapters::adversary::Adversary;
 use crate::global::Global;
 use crate::heap::Heap;
 use crate::host::{Engine, Host};
 use crate::options::Options;
 use crate::plan::{Faults, Plan};
+use crate::port::Malloc;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status::LIFELINE;
 use crate::report::kind::Kind;
@@ -18,15 +18,17 @@ use crate::report::rerun::Rerun;
 use crate::report::token::RunMode;
 use crate::run::Job;
 use crate::run::outcome::ThreadScheduler;
+use crate::sweep::journal::JournalPlace;
+use crate::trace::hash_bytes;
 
 /// How schedules are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScheduleMode {
-    /// All with at most so many preemptions.
+    /// All with at most [`ExploreSettings::preemptions`] preemptions.
     Bounded,
-    /// So many by chance.
+    /// This many random ones.
     Random(u64),
-    /// So many by priorities with so many levels.
+    /// PCT (probabilistic concurrency testing) with this depth, this many schedules.
     Pct(u32, u64),
 }
 
@@ -36,11 +38,11 @@ pub(crate) struct ExploreSettings {
     pub(crate) engine: Option<Engine>,
     pub(crate) way: ScheduleMode,
     pub(crate) preemptions: u32,
-    /// Schedules of each search at the most, if the caller says so.
+    /// The most schedules of each search, if the caller sets a limit.
     pub(crate) schedules: Option<u64>,
     /// Whether requests and frees are scheduling points.
     pub(crate) points: bool,
-    /// Whether there may be one thread only: a script says itself how many it has.
+    /// Whether a subject with a single thread is accepted: a script says itself how many it has.
     pub(crate) alone: bool,
 }
 
@@ -48,22 +50,25 @@ pub(crate) struct ExploreSettings {
 #[derive(Clone, Debug)]
 pub(crate) struct Allowance {
     pub(crate) kind: Kind,
+    /// Text in the path of a function in its call sites.
     pub(crate) site: String,
+    /// The most requests at which it may show.
     pub(crate) max: u64,
     pub(crate) reason: String,
 }
 
-/// How far a sweep or an exploration has come, for whoever shows it.
+/// How far a sweep or an exploration has come.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Runs made: of an exploration schedules, with their faults or still without any.
+    /// Runs made. An exploration counts schedules, with and without faults.
     pub done: u64,
-    /// Runs to make; 0 as long as that is not known: before the schedules have been counted.
+    /// Runs to make; 0 while that is unknown, since schedules have not been counted.
     pub total: u64,
 }
 
-/// All that an exploration is told by its caller.
+/// All settings of a sweep or an exploration. Their meaning is in the docs of the builder's
+/// methods.
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) seed: u64,
@@ -79,31 +84,31 @@ pub(crate) struct Settings {
     /// One run under this plan instead of a sweep.
     pub(crate) plan: Option<Plan>,
     pub(crate) input: Arc<[u8]>,
-    /// Whether the input is another one than the scenario's own.
+    /// Whether the input replaces the scenario's own.
     pub(crate) input_given: bool,
-    /// What stands below the heap, where that is the caller's.
+    /// Makes the heap of a run, if the caller chose a port or the adversarial heap.
     pub(crate) port: Option<Box<dyn Fn(Options) -> Heap>>,
-    /// Whether that is the adversarial heap, which may stand below a global one.
+    /// Whether that is the adversarial heap, which may also be below a global heap.
     pub(crate) adversarial: bool,
-    /// The global allocator, where the subject uses that.
+    /// The global allocator, if the subject uses that.
     pub(crate) global: Option<&'static dyn Global>,
     pub(crate) known_file: &'static str,
     pub(crate) rerun: Rerun,
-    pub(crate) journal: Option<crate::sweep::journal::JournalPlace>,
+    pub(crate) journal: Option<JournalPlace>,
     pub(crate) progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
     pub(crate) classified: bool,
     pub(crate) recovers: bool,
     pub(crate) in_process: bool,
-    /// How long a run may make no request, if the caller says so.
+    /// How long a run may go without a request, if the caller sets it.
     pub(crate) patience: Option<Duration>,
-    /// Where the order of its threads is explored as well.
+    /// How the order of threads is explored, if it is.
     pub(crate) threads: Option<ExploreSettings>,
-    /// Who lets the threads take turns, once that is known to be there.
+    /// The model checker that schedules the threads, once it is known to be available.
     pub(crate) host: Option<&'static dyn Host>,
 }
 
 impl Settings {
-    /// A run as this exploration makes them, without fault, record or capture.
+    /// A run with these settings: fault-free, without recording and without backtraces.
     pub(crate) fn job<'a>(&'a self, scratch: &'a ScratchDir) -> Job<'a> {
         let mut plan = Plan::none();
         plan.set_seed(self.seed);
@@ -111,16 +116,16 @@ impl Settings {
             options: self.options.clone(),
             port: self.port.as_deref(),
             global: self.global,
-            everyone: !self.in_process,
+            owns_all_threads: !self.in_process,
             plan,
             bound: u64::MAX,
             lifeline: (!self.in_process).then_some(LIFELINE),
             baseline: None,
-            conductor: self.host.map(|host| host as &dyn ThreadScheduler),
+            scheduler: self.host.map(|host| host as &dyn ThreadScheduler),
             turns: &[],
-            hears: false,
+            record_operations: false,
             record: false,
-            tells_starts: false,
+            record_starts: false,
             capture: None,
             input: &self.input,
             scratch,
@@ -137,7 +142,7 @@ impl Settings {
         self.adversarial = true;
     }
 
-    /// In what runs deviate from the default, as tokens say it.
+    /// How these runs deviate from the default, as a token records it.
     pub(crate) fn modes(&self) -> Vec<RunMode> {
         let mut modes = Vec::new();
         if self.options.bypass {
@@ -152,8 +157,8 @@ impl Settings {
         modes
     }
 
-    /// The hash of an input of the caller's own.
+    /// The hash of an input that replaces the scenario's own.
     pub(crate) fn input_hash(&self) -> Option<u32> {
-        self.input_given.then(|| (crate::trace::hash_bytes(&self.input) >> 32) as u32)
+        self.input_given.then(|| (hash_bytes(&self.input) >> 32) as u32)
     }
 }

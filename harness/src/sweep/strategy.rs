@@ -1,9 +1,7 @@
-//! Points of a sweep in children: forked off one pass, or each from the beginning, whichever is
-//! faster.
+//! How the points of a sweep are run in child processes: each run from the beginning in a worker
+//! (*rerun*), or forked off one pass at its request (*fork*). Unless the caller chooses, a pilot of
+//! some points is timed in each way, and the faster one runs the rest.
 
-use crate::process::worker_pool;
-use crate::process::worker_pool::ItemEnd;
-use crate::sweep::point_status::{dead, encode};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -15,7 +13,7 @@ use crate::process::exit::Death;
 use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
-use crate::process::worker_pool::WorkerEvent;
+use crate::process::worker_pool::{self, ItemEnd, WorkerEvent};
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
@@ -25,190 +23,207 @@ use crate::sweep::fork;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
+use crate::sweep::point_status::{dead, encode};
 
-/// What the children of a sweep told and died of.
+/// What the children of a sweep sent, and how they died. Outcomes are in shared memory.
 #[derive(Default)]
 pub(crate) struct PointResults {
     pub(crate) found: Vec<Observation>,
     pub(crate) deaths: Vec<(Point, Death)>,
-    /// Where a worker stood still that may have waited for what another thread held at the fork.
+    /// Points at which a worker hung that may have waited for a lock that another thread held when
+    /// it was forked.
     pub(crate) doubtful: Vec<usize>,
 }
 
-/// Points whose outcomes are wanted on the sweep's board.
-pub(crate) struct PointBatch<'a> {
-    pub(crate) norm: &'a RunContext<'a>,
-    pub(crate) scouted: &'a Baseline,
+/// Runs points in children, and stores their outcomes in the sweep's shared memory.
+pub(crate) struct PointRunner<'a> {
+    pub(crate) context: &'a RunContext<'a>,
+    pub(crate) baseline: &'a Baseline,
     pub(crate) points: &'a [Point],
-    pub(crate) board: &'a SharedMemory,
+    pub(crate) memory: &'a SharedMemory,
     pub(crate) patience: Duration,
-    pub(crate) glance: &'a mut dyn FnMut(),
+    /// Called several times a second while children run.
+    pub(crate) on_tick: &'a mut dyn FnMut(),
 }
 
-/// Points by which each strategy is tried, for each job.
-const PILOT: usize = 8;
-/// A sweep that takes less than this is not worth looking for a faster way.
-const WORTH: Duration = Duration::from_millis(40);
+/// Points of the pilot, for each strategy and each job.
+const PILOT_POINTS: usize = 8;
+/// A sweep whose runs take less than this in all is not worth a pilot.
+const PILOT_WORTH: Duration = Duration::from_millis(40);
 
-impl PointBatch<'_> {
-    /// Runs all points that have no outcome yet. Answers whether most were forked.
-    pub(crate) fn run_all(&mut self, seen: &mut PointResults) -> Result<bool, Error> {
-        let settings = self.norm.settings;
+impl PointRunner<'_> {
+    /// Runs all points that have no outcome yet. Returns whether most of them were forked.
+    ///
+    /// # Errors
+    /// The system refuses a child process or shared memory, workers die without any fault, or the
+    /// caller chose to fork and the subject can't be forked.
+    pub(crate) fn run_all(&mut self, results: &mut PointResults) -> Result<bool, Error> {
+        let settings = self.context.settings;
         let left = self.left();
-        let mut forks = false;
+        let mut is_forked = false;
         match settings.strategy {
             Strategy::Rerun => {}
             Strategy::Fork => {
-                if let Some(reason) = self.fork(&left, seen)? {
+                if let Some(reason) = self.fork(&left, results)? {
                     return Err(fork::refusal(&reason));
                 }
-                forks = true;
+                is_forked = true;
             }
             Strategy::Auto => {
-                forks = self.is_forking_faster(&left, seen)?;
-                if forks {
-                    // What it could not do is run again from the beginning.
+                is_forked = self.is_forking_faster(&left, results)?;
+                if is_forked {
+                    // Points that the pass could not fork are run below.
                     let left = self.left();
-                    self.fork(&left, seen)?;
+                    self.fork(&left, results)?;
                 }
             }
         }
         let left = self.left();
-        self.rerun(&left, seen)?;
-        Ok(forks)
+        self.rerun(&left, results)?;
+        Ok(is_forked)
     }
 
+    /// The points without an outcome.
     fn left(&self) -> Vec<usize> {
-        let is_left = |point: &usize| self.board.outcome(*point).load(Ordering::Relaxed) == 0;
+        let is_left = |point: &usize| self.memory.outcome(*point).load(Ordering::Relaxed) == 0;
         (0..self.points.len()).filter(is_left).collect()
     }
 
-    /// Makes some points in each way, spread over the sweep, and compares the time. The clock
-    /// decides how points are come to and nothing of what they show.
+    /// The pilot: runs some points in each way, spread over the sweep, and compares the times.
+    /// Points show the same in either way, so the clock decides nothing that is reported.
+    ///
+    /// No figure of the baseline would do: what decides is how long a run takes, what a fork of
+    /// this process costs, and whether failures kill the worker, which must then be replaced.
     fn is_forking_faster(
         &mut self,
         left: &[usize],
-        seen: &mut PointResults,
+        results: &mut PointResults,
     ) -> Result<bool, Error> {
-        let pilot = PILOT * self.norm.settings.jobs;
-        let run = Duration::from_micros(self.scouted.micros);
+        let pilot = PILOT_POINTS * self.context.settings.jobs;
+        let run = Duration::from_micros(self.baseline.micros);
         let all = u32::try_from(left.len()).unwrap_or(u32::MAX);
-        if !self.norm.in_order || left.len() < 4 * pilot || run * all < WORTH {
+        if !self.context.in_order || left.len() < 4 * pilot || run * all < PILOT_WORTH {
             return Ok(false);
         }
         let every = |nth: usize| left[nth * left.len() / (2 * pilot)];
         let (odd, even): (Vec<usize>, Vec<usize>) = (0..2 * pilot).partition(|nth| nth % 2 == 1);
         let started = Instant::now();
-        self.rerun(&even.into_iter().map(every).collect::<Vec<usize>>(), seen)?;
+        self.rerun(&even.into_iter().map(every).collect::<Vec<usize>>(), results)?;
         let by_rerun = started.elapsed();
         let started = Instant::now();
-        let refused = self.fork(&odd.into_iter().map(every).collect::<Vec<usize>>(), seen)?;
+        let refused = self.fork(&odd.into_iter().map(every).collect::<Vec<usize>>(), results)?;
         let by_fork = started.elapsed();
         if refused.is_some() {
             return Ok(false);
         }
-        // A pass has its two whole runs however many points it serves.
+        // A pass makes two whole runs, however many points are forked off it.
         let rest = (left.len() / pilot) as u32;
         let fork = by_fork.saturating_sub(2 * run) * rest + 2 * run;
         Ok(fork < by_rerun * rest)
     }
 
-    /// A board for some of the points, whose outcomes are copied to the sweep's.
-    fn with_board<R>(
+    /// Makes shared memory for some of the points, and copies their outcomes to the sweep's.
+    fn with_shared_memory<R>(
         &mut self,
         some: &[usize],
         work: impl FnOnce(&SharedMemory, &[Point], &mut dyn FnMut()) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        let jobs = self.norm.settings.jobs.min(some.len()).max(1);
+        let jobs = self.context.settings.jobs.min(some.len()).max(1);
         let own = SharedMemory::new(jobs, some.len()).map_err(|e| os_error("share memory", &e))?;
         let points: Vec<Point> = some.iter().map(|point| self.points[*point]).collect();
-        let (board, glance) = (self.board, &mut *self.glance);
+        let (memory, on_tick) = (self.memory, &mut *self.on_tick);
         let mut copy = || {
             for (nth, point) in some.iter().enumerate() {
                 let byte = own.outcome(nth).load(Ordering::Relaxed);
-                board.outcome(*point).store(byte, Ordering::Relaxed);
+                memory.outcome(*point).store(byte, Ordering::Relaxed);
             }
-            glance();
+            on_tick();
         };
-        let answer = work(&own, &points, &mut copy);
+        let result = work(&own, &points, &mut copy);
         copy();
-        board.count(own.requests().load(Ordering::Relaxed));
-        answer
+        memory.count(own.requests().load(Ordering::Relaxed));
+        result
     }
 
-    /// Runs these in workers, each from the beginning.
-    fn rerun(&mut self, some: &[usize], seen: &mut PointResults) -> Result<(), Error> {
+    /// Runs these points in workers, each run from the beginning.
+    fn rerun(&mut self, some: &[usize], results: &mut PointResults) -> Result<(), Error> {
         if some.is_empty() {
             return Ok(());
         }
-        let (norm, scouted, patience) = (self.norm, self.scouted, self.patience);
-        self.with_board(some, |board, points, glance| {
-            let work = |life: &ChildStatus, pipe: &Rc<Pipe>| work(norm, points, board, life, pipe);
-            let end = worker_pool::run_workers(board, patience, &work, |news| match news {
-                WorkerEvent::Message(message) => seen.found.push(message),
+        let (context, baseline, patience) = (self.context, self.baseline, self.patience);
+        self.with_shared_memory(some, |memory, points, on_tick| {
+            let work = |status: &ChildStatus, pipe: &Rc<Pipe>| {
+                run_worker(context, points, memory, status, pipe);
+            };
+            let end = worker_pool::run_workers(memory, patience, &work, |event| match event {
+                WorkerEvent::Message(observation) => results.found.push(observation),
                 WorkerEvent::Death(point, death, had_company) => {
-                    board.outcome(point).store(dead(death), Ordering::Relaxed);
-                    board.count(points[point].at.ordinal);
+                    memory.outcome(point).store(dead(death), Ordering::Relaxed);
+                    memory.count(points[point].at.ordinal);
                     if had_company && death == Death::Stall {
-                        seen.doubtful.push(some[point]);
+                        results.doubtful.push(some[point]);
                     } else {
-                        seen.deaths.push((points[point], death));
+                        results.deaths.push((points[point], death));
                     }
                 }
                 WorkerEvent::FalseStart(death) => {
-                    let note = format!("one of many runs without a fault ended otherwise: {death}");
+                    let note =
+                        format!("one of several runs without a fault ended differently: {death}");
                     let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
-                    let (fingerprint, stacks) = (scouted.fingerprint, BTreeMap::new());
-                    let found = Observation {
+                    let (fingerprint, stacks) = (baseline.fingerprint, BTreeMap::new());
+                    results.found.push(Observation {
                         point: None,
                         injected: None,
                         fingerprint,
                         evidence,
                         stacks,
                         order: None,
-                    };
-                    seen.found.push(found);
+                    });
                 }
-                WorkerEvent::Glance => glance(),
+                WorkerEvent::Tick => on_tick(),
             });
             if let Some(death) = end.map_err(|error| os_error("start a child", &error))? {
                 return Err(Error::new(format!("a worker died before its first point: {death}"))
-                    .help("the subject does not always do the same without a fault"));
+                    .help("make the subject do the same in every run without a fault"));
             }
             Ok(())
         })
     }
 
-    /// Forks these off one pass. Answers why it was given up, if it was.
-    fn fork(&mut self, some: &[usize], seen: &mut PointResults) -> Result<Option<String>, Error> {
-        if !self.norm.in_order {
+    /// Forks these points off one pass. Returns why the pass stopped forking, if it did.
+    fn fork(
+        &mut self,
+        some: &[usize],
+        results: &mut PointResults,
+    ) -> Result<Option<String>, Error> {
+        if !self.context.in_order {
             return Ok(Some("it has several threads".to_owned()));
         }
-        let (norm, patience) = (self.norm, self.patience);
-        self.with_board(some, |board, points, glance| {
-            let passed = fork::pass(norm, points, board, patience, glance);
-            let passed = passed.map_err(|error| os_error("start a child", &error))?;
-            seen.found.extend(passed.found);
-            let deaths = passed.deaths.into_iter();
-            seen.deaths.extend(deaths.map(|(point, death)| (points[point], death)));
-            Ok(passed.refused)
+        let (context, patience) = (self.context, self.patience);
+        self.with_shared_memory(some, |memory, points, on_tick| {
+            let pass = fork::pass(context, points, memory, patience, on_tick);
+            let pass = pass.map_err(|error| os_error("start a child", &error))?;
+            results.found.extend(pass.found);
+            let deaths = pass.deaths.into_iter();
+            results.deaths.extend(deaths.map(|(point, death)| (points[point], death)));
+            Ok(pass.refused)
         })
     }
 }
 
-/// What a worker does: a warm-up run, then one point after the other.
-fn work(
-    norm: &RunContext<'_>,
+/// The work of a worker process: a run to warm up, then one point after the other.
+fn run_worker(
+    context: &RunContext<'_>,
     points: &[Point],
-    board: &SharedMemory,
-    life: &ChildStatus,
+    memory: &SharedMemory,
+    status: &ChildStatus,
     pipe: &Pipe,
 ) {
     let scratch = ScratchDir::new(child::parent());
-    let warm = execute(norm.subject, norm.settings.job(&scratch));
-    board.count(warm.requests.iter().sum());
-    worker_pool::take_items(board, life, |point| {
-        let (run, found) = norm.try_point(points[point], &scratch);
+    let warm = execute(context.subject, context.settings.job(&scratch));
+    memory.count(warm.requests.iter().sum());
+    worker_pool::take_items(memory, status, |point| {
+        let (run, found) = context.try_point(points[point], &scratch);
         if let Some(found) = &found {
             pipe.send(found);
         }

@@ -1,5 +1,5 @@
-//! The end of an exploration: what was found is judged, named, grouped, and held against what
-//! the caller allows.
+//! The end of a sweep or an exploration: observations get their call sites and become findings, and
+//! findings that the caller allows are taken out.
 
 use std::collections::HashMap;
 
@@ -12,44 +12,50 @@ use crate::report::finding::Finding;
 use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
-use crate::sweep::exit_outcome::{FIRST_PATIENCE, bare, os_error};
+use crate::sweep::exit_outcome::{FIRST_PATIENCE, observation_at, os_error};
 use crate::sweep::grouping;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::settings::Settings;
 
-/// What the parent finds in an outcome: only it knows which sites are benign.
-pub(crate) fn judge(
+/// The bug in an outcome itself, where the caller demands more than usual: `strict` forbids
+/// absorbing a failure, and at a benign call site absorbing it is the only outcome allowed.
+pub(crate) fn check_outcome(
     settings: &Settings,
-    scouted: &Baseline,
+    baseline: &Baseline,
     point: Point,
     outcome: Outcome,
 ) -> Option<Observation> {
-    let site = scouted.site(point.at);
-    let benign = || site.is_some_and(|site| settings.benign.iter().any(|name| site.mentions(name)));
+    let site = baseline.site(point.at);
+    let is_benign =
+        || site.is_some_and(|site| settings.benign.iter().any(|name| site.mentions(name)));
     let evidence = match outcome {
-        Outcome::Absorbed if settings.strict && !benign() => {
+        Outcome::Absorbed if settings.strict && !is_benign() => {
             Evidence::new(Kind::Absorbed).note("it went on as if nothing had happened")
         }
-        Outcome::Propagated if !settings.benign.is_empty() && benign() => {
+        Outcome::Propagated if !settings.benign.is_empty() && is_benign() => {
             Evidence::new(Kind::WrongError)
-                .note("the site is declared benign, and yet it was an Err")
+                .note("the call site is declared benign, but its failure returned an Err")
         }
         _ => return None,
     };
-    Some(bare(point, evidence, scouted))
+    Some(observation_at(point, evidence, baseline))
 }
 
-/// Names the call sites, groups, and takes out what is allowed, but for a replay, which shows what it
-/// is told to. `all`: whether every point was run, so that what was allowed and not found is gone.
-pub(crate) fn conclude(
+/// Completes a report: names the call sites, groups observations to findings, and takes out what is
+/// allowed (except from a replay, which shows what it replays). `is_complete` says that every point
+/// was run: only then is an allowance without a finding an error.
+///
+/// # Errors
+/// An allowance that matches nothing, or no child process to name the call sites.
+pub(crate) fn finish_report(
     settings: &Settings,
-    scouted: &Baseline,
+    baseline: &Baseline,
     mut found: Vec<Observation>,
     report: &mut Report,
-    all: bool,
+    is_complete: bool,
 ) -> Result<(), Error> {
-    complete_requests(scouted, &mut found);
+    complete_requests(baseline, &mut found);
     let stacks = grouping::stacks(&found);
     let sites = if stacks.is_empty() {
         Vec::new()
@@ -63,46 +69,49 @@ pub(crate) fn conclude(
         answer.messages.pop().unwrap_or_default()
     };
     let sites: HashMap<_, _> = stacks.into_iter().zip(sites).collect();
-    let mut findings = grouping::findings(settings, scouted, &found, &sites);
+    let mut findings = grouping::findings(settings, baseline, &found, &sites);
     if report.replayed.is_some() {
         report.findings = findings;
         return Ok(());
     }
     for allowance in &settings.allowances {
-        let fits = |finding: &Finding| {
+        let is_allowed = |finding: &Finding| {
             finding.kind() == allowance.kind && finding.mentions(&allowance.site)
         };
-        let (fitting, rest): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(fits);
+        let (allowed, rest): (Vec<Finding>, Vec<Finding>) =
+            findings.into_iter().partition(is_allowed);
         findings = rest;
         let what = format!("allow({}, {:?})", allowance.kind, allowance.site);
-        if fitting.is_empty() && !all {
+        if allowed.is_empty() && !is_complete {
             continue;
         }
-        if fitting.is_empty() {
+        if allowed.is_empty() {
             return Err(Error::new(format!("{what}: nothing of the kind was found"))
                 .help("remove it; the allowed finding no longer occurs"));
         }
-        let total: u64 = fitting.iter().map(Finding::count).sum();
+        let total: u64 = allowed.iter().map(Finding::count).sum();
         if total > allowance.max {
             report.notes.push(format!("{what}: {total} seen, at most {} allowed", allowance.max));
-            findings.extend(fitting);
+            findings.extend(allowed);
         } else {
             report.notes.push(format!("{what}: {total} seen: {}", allowance.reason));
         }
     }
     if let Some(max) = settings.allow_aborts {
-        ratchet(max, &mut findings, report, all)?;
+        ratchet(max, &mut findings, report, is_complete)?;
     }
     report.findings = findings;
     Ok(())
 }
 
-/// Holds the number of places that abort against the committed one.
+/// Compares the number of call sites whose failure aborts with the allowed one (`allow_aborts`).
+/// Equal: they are listed. More: they stay findings. Fewer: an error asks for the number to be
+/// lowered.
 fn ratchet(
     max: u64,
     findings: &mut Vec<Finding>,
     report: &mut Report,
-    all: bool,
+    is_complete: bool,
 ) -> Result<(), Error> {
     let is_abort = |finding: &Finding| finding.kind() == Kind::Abort && finding.fault().is_some();
     let sites = findings.iter().filter(|finding| is_abort(finding)).count() as u64;
@@ -112,10 +121,10 @@ fn ratchet(
             .push(format!("allow_aborts({max}): failures abort at {}", count(sites, "call site")));
         return Ok(());
     }
-    if sites < max && all {
+    if sites < max && is_complete {
         let only = count(sites, "call site");
         return Err(Error::new(format!("allow_aborts({max}): failures abort at only {only}"))
-            .help(format!("lower it to allow_aborts({sites}), so that none comes back unseen")));
+            .help(format!("lower it to allow_aborts({sites}), so that none returns unnoticed")));
     }
     let (aborts, rest) = findings.drain(..).partition(is_abort);
     *findings = rest;
@@ -123,13 +132,13 @@ fn ratchet(
     Ok(())
 }
 
-/// What was asked for at a point that the parent judged stands in the runs before the fault,
-/// which are all alike: the census's run is one of them.
-fn complete_requests(scouted: &Baseline, found: &mut [Observation]) {
+/// Fills in the operation and the size of requests that failed in observations made without a run.
+/// They are those of the baseline, since all runs are equal up to the fault.
+fn complete_requests(baseline: &Baseline, found: &mut [Observation]) {
     for found in found {
         if let Some(injected) = &mut found.injected
             && injected.size == 0
-            && let Some((op, size)) = scouted.asked(injected.at)
+            && let Some((op, size)) = baseline.asked(injected.at)
         {
             injected.op = op;
             injected.size = size as usize;

@@ -1,5 +1,6 @@
-//! Atomics as std's. Under shuttle each operation is a scheduling point and then std's: one OS
-//! thread runs the model, so all of them are sequentially consistent. Under loom they are loom's.
+//! The twins of std's atomics. Under shuttle each operation is a scheduling point, followed by
+//! std's operation: one OS thread runs the whole model, so all of them are sequentially consistent.
+//! Under loom they are loom's, with weak orderings.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -7,7 +8,8 @@ use std::sync::atomic::Ordering;
 use crate::rt;
 use crate::rt::{CurrentEngine, ObjectId, SharedOpKind};
 
-/// An atomic of the model's, where there is one.
+/// The part of an atomic that a model checker sees: its number, and loom's atomic, if it was made
+/// in a run of loom's.
 struct ModelAtomic<L> {
     id: ObjectId,
     #[cfg(feature = "loom")]
@@ -22,74 +24,81 @@ impl<L> ModelAtomic<L> {
         ModelAtomic { id: ObjectId::new(), _none: std::marker::PhantomData }
     }
 
-    /// Loom has to see it being made.
+    /// Loom has to see how an atomic is made.
     #[cfg(feature = "loom")]
     fn new(make: impl FnOnce() -> L) -> Self {
         let loom = (rt::engine() == CurrentEngine::Loom).then(|| (rt::run(), make()));
         ModelAtomic { id: ObjectId::new(), loom }
     }
 
-    /// Does this to loom's atomic where it is in this run, and to std's elsewhere.
+    /// Performs an operation, after a scheduling point: on loom's atomic if that was made in the
+    /// present run, otherwise on std's.
     #[inline]
-    fn at<R>(&self, what: SharedOpKind, weak: impl FnOnce(&L) -> R, std: impl FnOnce() -> R) -> R {
-        rt::point_at(&self.id, what);
+    fn perform<R>(
+        &self,
+        what: SharedOpKind,
+        on_loom: impl FnOnce(&L) -> R,
+        on_std: impl FnOnce() -> R,
+    ) -> R {
+        rt::scheduling_point_on(&self.id, what);
         #[cfg(feature = "loom")]
         if let Some((made_in, loom)) = &self.loom
             && *made_in == rt::run()
             && rt::engine() == CurrentEngine::Loom
         {
-            return rt::away(|| weak(loom));
+            return rt::across_switch(|| on_loom(loom));
         }
-        let _ = weak;
-        std()
+        let _ = on_loom;
+        on_std()
     }
 }
 
-/// What all atomics have, of the type `$plain`.
+/// Defines an atomic of the type `$plain`, with the methods that all atomics have.
 macro_rules! atomic {
     ($name:ident $(<$t:ident>)?, $plain:ty, $loom:ty) => {
         #[doc = concat!("As [`std::sync::atomic::", stringify!($name), "`].")]
         pub struct $name $(<$t>)? {
             std: std::sync::atomic::$name $(<$t>)?,
-            shared: ModelAtomic<$loom>,
+            model: ModelAtomic<$loom>,
         }
 
         impl $(<$t>)? $name $(<$t>)? {
-            /// One with this value.
+            /// An atomic with this value.
             #[cfg(not(feature = "loom"))]
             pub const fn new(value: $plain) -> Self {
-                $name { std: std::sync::atomic::$name::new(value), shared: ModelAtomic::new() }
+                $name { std: std::sync::atomic::$name::new(value), model: ModelAtomic::new() }
             }
 
-            /// One with this value. Not `const`, as without the feature `loom`: loom has to see it
-            /// being made.
+            /// An atomic with this value. Without the feature `loom` this is a `const fn`; with it
+            /// loom has to see how the atomic is made.
             #[cfg(feature = "loom")]
             pub fn new(value: $plain) -> Self {
-                let shared = ModelAtomic::new(|| <$loom>::new(value));
-                $name { std: std::sync::atomic::$name::new(value), shared }
+                let model = ModelAtomic::new(|| <$loom>::new(value));
+                $name { std: std::sync::atomic::$name::new(value), model }
             }
 
             /// As std's.
             pub fn load(&self, order: Ordering) -> $plain {
-                self.shared.at(SharedOpKind::Load, |loom| loom.load(order), || self.std.load(order))
+                let on_std = || self.std.load(order);
+                self.model.perform(SharedOpKind::Load, |loom| loom.load(order), on_std)
             }
 
             /// As std's.
             pub fn store(&self, value: $plain, order: Ordering) {
                 let std = || self.std.store(value, order);
-                self.shared.at(SharedOpKind::Store, |loom| loom.store(value, order), std);
+                self.model.perform(SharedOpKind::Store, |loom| loom.store(value, order), std);
             }
 
             /// As std's.
             pub fn swap(&self, value: $plain, order: Ordering) -> $plain {
                 let std = || self.std.swap(value, order);
-                self.shared.at(SharedOpKind::Rmw, |loom| loom.swap(value, order), std)
+                self.model.perform(SharedOpKind::Rmw, |loom| loom.swap(value, order), std)
             }
 
             /// As std's.
             ///
             /// # Errors
-            /// With the value found, where that is not `current`.
+            /// With the present value, if it is not `current`.
             pub fn compare_exchange(
                 &self,
                 current: $plain,
@@ -97,17 +106,17 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$plain, $plain> {
-                self.shared.at(
+                self.model.perform(
                     SharedOpKind::Rmw,
                     |loom| loom.compare_exchange(current, new, success, failure),
                     || self.std.compare_exchange(current, new, success, failure),
                 )
             }
 
-            /// As std's; in a model it doesn't fail for nothing.
+            /// As std's. In a model it never fails spuriously.
             ///
             /// # Errors
-            /// With the value found, where that is not `current`.
+            /// With the present value, if it is not `current`.
             pub fn compare_exchange_weak(
                 &self,
                 current: $plain,
@@ -124,7 +133,7 @@ macro_rules! atomic {
             /// As std's.
             ///
             /// # Errors
-            /// With the value found, where `change` wants none.
+            /// With the present value, if `change` returns `None` for it.
             pub fn fetch_update(
                 &self,
                 set: Ordering,
@@ -141,16 +150,16 @@ macro_rules! atomic {
                 Err(found)
             }
 
-            /// The value, which nobody else can have.
+            /// Borrows the value. With the feature `loom` there is no such method.
             #[cfg(not(feature = "loom"))]
             pub fn get_mut(&mut self) -> &mut $plain {
                 self.std.get_mut()
             }
 
-            /// The value.
+            /// Returns the value.
             pub fn into_inner(self) -> $plain {
                 #[cfg(feature = "loom")]
-                if let Some((made_in, loom)) = self.shared.loom
+                if let Some((made_in, loom)) = self.model.loom
                     && made_in == rt::run()
                     && rt::engine() == CurrentEngine::Loom
                 {
@@ -174,7 +183,7 @@ macro_rules! atomic {
     };
 }
 
-/// Changes that read and write at once.
+/// Implements read-modify-write operations that take one value.
 macro_rules! changes {
     ($name:ident, $plain:ty, $($change:ident)*) => {
         impl $name {
@@ -182,7 +191,7 @@ macro_rules! changes {
                 /// As std's.
                 pub fn $change(&self, value: $plain, order: Ordering) -> $plain {
                     let std = || self.std.$change(value, order);
-                    self.shared.at(SharedOpKind::Rmw, |loom| loom.$change(value, order), std)
+                    self.model.perform(SharedOpKind::Rmw, |loom| loom.$change(value, order), std)
                 }
             )*
         }
@@ -195,7 +204,8 @@ macro_rules! changes {
     };
 }
 
-/// Loom's type of this name; without loom nobody looks at it.
+/// Defines atomics with loom's types of the same names. Without loom the last argument is a
+/// placeholder.
 macro_rules! atomics {
     ($($name:ident, $plain:ty;)*) => {
         $(
@@ -260,7 +270,7 @@ integers! {
 pub fn fence(order: Ordering) {
     #[cfg(feature = "loom")]
     if rt::engine() == CurrentEngine::Loom {
-        return rt::away(|| loom::sync::atomic::fence(order));
+        return rt::across_switch(|| loom::sync::atomic::fence(order));
     }
     std::sync::atomic::fence(order);
 }

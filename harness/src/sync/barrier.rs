@@ -1,24 +1,32 @@
-//! A barrier as std's, of a mutex and a condition variable of ours.
+//! The twin of std's barrier, built of our mutex and condition variable.
 
 use std::sync::PoisonError;
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::condvar::Condvar;
+use crate::sync::mutex::Mutex;
 
 /// A place where threads wait for each other, as [`std::sync::Barrier`].
 #[derive(Debug)]
 pub struct Barrier {
-    /// Threads that wait, and how often all were there.
-    there: Mutex<(usize, usize)>,
-    all: Condvar,
+    state: Mutex<BarrierState>,
+    all_arrived: Condvar,
     threads: usize,
 }
 
-/// Whether a thread was the last one to come, as [`std::sync::BarrierWaitResult`].
+#[derive(Debug)]
+struct BarrierState {
+    /// Threads that wait at present.
+    waiting: usize,
+    /// How often all threads have arrived; it wraps around.
+    generation: usize,
+}
+
+/// Whether a thread was the last one to arrive, as [`std::sync::BarrierWaitResult`].
 #[derive(Debug)]
 pub struct BarrierWaitResult(bool);
 
 impl BarrierWaitResult {
-    /// Whether it was.
+    /// Whether the thread was the last one to arrive.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.0
@@ -26,24 +34,25 @@ impl BarrierWaitResult {
 }
 
 impl Barrier {
-    /// One for so many threads.
+    /// A barrier that `threads` threads wait at together.
     #[must_use]
     pub const fn new(threads: usize) -> Self {
-        Barrier { there: Mutex::new((0, 0)), all: Condvar::new(), threads }
+        let state = Mutex::new(BarrierState { waiting: 0, generation: 0 });
+        Barrier { state, all_arrived: Condvar::new(), threads }
     }
 
-    /// Waits until all are there.
+    /// Waits until all threads have arrived.
     pub fn wait(&self) -> BarrierWaitResult {
-        let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
-        let time = there.1;
-        there.0 += 1;
-        if there.0 >= self.threads {
-            *there = (0, time.wrapping_add(1));
-            self.all.notify_all();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = state.generation;
+        state.waiting += 1;
+        if state.waiting >= self.threads {
+            *state = BarrierState { waiting: 0, generation: generation.wrapping_add(1) };
+            self.all_arrived.notify_all();
             return BarrierWaitResult(true);
         }
-        while there.1 == time {
-            there = self.all.wait(there).unwrap_or_else(PoisonError::into_inner);
+        while state.generation == generation {
+            state = self.all_arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         BarrierWaitResult(false)
     }

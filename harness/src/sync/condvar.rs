@@ -1,21 +1,24 @@
-//! A condition variable as std's, whose waits and notices a model checker sees.
+//! The twin of std's condition variable: a model checker sees its waits and notifications.
 
-use crate::sync::raw::RawCondvar;
 use std::sync::{LockResult, PoisonError};
 use std::time::Duration;
 
 use crate::rt;
 use crate::rt::{CurrentEngine, ObjectId};
+#[cfg(feature = "loom")]
+use crate::sync::loom_lock::LoomCondvar;
 use crate::sync::mutex::MutexGuard;
+use crate::sync::raw::RawCondvar;
 
-/// A condition variable, as [`std::sync::Condvar`]. In a model no wait ends without a notice.
+/// A condition variable, as [`std::sync::Condvar`]. In a model no wait ends without a
+/// notification: there are no spurious wake-ups.
 #[derive(Debug, Default)]
 pub struct Condvar {
-    notices: RawCondvar,
+    raw: RawCondvar,
     std: std::sync::Condvar,
 }
 
-/// Whether a wait ended since its time was up, as [`std::sync::WaitTimeoutResult`]. In a model
+/// Whether a wait ended because its time was up, as [`std::sync::WaitTimeoutResult`]. In a model
 /// time does not pass, so there it never is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitTimeoutResult(bool);
@@ -29,28 +32,28 @@ impl WaitTimeoutResult {
 }
 
 impl Condvar {
-    /// One that nobody waits for.
+    /// A condition variable that no thread waits on.
     #[must_use]
     pub const fn new() -> Self {
         Condvar {
-            notices: RawCondvar {
+            raw: RawCondvar {
                 id: ObjectId::new(),
                 #[cfg(feature = "loom")]
-                loom: crate::sync::loom_lock::LoomCondvar::new(),
+                loom: LoomCondvar::new(),
             },
             std: std::sync::Condvar::new(),
         }
     }
 
-    /// Gives the lock back, waits for a notice, and takes the lock again.
+    /// Unlocks the mutex, waits for a notification, and locks the mutex again.
     ///
     /// # Errors
-    /// Where the mutex is poisoned; it is taken all the same.
+    /// If the mutex is poisoned. The error holds the guard: the mutex is locked all the same.
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         let MutexGuard { mutex, data, held } = guard;
         if held.is_modelled() {
             drop(data);
-            return mutex.lock_held(held.wait(&self.notices));
+            return mutex.lock_held(held.wait(&self.raw));
         }
         match self.std.wait(data) {
             Ok(data) => Ok(MutexGuard { mutex, data, held }),
@@ -61,7 +64,7 @@ impl Condvar {
         }
     }
 
-    /// Waits as long as the condition is true.
+    /// Waits while the condition is true.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -76,7 +79,8 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// Waits, but not longer than this.
+    /// Waits for at most `time`. In a model time does not pass, so there it waits for a
+    /// notification.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -106,7 +110,7 @@ impl Condvar {
         }
     }
 
-    /// Wakes one thread that waits: in a model whichever the schedule says.
+    /// Wakes one thread that waits. In a model the schedule says which.
     pub fn notify_one(&self) {
         self.notify(false);
     }
@@ -120,9 +124,9 @@ impl Condvar {
         match rt::engine() {
             CurrentEngine::None => {}
             #[cfg(feature = "shuttle")]
-            CurrentEngine::Shuttle => rt::notify(&self.notices.id, all),
+            CurrentEngine::Shuttle => rt::notify(&self.raw.id, all),
             #[cfg(feature = "loom")]
-            CurrentEngine::Loom => self.notices.loom.notify(&self.notices.id, all),
+            CurrentEngine::Loom => self.raw.loom.notify(&self.raw.id, all),
         }
         if all {
             self.std.notify_all();

@@ -1,5 +1,5 @@
-//! Loom's objects, made at their first use in each run: so that what holds one may stand in a
-//! static, and may be made outside of a model.
+//! Loom's objects, made at their first use in each run. So whatever holds one may be a static, and
+//! may be made outside of a model.
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -10,9 +10,11 @@ use crate::rt;
 
 /// One of loom's objects for each run in which it was used.
 pub(crate) struct Lazy<T> {
-    /// The first run's. What a run makes for itself is used in no other one.
+    /// The object of the first run. It is kept apart since most locks are made in a run and used in
+    /// no other one: those need no map.
     first: OnceLock<(u64, T)>,
-    /// Those of later runs. They stay where they are, for whoever holds a guard of one still.
+    /// The objects of later runs. They are never moved or removed, since guards may still refer to
+    /// them.
     later: Mutex<BTreeMap<u64, Box<T>>>,
 }
 
@@ -21,19 +23,20 @@ impl<T> Lazy<T> {
         Lazy { first: OnceLock::new(), later: Mutex::new(BTreeMap::new()) }
     }
 
-    /// The present run's.
+    /// The object of the present run.
     pub(crate) fn get(&self, make: fn() -> T) -> &T {
         let run = rt::run();
         let (made_in, first) = self.first.get_or_init(|| (run, make()));
-        if *made_in == run { first } else { self.again(run, make) }
+        if *made_in == run { first } else { self.get_later(run, make) }
     }
 
-    /// That of a run which isn't the first.
-    fn again(&self, run: u64, make: fn() -> T) -> &T {
+    /// The object of a run that isn't the first.
+    fn get_later(&self, run: u64, make: fn() -> T) -> &T {
         let mut all = self.later.lock().unwrap_or_else(PoisonError::into_inner);
         let made: *const T = &raw const **all.entry(run).or_insert_with(|| Box::new(make()));
-        // SAFETY: it stands in a box of its own, which is neither taken out of the map nor touched
-        // mutably before `self` goes.
+        // SAFETY: the object is in a box of its own. No method removes a box from the map or
+        // borrows its content mutably, so the object stays valid and shared until `self` is
+        // dropped.
         unsafe { &*made }
     }
 }

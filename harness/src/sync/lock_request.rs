@@ -1,8 +1,8 @@
-//! How a lock is asked for.
+//! The three ways in which a thread can ask for a lock.
 
 use crate::rt::LockMode;
 
-/// How a lock is asked for.
+/// What a thread asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LockRequest {
     Mutex,
@@ -11,7 +11,8 @@ pub(crate) enum LockRequest {
 }
 
 impl LockRequest {
+    /// How the lock is held when the request is granted.
     pub(crate) fn mode(self) -> LockMode {
-        if self == LockRequest::Read { LockMode::Shared } else { LockMode::Alone }
+        if self == LockRequest::Read { LockMode::Shared } else { LockMode::Exclusive }
     }
 }

@@ -1,4 +1,5 @@
-//! Loom's locks behind ours: they carry what one thread may know of another's writes.
+//! Loom's locks and condition variables, which ours use under loom. Loom's objects carry
+//! happens-before: which of another thread's writes a thread can see.
 
 use std::sync::PoisonError;
 
@@ -7,7 +8,8 @@ use crate::rt::{LockMode, ObjectId, SharedOp, SharedOpKind, WaitsFor};
 use crate::sync::lazy::Lazy;
 use crate::sync::lock_request::LockRequest;
 
-/// Loom's lock; which of the two it is, the first to ask decides.
+/// One of loom's two locks: a mutex uses the first field, a lock for readers and writers the
+/// second.
 #[derive(Debug, Default)]
 pub(crate) struct LoomLock {
     mutex: Lazy<loom::sync::Mutex<()>>,
@@ -15,16 +17,17 @@ pub(crate) struct LoomLock {
 }
 
 /// A lock of loom's that is held.
-#[allow(dead_code, reason = "they are held, not looked at")]
+#[allow(dead_code, reason = "the guards are held for their drop, not read")]
 pub(crate) enum LoomGuard<'a> {
-    Alone(loom::sync::MutexGuard<'a, ()>),
+    Mutex(loom::sync::MutexGuard<'a, ()>),
     Read(loom::sync::RwLockReadGuard<'a, ()>),
     Write(loom::sync::RwLockWriteGuard<'a, ()>),
 }
 
-/// Notes that the present thread asks for a lock: here it stands, should it have to wait.
-fn asks(id: &ObjectId) {
-    rt::touched(SharedOp { what: SharedOpKind::Lock, object: id.number() });
+/// Records that the present thread asks for a lock. If it has to wait, this is its latest
+/// operation.
+fn record_request(id: &ObjectId) {
+    rt::record_operation(SharedOp { what: SharedOpKind::Lock, object: id.number() });
 }
 
 impl LoomLock {
@@ -40,41 +43,41 @@ impl LoomLock {
         self.shared.get(|| loom::sync::RwLock::new(()))
     }
 
-    pub(crate) fn lock(&self, id: &ObjectId, ask: LockRequest) -> LoomGuard<'_> {
-        asks(id);
-        rt::expect(WaitsFor::Lock(id.number(), ask.mode()));
-        let unpoisoned = "[mallory bug] nothing panics while it holds one of loom's locks";
-        let guard = rt::away(|| match ask {
-            LockRequest::Mutex => LoomGuard::Alone(self.mutex().lock().expect(unpoisoned)),
+    pub(crate) fn lock(&self, id: &ObjectId, request: LockRequest) -> LoomGuard<'_> {
+        record_request(id);
+        rt::note_wait(WaitsFor::Lock(id.number(), request.mode()));
+        let unpoisoned = "[mallory bug] no thread panics while it holds one of loom's locks";
+        let guard = rt::across_switch(|| match request {
+            LockRequest::Mutex => LoomGuard::Mutex(self.mutex().lock().expect(unpoisoned)),
             LockRequest::Read => LoomGuard::Read(self.shared().read().expect(unpoisoned)),
             LockRequest::Write => LoomGuard::Write(self.shared().write().expect(unpoisoned)),
         });
-        rt::got(id, ask.mode());
+        rt::note_acquired(id, request.mode());
         guard
     }
 
-    pub(crate) fn try_lock(&self, id: &ObjectId, ask: LockRequest) -> Option<LoomGuard<'_>> {
-        asks(id);
-        let guard = rt::away(|| match ask {
-            LockRequest::Mutex => self.mutex().try_lock().ok().map(LoomGuard::Alone),
+    pub(crate) fn try_lock(&self, id: &ObjectId, request: LockRequest) -> Option<LoomGuard<'_>> {
+        record_request(id);
+        let guard = rt::across_switch(|| match request {
+            LockRequest::Mutex => self.mutex().try_lock().ok().map(LoomGuard::Mutex),
             LockRequest::Read => self.shared().try_read().ok().map(LoomGuard::Read),
             LockRequest::Write => self.shared().try_write().ok().map(LoomGuard::Write),
         })?;
-        rt::got(id, ask.mode());
+        rt::note_acquired(id, request.mode());
         Some(guard)
     }
 }
 
 impl LoomGuard<'_> {
-    /// Gives the lock back; where the run is gone or given up, it is forgotten instead.
-    pub(crate) fn give(self, id: &ObjectId, is_here: bool) {
-        if !is_here {
+    /// Unlocks the lock. If its run is over or abandoned, leaks the guard instead.
+    pub(crate) fn unlock(self, id: &ObjectId, is_running: bool) {
+        if !is_running {
             std::mem::forget(self);
             return;
         }
-        rt::touched(SharedOp { what: SharedOpKind::Unlock, object: id.number() });
-        rt::gave(id);
-        rt::away(|| drop(self));
+        rt::record_operation(SharedOp { what: SharedOpKind::Unlock, object: id.number() });
+        rt::note_released(id);
+        rt::across_switch(|| drop(self));
     }
 }
 
@@ -99,20 +102,21 @@ impl LoomCondvar {
         lock: &ObjectId,
         guard: LoomGuard<'a>,
     ) -> LoomGuard<'a> {
-        let LoomGuard::Alone(guard) = guard else { return guard };
-        rt::touched(SharedOp { what: SharedOpKind::Wait, object: id.number() });
-        rt::gave(lock);
-        rt::expect(WaitsFor::Notice(id.number()));
-        let guard = rt::away(|| self.get().wait(guard)).unwrap_or_else(PoisonError::into_inner);
-        rt::noticed(id);
-        rt::got(lock, LockMode::Alone);
-        LoomGuard::Alone(guard)
+        let LoomGuard::Mutex(guard) = guard else { return guard };
+        rt::record_operation(SharedOp { what: SharedOpKind::Wait, object: id.number() });
+        rt::note_released(lock);
+        rt::note_wait(WaitsFor::Notification(id.number()));
+        let guard =
+            rt::across_switch(|| self.get().wait(guard)).unwrap_or_else(PoisonError::into_inner);
+        rt::note_woken(id);
+        rt::note_acquired(lock, LockMode::Exclusive);
+        LoomGuard::Mutex(guard)
     }
 
     pub(crate) fn notify(&self, id: &ObjectId, all: bool) {
-        rt::touched(SharedOp { what: SharedOpKind::Notify, object: id.number() });
-        rt::notified(id, all);
-        let notices = self.get();
-        rt::away(|| if all { notices.notify_all() } else { notices.notify_one() });
+        rt::record_operation(SharedOp { what: SharedOpKind::Notify, object: id.number() });
+        rt::note_notify(id, all);
+        let condvar = self.get();
+        rt::across_switch(|| if all { condvar.notify_all() } else { condvar.notify_one() });
     }
 }

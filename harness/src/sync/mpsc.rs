@@ -1,4 +1,4 @@
-//! Channels as std's, of a mutex and condition variables of ours.
+//! The twins of std's channels, built of our mutex and condition variables.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
@@ -6,41 +6,46 @@ use std::time::{Duration, Instant};
 
 pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::condvar::Condvar;
+use crate::sync::mutex::{Mutex, MutexGuard};
 
 #[derive(Debug)]
 struct ChannelState<T> {
     waiting: VecDeque<T>,
     senders: usize,
     has_receiver: bool,
-    /// How many values were sent, and how many of them were taken.
+    /// The number of values that were sent, and how many of them were received.
     sent: u64,
-    taken: u64,
-    /// Whether somebody waits for a value.
-    receives: bool,
+    received: u64,
+    /// Whether the receiver waits for a value.
+    receiver_waits: bool,
 }
 
 #[derive(Debug)]
 struct Channel<T> {
     state: Mutex<ChannelState<T>>,
-    /// So many values may wait, where there is a bound. With 0 each is handed over.
+    /// The number of values that may wait, if there is a bound. With 0 a sender waits until its
+    /// value was received.
     bound: Option<usize>,
-    came: Condvar,
-    went: Condvar,
+    /// Notified when a value was sent, and when the last sender is dropped.
+    value_sent: Condvar,
+    /// Notified when a value was received, and when the receiver is dropped.
+    value_received: Condvar,
 }
 
 impl<T> Channel<T> {
-    fn ends(bound: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    fn new_pair(bound: Option<usize>) -> (Sender<T>, Receiver<T>) {
         let state = ChannelState {
             waiting: VecDeque::new(),
             senders: 1,
             has_receiver: true,
             sent: 0,
-            taken: 0,
-            receives: false,
+            received: 0,
+            receiver_waits: false,
         };
-        let (came, went) = (Condvar::new(), Condvar::new());
-        let channel = Arc::new(Channel { state: Mutex::new(state), bound, came, went });
+        let (value_sent, value_received) = (Condvar::new(), Condvar::new());
+        let state = Mutex::new(state);
+        let channel = Arc::new(Channel { state, bound, value_sent, value_received });
         (Sender(Arc::clone(&channel)), Receiver(channel))
     }
 
@@ -56,35 +61,36 @@ impl<T> Channel<T> {
         on.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether another value may wait now.
+    /// Whether there is room for another value.
     fn has_room(&self, state: &ChannelState<T>) -> bool {
         self.bound.is_none_or(|bound| state.waiting.len() < bound.max(1))
     }
 
-    /// Sends a value, once there is room for it; with a bound of 0 once it was taken.
+    /// Sends a value, after waiting for room. With a bound of 0, waits until it was received as
+    /// well.
     fn send(&self, value: T) -> Result<(), SendError<T>> {
         let mut state = self.state();
         while state.has_receiver && !self.has_room(&state) {
-            state = self.wait(&self.went, state);
+            state = self.wait(&self.value_received, state);
         }
         if !state.has_receiver {
             return Err(SendError(value));
         }
         state.waiting.push_back(value);
         state.sent += 1;
-        let mine = state.sent;
+        let number = state.sent;
         if self.bound != Some(0) {
             drop(state);
-            self.came.notify_one();
+            self.value_sent.notify_one();
             return Ok(());
         }
-        self.came.notify_one();
-        while state.has_receiver && state.taken < mine {
-            state = self.wait(&self.went, state);
+        self.value_sent.notify_one();
+        while state.has_receiver && state.received < number {
+            state = self.wait(&self.value_received, state);
         }
-        // Only one waits at a time, so what is left there is this one's.
+        // With a bound of 0 at most one value waits, so one that is left is this sender's.
         match state.waiting.pop_front() {
-            Some(value) if state.taken < mine => Err(SendError(value)),
+            Some(value) if state.received < number => Err(SendError(value)),
             other => {
                 state.waiting.extend(other);
                 Ok(())
@@ -97,64 +103,65 @@ impl<T> Channel<T> {
         if !state.has_receiver {
             return Err(TrySendError::Disconnected(value));
         }
-        let is_taken = self.bound != Some(0) || state.receives;
-        if !is_taken || !self.has_room(&state) {
+        let is_accepted = self.bound != Some(0) || state.receiver_waits;
+        if !is_accepted || !self.has_room(&state) {
             return Err(TrySendError::Full(value));
         }
         state.waiting.push_back(value);
         state.sent += 1;
         drop(state);
-        self.came.notify_one();
+        self.value_sent.notify_one();
         Ok(())
     }
 
-    /// Takes the next value, and tells those who wait for room.
+    /// Takes the next value, and wakes senders that wait for that.
     fn take(&self, state: &mut ChannelState<T>) -> Option<T> {
         let value = state.waiting.pop_front()?;
-        state.taken += 1;
+        state.received += 1;
         match self.bound {
             None => {}
-            // One waits until it was taken, the others for their turn.
-            Some(0) => self.went.notify_all(),
-            Some(_) => self.went.notify_one(),
+            // One sender waits until its value was received, the others for room.
+            Some(0) => self.value_received.notify_all(),
+            Some(_) => self.value_received.notify_one(),
         }
         Some(value)
     }
 
-    fn leave(&self) {
+    /// Notes that a sender was dropped.
+    fn drop_sender(&self) {
         let mut state = self.state();
         state.senders -= 1;
         let was_last = state.senders == 0;
         drop(state);
         if was_last {
-            self.came.notify_all();
+            self.value_sent.notify_all();
         }
     }
 }
 
-/// The end that sends, as [`std::sync::mpsc::Sender`].
+/// The sending end of a channel, as [`std::sync::mpsc::Sender`].
 #[derive(Debug)]
 pub struct Sender<T>(Arc<Channel<T>>);
 
-/// The end that sends and waits for room, as [`std::sync::mpsc::SyncSender`].
+/// The sending end of a channel with a bound, as [`std::sync::mpsc::SyncSender`].
 #[derive(Debug)]
 pub struct SyncSender<T>(Sender<T>);
 
-/// The end that receives, as [`std::sync::mpsc::Receiver`].
+/// The receiving end of a channel, as [`std::sync::mpsc::Receiver`].
 #[derive(Debug)]
 pub struct Receiver<T>(Arc<Channel<T>>);
 
 /// A channel without a bound, as [`std::sync::mpsc::channel`].
 #[must_use]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    Channel::ends(None)
+    Channel::new_pair(None)
 }
 
-/// A channel in which so many values may wait, as [`std::sync::mpsc::sync_channel`]; with 0 a sender
-/// waits until its value is taken.
+/// A channel in which at most `bound` values may wait, as [`std::sync::mpsc::sync_channel`]. With 0
+/// a sender waits until its value is received.
 #[must_use]
 pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
-    let (sender, receiver) = Channel::ends(Some(bound));
+    let (sender, receiver) = Channel::new_pair(Some(bound));
     (SyncSender(sender), receiver)
 }
 
@@ -162,7 +169,7 @@ impl<T> Sender<T> {
     /// Sends a value.
     ///
     /// # Errors
-    /// With the value, where nobody receives any more.
+    /// With the value, if the receiver was dropped.
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         self.0.send(value)
     }
@@ -177,23 +184,23 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.drop_sender();
     }
 }
 
 impl<T> SyncSender<T> {
-    /// Sends a value once there is room.
+    /// Sends a value, after waiting for room.
     ///
     /// # Errors
-    /// With the value, where nobody receives any more.
+    /// With the value, if the receiver was dropped.
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         self.0.0.send(value)
     }
 
-    /// Sends a value if there is room; with a bound of 0, if somebody waits for one.
+    /// Sends a value if there is room; with a bound of 0, if the receiver waits for one.
     ///
     /// # Errors
-    /// With the value, where there is no room, and where nobody receives any more.
+    /// With the value, if there is no room, or the receiver was dropped.
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         self.0.0.try_send(value)
     }
@@ -209,7 +216,7 @@ impl<T> Receiver<T> {
     /// Waits for a value.
     ///
     /// # Errors
-    /// Where there is none, and nobody is left to send one.
+    /// If there is none, and all senders were dropped.
     pub fn recv(&self) -> Result<T, RecvError> {
         let mut state = self.0.state();
         loop {
@@ -219,19 +226,19 @@ impl<T> Receiver<T> {
             if state.senders == 0 {
                 return Err(RecvError);
             }
-            state.receives = true;
-            state = self.0.wait(&self.0.came, state);
-            state.receives = false;
+            state.receiver_waits = true;
+            state = self.0.wait(&self.0.value_sent, state);
+            state.receiver_waits = false;
         }
     }
 
-    /// Waits for a value, but not longer than this; in a model, where time does not pass, as long as
-    /// it takes.
+    /// Waits for a value, for at most `time`. In a model time does not pass, so there it waits as
+    /// long as it takes.
     ///
     /// # Errors
-    /// Where none came in time, and where nobody is left to send one.
+    /// If no value came in time, or all senders were dropped.
     pub fn recv_timeout(&self, time: Duration) -> Result<T, RecvTimeoutError> {
-        let end = Instant::now().checked_add(time);
+        let deadline = Instant::now().checked_add(time);
         let mut state = self.0.state();
         loop {
             if let Some(value) = self.0.take(&mut state) {
@@ -240,13 +247,14 @@ impl<T> Receiver<T> {
             if state.senders == 0 {
                 return Err(RecvTimeoutError::Disconnected);
             }
-            let left = end.map_or(time, |end| end.saturating_duration_since(Instant::now()));
-            state.receives = true;
-            let waited = self.0.came.wait_timeout(state, left);
-            let (after, ended) = waited.unwrap_or_else(PoisonError::into_inner);
+            let left = deadline
+                .map_or(time, |deadline| deadline.saturating_duration_since(Instant::now()));
+            state.receiver_waits = true;
+            let waited = self.0.value_sent.wait_timeout(state, left);
+            let (after, result) = waited.unwrap_or_else(PoisonError::into_inner);
             state = after;
-            state.receives = false;
-            if ended.timed_out() && state.waiting.is_empty() {
+            state.receiver_waits = false;
+            if result.timed_out() && state.waiting.is_empty() {
                 return Err(RecvTimeoutError::Timeout);
             }
         }
@@ -255,26 +263,26 @@ impl<T> Receiver<T> {
     /// Takes a value if there is one.
     ///
     /// # Errors
-    /// Where there is none, and whether one may come.
+    /// If there is none. The error says whether one may still come.
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         let mut state = self.0.state();
-        let gone = state.senders == 0;
-        let nothing = if gone { TryRecvError::Disconnected } else { TryRecvError::Empty };
-        self.0.take(&mut state).ok_or(nothing)
+        let has_ended = state.senders == 0;
+        let error = if has_ended { TryRecvError::Disconnected } else { TryRecvError::Empty };
+        self.0.take(&mut state).ok_or(error)
     }
 
-    /// Values until nobody is left to send one.
+    /// Waits for each value, until all senders were dropped.
     pub fn iter(&self) -> impl Iterator<Item = T> {
         std::iter::from_fn(|| self.recv().ok())
     }
 
-    /// Values that wait now.
+    /// Takes the values that are there, without waiting.
     pub fn try_iter(&self) -> impl Iterator<Item = T> {
         std::iter::from_fn(|| self.try_recv().ok())
     }
 }
 
-/// All values of a channel, as [`std::sync::mpsc::IntoIter`].
+/// Waits for each value of a channel, as [`std::sync::mpsc::IntoIter`].
 #[derive(Debug)]
 pub struct IntoIter<T>(Receiver<T>);
 
@@ -300,7 +308,7 @@ impl<T> Drop for Receiver<T> {
         let left = {
             let mut state = self.0.state();
             state.has_receiver = false;
-            // One that is to be handed over stays its sender's.
+            // With a bound of 0 the value goes back to the sender that waits for its receipt.
             if self.0.bound == Some(0) {
                 VecDeque::new()
             } else {
@@ -308,9 +316,10 @@ impl<T> Drop for Receiver<T> {
             }
         };
         if self.0.bound.is_some() {
-            self.0.went.notify_all();
+            self.0.value_received.notify_all();
         }
-        // A value may be the last sender of something else.
+        // Dropped after the lock was released: a value may be the last sender of another channel,
+        // or run any other code in its drop.
         drop(left);
     }
 }

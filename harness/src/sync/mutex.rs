@@ -1,5 +1,6 @@
-//! The twin of std's mutex: a model checker sees when it is taken and given back. The data and the
-//! poison are std's in any case. In a model, std's own lock is free for whoever has the model's.
+//! The twin of std's mutex: a model checker sees when it is locked and unlocked. The data and the
+//! poisoning are std's in any case. In a model, a thread that holds the model's lock always finds
+//! std's own lock free.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -21,7 +22,7 @@ pub struct Mutex<T: ?Sized> {
 #[must_use = "if unused the Mutex will immediately unlock"]
 pub struct MutexGuard<'a, T: ?Sized> {
     pub(crate) mutex: &'a Mutex<T>,
-    // Dropped in this order.
+    // The order of these two fields is the order in which they are dropped: std's lock first.
     pub(crate) data: std::sync::MutexGuard<'a, T>,
     pub(crate) held: HeldLock<'a>,
 }
@@ -30,10 +31,10 @@ lock_twin!(Mutex);
 guard_twin!(MutexGuard mut);
 
 impl<T: ?Sized> Mutex<T> {
-    /// Waits until it is unlocked, and locks it.
+    /// Locks it, after waiting until it is unlocked.
     ///
     /// # Errors
-    /// If it is poisoned. It is locked all the same.
+    /// If it is poisoned. The error holds the guard: the mutex is locked all the same.
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         self.lock_held(self.raw.lock(LockRequest::Mutex))
     }
@@ -41,16 +42,16 @@ impl<T: ?Sized> Mutex<T> {
     /// Locks it if it is unlocked.
     ///
     /// # Errors
-    /// If it is locked or poisoned.
+    /// If it is locked, or poisoned; in the latter case the error holds the guard.
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         let held = self.raw.try_lock(LockRequest::Mutex).ok_or(TryLockError::WouldBlock)?;
         guarded_at_once(self.data.try_lock(), |data| MutexGuard { mutex: self, data, held })
     }
 
-    /// Takes std's lock, where the model's is held already.
+    /// Takes std's lock, when the model's is held already.
     pub(crate) fn lock_held<'a>(&'a self, held: HeldLock<'a>) -> LockResult<MutexGuard<'a, T>> {
-        if rt::is_over() && matches!(self.data.try_lock(), Err(TryLockError::WouldBlock)) {
-            // The thread that has it will never run again.
+        if rt::is_abandoned() && matches!(self.data.try_lock(), Err(TryLockError::WouldBlock)) {
+            // The thread that holds std's lock never runs again.
             rt::abandon();
         }
         guarded(self.data.lock(), |data| MutexGuard { mutex: self, data, held })

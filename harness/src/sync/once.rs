@@ -1,17 +1,19 @@
-//! What is made once as std's, whose making a model checker sees.
+//! The twins of std's `Once`, `OnceLock` and `LazyLock`: a model checker sees the initialisation.
 //!
-//! Who makes it holds a lock meanwhile, and who looks whether it is made takes that lock for a
-//! moment under loom, whose own knowledge of what was written before goes with the lock.
+//! The thread that initialises a value holds a lock meanwhile. In a model a thread that reads the
+//! value takes that lock as well, for a moment: under loom the lock is what makes the writes of the
+//! initialisation visible to it.
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::PoisonError;
 
 use crate::rt;
 use crate::rt::CurrentEngine;
 use crate::sync::lock_request::LockRequest;
 use crate::sync::raw::RawLock;
 
-/// A place that is filled once, as [`std::sync::OnceLock`].
+/// A cell that is initialised once, as [`std::sync::OnceLock`].
 #[derive(Default)]
 pub struct OnceLock<T> {
     raw: RawLock,
@@ -19,13 +21,13 @@ pub struct OnceLock<T> {
 }
 
 impl<T> OnceLock<T> {
-    /// An empty one.
+    /// An empty cell.
     #[must_use]
     pub const fn new() -> Self {
         OnceLock { raw: RawLock::new(), value: std::sync::OnceLock::new() }
     }
 
-    /// What is in it, if anything is.
+    /// The value, if there is one.
     pub fn get(&self) -> Option<&T> {
         if rt::engine() == CurrentEngine::None {
             return self.value.get();
@@ -34,21 +36,21 @@ impl<T> OnceLock<T> {
         self.value.get()
     }
 
-    /// What is in it, which nobody else can have.
+    /// The value, if there is one, to be changed.
     pub fn get_mut(&mut self) -> Option<&mut T> {
         self.value.get_mut()
     }
 
-    /// Fills it.
+    /// Initialises the cell with this value.
     ///
     /// # Errors
-    /// With the value, where it is full.
+    /// With `value`, if the cell has one already.
     pub fn set(&self, value: T) -> Result<(), T> {
         let _held = self.raw.lock(LockRequest::Mutex);
         self.value.set(value)
     }
 
-    /// What is in it, which is made now if nothing is.
+    /// The value, which `make` makes if there is none.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         if rt::engine() == CurrentEngine::None {
             return self.value.get_or_init(make);
@@ -57,7 +59,7 @@ impl<T> OnceLock<T> {
         self.value.get_or_init(make)
     }
 
-    /// What is in it.
+    /// Returns the value, if there is one.
     pub fn into_inner(self) -> Option<T> {
         self.value.into_inner()
     }
@@ -69,47 +71,50 @@ impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
     }
 }
 
-/// Something that is done once, as [`std::sync::Once`].
+/// Work that is done once, as [`std::sync::Once`].
 #[derive(Debug, Default)]
 pub struct Once {
     done: OnceLock<()>,
 }
 
 impl Once {
-    /// Not done yet.
+    /// Work that is still to be done.
     #[must_use]
     pub const fn new() -> Self {
         Once { done: OnceLock::new() }
     }
 
-    /// Does it, unless it is done; whoever comes meanwhile waits.
+    /// Does the work, unless it is done. Threads that call this meanwhile wait.
     pub fn call_once(&self, work: impl FnOnce()) {
         self.done.get_or_init(work);
     }
 
-    /// Whether it is done.
+    /// Whether the work is done.
     pub fn is_completed(&self) -> bool {
         self.done.get().is_some()
     }
 }
 
-/// What is made at its first use, as [`std::sync::LazyLock`].
+/// A value that is made at its first use, as [`std::sync::LazyLock`].
 pub struct LazyLock<T, F = fn() -> T> {
     value: OnceLock<T>,
     make: std::sync::Mutex<Option<F>>,
 }
 
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
-    /// One that is made by this.
+    /// A value that `make` makes.
     pub const fn new(make: F) -> Self {
         LazyLock { value: OnceLock::new(), make: std::sync::Mutex::new(Some(make)) }
     }
 
-    /// Makes it, unless it is made.
+    /// Makes the value, unless it is made, and returns it.
+    ///
+    /// # Panics
+    /// If `make` panics, and at each use after that.
     pub fn force(this: &Self) -> &T {
         this.value.get_or_init(|| {
-            let make = this.make.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            make.expect("its making panicked before")()
+            let make = this.make.lock().unwrap_or_else(PoisonError::into_inner).take();
+            make.expect("the closure of this LazyLock panicked before")()
         })
     }
 }

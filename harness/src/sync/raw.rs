@@ -1,4 +1,5 @@
-//! What a lock is to a model checker, without the data: taken before std's, and given back after.
+//! The part of a lock that a model checker sees, without the data. It is locked before std's own
+//! lock and unlocked after it.
 
 use crate::rt;
 #[cfg(feature = "shuttle")]
@@ -6,7 +7,7 @@ use crate::rt::SharedOpKind;
 use crate::rt::{CurrentEngine, ObjectId};
 use crate::sync::lock_request::LockRequest;
 
-/// A lock as the present engine has it; outside of a model there is nothing to it.
+/// A lock as the present engine sees it. Outside of a model it does nothing.
 #[derive(Debug, Default)]
 pub(crate) struct RawLock {
     pub(crate) id: ObjectId,
@@ -14,10 +15,10 @@ pub(crate) struct RawLock {
     loom: crate::sync::loom_lock::LoomLock,
 }
 
-/// A lock that is held, until this is dropped.
+/// A locked [`RawLock`], unlocked when this is dropped.
 pub(crate) struct HeldLock<'a> {
     raw: &'a RawLock,
-    /// The run in which it was taken; 0 outside of one.
+    /// The run in which it was locked; 0 outside of a model.
     run: u64,
     #[cfg(feature = "loom")]
     loom: Option<crate::sync::loom_lock::LoomGuard<'a>>,
@@ -41,35 +42,35 @@ impl RawLock {
         }
     }
 
-    /// Waits until it can be had, and takes it.
-    pub(crate) fn lock(&self, ask: LockRequest) -> HeldLock<'_> {
+    /// Locks it, after waiting until that is possible.
+    pub(crate) fn lock(&self, request: LockRequest) -> HeldLock<'_> {
         match rt::engine() {
             CurrentEngine::None => self.held(0),
             #[cfg(feature = "shuttle")]
             CurrentEngine::Shuttle => {
-                rt::acquire(&self.id, ask.mode());
+                rt::acquire(&self.id, request.mode());
                 self.held(rt::run())
             }
             #[cfg(feature = "loom")]
             CurrentEngine::Loom => {
-                let guard = self.loom.lock(&self.id, ask);
+                let guard = self.loom.lock(&self.id, request);
                 HeldLock { raw: self, run: rt::run(), loom: Some(guard) }
             }
         }
     }
 
-    /// Takes it, if it can be had at once.
-    pub(crate) fn try_lock(&self, ask: LockRequest) -> Option<HeldLock<'_>> {
+    /// Locks it if that is possible at once.
+    pub(crate) fn try_lock(&self, request: LockRequest) -> Option<HeldLock<'_>> {
         match rt::engine() {
             CurrentEngine::None => Some(self.held(0)),
             #[cfg(feature = "shuttle")]
             CurrentEngine::Shuttle => {
-                rt::point_at(&self.id, SharedOpKind::Lock);
-                rt::try_take(&self.id, ask.mode()).then(|| self.held(rt::run()))
+                rt::scheduling_point_on(&self.id, SharedOpKind::Lock);
+                rt::try_acquire(&self.id, request.mode()).then(|| self.held(rt::run()))
             }
             #[cfg(feature = "loom")]
             CurrentEngine::Loom => {
-                let guard = self.loom.try_lock(&self.id, ask)?;
+                let guard = self.loom.try_lock(&self.id, request)?;
                 Some(HeldLock { raw: self, run: rt::run(), loom: Some(guard) })
             }
         }
@@ -77,26 +78,26 @@ impl RawLock {
 }
 
 impl<'a> HeldLock<'a> {
-    /// Gives it back, waits for a notice, and takes it again.
-    #[cfg_attr(not(feature = "loom"), allow(unused_mut, reason = "loom alone lends its guard out"))]
-    pub(crate) fn wait(mut self, notices: &RawCondvar) -> HeldLock<'a> {
+    /// Unlocks it, waits for a notification, and locks it again.
+    #[cfg_attr(not(feature = "loom"), allow(unused_mut, reason = "only loom replaces its guard"))]
+    pub(crate) fn wait(mut self, condvar: &RawCondvar) -> HeldLock<'a> {
         if self.run != rt::run() {
             return self;
         }
         match rt::engine() {
             CurrentEngine::None => {}
             #[cfg(feature = "shuttle")]
-            CurrentEngine::Shuttle => rt::wait(&notices.id, &self.raw.id),
+            CurrentEngine::Shuttle => rt::wait_on_condvar(&condvar.id, &self.raw.id),
             #[cfg(feature = "loom")]
             CurrentEngine::Loom => {
                 let guard = self.loom.take();
-                self.loom = guard.map(|guard| notices.loom.wait(&notices.id, &self.raw.id, guard));
+                self.loom = guard.map(|guard| condvar.loom.wait(&condvar.id, &self.raw.id, guard));
             }
         }
         self
     }
 
-    /// Whether it was taken from a model checker.
+    /// Whether it was locked in a model.
     pub(crate) fn is_modelled(&self) -> bool {
         self.run != 0
     }
@@ -110,19 +111,19 @@ impl Drop for HeldLock<'_> {
         let engine = if self.run == rt::run() { rt::engine() } else { CurrentEngine::None };
         #[cfg(feature = "loom")]
         if let Some(guard) = self.loom.take() {
-            guard.give(&self.raw.id, engine == CurrentEngine::Loom);
+            guard.unlock(&self.raw.id, engine == CurrentEngine::Loom);
             return;
         }
         #[cfg(feature = "shuttle")]
         if engine == CurrentEngine::Shuttle {
-            rt::point_at(&self.raw.id, SharedOpKind::Unlock);
-            rt::give(&self.raw.id);
+            rt::scheduling_point_on(&self.raw.id, SharedOpKind::Unlock);
+            rt::release(&self.raw.id);
         }
         let _ = engine;
     }
 }
 
-/// What a condition variable is to a model checker.
+/// The part of a condition variable that a model checker sees.
 #[derive(Debug, Default)]
 pub(crate) struct RawCondvar {
     pub(crate) id: ObjectId,

@@ -1,5 +1,5 @@
-//! The twin of std's lock for many readers or one writer: a model checker sees when it is taken and
-//! given back.
+//! The twin of std's lock for many readers or one writer: a model checker sees when it is locked
+//! and unlocked. The data and the poisoning are std's in any case.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -19,7 +19,7 @@ pub struct RwLock<T: ?Sized> {
 /// An [`RwLock`] locked for reading, unlocked when this is dropped.
 #[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
-    // Dropped in this order.
+    // The order of these two fields is the order in which they are dropped: std's lock first.
     data: std::sync::RwLockReadGuard<'a, T>,
     _held: HeldLock<'a>,
 }
@@ -27,7 +27,7 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 /// An [`RwLock`] locked for writing, unlocked when this is dropped.
 #[must_use = "if unused the RwLock will immediately unlock"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
-    // Dropped in this order.
+    // The order of these two fields is the order in which they are dropped: std's lock first.
     data: std::sync::RwLockWriteGuard<'a, T>,
     _held: HeldLock<'a>,
 }
@@ -37,37 +37,37 @@ guard_twin!(RwLockReadGuard);
 guard_twin!(RwLockWriteGuard mut);
 
 impl<T: ?Sized> RwLock<T> {
-    /// Waits until nobody writes, and locks it for reading.
+    /// Locks it for reading, after waiting until no thread writes.
     ///
     /// # Errors
-    /// If it is poisoned. It is locked all the same.
+    /// If it is poisoned. The error holds the guard: it is locked all the same.
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         let _held = self.raw.lock(LockRequest::Read);
         guarded(self.data.read(), |data| RwLockReadGuard { data, _held })
     }
 
-    /// Waits until nobody reads or writes, and locks it for writing.
+    /// Locks it for writing, after waiting until no thread reads or writes.
     ///
     /// # Errors
-    /// If it is poisoned. It is locked all the same.
+    /// If it is poisoned. The error holds the guard: it is locked all the same.
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         let _held = self.raw.lock(LockRequest::Write);
         guarded(self.data.write(), |data| RwLockWriteGuard { data, _held })
     }
 
-    /// Locks it for reading if nobody writes.
+    /// Locks it for reading if no thread writes.
     ///
     /// # Errors
-    /// If somebody does, or it is poisoned.
+    /// If a thread writes, or the lock is poisoned; in the latter case the error holds the guard.
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
         let _held = self.raw.try_lock(LockRequest::Read).ok_or(TryLockError::WouldBlock)?;
         guarded_at_once(self.data.try_read(), |data| RwLockReadGuard { data, _held })
     }
 
-    /// Locks it for writing if nobody reads or writes.
+    /// Locks it for writing if no thread reads or writes.
     ///
     /// # Errors
-    /// If somebody does, or it is poisoned.
+    /// If a thread does, or the lock is poisoned; in the latter case the error holds the guard.
     pub fn try_write(&self) -> TryLockResult<RwLockWriteGuard<'_, T>> {
         let _held = self.raw.try_lock(LockRequest::Write).ok_or(TryLockError::WouldBlock)?;
         guarded_at_once(self.data.try_write(), |data| RwLockWriteGuard { data, _held })

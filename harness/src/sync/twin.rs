@@ -1,9 +1,9 @@
-//! What the twins of std's locks have in common: each keeps std's own lock for the data and the poison,
-//! and a [`Raw`](crate::sync::raw::RawLock) for the model checker.
+//! What the twins of std's locks have in common. Each has std's own lock for the data and the
+//! poisoning, and a [`RawLock`](crate::sync::raw::RawLock) for the model checker.
 
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
-/// Makes a guard of std's, which may come out of a poisoned lock.
+/// Wraps std's guard in ours. A poisoned lock stays an error.
 pub(crate) fn guarded<D, G>(std: LockResult<D>, guard: impl FnOnce(D) -> G) -> LockResult<G> {
     match std {
         Ok(data) => Ok(guard(data)),
@@ -11,7 +11,7 @@ pub(crate) fn guarded<D, G>(std: LockResult<D>, guard: impl FnOnce(D) -> G) -> L
     }
 }
 
-/// As [`guarded`], for a lock that was only tried.
+/// As [`guarded`], for the result of an attempt to lock.
 pub(crate) fn guarded_at_once<D, G>(
     std: TryLockResult<D>,
     guard: impl FnOnce(D) -> G,
@@ -25,7 +25,7 @@ pub(crate) fn guarded_at_once<D, G>(
     }
 }
 
-/// The methods that both locks have, over the fields `raw` and `data`.
+/// Implements what both locks have in common, over the fields `raw` and `data`.
 macro_rules! lock_twin {
     ($Lock:ident) => {
         impl<T> $Lock<T> {
@@ -34,7 +34,7 @@ macro_rules! lock_twin {
                 $Lock { raw: RawLock::new(), data: std::sync::$Lock::new(value) }
             }
 
-            /// The value in it.
+            /// Returns the value.
             ///
             /// # Errors
             /// If it is poisoned.
@@ -44,17 +44,17 @@ macro_rules! lock_twin {
         }
 
         impl<T: ?Sized> $Lock<T> {
-            /// Whether a thread panicked while it held the lock to write.
+            /// Whether a thread panicked while it held the lock exclusively.
             pub fn is_poisoned(&self) -> bool {
                 self.data.is_poisoned()
             }
 
-            /// Makes a poisoned lock an ordinary one again.
+            /// Clears the poisoning.
             pub fn clear_poison(&self) {
                 self.data.clear_poison();
             }
 
-            /// The value in it. No lock is taken: nobody else can have it.
+            /// Borrows the value. Takes no lock: a mutable borrow excludes all other threads.
             ///
             /// # Errors
             /// If it is poisoned.
@@ -78,8 +78,8 @@ macro_rules! lock_twin {
 }
 pub(crate) use lock_twin;
 
-/// What a guard is besides a lock that is held: a pointer to the field `data`, for writing as well if
-/// `mut` is said.
+/// Implements dereferencing and printing of a guard, by its field `data`. With `mut`, the guard can
+/// be dereferenced mutably as well.
 macro_rules! guard_twin {
     ($Guard:ident mut) => {
         guard_twin!($Guard);

@@ -1,4 +1,4 @@
-//! Scenario scripts in and out: RON, one file per scenario, read with errors at file:line:column
+//! Scripts as text: RON, one file per script. A script is read with errors at `file:line:column`,
 //! and printed back unchanged.
 //!
 //! ```ron
@@ -19,80 +19,101 @@ use crate::report::kind::Kind;
 use crate::schedule;
 use crate::schedule::Preemption;
 
-/// The largest script that is read, in bytes.
+/// The size of the largest script that is read, in bytes: 16 MiB.
 pub(crate) const SCRIPT_MAX: usize = 16 << 20;
 
-/// A scenario as data: a system, a seed, operations for each thread, faults and expectations.
+/// A scenario as data: a system, operations for each thread, faults, a schedule, and expectations.
+///
+/// ```
+/// use mallory::script::Script;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// enum Op {
+///     Add(u32),
+///     Take(u32),
+/// }
+///
+/// let text = r#"(system: "counter", threads: [[Add(3), Take(1)]], fault: Some("T0#2"))"#;
+/// let script = Script::<Op>::read(text, "count.ron")?;
+/// assert_eq!(script.threads[0].len(), 2);
+///
+/// let error = Script::<Op>::read(r#"(system: "counter")"#, "count.ron").err().unwrap();
+/// assert!(error.to_string().contains("\n  --> count.ron:1:"));
+/// # Ok::<(), mallory::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script<Op> {
     /// The system's name.
     pub system: String,
-    /// What it is about, in one line.
+    /// A description, in one line.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub about: String,
-    /// The one number that all chance comes from.
+    /// The seed of everything random in a run.
     #[serde(default, skip_serializing_if = "is_default")]
     pub seed: u64,
-    /// The operations of each thread, in order. The first is the run's own, which opens the system;
-    /// several take turns by shuttle's engine, and need that feature.
+    /// The operations of each thread, in order. The first thread is the run's own, which opens the
+    /// system. Several threads are scheduled by shuttle, and need the feature `shuttle`.
     pub threads: Vec<Vec<Op>>,
-    /// Which requests fail: `T0#18` once, `T0#18..` for good, `T0#18..=20` up to that one,
-    /// `budget=4096` above so many live bytes; several with commas between. All in turn where
-    /// there is none.
+    /// Which requests fail. `T0#18`: only thread 0's 18th. `T0#18..`: that one and all after it.
+    /// `T0#18..=20`: the 18th to the 20th. `budget=4096`: those that would make more than 4096
+    /// bytes live. Several are separated by commas. `None`: every request in turn, in a run of its
+    /// own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// Where threads are switched, as a token has it: `T1@8>T2`, several with commas between; with
-    /// or without a fault it is one run. Every schedule in turn where there is none.
+    /// The schedule, as in a replay token. `T1@8>T2`: at its 8th scheduling point thread 1 is
+    /// preempted by thread 2. Several preemptions are separated by commas. With a schedule, and
+    /// with or without a fault, the script is one run. `None`: every schedule in turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
-    /// In what runs deviate from the default: see [`Mode`].
+    /// How runs deviate from the default: see [`Mode`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modes: Vec<Mode>,
-    /// What it showed when it was written down, if it is a case.
+    /// If the script is a case: the finding that it showed when it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<Found>,
-    /// What is demanded beyond the rules, and what is known.
+    /// What is demanded beyond the default rules, and which findings are accepted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expect: Expect,
 }
 
-/// In what the runs of a script deviate from the default.
+/// How the runs of a script deviate from the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Mode {
     /// The kill switch is on: [`Heap::bypass`](crate::Heap::bypass).
     Bypass,
-    /// On the adversarial heap: [`Adversary`](crate::adversary::Adversary).
+    /// The heap is over the adversarial one: [`Adversary`](crate::adversary::Adversary).
     Adversary,
 }
 
-/// What a case showed when it was written down.
+/// The finding that a case showed when it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
-    /// The finding's kind, as reports print it.
+    /// Its kind, as reports print it, such as `leak`.
     pub kind: String,
-    /// The finding's id.
+    /// Its id, as reports print it, such as `L-13f83241`.
     pub id: String,
 }
 
-/// What a script demands beyond the rules, and what it accepts.
+/// What a script demands beyond the default rules, and which findings it accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Expect {
-    /// Absorbing a failed request is a finding.
+    /// Whether absorbing a failed request is a finding.
     #[serde(skip_serializing_if = "is_default")]
     pub strict: bool,
-    /// What a case [found](Script::found) is to be seen: its bug is planted. Without this a case
-    /// is to be clean, which it is once the bug is corrected.
+    /// Whether the finding of a [case](Script::found) has to occur, since its bug is planted.
+    /// Otherwise the case has to be clean, which it is once the bug is corrected.
     #[serde(skip_serializing_if = "is_default")]
     pub reproduces: bool,
-    /// Functions below which a failed request is to change nothing.
+    /// Functions in which a failed request must not change the result: parts of their paths.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub benign: Vec<String>,
-    /// Findings that are known.
+    /// Findings that are known and accepted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Allowed>,
 }
@@ -103,9 +124,9 @@ pub struct Expect {
 pub struct Allowed {
     /// Its kind's name.
     pub kind: String,
-    /// A text that is in the path of one of its functions.
+    /// A part of the path of one of the functions of its call site.
     pub function: String,
-    /// At how many requests at most.
+    /// The most requests at which it may occur.
     pub max: u64,
     /// Why it is accepted.
     pub reason: String,
@@ -134,33 +155,36 @@ impl<Op> Script<Op> {
 }
 
 impl<Op: DeserializeOwned> Script<Op> {
-    /// Reads a script; `file` is what errors call it.
+    /// Reads a script. `file` is the name that errors print.
     ///
     /// # Errors
-    /// Where it is no script of this system, with the place.
+    /// The first mistake in the text, with its `file:line:column`; that a fault, schedule, kind or
+    /// id is wrong, with the file; or that the text has more than 16 MiB.
     pub fn read(text: &str, file: &str) -> Result<Self, Error> {
         limit(text, file)?;
         let script: Self = parse(text, file)?;
-        let wrong = |error: Error| Error::new(format!("{file}: {error}"));
-        script.check().map_err(wrong)?;
+        script.check().map_err(|error| error.at(file))?;
         Ok(script)
     }
 }
 
 impl<Op: Serialize> Script<Op> {
-    /// Prints a script as it is read, in the one way that all scripts are printed.
+    /// Prints a script as text that [`read`](Self::read) accepts. Equal scripts have equal texts.
     ///
     /// # Errors
-    /// Where an operation holds something that has no text in RON.
+    /// That an operation contains a value that RON can't express.
     pub fn print(&self) -> Result<String, Error> {
         let style = ron::ser::PrettyConfig::new().new_line("\n").compact_structs(false);
         let text = ron::ser::to_string_pretty(self, style);
-        text.map(|text| text + "\n").map_err(|error| Error::new(format!("the script: {error}")))
+        text.map(|text| text + "\n").map_err(|error| {
+            Error::new(format!("the script can't be printed as RON: {error}"))
+                .help("use only types in the operations that serde can serialize to RON")
+        })
     }
 }
 
 impl<Op> Script<Op> {
-    /// What no type says of a script's parts.
+    /// Checks what the types of the fields don't.
     fn check(&self) -> Result<(), Error> {
         self.shortages()?;
         self.turns()?;
@@ -168,57 +192,59 @@ impl<Op> Script<Op> {
         if let Some(found) = &self.found {
             kind("found", &found.kind)?;
             if found.id.is_empty() || !found.id.chars().all(|c| c == '-' || c.is_alphanumeric()) {
-                return Err(Error::new(format!(
-                    "found: {:?} is no finding's id",
-                    short(&found.id)
-                ))
-                .help("an id is written as reports print it, such as \"L-13f83241\""));
+                let what = format!("found: {:?} is not a finding's id", short(&found.id));
+                return Err(
+                    Error::new(what).help("copy the id from the report, such as \"L-13f83241\"")
+                );
             }
         } else if self.expect.reproduces {
-            return Err(Error::new("expect.reproduces: nothing is said to be found")
-                .help("add found, with the kind and the id, or leave reproduces out"));
+            return Err(Error::new("expect.reproduces is set, but found is missing")
+                .help("add found, with the finding's kind and id, or remove reproduces"));
         }
         Ok(())
     }
 
-    /// Which requests fail.
+    /// Which requests fail, parsed.
     pub(crate) fn shortages(&self) -> Result<Option<Shortages>, Error> {
         let Some(text) = &self.fault else { return Ok(None) };
-        let wrong =
-            |what| Error::new(format!("fault {:?}: {what}", short(text))).help("write \"T0#18\"");
-        text.parse().map(Some).map_err(wrong)
+        text.parse().map(Some).map_err(|what| {
+            Error::new(format!("fault {:?}: {what}", short(text)))
+                .help("write \"T0#18\" to fail thread 0's 18th request")
+        })
     }
 
-    /// Where threads are switched.
+    /// The schedule, parsed.
     pub(crate) fn turns(&self) -> Result<Vec<Preemption>, Error> {
         let Some(text) = &self.schedule else { return Ok(Vec::new()) };
         let turn = |one: &str| {
             let one = one.trim();
             let wrong = |what| {
-                Error::new(format!("schedule: {:?} is no preemption: {what}", short(one)))
-                    .help("write \"T1@8>T2\": thread 1 gives way to thread 2 at its 8th step")
+                Error::new(format!("schedule: {:?} is not a preemption: {what}", short(one))).help(
+                    "write \"T1@8>T2\" to preempt thread 1 by thread 2 at its 8th scheduling point",
+                )
             };
             let turn: Preemption = one.parse().map_err(wrong)?;
-            match Preemption::loom_of(&[turn]) {
+            match Preemption::loom_iteration(&[turn]) {
                 None => Ok(turn),
-                Some(_) => Err(wrong("loom's schedules are no script's")),
+                Some(_) => Err(wrong("scripts can't have loom's schedules")),
             }
         };
         text.split(',').map(turn).collect()
     }
 
-    /// The same script by this schedule.
+    /// The same script with this schedule.
     #[cfg(any(feature = "proptest", feature = "shuttle"))]
     pub(crate) fn by(mut self, turns: &[Preemption]) -> Self {
-        self.schedule = (!turns.is_empty()).then(|| schedule::line(turns));
+        self.schedule = (!turns.is_empty()).then(|| schedule::format_schedule(turns));
         self
     }
 
-    /// Whether its threads have to be made to take turns.
+    /// Whether its threads have to be scheduled.
     pub(crate) fn is_contended(&self) -> bool {
         self.threads.len() > 1 || self.schedule.is_some()
     }
 
+    /// The accepted findings, with their kinds parsed.
     pub(crate) fn allowances(&self) -> Result<Vec<(Kind, &Allowed)>, Error> {
         let with_kind = |allowed: &'_ Allowed| kind("expect.allow", &allowed.kind);
         let allow = self.expect.allow.iter();
@@ -226,32 +252,41 @@ impl<Op> Script<Op> {
     }
 }
 
-fn kind(place: &str, name: &str) -> Result<Kind, Error> {
+/// The kind of this name; `field` is what errors call it.
+fn kind(field: &str, name: &str) -> Result<Kind, Error> {
     let known = Kind::ALL.into_iter().find(|known| known.name() == name);
     known.ok_or_else(|| {
-        Error::new(format!("{place}: there is no kind {:?}", short(name)))
-            .help("a kind is written as reports print it, such as \"leak\"")
+        Error::new(format!("{field}: there is no kind {:?}", short(name)))
+            .help("copy the kind from the report, such as \"leak\"")
     })
 }
 
-/// Whether a text is short enough to be read.
+/// Checks that a text is short enough to be read.
+///
+/// # Errors
+/// That it has more than [`SCRIPT_MAX`] bytes.
 pub(crate) fn limit(text: &str, file: &str) -> Result<(), Error> {
     if text.len() <= SCRIPT_MAX {
         return Ok(());
     }
-    Err(Error::new(format!("{file}: a script of {} bytes", text.len()))
-        .help("16 MiB are read at most: give it less to do"))
+    Err(Error::new(format!("the script has {} bytes", text.len()))
+        .at(file)
+        .help("a script has at most 16 MiB: write fewer operations"))
 }
 
+/// Parses RON; `file` is the name that errors print.
+///
+/// # Errors
+/// The first mistake in the text, with its place.
 pub(crate) fn parse<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Error> {
     ron::from_str(text).map_err(|error| {
         let ron::error::Position { line, col } = error.span.start;
         let what = short(&error.code.to_string());
-        Error::new(format!("{file}:{line}:{col}: {what}")).help(help(&error.code))
+        Error::new(what).at(format!("{file}:{line}:{col}")).help(help(&error.code))
     })
 }
 
-/// A text of somebody else's, as a message can hold it.
+/// A text from a script, cut to 200 characters, so that a message stays short.
 fn short(text: &str) -> String {
     const LONGEST: usize = 200;
     match text.char_indices().nth(LONGEST) {
@@ -264,7 +299,7 @@ fn help(code: &ron::Error) -> &'static str {
     match code {
         ron::Error::ExceededRecursionLimit => "nest it less deeply",
         ron::Error::NoSuchEnumVariant { .. } => "write one of the system's operations",
-        ron::Error::NoSuchStructField { .. } => "write one of the fields that are expected",
+        ron::Error::NoSuchStructField { .. } => "write one of the expected fields",
         ron::Error::MissingStructField { .. } => "add the field",
         _ => "a script looks like (system: \"…\", threads: [[…]])",
     }
@@ -328,7 +363,7 @@ mod tests {
         let script = Script::<Op>::read(WHOLE, "it.ron").expect("a script");
         assert_eq!(script.print().expect("text"), WHOLE);
         let turns = script.turns().expect("a schedule");
-        assert_eq!(crate::schedule::line(&turns), "T1@8>T2,T2@3>T1");
+        assert_eq!(crate::schedule::format_schedule(&turns), "T1@8>T2,T2@3>T1");
         let short = Script::<Op>::read("(system: \"x\", threads: [])", "it.ron").expect("short");
         assert_eq!(short.print().expect("text"), "(\n    system: \"x\",\n    threads: [],\n)\n");
     }
@@ -336,16 +371,16 @@ mod tests {
     #[test]
     fn a_bad_script_is_refused_with_its_place() {
         for (text, expected) in [
-            ("", "it.ron:1:1: "),
-            ("(", "it.ron:1:1: "),
-            ("(system: \"x\"", "it.ron:1:"),
+            ("", "--> it.ron:1:1\n"),
+            ("(", "--> it.ron:1:1\n"),
+            ("(system: \"x\"", "--> it.ron:1:"),
             ("(system: \"x\")", "threads"),
-            ("(system: \"x\", threads: [[Sub(1)]])", "it.ron:1:26: "),
-            ("(system: \"x\", threads: [[Add(-1)]])", "it.ron:1:31: "),
-            ("(system: \"x\", threads: [[Add(99999999999)]])", "it.ron:1:"),
-            ("(system: \"x\",\n threads: [[Clear]],\n extra: 1)", "it.ron:3:2: "),
-            ("(system: 3, threads: [])", "it.ron:1:9: "),
-            ("(system: \"x\", threads: []) more", "it.ron:1:27: "),
+            ("(system: \"x\", threads: [[Sub(1)]])", "--> it.ron:1:26\n"),
+            ("(system: \"x\", threads: [[Add(-1)]])", "--> it.ron:1:31\n"),
+            ("(system: \"x\", threads: [[Add(99999999999)]])", "--> it.ron:1:"),
+            ("(system: \"x\",\n threads: [[Clear]],\n extra: 1)", "--> it.ron:3:2\n"),
+            ("(system: 3, threads: [])", "--> it.ron:1:9\n"),
+            ("(system: \"x\", threads: []) more", "--> it.ron:1:27\n"),
             ("(system: \"x\", threads: [], fault: Some(\"18\"))", "expected a coordinate"),
             ("(system: \"x\", threads: [], fault: Some(\"T0#0\"))", "requests count from 1"),
             (
@@ -356,12 +391,13 @@ mod tests {
         ] {
             let error = Script::<Op>::read(text, "it.ron").expect_err(text).to_string();
             assert!(error.contains(expected), "{text}: {error}");
-            assert!(error.contains("help: "), "{text}: {error}");
+            assert!(error.contains("\n  --> it.ron"), "{text}: {error}");
+            assert!(error.contains("\nhelp: "), "{text}: {error}");
         }
     }
 
     #[test]
-    fn ten_megabytes_of_nesting_are_refused_in_no_time() {
+    fn ten_megabytes_of_nesting_are_refused_at_once() {
         for open in ["(", "[", "(system: \"x\", threads: [[Add("] {
             let text = open.repeat(10_000_000 / open.len());
             let error = Script::<Op>::read(&text, "it.ron").expect_err("nested").to_string();

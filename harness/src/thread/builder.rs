@@ -1,4 +1,4 @@
-//! Threads with a name.
+//! The twin of `std::thread::Builder`: threads with a name and a stack size.
 
 use std::io;
 
@@ -6,15 +6,15 @@ use crate::thread::scope::{Scope, ScopedJoinHandle};
 use crate::thread::settings::ThreadSettings;
 use crate::thread::spawn::{JoinHandle, spawn_with};
 
-/// How a thread is started, as [`std::thread::Builder`]. A model gives each the same stack.
+/// How a thread is started, as [`std::thread::Builder`].
 #[derive(Debug, Default)]
-#[must_use = "it starts nothing until it is told to"]
+#[must_use = "no thread is started until `spawn` is called"]
 pub struct Builder {
     settings: ThreadSettings,
 }
 
 impl Builder {
-    /// One without a name.
+    /// A builder without a name and a stack size.
     pub fn new() -> Builder {
         Builder::default()
     }
@@ -24,16 +24,16 @@ impl Builder {
         Builder { settings: ThreadSettings { name: Some(name), ..self.settings } }
     }
 
-    /// The size of its stack, in bytes. A model's threads have a mebibyte.
+    /// Sets the size of the thread's stack, in bytes. In a model every thread has 1 MiB.
     pub fn stack_size(self, size: usize) -> Builder {
         Builder { settings: ThreadSettings { stack_size: Some(size), ..self.settings } }
     }
 
-    /// Starts the thread, as [`spawn`](super::spawn) does.
+    /// Starts the thread, as [`spawn`](crate::thread::spawn()) does.
     ///
     /// # Errors
-    /// Where the system has no more threads. A model has, up to its limit, past which it gives the
-    /// run up.
+    /// If the operating system can't start a thread. A model always can; past its limit of threads
+    /// it abandons the run.
     #[track_caller]
     pub fn spawn<T: Send + 'static>(
         self,

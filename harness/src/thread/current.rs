@@ -1,13 +1,15 @@
-//! Handles on threads: which one this is, and waiting until it is woken.
+//! Handles to threads: the present thread's handle, its name and number, and parking.
 
 use std::cell::RefCell;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::rt;
 use crate::rt::CurrentEngine;
-use crate::sync::{Arc, Condvar, Mutex, PoisonError};
+use crate::sync::condvar::Condvar;
+use crate::sync::mutex::Mutex;
 
-/// A handle on a thread, as [`std::thread::Thread`].
+/// A handle to a thread, as [`std::thread::Thread`].
 #[derive(Clone, Debug)]
 pub struct Thread(ThreadKind);
 
@@ -22,17 +24,18 @@ enum ThreadKind {
 struct ModelThread {
     number: u16,
     name: Option<String>,
-    /// Whether it was woken before it waits.
+    /// Whether it was unparked since it last left [`park`].
     token: Mutex<bool>,
-    came: Condvar,
+    unparked: Condvar,
 }
 
 thread_local! {
-    /// The handles of a run's threads, which are made when somebody asks for them: by the run.
+    /// The number of a run, and the handles of its threads, which are made when they are first
+    /// asked for.
     static HANDLES: RefCell<(u64, Vec<Arc<ModelThread>>)> = const { RefCell::new((0, Vec::new())) };
 }
 
-/// Which thread, as [`std::thread::ThreadId`]: in a model its number.
+/// The identity of a thread, as [`std::thread::ThreadId`]. In a model it is the thread's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ThreadId(ThreadIdKind);
 
@@ -47,19 +50,19 @@ impl Thread {
         Thread(ThreadKind::Std(thread.clone()))
     }
 
-    /// A thread of the present model. Whoever asks first has to know its name.
+    /// The handle of a thread of the present run. Only the first call for a thread sets its name.
     pub(crate) fn of_model(number: u16, name: Option<&str>) -> Thread {
         HANDLES.with_borrow_mut(|(run, handles)| {
             if *run != rt::run() {
-                // Those of a run that is over may be what a model checker has given up.
+                // The former run may have been abandoned: its handles are leaked, not dropped.
                 std::mem::forget(std::mem::take(handles));
                 *run = rt::run();
             }
             let known = handles.iter().find(|inner| inner.number == number);
             let inner = known.cloned().unwrap_or_else(|| {
-                let (token, came, name) =
-                    (Mutex::new(false), Condvar::new(), name.map(str::to_owned));
-                let inner = Arc::new(ModelThread { number, name, token, came });
+                let name = name.map(str::to_owned);
+                let (token, unparked) = (Mutex::new(false), Condvar::new());
+                let inner = Arc::new(ModelThread { number, name, token, unparked });
                 handles.push(Arc::clone(&inner));
                 inner
             });
@@ -67,7 +70,7 @@ impl Thread {
         })
     }
 
-    /// Its name, if it was given one. The subject's own has none in a model.
+    /// The thread's name, if it was given one. In a model the subject's own thread has none.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match &self.0 {
@@ -76,7 +79,7 @@ impl Thread {
         }
     }
 
-    /// Which one it is.
+    /// The thread's identity.
     #[must_use]
     pub fn id(&self) -> ThreadId {
         ThreadId(match &self.0 {
@@ -85,48 +88,49 @@ impl Thread {
         })
     }
 
-    /// Lets it go on where it waits in [`park`], or where it comes to one next.
+    /// Wakes the thread from [`park`], or lets its next call of `park` return at once.
     pub fn unpark(&self) {
         match &self.0 {
             ThreadKind::Std(thread) => thread.unpark(),
             ThreadKind::Model(inner) => {
                 *inner.token.lock().unwrap_or_else(PoisonError::into_inner) = true;
-                inner.came.notify_one();
+                inner.unparked.notify_one();
             }
         }
     }
 }
 
-/// A handle on the present thread, as [`std::thread::current`].
+/// The handle of the present thread, as [`std::thread::current`].
 #[must_use]
 pub fn current() -> Thread {
     if rt::engine() == CurrentEngine::None {
         return Thread::of_std(&std::thread::current());
     }
-    Thread::of_model(rt::logical(), None)
+    Thread::of_model(rt::current_thread(), None)
 }
 
-/// The present thread of a model has come to its end.
-pub(crate) fn end() {
-    let gone = HANDLES.with_borrow_mut(|(run, handles)| {
-        let mine = |inner: &Arc<ModelThread>| *run == rt::run() && inner.number == rt::logical();
-        handles.iter().position(mine).map(|place| handles.swap_remove(place))
+/// Drops the handle of the present thread of a model, at the thread's end.
+pub(crate) fn drop_handle() {
+    let handle = HANDLES.with_borrow_mut(|(run, handles)| {
+        let is_own =
+            |inner: &Arc<ModelThread>| *run == rt::run() && inner.number == rt::current_thread();
+        handles.iter().position(is_own).map(|place| handles.swap_remove(place))
     });
-    drop(gone);
+    drop(handle);
 }
 
-/// Waits until another thread calls [`Thread::unpark`], as [`std::thread::park`]. In a model it never
-/// goes on for nothing.
+/// Waits until another thread calls [`Thread::unpark`], as [`std::thread::park`]. In a model it
+/// never returns spuriously.
 pub fn park() {
     let Thread(ThreadKind::Model(inner)) = current() else { return std::thread::park() };
     let mut token = inner.token.lock().unwrap_or_else(PoisonError::into_inner);
     while !*token {
-        token = inner.came.wait(token).unwrap_or_else(PoisonError::into_inner);
+        token = inner.unparked.wait(token).unwrap_or_else(PoisonError::into_inner);
     }
     *token = false;
 }
 
-/// [`park`], but not longer than this; in a model, where time does not pass, it may be for ever.
+/// [`park`] for at most `time`. In a model time does not pass, so there it is [`park`].
 pub fn park_timeout(time: Duration) {
     if rt::engine() == CurrentEngine::None {
         std::thread::park_timeout(time);

@@ -1,4 +1,4 @@
-//! Thread-locals that are the logical thread's in a model, and std's elsewhere.
+//! Thread-locals. In a model each logical thread has its own value; elsewhere they are std's.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -31,21 +31,21 @@ thread_local! {
 }
 
 impl<T: 'static> LocalKey<T> {
-    /// Lends this thread's value, which is made at its first use.
+    /// Calls `call` with this thread's value, which is made at its first use.
     ///
     /// # Panics
-    /// Where the thread has dropped it already.
+    /// If the thread has dropped the value already; never in a model.
     pub fn with<R>(&'static self, call: impl FnOnce(&T) -> R) -> R {
         if rt::engine() == CurrentEngine::None {
             return self.std.with(call);
         }
-        call(&self.present())
+        call(&self.model_value())
     }
 
-    /// Lends this thread's value, which is made at its first use.
+    /// Calls `call` with this thread's value, which is made at its first use.
     ///
     /// # Errors
-    /// Where the thread has dropped it already.
+    /// If the thread has dropped the value already; never in a model.
     pub fn try_with<R>(
         &'static self,
         call: impl FnOnce(&T) -> R,
@@ -53,23 +53,24 @@ impl<T: 'static> LocalKey<T> {
         if rt::engine() == CurrentEngine::None {
             return self.std.try_with(call);
         }
-        Ok(call(&self.present()))
+        Ok(call(&self.model_value()))
     }
 
-    /// The logical thread's value.
-    fn present(&'static self) -> Rc<T> {
-        let (run, thread) = (rt::run(), rt::logical());
-        // Which key this is; nothing is printed or decided by it.
+    /// The present logical thread's value, which is made now if there is none.
+    fn model_value(&'static self) -> Rc<T> {
+        let (run, thread) = (rt::run(), rt::current_thread());
+        // The address identifies the key. Nothing that is printed or decided depends on its value.
         let key = std::ptr::from_ref(self) as usize;
         let find = || {
             SLOTS.with(|slots| {
                 let mut slots = slots.borrow_mut();
-                // Of a run that was given up.
-                let (now, gone) = slots.drain(..).partition(|slot: &LocalSlot| slot.run == run);
-                *slots = now;
-                std::mem::forget::<Vec<LocalSlot>>(gone);
-                let mine = |slot: &&LocalSlot| (slot.thread, slot.key) == (thread, key);
-                let slot = slots.iter().find(mine)?;
+                // Only abandoned runs leave values. They are leaked: dropping them could touch what
+                // those runs' stacks still hold.
+                let (present, old) = slots.drain(..).partition(|slot: &LocalSlot| slot.run == run);
+                *slots = present;
+                std::mem::forget::<Vec<LocalSlot>>(old);
+                let is_wanted = |slot: &&LocalSlot| (slot.thread, slot.key) == (thread, key);
+                let slot = slots.iter().find(is_wanted)?;
                 Rc::clone(&slot.value).downcast::<T>().ok()
             })
         };
@@ -88,7 +89,7 @@ impl<T: 'static> LocalKey<std::cell::Cell<T>> {
         self.with(|cell| cell.set(value));
     }
 
-    /// A copy of what is in the cell.
+    /// Returns a copy of the cell's value.
     pub fn get(&'static self) -> T
     where
         T: Copy,
@@ -96,12 +97,12 @@ impl<T: 'static> LocalKey<std::cell::Cell<T>> {
         self.with(std::cell::Cell::get)
     }
 
-    /// Puts a value into the cell, and answers what was in it.
+    /// Puts a value into the cell. Returns the former one.
     pub fn replace(&'static self, value: T) -> T {
         self.with(|cell| cell.replace(value))
     }
 
-    /// Takes what is in the cell, and leaves the default.
+    /// Takes the cell's value, and leaves the default.
     pub fn take(&'static self) -> T
     where
         T: Default,
@@ -111,17 +112,23 @@ impl<T: 'static> LocalKey<std::cell::Cell<T>> {
 }
 
 impl<T: 'static> LocalKey<RefCell<T>> {
-    /// Lends what is in the cell.
+    /// Calls `call` with the cell's value.
+    ///
+    /// # Panics
+    /// If the value is borrowed mutably.
     pub fn with_borrow<R>(&'static self, call: impl FnOnce(&T) -> R) -> R {
         self.with(|cell| call(&cell.borrow()))
     }
 
-    /// Lends what is in the cell, to be changed.
+    /// Calls `call` with the cell's value, to change it.
+    ///
+    /// # Panics
+    /// If the value is borrowed.
     pub fn with_borrow_mut<R>(&'static self, call: impl FnOnce(&mut T) -> R) -> R {
         self.with(|cell| call(&mut cell.borrow_mut()))
     }
 
-    /// Takes what is in the cell, and leaves the default.
+    /// Takes the cell's value, and leaves the default.
     pub fn take(&'static self) -> T
     where
         T: Default,
@@ -136,24 +143,25 @@ impl<T: 'static> fmt::Debug for LocalKey<T> {
     }
 }
 
-/// Drops the present logical thread's values, the last one made first. Values that are made
-/// meanwhile go as well.
-pub(crate) fn end() {
-    let (run, thread) = (rt::run(), rt::logical());
-    let mine = |slot: &LocalSlot| (slot.run, slot.thread) == (run, thread);
-    let last = || {
+/// Drops the present logical thread's values, the latest one first, including those that are made
+/// meanwhile.
+pub(crate) fn drop_values() {
+    let (run, thread) = (rt::run(), rt::current_thread());
+    let is_own = |slot: &LocalSlot| (slot.run, slot.thread) == (run, thread);
+    let take_last = || {
         SLOTS.with(|slots| {
             let mut slots = slots.borrow_mut();
-            let at = slots.iter().rposition(mine)?;
+            let at = slots.iter().rposition(is_own)?;
             Some(slots.remove(at))
         })
     };
-    while let Some(slot) = last() {
+    while let Some(slot) = take_last() {
         drop(slot);
     }
 }
 
-/// Declares thread-locals as [`std::thread_local!`]: in a model the logical thread's.
+/// Declares thread-locals, as [`std::thread_local!`]. In a model each logical thread has its own
+/// value.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __thread_local {

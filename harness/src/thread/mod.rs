@@ -1,8 +1,9 @@
-//! Threads that belong to the run that starts them, and that a model checker can let take turns.
+//! Threads that belong to the run that starts them: `std::thread`, or its twin that a model checker
+//! drives.
 //!
 //! Without the features `shuttle` and `loom`, and outside of a model in any case, these are std's
-//! threads. In a model ([`Explore`](crate::Explore)) they are the model's: numbered in the order in
-//! which they are started, the subject's own being 0.
+//! threads. In a model ([`Explore`](crate::Explore)) the model checker schedules them. There they
+//! are numbered in the order in which they are started; the subject's own thread is 0.
 
 #[cfg(mallory_model)]
 pub(crate) mod builder;
@@ -19,12 +20,19 @@ pub(crate) mod spawn;
 #[cfg(all(test, mallory_model))]
 mod tests;
 
-#[cfg(mallory_model)]
-pub use crate::__thread_local as thread_local;
+#[cfg(not(mallory_model))]
+pub use std::thread::{
+    AccessError, Builder, JoinHandle, LocalKey, Scope, ScopedJoinHandle, Thread, ThreadId, current,
+    park, park_timeout, scope, sleep, yield_now,
+};
 pub use std::thread::{Result, available_parallelism, panicking};
 #[cfg(not(mallory_model))]
 pub use std::thread_local;
 
+#[cfg(mallory_model)]
+pub use crate::__thread_local as thread_local;
+#[cfg(not(mallory_model))]
+use crate::heap::thread_context::{attribute, is_attributed};
 #[cfg(mallory_model)]
 pub use crate::thread::builder::Builder;
 #[cfg(mallory_model)]
@@ -35,28 +43,20 @@ pub use crate::thread::local::{AccessError, LocalKey};
 pub use crate::thread::scope::{Scope, ScopedJoinHandle, scope};
 #[cfg(mallory_model)]
 pub use crate::thread::spawn::{JoinHandle, sleep, spawn, yield_now};
-#[cfg(not(mallory_model))]
-pub use std::thread::{
-    AccessError, Builder, JoinHandle, LocalKey, Scope, ScopedJoinHandle, Thread, ThreadId, current,
-    park, park_timeout, scope, sleep, yield_now,
-};
 
-#[cfg(not(mallory_model))]
-use crate::heap::thread_context::{attribute, is_attributed};
-
-/// Starts a thread whose requests are the subject's, as those of the present thread are.
+/// Starts a thread whose requests are the subject's if those of the present thread are.
 ///
-/// Only where runs are made in process does that make a difference: under a
-/// [`GlobalHeap`](crate::GlobalHeap) the requests of a test runner's other threads pass there, and
-/// are reported as unattributed. In a child all threads are the subject's.
+/// This differs from [`std::thread::spawn`] only under a [`GlobalHeap`](crate::GlobalHeap) whose
+/// runs are made in process: there the requests of the test runner's other threads never fail, and
+/// are reported as unattributed. In a child process all threads are the subject's.
 ///
 /// # Panics
-/// As [`std::thread::spawn`], where there is no memory for a thread.
+/// As [`std::thread::spawn`], if there is no memory for a thread.
 #[cfg(not(mallory_model))]
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    let is_ours = is_attributed();
+    let is_subjects = is_attributed();
     std::thread::spawn(move || {
-        attribute(is_ours);
+        attribute(is_subjects);
         work()
     })
 }

@@ -1,4 +1,4 @@
-//! Threads that may borrow, since whoever starts them waits for them.
+//! The twin of `std::thread::scope`: threads that may borrow, since the scope waits for them.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -7,22 +7,22 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::Result;
 
 use crate::rt;
 use crate::rt::{CurrentEngine, Spawned};
-use crate::thread::Result;
 use crate::thread::current::Thread;
 use crate::thread::settings::ThreadSettings;
 use crate::thread::spawn::{ThreadResult, body, start};
 
-/// Where such threads are started, as [`std::thread::Scope`].
+/// A scope in which threads can be started that borrow, as [`std::thread::Scope`].
 pub struct Scope<'scope, 'env: 'scope> {
     started: Mutex<Vec<Arc<StartedThread>>>,
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
 
-/// A thread, until somebody waits for it.
+/// A thread that was started in a scope. `thread` is `None` once a thread waits for it.
 struct StartedThread {
     thread: Mutex<Option<ScopedKind>>,
     panicked: AtomicBool,
@@ -34,12 +34,13 @@ enum ScopedKind {
 }
 
 impl StartedThread {
-    /// Waits for it, unless somebody has. Answers whether nobody had.
+    /// Waits for the thread, unless another call has. Returns whether this call was the one that
+    /// did.
     fn wait(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
             None => return false,
-            // What the thread threw was caught in it.
+            // A panic of the thread was caught in the thread itself.
             Some(ScopedKind::Std(handle)) => drop(handle.join()),
             Some(ScopedKind::Model(spawned)) => rt::join(spawned),
         }
@@ -47,15 +48,15 @@ impl StartedThread {
     }
 }
 
-/// A thread to wait for, as [`std::thread::ScopedJoinHandle`].
+/// A handle to wait for a scoped thread with, as [`std::thread::ScopedJoinHandle`].
 pub struct ScopedJoinHandle<'scope, T> {
     started: Arc<StartedThread>,
-    answer: Arc<ThreadResult<T>>,
+    result: Arc<ThreadResult<T>>,
     thread: ScopedThread,
     scope: PhantomData<&'scope ()>,
 }
 
-/// Which thread it is: a model's has a handle once somebody asks for it.
+/// The thread's own handle. A model's thread has one once it is asked for.
 enum ScopedThread {
     Std(Thread),
     Model { number: u16, name: Option<String>, handle: OnceLock<Thread> },
@@ -65,13 +66,13 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// Waits until the thread has ended.
     ///
     /// # Errors
-    /// With what it threw, where it panicked.
+    /// With the panic's payload, if the thread panicked.
     pub fn join(self) -> Result<T> {
         self.started.wait();
-        self.answer.take()
+        self.result.take()
     }
 
-    /// A handle on the thread itself.
+    /// The thread's own handle.
     #[must_use]
     pub fn thread(&self) -> &Thread {
         match &self.thread {
@@ -85,7 +86,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// Whether the thread has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.answer.is_there()
+        self.result.is_set()
     }
 }
 
@@ -105,7 +106,7 @@ impl<'scope> Scope<'scope, '_> {
     /// Starts a thread that may borrow what lives longer than the scope.
     ///
     /// # Panics
-    /// As [`std::thread::Scope::spawn`], where there is no memory for a thread.
+    /// As [`std::thread::Scope::spawn`], if there is no memory for a thread.
     #[track_caller]
     pub fn spawn<T: Send + 'scope>(
         &'scope self,
@@ -122,68 +123,67 @@ impl<'scope> Scope<'scope, '_> {
         work: impl FnOnce() -> T + Send + 'scope,
     ) -> io::Result<ScopedJoinHandle<'scope, T>> {
         let name = settings.name.clone();
-        let answer = ThreadResult::new();
+        let result = ThreadResult::new();
         let started =
             Arc::new(StartedThread { thread: Mutex::new(None), panicked: AtomicBool::new(false) });
-        let (its_answer, itself) = (Arc::clone(&answer), Arc::clone(&started));
-        let noted = move || {
-            // Whether it panicked is told even where nobody joins it.
+        let (thread_result, thread_state) = (Arc::clone(&result), Arc::clone(&started));
+        let noting_panic = move || {
+            // The scope has to know of a panic also if no thread joins this one.
             struct NotePanic<'a>(&'a AtomicBool);
             impl Drop for NotePanic<'_> {
                 fn drop(&mut self) {
                     self.0.store(std::thread::panicking(), Ordering::Relaxed);
                 }
             }
-            let _panicked = NotePanic(&itself.panicked);
+            let _panicked = NotePanic(&thread_state.panicked);
             work()
         };
-        let whole: Box<dyn FnOnce() + Send + 'scope> =
-            Box::new(body(noted, its_answer, name.clone()));
-        // SAFETY: only the lifetime changes. `scope` waits for every thread before it comes back,
-        // whichever way, so what this borrows outlives it; where a model's run is given up, its
-        // threads never run again.
-        let whole = unsafe {
-            std::mem::transmute::<Box<dyn FnOnce() + Send + 'scope>, Box<dyn FnOnce() + Send>>(
-                whole,
-            )
+        let work: Box<dyn FnOnce() + Send + 'scope> =
+            Box::new(body(noting_panic, thread_result, name.clone()));
+        // SAFETY: only the lifetime changes. `scope` waits for every thread before it returns or
+        // unwinds, so what the work borrows outlives the thread. If a model's run is abandoned,
+        // `scope` unwinds without waiting, but the run's threads never run again.
+        let work = unsafe {
+            std::mem::transmute::<Box<dyn FnOnce() + Send + 'scope>, Box<dyn FnOnce() + Send>>(work)
         };
         let (kind, thread) = if rt::engine() == CurrentEngine::None {
-            let handle = settings.spawn_std(whole)?;
-            let which = ScopedThread::Std(Thread::of_std(handle.thread()));
-            (ScopedKind::Std(handle), which)
+            let handle = settings.spawn_std(work)?;
+            let own_handle = ScopedThread::Std(Thread::of_std(handle.thread()));
+            (ScopedKind::Std(handle), own_handle)
         } else {
-            let spawned = start(whole, Location::caller());
-            let which =
+            let spawned = start(work, Location::caller());
+            let own_handle =
                 ScopedThread::Model { number: spawned.thread, name, handle: OnceLock::new() };
-            (ScopedKind::Model(spawned), which)
+            (ScopedKind::Model(spawned), own_handle)
         };
         *started.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(kind);
         let mut all = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(Arc::clone(&started));
-        Ok(ScopedJoinHandle { started, answer, thread, scope: PhantomData })
+        Ok(ScopedJoinHandle { started, result, thread, scope: PhantomData })
     }
 }
 
-/// Calls this with a scope for threads, and waits for all of them, as [`std::thread::scope`].
+/// Calls `work` with a scope for threads, and waits for all of its threads, as
+/// [`std::thread::scope`].
 ///
 /// # Panics
-/// Where a thread panicked that nobody joined.
+/// If `work` panics, or a thread panicked that was not joined.
 pub fn scope<'env, T>(work: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
     let scope = Scope { started: Mutex::new(Vec::new()), scope: PhantomData, env: PhantomData };
-    let answer = std::panic::catch_unwind(AssertUnwindSafe(|| work(&scope)));
-    if rt::is_over() {
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(&scope)));
+    if rt::is_abandoned() {
         rt::abandon();
     }
     let mut panicked = false;
     loop {
         let next = scope.started.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Some(started) = next else { break };
-        let nobody_did = started.wait();
-        panicked |= nobody_did && started.panicked.load(Ordering::Relaxed);
+        let was_not_joined = started.wait();
+        panicked |= was_not_joined && started.panicked.load(Ordering::Relaxed);
     }
-    match answer {
+    match result {
         Err(payload) => std::panic::resume_unwind(payload),
         Ok(_) if panicked => panic!("a scoped thread panicked"),
-        Ok(answer) => answer,
+        Ok(result) => result,
     }
 }

@@ -1,10 +1,11 @@
-//! What a thread is started with, and starting one of the system's threads with it.
+//! A thread's name and stack size, and how one of the operating system's threads is started with
+//! them.
 
 use std::io;
 
 use crate::heap::thread_context::{attribute, is_attributed};
 
-/// A thread's name and the size of its stack, where they were given.
+/// A thread's name and the size of its stack in bytes, where they are given.
 #[derive(Debug, Default)]
 pub(crate) struct ThreadSettings {
     pub(crate) name: Option<String>,
@@ -12,7 +13,8 @@ pub(crate) struct ThreadSettings {
 }
 
 impl ThreadSettings {
-    /// Starts one of the system's threads. Its requests are the subject's if the current thread's are.
+    /// Starts one of the operating system's threads. Its requests are the subject's if those of the
+    /// present thread are.
     pub(crate) fn spawn_std<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -24,9 +26,9 @@ impl ThreadSettings {
         if let Some(size) = self.stack_size {
             builder = builder.stack_size(size);
         }
-        let is_ours = is_attributed();
+        let is_subjects = is_attributed();
         builder.spawn(move || {
-            attribute(is_ours);
+            attribute(is_subjects);
             work()
         })
     }

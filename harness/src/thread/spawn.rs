@@ -1,19 +1,22 @@
-//! Starting, joining and giving way, in a model and elsewhere.
+//! Starting and joining threads, yielding and sleeping, in a model and elsewhere.
 
-use crate::report::format::said;
+use crate::report::format::panic_message;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::Result;
 use std::time::Duration;
 
+use crate::process::backtrace;
 use crate::rt;
 use crate::rt::{AbandonedRun, CurrentEngine, Spawned};
+use crate::thread::current;
 use crate::thread::current::Thread;
+use crate::thread::local;
 use crate::thread::settings::ThreadSettings;
-use crate::thread::{Result, current, local};
 
-/// A thread to wait for, as [`std::thread::JoinHandle`].
+/// A handle to wait for a thread with, as [`std::thread::JoinHandle`].
 pub struct JoinHandle<T> {
     kind: JoinKind<T>,
     name: Option<String>,
@@ -22,31 +25,31 @@ pub struct JoinHandle<T> {
 
 enum JoinKind<T> {
     Std(std::thread::JoinHandle<T>),
-    Model { spawned: Spawned, answer: Arc<ThreadResult<T>> },
+    Model { spawned: Spawned, result: Arc<ThreadResult<T>> },
 }
 
-/// What a model's thread leaves to whoever joins it.
-pub(crate) struct ThreadResult<T>(std::sync::Mutex<Option<Result<T>>>);
+/// The result of a model's thread, for the thread that joins it.
+pub(crate) struct ThreadResult<T>(Mutex<Option<Result<T>>>);
 
 impl<T> ThreadResult<T> {
     pub(crate) fn new() -> Arc<ThreadResult<T>> {
-        Arc::new(ThreadResult(std::sync::Mutex::new(None)))
+        Arc::new(ThreadResult(Mutex::new(None)))
     }
 
-    fn leave(&self, answer: Result<T>) {
-        if let Ok(mut place) = self.0.lock() {
-            *place = Some(answer);
+    fn set(&self, result: Result<T>) {
+        if let Ok(mut slot) = self.0.lock() {
+            *slot = Some(result);
         }
     }
 
-    pub(crate) fn is_there(&self) -> bool {
-        self.0.lock().is_ok_and(|place| place.is_some())
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.lock().is_ok_and(|slot| slot.is_some())
     }
 
     pub(crate) fn take(&self) -> Result<T> {
-        let left = self.0.lock().ok().and_then(|mut place| place.take());
-        // Only in a run that is being given up.
-        left.unwrap_or_else(|| Err(Box::new("the thread never came to its end")))
+        let result = self.0.lock().ok().and_then(|mut slot| slot.take());
+        // There is none only in a run that is being abandoned.
+        result.unwrap_or_else(|| Err(Box::new("the thread never ended: its run was abandoned")))
     }
 }
 
@@ -57,13 +60,13 @@ impl<T> JoinHandle<T> {
 
     pub(crate) fn of_model(
         spawned: Spawned,
-        answer: Arc<ThreadResult<T>>,
+        result: Arc<ThreadResult<T>>,
         name: Option<String>,
     ) -> Self {
-        JoinHandle { kind: JoinKind::Model { spawned, answer }, name, thread: OnceLock::new() }
+        JoinHandle { kind: JoinKind::Model { spawned, result }, name, thread: OnceLock::new() }
     }
 
-    /// A handle on the thread itself.
+    /// The thread's own handle.
     pub fn thread(&self) -> &Thread {
         self.thread.get_or_init(|| match &self.kind {
             JoinKind::Std(handle) => Thread::of_std(handle.thread()),
@@ -76,13 +79,13 @@ impl<T> JoinHandle<T> {
     /// Waits until the thread has ended.
     ///
     /// # Errors
-    /// With what it threw, where it panicked.
+    /// With the panic's payload, if the thread panicked.
     pub fn join(self) -> Result<T> {
         match self.kind {
             JoinKind::Std(handle) => handle.join(),
-            JoinKind::Model { spawned, answer } => {
+            JoinKind::Model { spawned, result } => {
                 rt::join(spawned);
-                answer.take()
+                result.take()
             }
         }
     }
@@ -91,7 +94,7 @@ impl<T> JoinHandle<T> {
     pub fn is_finished(&self) -> bool {
         match &self.kind {
             JoinKind::Std(handle) => handle.is_finished(),
-            JoinKind::Model { answer, .. } => answer.is_there(),
+            JoinKind::Model { result, .. } => result.is_set(),
         }
     }
 }
@@ -102,18 +105,19 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// Starts a thread whose requests are the subject's, as those of the present thread are; in a model
-/// one of the model's, whose panic is an `Err` for whoever joins it, and an outcome of the run.
+/// Starts a thread whose requests are the subject's if those of the present thread are. In a model
+/// it is a thread of the model: its panic is an `Err` for the thread that joins it, and an outcome
+/// of the run.
 ///
 /// # Panics
-/// As [`std::thread::spawn`], where there is no memory for a thread.
+/// As [`std::thread::spawn`], if there is no memory for a thread.
 #[track_caller]
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     spawn_with(ThreadSettings::default(), work)
         .unwrap_or_else(|error| panic!("cannot start a thread: {error}"))
 }
 
-/// As [`spawn`], with a name or a stack of this size.
+/// As [`spawn`], with a name and a stack size where they are given.
 #[track_caller]
 pub(crate) fn spawn_with<T: Send + 'static>(
     settings: ThreadSettings,
@@ -122,64 +126,66 @@ pub(crate) fn spawn_with<T: Send + 'static>(
     if rt::engine() == CurrentEngine::None {
         return Ok(JoinHandle::of_std(settings.spawn_std(work)?));
     }
-    let answer = ThreadResult::new();
-    let work = body(work, Arc::clone(&answer), settings.name.clone());
+    let result = ThreadResult::new();
+    let work = body(work, Arc::clone(&result), settings.name.clone());
     let spawned = start(Box::new(work), Location::caller());
-    Ok(JoinHandle::of_model(spawned, answer, settings.name))
+    Ok(JoinHandle::of_model(spawned, result, settings.name))
 }
 
 pub(crate) fn start(work: Box<dyn FnOnce() + Send>, at: &'static Location<'static>) -> Spawned {
     rt::spawn(at, work)
 }
 
-/// What a model's thread does: its work, whatever comes of it, and the end of its locals.
+/// What a model's thread does: its work, then the drop of its thread-locals and its handle. A panic
+/// of either of the first two becomes its result.
 pub(crate) fn body<T: Send>(
     work: impl FnOnce() -> T + Send,
-    answer: Arc<ThreadResult<T>>,
+    result: Arc<ThreadResult<T>>,
     name: Option<String>,
 ) -> impl FnOnce() + Send {
     move || {
         let is_modelled = rt::engine() != CurrentEngine::None;
         if is_modelled && name.is_some() {
-            Thread::of_model(rt::logical(), name.as_deref());
+            Thread::of_model(rt::current_thread(), name.as_deref());
         }
         let ended = catch(work);
-        let ended = match catch(local::end) {
+        let ended = match catch(local::drop_values) {
             Ok(()) => ended,
             Err(payload) => Err(payload),
         };
-        current::end();
-        answer.leave(ended);
+        current::drop_handle();
+        result.set(ended);
     }
 }
 
-/// Catches what a thread throws, and notes it as the run's. What we throw ourselves goes on.
+/// Catches a thread's panic, and notes it as the run's. If the run is being abandoned, unwinds on.
 fn catch<T>(work: impl FnOnce() -> T) -> Result<T> {
-    let ended = within(work);
+    let ended = call_in_backtrace(work);
     if let Err(payload) = &ended
         && !payload.is::<AbandonedRun>()
     {
-        rt::note_panic(said(&**payload));
+        rt::note_panic(panic_message(&**payload));
     }
-    if rt::is_over() {
+    if rt::is_abandoned() {
         drop(ended);
         rt::abandon();
     }
     ended
 }
 
-/// Calls a thread's work: its call stacks end here.
+/// Calls a thread's work. Its backtraces end here.
 #[inline(never)]
-fn within<T>(work: impl FnOnce() -> T) -> Result<T> {
-    std::panic::catch_unwind(AssertUnwindSafe(|| crate::process::backtrace::within(work)))
+fn call_in_backtrace<T>(work: impl FnOnce() -> T) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| backtrace::within(work)))
 }
 
-/// Lets other threads run, as [`std::thread::yield_now`]: in a model the others come first.
+/// Lets other threads run, as [`std::thread::yield_now`]. In a model the other runnable
+/// threads come first.
 pub fn yield_now() {
     rt::yield_now();
 }
 
-/// Sleeps; in a model, where time does not pass, this is [`yield_now`].
+/// Sleeps. In a model time does not pass, so there it is [`yield_now`].
 pub fn sleep(time: Duration) {
     if rt::engine() == CurrentEngine::None {
         std::thread::sleep(time);

@@ -1,10 +1,9 @@
-//! What the tests share: an error, a block that frees itself, and words for reports.
+//! What the tests share: an error, a block that frees itself, and helpers for reports.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
-#![allow(unsafe_code, reason = "blocks are taken and given back by hand")]
+#![allow(unsafe_code, reason = "blocks are allocated and freed by hand")]
 
-pub(crate) mod deaths;
+pub(crate) mod again;
 pub(crate) mod ports;
-pub(crate) mod region;
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -33,12 +32,12 @@ impl From<hashbrown::TryReserveError> for Oom {
     }
 }
 
-/// A layout whose alignment is known to be good.
+/// A layout whose alignment is known to be valid.
 pub(crate) fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("a power of two")
 }
 
-/// A block that is given back when it goes.
+/// A block that is freed when it is dropped.
 pub(crate) struct Owned {
     heap: Heap,
     start: NonNull<u8>,
@@ -63,12 +62,12 @@ impl Owned {
         Ok(Owned { heap: heap.clone(), start, layout, lost: false })
     }
 
-    /// Makes it larger or smaller; where that fails it stays as it was.
+    /// Makes it larger or smaller. If that fails, the block stays as it was.
     pub(crate) fn resize(&mut self, size: usize) -> Result<(), Refused> {
         self.change(layout(size, self.layout.align()))
     }
 
-    /// As `resize`, to another alignment as well.
+    /// As `resize`, and also changes the alignment.
     pub(crate) fn change(&mut self, new: Layout) -> Result<(), Refused> {
         // SAFETY: the block is alive and has this layout; each direction has its operation.
         let fresh = unsafe {
@@ -96,11 +95,11 @@ impl Owned {
 
     /// The bytes, which must have been written before they are read.
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the block is alive, so long, and borrowed with `self`.
+        // SAFETY: the block is alive, has this length, and is borrowed with `self`.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.layout.size()) }
     }
 
-    /// Writes bytes that tell their place, so that a wrong copy shows.
+    /// Writes bytes that depend on their position, so that a wrong copy is noticed.
     pub(crate) fn fill(&mut self) {
         for (place, byte) in self.bytes().iter_mut().enumerate() {
             *byte = pattern(place);
@@ -112,7 +111,7 @@ impl Owned {
         self.bytes()[..bytes].iter().enumerate().all(|(place, byte)| *byte == pattern(place))
     }
 
-    /// Gives it up without giving it back.
+    /// Leaks the block.
     pub(crate) fn lose(mut self) -> NonNull<u8> {
         self.lost = true;
         self.start
@@ -132,13 +131,13 @@ impl Drop for Owned {
     }
 }
 
-/// A block on its way to another thread.
+/// A block that is sent to another thread.
 pub(crate) struct Sent(pub(crate) Owned);
 
 // SAFETY: the block is used by one thread at a time; its heap is `Send`.
 unsafe impl Send for Sent {}
 
-/// The one finding of a report.
+/// The only finding of a report.
 #[track_caller]
 pub(crate) fn only(report: &Report) -> &Finding {
     match report.findings() {
@@ -147,7 +146,7 @@ pub(crate) fn only(report: &Report) -> &Finding {
     }
 }
 
-/// The one finding of this kind.
+/// The only finding of this kind.
 #[track_caller]
 pub(crate) fn the(report: &Report, kind: Kind) -> &Finding {
     let mut fitting = report.findings().iter().filter(|finding| finding.kind() == kind);
@@ -162,14 +161,14 @@ pub(crate) fn kinds(report: &Report) -> Vec<Kind> {
     report.findings().iter().map(Finding::kind).collect()
 }
 
-/// The caller's mistake that a report tells of.
+/// The message of a report that only tells of the caller's mistake.
 #[track_caller]
 pub(crate) fn mistake(report: &Report) -> String {
     assert_eq!(report.exit_code(), 2, "expected a mistake of the caller's:\n{report}");
-    report.error().expect("exit code 2 comes with an error").to_string()
+    report.error().expect("exit code 2 is always explained by an error").to_string()
 }
 
-/// The outcomes that there were, with how often.
+/// The outcomes that occurred, and how often.
 pub(crate) fn outcomes(report: &Report) -> Vec<(Outcome, u64)> {
     Outcome::ALL
         .into_iter()
@@ -178,7 +177,7 @@ pub(crate) fn outcomes(report: &Report) -> Vec<(Outcome, u64)> {
         .collect()
 }
 
-/// A list of so many bytes, or an error.
+/// A list of `size` bytes, or an error.
 pub(crate) fn bytes(size: usize) -> Result<Vec<u8>, std::collections::TryReserveError> {
     let mut list = Vec::new();
     list.try_reserve_exact(size)?;
@@ -186,14 +185,30 @@ pub(crate) fn bytes(size: usize) -> Result<Vec<u8>, std::collections::TryReserve
     Ok(std::hint::black_box(list))
 }
 
-/// The same value a second time, as a mistake in unsafe code makes it.
-pub(crate) trait CloneAsItIs {
-    fn clone_as_it_is(&self) -> Self;
+/// Copies a value bit by bit, although it is not `Copy`: a mistake that unsafe code may make.
+pub(crate) trait CloneBits {
+    fn clone_bits(&self) -> Self;
 }
 
-impl CloneAsItIs for std::mem::ManuallyDrop<Vec<u8>> {
-    fn clone_as_it_is(&self) -> Self {
-        // SAFETY: none: that is what is planted.
+impl CloneBits for std::mem::ManuallyDrop<Vec<u8>> {
+    fn clone_bits(&self) -> Self {
+        // SAFETY: none. This is the planted mistake.
         unsafe { std::ptr::read(self) }
+    }
+}
+
+/// A small generator of random numbers (xorshift): the same numbers for the same seed.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> usize {
+        (self.next() % end) as usize
     }
 }

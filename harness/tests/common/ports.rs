@@ -1,4 +1,4 @@
-//! Ports to put below a heap, or on top of one.
+//! Ports that tests put below a heap or on top of one.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use mallory::{Heap, Port, Refused, SystemPort};
 
-type Answer = Result<NonNull<[u8]>, Refused>;
+/// What a request for memory returns.
+type Granted = Result<NonNull<[u8]>, Refused>;
 
-/// An arena: cuts blocks off a chunk from the heap below, and gives the chunk back as a whole.
+/// An arena: cuts its blocks from one chunk of the heap below, and frees the chunk as a whole.
 pub(crate) struct Bump {
     below: Heap,
     chunk: Cell<Option<NonNull<u8>>>,
@@ -18,7 +19,7 @@ pub(crate) struct Bump {
 }
 
 impl Bump {
-    /// How much a chunk holds; there is only ever one.
+    /// The size of the chunk. There is at most one.
     pub(crate) const CHUNK: usize = 16 << 10;
 
     pub(crate) fn new(below: &Heap) -> Bump {
@@ -29,9 +30,9 @@ impl Bump {
         super::layout(Bump::CHUNK, 16)
     }
 
-    fn give_back(&self) {
+    fn free_chunk(&self) {
         if let Some(chunk) = self.chunk.take() {
-            // SAFETY: the chunk came from the heap below with this layout, and is given back once.
+            // SAFETY: the chunk came from the heap below with this layout, and is freed once.
             unsafe { self.below.free(chunk, Bump::layout()) }
         }
         self.used.set(0);
@@ -40,7 +41,7 @@ impl Bump {
 
 impl Drop for Bump {
     fn drop(&mut self) {
-        self.give_back();
+        self.free_chunk();
     }
 }
 
@@ -49,7 +50,7 @@ unsafe impl Send for Bump {}
 
 // SAFETY: blocks are disjoint, aligned pieces of a live chunk, and nothing unwinds.
 unsafe impl Port for Bump {
-    fn alloc(&self, layout: Layout) -> Answer {
+    fn alloc(&self, layout: Layout) -> Granted {
         let chunk = match self.chunk.get() {
             Some(chunk) => chunk,
             None => self.below.alloc(Bump::layout())?.cast(),
@@ -62,25 +63,25 @@ unsafe impl Port for Bump {
             return Err(Refused);
         }
         self.used.set(start + layout.size());
-        // SAFETY: the piece lies inside the chunk, as was just checked.
+        // SAFETY: the check above keeps the piece inside the chunk.
         Ok(NonNull::slice_from_raw_parts(unsafe { chunk.add(start) }, layout.size()))
     }
 
     unsafe fn free(&self, _: NonNull<u8>, _: Layout) {}
 
     unsafe fn reclaim(&self) -> bool {
-        self.give_back();
+        self.free_chunk();
         true
     }
 }
 
-/// A port that two heaps may stand on.
+/// A port that two heaps may share.
 #[derive(Clone, Default)]
 pub(crate) struct Shared(pub(crate) Arc<SystemPort>);
 
 // SAFETY: every call goes to the port inside, which keeps the contract; clones are that port.
 unsafe impl Port for Shared {
-    fn alloc(&self, layout: Layout) -> Answer {
+    fn alloc(&self, layout: Layout) -> Granted {
         self.0.alloc(layout)
     }
 
@@ -90,26 +91,26 @@ unsafe impl Port for Shared {
     }
 }
 
-/// What was in each block when it came back to the port, the newest last.
+/// The contents of each block when it was freed, in order.
 pub(crate) type Freed = Arc<Mutex<Vec<Vec<u8>>>>;
 
-/// A port that notes what is in a block when it is given back.
+/// A port that records the contents of the blocks that are freed.
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) freed: Freed,
 }
 
-// SAFETY: every call goes to the system's allocator; a zero size never reaches it (heaps ask for a
-// byte at least).
+// SAFETY: every call goes to the system's allocator; a zero size never reaches it (heaps request at
+// least one byte).
 unsafe impl Port for Recorder {
-    fn alloc(&self, layout: Layout) -> Answer {
-        // SAFETY: a heap asks its port for a byte at least. Zeroed, so that all of it may be read.
+    fn alloc(&self, layout: Layout) -> Granted {
+        // SAFETY: a heap requests at least one byte. Zeroed, so that all of it may be read.
         let start = NonNull::new(unsafe { System.alloc_zeroed(layout) }).ok_or(Refused)?;
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the block is alive until the next line, this long, and was zeroed at first.
+        // SAFETY: the block is alive, has this length, and was zeroed at first.
         let bytes = unsafe { std::slice::from_raw_parts(block.as_ptr(), layout.size()) };
         self.freed.lock().expect("nobody panics with it").push(bytes.to_vec());
         // SAFETY: the block came from `alloc` with this layout.
@@ -117,24 +118,24 @@ unsafe impl Port for Recorder {
     }
 }
 
-/// How many calls of `Fickle::grow` this process has made.
+/// The number of calls of `Fickle::grow` in this process.
 static GROWN: AtomicUsize = AtomicUsize::new(0);
 
-/// A port that grows in place every other time, as a warm allocator would.
+/// A port that grows every other block in place, as an allocator with free memory may do.
 #[derive(Default)]
 pub(crate) struct Fickle;
 
 impl Fickle {
-    /// Each block is as long as this, whatever was asked for.
+    /// The layout of every block, whatever was requested.
     fn slab(layout: Layout) -> Layout {
         super::layout(16 << 10, layout.align())
     }
 }
 
-// SAFETY: blocks are longer than asked for (requests in the tests are below the slab's size), come
-// from the system's allocator and go back to it with the layout they were made with.
+// SAFETY: blocks are longer than requested (the tests request less than a slab), come from the
+// system's allocator and are freed with the layout of their allocation.
 unsafe impl Port for Fickle {
-    fn alloc(&self, layout: Layout) -> Answer {
+    fn alloc(&self, layout: Layout) -> Granted {
         // SAFETY: a slab is not empty.
         let start = NonNull::new(unsafe { System.alloc(Fickle::slab(layout)) }).ok_or(Refused)?;
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
@@ -145,7 +146,7 @@ unsafe impl Port for Fickle {
         unsafe { System.dealloc(block.as_ptr(), Fickle::slab(layout)) }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Granted {
         if GROWN.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }

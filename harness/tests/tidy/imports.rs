@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::Visit;
 
 use crate::files::{File, sources};
+use crate::rules::{folder, layer};
 
 type Module = Vec<String>;
 
@@ -83,7 +84,6 @@ impl Said {
             syn::UseTree::Group(group) => {
                 group.items.iter().for_each(|tree| self.tree(tree, before, is_public));
             }
-            _ => {}
         }
     }
 
@@ -169,6 +169,40 @@ impl Tree {
             each.collect()
         };
         Tree { edges, types: all(|said| &said.types), impls: all(|said| &said.impls) }
+    }
+
+    /// Imports that don't point down, in words.
+    pub(crate) fn upward(&self) -> Vec<String> {
+        let up = self.edges.iter().filter_map(|(from, to)| {
+            let (above, below) = (layer(from)?, layer(to)?);
+            let is_within = folder(from) == folder(to);
+            (below <= above && !is_within).then(|| format!("{from} imports {to}"))
+        });
+        up.collect()
+    }
+
+    fn homes(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut homes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, path) in &self.types {
+            homes.entry(name).or_default().push(path);
+        }
+        homes
+    }
+
+    /// Names that more than one type has, with their files.
+    pub(crate) fn names_used_twice(&self) -> Vec<String> {
+        let homes = self.homes();
+        let twice = homes.iter().filter(|(_, paths)| paths.len() > 1);
+        twice.map(|(name, paths)| format!("{name}: {}", paths.join(", "))).collect()
+    }
+
+    /// Types and files with an inherent `impl` of a type that is defined elsewhere.
+    pub(crate) fn second_impls(&self) -> BTreeSet<(String, String)> {
+        let homes = self.homes();
+        let is_away = |(name, path): &&(String, String)| {
+            homes.get(name.as_str()).is_some_and(|homes| !homes.contains(&path.as_str()))
+        };
+        self.impls.iter().filter(is_away).cloned().collect()
     }
 
     /// Each group of files that reach each other, in words.

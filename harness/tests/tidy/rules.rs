@@ -1,4 +1,6 @@
-//! The tables: layers, and the exceptions that have a reason.
+//! The tables: layers, and the exceptions that have a reason. And the rules that are about one file.
+
+use crate::files::File;
 
 /// The folders and files of `src` from the top down. Imports point to a lower row; inside of a folder
 /// they may go anywhere but in a circle. Folders of one row know nothing of each other.
@@ -40,10 +42,101 @@ pub(crate) fn layer(path: &str) -> Option<usize> {
 }
 
 /// Files over [`LINES_MAX`] lines, and why each is one file.
-pub(crate) const LONG: &[(&str, &str)] = &[];
+pub(crate) const LONG: &[(&str, &str)] = &[
+    (
+        "src/global/mod.rs",
+        "one `GlobalAlloc`: its four calls share the lock and the thread's place",
+    ),
+    ("src/heap/fast_path.rs", "the map of the routes, and the routes that it describes"),
+    ("src/heap/ledger.rs", "one index over two stores, each operation tries both; its model test"),
+    ("src/heap/mod.rs", "the four steps of request, free and resize share their helpers"),
+    ("src/heap/node.rs", "`Core` and `Node` refer to each other: two files would form a circle"),
+    ("src/heap/state.rs", "its counters, stops and fingerprint change together at each event"),
+    ("src/system/script.rs", "the script, its text form, and the errors of reading it"),
+];
 
 /// Inherent `impl`s that are not in their type's file, and why.
-pub(crate) const SECOND_IMPLS: &[(&str, &str, &str)] = &[];
+pub(crate) const SECOND_IMPLS: &[(&str, &str, &str)] = &[
+    ("Heap", "adapters/c_heap.rs", "public methods that need C's tables, a layer above heaps"),
+    ("Heap", "heap/fast_path.rs", "the short and the full routes call each other"),
+    ("Heap", "heap/lifecycle.rs", "how a heap is made and how a run ends, apart from its calls"),
+    (
+        "Options",
+        "heap/lifecycle.rs",
+        "the last step makes a heap, which options, below, don't know",
+    ),
+    ("State", "heap/detection.rs", "recording may find something, and finding records an event"),
+];
 
 /// The only files with `unsafe` in them.
-pub(crate) const UNSAFE: &[&str] = &[];
+pub(crate) const UNSAFE: &[&str] = &[
+    "adapters/adversarial.rs",
+    "adapters/allocator_trait.rs",
+    "adapters/arena.rs",
+    "adapters/c_heap.rs",
+    "adapters/c_memory.rs",
+    "adapters/c_slot.rs",
+    "adapters/c_table.rs",
+    "adapters/global_alloc.rs",
+    "adapters/region.rs",
+    "c/conformance.rs",
+    "c/mod.rs",
+    "conformance/call.rs",
+    "conformance/contract.rs",
+    "conformance/stress.rs",
+    "global/inner_port.rs",
+    "global/mod.rs",
+    "global/survivors.rs",
+    "heap/fast_path.rs",
+    "heap/freed_ring.rs",
+    "heap/ledger.rs",
+    "heap/lifecycle.rs",
+    "heap/mod.rs",
+    "heap/node.rs",
+    "heap/pool.rs",
+    "heap/pool_memory.rs",
+    "heap/record_table.rs",
+    "heap/redzone.rs",
+    "heap/run_lock.rs",
+    "host/loom.rs",
+    "host/shuttle.rs",
+    "port.rs",
+    "process/backtrace.rs",
+    "process/child.rs",
+    "process/child_handle.rs",
+    "process/fork_pool.rs",
+    "process/guard_pages.rs",
+    "process/page_tables.rs",
+    "process/pipe.rs",
+    "process/shared_memory.rs",
+    "process/signal_handlers.rs",
+    "process/status.rs",
+    "run/concurrent_script.rs",
+    "sweep/fork.rs",
+    "sync/lazy.rs",
+    "thread/scope.rs",
+];
+
+/// The paths of files over [`LINES_MAX`] lines.
+pub(crate) fn long(files: &[File]) -> impl Iterator<Item = &str> {
+    let is_long = |file: &&File| file.text.lines().count() > LINES_MAX;
+    files.iter().filter(is_long).map(|file| file.path.as_str())
+}
+
+/// The lines of a file with an `unsafe` block or `impl` that no SAFETY comment precedes.
+pub(crate) fn unsafe_without_reason(file: &File) -> Vec<String> {
+    /// How far above the block the comment may begin.
+    const LINES_ABOVE: usize = 8;
+    let lines: Vec<&str> = file.text.lines().collect();
+    let mut found = Vec::new();
+    for (nth, line) in lines.iter().enumerate() {
+        let code = line.split("//").next().unwrap_or("");
+        if code.contains("unsafe {") || code.contains("unsafe impl") {
+            let above = &lines[nth.saturating_sub(LINES_ABOVE)..=nth];
+            if !above.iter().any(|line| line.contains("SAFETY:")) {
+                found.push(format!("{}:{}: {}", file.path, nth + 1, line.trim()));
+            }
+        }
+    }
+    found
+}

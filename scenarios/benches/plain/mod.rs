@@ -1,10 +1,10 @@
-//! The intern table and the subject on it as they are in `src/memory/intern.rs` and
-//! `src/concurrent/intern.rs`, on the global allocator and on a model checker's own types: the same
-//! locks in the same order, the same look-ups, insertions and checks.
+//! Copies of the intern table (`src/memory/intern.rs`) and its subject
+//! (`src/concurrent/intern.rs`), on the global allocator and on a model checker's own types: the
+//! same locks in the same order, the same look-ups, insertions and checks.
 
 macro_rules! plain {
     ($name:ident, $model:ident) => {
-        #[doc = concat!("On ", stringify!($model), "'s types.")]
+        #[doc = concat!("With the types of ", stringify!($model), ".")]
         pub(crate) mod $name {
             use std::cmp::Ordering;
             use std::mem;

@@ -2,10 +2,10 @@
 
 use mallory::{Heap, Refused};
 
-use super::join;
-use crate::cache_rebuild::Error;
-use crate::cache_rebuild::shared::SharedCache;
+use super::join::join;
 use crate::memory::bytes::refused;
+use crate::services::cache_rebuild::Error;
+use crate::services::cache_rebuild::shared::SharedCache;
 use crate::sync::Arc;
 use crate::thread;
 
@@ -32,7 +32,7 @@ fn look(cache: &SharedCache) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The subject: answers how many commits touched a path in the end.
+/// The subject: returns how many commits touched a path in the end.
 ///
 /// # Errors
 /// [`Refused`] where one of the threads ran out of memory.

@@ -4,7 +4,7 @@
 
 use mallory::{Heap, Refused};
 
-use super::join;
+use super::join::join;
 use crate::memory::{Handle, InternTable};
 use crate::sync::Arc;
 use crate::thread;
@@ -19,7 +19,7 @@ struct Holding {
     refused: bool,
 }
 
-/// Takes both strings, the first one twice over, and gives the second up again.
+/// Acquires both strings, retains the first once more, and releases the second.
 fn work(table: &InternTable, first: usize) -> Holding {
     let second = 1 - first;
     let mut holding = Holding::default();
@@ -36,7 +36,7 @@ fn work(table: &InternTable, first: usize) -> Holding {
     holding
 }
 
-/// Two threads: answers how many references they hold in the end.
+/// Two threads: returns how many references they hold in the end.
 ///
 /// # Errors
 /// [`Refused`] where one of them ran out of memory.
@@ -52,7 +52,7 @@ pub fn three(heap: &Heap) -> Result<usize, Refused> {
     contend(heap, [1, 0])
 }
 
-/// Does the work that begins with the first string, beside threads that begin with these.
+/// Runs `work` from the first string on this thread, and from these strings on one thread each.
 fn contend<const N: usize>(heap: &Heap, others: [usize; N]) -> Result<usize, Refused> {
     let table = Arc::new(InternTable::new(heap));
     let others = others.map(|first| {

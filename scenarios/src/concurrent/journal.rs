@@ -1,11 +1,11 @@
 //! The journal behind one lock, with a writer, a reader and a compactor: the reader sees a record
-//! as it was written, or an older one, and never goes back; compacting loses none.
+//! as it was written, or an older one, but never an older one after a newer; compaction loses none.
 
 use mallory::{Heap, Refused, System};
 
-use super::join;
-use crate::journal::{Id, Kind};
-use crate::journal_intern::{Entry, JournalIntern};
+use super::join::join;
+use crate::services::git_log::{ChangeKind, Id};
+use crate::services::journal_intern::{Entry, JournalIntern};
 use crate::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::thread;
 
@@ -31,10 +31,10 @@ fn id(byte: u8) -> Id {
     Id::from_bytes(&[byte; 20]).expect("20 bytes are an id")
 }
 
-/// The record of this number, from 1; 0 stands for none.
+/// The record with this number, counted from 1; 0 means that there is none.
 fn record(number: u8) -> Entry<&'static [u8]> {
     let (old, new) = (id(number - 1), id(number));
-    Entry { commit: id(0xc0), path: PATH, kind: Kind::Modified, old, new }
+    Entry { commit: id(0xc0), path: PATH, kind: ChangeKind::Modified, old, new }
 }
 
 fn write(journal: &Shared) -> Result<u8, Refused> {
@@ -63,7 +63,7 @@ fn read(journal: &Shared) -> Result<u8, Refused> {
     Ok(second)
 }
 
-/// The subject: answers the number of the newest record in the end.
+/// The subject: returns the number of the newest record in the end.
 ///
 /// # Errors
 /// [`Refused`] where one of the threads ran out of memory.

@@ -1,16 +1,16 @@
-//! Two workers over one metadata store, each with a server of its own: whatever both do to one
-//! object, the store ends as if one had come after the other, and an error leaves no half of a call.
+//! Two workers over one metadata store, each with its own server: whatever both do to one object,
+//! the store ends as if one had run after the other, and a failed call leaves nothing behind.
 
 use mallory::{Heap, Refused};
 
-use super::join;
-use crate::lfs::Oid;
-use crate::lfs::server::{Call, Server};
-use crate::lfs::shared::SharedStore;
-use crate::lfs::store::{MemoryStore, State, Store};
+use super::join::join;
+use crate::services::lfs_batch::Oid;
+use crate::services::lfs_batch::server::{Call, Server};
+use crate::services::lfs_batch::shared::SharedStore;
+use crate::services::lfs_batch::store::{MemoryStore, ObjectState, Store};
 use crate::thread;
 
-/// What the object's content is.
+/// The object's content.
 const CONTENT: &[u8] = b"hello";
 /// Its SHA-256.
 const OID: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
@@ -31,7 +31,7 @@ fn work(heap: &Heap, store: &SharedStore) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The subject: answers the object's size.
+/// The subject: returns the object's size.
 ///
 /// # Errors
 /// [`Refused`] where one of the workers ran out of memory.
@@ -45,7 +45,7 @@ pub fn two_workers(heap: &Heap) -> Result<usize, Refused> {
     let known = store.get(&Oid::parse(OID).expect("it is an id"))?;
     assert!(known.is_none_or(|known| known.size == CONTENT.len() as u64));
     if done.contains(&Ok(())) {
-        assert_eq!(known.map(|known| known.state), Some(State::Stored), "an upload is lost");
+        assert_eq!(known.map(|known| known.state), Some(ObjectState::Stored), "an upload is lost");
     }
     let [first, second] = done;
     first.and(second).map(|()| known.map_or(0, |known| known.size as usize))

@@ -1,21 +1,19 @@
-//! The memory parts and services with several threads on them, each as small as it can be and still
-//! meet: to be run by real threads, and explored in every order of threads and with every fault.
+//! The memory parts and the services shared by several threads. Each subject is as small as it can
+//! be while its threads still contend: it is run by real threads, and explored in every order of
+//! threads with every fault.
 //!
-//! Each subject says what has to hold, by `assert!`, once its threads are done, and answers what
-//! doesn't depend on who was first.
+//! When its threads are done, each subject checks its invariants by `assert!`; it returns a value
+//! that doesn't depend on the order of the threads.
 
 pub mod cache_rebuild;
 pub mod intern;
+pub(crate) mod join;
 pub mod journal;
 pub mod lfs_batch;
 pub mod slab;
 pub mod system_port;
 
-use std::panic::resume_unwind;
-
 use mallory::{Heap, Refused, Scenario};
-
-use crate::thread::JoinHandle;
 
 /// A subject: what it is called, what it is about, and what it does on a heap.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +22,7 @@ pub struct Subject {
     pub name: &'static str,
     /// What it is about, in one line.
     pub about: &'static str,
-    /// Starts its threads, waits for them, and answers what came of it.
+    /// Starts its threads, waits for them, and returns their result.
     pub run: fn(&Heap) -> Result<usize, Refused>,
 }
 
@@ -32,12 +30,12 @@ pub struct Subject {
 pub const SUBJECTS: [Subject; 7] = [
     Subject {
         name: "concurrent/cache-rebuild",
-        about: "a cache is made anew while look-ups go on",
+        about: "a cache is rebuilt while look-ups go on",
         run: cache_rebuild::rebuild_beside_look_ups,
     },
     Subject {
         name: "concurrent/intern",
-        about: "two threads take, keep, compare and give up the same and different strings",
+        about: "two threads acquire, retain, compare and release equal and different strings",
         run: intern::two,
     },
     Subject {
@@ -57,12 +55,12 @@ pub const SUBJECTS: [Subject; 7] = [
     },
     Subject {
         name: "concurrent/slab",
-        about: "two threads with a slab each lend one another what is in it",
+        about: "two threads with a slab each read what is in the other's slab",
         run: slab::lend,
     },
     Subject {
         name: "concurrent/system-port",
-        about: "the system port's counters while two threads take and give back",
+        about: "the system port's counters while two threads allocate and free",
         run: system_port::count,
     },
 ];
@@ -74,9 +72,4 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario::threads(name, about, move |explore| explore.oom(|_: &Refused| true).run(run))
     };
     SUBJECTS.into_iter().map(scenario).collect()
-}
-
-/// Waits for a thread; its panic is the waiting one's as well.
-pub(crate) fn join<T>(thread: JoinHandle<T>) -> T {
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }

@@ -1,19 +1,19 @@
-//! Two threads with a slab each over one heap: what lies in a slab may be read by another thread,
-//! and goes back to the slab that it came from.
+//! Two threads with a slab each over one heap: another thread may read a block of a slab, but only
+//! the slab's own thread frees it.
 
 use allocator_api2::boxed::Box;
 use mallory::{Heap, Refused};
 
-use super::join;
+use super::join::join;
 use crate::memory::bytes::refused;
 use crate::memory::slab_over;
 use crate::sync::{Arc, Mutex, PoisonError};
 use crate::thread;
 
-/// Where the threads show their values: each has a place of its own.
+/// One place for each thread, where the other one can read its value.
 type Shown = Mutex<[Option<Box<usize, Heap>>; 2]>;
 
-/// Shows a value, looks at the other one's, if it is there yet, and takes its own back.
+/// Publishes a value, reads the other thread's if it is published yet, and takes its own back.
 fn work(heap: &Heap, shown: &Shown, me: usize) -> Result<usize, Refused> {
     let slab = slab_over(heap);
     let make = |value| Box::try_new_in(value, slab.clone()).map_err(refused);
@@ -23,12 +23,12 @@ fn work(heap: &Heap, shown: &Shown, me: usize) -> Result<usize, Refused> {
     let again = make(10);
     let seen = lock()[1 - me].as_deref().copied();
     assert!(seen.is_none_or(|seen| seen == 2 - me), "the value is the other thread's");
-    // Dropped here, by the thread whose slab it is of.
+    // Dropped here, by the thread that owns the slab.
     let back = lock()[me].take();
     Ok(back.map_or(0, |value| *value) + *again?)
 }
 
-/// The subject: answers the sum of the values.
+/// The subject: returns the sum of the values.
 ///
 /// # Errors
 /// [`Refused`] where one of the threads ran out of memory.

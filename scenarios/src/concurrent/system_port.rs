@@ -1,24 +1,40 @@
-//! The system port's counters, the very code on the atomics that a model checker drives: whatever the
-//! order in which two threads take and give back, what is outstanding comes to what they hold, the
-//! peak is one that there was, and each refusal is counted.
+//! The system port's counters, compiled here with atomics that a model checker drives: in whatever
+//! order two threads allocate and free, the outstanding bytes are what they hold, the peak is a
+//! value that really occurred, and each refusal is counted.
 
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Refused};
 
-use super::join;
+use super::join::join;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::thread;
 
-#[path = "../../../harness/src/counters.rs"]
+#[path = "../../../harness/src/port/counters.rs"]
 mod counters;
 
-use counters::Counters;
+type Counters = counters::Counters<AtomicU64>;
 
-/// Bytes that a thread takes at first, and what it makes of them.
+// Elsewhere the atomics are std's, which have it already.
+#[cfg(any(feature = "shuttle", feature = "loom"))]
+impl counters::Atomic for AtomicU64 {
+    fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_add(value, order)
+    }
+
+    fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_sub(value, order)
+    }
+
+    fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_max(value, order)
+    }
+}
+
+/// The size of a thread's block at first, and after it has grown.
 const SIZES: [usize; 2] = [32, 96];
 
-/// Takes a block, makes it larger, and gives it back. Answers how many requests were refused.
+/// Allocates a block, grows it and frees it. Returns how many requests were refused.
 fn work(heap: &Heap, counters: &Counters) -> u64 {
     let mut block = Vec::<u8, Heap>::new_in(heap.clone());
     for size in SIZES {
@@ -35,7 +51,7 @@ fn work(heap: &Heap, counters: &Counters) -> u64 {
     u64::from(held != SIZES[1])
 }
 
-/// The subject: answers the bytes that both took.
+/// The subject: returns the bytes that both threads allocated.
 ///
 /// # Errors
 /// [`Refused`] where a thread ran out of memory.

@@ -1,4 +1,4 @@
-//! axum: a service answers a request within the process, JSON in and JSON out, without a socket.
+//! axum: a service handles requests with JSON bodies within the process, without a socket.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,13 +12,13 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt;
 
-use super::{Aborts, Subject};
+use super::subject::{self, Aborts, ForeignSubject};
 
-pub(super) const SUBJECT: Subject = Subject {
+pub(super) const SUBJECT: ForeignSubject = ForeignSubject {
     package: "axum",
     does: "builds a service and answers a request with a JSON body, and one that fits no route",
     aborts: Aborts::new(59, 59),
-    run: |sweep| super::infallible(sweep, serve),
+    run: |sweep| subject::infallible(sweep, serve),
 };
 
 #[derive(Debug, Deserialize)]
@@ -45,7 +45,7 @@ fn service() -> Router {
         .route("/shops/{shop}/orders", post(order))
 }
 
-/// Waits for a future that never has to: there is no socket and no clock in it.
+/// Runs a future that is never pending for long: there is no socket and no clock in it.
 fn wait<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());

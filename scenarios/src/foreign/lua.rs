@@ -1,8 +1,9 @@
-//! Lua, through `lua_newstate`: a state is made, and runs a script that reads, sums up and writes.
+//! Lua, through `lua_newstate`: creates a state, and runs a script that reads, sums up and writes.
 //!
-//! Lua's compiler keeps what it works on in a table that is hashed by addresses, and that grows sooner
-//! or later for it. So its heap stands on a region whose addresses are the same in each run; on
-//! `malloc` no two runs ask for the same, and a sweep says so (*nondeterminism*).
+//! Lua's compiler keeps its objects in a table that is hashed by their addresses, so when the table
+//! grows depends on addresses. On `malloc` no two runs make the same requests, which a sweep
+//! reports as *nondeterminism*. So the heap is over a region whose addresses are the same in each
+//! run.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int};
@@ -12,41 +13,42 @@ use mallory::{Heap, Report, Scenario, Sweep};
 use mlua_sys::lua55 as lua;
 
 use super::region;
+use super::subject::PROGRAM;
 
 /// The scenario.
 pub(super) fn scenario() -> Scenario {
-    let about = "makes a state and runs a script that reads orders and sums them up";
-    Scenario::new("foreign/lua", about, sweep).group("foreign").rerun_by(super::PROGRAM)
+    let about = "creates a state and runs a script that reads orders and sums them up";
+    Scenario::new("foreign/lua", about, sweep).group("foreign").rerun_by(PROGRAM)
 }
 
 fn sweep(sweep: Sweep) -> Report {
-    sweep.port(region::port).oom(|failure: &Failure| *failure == Failure::NoMemory).run(work)
+    sweep.port(region::port).oom(|failure: &LuaFailure| *failure == LuaFailure::NoMemory).run(work)
 }
 
 const SCRIPT: &str = include_str!("../../scripts/orders.lua");
 
-/// What the script answers.
+/// What the script returns.
 const ANSWER: &str = include_str!("../../scripts/orders.txt");
 
-/// Why the script did not come to its end.
+/// Why the script did not finish.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Failure {
+enum LuaFailure {
     NoMemory,
-    /// Anything else, in Lua's words.
+    /// Any other error, with Lua's message.
     Error(String),
 }
 
 /// A state, closed when this is dropped.
-struct State(*mut lua::lua_State);
+struct LuaState(*mut lua::lua_State);
 
-impl Drop for State {
+impl Drop for LuaState {
     fn drop(&mut self) {
         // SAFETY: made by `lua_newstate`, and closed once.
         unsafe { lua::lua_close(self.0) };
     }
 }
 
-/// Opens the libraries that look at nothing but what the script gives them: no environment, no
+/// Opens the libraries that depend only on their arguments: no environment, no
 /// files, no clock.
 unsafe extern "C-unwind" fn open_libraries(state: *mut lua::lua_State) -> c_int {
     let wanted = lua::LUA_GLIBK
@@ -61,17 +63,17 @@ unsafe extern "C-unwind" fn open_libraries(state: *mut lua::lua_State) -> c_int 
     0
 }
 
-impl State {
-    /// A state on this heap, which it refers to: the heap has to outlive it. Strings are hashed with
-    /// a seed of ours.
-    fn new(heap: &Heap) -> Result<State, Failure> {
+impl LuaState {
+    /// A state on this heap, to which it keeps a pointer: the heap has to outlive it. Strings are
+    /// hashed with a fixed seed.
+    fn new(heap: &Heap) -> Result<LuaState, LuaFailure> {
         let context = std::ptr::from_ref(heap).cast_mut().cast();
         // SAFETY: a `lua_Alloc`, with the heap as its context.
         let state = unsafe { lua::lua_newstate(mallory_lua_alloc, context, 1) };
-        if state.is_null() { Err(Failure::NoMemory) } else { Ok(State(state)) }
+        if state.is_null() { Err(LuaFailure::NoMemory) } else { Ok(LuaState(state)) }
     }
 
-    /// What stands on the top of the stack, taken from it.
+    /// Removes the value on the top of the stack, and returns it as text.
     fn take_text(&self) -> String {
         let mut length = 0;
         // SAFETY: there is a value; a text is copied before it is taken away.
@@ -89,23 +91,23 @@ impl State {
         }
     }
 
-    fn check(&self, status: c_int) -> Result<(), Failure> {
+    fn check(&self, status: c_int) -> Result<(), LuaFailure> {
         match status {
             lua::LUA_OK => Ok(()),
             lua::LUA_ERRMEM => {
                 self.take_text();
-                Err(Failure::NoMemory)
+                Err(LuaFailure::NoMemory)
             }
             status => match self.take_text() {
                 // A script that caught it has to hand it on as an error of its own.
-                text if text == "not enough memory" => Err(Failure::NoMemory),
-                text => Err(Failure::Error(format!("{text} ({status})"))),
+                text if text == "not enough memory" => Err(LuaFailure::NoMemory),
+                text => Err(LuaFailure::Error(format!("{text} ({status})"))),
             },
         }
     }
 
     /// Loads and runs the script.
-    fn run(&self) -> Result<String, Failure> {
+    fn run(&self) -> Result<String, LuaFailure> {
         let (script, name): (&str, &CStr) = (SCRIPT, c"=orders.lua");
         // SAFETY: calls that raise errors are protected ones, or need no memory; the stack is empty
         // and has room for a few values.
@@ -122,16 +124,16 @@ impl State {
     }
 }
 
-/// Makes a state and runs the script. After a failure memory is there again, and the same state has
-/// to run it to its end.
-fn work(heap: &Heap) -> Result<String, Failure> {
-    let state = State::new(heap)?;
+/// Creates a state and runs the script. After a failure there is memory again, and the same state
+/// must run the script to its end.
+fn work(heap: &Heap) -> Result<String, LuaFailure> {
+    let state = LuaState::new(heap)?;
     state.run().map_err(|failure| {
         heap.disarm();
         match state.run() {
             Ok(answer) if answer == ANSWER.trim_end() => failure,
-            Ok(answer) => Failure::Error(format!("with memory again it answers {answer}")),
-            Err(second) => Failure::Error(format!("with memory again it fails: {second:?}")),
+            Ok(answer) => LuaFailure::Error(format!("with memory again it returns {answer}")),
+            Err(second) => LuaFailure::Error(format!("with memory again it fails: {second:?}")),
         }
     })
 }
@@ -150,7 +152,7 @@ mod tests {
     #[test]
     fn an_error_of_the_scripts_own_is_none_of_memory() {
         let heap = Heap::new();
-        let state = State::new(&heap).expect("there is memory");
+        let state = LuaState::new(&heap).expect("there is memory");
         // SAFETY: as in `run`.
         let failure = unsafe {
             let text = c"local t; t.x = 1";
@@ -165,7 +167,7 @@ mod tests {
             state.check(lua::lua_pcall(state.0, 0, 0, 0))
         };
         let said =
-            |text: &str| matches!(&failure, Err(Failure::Error(said)) if said.contains(text));
+            |text: &str| matches!(&failure, Err(LuaFailure::Error(said)) if said.contains(text));
         assert!(said("attempt to index a nil value"), "{failure:?}");
     }
 }

@@ -2,13 +2,13 @@
 
 use regex::Regex;
 
-use super::{Aborts, Subject};
+use super::subject::{self, Aborts, ForeignSubject};
 
-pub(super) const SUBJECT: Subject = Subject {
+pub(super) const SUBJECT: ForeignSubject = ForeignSubject {
     package: "regex",
     does: "compiles a pattern, and finds, captures and replaces in the lines of a log",
     aborts: Aborts::new(176, 176),
-    run: |sweep| super::infallible(sweep, search),
+    run: |sweep| subject::infallible(sweep, search),
 };
 
 const LOG: &str = "\

@@ -1,5 +1,6 @@
-//! Memory whose addresses are the same in each run, in each process and on each machine: for code that
-//! hashes addresses. Blocks are taken one after the other and not given back before the run ends.
+//! Memory whose addresses are the same in each run, in each process and on each machine: for code
+//! that hashes addresses. Blocks are allocated one after the other, and freed only when the run
+//! ends.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -9,19 +10,19 @@ use std::sync::OnceLock;
 
 use mallory::{Port, Refused};
 
-/// Where it stands: where neither programs nor libraries nor stacks are put.
+/// The address of the region: neither programs nor libraries nor stacks are mapped there.
 const START: usize = 0x2000_0000_0000;
 
-/// Some hundred times what a run takes.
+/// Some hundred times what a run needs.
 const LENGTH: usize = 256 << 20;
 
-/// The region as one run has it.
+/// The region in one run.
 #[derive(Debug)]
 pub(super) struct Region {
     used: Cell<usize>,
 }
 
-/// A port over the region, of which nothing is in use: one at a time.
+/// A port over the empty region. Only one may be in use at a time.
 pub(super) fn port() -> Region {
     static MAPPED: OnceLock<bool> = OnceLock::new();
     let is_mapped = *MAPPED.get_or_init(|| {

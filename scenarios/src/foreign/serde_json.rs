@@ -6,22 +6,22 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use super::{Aborts, Subject};
+use super::subject::{self, Aborts, ForeignSubject};
 
-pub(super) const SUBJECT: Subject = Subject {
+pub(super) const SUBJECT: ForeignSubject = ForeignSubject {
     package: "serde_json",
     does: "reads a document of orders, sums it up by customer, and writes both back as text",
     aborts: Aborts::new(28, 28),
     run: |sweep| {
         LazyLock::force(&DOCUMENT);
-        super::infallible(sweep, || sum_up(&DOCUMENT))
+        subject::infallible(sweep, || sum_up(&DOCUMENT))
     },
 };
 
 const ORDERS: u64 = 100;
 const CUSTOMERS: u64 = 7;
 
-/// Made before the first run: it is the subject's input, not its work.
+/// Created before the first run: it is the subject's input, not part of its work.
 static DOCUMENT: LazyLock<String> = LazyLock::new(document);
 
 fn document() -> String {
@@ -49,7 +49,7 @@ fn document() -> String {
     text
 }
 
-/// What there is at last: the summary's text, and how long the document is when written anew.
+/// The summary as text, and the length of the document when it is written again.
 fn sum_up(text: &str) -> (String, usize) {
     let document: Value = serde_json::from_str(text).expect("the document is JSON");
     let mut cents: BTreeMap<&str, u64> = BTreeMap::new();
@@ -80,7 +80,7 @@ mod tests {
             .map(|(number, line)| (line + 1) * (99 + number * 7 + line * 13))
             .sum();
         assert_eq!(cents.values().filter_map(Value::as_u64).sum::<u64>(), expected);
-        // Only the escaped letter is written otherwise: two bytes for six.
+        // Only the escaped letter is written differently: two bytes for six.
         assert_eq!(length + 4 * ORDERS as usize, DOCUMENT.len());
     }
 }

@@ -1,9 +1,9 @@
-//! The arena: memory for one operation, taken in chunks, given up at once, whatever way the
+//! The arena: memory for one operation, allocated in chunks and freed all at once, however the
 //! operation ends.
 //!
 //! An arena belongs to one thread at a time (it is `Send`, not `Sync`) and to one operation:
 //! [`with_arena`] makes it, lends it and frees it. Containers inside use `&Heap` as their
-//! allocator, so the compiler sees to it that none of them leaves the scope.
+//! allocator, so the compiler rejects code in which one leaves the scope.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -14,22 +14,19 @@ use mallory::{Heap, Port, Refused};
 
 use super::bump::Bump;
 use super::direct::Direct;
-use super::source::Source;
-
-/// What every block is aligned to at least: C's `max_align_t` on 64-bit machines.
-pub const MAX_ALIGN: usize = 16;
+use super::source::{MAX_ALIGN, Source};
 
 /// An arena over a port.
 ///
-/// Chunks grow geometrically, up to a cap on the bytes held; what would go above it is refused.
-/// The last block grows, shrinks and goes in place; the memory of others is kept until
-/// [`reset`](Self::reset), or until the arena is dropped.
+/// Chunks grow geometrically, up to a cap on the bytes held; requests above it are refused. The
+/// last block is resized and freed in place; the memory of other blocks is reused only after
+/// [`reset`](Self::reset), and freed when the arena is dropped.
 pub struct Arena<P: Port> {
     source: Source<P>,
-    blocks: Blocks,
+    blocks: Strategy,
 }
 
-enum Blocks {
+enum Strategy {
     Bump(Bump),
     Direct(Direct),
 }
@@ -39,33 +36,33 @@ enum Blocks {
 unsafe impl<P: Port + Send> Send for Arena<P> {}
 
 impl<P: Port> Arena<P> {
-    /// An arena that holds at most `cap` bytes of the port; takes none yet.
+    /// An arena that allocates at most `cap` bytes from the port, and none yet.
     #[must_use]
     pub fn new(port: P, cap: usize) -> Self {
-        Arena { source: Source::new(port, cap), blocks: Blocks::Bump(Bump::default()) }
+        Arena { source: Source::new(port, cap), blocks: Strategy::Bump(Bump::default()) }
     }
 
-    /// The kill switch: every allocation goes straight to the port, and every free as well. All
-    /// else is the same.
+    /// An arena under the kill switch: every allocation and every free goes straight to the port.
+    /// Otherwise it behaves the same.
     #[must_use]
     pub fn direct(port: P, cap: usize) -> Self {
-        Arena { source: Source::new(port, cap), blocks: Blocks::Direct(Direct::default()) }
+        Arena { source: Source::new(port, cap), blocks: Strategy::Direct(Direct::default()) }
     }
 
-    /// Wipes memory as soon as its user gives it up: for secrets.
+    /// Wipes memory as soon as it is freed: for secrets.
     #[must_use]
     pub fn zero_on_free(mut self) -> Self {
         self.source.zero_on_free = true;
         self
     }
 
-    /// The most bytes that may be held of the port.
+    /// The most bytes that may be allocated from the port at once.
     #[must_use]
     pub fn cap(&self) -> usize {
         self.source.cap()
     }
 
-    /// Bytes held of the port at present, unused room and headers included.
+    /// Bytes currently allocated from the port, including unused room and headers.
     #[must_use]
     pub fn held(&self) -> usize {
         self.source.held()
@@ -80,7 +77,7 @@ impl<P: Port> Arena<P> {
     /// A block of bytes, aligned to [`MAX_ALIGN`].
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory, or none within the cap.
+    /// [`Refused`] if there is no memory, or none within the cap.
     #[allow(clippy::mut_from_ref)] // each call hands out another block
     pub fn bytes(&self, size: usize) -> Result<&mut [MaybeUninit<u8>], Refused> {
         self.bytes_aligned(size, MAX_ALIGN)
@@ -89,7 +86,7 @@ impl<P: Port> Arena<P> {
     /// A block of bytes, aligned to `align`.
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory, or none within the cap, and for an alignment that is
+    /// [`Refused`] if there is no memory, or none within the cap, and for an alignment that is
     /// not a power of two.
     #[allow(clippy::mut_from_ref)] // each call hands out another block
     pub fn bytes_aligned(
@@ -104,25 +101,25 @@ impl<P: Port> Arena<P> {
         Ok(unsafe { NonNull::slice_from_raw_parts(block, size).as_mut() })
     }
 
-    /// Gives up every block. The newest chunk, the largest, is kept for what comes next.
+    /// Frees every block. The newest chunk, which is the largest, is kept for later blocks.
     pub fn reset(&mut self) {
         match &self.blocks {
             // SAFETY: the arena is borrowed exclusively, so no block handed out by `bytes` is
             // left; who took one through `Port` promised to use it while it is alive only.
-            Blocks::Bump(bump) => unsafe { bump.reset(&self.source) },
+            Strategy::Bump(bump) => unsafe { bump.reset(&self.source) },
             // SAFETY: as above.
-            Blocks::Direct(direct) => unsafe { direct.free_all(&self.source) },
+            Strategy::Direct(direct) => unsafe { direct.free_all(&self.source) },
         }
     }
 
     fn place(&self, layout: Layout) -> Result<NonNull<u8>, Refused> {
         match &self.blocks {
-            Blocks::Bump(bump) => bump.alloc(&self.source, layout),
-            Blocks::Direct(direct) => direct.alloc(&self.source, layout),
+            Strategy::Bump(bump) => bump.alloc(&self.source, layout),
+            Strategy::Direct(direct) => direct.alloc(&self.source, layout),
         }
     }
 
-    /// Grows or shrinks a block: where it stands, or as a fresh block, a copy and a free.
+    /// Grows or shrinks a block: in place, or by allocating, copying and freeing.
     ///
     /// # Safety
     /// - `block` is alive, from this arena, and `old` fits it.
@@ -132,7 +129,7 @@ impl<P: Port> Arena<P> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, Refused> {
-        if let Blocks::Bump(bump) = &self.blocks
+        if let Strategy::Bump(bump) = &self.blocks
             // SAFETY: the caller's promise, passed on unchanged.
             && unsafe { bump.resize(&self.source, block, old, new) }
         {
@@ -151,13 +148,13 @@ impl<P: Port> Arena<P> {
     /// Gives up every block and all memory.
     ///
     /// # Safety
-    /// - nobody uses a block afterwards.
+    /// - no block is used afterwards.
     unsafe fn free_all(&self) {
         match &self.blocks {
             // SAFETY: the caller's promise, passed on unchanged.
-            Blocks::Bump(bump) => unsafe { bump.free_all(&self.source) },
+            Strategy::Bump(bump) => unsafe { bump.free_all(&self.source) },
             // SAFETY: as above.
-            Blocks::Direct(direct) => unsafe { direct.free_all(&self.source) },
+            Strategy::Direct(direct) => unsafe { direct.free_all(&self.source) },
         }
     }
 }
@@ -173,10 +170,10 @@ unsafe impl<P: Port> Port for Arena<P> {
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
         match &self.blocks {
             // SAFETY: the caller's promise, passed on unchanged.
-            Blocks::Bump(bump) => unsafe { bump.free(&self.source, block, layout) },
+            Strategy::Bump(bump) => unsafe { bump.free(&self.source, block, layout) },
             // SAFETY: as above; `alloc` returns just the size asked for, so the layout is the
             // block's own.
-            Blocks::Direct(direct) => unsafe { direct.free(&self.source, block, layout) },
+            Strategy::Direct(direct) => unsafe { direct.free(&self.source, block, layout) },
         }
     }
 

@@ -1,12 +1,12 @@
-//! An arena's blocks the usual way: one behind the other in chunks that double in size.
+//! An arena's blocks, one after the other in chunks that double in size.
 //!
 //! ```text
 //!  chunk  | previous, size | block | block | padding | block | free …           |
 //!         0                16                                ^ at               size
 //! ```
 //!
-//! A block that ends at `at` is the last one: it can grow, shrink and go in place. Any other stays
-//! until everything goes.
+//! The block that ends at `at` is the last one: it is resized and freed in place. The memory of any
+//! other block is reused only after a reset.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -15,8 +15,7 @@ use std::ptr::NonNull;
 
 use mallory::{Port, Refused};
 
-use super::arena::MAX_ALIGN;
-use super::source::Source;
+use super::source::{MAX_ALIGN, Source};
 
 /// The first chunk's size; each further one is twice as large as the one before.
 const FIRST_CHUNK: usize = 4096;
@@ -38,7 +37,7 @@ pub(super) struct Bump {
     at: Cell<usize>,
 }
 
-/// What a block takes up: one of no bytes takes one, so that its address is its own.
+/// The bytes that a block occupies: at least one, so that every block has its own address.
 fn extent(layout: Layout) -> usize {
     layout.size().max(1)
 }
@@ -91,7 +90,7 @@ impl Bump {
         Ok(())
     }
 
-    /// Where the block stands in the newest chunk, if it is the last one there.
+    /// The newest chunk and the block's offset in it, if the block is the last one there.
     fn last(&self, block: NonNull<u8>, layout: Layout) -> Option<(NonNull<Chunk>, usize)> {
         let chunk = self.newest.get()?;
         let base = chunk.addr().get();
@@ -100,7 +99,7 @@ impl Bump {
         is_last.then(|| (chunk, block.addr().get() - base))
     }
 
-    /// Resizes a block where it stands, if that is possible.
+    /// Resizes a block in place, if that is possible.
     ///
     /// # Safety
     /// - `block` is alive, from this arena, and `old` fits it.
@@ -117,7 +116,7 @@ impl Bump {
         let (old_size, new_size) = (extent(old), extent(new));
         if new_size < old_size {
             // SAFETY: the tail is inside the block (`new_size` is below `old_size`), and its user
-            // gives it up.
+            // frees it.
             unsafe { source.wipe(block.add(new_size), old_size - new_size) };
         }
         let Some((chunk, start)) = self.last(block, old) else {
@@ -132,28 +131,28 @@ impl Bump {
         true
     }
 
-    /// Takes a block back: at once if it is the last one, else when everything goes.
+    /// Frees a block: at once if it is the last one, otherwise with all the others.
     ///
     /// # Safety
     /// - `block` is alive, from this arena, and `layout` fits it;
-    /// - nobody uses it afterwards.
+    /// - it is not used afterwards.
     pub(super) unsafe fn free<P: Port>(
         &self,
         source: &Source<P>,
         block: NonNull<u8>,
         layout: Layout,
     ) {
-        // SAFETY: the block is alive and of this size, and its user gives it up.
+        // SAFETY: the block is alive and of this size, and its user frees it.
         unsafe { source.wipe(block, layout.size()) };
         if let Some((_, start)) = self.last(block, layout) {
             self.at.set(start);
         }
     }
 
-    /// Gives up every block, and all memory but the newest chunk, the largest.
+    /// Frees every block, and all chunks but the newest, which is the largest.
     ///
     /// # Safety
-    /// - nobody uses a block afterwards.
+    /// - no block is used afterwards.
     pub(super) unsafe fn reset<P: Port>(&self, source: &Source<P>) {
         let Some(mut newest) = self.newest.get() else {
             return;
@@ -167,10 +166,10 @@ impl Bump {
         self.at.set(HEADER);
     }
 
-    /// Gives up every block and all memory.
+    /// Frees every block and all chunks.
     ///
     /// # Safety
-    /// - nobody uses a block afterwards.
+    /// - no block is used afterwards.
     pub(super) unsafe fn free_all<P: Port>(&self, source: &Source<P>) {
         // SAFETY: the list is taken out, so its chunks are reached from here only.
         unsafe { free_chunks(source, self.newest.take()) };
@@ -181,10 +180,10 @@ fn chunk_layout(size: usize) -> Result<Layout, Refused> {
     Layout::from_size_align(size, MAX_ALIGN).map_err(|_| Refused)
 }
 
-/// Gives a chunk and all before it back.
+/// Frees a chunk and all older ones.
 ///
 /// # Safety
-/// - the chunks are alive, came from this source, and nobody uses them afterwards.
+/// - the chunks are alive, came from this source, and they are not used afterwards.
 unsafe fn free_chunks<P: Port>(source: &Source<P>, mut next: Option<NonNull<Chunk>>) {
     while let Some(chunk) = next {
         // SAFETY: the chunk is alive (the caller's promise, and the list is walked once).

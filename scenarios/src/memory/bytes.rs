@@ -8,8 +8,8 @@ use allocator_api2::alloc::Allocator;
 use allocator_api2::vec::Vec;
 use mallory::Refused;
 
-/// What every collection's reservation error comes down to here. No capacity overflows before
-/// memory runs out, so the two need no telling apart.
+/// Turns a collection's reservation error into [`Refused`]. No capacity overflows before memory
+/// runs out, so the two causes need no distinction.
 pub fn refused<E>(_error: E) -> Refused {
     Refused
 }
@@ -17,7 +17,7 @@ pub fn refused<E>(_error: E) -> Refused {
 /// Appends a value.
 ///
 /// # Errors
-/// [`Refused`] where there is no memory; the vector is then unaltered.
+/// [`Refused`] if there is no memory; the vector is then unaltered.
 pub fn try_push<T, A: Allocator>(vec: &mut Vec<T, A>, value: T) -> Result<(), Refused> {
     vec.try_reserve(1).map_err(refused)?;
     vec.push_within_capacity(value).map_err(refused)
@@ -26,7 +26,7 @@ pub fn try_push<T, A: Allocator>(vec: &mut Vec<T, A>, value: T) -> Result<(), Re
 /// Appends copies of all values.
 ///
 /// # Errors
-/// [`Refused`] where there is no memory; the vector is then unaltered.
+/// [`Refused`] if there is no memory; the vector is then unaltered.
 pub fn try_extend<T: Copy, A: Allocator>(vec: &mut Vec<T, A>, values: &[T]) -> Result<(), Refused> {
     vec.try_reserve(values.len()).map_err(refused)?;
     vec.extend_from_slice(values);
@@ -36,7 +36,7 @@ pub fn try_extend<T: Copy, A: Allocator>(vec: &mut Vec<T, A>, values: &[T]) -> R
 /// A vector with exactly the room asked for.
 ///
 /// # Errors
-/// [`Refused`] where there is no memory.
+/// [`Refused`] if there is no memory.
 pub fn try_with_capacity<T, A: Allocator>(count: usize, alloc: A) -> Result<Vec<T, A>, Refused> {
     let mut vec = Vec::new_in(alloc);
     vec.try_reserve_exact(count).map_err(refused)?;
@@ -46,7 +46,7 @@ pub fn try_with_capacity<T, A: Allocator>(count: usize, alloc: A) -> Result<Vec<
 /// A copy of the values, with no room to spare.
 ///
 /// # Errors
-/// [`Refused`] where there is no memory.
+/// [`Refused`] if there is no memory.
 pub fn try_copy<T: Copy, A: Allocator>(values: &[T], alloc: A) -> Result<Vec<T, A>, Refused> {
     let mut vec = try_with_capacity(values.len(), alloc)?;
     vec.extend_from_slice(values);
@@ -67,7 +67,7 @@ impl<A: Allocator> Text<A> {
     /// Appends bytes, which need not be UTF-8.
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory; the text is then unaltered.
+    /// [`Refused`] if there is no memory; the text is then unaltered.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         try_extend(&mut self.bytes, bytes)
     }
@@ -75,7 +75,7 @@ impl<A: Allocator> Text<A> {
     /// Appends what `format_args!` describes.
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory; part of it may then have been written.
+    /// [`Refused`] if there is no memory; part of it may then have been written.
     pub fn format(&mut self, text: fmt::Arguments<'_>) -> Result<(), Refused> {
         fmt::write(self, text).map_err(refused)
     }
@@ -100,7 +100,7 @@ impl<A: Allocator> Deref for Text<A> {
     }
 }
 
-/// Bytes that print as text, whoever owns them: `"src/a.rs"`, with escapes for what is not ASCII.
+/// Bytes that print as text, owned or borrowed: `"src/a.rs"`, with escapes for what is not ASCII.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes<B>(pub B);
 

@@ -1,6 +1,6 @@
 //! Blocks that are allocations of their own, freed at once: all of an arena's and of a slab's under
-//! the kill switch, and what is too large for a slab's bins. A doubly linked list of them is what
-//! lets their owner free the rest when it goes.
+//! the kill switch, and what is too large for a slab's bins. They are in a doubly linked list, so
+//! that their owner can free the rest when it is dropped.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -11,7 +11,7 @@ use mallory::{Port, Refused};
 
 use super::source::Source;
 
-/// Stands in front of each block, at the start of its allocation.
+/// The header in front of each block, at the start of its allocation.
 struct Header {
     newer: Option<NonNull<Header>>,
     older: Option<NonNull<Header>>,
@@ -52,7 +52,7 @@ impl Direct {
     ///
     /// # Safety
     /// - `block` is alive, from this list, and `layout` is what it was asked for with;
-    /// - nobody uses it afterwards.
+    /// - it is not used afterwards.
     pub(super) unsafe fn free<P: Port>(
         &self,
         source: &Source<P>,
@@ -83,7 +83,7 @@ impl Direct {
     /// Gives up every block.
     ///
     /// # Safety
-    /// - nobody uses a block afterwards.
+    /// - no block is used afterwards.
     pub(super) unsafe fn free_all<P: Port>(&self, source: &Source<P>) {
         while let Some(header) = self.newest.get() {
             // SAFETY: headers in the list are alive.
@@ -91,7 +91,7 @@ impl Direct {
             let Ok((_, front)) = with_header(layout) else {
                 return;
             };
-            // SAFETY: the block stands `front` bytes behind its header, is alive, was asked for
+            // SAFETY: the block is `front` bytes behind its header, is alive, was asked for
             // with this layout, and nobody uses it (the caller's promise).
             unsafe { self.free(source, header.cast::<u8>().add(front), layout) };
         }

@@ -2,7 +2,7 @@
 //!
 //! Strings are spread over shards by their hash. Each shard has a lock of its own, held only for
 //! one look-up, one insertion or one call of a reader's closure. A string lives as long as it has
-//! references; its slot is used again, so memory is steady however long strings come and go.
+//! references; its slot is reused, so memory stays bounded however many strings come and go.
 
 use std::cmp::Ordering;
 use std::mem;
@@ -27,7 +27,8 @@ const NONE: u32 = u32::MAX;
 pub struct Handle {
     /// The slot's number, and the shard's below it.
     place: u32,
-    /// How often the slot had been used before: a handle that outlived its string finds nothing.
+    /// How often the slot was reused before, so that a handle that outlived its string finds
+    /// nothing.
     age: u32,
 }
 
@@ -48,13 +49,13 @@ pub struct Stats {
     pub strings: usize,
     /// Their bytes.
     pub bytes: usize,
-    /// Acquisitions, ever, that an existing string answered.
+    /// Acquisitions so far that found an existing string.
     pub saved_strings: usize,
     /// The bytes that those would have copied.
     pub saved_bytes: usize,
 }
 
-struct Slot {
+struct StringSlot {
     bytes: Vec<u8, Heap>,
     hash: u64,
     references: u32,
@@ -64,16 +65,16 @@ struct Slot {
 }
 
 struct Shard {
-    /// Slot numbers by the hash of their strings.
+    /// StringSlot numbers by the hash of their strings.
     index: HashTable<u32, Heap>,
-    slots: Vec<Slot, Heap>,
+    slots: Vec<StringSlot, Heap>,
     first_free: u32,
     stats: Stats,
 }
 
 /// A table of strings with reference counts.
 ///
-/// It takes its memory from a heap named `intern` beside the one it is given. `Sync`; with a
+/// It takes its memory from a heap named `intern`, made from the one it is given. `Sync`; with a
 /// serial heap it still belongs to that heap's thread.
 pub struct InternTable {
     shards: [Mutex<Shard>; SHARDS],
@@ -82,7 +83,7 @@ pub struct InternTable {
 }
 
 impl InternTable {
-    /// An empty table beside this heap; takes no memory yet. Under the kill switch
+    /// An empty table over this heap; takes no memory yet. Under the kill switch
     /// ([`Heap::bypass`]) each acquisition makes a copy of its own.
     #[must_use]
     pub fn new(heap: &Heap) -> Self {
@@ -102,7 +103,7 @@ impl InternTable {
     /// A handle on this string, with one more reference.
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory; the table is then as before.
+    /// [`Refused`] if there is no memory; the table is then as before.
     pub fn acquire(&self, text: impl AsRef<[u8]>) -> Result<Handle, Refused> {
         let text = text.as_ref();
         let hash = hash(text);
@@ -118,16 +119,17 @@ impl InternTable {
         Ok(Handle { place, age: shard.slots[slot as usize].age })
     }
 
-    /// As [`acquire`](Self::acquire), but the reference is given up when the answer is dropped,
+    /// Like [`acquire`](Self::acquire), but dropping the result releases the reference,
     /// unless it is [kept](Held::keep): for operations that may still fail.
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory; the table is then as before.
+    /// [`Refused`] if there is no memory; the table is then as before.
     pub fn hold(&self, text: impl AsRef<[u8]>) -> Result<Held<'_>, Refused> {
         Ok(Held { handle: self.acquire(text)?, table: self })
     }
 
-    /// Adds a reference. False: the handle has outlived its string, or there are too many.
+    /// Adds a reference. Returns false if the handle has outlived its string, or there are too many
+    /// references.
     #[must_use]
     pub fn retain(&self, handle: Handle) -> bool {
         let mut shard = self.lock(handle.shard());
@@ -139,7 +141,8 @@ impl InternTable {
         more.is_some()
     }
 
-    /// Gives a reference up; the last one frees the string. False: the handle has outlived it.
+    /// Releases a reference; the last one frees the string. Returns false if the handle has
+    /// outlived the string.
     pub fn release(&self, handle: Handle) -> bool {
         let mut shard = self.lock(handle.shard());
         let Some(slot) = shard.slot_mut(handle) else {
@@ -155,8 +158,8 @@ impl InternTable {
         true
     }
 
-    /// Lets `read` see the string, or answers `None` where the handle has outlived it. The shard
-    /// is locked meanwhile, so `read` must not come back to the table.
+    /// Calls `read` with the string; `None` if the handle has outlived it. The shard
+    /// is locked meanwhile, so `read` must not call the table.
     pub fn resolve<R>(&self, handle: Handle, read: impl FnOnce(&[u8]) -> R) -> Option<R> {
         self.lock(handle.shard()).text(handle).map(read)
     }
@@ -180,7 +183,8 @@ impl InternTable {
         }
     }
 
-    /// Shows every string and its references, in no particular order. Not to be called back into.
+    /// Calls `visit` with every string and its references, in no particular order. `visit` must not
+    /// call the table.
     pub fn for_each(&self, mut visit: impl FnMut(&[u8], u32)) {
         for number in 0..SHARDS {
             let shard = self.lock(number);
@@ -248,10 +252,10 @@ impl Shard {
         }
         self.stats.strings += 1;
         self.stats.bytes += text.len();
-        let fresh = Slot { bytes, hash, references: 1, age: 0, next_free: NONE };
+        let fresh = StringSlot { bytes, hash, references: 1, age: 0, next_free: NONE };
         if let Some(slot) = self.slots.get_mut(number as usize) {
             self.first_free = slot.next_free;
-            *slot = Slot { age: slot.age, ..fresh };
+            *slot = StringSlot { age: slot.age, ..fresh };
         } else {
             self.slots.push_within_capacity(fresh).map_err(refused)?;
         }
@@ -271,7 +275,7 @@ impl Shard {
         mem::replace(&mut slot.bytes, Vec::new_in(heap.clone()))
     }
 
-    fn slot_mut(&mut self, handle: Handle) -> Option<&mut Slot> {
+    fn slot_mut(&mut self, handle: Handle) -> Option<&mut StringSlot> {
         let slot = self.slots.get_mut(handle.slot())?;
         (slot.age == handle.age && slot.references != 0).then_some(slot)
     }
@@ -282,7 +286,7 @@ impl Shard {
     }
 }
 
-/// A reference that is given up when this is dropped.
+/// A reference that is released when this is dropped.
 #[must_use]
 pub struct Held<'t> {
     handle: Handle,

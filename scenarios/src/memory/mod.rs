@@ -1,6 +1,6 @@
 //! The memory parts that the services share: what they build on instead of the global allocator.
 //!
-//! Each takes its memory from an allocator that its constructor demands, answers [`Refused`]
+//! Each takes its memory from an allocator that its constructor demands, returns [`Refused`]
 //! instead of aborting, and has a kill switch that passes every allocation straight on.
 //!
 //! [`Refused`]: mallory::Refused
@@ -19,3 +19,4 @@ pub use arena::{Arena, with_arena};
 pub use intern::{Handle, Held, InternTable};
 pub use recent::Recent;
 pub use slab::{Slab, slab_over};
+pub use source::MAX_ALIGN;

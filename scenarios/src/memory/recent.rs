@@ -1,8 +1,8 @@
-//! The newest few of what a service has to tell of itself, such as errors and telemetry pairs:
-//! small plain values in blocks of a slab.
+//! The latest diagnostics of a service, such as errors and measurements: small plain values in
+//! blocks of a slab.
 //!
-//! What may fail comes first ([`prepare`](Recent::prepare)), so that an operation tells of itself
-//! behind the step that makes it true.
+//! Allocating a value ([`prepare`](Recent::prepare)) may fail, recording it can't: so an operation
+//! prepares its value first, and records it after the step that makes it true.
 
 use allocator_api2::boxed::Box;
 use mallory::{Heap, Refused};
@@ -10,16 +10,16 @@ use mallory::{Heap, Refused};
 use super::bytes::refused;
 use super::slab::slab_over;
 
-/// The newest `N` values. They are diagnostics, and no part of a service's state.
+/// The newest `N` values. They are diagnostics, not part of a service's state.
 #[derive(Debug)]
 pub struct Recent<T, const N: usize> {
     slab: Heap,
     kept: [Option<Box<T, Heap>>; N],
-    /// Where the next one goes, in the place of the oldest.
+    /// Where the next value goes, replacing the oldest.
     next: usize,
 }
 
-/// A value that has its memory, and is not told yet.
+/// A value that has its memory, and is not recorded yet.
 #[derive(Debug)]
 #[must_use]
 pub struct Prepared<T>(Box<T, Heap>);
@@ -39,8 +39,8 @@ impl<T: Copy, const N: usize> Recent<T, N> {
         Box::try_new_in(value, self.slab.clone()).map(Prepared).map_err(refused)
     }
 
-    /// Tells a value; the oldest one goes where there are `N` already.
-    pub fn tell(&mut self, Prepared(value): Prepared<T>) {
+    /// Records a value; it replaces the oldest one if there are `N` already.
+    pub fn record(&mut self, Prepared(value): Prepared<T>) {
         self.kept[self.next] = Some(value);
         self.next = (self.next + 1) % N;
     }
@@ -54,7 +54,7 @@ impl<T: Copy, const N: usize> Recent<T, N> {
 
 /// What a service measured: a name and a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct Measurement {
     /// What was measured.
     pub name: &'static str,
     /// How much it was.
@@ -73,7 +73,7 @@ mod tests {
             let mut recent = Recent::<u32, 3>::new(&heap);
             assert_eq!(recent.iter().next(), None);
             for value in 1..=5 {
-                recent.tell(recent.prepare(value).unwrap());
+                recent.record(recent.prepare(value).unwrap());
                 let first = value.saturating_sub(2).max(1);
                 assert!(recent.iter().eq(first..=value), "{recent:?}");
             }
@@ -86,7 +86,7 @@ mod tests {
     fn one_that_has_no_memory_leaves_the_others() {
         let heap = Heap::new();
         let mut recent = Recent::<u32, 3>::new(&heap);
-        recent.tell(recent.prepare(7).unwrap());
+        recent.record(recent.prepare(7).unwrap());
         heap.arm(Plan::from(1));
         assert!(recent.prepare(8).is_err());
         heap.disarm();

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A slab serves one thread (it is `Send`, not `Sync`): a thread that needs one makes its own. A
-//! block goes back to the slab that it came from. What is given back and stands in none of the
-//! slab's superblocks, such as a block of another thread's slab, is left as it is and counted.
+//! block goes back to the slab that it came from. Freeing a block that is in none of the slab's
+//! superblocks, such as a block of another thread's slab, changes nothing and is counted.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -19,14 +19,13 @@ use std::ptr::NonNull;
 
 use mallory::{Heap, Port, Refused};
 
-use super::arena::MAX_ALIGN;
 use super::direct::Direct;
-use super::source::Source;
+use super::source::{MAX_ALIGN, Source};
 
-/// The sizes of blocks. What is larger, or is to be aligned to more, goes straight to the port.
+/// The sizes of blocks. Requests for more, or for a larger alignment, go straight to the port.
 pub const BINS: [usize; 4] = [32, 64, 128, 256];
 
-/// What is taken of the port at a time, for one bin.
+/// What is allocated from the port at a time, for one bin.
 pub const SUPERBLOCK: usize = 64 << 10;
 
 /// A block's place is a multiple of its bin's size, and so is aligned to it.
@@ -35,7 +34,7 @@ const LAYOUT: Layout = match Layout::from_size_align(SUPERBLOCK, BINS[BINS.len()
     Err(_) => panic!("a superblock has a layout"),
 };
 
-/// Stands in the place of a superblock's first block.
+/// The header of a superblock, in the place of its first block.
 struct Superblock {
     older: Option<NonNull<Superblock>>,
     /// Bytes that have been handed out at least once, this header included.
@@ -44,7 +43,7 @@ struct Superblock {
 
 const _: () = assert!(size_of::<Superblock>() <= BINS[0] && BINS[0].is_multiple_of(MAX_ALIGN));
 
-/// A block that nobody uses: it holds the way to the next one.
+/// A free block: it contains the link to the next one.
 struct Free {
     next: Option<NonNull<Free>>,
 }
@@ -62,7 +61,7 @@ struct Bin {
 pub struct Slab<P: Port> {
     source: Source<P>,
     bins: [Bin; BINS.len()],
-    /// What is too large for a bin; under the kill switch all there is.
+    /// Blocks that are too large for a bin; under the kill switch all blocks.
     singles: Direct,
     /// The kill switch.
     direct: bool,
@@ -80,8 +79,8 @@ impl<P: Port> Slab<P> {
         Slab::made(port, false)
     }
 
-    /// The kill switch: every allocation goes straight to the port, and every free as well. All
-    /// else is the same.
+    /// A slab under the kill switch: every allocation and every free goes straight to the port.
+    /// Otherwise it behaves the same.
     #[must_use]
     pub fn direct(port: P) -> Self {
         Slab::made(port, true)
@@ -93,14 +92,14 @@ impl<P: Port> Slab<P> {
         Slab { source, bins, singles, direct, strangers: Cell::new(0) }
     }
 
-    /// Wipes memory as soon as its user gives it up: for secrets.
+    /// Wipes memory as soon as it is freed: for secrets.
     #[must_use]
     pub fn zero_on_free(mut self) -> Self {
         self.source.zero_on_free = true;
         self
     }
 
-    /// Bytes held of the port at present, free blocks and headers included.
+    /// Bytes currently allocated from the port, including free blocks and headers.
     #[must_use]
     pub fn held(&self) -> usize {
         self.source.held()
@@ -112,7 +111,7 @@ impl<P: Port> Slab<P> {
         self.source.peak()
     }
 
-    /// Calls so far that named a block of a bin's size which is not of this slab, and were refused.
+    /// How many calls were refused because their block, of a bin's size, is not of this slab.
     #[must_use]
     pub fn strangers(&self) -> usize {
         self.strangers.get()
@@ -121,7 +120,7 @@ impl<P: Port> Slab<P> {
     /// A block of bytes, aligned to [`MAX_ALIGN`].
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory.
+    /// [`Refused`] if there is no memory.
     pub fn bytes(&self, size: usize) -> Result<Piece<'_, P>, Refused> {
         self.bytes_aligned(size, MAX_ALIGN)
     }
@@ -129,7 +128,7 @@ impl<P: Port> Slab<P> {
     /// A block of bytes, aligned to `align`.
     ///
     /// # Errors
-    /// [`Refused`] where there is no memory, and for an alignment that is not a power of two.
+    /// [`Refused`] if there is no memory, and for an alignment that is not a power of two.
     pub fn bytes_aligned(&self, size: usize, align: usize) -> Result<Piece<'_, P>, Refused> {
         let layout = Layout::from_size_align(size, align).map_err(|_| Refused)?;
         Ok(Piece { slab: self, start: self.place(layout)?, layout })
@@ -208,16 +207,16 @@ impl<P: Port> Slab<P> {
     /// # Safety
     /// - `block` is alive, and `layout` fits it;
     /// - it is of this slab, or of another one and of a bin's size;
-    /// - nobody uses it afterwards.
+    /// - it is not used afterwards.
     unsafe fn put(&self, block: NonNull<u8>, layout: Layout) {
         let Some(bin) = self.bin(layout) else {
-            // SAFETY: `alloc` returns just the size asked for, so the layout is the block's own; the
-            // rest is the caller's promise.
+            // SAFETY: `alloc` returns just the size asked for, so the layout is the block's own;
+            // the rest is the caller's promise.
             return unsafe { self.singles.free(&self.source, block, layout) };
         };
         if let Some(block) = self.find(bin, block) {
             let free = &self.bins[bin].free;
-            // SAFETY: the block is of this size (`find`), and its user gives it up.
+            // SAFETY: the block is of this size (`find`), and its user frees it.
             unsafe { self.source.wipe(block, BINS[bin]) };
             // SAFETY: as above; a block is long enough, and aligned for the link.
             unsafe { block.cast().write(Free { next: free.get() }) };
@@ -225,7 +224,7 @@ impl<P: Port> Slab<P> {
         }
     }
 
-    /// Grows or shrinks a block: where it stands, or as a fresh block, a copy and a free.
+    /// Grows or shrinks a block: in place, or by allocating, copying and freeing.
     ///
     /// # Safety
     /// - `block` is alive, and `old` fits it;
@@ -241,7 +240,7 @@ impl<P: Port> Slab<P> {
             let block = self.find(bin, block).ok_or(Refused)?;
             if to == from {
                 let tail = old.size().saturating_sub(new.size());
-                // SAFETY: the tail is inside the block, and its user gives it up.
+                // SAFETY: the tail is inside the block, and its user frees it.
                 unsafe { self.source.wipe(block.add(old.size() - tail), tail) };
                 return Ok(NonNull::slice_from_raw_parts(block, new.size()));
             }
@@ -257,7 +256,7 @@ impl<P: Port> Slab<P> {
     }
 }
 
-// SAFETY: blocks are disjoint parts of superblocks, or allocations of their own; each stands at a
+// SAFETY: blocks are disjoint parts of superblocks, or allocations of their own; each is at a
 // multiple of its bin's size, which is at least its alignment; a resize that finds no room leaves
 // the old block as it is; a slab has no clones; nothing here unwinds.
 unsafe impl<P: Port> Port for Slab<P> {

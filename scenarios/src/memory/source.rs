@@ -1,4 +1,5 @@
-//! Where the memory of an arena or a slab comes from: a port, behind a byte cap and, on request, a wipe.
+//! Where the memory of an arena or a slab comes from: a port, behind a byte cap and, on request, a
+//! wipe.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -7,7 +8,10 @@ use std::ptr::NonNull;
 
 use mallory::{Port, Refused};
 
-/// A port with a cap on what is held of it.
+/// What every block is aligned to at least: C's `max_align_t` on 64-bit machines.
+pub const MAX_ALIGN: usize = 16;
+
+/// A port with a cap on the bytes that are allocated from it.
 pub(super) struct Source<P> {
     port: P,
     cap: usize,
@@ -54,7 +58,7 @@ impl<P: Port> Source<P> {
     /// # Safety
     /// - `block` came from [`take`](Self::take) of this source with this layout, and was not given
     ///   back since;
-    /// - nobody uses it afterwards.
+    /// - it is not used afterwards.
     pub(super) unsafe fn give(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the block is ours to write, for `layout.size()` bytes (the caller's promise).
         unsafe { self.wipe(block, layout.size()) };

@@ -3,15 +3,15 @@
 use hashbrown::{DefaultHashBuilder, HashMap};
 use mallory::{Heap, Kind, Options};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::Absorbed,
-    wrong: "does without remembering where there is no memory, though it promised to",
-    right: "answers an error where it can't remember",
+    wrong: "stops remembering if there is no memory, though it promised to report that",
+    right: "returns an error if it can't remember",
     options: Options::new,
-    planted: |sweep| super::run(sweep.strict(), planted),
-    near_miss: |sweep| super::run(sweep.strict(), near_miss),
+    planted: |sweep| pair::run(sweep.strict(), planted),
+    near_miss: |sweep| pair::run(sweep.strict(), near_miss),
 };
 
 const PATHS: [&str; 4] = ["SRC/Lib.rs", "README", "SRC/Lib.rs", "README"];
@@ -24,7 +24,7 @@ fn fold(path: &str) -> u64 {
     path.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte.to_ascii_lowercase()))
 }
 
-/// The bug: each path may be folded many times over, and nobody hears of it.
+/// The bug: each path may be folded many times, and no error says so.
 fn planted(heap: &Heap) -> Result<u64, Oom> {
     let mut memory = Memory::with_hasher_in(DefaultHashBuilder::default(), heap.clone());
     let mut sum = 0_u64;

@@ -1,4 +1,4 @@
-//! Crash: a device's mailbox, written through a pointer that a C-like allocator answered.
+//! Crash: a device's mailbox, written through the pointer that a C-like allocator returned.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -6,22 +6,22 @@ use std::ptr::{NonNull, null_mut};
 
 use mallory::{Heap, Kind, Options, Port};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::Crash,
-    wrong: "writes a field of a mailbox without looking whether there is one",
-    right: "looks whether there is a mailbox",
+    wrong: "writes a field of a mailbox without checking for null",
+    right: "checks the mailbox for null",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const MAILBOX: Layout = Layout::new::<[u32; 16]>();
 /// The field that wakes the device, in words from the start.
 const DOORBELL: usize = 8;
 
-/// As C's `malloc` has it: null where there is no memory.
+/// Like C's `malloc`: null if there is no memory.
 fn new_mailbox(heap: &Heap) -> *mut u32 {
     heap.alloc_zeroed(MAILBOX).map_or(null_mut(), |block| block.cast().as_ptr())
 }
@@ -33,7 +33,7 @@ fn free_mailbox(heap: &Heap, mailbox: *mut u32) {
     }
 }
 
-/// The bug: null is a pointer as well.
+/// The bug: the pointer may be null.
 fn planted(heap: &Heap) -> Result<u32, Oom> {
     let mailbox = new_mailbox(heap);
     let doorbell = mailbox.wrapping_add(DOORBELL);

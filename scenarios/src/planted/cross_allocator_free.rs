@@ -6,26 +6,26 @@ use std::alloc::Layout;
 
 use mallory::{Heap, Kind, Options, Port};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::CrossAllocatorFree,
-    wrong: "gives every page back to the pool, also one that the pool had no memory for",
-    right: "gives a page back to the heap that it came from",
+    wrong: "frees every page to the pool, even one that came from another heap",
+    right: "frees a page to the heap that it came from",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const PAGE: Layout = Layout::new::<[u8; 512]>();
 
-/// Run-length codes of `text`: pairs of a count and a byte. Answers how many bytes they are.
+/// Run-length codes of `text`: pairs of a count and a byte. Returns their length in bytes.
 fn encode(text: &[u8], page: &mut [u8]) -> usize {
     let runs = text.chunk_by(|a, b| a == b).zip(page.chunks_exact_mut(2));
     runs.map(|(run, code)| code.copy_from_slice(&[run.len() as u8, run[0]])).count() * 2
 }
 
-/// The bug: the heap that stands in for the pool isn't remembered as the page's owner.
+/// The bug: a page from the other heap is recorded as the pool's.
 fn planted(heap: &Heap) -> Result<usize, Oom> {
     let pool = heap.named("pool");
     let (mut page, owner) = match pool.alloc(PAGE) {

@@ -6,18 +6,18 @@ use std::ptr::NonNull;
 
 use mallory::{Heap, Kind, Options, Port, Refused};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::DoubleFree,
-    wrong: "frees a ring's slots where they can't grow, and again when the ring is dropped",
-    right: "leaves the slots to the ring's drop where they can't grow",
+    wrong: "frees a ring's slots if they can't grow, and again when the ring is dropped",
+    right: "leaves the slots to the ring's drop if they can't grow",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
-/// A queue of numbers in slots that are used round and round.
+/// A queue of numbers in slots that are reused in a circle.
 struct Ring {
     heap: Heap,
     slots: NonNull<u64>,
@@ -68,7 +68,7 @@ impl Drop for Ring {
     }
 }
 
-/// The bug: the ring is dropped on the way out, and that releases its slots already.
+/// The bug: dropping the ring on the error path frees its slots already.
 fn planted(heap: &Heap) -> Result<u64, Oom> {
     let mut ring = Ring::with_slots(heap, 4)?;
     for number in 0..10 {

@@ -1,19 +1,19 @@
-//! Exit: a template that is filled in, in code that was a program before it was a library.
+//! Exit: filling in a template, by code that was a program before it became a library.
 
 use std::process;
 
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::Exit,
-    wrong: "ends the whole process where there is no memory for a line",
-    right: "answers an error where there is no memory for the line",
+    wrong: "ends the whole process if there is no memory for a line",
+    right: "returns an error if there is no memory for the line",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const TEMPLATE: [&str; 4] = ["Dear ", "NAME", ", your quota is at ", "QUOTA"];
@@ -26,7 +26,7 @@ fn value(part: &'static str) -> &'static str {
     }
 }
 
-/// The bug: a library's caller has a say in whether it goes on.
+/// The bug: a library must leave it to its caller whether the process goes on.
 fn planted(heap: &Heap) -> Result<usize, Oom> {
     let mut line = Vec::new_in(heap.clone());
     for part in TEMPLATE.map(value) {

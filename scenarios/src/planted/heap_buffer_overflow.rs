@@ -6,21 +6,21 @@ use std::ptr::NonNull;
 
 use mallory::{Heap, Kind, Options, Port, Refused};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::HeapBufferOverflow,
     wrong: "makes no room for the zero behind a C string",
     right: "makes room for the zero behind the C string",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const FOLDER: &str = "objects/pack";
 const FILE: &str = "multi-pack-index";
 
-/// Writes both parts, a slash between them and a zero behind, and answers the number of bytes.
+/// Writes both parts, a slash between them and a zero behind, and returns the number of bytes.
 ///
 /// # Safety
 /// - `path` has room for all of that.

@@ -6,15 +6,15 @@ use std::ptr::NonNull;
 
 use mallory::{Heap, Kind, Options, Port, Refused};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::HeapBufferUnderflow,
     wrong: "writes a name's length into the byte before its block",
     right: "begins the name's text behind the byte of its length",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const NAME: &str = "origin/main";
@@ -33,7 +33,7 @@ unsafe fn write_name(text: NonNull<u8>, name: &str) {
     }
 }
 
-/// The bug: the block's first byte is taken for the text's.
+/// The bug: the text begins at the block's first byte, which is the length's place.
 fn planted(heap: &Heap) -> Result<usize, Oom> {
     let layout = Layout::array::<u8>(TEXT + NAME.len()).map_err(|_| Refused)?;
     let block: NonNull<u8> = heap.alloc(layout)?.cast();

@@ -1,4 +1,4 @@
-//! Invalid free: a settings line that is read into a block and walked over.
+//! Invalid free: a settings line that is copied into a block and parsed.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -6,15 +6,15 @@ use std::ptr::NonNull;
 
 use mallory::{Heap, Kind, Options, Port};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::InvalidFree,
-    wrong: "frees a line at the place that it has been read up to",
+    wrong: "frees a line at the position up to which it was read",
     right: "frees the line at its start",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const TEXT: [u8; 24] = *b"    core.compression = 9";
@@ -28,7 +28,7 @@ fn read_line(heap: &Heap) -> Result<NonNull<u8>, Oom> {
     Ok(line)
 }
 
-/// The bug: `at` has moved on when the line is freed by it.
+/// The bug: `at` was advanced before the line is freed through it.
 fn planted(heap: &Heap) -> Result<usize, Oom> {
     let line = read_line(heap)?;
     let (mut at, mut indent) = (line, 0);

@@ -6,15 +6,15 @@ use std::ptr::NonNull;
 
 use mallory::{Heap, Kind, Options, Port, Refused};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::LayoutMismatch,
-    wrong: "takes a buffer for trimmed where trimming it failed",
-    right: "takes the buffer for trimmed only where that was done",
+    wrong: "treats a buffer as trimmed although trimming it failed",
+    right: "treats the buffer as trimmed only if that succeeded",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const WORDS: [&str; 3] = ["refs/", "heads/", "main"];
@@ -49,7 +49,7 @@ impl Drop for Builder<'_> {
     }
 }
 
-/// The bug: a shrink that fails leaves the block as it was, and its layout as well.
+/// The bug: a failed shrink leaves the block and its layout as they were.
 fn planted(heap: &Heap) -> Result<usize, Oom> {
     let mut name = Builder::with_capacity(heap, 64)?;
     WORDS.iter().for_each(|word| name.append(word));

@@ -7,15 +7,15 @@ use std::ptr::NonNull;
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options, Port};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::Leak,
-    wrong: "loses a record's head where there is no memory for its body",
-    right: "gives the head back where there is no memory for the body",
+    wrong: "loses a record's head if there is no memory for its body",
+    right: "frees the head if there is no memory for the body",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const RECORDS: usize = 3;
@@ -42,7 +42,7 @@ fn give_back(heap: &Heap, block: NonNull<u8>, layout: Layout) {
     unsafe { heap.free(block, layout) }
 }
 
-/// The bug: a head that stands in no record yet belongs to nobody when `?` returns.
+/// The bug: a head that is not in a record yet has no owner when `?` returns.
 fn planted(heap: &Heap) -> Result<usize, Oom> {
     let mut batch = Vec::new_in(heap.clone());
     batch.try_reserve_exact(RECORDS)?;

@@ -1,18 +1,18 @@
-//! No progress: a buffer for which cached pages are given up until there is memory.
+//! No progress: cached pages are evicted until there is memory for a buffer.
 
 use allocator_api2::boxed::Box;
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::NoProgress,
-    wrong: "asks for memory for ever, also when there is nothing left to give up",
-    right: "answers an error when there is nothing left to give up",
+    wrong: "retries for ever, even when there is nothing left to evict",
+    right: "returns an error when there is nothing left to evict",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 type Page = Box<[u8; 128], Heap>;
@@ -21,7 +21,7 @@ fn page(heap: &Heap) -> Result<Page, Oom> {
     Ok(Box::try_new_in([0; 128], heap.clone())?)
 }
 
-/// The bug: an empty cache is evicted from as if that could help.
+/// The bug: evicting from an empty cache can't help.
 fn planted(heap: &Heap) -> Result<usize, Oom> {
     let mut cache = Vec::new_in(heap.clone());
     cache.try_reserve_exact(2)?;

@@ -5,25 +5,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::Nondeterminism,
-    wrong: "learns from room that was reserved, and so reserves more with every batch",
-    right: "learns from room that was used, and so reserves the same for equal batches",
+    wrong: "learns from reserved room, and so reserves more with every batch",
+    right: "learns from used room, and so reserves the same for equal batches",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const OBJECTS: u32 = 20;
-/// Reserved beyond what the last batch taught.
+/// Reserved beyond what was learned from the last batch.
 const SLACK: usize = 12;
 
-/// What the last batch taught. It outlives the batch, and the run.
+/// What was learned from the last batch. It outlives the batch and the run.
 static LEARNED: AtomicUsize = AtomicUsize::new(0);
 
-/// The bug: what was reserved has the slack in it already.
+/// The bug: what was reserved includes the slack already.
 fn planted(heap: &Heap) -> Result<u32, Oom> {
     let mut batch = Vec::new_in(heap.clone());
     batch.try_reserve_exact(LEARNED.load(Ordering::Relaxed) + SLACK)?;

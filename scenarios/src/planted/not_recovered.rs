@@ -3,18 +3,18 @@
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options, Report, Sweep};
 
-use super::{Oom, Pair};
+use super::pair::{Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::NotRecovered,
-    wrong: "has filled the first column where there is no memory for the second",
-    right: "has memory for both columns before it fills one",
+    wrong: "has filled the first column when there is no memory for the second",
+    right: "reserves memory for both columns before it fills one",
     options: Options::new,
     planted: |sweep| run(sweep, planted),
     near_miss: |sweep| run(sweep, near_miss),
 };
 
-/// Objects, a row each.
+/// Objects, one in each row.
 #[derive(Debug)]
 struct Table {
     ids: Vec<u32, Heap>,
@@ -25,13 +25,13 @@ fn open(heap: &Heap) -> Result<Table, Oom> {
     Ok(Table { ids: Vec::new_in(heap.clone()), sizes: Vec::new_in(heap.clone()) })
 }
 
-/// Adds a row, after an error with memory once more.
+/// Adds a row; after an error it tries once more, with memory.
 fn run(sweep: Sweep, add: fn(&mut Table, u32, u64) -> Result<(), Oom>) -> Report {
     let sweep = sweep.oom(|_: &Oom| true).observe(|table: &Table| format!("{table:?}"));
     sweep.setup(open).atomic().operation(|table| add(table, 17, 4096))
 }
 
-/// The bug: the row is half there when the error is answered.
+/// The bug: half of the row is there when the error is returned.
 fn planted(table: &mut Table, id: u32, size: u64) -> Result<(), Oom> {
     table.ids.try_reserve(1)?;
     table.ids.push(id);

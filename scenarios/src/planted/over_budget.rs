@@ -1,26 +1,26 @@
-//! Over budget: an index that is sorted out of rows, and printed onto a page.
+//! Over budget: an index is built from rows and printed on a page.
 
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::OverBudget,
-    wrong: "holds the rows until the page is printed, for which only the index is needed",
+    wrong: "keeps the rows until the page is printed, which needs only the index",
     right: "drops the rows once the index is made",
     options: || Options::new().budget(4096),
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const ROWS: usize = 128;
 const PAGE: usize = 2048;
 
-/// A key, and what goes with it.
+/// A key and its value.
 type Row = (u64, u64);
 
-/// The rows as they are found, in no order.
+/// The rows, unsorted.
 fn read_rows(heap: &Heap) -> Result<Vec<Row, Heap>, Oom> {
     let mut rows = Vec::new_in(heap.clone());
     rows.try_reserve_exact(ROWS)?;
@@ -28,7 +28,7 @@ fn read_rows(heap: &Heap) -> Result<Vec<Row, Heap>, Oom> {
     Ok(rows)
 }
 
-/// The numbers of the rows, by their keys.
+/// The numbers of the rows, sorted by key.
 fn make_index(rows: &Vec<Row, Heap>) -> Result<Vec<u32, Heap>, Oom> {
     let mut index = Vec::new_in(rows.allocator().clone());
     index.try_reserve_exact(rows.len())?;
@@ -37,7 +37,7 @@ fn make_index(rows: &Vec<Row, Heap>) -> Result<Vec<u32, Heap>, Oom> {
     Ok(index)
 }
 
-/// The index, a byte for each of its entries.
+/// The page: a byte for each entry of the index.
 fn print(index: &Vec<u32, Heap>) -> Result<Vec<u8, Heap>, Oom> {
     let mut page = Vec::new_in(index.allocator().clone());
     page.try_reserve_exact(PAGE)?;
@@ -45,7 +45,7 @@ fn print(index: &Vec<u32, Heap>) -> Result<Vec<u8, Heap>, Oom> {
     Ok(page)
 }
 
-/// The bug: rows that nobody reads any more are alive beside the page.
+/// The bug: the rows are still alive beside the page, although nothing reads them any more.
 fn planted(heap: &Heap) -> Result<usize, Oom> {
     let rows = read_rows(heap)?;
     let index = make_index(&rows)?;

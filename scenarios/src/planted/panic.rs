@@ -3,15 +3,15 @@
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::Panic,
-    wrong: "expects that a small table always fits",
-    right: "answers an error where the small table doesn't fit",
+    wrong: "expects that there is always memory for a small table",
+    right: "returns an error if there is no memory for the small table",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const TEXT: &str = "one\ntwo\nthree\nfour\n\nfive";

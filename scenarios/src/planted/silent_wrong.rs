@@ -3,15 +3,15 @@
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::SilentWrong,
-    wrong: "leaves warnings out of its answer where there is no memory for them",
-    right: "answers an error where there is no memory for a warning",
+    wrong: "leaves warnings out of its result if there is no memory for them",
+    right: "returns an error if there is no memory for a warning",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const LOG: &str = "\
@@ -28,7 +28,7 @@ fn is_warning(line: &&str) -> bool {
     line.starts_with("warn: ")
 }
 
-/// The bug: a warning that can't be kept is dropped, and the answer is none the wiser.
+/// The bug: a warning that can't be kept is dropped, and the result doesn't say so.
 fn planted(heap: &Heap) -> Result<Vec<&'static str, Heap>, Oom> {
     let mut warnings = Vec::new_in(heap.clone());
     for line in LOG.lines().filter(is_warning) {

@@ -1,4 +1,4 @@
-//! Use after free: a cache that gives up its oldest entry when there is no memory for a new one.
+//! Use after free: a cache that evicts its oldest entry when there is no memory for a new one.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -7,15 +7,15 @@ use std::ptr::NonNull;
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options, Port};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::UseAfterFree,
     wrong: "counts a hit in the latest entry, also where that was just evicted",
     right: "forgets the latest entry where it is evicted",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 const KEYS: [u64; 4] = [3, 5, 8, 13];
@@ -51,7 +51,7 @@ impl<'a> Cache<'a> {
         Ok(())
     }
 
-    /// Frees the oldest entry, and answers which that was.
+    /// Frees the oldest entry, and returns its address.
     fn evict(&mut self) -> Option<NonNull<Entry>> {
         let oldest = (!self.entries.is_empty()).then(|| self.entries.remove(0))?;
         // SAFETY: `add` allocated it from this heap, and it is in `entries` no more.

@@ -5,19 +5,19 @@ use std::fmt;
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options, Report, Sweep};
 
-use super::Pair;
+use super::pair::Pair;
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::WrongError,
-    wrong: "calls settings broken where there is no memory to read them",
-    right: "says that there is no memory to read the settings",
+    wrong: "reports settings as broken if there is no memory to read them",
+    right: "reports that there is no memory to read the settings",
     options: Options::new,
     planted: |sweep| run(sweep, planted),
     near_miss: |sweep| run(sweep, near_miss),
 };
 
 const TEXT: &str = "jobs = 2\nlimit = 400\nseed = 7\nstrict = 1";
-/// Settings that are read at the most.
+/// The most settings that are read.
 const LINES_MAX: usize = 16;
 
 /// Why settings could not be read.

@@ -1,4 +1,4 @@
-//! Wrong thread: a record whose checksum is reckoned by a thread of its own.
+//! Wrong thread: a record whose checksum is computed by another thread.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -6,15 +6,15 @@ use std::thread;
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind, Options};
 
-use super::{Oom, Pair};
+use super::pair::{self, Oom, Pair};
 
 pub(super) const PAIR: Pair = Pair {
     kind: Kind::WrongThread,
     wrong: "moves a record to a thread that its heap doesn't belong to, where it is dropped",
     right: "lends the record to the thread",
     options: Options::new,
-    planted: |sweep| super::run(sweep, planted),
-    near_miss: |sweep| super::run(sweep, near_miss),
+    planted: |sweep| pair::run(sweep, planted),
+    near_miss: |sweep| pair::run(sweep, near_miss),
 };
 
 /// Adler-32.
@@ -27,7 +27,7 @@ fn checksum(record: &[u8]) -> u32 {
     b << 16 | a
 }
 
-/// The bug: what is moved into a thread is dropped there.
+/// The bug: the record is moved into the thread, and so dropped there.
 fn planted(heap: &Heap) -> Result<u32, Oom> {
     let text = b"tree 8e7b0c2f parent 1a9d44e0";
     let mut record = Vec::new_in(heap.clone());

@@ -1,9 +1,9 @@
-//! Arenas: blocks are given up together, or with the arena. And our own.
+//! Arenas, whose blocks are freed together or with the arena; our own is among them.
 
 use mallory::adapters::{Api2Port, Api2V04Port, GlobalPort};
 use mallory::{SystemPort, conformance};
 
-use super::{Allocator, Known, Shows, held_to};
+use super::allocator::{Allocator, Known, Shows, run_trial};
 use crate::memory::arena::Arena;
 
 pub(super) const ALL: [Allocator; 7] = [
@@ -15,7 +15,7 @@ pub(super) const ALL: [Allocator; 7] = [
         how: "2 clones",
         run: |what| {
             let port = || Api2Port(&*Box::leak(Box::new(bumpalo::Bump::new())));
-            held_to(conformance(port).name("bumpalo").clones(2), what)
+            run_trial(conformance(port).name("bumpalo").clones(2), what)
         },
         known: &[],
     },
@@ -27,7 +27,7 @@ pub(super) const ALL: [Allocator; 7] = [
         how: "one handle",
         run: |what| {
             let port = || Api2V04Port(blink_alloc::BlinkAlloc::new());
-            held_to(conformance(port).name("blink-alloc"), what)
+            run_trial(conformance(port).name("blink-alloc"), what)
         },
         known: BLINK_ALLOC,
     },
@@ -44,7 +44,7 @@ pub(super) const ALL: [Allocator; 7] = [
                     Box::new(bump),
                 )))
             };
-            held_to(conformance(port).name("bump-scope").clones(2), what)
+            run_trial(conformance(port).name("bump-scope").clones(2), what)
         },
         known: &[],
     },
@@ -57,7 +57,7 @@ pub(super) const ALL: [Allocator; 7] = [
         run: |what| {
             let port = || GlobalPort(static_alloc::Bump::<[u64; 32 << 10]>::uninit());
             let suite = conformance(port).name("static-alloc").no_free().fixed(256 << 10);
-            held_to(suite.threads(3), what)
+            run_trial(suite.threads(3), what)
         },
         known: &[],
     },
@@ -69,7 +69,7 @@ pub(super) const ALL: [Allocator; 7] = [
         how: "single frees",
         run: |what| {
             let port = || Arena::new(SystemPort::new(), CAP);
-            held_to(conformance(port).name("arena"), what)
+            run_trial(conformance(port).name("arena"), what)
         },
         known: &[],
     },
@@ -82,7 +82,7 @@ pub(super) const ALL: [Allocator; 7] = [
         run: |what| {
             let port = || Arena::new(SystemPort::new(), CAP);
             let suite = conformance(port).name("arena-reset").no_free().fixed(CAP);
-            held_to(suite.held(Arena::held), what)
+            run_trial(suite.held(Arena::held), what)
         },
         known: &[],
     },
@@ -94,7 +94,7 @@ pub(super) const ALL: [Allocator; 7] = [
         how: "single frees",
         run: |what| {
             let port = || Arena::direct(SystemPort::new(), CAP);
-            held_to(conformance(port).name("arena-direct").held(Arena::held), what)
+            run_trial(conformance(port).name("arena-direct").held(Arena::held), what)
         },
         known: &[],
     },
@@ -107,8 +107,8 @@ const BLINK_ALLOC: &[Known] = &[Known {
     shows: Shows::Checked,
     promise: "a call comes back",
     sequence: "a1 = alloc max align 1",
-    reason: "Its own fault. A chunk's size is the request's with the header's and rounded up, and \
-             goes into `Layout::from_size_align_unchecked` as it is, though no layout is longer \
-             than `isize::MAX`: undefined behaviour. Builds that check abort; others happen to be \
-             refused by the allocator below.",
+    reason: "A bug of the package. The size of a chunk is the request plus a header, rounded up. It \
+             is passed to `Layout::from_size_align_unchecked` without a check, although no layout \
+             may be longer than `isize::MAX`: undefined behaviour. Builds with checks abort; in \
+             others the allocator below happens to refuse the request.",
 }];

@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, System};
 use mallory::adapters::GlobalPort;
 use mallory::conformance;
 
-use super::{Allocator, Known, Shows, Told, What, held_to};
+use super::allocator::{Allocator, Known, Shows, Trial, TrialReport, run_trial};
 
 macro_rules! general {
     ($package:literal, $name:literal, $kind:literal, $allocator:expr, $known:expr) => {
@@ -53,13 +53,13 @@ const WEE_ALLOC: &[Known] = &[Known {
     shows: Shows::Checked,
     promise: "nothing unwinds",
     sequence: "a1 = alloc 0 align 1152921504606846976",
-    reason: "Its own fault. `LargeAllocPolicy::new_cell_for_free_list` multiplies the alignment by \
-             two words (16) and doesn't look for overflow. Where nothing checks, the product wraps \
-             to something small, the new cell doesn't fit, and the request is refused as it should \
-             be.",
+    reason: "A bug of the package. `LargeAllocPolicy::new_cell_for_free_list` multiplies the \
+             alignment by two words (16) without an overflow check. In builds without checks the \
+             product wraps to a small number, the new cell doesn't fit, and the request is refused \
+             as it should be.",
 }];
 
-fn threads<A: GlobalAlloc + Sync>(package: &str, make: impl Fn() -> A, what: What) -> Told {
+fn threads<A: GlobalAlloc + Sync>(package: &str, make: impl Fn() -> A, what: Trial) -> TrialReport {
     let name = package.replace('_', "-");
-    held_to(conformance(|| GlobalPort(make())).name(name).threads(3), what)
+    run_trial(conformance(|| GlobalPort(make())).name(name).threads(3), what)
 }

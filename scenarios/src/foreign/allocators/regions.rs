@@ -1,6 +1,6 @@
-//! Allocators over a fixed region, of the embedded world: it is filled up until they refuse, and
-//! what is given back has to be there again.
-#![allow(unsafe_code, reason = "most of them are given their region by unsafe functions")]
+//! Allocators over a fixed region, for embedded programs: the region is filled until a request is
+//! refused, and what is freed has to be available again.
+#![allow(unsafe_code, reason = "most of them get their region through unsafe functions")]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::mem::MaybeUninit;
@@ -13,7 +13,7 @@ use good_memory_allocator::{
 use mallory::adapters::{GlobalPort, RegionPort, StaticPort};
 use mallory::{Port, Refused, conformance};
 
-use super::{Allocator, Known, Shows, Told, What, held_to};
+use super::allocator::{Allocator, Known, Shows, Trial, TrialReport, run_trial};
 
 /// How large the region is.
 const BYTES: usize = 256 << 10;
@@ -44,7 +44,7 @@ pub(super) const ALL: [Allocator; 10] = [
             use buddy_system_allocator::Heap;
             let make = |memory: &'static mut [MaybeUninit<u8>]| {
                 let mut heap = Heap::<32>::new();
-                // SAFETY: the region is this heap's alone, for ever.
+                // SAFETY: the region is leaked, and only this heap uses it.
                 unsafe { heap.init(memory.as_mut_ptr() as usize, memory.len()) }
                 heap
             };
@@ -75,7 +75,7 @@ pub(super) const ALL: [Allocator; 10] = [
             use talc::{DefaultBinning, base::Talc, source::Manual};
             let make = |memory: &'static mut [MaybeUninit<u8>]| {
                 let mut talc = Talc::<Manual, DefaultBinning>::new(Manual);
-                // SAFETY: the region is this heap's alone, for ever.
+                // SAFETY: the region is leaked, and only this heap uses it.
                 unsafe { talc.claim(memory.as_mut_ptr().cast(), memory.len()) };
                 talc
             };
@@ -92,7 +92,7 @@ pub(super) const ALL: [Allocator; 10] = [
         how: "3 threads",
         run: |what| {
             use embedded_alloc::LlffHeap;
-            // SAFETY: the region is this heap's alone, for ever.
+            // SAFETY: the region is leaked, and only this heap uses it.
             let init = |heap: &LlffHeap, start| unsafe { heap.init(start, BYTES) };
             shared("embedded-alloc-llff", usize::MAX, LlffHeap::empty, init, what)
         },
@@ -106,7 +106,7 @@ pub(super) const ALL: [Allocator; 10] = [
         how: "3 threads",
         run: |what| {
             use embedded_alloc::TlsfHeap;
-            // SAFETY: the region is this heap's alone, for ever.
+            // SAFETY: the region is leaked, and only this heap uses it.
             let init = |heap: &TlsfHeap, start| unsafe { heap.init(start, BYTES) };
             shared("embedded-alloc-tlsf", usize::MAX, TlsfHeap::empty, init, what)
         },
@@ -145,7 +145,7 @@ pub(super) const ALL: [Allocator; 10] = [
         kind: "region, buddies and small blocks apart",
         through: "`GlobalPort`",
         how: "one thread; alignments up to 16",
-        run: |what| alone("buddy-alloc-16", || UpTo(16, buddies()), what),
+        run: |what| alone("buddy-alloc-16", || MaxAlign(16, buddies()), what),
         known: &[],
     },
 ];
@@ -161,28 +161,29 @@ const GOOD_MEMORY: &[Known] = &[
         shows: Shows::Checked,
         promise: "nothing unwinds",
         sequence: "a1 = alloc 0 align 1\ngrow a1 to 0 align 140737488355328",
-        reason: "The same, where it is checked.",
+        reason: "The same bug, caught by an overflow check.",
     },
 ];
 
-const GOOD_MEMORY_WRAPS: &str = "Its own fault. `Allocator::can_alloc_unaligned` rounds the end of a chunk down to the alignment, \
-     which comes to address 0 where the alignment is larger than any address of the region, and \
-     takes the header's size off that: it wraps to the end of all addresses, passes for room \
-     enough, and is written to. On a microcontroller, whose addresses are small, much smaller \
-     alignments do. The second row keeps those away from it.";
+const GOOD_MEMORY_WRAPS: &str = "A bug of the package. `Allocator::can_alloc_unaligned` rounds the \
+     end of a chunk down to the alignment. If the alignment is larger than every address of the \
+     region, the result is address 0; subtracting the header's size then wraps to the end of the \
+     address space, which passes for enough room and is written to. On a microcontroller, whose \
+     addresses are small, a much smaller alignment is enough. The second row excludes such \
+     alignments.";
 
 const BUDDY_ALLOC: &[Known] = &[Known {
     shows: Shows::Always,
     promise: "a block is aligned as asked",
     sequence: "a1 = alloc 0 align 128",
-    reason: "Its own fault. `NonThreadsafeAlloc::alloc` reads the layout's size and never its \
-             alignment; what blocks happen to be aligned to is the size of a leaf, 64 bytes here \
-             and 16 at least. The second row keeps alignments above 16 away from it.",
+    reason: "A bug of the package. `NonThreadsafeAlloc::alloc` reads the layout's size but never \
+             its alignment: blocks are only aligned to the size of a leaf, which is 64 bytes here \
+             and 16 at least. The second row excludes alignments above 16.",
 }];
 
-fn good_memory(name: &str, align: usize, what: What) -> Told {
+fn good_memory(name: &str, align: usize, what: Trial) -> TrialReport {
     type Heap = SpinLockedAllocator<DEFAULT_SMALLBINS_AMOUNT, DEFAULT_ALIGNMENT_SUB_BINS_AMOUNT>;
-    // SAFETY: the region is this heap's alone, for ever, and the heap never moves.
+    // SAFETY: the region is leaked, and only this heap uses it, and the heap never moves.
     let init = |heap: &Heap, start| unsafe { heap.init(start, BYTES) };
     shared(name, align, Heap::empty, init, what)
 }
@@ -210,32 +211,31 @@ unsafe fn give_tlsf(tlsf: &mut Tlsf, block: NonNull<u8>, layout: Layout) {
     unsafe { tlsf.deallocate(block, layout.align()) }
 }
 
-fn alone<P: Port>(name: &str, port: impl Fn() -> P, what: What) -> Told {
-    held_to(conformance(port).name(name.replace('_', "-")).fixed(BYTES), what)
+fn alone<P: Port>(name: &str, port: impl Fn() -> P, what: Trial) -> TrialReport {
+    run_trial(conformance(port).name(name.replace('_', "-")).fixed(BYTES), what)
 }
 
-/// One that is a static in embedded code: some keep pointers into themselves.
+/// An allocator that is a static in embedded code: some keep pointers into themselves.
 fn shared<A: GlobalAlloc + Sync + 'static>(
     name: &str,
     align: usize,
     empty: impl Fn() -> A,
     init: impl Fn(&A, usize),
-    what: What,
-) -> Told {
+    what: Trial,
+) -> TrialReport {
     let port = || {
         let heap: &A = Box::leak(Box::new(empty()));
         init(heap, room());
-        UpTo(align, StaticPort(heap))
+        MaxAlign(align, StaticPort(heap))
     };
-    held_to(conformance(port).name(name).fixed(BYTES).threads(3), what)
+    run_trial(conformance(port).name(name).fixed(BYTES).threads(3), what)
 }
 
-/// Refuses alignments above this, and lets the rest through: what there is behind a flaw that
-/// nearly every sequence meets.
-struct UpTo<P>(usize, P);
+/// Refuses larger alignments, to test what is behind a bug that nearly every sequence runs into.
+struct MaxAlign<P>(usize, P);
 
 // SAFETY: it only refuses more than the port inside, which keeps the contract as far as it does.
-unsafe impl<P: Port> Port for UpTo<P> {
+unsafe impl<P: Port> Port for MaxAlign<P> {
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         if layout.align() > self.0 { Err(Refused) } else { self.1.alloc(layout) }
     }
@@ -276,7 +276,7 @@ unsafe impl<P: Port> Port for UpTo<P> {
     }
 }
 
-/// A region for ever; where in it aligned blocks fit is the same each time.
+/// A leaked region. It is aligned to its size, so aligned blocks fit at the same places each time.
 fn room() -> usize {
     #[repr(align(262144))]
     struct Room(#[expect(dead_code, reason = "it is used by its address")] [u8; BYTES]);

@@ -1,5 +1,5 @@
-//! C allocators by their own functions, in the tables that `mallory.h` has for them: the words of
-//! `malloc`, and those with sizes and alignments.
+//! C allocators through the tables of functions in `mallory.h`: one table with the functions of
+//! `malloc`, one whose functions take sizes and alignments.
 #![allow(unsafe_code, reason = "C's functions are called, and put into tables")]
 
 use std::ffi::{c_int, c_void};
@@ -10,7 +10,7 @@ use mallory::c::{MemoryPort, MemoryTable, PortTable, TablePort};
 use mallory::conformance;
 use tikv_jemalloc_sys as je;
 
-use super::{Allocator, Told, What, held_to};
+use super::allocator::{Allocator, Trial, TrialReport, run_trial};
 
 pub(super) const ALL: [Allocator; 3] = [
     Allocator {
@@ -40,19 +40,19 @@ pub(super) const ALL: [Allocator; 3] = [
         run: |what| {
             // SAFETY: jemalloc's functions take calls from any thread.
             let port = || unsafe { TablePort::new(JEMALLOC) }.expect("alloc and free are there");
-            held_to(conformance(port).name("c-jemalloc"), what)
+            run_trial(conformance(port).name("c-jemalloc"), what)
         },
         known: &[],
     },
 ];
 
-fn memory(name: &str, table: MemoryTable, what: What) -> Told {
+fn memory(name: &str, table: MemoryTable, what: Trial) -> TrialReport {
     // SAFETY: C's functions take calls from any thread.
     let port = || unsafe { MemoryPort::new(table) }.expect("malloc and free are there");
-    held_to(conformance(port).name(name), what)
+    run_trial(conformance(port).name(name), what)
 }
 
-/// A table of functions that have no context.
+/// A table of functions without a context.
 macro_rules! words_of_malloc {
     ($malloc:path, $calloc:path, $realloc:path, $free:path, $aligned:path, $usable:path $(,)?) => {{
         unsafe extern "C" fn malloc(_: *mut c_void, size: usize) -> *mut c_void {

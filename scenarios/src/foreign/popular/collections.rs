@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Hashes the same in every run, unlike the one that maps have by default.
+/// A hasher that is the same in every run, unlike the default one.
 type Fixed = BuildHasherDefault<DefaultHasher>;
 
 const TEXT: &str = "the quick brown fox jumps over the lazy dog and the dog sleeps on as the quick \

@@ -39,7 +39,7 @@ pub(super) fn tokio() -> (u64, Vec<usize>) {
     })
 }
 
-/// Reading to the end answers an error where there is no memory; all else aborts.
+/// Reading to the end returns an error if there is no memory; every other failure aborts.
 pub(super) fn flate2() -> std::io::Result<(usize, bool)> {
     let mut text = String::new();
     for number in 0..400_u32 {

@@ -1,5 +1,5 @@
-//! SQLite as it is needed here: begun on a heap's memory, and as much of its interface as the
-//! subjects call. Its table of memory functions has no context, so the heap stands in a slot.
+//! The part of SQLite's interface that the scenarios need, with SQLite's memory taken from a heap.
+//! Its table of memory functions has no context argument, so the heap is kept in a static slot.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -16,33 +16,33 @@ mallory::c::c_slot! {
     struct Memory;
 }
 
-/// Why SQLite did not do something.
+/// An error of SQLite.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum SqliteFailure {
     /// Out of memory.
     NoMemory,
-    /// Anything else: its extended code, and its words for it.
+    /// Any other error: its extended code and message.
     Code(c_int, String),
 }
 
-impl Failure {
+impl SqliteFailure {
     /// Whether memory ran out.
     #[must_use]
     pub fn is_oom(&self) -> bool {
-        *self == Failure::NoMemory
+        *self == SqliteFailure::NoMemory
     }
 
-    /// What a code means; none where all went well.
-    fn of(code: c_int, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    /// The error that a code means.
+    fn of(code: c_int, text: impl FnOnce() -> String) -> Result<(), SqliteFailure> {
         match code {
             ffi::SQLITE_OK => Ok(()),
-            ffi::SQLITE_NOMEM | ffi::SQLITE_IOERR_NOMEM => Err(Failure::NoMemory),
-            code => Err(Failure::Code(code, text())),
+            ffi::SQLITE_NOMEM | ffi::SQLITE_IOERR_NOMEM => Err(SqliteFailure::NoMemory),
+            code => Err(SqliteFailure::Code(code, text())),
         }
     }
 }
 
-/// What it would get if it asked for so much: no block is longer than asked for.
+/// The size of the block that SQLite gets for a request: exactly the size asked for.
 unsafe extern "C" fn x_roundup(size: c_int) -> c_int {
     size
 }
@@ -70,7 +70,7 @@ struct Methods(ffi::sqlite3_mem_methods);
 // SAFETY: functions, and a pointer to nothing.
 unsafe impl Sync for Methods {}
 
-/// SQLite, begun on a heap, until this is dropped. One at a time in a process.
+/// SQLite, initialized on a heap until this is dropped. Only one can exist in a process at a time.
 #[derive(Debug)]
 pub struct Library {
     /// Dropped after SQLite has given everything back.
@@ -78,17 +78,18 @@ pub struct Library {
 }
 
 impl Library {
-    /// Begins it: for one thread, without statistics, and without memory that it would keep for
-    /// itself (lookaside), so that each of its requests is one of the heap's. Its chance is seeded.
+    /// Initializes SQLite for one thread, without statistics and without its own pool (lookaside),
+    /// so that each of its requests is a request of the heap. Its random numbers are seeded.
     ///
     /// # Errors
     /// Out of memory, or that the slot is taken.
-    pub fn begin(heap: &Heap) -> Result<Rc<Library>, Failure> {
-        let taken = |error: mallory::Error| Failure::Code(ffi::SQLITE_MISUSE, error.to_string());
+    pub fn begin(heap: &Heap) -> Result<Rc<Library>, SqliteFailure> {
+        let taken =
+            |error: mallory::Error| SqliteFailure::Code(ffi::SQLITE_MISUSE, error.to_string());
         let library = Library { _stay: Memory::slot().occupy(heap).map_err(taken)? };
         let said = || "sqlite3_config or sqlite3_initialize refused".to_owned();
         // SAFETY: nothing of SQLite is in use: there is one library at a time, and each is shut
-        // down before it leaves its slot. What stands behind each option is of its types.
+        // down before it leaves its slot. The arguments of each option have its types.
         let codes = unsafe {
             [
                 ffi::sqlite3_config(ffi::SQLITE_CONFIG_SINGLETHREAD),
@@ -103,7 +104,7 @@ impl Library {
                 ),
             ]
         };
-        codes.into_iter().try_for_each(|code| Failure::of(code, said))?;
+        codes.into_iter().try_for_each(|code| SqliteFailure::of(code, said))?;
         Ok(Rc::new(library))
     }
 }
@@ -118,16 +119,16 @@ impl Drop for Library {
 /// The name of the file system below.
 const FILES: &CStr = c"as-named";
 
-/// The system's files under their names as they are given. SQLite would make them absolute, and the
-/// length of a path is the length of a block: every machine would see another trace.
-fn files() -> Result<(), Failure> {
+/// Registers a file system that opens files by the names as given. By default SQLite makes them
+/// absolute; blocks that hold a path would then have another size on every machine.
+fn files() -> Result<(), SqliteFailure> {
     unsafe extern "C" fn as_named(
         _: *mut ffi::sqlite3_vfs,
         name: *const c_char,
         room: c_int,
         out: *mut c_char,
     ) -> c_int {
-        // SAFETY: SQLite hands in a string, and room for so many bytes.
+        // SAFETY: SQLite passes a string, and room for this many bytes.
         unsafe {
             let name = CStr::from_ptr(name).to_bytes_with_nul();
             if usize::try_from(room).is_ok_and(|room| name.len() <= room) {
@@ -152,10 +153,10 @@ fn files() -> Result<(), Failure> {
     });
     // SAFETY: it stays where it is from here on; registering it again moves it in SQLite's list.
     let code = unsafe { ffi::sqlite3_vfs_register(kept.0 as *mut ffi::sqlite3_vfs, 0) };
-    Failure::of(code, || "the file system is not taken".to_owned())
+    SqliteFailure::of(code, || "the file system is not taken".to_owned())
 }
 
-/// What stands in the place of a question mark.
+/// The value for a question mark in a statement.
 #[derive(Clone, Copy, Debug)]
 pub enum Bound<'a> {
     /// Nothing.
@@ -193,25 +194,25 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens a database of this name, `:memory:` being one in memory.
+    /// Opens the database with this name; `:memory:` is one in memory.
     ///
     /// # Errors
     /// Out of memory, or what SQLite says.
-    pub fn open(library: &Rc<Library>, name: &CStr) -> Result<Self, Failure> {
+    pub fn open(library: &Rc<Library>, name: &CStr) -> Result<Self, SqliteFailure> {
         files()?;
         let flags = ffi::SQLITE_OPEN_READWRITE | ffi::SQLITE_OPEN_CREATE;
         let mut raw = null_mut();
-        // SAFETY: strings, and a place for the answer.
+        // SAFETY: strings, and a place for the result.
         let code =
             unsafe { ffi::sqlite3_open_v2(name.as_ptr(), &raw mut raw, flags, FILES.as_ptr()) };
-        // A handle is there also where it failed, unless there was no memory for it; this closes it.
+        // Even a failed call returns a handle, unless there was no memory for it; this closes it.
         let connection = Connection { raw, _library: Rc::clone(library) };
         connection.check(code)?;
         Ok(connection)
     }
 
-    fn check(&self, code: c_int) -> Result<(), Failure> {
-        Failure::of(code, || {
+    fn check(&self, code: c_int) -> Result<(), SqliteFailure> {
+        SqliteFailure::of(code, || {
             // SAFETY: the handle is open; the text is copied at once.
             unsafe {
                 let code = ffi::sqlite3_extended_errcode(self.raw);
@@ -221,19 +222,19 @@ impl Connection {
         })
     }
 
-    /// Runs one statement with these in the places of its question marks.
+    /// Runs one statement with these values for its question marks.
     ///
     /// # Errors
     /// Out of memory, or what SQLite says.
-    pub fn run(&self, sql: &str, values: &[Bound<'_>]) -> Result<(), Failure> {
+    pub fn run(&self, sql: &str, values: &[Bound<'_>]) -> Result<(), SqliteFailure> {
         self.each(sql, values, |_| Ok(()))
     }
 
-    /// Runs one statement and shows its rows, one after the other.
+    /// Runs one statement and calls `see` with each of its rows.
     ///
     /// # Errors
-    /// Out of memory, what SQLite says, or what `see` answers.
-    pub fn each<E: From<Failure>>(
+    /// Out of memory, what SQLite says, or the error of `see`.
+    pub fn each<E: From<SqliteFailure>>(
         &self,
         sql: &str,
         values: &[Bound<'_>],
@@ -241,7 +242,7 @@ impl Connection {
     ) -> Result<(), E> {
         let mut statement = Statement { raw: null_mut(), connection: self };
         let length = c_int::try_from(sql.len()).expect("a statement is short");
-        // SAFETY: so many bytes, and a place for the answer.
+        // SAFETY: the text is this long, and there is a place for the result.
         let code = unsafe {
             let raw = &raw mut statement.raw;
             ffi::sqlite3_prepare_v2(self.raw, sql.as_ptr().cast(), length, raw, null_mut())
@@ -278,7 +279,7 @@ struct Statement<'c> {
 }
 
 impl Statement<'_> {
-    fn bind(&self, place: c_int, value: Bound<'_>) -> Result<(), Failure> {
+    fn bind(&self, place: c_int, value: Bound<'_>) -> Result<(), SqliteFailure> {
         // SAFETY: the statement is prepared; texts are copied (`SQLITE_TRANSIENT`).
         let code = unsafe {
             match value {
@@ -295,7 +296,7 @@ impl Statement<'_> {
         self.connection.check(code)
     }
 
-    fn step(&self) -> Result<bool, Failure> {
+    fn step(&self) -> Result<bool, SqliteFailure> {
         // SAFETY: the statement is prepared; one of nothing but blanks is null, and misused.
         match unsafe { ffi::sqlite3_step(self.raw) } {
             ffi::SQLITE_ROW => Ok(true),
@@ -312,7 +313,7 @@ impl Drop for Statement<'_> {
     }
 }
 
-/// The present row of a statement.
+/// The current row of a statement.
 pub struct Row<'s>(&'s Statement<'s>);
 
 impl Row<'_> {
@@ -330,12 +331,12 @@ impl Row<'_> {
         unsafe { ffi::sqlite3_column_int64(self.0.raw, column) }
     }
 
-    /// The text in this column, from 0; none where it is null.
+    /// The text in this column, from 0; `None` if it is null.
     ///
     /// # Errors
     /// Out of memory.
-    pub fn text(&self, column: c_int) -> Result<Option<&str>, Failure> {
-        let wrong = || Failure::Code(ffi::SQLITE_MISMATCH, "a text is not UTF-8".to_owned());
+    pub fn text(&self, column: c_int) -> Result<Option<&str>, SqliteFailure> {
+        let wrong = || SqliteFailure::Code(ffi::SQLITE_MISMATCH, "a text is not UTF-8".to_owned());
         // SAFETY: there is a row; a text lives until the next step, which `&self` keeps away.
         unsafe {
             if ffi::sqlite3_column_type(self.0.raw, column) == ffi::SQLITE_NULL {
@@ -343,7 +344,7 @@ impl Row<'_> {
             }
             let text = ffi::sqlite3_column_text(self.0.raw, column);
             if text.is_null() {
-                return Err(Failure::NoMemory);
+                return Err(SqliteFailure::NoMemory);
             }
             CStr::from_ptr(text.cast()).to_str().map(Some).map_err(|_| wrong())
         }

@@ -1,26 +1,27 @@
-//! SQLite, through its own table of memory functions: a shop's database is made, filled, searched,
-//! changed and looked over.
+//! SQLite, through its own table of memory functions: creates, fills, searches, changes and checks
+//! the database of a shop.
 
 pub mod library;
 
 use mallory::{Heap, Kind, Report, Scenario, Sweep};
 
-use self::library::{Connection, Failure, Library};
+use self::library::{Connection, Library, SqliteFailure};
+use super::subject::PROGRAM;
 
 /// The scenario.
 pub(super) fn scenario() -> Scenario {
-    let about = "makes, fills, searches and changes a database, and looks it over";
-    Scenario::new("foreign/sqlite", about, sweep).group("foreign").rerun_by(super::PROGRAM)
+    let about = "creates, fills, searches, changes and checks a database";
+    Scenario::new("foreign/sqlite", about, sweep).group("foreign").rerun_by(PROGRAM)
 }
 
-/// Sweeps it, SQLite's own mistakes apart: what they are is told in FOREIGN.md.
+/// Sweeps it. SQLite's own bugs are allowed; FOREIGN.md describes them.
 fn sweep(sweep: Sweep) -> Report {
-    let overwritten = "snippet() overwrites that it ran out of memory with its next success";
-    let remembered = "fts5 takes totals for read that it could not read";
+    let overwritten = "snippet() overwrites its out-of-memory code with the next success";
+    let remembered = "fts5 treats totals as read although reading them failed";
     sweep
         .allow(Kind::SilentWrong, "fts5SnippetFunction", 4, overwritten)
         .allow(Kind::WrongError, "fts5StorageLoadTotals", 2, remembered)
-        .oom(Failure::is_oom)
+        .oom(SqliteFailure::is_oom)
         .run(work)
 }
 
@@ -71,7 +72,7 @@ const QUESTIONS: [&str; 8] = [
 /// The rows of each question, as text.
 type Answers = Vec<Vec<String>>;
 
-fn rows(connection: &Connection, sql: &str) -> Result<Vec<String>, Failure> {
+fn rows(connection: &Connection, sql: &str) -> Result<Vec<String>, SqliteFailure> {
     let mut rows = Vec::new();
     connection.each(sql, &[], |row| {
         let mut columns = Vec::new();
@@ -79,14 +80,14 @@ fn rows(connection: &Connection, sql: &str) -> Result<Vec<String>, Failure> {
             columns.push(row.text(column)?.unwrap_or("null").to_owned());
         }
         rows.push(columns.join(" | "));
-        Ok::<(), Failure>(())
+        Ok::<(), SqliteFailure>(())
     })?;
     Ok(rows)
 }
 
-/// Everything, from the beginning to the end. After a failure memory is there again, and the
-/// connection has to be of use: what it holds must be whole.
-fn work(heap: &Heap) -> Result<Answers, Failure> {
+/// All of it. After a failure there is memory again, and the connection must still be usable and
+/// the database intact.
+fn work(heap: &Heap) -> Result<Answers, SqliteFailure> {
     let library = Library::begin(heap)?;
     let connection = Connection::open(&library, c":memory:")?;
     let mut answers = Vec::new();
@@ -106,7 +107,7 @@ fn work(heap: &Heap) -> Result<Answers, Failure> {
     Err(failure)
 }
 
-fn fill(connection: &Connection) -> Result<(), Failure> {
+fn fill(connection: &Connection) -> Result<(), SqliteFailure> {
     for sql in SCHEMA {
         connection.run(sql, &[])?;
     }
@@ -136,8 +137,8 @@ fn fill(connection: &Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-fn ask(connection: &Connection, answers: &mut Answers) -> Result<(), Failure> {
-    // A change that is taken back leaves nothing.
+fn ask(connection: &Connection, answers: &mut Answers) -> Result<(), SqliteFailure> {
+    // A change that is rolled back leaves nothing.
     connection.run("BEGIN", &[])?;
     connection.run("SAVEPOINT half", &[])?;
     connection.run("DELETE FROM orders WHERE customer = 2", &[])?;
@@ -162,14 +163,17 @@ fn ask(connection: &Connection, answers: &mut Answers) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Looks the database over.
-fn is_whole(connection: &Connection, when: &str) -> Result<(), Failure> {
+/// Checks the integrity of the database.
+fn is_whole(connection: &Connection, when: &str) -> Result<(), SqliteFailure> {
     let integrity = rows(connection, "PRAGMA integrity_check")?;
     let dangling = rows(connection, "PRAGMA foreign_key_check")?;
     if integrity == ["ok"] && dangling.is_empty() {
         return Ok(());
     }
-    Err(Failure::Code(-1, format!("{when} the database is damaged: {integrity:?} {dangling:?}")))
+    Err(SqliteFailure::Code(
+        -1,
+        format!("{when} the database is damaged: {integrity:?} {dangling:?}"),
+    ))
 }
 
 #[cfg(test)]
@@ -191,9 +195,9 @@ mod tests {
         assert_eq!(heap.live_bytes(), 0);
     }
 
-    /// One of FOREIGN.md's findings, by itself: how often does one more row damage an index, when a
-    /// request of it fails?
-    fn damages(mend: impl Fn(&Connection)) -> usize {
+    /// One of FOREIGN.md's findings in isolation: for how many failed requests does inserting a row
+    /// damage the index, even after `repair`?
+    fn damages(repair: impl Fn(&Connection)) -> usize {
         let insert = "INSERT INTO note VALUES ('one more')";
         let mut damages = 0;
         for n in 1.. {
@@ -211,7 +215,7 @@ mod tests {
                 return damages;
             }
             if !connection.in_transaction() && is_whole(&connection, "").is_err() {
-                mend(&connection);
+                repair(&connection);
                 damages += usize::from(is_whole(&connection, "").is_err());
             }
         }
@@ -221,14 +225,14 @@ mod tests {
     #[test]
     fn totals_that_could_not_be_read_are_remembered_past_a_rollback() {
         assert_ne!(damages(|_| ()), 0);
-        // What is wrong is in memory, as long as nothing is written.
+        // As long as nothing is written, only the totals in memory are wrong.
         let forget = |connection: &Connection| {
             for sql in ["BEGIN", "INSERT INTO note VALUES ('two')", "ROLLBACK"] {
                 connection.run(sql, &[]).expect("there is memory");
             }
         };
         assert_eq!(damages(forget), 0);
-        // The next row takes it into the database.
+        // The next row writes them into the database.
         let write = |connection: &Connection| {
             connection.run("INSERT INTO note VALUES ('two')", &[]).expect("there is memory");
             forget(connection);

@@ -1,27 +1,29 @@
-//! A block that two threads work on: where either runs out of memory, whoever comes first gives the
-//! block back, and else the one who made it.
+//! A block that two threads work on: if either runs out of memory, the first to notice frees the
+//! block, otherwise the thread that allocated it.
 
 use mallory::{Heap, Kind};
 
-use super::{Block, Oom, Pair, Seen};
-use crate::concurrent::join;
+use super::block::Block;
+use super::pair::{RacyPair, SeenBy};
+use crate::concurrent::join::join;
+use crate::planted::pair::Oom;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::thread;
 
-pub(super) const PAIR: Pair = Pair {
+pub(super) const PAIR: RacyPair = RacyPair {
     name: "racy/cleanup",
     kind: Kind::DoubleFree,
-    seen: Seen::ByShuttle,
+    seen_by: SeenBy::Shuttle,
     needs_fault: true,
     preemptions: 1,
-    wrong: "looks whether the block was given back, and says so afterwards",
-    right: "says that the block is given back and looks in one step",
+    wrong: "checks whether the block was freed, and sets the flag afterwards",
+    right: "checks the flag and sets it in one step",
     planted: |heap| work(heap, planted),
     near_miss: |heap| work(heap, near_miss),
 };
 
-/// How the common work stands.
+/// The state of the common work.
 struct Job {
     block: Block,
     failed: AtomicBool,
@@ -52,7 +54,7 @@ fn work(heap: &Heap, claim: fn(&AtomicBool) -> bool) -> Result<usize, Oom> {
     one.and(other).map(|()| 2)
 }
 
-/// The bug: between the look and the word both threads may find that it is theirs to do.
+/// The bug: both threads may load the flag before either stores it.
 fn planted(is_back: &AtomicBool) -> bool {
     let mine = !is_back.load(Ordering::SeqCst);
     is_back.store(true, Ordering::SeqCst);

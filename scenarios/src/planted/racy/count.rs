@@ -1,17 +1,19 @@
-//! A block with two owners on two threads: whoever is the last one gives it back.
+//! A block with two owners on two threads: the last one frees it.
 
 use mallory::{Heap, Kind};
 
-use super::{Block, Oom, Pair, Seen};
-use crate::concurrent::join;
+use super::block::Block;
+use super::pair::{RacyPair, SeenBy};
+use crate::concurrent::join::join;
+use crate::planted::pair::Oom;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::thread;
 
-pub(super) const PAIR: Pair = Pair {
+pub(super) const PAIR: RacyPair = RacyPair {
     name: "racy/count",
     kind: Kind::Leak,
-    seen: Seen::ByShuttle,
+    seen_by: SeenBy::Shuttle,
     needs_fault: false,
     preemptions: 1,
     wrong: "counts owners down by a load and a store",
@@ -20,7 +22,7 @@ pub(super) const PAIR: Pair = Pair {
     near_miss: |heap| share(heap, near_miss),
 };
 
-/// Gives up one owner's share, and answers whether that was the last.
+/// Releases one owner's share; returns whether it was the last.
 type Release = fn(&AtomicUsize) -> bool;
 
 fn share(heap: &Heap, release: Release) -> Result<usize, Oom> {
@@ -40,7 +42,7 @@ fn share(heap: &Heap, release: Release) -> Result<usize, Oom> {
     Ok(2)
 }
 
-/// The bug: where both have read the count before either writes it, nobody is the last.
+/// The bug: if both load the count before either stores it, neither is the last.
 fn planted(owners: &AtomicUsize) -> bool {
     let left = owners.load(Ordering::Acquire) - 1;
     owners.store(left, Ordering::Release);

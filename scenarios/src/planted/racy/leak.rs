@@ -1,31 +1,33 @@
-//! A spare block that two threads keep between them: one leaves a block there that it is done with,
-//! the other one a block that it had no use for.
+//! A place for a spare block that two threads share: one leaves a block there that it has finished
+//! with, the other a block that it could not use.
 
 use mallory::{Heap, Kind};
 
-use super::{Block, Oom, Pair, Seen, lock};
-use crate::concurrent::join;
+use super::block::{Block, lock};
+use super::pair::{RacyPair, SeenBy};
+use crate::concurrent::join::join;
+use crate::planted::pair::Oom;
 use crate::sync::{Arc, Mutex};
 use crate::thread;
 
-pub(super) const PAIR: Pair = Pair {
+pub(super) const PAIR: RacyPair = RacyPair {
     name: "racy/leak",
     kind: Kind::Leak,
-    seen: Seen::ByShuttle,
+    seen_by: SeenBy::Shuttle,
     needs_fault: true,
     preemptions: 1,
-    wrong: "looks whether there is a spare block, unlocks, and puts one there where it failed",
-    right: "looks and puts a spare block there under one lock where it failed",
+    wrong: "checks for a spare block, unlocks, and then stores one, if its work failed",
+    right: "checks and stores the spare block under one lock, if its work failed",
     planted: |heap| work(heap, planted),
     near_miss: |heap| work(heap, near_miss),
 };
 
 type Spare = Mutex<Option<Block>>;
 
-/// Leaves a block, and answers the one that is too many.
+/// Leaves a block; returns it if there is one already.
 type Leave = fn(&Spare, Block) -> Option<Block>;
 
-/// Makes a pair of blocks and gives it back; where there is no memory for the second, the first is
+/// Allocates a pair of blocks and frees it; if there is no memory for the second, the first is
 /// left.
 fn pair(heap: &Heap, spare: &Spare, leave: Leave) -> Result<(), Oom> {
     let head = Block::new(heap)?;
@@ -50,7 +52,7 @@ fn work(heap: &Heap, leave: Leave) -> Result<usize, Oom> {
     paired.map(|()| 2)
 }
 
-/// The bug: between the look and the step another thread may have left its block.
+/// The bug: between the check and the store another thread may have left its block.
 fn planted(spare: &Spare, block: Block) -> Option<Block> {
     if lock(spare).is_some() {
         return Some(block);

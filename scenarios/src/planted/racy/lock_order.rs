@@ -4,19 +4,21 @@
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Kind};
 
-use super::{Oom, Pair, Seen, lock};
-use crate::concurrent::join;
+use super::block::lock;
+use super::pair::{RacyPair, SeenBy};
+use crate::concurrent::join::join;
+use crate::planted::pair::Oom;
 use crate::sync::{Arc, Mutex};
 use crate::thread;
 
-pub(super) const PAIR: Pair = Pair {
+pub(super) const PAIR: RacyPair = RacyPair {
     name: "racy/lock-order",
     kind: Kind::Deadlock,
-    seen: Seen::ByShuttle,
+    seen_by: SeenBy::Shuttle,
     needs_fault: true,
     preemptions: 1,
-    wrong: "locks the table with the log still locked where the log can't grow",
-    right: "unlocks the log before it locks the table where the log can't grow",
+    wrong: "locks the table with the log still locked if the log can't grow",
+    right: "unlocks the log before it locks the table if the log can't grow",
     planted: |heap| work(heap, planted),
     near_miss: |heap| work(heap, near_miss),
 };
@@ -47,7 +49,7 @@ fn work(heap: &Heap, append: fn(&Shared) -> Result<(), Oom>) -> Result<usize, Oo
     join(appender).map(|()| 1)
 }
 
-/// The bug: the one place that locks the log first.
+/// The bug: this is the only place that locks the log first.
 fn planted(shared: &Shared) -> Result<(), Oom> {
     let mut log = lock(&shared.log);
     if log.try_reserve_exact(2).is_err() {

@@ -1,21 +1,23 @@
-//! A block that one thread makes and another one takes, by a flag that says that it is there.
+//! A block that one thread publishes and another one takes, with a flag that says that it is there.
 //!
-//! Where atomics are sequentially consistent, as shuttle's are, the bug is none.
+//! With sequentially consistent atomics, like shuttle's, the bug can't occur.
 
 use std::ptr::{self, NonNull};
 
 use mallory::{Heap, Kind};
 
-use super::{Block, Oom, Pair, Seen};
-use crate::concurrent::join;
+use super::block::Block;
+use super::pair::{RacyPair, SeenBy};
+use crate::concurrent::join::join;
+use crate::planted::pair::Oom;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use crate::thread;
 
-pub(super) const PAIR: Pair = Pair {
+pub(super) const PAIR: RacyPair = RacyPair {
     name: "racy/publication",
     kind: Kind::Leak,
-    seen: Seen::ByLoom,
+    seen_by: SeenBy::Loom,
     needs_fault: false,
     preemptions: 0,
     wrong: "says by a relaxed store that a block is there",

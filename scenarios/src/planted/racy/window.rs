@@ -1,18 +1,20 @@
-//! A place for a spare block with a version beside it: a thread that ran out of memory looks at both,
-//! tidies up, and leaves its block there if the version is still the same.
+//! A place for a spare block, with a version: a thread that ran out of memory reads both, cleans
+//! up, and leaves its block there if the version is still the same.
 
 use mallory::{Heap, Kind};
 
-use super::{Block, Oom, Pair, Seen, lock};
-use crate::concurrent::join;
+use super::block::{Block, lock};
+use super::pair::{RacyPair, SeenBy};
+use crate::concurrent::join::join;
+use crate::planted::pair::Oom;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::thread;
 
-pub(super) const PAIR: Pair = Pair {
+pub(super) const PAIR: RacyPair = RacyPair {
     name: "racy/window",
     kind: Kind::Leak,
-    seen: Seen::ByShuttle,
+    seen_by: SeenBy::Shuttle,
     needs_fault: true,
     preemptions: 2,
     wrong: "leaves a spare block, unlocks, and then says that there is another version",
@@ -35,7 +37,7 @@ impl Spare {
         place.is_none().then(|| self.version.load(Ordering::SeqCst))
     }
 
-    /// Leaves a block in the empty place of this version; answers it where that is over.
+    /// Leaves a block in the empty place of this version; returns it if the version has changed.
     fn leave(&self, block: Block, version: usize) -> Option<Block> {
         let mut place = lock(&self.place);
         if self.version.load(Ordering::SeqCst) != version {
@@ -46,7 +48,7 @@ impl Spare {
     }
 }
 
-/// Makes two blocks; where there is no memory for the second, the first becomes the spare one.
+/// Allocates two blocks; if there is no memory for the second, the first becomes the spare one.
 fn make(heap: &Heap, spare: &Spare) -> Result<(), Oom> {
     let first = Block::new(heap)?;
     let second = Block::new(heap);
@@ -58,7 +60,7 @@ fn make(heap: &Heap, spare: &Spare) -> Result<(), Oom> {
     second.map(|second| second.give_back(heap))
 }
 
-/// Puts a block there, and answers the one that was there before.
+/// Puts a block there; returns the one that was there before.
 type Put = fn(&Spare, Block) -> Option<Block>;
 
 fn work(heap: &Heap, put: Put) -> Result<usize, Oom> {

@@ -1,0 +1,51 @@
+//! How a run uses a global heap, whatever allocator that wraps: it arms it, ends, and disarms it.
+
+use crate::heap::Heap;
+use crate::heap::run_lock::wait_for_threads;
+use crate::heap::survivor::KeepSurvivors;
+use crate::options::Options;
+
+/// A global heap as a run sees it.
+pub(crate) trait Global: KeepSurvivors + Sync {
+    /// A heap for a run, over the allocator inside.
+    fn heap(&'static self, options: Options) -> Heap;
+    /// Passes the calls of the current thread and those it starts (or of all threads) through this
+    /// heap, until [`disarm`](Self::disarm).
+    fn arm(&self, heap: &Heap, everyone: bool);
+    /// Lets requests pass unwatched from here on. Frees are still checked.
+    fn rest(&self);
+    /// Undoes [`arm`](Self::arm).
+    fn disarm(&self);
+    /// The number of requests that belonged to no run since the last call.
+    fn take_unattributed(&self) -> u64;
+}
+
+/// Keeps a global heap armed until it is dropped.
+pub(crate) struct Armed<'a> {
+    global: &'a dyn Global,
+    heap: &'a Heap,
+}
+
+impl<'a> Armed<'a> {
+    pub(crate) fn new(global: &'a dyn Global, heap: &'a Heap, everyone: bool) -> Self {
+        global.arm(heap, everyone);
+        Armed { global, heap }
+    }
+
+    /// Ends the run. Returns by how many blocks and bytes there is more left than after the
+    /// previous run, and how many requests belonged to no run.
+    pub(crate) fn end(self) -> ((i64, i64), u64) {
+        self.global.rest();
+        let heap = self.heap;
+        heap.disarm();
+        wait_for_threads(heap.threads());
+        heap.close(true);
+        (heap.leave_to(self.global), self.global.take_unattributed())
+    }
+}
+
+impl Drop for Armed<'_> {
+    fn drop(&mut self) {
+        self.global.disarm();
+    }
+}

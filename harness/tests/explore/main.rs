@@ -1,0 +1,32 @@
+//! Explored subjects: the order of their threads, together with requests that fail, by shuttle and
+//! by loom. Without a model checker only the refusals are left.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[cfg(any(feature = "shuttle", feature = "loom"))]
+mod extra_requests;
+#[cfg(feature = "shuttle")]
+mod findings;
+#[cfg(feature = "loom")]
+mod loom_counters;
+#[cfg(feature = "loom")]
+mod loom_orders;
+mod refusals;
+#[cfg(feature = "shuttle")]
+mod sample;
+#[cfg(all(feature = "shuttle", feature = "ron"))]
+mod scripts;
+
+#[cfg(any(feature = "shuttle", feature = "loom"))]
+use {
+    allocator_api2::{collections::TryReserveError, vec::Vec as HeapVec},
+    mallory::Heap,
+};
+
+/// One request, the failure of which is returned.
+#[cfg(any(feature = "shuttle", feature = "loom"))]
+fn push(list: &mut HeapVec<u64, Heap>, n: u64) -> Result<(), TryReserveError> {
+    list.try_reserve_exact(1)?;
+    list.push(n);
+    Ok(())
+}

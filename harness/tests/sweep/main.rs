@@ -1,0 +1,12 @@
+//! Sweeps: what is counted and failed, how a run with a fault may end, what is reported, and how a
+//! finding is replayed. `../PITFALLS.md` lists the pitfalls that the tests cite by number.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod counting;
+mod options;
+mod outcomes;
+mod recovery;
+mod replays;
+mod runs;
+mod strategies;

@@ -1,0 +1,104 @@
+//! Random parameters of operations. Most are taken from a few known names and ids, so that
+//! different operations refer to the same thing; some are arbitrary.
+
+use std::fmt::Write as _;
+
+use arbitrary::{Result, Unstructured};
+use sha2::{Digest, Sha256};
+
+/// Paths of the sample log, and one that is not in it.
+const PATHS: [&str; 6] =
+    ["src/lib.rs", "src/parse.rs", "README.md", "docs/old.md", "nowhere", "Cargo.toml"];
+
+/// Contents of objects.
+const CONTENTS: [&str; 4] = ["", "a", "RIFF....WAVEfmt intro", "\u{89}PNG not really"];
+
+/// How many requests the fixture has, one a line.
+const LINES: usize = 57;
+
+/// One of these with a probability of seven eighths, otherwise any string.
+fn mostly(u: &mut Unstructured<'_>, known: &[&str]) -> Result<String> {
+    let how = u.arbitrary::<u8>()?;
+    if how >= 224 {
+        return u.arbitrary();
+    }
+    Ok(known[usize::from(how) % known.len()].to_owned())
+}
+
+/// A path.
+pub(crate) fn path(u: &mut Unstructured<'_>) -> Result<String> {
+    mostly(u, &PATHS)
+}
+
+/// Usually a small number.
+pub(crate) fn count(u: &mut Unstructured<'_>) -> Result<usize> {
+    let near = u.arbitrary::<u8>()?;
+    if near == 255 { u.arbitrary() } else { Ok(usize::from(near % 24)) }
+}
+
+/// The number of a line of the fixture.
+pub(crate) fn line(u: &mut Unstructured<'_>) -> Result<usize> {
+    Ok(1 + usize::from(u.arbitrary::<u8>()?) % LINES)
+}
+
+/// A content.
+pub(crate) fn content(u: &mut Unstructured<'_>) -> Result<String> {
+    mostly(u, &CONTENTS)
+}
+
+fn oid_of(content: &str) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Usually the id of one of the contents.
+pub(crate) fn oid(u: &mut Unstructured<'_>) -> Result<String> {
+    let how = u.arbitrary::<u8>()?;
+    if how >= 240 {
+        return u.arbitrary();
+    }
+    Ok(oid_of(CONTENTS[usize::from(how) % CONTENTS.len()]))
+}
+
+/// A pointer file, or text that resembles one.
+pub(crate) fn pointer(u: &mut Unstructured<'_>) -> Result<String> {
+    if u.arbitrary::<u8>()? >= 224 {
+        return u.arbitrary();
+    }
+    let (oid, size) = (oid(u)?, count(u)?);
+    Ok(format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n"))
+}
+
+/// A request's JSON, or text that resembles it.
+pub(crate) fn request(u: &mut Unstructured<'_>) -> Result<String> {
+    let how = u.arbitrary::<u8>()?;
+    if how >= 240 {
+        return u.arbitrary();
+    }
+    if how >= 192 {
+        return object(u);
+    }
+    let operation = mostly(u, &["upload", "download", "verify"])?;
+    let mut text = format!("{{\"operation\":{operation:?}");
+    if how & 1 != 0 {
+        let transfer = mostly(u, &["basic", "ssh"])?;
+        let _ = write!(text, ",\"transfers\":[{transfer:?}]");
+    }
+    if how & 2 != 0 {
+        let _ = write!(text, ",\"ref\":{{\"name\":{:?}}}", mostly(u, &["refs/heads/main"])?);
+    }
+    text.push_str(",\"objects\":[");
+    for nth in 0..u.arbitrary::<u8>()? % 5 {
+        text.push_str(if nth == 0 { "" } else { "," });
+        text.push_str(&object(u)?);
+    }
+    text.push(']');
+    if how & 4 != 0 {
+        text.push_str(",\"hash_algo\":\"sha256\"");
+    }
+    text.push('}');
+    Ok(text)
+}
+
+fn object(u: &mut Unstructured<'_>) -> Result<String> {
+    Ok(format!("{{\"oid\":{:?},\"size\":{}}}", oid(u)?, count(u)?))
+}

@@ -1,0 +1,11 @@
+//! The services: realistic systems on a fallible allocator, each with a plain model; and what they
+//! share.
+
+pub mod cache_rebuild;
+pub mod fixture;
+mod generate;
+pub mod git_log;
+pub mod journal_intern;
+pub mod lfs_batch;
+#[cfg(feature = "foreign")]
+pub mod lfs_batch_sqlite;

@@ -1,0 +1,15 @@
+//! Other people's crates, allocators and C libraries.
+#![cfg(feature = "foreign")]
+
+mod adversary;
+mod allocators;
+mod c_libraries;
+mod crates;
+mod durable;
+mod popular;
+#[path = "../support/program.rs"]
+mod program;
+
+/// Watches the crates that are swept in this process; otherwise it passes every call on.
+#[global_allocator]
+static HEAP: mallory::GlobalHeap = mallory::GlobalHeap::system();

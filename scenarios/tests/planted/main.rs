@@ -1,0 +1,10 @@
+//! The planted bugs: each is found as what it is, however it is looked for, and its near miss is
+//! clean.
+
+mod commands;
+mod fuzz_targets;
+mod kinds;
+#[path = "../support/program.rs"]
+mod program;
+mod script_files;
+mod shelves;

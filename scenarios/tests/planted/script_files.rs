@@ -1,0 +1,53 @@
+//! The committed scripts and cases, as files.
+
+use std::path::Path;
+
+use mallory::script::Script;
+use mallory_scenarios::planted::{shelf, slot};
+use mallory_scenarios::services::{cache_rebuild, journal_intern, lfs_batch};
+use mallory_scenarios::systems;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Every script of the repository is formatted as it is printed.
+#[test]
+fn scripts_and_cases_are_printed_back_unchanged() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for folder in ["scripts", "scripts/threads", "cases", "cases/threads"] {
+        for entry in std::fs::read_dir(root.join(folder)).expect("the folder is there") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_none_or(|ending| ending != "ron") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a script is text");
+            let name = path.display().to_string();
+            let again = reprinted(&text, &name);
+            assert_eq!(again, text, "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 20, "only {seen} scripts were read");
+}
+
+fn reprinted(text: &str, name: &str) -> String {
+    fn of<O: Serialize + DeserializeOwned>(text: &str, name: &str) -> String {
+        Script::<O>::read(text, name).and_then(|script| script.print()).expect(name)
+    }
+    let system = text.split('"').nth(1).expect("a system");
+    match system {
+        "cache-rebuild" => of::<cache_rebuild::Op>(text, name),
+        "journal-intern" => of::<journal_intern::Op>(text, name),
+        "lfs-batch" => of::<lfs_batch::Op>(text, name),
+        #[cfg(feature = "foreign")]
+        "lfs-batch-sqlite" => of::<mallory_scenarios::services::lfs_batch_sqlite::Op>(text, name),
+        #[cfg(not(feature = "foreign"))]
+        "lfs-batch-sqlite" => text.to_owned(),
+        "arena" => of::<systems::ArenaOp>(text, name),
+        "intern" => of::<systems::InternOp>(text, name),
+        "blocks" | "slab" => of::<systems::BlocksOp>(text, name),
+        name if name.starts_with("shelf") => of::<shelf::Op>(text, name),
+        name if name.starts_with("slot") => of::<slot::Op>(text, name),
+        other => panic!("{name}: what operations has {other}?"),
+    }
+}

@@ -1,0 +1,46 @@
+//! Runs every script in each way (plain, sweep, adversary, explore), and every case, as tests of
+//! their own: adding a file to `scripts` or `cases` adds its tests.
+
+use std::process::ExitCode;
+
+use mallory::script::ScriptTests;
+use mallory_scenarios::planted::shelf::{
+    Aborts, Forgets, Leaks, Mistakes, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
+};
+use mallory_scenarios::planted::slot::{FORGETS, SOUND, STALE, Slot};
+use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::fixture;
+use mallory_scenarios::services::journal_intern::JournalIntern;
+use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
+
+fn main() -> ExitCode {
+    let tests = ScriptTests::new(env!("CARGO_MANIFEST_DIR"))
+        .system_with::<CacheRebuild>(fixture::journal)
+        .system_with::<JournalIntern>(fixture::journal)
+        .system_with::<LfsBatch>(fixture::lfs_requests)
+        .system::<Arenas>()
+        .system::<Blocks>()
+        .system::<Slabs>()
+        .system::<Interns>()
+        .system::<Shelf<Sound>>()
+        .system::<Shelf<Leaks>>()
+        .system::<Shelf<Forgets>>()
+        .system::<Shelf<Shortens>>()
+        .system::<Shelf<Mistakes>>()
+        .system::<Shelf<Panics>>()
+        .system::<Shelf<Overruns>>()
+        .system::<Shelf<Swallows>>()
+        .system::<Shelf<Aborts>>()
+        .system::<Slot<SOUND>>()
+        .system::<Slot<FORGETS>>()
+        .system::<Slot<STALE>>()
+        // It needs the feature `foreign`; the tests of that feature sweep it.
+        .elsewhere("lfs-batch-sqlite")
+        .scripts("scripts")
+        .cases("cases");
+    // Their threads are scheduled by shuttle.
+    #[cfg(feature = "shuttle")]
+    let tests = tests.scripts("scripts/threads").cases("cases/threads");
+    tests.main()
+}

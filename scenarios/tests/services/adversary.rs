@@ -1,0 +1,48 @@
+//! The services on the adversarial heap: a limited sweep with guard pages, which are slow, and a
+//! complete one with adversarial contents, addresses and alignments only.
+
+use mallory::System;
+use mallory::adversary::{Adversary, Guard, Reuse};
+use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::fixture;
+use mallory_scenarios::services::journal_intern::JournalIntern;
+use mallory_scenarios::services::lfs_batch::LfsBatch;
+use serde::de::DeserializeOwned;
+
+use crate::survival::{Input, report};
+
+/// A sweep runs new call sites first, so a limited one still reaches all of them.
+fn stays_clean<S: System>(text: &str, input: Input)
+where
+    S::Op: DeserializeOwned,
+{
+    let guarded = [
+        Adversary::new(),
+        Adversary::new().seed(1).guard(Guard::Before).reuse(Reuse::Never).refuse_shrinks(true),
+    ];
+    for modes in guarded {
+        report::<S>(text, input, |sweep| sweep.adversary(modes.clone()).limit(48)).assert_clean();
+    }
+    let modes = Adversary::new().guard(Guard::None);
+    let all = report::<S>(text, input, |sweep| sweep.adversary(modes.clone()));
+    all.assert_clean();
+    assert!(all.coverage().complete, "{all}");
+}
+
+#[test]
+fn cache_rebuild() {
+    let script = include_str!("../../scripts/cache-rebuild.ron");
+    stays_clean::<CacheRebuild>(script, fixture::journal);
+}
+
+#[test]
+fn journal_intern() {
+    let script = include_str!("../../scripts/journal-intern.ron");
+    stays_clean::<JournalIntern>(script, fixture::journal);
+}
+
+#[test]
+fn lfs_batch() {
+    let script = include_str!("../../scripts/lfs-batch.ron");
+    stays_clean::<LfsBatch>(script, fixture::lfs_requests);
+}

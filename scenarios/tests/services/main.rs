@@ -1,0 +1,15 @@
+//! The services and the memory parts that they are built on: everything in this binary is expected
+//! to be clean, so it can also be run under a sanitizer.
+
+mod adversary;
+mod by_hand;
+mod cache_rebuild;
+mod git_log;
+mod journal_intern;
+mod lfs_batch;
+mod memory;
+mod operations;
+mod outside;
+mod properties;
+mod survival;
+mod threads;

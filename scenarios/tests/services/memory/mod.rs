@@ -1,0 +1,5 @@
+//! The memory parts, each by itself.
+
+mod arena;
+mod intern;
+mod slab;

@@ -1,0 +1,77 @@
+//! The operations that several tests run: for each service every operation, in every state that
+//! matters to it.
+
+use mallory_scenarios::services::git_log::{ChangeKind, Id};
+use mallory_scenarios::services::journal_intern::Entry;
+use mallory_scenarios::services::{cache_rebuild, journal_intern};
+
+/// The object id that repeats this digit forty times.
+pub(crate) fn id(digit: &str) -> Id {
+    digit.repeat(40).parse().unwrap()
+}
+
+pub(crate) fn commits(path: &str) -> cache_rebuild::Op {
+    cache_rebuild::Op::Commits { path: path.into() }
+}
+
+pub(crate) fn cache_rebuild() -> Vec<cache_rebuild::Op> {
+    use cache_rebuild::Op;
+    vec![
+        Op::Summary,
+        commits("src/lib.rs"),
+        Op::Discard,
+        Op::RebuildFrom { commits: 3 },
+        commits("src/parse.rs"),
+        Op::Paths { commit: id("1") },
+        Op::Rebuild,
+        commits("src/parse.rs"),
+        commits("src/lib.rs"),
+        commits(r#""docs/\303\251t\303\251.md""#),
+        commits("nowhere"),
+        Op::Paths { commit: id("1") },
+        Op::Paths { commit: id("5") },
+        Op::Paths { commit: id("8") },
+        Op::Summary,
+        Op::RebuildFrom { commits: 0 },
+        Op::Summary,
+        Op::Discard,
+        Op::Rebuild,
+    ]
+}
+
+pub(crate) fn append(path: &str, kind: ChangeKind, digit: &str) -> journal_intern::Op {
+    let (commit, old, new) = (id("e"), id("0"), id(digit));
+    journal_intern::Op::Append(Entry { commit, path: path.into(), kind, old, new })
+}
+
+pub(crate) fn journal_intern() -> Vec<journal_intern::Op> {
+    use journal_intern::Op;
+    let lookup = |path: &str| Op::Lookup { path: path.into() };
+    let history = |path: &str| Op::History { path: path.into() };
+    vec![
+        Op::Replay,
+        Op::Compact,
+        Op::Count,
+        lookup("src/lib.rs"),
+        append("src/lib.rs", ChangeKind::Added, "a"),
+        Op::AppendFromLog { skip: 0, take: 3 },
+        append("src/lib.rs", ChangeKind::Modified, "b"),
+        history("src/lib.rs"),
+        lookup("src/lib.rs"),
+        Op::Count,
+        Op::Replay,
+        Op::Compact,
+        Op::Replay,
+        Op::AppendFromLog { skip: 3, take: usize::MAX },
+        Op::AppendFromLog { skip: 100, take: 1 },
+        lookup("docs/old.md"),
+        lookup("nowhere"),
+        history("src/parse.rs"),
+        append("src/lib.rs", ChangeKind::Deleted, "0"),
+        Op::Replay,
+        Op::Count,
+        Op::Compact,
+        Op::Count,
+        append("", ChangeKind::Added, "a"),
+    ]
+}
