@@ -4,6 +4,8 @@
 //! counts by a request's ordinal in its logical thread, so `nth(37)` names the coordinate `T…#37`. A
 //! rule with a filter counts the requests that the filter admits, for each thread.
 //!
+//! # Map of the source
+//!
 //! | file | holds |
 //! |---|---|
 //! | this one | [`Plan`] and its constructors; [`Faults`], a sweep's choice |

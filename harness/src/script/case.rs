@@ -278,7 +278,7 @@ pub struct Minimised<Op> {
 /// feature `shuttle`), or no child process can be started.
 ///
 /// ```no_run
-/// # use mallory::{Error, Heap, System, World};
+/// # use mallory::{Error, System};
 /// use mallory::script::{Limits, Script, minimise};
 /// # fn shrink<Queue: System>(text: &str) -> Result<(), Error>
 /// # where Queue::Op: serde::Serialize + serde::de::DeserializeOwned {

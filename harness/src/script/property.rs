@@ -35,7 +35,7 @@ const OPERATIONS_THREADS: usize = 24;
 /// Compares a system with its model under random operations and faults: see [`Property`].
 ///
 /// ```no_run
-/// # use mallory::{Heap, System, World};
+/// # use mallory::System;
 /// # fn check<S: System>() where for<'a> S::Op: arbitrary::Arbitrary<'a> + serde::Serialize + serde::de::DeserializeOwned {
 /// # type Queue<S> = S;
 /// mallory::proptest::property::<Queue<S>>().cases_in("tests/cases").run().assert_clean();
@@ -205,7 +205,7 @@ fn scripts<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
 /// doesn't shrink them; [`check`] does, and reports the smallest.
 ///
 /// ```no_run
-/// # use mallory::{Heap, System, World};
+/// # use mallory::System;
 /// use mallory::proptest::{check, strategy};
 /// # fn queue<Queue: System>() -> Result<(), proptest::test_runner::TestError<mallory::proptest::Drawn<Queue::Op>>>
 /// # where Queue::Op: for<'a> arbitrary::Arbitrary<'a> + serde::Serialize + serde::de::DeserializeOwned {

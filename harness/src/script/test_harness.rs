@@ -26,7 +26,7 @@ type MakeSystem = fn() -> Rc<dyn AnySystem>;
 /// Scripts and cases as tests, for a test target with `harness = false`.
 ///
 /// ```no_run
-/// # use mallory::{Heap, System, World};
+/// # use mallory::System;
 /// # fn tests<Queue: System + 'static>() -> std::process::ExitCode
 /// # where Queue::Op: serde::Serialize + serde::de::DeserializeOwned {
 /// mallory::script::ScriptTests::new(env!("CARGO_MANIFEST_DIR"))
