@@ -1,7 +1,7 @@
 /* A plain C program: tests whether a C allocator keeps its contract.
 
    The allocator has a planted bug: `pool careless` finds it and prints the few calls that show it.
-   `pool` tests the fixed allocator. Build it as `words.c`; the README says how. */
+   `pool` tests the fixed allocator. Build it as `words.c`; docs/c.md says how. */
 
 #include <stdint.h>
 #include <string.h>

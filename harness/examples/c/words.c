@@ -1,7 +1,7 @@
 /* A plain C program: sweeps a C function that takes its memory from a table of functions.
 
-   The function has a planted leak: `words leak` finds it, `words` sweeps the fixed function. The
-   README says how to build it. */
+   The function has a planted leak: `words leak` finds it, `words` sweeps the fixed function.
+   docs/c.md says how to build it. */
 
 #include <stdio.h>
 #include <string.h>
