@@ -62,7 +62,7 @@ impl FindingSource<'_> {
             of: 0,
             schedule: None,
             token: Token {
-                turns: None,
+                preemptions: None,
                 scenario: self.name.to_owned(),
                 fault: None,
                 seed: self.seed,

@@ -61,11 +61,11 @@ impl Explore {
     pub(crate) fn over(sweep: Sweep) -> Explore {
         let threads = ExploreSettings {
             engine: None,
-            way: ScheduleMode::Bounded,
+            mode: ScheduleMode::Bounded,
             preemptions: PREEMPTIONS,
             schedules: None,
             points: true,
-            alone: false,
+            accepts_one_thread: false,
         };
         Explore { core: sweep.core, threads }
     }
@@ -79,12 +79,12 @@ struct ExploreLoop;
 impl RunLoop for ExploreLoop {
     fn prepare_replay(&self, settings: &mut Settings, token: &Token) -> Result<(), Error> {
         let is_from_loom =
-            Preemption::loom_iteration(token.turns.as_deref().unwrap_or_default()).is_some();
+            Preemption::loom_iteration(token.preemptions.as_deref().unwrap_or_default()).is_some();
         if let Some(threads) = &mut settings.threads {
             // Unless the caller chose an engine, the form of the schedule says which one it is.
             threads.engine.get_or_insert(if is_from_loom { Engine::Loom } else { Engine::Shuttle });
         }
-        if token.turns.is_none() {
+        if token.preemptions.is_none() {
             let what = "the token holds no schedule: a sweep printed it";
             return Err(Error::new(what).help("replay it with that sweep"));
         }
@@ -176,14 +176,14 @@ impl<C, V> Explore<C, V> {
     /// Runs this many random schedules instead of all within the bound: at each scheduling point any
     /// thread may run next.
     pub fn random(self, schedules: u64) -> Self {
-        self.set_threads(|threads| threads.way = ScheduleMode::Random(schedules.max(1)))
+        self.set_threads(|threads| threads.mode = ScheduleMode::Random(schedules.max(1)))
     }
 
     /// Runs this many schedules of PCT (probabilistic concurrency testing, Burckhardt et al. 2010):
     /// threads have random priorities that change `depth - 1` times. A bug that needs `depth` events in
     /// one order is found with a known probability.
     pub fn pct(self, depth: u32, schedules: u64) -> Self {
-        self.set_threads(|threads| threads.way = ScheduleMode::Pct(depth.max(1), schedules.max(1)))
+        self.set_threads(|threads| threads.mode = ScheduleMode::Pct(depth.max(1), schedules.max(1)))
     }
 
     /// Whether requests and frees are scheduling points, like operations on locks and atomics. True
@@ -214,7 +214,7 @@ impl<C, V> Explore<C, V> {
         script: &crate::system::script::Script<S::Op>,
     ) -> Report {
         let Explore { core, mut threads } = self;
-        threads.alone = true;
+        threads.accepts_one_thread = true;
         let (name, seed) = (core.settings.name.clone(), core.settings.seed);
         let explored = core
             .follow_script::<S>(script)

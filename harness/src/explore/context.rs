@@ -35,6 +35,6 @@ impl<'a> SearchContext<'a> {
 
 /// The most schedules of each search.
 pub(crate) fn schedules_max(threads: &ExploreSettings) -> u64 {
-    let default = if threads.way == ScheduleMode::Bounded { SCHEDULES_MAX } else { u64::MAX };
+    let default = if threads.mode == ScheduleMode::Bounded { SCHEDULES_MAX } else { u64::MAX };
     threads.schedules.unwrap_or(default)
 }

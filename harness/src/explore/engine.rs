@@ -59,7 +59,7 @@ pub(crate) fn prepare(settings: &mut Settings) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
     match choose_engine(&threads)? {
         Engine::Shuttle => settings.host = Some(host::shuttle()?),
-        Engine::Loom if threads.way != ScheduleMode::Bounded => {
+        Engine::Loom if threads.mode != ScheduleMode::Bounded => {
             return Err(Error::new(
                 "loom explores no random schedules, only all within a bound of preemptions",
             )
@@ -107,7 +107,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     let mut found: Vec<Observation> = early.into_iter().chain(baseline.found.clone()).collect();
     if !found.is_empty() {
         for found in &mut found {
-            found.order.get_or_insert_with(FoundSchedule::default);
+            found.schedule.get_or_insert_with(FoundSchedule::default);
         }
         return finish_report(settings, &baseline, found, report, false);
     }
@@ -125,7 +125,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
         let mut results = run_items(&context, &[WorkItem::Census], patience, &mut on_progress)?;
         results.pop().unwrap_or_default()
     };
-    if census.threads <= 1 && census.found.is_empty() && !threads.alone {
+    if census.threads <= 1 && census.found.is_empty() && !threads.accepts_one_thread {
         return Err(Error::new("the subject starts no thread of mallory::thread")
             .help("start its threads by mallory::thread::spawn, or use Sweep if it has none"));
     }
@@ -133,7 +133,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     report.peak = baseline.peak as u64;
     report.fingerprint = baseline.fingerprint;
     report.coverage.schedules = census.schedules;
-    let is_bounded = threads.way == ScheduleMode::Bounded;
+    let is_bounded = threads.mode == ScheduleMode::Bounded;
     report.coverage.complete = census.exhausted || !is_bounded;
     report.limit_asked = threads.schedules.or(settings.limit).is_some();
     report.sampled = !is_bounded;
@@ -186,7 +186,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
         for (outcome, count) in result.outcomes.iter().enumerate() {
             report.outcomes[outcome] += count;
         }
-        let is_cut = !result.died && !result.is_complete(threads.way);
+        let is_cut = !result.died && !result.is_complete(threads.mode);
         let expected = if is_cut || result.died { census.schedules } else { 0 };
         report.coverage.runs_total += expected.max(result.schedules);
         // Loom ends its search at a deadlock, and at an error that it reports by a panic.
@@ -281,7 +281,7 @@ fn add_notes(
 ) {
     let mut note = |text: String| report.notes.push(text);
     let schedules = count(census.schedules, "schedule");
-    match threads.way {
+    match threads.mode {
         ScheduleMode::Bounded if census.exhausted => note(format!(
             "{}, {schedules}: exhaustive to {}",
             count(census.threads, "thread"),

@@ -101,8 +101,8 @@ impl<'a> WorkItemRun<'a> {
             first.get_or_insert(self.result.found.len());
             return false;
         }
-        let order = first.and_then(|index| self.result.found.get_mut(index)?.order.as_mut());
-        order.into_iter().for_each(|order| order.seen += 1);
+        let schedule = first.and_then(|index| self.result.found.get_mut(index)?.schedule.as_mut());
+        schedule.into_iter().for_each(|schedule| schedule.seen += 1);
         true
     }
 
@@ -115,8 +115,8 @@ impl<'a> WorkItemRun<'a> {
             confirm(self.context, self.item, &self.plan, self.scratch, run, search.preemptions())
         {
             if let Some(index) = self.roots.get(&root) {
-                if let Some(order) = &mut self.result.found[*index].order {
-                    order.seen += 1;
+                if let Some(schedule) = &mut self.result.found[*index].schedule {
+                    schedule.seen += 1;
                 }
                 continue;
             }
@@ -163,7 +163,7 @@ impl<'a> WorkItemRun<'a> {
                 continue;
             }
             let mut job = job(self.context, self.item, &self.plan, self.scratch);
-            job.turns = &schedule;
+            job.preemptions = &schedule;
             job.capture = Some(Capture::census());
             let run = execute(self.context.subject, job);
             let census = run.census.unwrap_or_default();
@@ -228,7 +228,7 @@ pub(crate) fn run_item(
 ) -> (SearchResult, usize) {
     let Some(host) = context.run.settings.host else { return (SearchResult::default(), 0) };
     let seed = context.run.settings.seed;
-    let search = match context.threads.way {
+    let search = match context.threads.mode {
         ScheduleMode::Bounded if context.sampled => {
             Search::sampled(context.threads.preemptions, seed_of(seed, item.point()), context.limit)
         }
@@ -252,8 +252,8 @@ pub(crate) fn run_item(
     result.schedules = search.begun();
     result.exhausted = search.is_exhausted();
     for found in &mut result.found {
-        if let Some(order) = &mut found.order {
-            order.of = result.schedules;
+        if let Some(schedule) = &mut found.schedule {
+            schedule.of = result.schedules;
         }
     }
     (result, leaked)

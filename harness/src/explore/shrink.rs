@@ -38,7 +38,7 @@ pub(crate) fn shrink_findings(
     is_random: bool,
 ) -> Result<Vec<Observation>, Error> {
     let size = |found: &Observation| {
-        let preemptions = found.order.as_ref().map_or(0, |order| order.preemptions.len());
+        let preemptions = found.schedule.as_ref().map_or(0, |schedule| schedule.preemptions.len());
         (found.point.is_some(), preemptions, found.point)
     };
     found.sort_by_key(size);
@@ -107,12 +107,12 @@ fn shrink(mut shrinker: ScheduleShrinker<'_>, is_random: bool) -> Observation {
         _ => {}
     }
     notes.extend(need);
-    if let Some(order) = &mut shrinker.best.order {
-        order.preemptions = shrinker.preemptions;
-        order.notes = notes;
-        order.pair = Vec::new();
+    if let Some(schedule) = &mut shrinker.best.schedule {
+        schedule.preemptions = shrinker.preemptions;
+        schedule.notes = notes;
+        schedule.pair = Vec::new();
         if let Some((pair, stacks)) = pair {
-            order.pair = pair;
+            schedule.pair = pair;
             shrinker.best.stacks.extend(stacks);
         }
     }

@@ -45,9 +45,9 @@ pub(crate) fn shrink_loom(mut shrinker: ScheduleShrinker<'_>) -> Observation {
         _ if enough < bound => notes.push(format!("{preemptions} are enough")),
         _ => {}
     }
-    if let Some(order) = &mut shrinker.best.order {
-        order.preemptions = shrinker.preemptions;
-        order.notes = notes;
+    if let Some(schedule) = &mut shrinker.best.schedule {
+        schedule.preemptions = shrinker.preemptions;
+        schedule.notes = notes;
     }
     shrinker.best
 }

@@ -39,7 +39,7 @@ impl<'a> ScheduleShrinker<'a> {
         let best = found.clone();
         let root = best.evidence.first().map(|evidence| root_cause(evidence, &best.stacks));
         let preemptions =
-            best.order.as_ref().map(|order| order.preemptions.clone()).unwrap_or_default();
+            best.schedule.as_ref().map(|schedule| schedule.preemptions.clone()).unwrap_or_default();
         ScheduleShrinker {
             context,
             scratch,
@@ -67,9 +67,9 @@ impl<'a> ScheduleShrinker<'a> {
         }
         self.runs_left -= 1;
         let item = Self::item(point);
-        let context = RunContext { turns: preemptions, ..*self.context };
+        let context = RunContext { preemptions, ..*self.context };
         let mut job = job(&context, item, &item.plan(), self.scratch);
-        job.turns = preemptions;
+        job.preemptions = preemptions;
         let mut run = execute(context.subject, job);
         check_outcome(&mut run, item);
         if !run.evidence.iter().any(|evidence| evidence.kind == self.root.0) {
@@ -84,9 +84,9 @@ impl<'a> ScheduleShrinker<'a> {
     /// Keeps this fault and schedule if they show the finding, and returns whether they do.
     pub(crate) fn accept(&mut self, point: Option<Point>, preemptions: &[Preemption]) -> bool {
         let Some((found, made)) = self.probe(point, preemptions) else { return false };
-        let order = self.best.order.take();
+        let schedule = self.best.schedule.take();
         self.best = found;
-        self.best.order = order;
+        self.best.schedule = schedule;
         (self.point, self.preemptions) = (point, made);
         true
     }
@@ -112,9 +112,9 @@ impl<'a> ScheduleShrinker<'a> {
     /// Runs the present fault in a schedule, with a changed job.
     pub(crate) fn run(&self, preemptions: &[Preemption], change: impl FnOnce(&mut Job<'_>)) -> Run {
         let item = Self::item(self.point);
-        let context = RunContext { turns: preemptions, ..*self.context };
+        let context = RunContext { preemptions, ..*self.context };
         let mut job = job(&context, item, &item.plan(), self.scratch);
-        job.turns = preemptions;
+        job.preemptions = preemptions;
         change(&mut job);
         execute(context.subject, job)
     }

@@ -138,9 +138,9 @@ pub(crate) fn confirm(
     run: &Run,
     schedule: &[Preemption],
 ) -> Vec<(RootCause, Observation)> {
-    let context = RunContext { turns: schedule, ..*context };
+    let context = RunContext { preemptions: schedule, ..*context };
     let mut job = job(&context, item, plan, scratch);
-    job.turns = schedule;
+    job.preemptions = schedule;
     job.capture = Some(Capture::of(moments(&run.evidence)));
     let mut again = execute(context.subject, job);
     check_outcome(&mut again, item);
@@ -150,7 +150,7 @@ pub(crate) fn confirm(
         fingerprint: run.fingerprint.0,
         evidence,
         stacks,
-        order: Some(FoundSchedule {
+        schedule: Some(FoundSchedule {
             preemptions: schedule.to_vec(),
             seen: 1,
             of: 1,

@@ -164,29 +164,30 @@ fn confirm_death(
     early: Vec<Observation>,
     patience: Duration,
 ) -> Result<SearchResult, Error> {
-    let WorkerDeath { death, schedule, schedules, mut outcomes, .. } = worker;
+    let WorkerDeath { death, schedule: recorded, schedules, mut outcomes, .. } = worker;
     outcomes[outcome_of(death) as usize] += 1;
-    let preemptions = schedule.clone().unwrap_or_default();
-    let order = FoundSchedule { preemptions, seen: 1, of: schedules, ..FoundSchedule::default() };
+    let preemptions = recorded.clone().unwrap_or_default();
+    let schedule =
+        FoundSchedule { preemptions, seen: 1, of: schedules, ..FoundSchedule::default() };
     let observation = |evidence: Vec<Evidence>, fingerprint| Observation {
         point: item.point(),
         evidence,
         fingerprint,
-        order: Some(order.clone()),
+        schedule: Some(schedule.clone()),
         ..Observation::default()
     };
     let mut found = early;
     for found in &mut found {
-        found.order.iter_mut().for_each(|order| order.of = schedules);
+        found.schedule.iter_mut().for_each(|schedule| schedule.of = schedules);
     }
-    match &schedule {
+    match &recorded {
         None => {
             let note = format!("{death}, in a schedule too long to be recorded");
             found.push(observation(vec![Evidence::new(kind_of(death)).note(note)], 0));
         }
         Some(preemptions) => {
             let texts = if item == WorkItem::Census { &[] } else { context.run.texts };
-            let run = RunContext { turns: preemptions, texts, ..*context.run };
+            let run = RunContext { preemptions, texts, ..*context.run };
             let seen = run_isolated(&run, &item.plan(), item.point(), patience)?;
             let evidence = if seen.death == Some(death) {
                 let note = notes_of(&[(death, seen.stack.clone())])?.concat();
@@ -196,7 +197,7 @@ fn confirm_death(
                 Evidence::new(Kind::Nondeterminism).note(note)
             };
             let early =
-                seen.found().map(|early| Observation { order: Some(order.clone()), ..early });
+                seen.found().map(|early| Observation { schedule: Some(schedule.clone()), ..early });
             found.extend(early);
             let injected = seen.injected;
             found.push(Observation { injected, ..observation(vec![evidence], seen.fingerprint) });

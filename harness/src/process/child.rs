@@ -159,7 +159,7 @@ pub(crate) struct ChildAnswer<T> {
     pub(crate) stack: Stack,
     /// The preemptions of the schedule that was running, packed; empty where they didn't fit.
     #[cfg(feature = "proptest")]
-    pub(crate) turns: Vec<u64>,
+    pub(crate) preemptions: Vec<u64>,
 }
 
 /// Runs `work` in one child and returns all that it sent, with its death if it died. A child that
@@ -217,7 +217,7 @@ pub(crate) fn ask_while<T: codec::Codec>(
             death,
             stack,
             #[cfg(feature = "proptest")]
-            turns: status.preemptions().unwrap_or_default(),
+            preemptions: status.preemptions().unwrap_or_default(),
         });
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct FaultAt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScheduleAt {
     /// Where it deviates from the default schedule.
-    pub(crate) turns: Vec<Preemption>,
+    pub(crate) preemptions: Vec<Preemption>,
     /// In how many schedules the bug was seen, of how many that were run.
     pub(crate) seen: u64,
     pub(crate) of: u64,
@@ -143,9 +143,9 @@ impl Finding {
 impl ScheduleAt {
     /// The schedule in words.
     pub(crate) fn line(&self) -> String {
-        match self.turns.as_slice() {
+        match self.preemptions.as_slice() {
             [] => "in the default schedule".to_owned(),
-            turns => format!("in the schedule {}", schedule::format_schedule(turns)),
+            preemptions => format!("in the schedule {}", schedule::format_schedule(preemptions)),
         }
     }
 }

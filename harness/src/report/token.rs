@@ -41,7 +41,7 @@ pub struct Token {
     pub(crate) scenario: String,
     pub(crate) fault: Option<Fault>,
     /// The deviations from the default schedule, if a model checker scheduled the threads.
-    pub(crate) turns: Option<Vec<Preemption>>,
+    pub(crate) preemptions: Option<Vec<Preemption>>,
     pub(crate) seed: u64,
     /// The hash of the input, unless it was the scenario's own.
     pub(crate) input: Option<u32>,
@@ -89,7 +89,7 @@ impl Token {
     /// Whether it replays a schedule, by [`Explore`](crate::Explore) instead of a sweep.
     #[must_use]
     pub fn explores(&self) -> bool {
-        self.turns.is_some()
+        self.preemptions.is_some()
     }
 }
 
@@ -109,10 +109,10 @@ impl fmt::Display for Token {
         if let Some(fault) = &self.fault {
             write!(f, " f={fault}")?;
         }
-        match self.turns.as_deref() {
+        match self.preemptions.as_deref() {
             None => {}
             Some([]) => f.write_str(" s=-")?,
-            Some(turns) => write!(f, " s={}", schedule::format_schedule(turns))?,
+            Some(preemptions) => write!(f, " s={}", schedule::format_schedule(preemptions))?,
         }
         if self.seed != 0 {
             write!(f, " r={}", self.seed)?;
@@ -214,7 +214,7 @@ impl FromStr for Token {
         let mut token = Token {
             scenario: name.text.to_owned(),
             fault: None,
-            turns: None,
+            preemptions: None,
             seed: 0,
             input: None,
             modes: Vec::new(),
@@ -265,7 +265,7 @@ impl FromStr for Token {
                     let read =
                         if value == "-" { Ok(Vec::new()) } else { schedule::parse_schedule(value) };
                     let read = read.map_err(|what| error_at(line, column, what, SHAPE))?;
-                    token.turns = Some(read);
+                    token.preemptions = Some(read);
                 }
                 _ => {
                     return Err(error_at(

@@ -138,7 +138,7 @@ impl<'a> RunInProgress<'a> {
 pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     let _context = ThreadContext::passing();
     let (global, owns_all_threads) = (job.global, job.owns_all_threads);
-    let (scheduler, turns, scratch) = (job.scheduler, job.turns, job.scratch);
+    let (scheduler, preemptions, scratch) = (job.scheduler, job.preemptions, job.scratch);
     let rehearsal_job = scheduler.map(|_| job.rehearsal());
     let mut run = RunInProgress::new(job);
     let heap = run.heap.clone();
@@ -152,7 +152,7 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
             let mut rehearsal = None;
             #[cfg(mallory_model)]
             let mut listener = rt::listen(None);
-            scheduler.conduct(turns, &mut |cue| match cue {
+            scheduler.conduct(preemptions, &mut |cue| match cue {
                 Cue::Rehearse => {
                     let job = rehearsal_job.as_ref();
                     rehearsal = job.map(|job| RunInProgress::new(job.rehearsal()));

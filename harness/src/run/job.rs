@@ -30,7 +30,7 @@ pub(crate) struct Job<'a> {
     /// What schedules the run's threads; `None` leaves that to the system.
     pub(crate) scheduler: Option<&'a dyn ThreadScheduler>,
     /// The schedule: where it deviates from the default order.
-    pub(crate) turns: &'a [Preemption],
+    pub(crate) preemptions: &'a [Preemption],
     /// Whether to write down the threads' operations on what they share.
     pub(crate) record_operations: bool,
     /// Whether to keep the trace.

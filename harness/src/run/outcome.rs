@@ -81,5 +81,5 @@ pub(crate) enum Cue {
 pub(crate) trait ThreadScheduler {
     /// Executes a run with this schedule; `cue` is called for each of its steps. Returns when all
     /// threads have ended, or none can continue.
-    fn conduct(&self, turns: &[Preemption], cue: &mut dyn FnMut(Cue)) -> ScheduledEnd;
+    fn conduct(&self, preemptions: &[Preemption], cue: &mut dyn FnMut(Cue)) -> ScheduledEnd;
 }

@@ -239,7 +239,8 @@ where
             };
             script.fault = Some(shortage.to_string());
         }
-        let preemptions = finding.schedule.as_ref().map_or(&[][..], |schedule| &schedule.turns);
+        let preemptions =
+            finding.schedule.as_ref().map_or(&[][..], |schedule| &schedule.preemptions);
         script.schedule = (!preemptions.is_empty()).then(|| schedule::format_schedule(preemptions));
         let (run, _) = runner.run_isolated(&script)?;
         let mut findings = runner.findings(&run, &script).0.into_iter();

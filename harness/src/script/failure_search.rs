@@ -92,7 +92,8 @@ where
     }
     if answer.death.is_some() && !child_status.is_done() {
         let nth = child_status.current_item().unwrap_or(0) as u64;
-        let schedule: Vec<Preemption> = answer.turns.into_iter().map(Preemption::unpack).collect();
+        let schedule: Vec<Preemption> =
+            answer.preemptions.into_iter().map(Preemption::unpack).collect();
         return Ok((nth + 1, confirm_death(runner, script(nth), &schedule)?));
     }
     Ok((count, None))

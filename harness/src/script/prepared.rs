@@ -36,7 +36,7 @@ impl<'s> PreparedScript<'s> {
             return Err(Error::new(what).help(format!("this one is `{}`", S::NAME)));
         }
         let insists = script.shortages()?.is_some_and(|shortages| shortages.insists());
-        let schedule = script.turns()?;
+        let schedule = script.preemptions()?;
         if script.is_contended() {
             return concurrent::<S>(script, schedule, insists);
         }

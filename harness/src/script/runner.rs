@@ -161,7 +161,7 @@ impl<S: System> ScriptRunner<S> {
         if let Some(host) = prepared.host {
             job.options = job.options.driven(true);
             job.scheduler = Some(host);
-            job.turns = &prepared.schedule;
+            job.preemptions = &prepared.schedule;
         }
         if let Some(shortages) = script.shortages()? {
             job.plan = shortages.plan();
@@ -273,7 +273,7 @@ impl<S: System> ScriptRunner<S> {
             seed: script.seed,
             input: None,
             modes: Vec::new(),
-            turns: None,
+            preemptions: None,
             fingerprint: Fingerprint(run.fingerprint).short(),
         };
         let finding = |named: NamedFinding| Finding {

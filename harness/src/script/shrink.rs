@@ -166,7 +166,7 @@ impl<'a, Op: Clone> ScriptShrinker<'a, Op> {
     }
 
     pub(crate) fn schedule(&self) -> Vec<Preemption> {
-        self.best.turns().unwrap_or_default()
+        self.best.preemptions().unwrap_or_default()
     }
 
     /// The best script with another schedule.

@@ -39,7 +39,7 @@ pub(crate) fn choose_first_schedule<Op: Clone>(shrinker: &mut ScriptShrinker<'_,
     let preemptions = (before.len() as u32).min(PREEMPTIONS_MAX);
     let script = shrinker.with_schedule(&[]);
     let Some(found) = shrinker.find_schedule(&script, preemptions, SCHEDULES_ALL) else { return };
-    let schedule = found.turns().unwrap_or_default();
+    let schedule = found.preemptions().unwrap_or_default();
     let is_smaller = (schedule.len(), &schedule) < (before.len(), &before);
     if is_smaller && shrinker.accepts(found) {
         let fewer = before.len().saturating_sub(schedule.len());

@@ -79,7 +79,7 @@ mod tests {
                 Op::Drop(key) => put(key, nth) && at == profile.starts(0)[nth] + 2,
                 _ => false,
             });
-            let scheduled = script.turns().ok()?.contains(&"T1@8>T2".parse().ok()?);
+            let scheduled = script.preemptions().ok()?.contains(&"T1@8>T2".parse().ok()?);
             (shown && scheduled).then_some(profile)
         }
 

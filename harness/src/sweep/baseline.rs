@@ -139,7 +139,7 @@ pub(crate) fn measure(
             fingerprint: first.fingerprint.0,
             evidence,
             stacks: again.taken,
-            order: None,
+            schedule: None,
         });
         return baseline;
     }

@@ -65,7 +65,7 @@ struct EveryRequest;
 
 impl RunLoop for EveryRequest {
     fn prepare_replay(&self, _: &mut Settings, token: &Token) -> Result<(), Error> {
-        if token.turns.is_none() {
+        if token.preemptions.is_none() {
             return Ok(());
         }
         let what = "the token holds a schedule, but a sweep leaves scheduling to the system";

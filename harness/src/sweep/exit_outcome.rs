@@ -117,6 +117,6 @@ pub(crate) fn observation_at(point: Point, evidence: Evidence, baseline: &Baseli
         fingerprint: baseline.fingerprint,
         evidence: vec![evidence],
         stacks: BTreeMap::new(),
-        order: None,
+        schedule: None,
     }
 }

@@ -63,8 +63,8 @@ pub(crate) fn findings(
     // The first of a group represents it: without a fault before with one, then fewer preemptions,
     // then the smaller coordinate, and failing once before failing for good.
     order.sort_by_key(|found| {
-        let turns = found.order.as_ref().map_or(0, |order| order.preemptions.len());
-        (found.point.is_some(), turns, found.point)
+        let preemptions = found.schedule.as_ref().map_or(0, |schedule| schedule.preemptions.len());
+        (found.point.is_some(), preemptions, found.point)
     });
     let mut groups: BTreeMap<(Kind, Vec<u64>), Group> = BTreeMap::new();
     for found in order {
@@ -199,17 +199,17 @@ fn finding(
 
 /// The schedule of an observation, under a model checker.
 fn schedule(found: &Observation, sites: &HashMap<Stack, Site>) -> Option<ScheduleAt> {
-    let order = found.order.as_ref()?;
+    let schedule = found.schedule.as_ref()?;
     let site = |act: &ScheduledOp| {
         let stack = found.stacks.get(&Moment::Step(act.step));
         stack.and_then(|stack| sites.get(stack)).cloned().unwrap_or_default()
     };
-    let pair = order.pair.iter().map(|act| (act.clone(), site(act))).collect();
-    let notes = order.notes.clone();
+    let pair = schedule.pair.iter().map(|act| (act.clone(), site(act))).collect();
+    let notes = schedule.notes.clone();
     Some(ScheduleAt {
-        turns: order.preemptions.clone(),
-        seen: order.seen,
-        of: order.of,
+        preemptions: schedule.preemptions.clone(),
+        seen: schedule.seen,
+        of: schedule.of,
         pair,
         notes,
     })
@@ -228,7 +228,7 @@ fn token(settings: &Settings, baseline: &Baseline, found: &Observation) -> Token
     Token {
         scenario: settings.name.clone(),
         fault,
-        turns: found.order.as_ref().map(|order| order.preemptions.clone()),
+        preemptions: found.schedule.as_ref().map(|schedule| schedule.preemptions.clone()),
         seed: settings.seed,
         input: settings.input_hash(),
         modes: settings.modes(),

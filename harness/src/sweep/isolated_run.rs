@@ -26,7 +26,7 @@ use crate::trace::Injected;
 #[derive(Debug, Default)]
 pub(crate) struct IsolatedRun {
     point: Option<Point>,
-    order: Option<FoundSchedule>,
+    schedule: Option<FoundSchedule>,
     pub(crate) death: Option<Death>,
     /// The backtrace of its abort, if it aborted.
     pub(crate) stack: Stack,
@@ -47,7 +47,7 @@ impl IsolatedRun {
     /// The bugs that the run showed, without its death.
     pub(crate) fn found(&self) -> Option<Observation> {
         if let Some(complete) = &self.complete {
-            return Some(Observation { order: self.order.clone(), ..complete.clone() });
+            return Some(Observation { schedule: self.schedule.clone(), ..complete.clone() });
         }
         (!self.early.is_empty()).then(|| self.without_stacks(self.early.clone()))
     }
@@ -59,7 +59,7 @@ impl IsolatedRun {
             fingerprint: self.fingerprint,
             evidence,
             stacks: BTreeMap::new(),
-            order: self.order.clone(),
+            schedule: self.schedule.clone(),
         }
     }
 
@@ -128,14 +128,14 @@ pub(crate) fn run_isolated(
     let ChildAnswer { messages, death, stack, .. } =
         answer.map_err(|error| os_error("start a child", &error))?;
     let is_scheduled = context.settings.host.is_some();
-    let order = FoundSchedule {
-        preemptions: context.turns.to_vec(),
+    let schedule = FoundSchedule {
+        preemptions: context.preemptions.to_vec(),
         seen: 1,
         of: 1,
         ..FoundSchedule::default()
     };
-    let order = is_scheduled.then_some(order);
-    let mut run = IsolatedRun { point, death, stack, order, ..IsolatedRun::default() };
+    let schedule = is_scheduled.then_some(schedule);
+    let mut run = IsolatedRun { point, death, stack, schedule, ..IsolatedRun::default() };
     for message in messages {
         run.early.extend(message.evidence);
         run.fingerprint = message.fingerprint.unwrap_or(run.fingerprint);

@@ -189,7 +189,7 @@ pub(crate) fn without_fault(
             fingerprint: series.fingerprint,
             evidence: series.last.iter().map(note).collect(),
             stacks: series.stacks,
-            order: None,
+            schedule: None,
         };
         return Ok((Some(found), Vec::new()));
     }

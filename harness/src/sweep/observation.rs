@@ -29,7 +29,7 @@ pub(crate) struct Observation {
     pub(crate) stacks: BTreeMap<Moment, Stack>,
     /// Under a model checker: the schedule of the run, and in how many of the schedules with this
     /// fault the bug was seen.
-    pub(crate) order: Option<FoundSchedule>,
+    pub(crate) schedule: Option<FoundSchedule>,
 }
 
 /// The moments whose backtraces this evidence needs.
@@ -38,7 +38,7 @@ pub(crate) fn moments(evidence: &[Evidence]) -> BTreeSet<Moment> {
 }
 
 codec_struct!(Point { at, persistent });
-codec_struct!(Observation { point, injected, fingerprint, evidence, stacks, order });
+codec_struct!(Observation { point, injected, fingerprint, evidence, stacks, schedule });
 
 /// What a child sends about one of its items: observations as they come, and at the end a result.
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ pub(crate) struct RunContext<'a> {
     /// Whether each run makes the same events in the same order; with real threads it doesn't.
     pub(crate) in_order: bool,
     /// The preemptions of the schedule, under a model checker.
-    pub(crate) turns: &'a [Preemption],
+    pub(crate) preemptions: &'a [Preemption],
 }
 
 impl<'a> RunContext<'a> {
@@ -41,7 +41,7 @@ impl<'a> RunContext<'a> {
     ) -> Self {
         let (texts, requests) = (&*baseline.texts, baseline.requests);
         let in_order = baseline.is_in_order(settings);
-        RunContext { settings, subject, texts, requests, in_order, turns: &[] }
+        RunContext { settings, subject, texts, requests, in_order, preemptions: &[] }
     }
 }
 
@@ -64,7 +64,7 @@ impl RunContext<'_> {
         }
         job.bound = self.bound();
         job.baseline = Some(self.texts);
-        job.turns = self.turns;
+        job.preemptions = self.preemptions;
         job
     }
 
@@ -132,7 +132,7 @@ impl RunContext<'_> {
             fingerprint: run.fingerprint.0,
             evidence: run.evidence.clone(),
             stacks: std::mem::take(&mut second.taken),
-            order: None,
+            schedule: None,
         };
         if self.differ(&run, &second) {
             let note = format!(

@@ -103,7 +103,7 @@ pub(crate) fn replay(
     baseline.check()?;
     describe(&baseline, &mut report);
     found.extend(baseline.found.clone());
-    let turns = token.turns.as_deref().unwrap_or_default();
+    let preemptions = token.preemptions.as_deref().unwrap_or_default();
     let mut baseline = baseline;
     run_loop.widen(settings, subject, &mut baseline)?;
     let baseline = &baseline;
@@ -121,15 +121,19 @@ pub(crate) fn replay(
         }
         None if settings.host.is_none() => Replayed::NoFailure,
         None => {
-            let context =
-                RunContext { turns, texts: &[], ..RunContext::new(settings, subject, baseline) };
+            let context = RunContext {
+                preemptions,
+                texts: &[],
+                ..RunContext::new(settings, subject, baseline)
+            };
             let run = run_isolated(&context, &Plan::none(), None, patience(settings, baseline))?;
             diverged = run.diverged;
             found = run.all()?;
             if is_same(&found) { Replayed::Reproduced } else { not_reproduced(&found) }
         }
         Some(fault) => {
-            let context = RunContext { turns, ..RunContext::new(settings, subject, baseline) };
+            let context =
+                RunContext { preemptions, ..RunContext::new(settings, subject, baseline) };
             let mut run_at = |at: Coordinate| -> Result<Vec<Observation>, Error> {
                 if at.ordinal > baseline.count(at.thread) {
                     return Ok(Vec::new());

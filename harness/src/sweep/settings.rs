@@ -36,14 +36,14 @@ pub(crate) enum ScheduleMode {
 #[derive(Clone, Copy)]
 pub(crate) struct ExploreSettings {
     pub(crate) engine: Option<Engine>,
-    pub(crate) way: ScheduleMode,
+    pub(crate) mode: ScheduleMode,
     pub(crate) preemptions: u32,
     /// The most schedules of each search, if the caller sets a limit.
     pub(crate) schedules: Option<u64>,
     /// Whether requests and frees are scheduling points.
     pub(crate) points: bool,
     /// Whether a subject with a single thread is accepted: a script says itself how many it has.
-    pub(crate) alone: bool,
+    pub(crate) accepts_one_thread: bool,
 }
 
 /// A finding that is known and accepted.
@@ -122,7 +122,7 @@ impl Settings {
             lifeline: (!self.in_process).then_some(LIFELINE),
             baseline: None,
             scheduler: self.host.map(|host| host as &dyn ThreadScheduler),
-            turns: &[],
+            preemptions: &[],
             record_operations: false,
             record: false,
             record_starts: false,

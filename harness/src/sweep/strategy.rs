@@ -177,7 +177,7 @@ impl PointRunner<'_> {
                         fingerprint,
                         evidence,
                         stacks,
-                        order: None,
+                        schedule: None,
                     });
                 }
                 WorkerEvent::Tick => on_tick(),

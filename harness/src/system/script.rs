@@ -187,7 +187,7 @@ impl<Op> Script<Op> {
     /// Checks what the types of the fields don't.
     fn check(&self) -> Result<(), Error> {
         self.shortages()?;
-        self.turns()?;
+        self.preemptions()?;
         self.allowances()?;
         if let Some(found) = &self.found {
             kind("found", &found.kind)?;
@@ -214,7 +214,7 @@ impl<Op> Script<Op> {
     }
 
     /// The schedule, parsed.
-    pub(crate) fn turns(&self) -> Result<Vec<Preemption>, Error> {
+    pub(crate) fn preemptions(&self) -> Result<Vec<Preemption>, Error> {
         let Some(text) = &self.schedule else { return Ok(Vec::new()) };
         let turn = |one: &str| {
             let one = one.trim();
@@ -234,8 +234,8 @@ impl<Op> Script<Op> {
 
     /// The same script with this schedule.
     #[cfg(any(feature = "proptest", feature = "shuttle"))]
-    pub(crate) fn by(mut self, turns: &[Preemption]) -> Self {
-        self.schedule = (!turns.is_empty()).then(|| schedule::format_schedule(turns));
+    pub(crate) fn by(mut self, preemptions: &[Preemption]) -> Self {
+        self.schedule = (!preemptions.is_empty()).then(|| schedule::format_schedule(preemptions));
         self
     }
 
@@ -362,8 +362,8 @@ mod tests {
     fn a_script_is_printed_back_unchanged() {
         let script = Script::<Op>::read(WHOLE, "it.ron").expect("a script");
         assert_eq!(script.print().expect("text"), WHOLE);
-        let turns = script.turns().expect("a schedule");
-        assert_eq!(crate::schedule::format_schedule(&turns), "T1@8>T2,T2@3>T1");
+        let preemptions = script.preemptions().expect("a schedule");
+        assert_eq!(crate::schedule::format_schedule(&preemptions), "T1@8>T2,T2@3>T1");
         let short = Script::<Op>::read("(system: \"x\", threads: [])", "it.ron").expect("short");
         assert_eq!(short.print().expect("text"), "(\n    system: \"x\",\n    threads: [],\n)\n");
     }
