@@ -3,8 +3,10 @@
 
 mod fuzz;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 const USAGE: &str = "\
@@ -18,8 +20,8 @@ usage: cargo run -p ci -- COMMAND
   matrix   sweeps in debug and release builds, with and without memory parts, and with every request
            after the Nth failing; then runs AddressSanitizer, LeakSanitizer and ThreadSanitizer if a
            nightly toolchain is installed
-  explore  runs the tests for shuttle and loom, explores all scenarios up to two preemptions, and
-           checks that planted bugs are found and replayed; takes some minutes
+  explore  explores all scenarios up to two preemptions under shuttle and loom, and checks that
+           planted bugs are found and replayed
   foreign  tests the feature `foreign`: needs a C compiler and make, and takes long to build
   fuzz     runs the fuzz targets in turn on all cores; takes the names of targets, and
            --minutes N    how long in all (default: 480)
@@ -66,15 +68,20 @@ fn root() -> PathBuf {
     ci.parent().expect("the crate lies in the workspace").to_owned()
 }
 
-/// A cargo command of the same toolchain, in the workspace's folder, without `MALLORY_*` variables.
-fn cargo(args: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+/// A command in the workspace's folder, without `MALLORY_*` variables.
+fn command(program: impl AsRef<OsStr>, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(args).current_dir(root());
     let ours = std::env::vars().map(|(name, _)| name);
     for name in ours.filter(|name| name.starts_with("MALLORY_")) {
         command.env_remove(name);
     }
     command
+}
+
+/// A cargo command of the same toolchain.
+fn cargo(args: &[&str]) -> Command {
+    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), args)
 }
 
 /// A command as one types it.
@@ -153,19 +160,30 @@ fn lint() -> Step {
     run(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn mallory(release: bool, args: &[&str]) -> Command {
-    let profile: &[&str] = if release { &["--release"] } else { &[] };
-    let mut command = cargo(&["run", "--quiet", "-p", "mallory-scenarios"]);
-    command.args(profile).arg("--").args(args);
+/// The program as a user builds it.
+fn mallory(args: &[&str]) -> Command {
+    let mut command = cargo(&["run", "--quiet", "--release", "-p", "mallory-scenarios", "--"]);
+    command.args(args);
     command
 }
 
-/// The same with the crates that were written without Mallory.
-fn mallory_foreign(args: &[&str]) -> Command {
-    let run = ["run", "--quiet", "--release", "-p", "mallory-scenarios", "--features", "foreign"];
+/// The same with every feature: other people's crates, which take long to build, and the model
+/// checkers. All steps share this one build.
+fn mallory_whole(args: &[&str]) -> Command {
+    let run = ["run", "--quiet", "--release", "-p", "mallory-scenarios", "--all-features", "--"];
     let mut command = cargo(&run);
-    command.arg("--").args(args);
+    command.args(args);
     command
+}
+
+/// The program without optimisation, from the build of the tests.
+fn mallory_debug(args: &[&str]) -> Result<Command, String> {
+    static BUILT: OnceLock<Step> = OnceLock::new();
+    let build = ["test", "--no-run", "--quiet", "--workspace", "--features", FEATURES];
+    BUILT.get_or_init(|| run(&mut cargo(&build))).clone()?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| root().join("target"));
+    Ok(command(target.join("debug/mallory"), args))
 }
 
 /// Regenerates the header for C from the code.
@@ -204,30 +222,30 @@ fn c_examples() -> Step {
 }
 
 fn smoke() -> Step {
-    run(&mut mallory(true, &["sweep"]))?;
+    run(&mut mallory(&["sweep"]))?;
     c_examples()?;
-    run(&mut mallory_foreign(&["sweep", "foreign"]))?;
+    run(&mut mallory_whole(&["sweep", "foreign"]))?;
     // If planted bugs are not found, the harness is broken.
-    let planted = output(&mut mallory(true, &["sweep", "planted"]), 1)?;
+    let planted = output(&mut mallory(&["sweep", "planted"]), 1)?;
     let replay = planted.lines().find_map(|line| line.trim().strip_prefix("replay  "));
     let token = replay.and_then(|line| line.split('\'').nth(1)).ok_or("no replay line")?;
-    let replayed = output(&mut mallory(true, &["replay", token]), 1)?;
+    let replayed = output(&mut mallory(&["replay", token]), 1)?;
     if !replayed.contains("reproduced") {
         return Err(format!("`{token}` was not reproduced:\n{replayed}"));
     }
-    output(&mut mallory(true, &["replay", "v1 broken"]), 2)?;
+    output(&mut mallory(&["replay", "v1 broken"]), 2)?;
     let by_strategy = |strategy| {
         let sweep = ["sweep", "planted", "--format", "json", "--strategy", strategy];
-        output(&mut mallory(true, &sweep), 1)
+        output(&mut mallory(&sweep), 1)
     };
     if by_strategy("rerun")? != by_strategy("fork")? {
         return Err("the JSON of the two strategies differ".to_owned());
     }
     // Cases have the same ids in debug and release builds.
-    if output(&mut mallory(true, &["cases"]), 0)? != output(&mut mallory(false, &["cases"]), 0)? {
+    if output(&mut mallory(&["cases"]), 0)? != output(&mut mallory_debug(&["cases"])?, 0)? {
         return Err("the cases of the two profiles differ".to_owned());
     }
-    let json = |jobs| output(&mut mallory(true, &["sweep", "--format", "json", "--jobs", jobs]), 0);
+    let json = |jobs| output(&mut mallory(&["sweep", "--format", "json", "--jobs", jobs]), 0);
     if json("1")? != json("2")? {
         return Err("the JSON of one job and of two differ".to_owned());
     }
@@ -237,14 +255,18 @@ fn smoke() -> Step {
 fn matrix() -> Step {
     for release in [false, true] {
         for bypass in ["0", "1"] {
-            let switched = |mut command: Command| {
-                command.env("MALLORY_DISABLE_CUSTOM_ALLOCATORS", bypass);
-                command
+            let sweep = || {
+                let sweep = ["sweep"];
+                let command = if release { Ok(mallory(&sweep)) } else { mallory_debug(&sweep) };
+                command.map(|mut command| {
+                    command.env("MALLORY_DISABLE_CUSTOM_ALLOCATORS", bypass);
+                    command
+                })
             };
-            run(&mut switched(mallory(release, &["sweep"])))?;
+            run(&mut sweep()?)?;
             for n in ["1", "3", "7", "37"] {
                 eprintln!("release {release}, kill switch {bypass}, N {n}");
-                run(switched(mallory(release, &["sweep"])).env("MALLORY_OOM_AFTER", n))?;
+                run(sweep()?.env("MALLORY_OOM_AFTER", n))?;
             }
         }
     }
@@ -254,31 +276,16 @@ fn matrix() -> Step {
 /// The most schedules of each fault that are run here. If the bound holds more, the reports say so.
 const SCHEDULES: &str = "2000";
 
-/// Explores the order of threads under each model checker.
+/// Explores the order of threads under each model checker. `test` runs the tests for them.
 fn explore() -> Step {
-    install_nextest()?;
-    // The build without a model checker says that it has none. `test` runs the rest of the profile
-    // `std`, in a build that has both.
-    run(&mut cargo(&["nextest", "run", "-p", "mallory", "--test", "explore"]))?;
-    for profile in ["shuttle", "loom"] {
-        // The same build as that of the tests.
-        let build = ["nextest", "run", "--workspace", "--features", FEATURES];
-        run(cargo(&build).args(["--profile", profile]))?;
-    }
-    let mallory = |args: &[&str]| {
-        let both = ["--features", "shuttle,loom"];
-        let mut command = cargo(&["run", "--quiet", "--release", "-p", "mallory-scenarios"]);
-        command.args(both).arg("--").args(args);
-        command
-    };
-    run(&mut mallory(&["explore", "--preemptions", "2", "--schedules", SCHEDULES]))?;
-    run(&mut mallory(&["loom", "--preemptions", "2", "--schedules", SCHEDULES]))?;
+    run(&mut mallory_whole(&["explore", "--preemptions", "2", "--schedules", SCHEDULES]))?;
+    run(&mut mallory_whole(&["loom", "--preemptions", "2", "--schedules", SCHEDULES]))?;
     // A build with a model checker still sweeps.
-    run(&mut mallory(&["sweep"]))?;
+    run(&mut mallory_whole(&["sweep"]))?;
     // Planted bugs are found, and any number of jobs prints the same bytes.
     let planted = |jobs| {
         let explore = ["explore", "racy", "--jobs", jobs];
-        output(&mut mallory(&explore), 1)
+        output(&mut mallory_whole(&explore), 1)
     };
     let found = planted("2")?;
     if found != planted("1")? {
@@ -286,11 +293,18 @@ fn explore() -> Step {
     }
     let replay = found.lines().find_map(|line| line.trim().strip_prefix("replay  "));
     let token = replay.and_then(|line| line.split('\'').nth(1)).ok_or("no replay line")?;
-    let replayed = output(&mut mallory(&["replay", token]), 1)?;
+    let replayed = output(&mut mallory_whole(&["replay", token]), 1)?;
     if !replayed.contains("reproduced") {
         return Err(format!("`{token}` was not reproduced:\n{replayed}"));
     }
-    output(&mut self::mallory(true, &["explore"]), 2).map(|_| ())
+    // The build without a model checker names the feature that it lacks.
+    let mut explore = mallory(&["explore"]);
+    let refused = explore.output().map_err(|error| format!("cannot start cargo: {error}"))?;
+    let error = String::from_utf8_lossy(&refused.stderr);
+    if refused.status.code() != Some(2) || !error.contains("--features shuttle") {
+        return Err(format!("exploring without a model checker says:\n{error}"));
+    }
+    Ok(())
 }
 
 /// Runs the services and the ports over std's own trait under AddressSanitizer and LeakSanitizer,
