@@ -331,16 +331,13 @@ fn sanitizers() -> Step {
     }
     // Planted bugs would stop the sanitizers, so they run only the services, and the adapter that
     // only a nightly toolchain has.
-    let address = |package: &str, tests: &[&str]| {
-        let test = ["test", "--quiet", "--target", target, "-p", package, "--test"];
-        run(nightly(&test)
-            .args(tests)
-            .env("RUSTFLAGS", "-Zsanitizer=address")
-            .env("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1")
-            .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))
-    };
-    address("mallory-scenarios", &["services", "survival::"])?;
-    address("mallory", &["conformance", "std_allocator::"])?;
+    let test = ["test", "--quiet", "--target", target, "-p", "mallory", "-p", "mallory-scenarios"];
+    run(nightly(&test)
+        .args(["--test", "services", "--test", "conformance"])
+        .args(["--", "survival::", "std_allocator::"])
+        .env("RUSTFLAGS", "-Zsanitizer=address")
+        .env("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1")
+        .env("CARGO_TARGET_DIR", root().join("target/sanitizers")))?;
     // The system port's counters under real threads. Std is not rebuilt with the sanitizer, so only
     // code compiled here is watched; that includes std's atomics, which are inlined.
     let test = ["test", "--quiet", "--target", target, "-p", "mallory", "--test", "heap"];
