@@ -63,7 +63,7 @@ const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
-    -Cllvm-args=-simplifycfg-branch-fold-threshold=0 -Ccodegen-units=1 --cfg fuzzing";
+    -Cllvm-args=-simplifycfg-branch-fold-threshold=0 --cfg fuzzing";
 
 /// The folder of the fuzz targets.
 fn folder() -> PathBuf {
@@ -93,31 +93,36 @@ fn host() -> Result<String, String> {
     host.map(str::to_owned).ok_or_else(|| "rustc -vV names no host".to_owned())
 }
 
-/// Builds all targets, and returns their folder.
-fn build(address: bool) -> Result<PathBuf, String> {
+/// Builds all targets, and returns their folder. For a smoke test they are hardly optimised, which
+/// takes half the time.
+fn build(options: &Options) -> Result<PathBuf, String> {
     let host = host()?;
     let mut flags = COVERAGE.to_owned();
-    let mut command = cargo(&["build", "--release", "--target", &host, "--manifest-path"]);
+    let profile = if options.smoke { "smoke" } else { "release" };
+    if !options.smoke {
+        flags.push_str(" -Ccodegen-units=1");
+    }
+    let build = ["build", "--profile", profile, "--target", &host, "--manifest-path"];
+    let mut command = cargo(&build);
     let mut target = folder().join("target");
-    if address {
+    if options.address {
         flags.push_str(" -Zsanitizer=address");
         target = target.join("address");
         command = Command::new("cargo");
         for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC"] {
             command.env_remove(name);
         }
-        command.args(["+nightly", "build", "--release", "--target", &host, "--manifest-path"]);
-        command.current_dir(root());
+        command.arg("+nightly").args(build).current_dir(root());
     }
     command.arg(folder().join("Cargo.toml")).env("RUSTFLAGS", flags);
     run(command.env("CARGO_TARGET_DIR", &target))?;
-    Ok(target.join(host).join("release"))
+    Ok(target.join(host).join(profile))
 }
 
 /// Does what the options ask for.
 pub(crate) fn fuzz(options: &Options) -> Step {
     let targets = targets(options)?;
-    let programs = build(options.address)?;
+    let programs = build(options)?;
     let attack = |name| Attack { name, program: programs.join(name) };
     if options.planted {
         return planted(&attack("planted"));
