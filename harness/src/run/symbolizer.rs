@@ -188,21 +188,59 @@ fn is_left_out(function: &str) -> bool {
     if is_of_primitive(function) || function.starts_with(HOOK) {
         return true;
     }
+    if let Some((of, by)) = split_impl(function) {
+        // A trait of the subject's that is implemented for a type of std's is the subject's code, as
+        // is a trait of std's that is implemented for a type of the subject's.
+        return is_left_out_type(of) && is_left_out(by);
+    }
     let path = function.trim_start_matches(['<', '&', '(', ' ']);
     let path = path.strip_prefix("dyn ").unwrap_or(path);
     let krate = path.split([':', ' ', '>']).next().unwrap_or(path);
     if path.starts_with(krate) && path[krate.len()..].starts_with("::") {
         return LEFT_OUT.contains(&krate);
     }
-    // `<T as core::…>::…`: a blanket impl; or a bare C symbol.
-    if function.starts_with('<') {
-        return function.split(" as ").nth(1).is_some_and(is_left_out);
-    }
+    // A bare C symbol.
     ["_start", "main", "rust_eh_personality"].contains(&function)
         || function.starts_with("__")
         // Mallory's functions that C code calls.
         || function.starts_with("mallory_") && !function.contains("::")
         || function.starts_with("_Unwind")
+}
+
+/// The type and the trait of a method `<Type as Trait>::method`.
+fn split_impl(function: &str) -> Option<(&str, &str)> {
+    if !function.starts_with('<') {
+        return None;
+    }
+    let inner = &function[1..matching(function)];
+    let mut depth = 0;
+    let bytes = inner.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' if at > 0 && bytes[at - 1] == b'-' => {}
+            b'>' => depth -= 1,
+            b' ' if depth == 0 && inner[at..].starts_with(" as ") => {
+                return Some((&inner[..at], &inner[at + 4..]));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a type is of a crate that is left out, or has no path: a type parameter, a slice.
+fn is_left_out_type(of: &str) -> bool {
+    if of.starts_with('<') {
+        return is_left_out(of);
+    }
+    if of.starts_with('[') {
+        return true;
+    }
+    let path = of.trim_start_matches(['&', '(', ' ']);
+    let path = path.strip_prefix("dyn ").unwrap_or(path);
+    let krate = path.split([':', ' ', '>', '<']).next().unwrap_or(path);
+    !path[krate.len()..].starts_with("::") || LEFT_OUT.contains(&krate)
 }
 
 /// Whether it is a method of a type without a path, such as `<[T]>::to_vec` or `<str>::repeat`:
@@ -298,6 +336,8 @@ mod tests {
             "<[u8]>::to_vec_in",
             "<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec",
             "<str>::repeat",
+            "<alloc::boxed::Box as core::clone::Clone>::clone",
+            "<[app::X] as core::slice::cmp::SlicePartialEq>::equal",
         ] {
             assert!(is_left_out(left_out), "{left_out}");
         }
@@ -309,6 +349,9 @@ mod tests {
             "<app::Buf as core::ops::drop::Drop>::drop",
             "<[u8] as app::Bytes>::copy",
             "<str as app::Text>::copy",
+            "<alloc::boxed::Box as app::Text>::copy",
+            "<alloc::vec::Vec as app::Text>::copy",
+            "<<app::Text as app::Show>::show::Pen as core::fmt::Write>::write_str",
         ] {
             assert!(!is_left_out(kept), "{kept}");
         }
