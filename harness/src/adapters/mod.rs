@@ -20,6 +20,7 @@ pub(crate) mod c_slot;
 #[cfg(feature = "c")]
 pub(crate) mod c_table;
 pub(crate) mod global_alloc;
+pub(crate) mod guarded;
 pub(crate) mod region;
 #[cfg(mallory_std_allocator)]
 pub(crate) mod std_allocator;

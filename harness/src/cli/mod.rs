@@ -171,6 +171,9 @@ struct SweepArgs {
     /// Makes absorbing a failed request a finding too.
     #[arg(long)]
     strict: bool,
+    /// Leaves out the guarded runs without a fault, which find stray reads.
+    #[arg(long)]
+    quick: bool,
     /// How the faulted runs are made. The report is the same for any.
     #[arg(long, value_enum, default_value_t = StrategyArg::Auto)]
     strategy: StrategyArg,

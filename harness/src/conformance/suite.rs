@@ -22,7 +22,7 @@ use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::status;
 use crate::report::format::panic_message;
 use crate::report::kind::Kind;
-use crate::sweep::exit_outcome::{kind_of, notes, os_error};
+use crate::sweep::exit_outcome::{describe, kind_of, os_error};
 
 /// How the calls of a sequence are made: on one thread, or on several.
 pub(crate) type Drive<P> = fn(&Ports<'_, P>, u8, &mut dyn FnMut(&mut CallFn<'_>));
@@ -107,11 +107,11 @@ impl<P: Port> Suite<'_, P> {
             child_status.set_item(None);
         });
         let result = result.map_err(|error| os_error("start a child", &error))?;
-        let Some(death) = result.death.filter(|_| !child_status.is_done()) else {
+        let Some(record) = result.death.filter(|_| !child_status.is_done()) else {
             return Ok(SuiteChild { messages: result.messages, death: None });
         };
         let position = child_status.current_item().unwrap_or(0);
-        let clause = match kind_of(death) {
+        let clause = match kind_of(record.death) {
             Kind::Abort => Clause::Aborts,
             Kind::Exit => Clause::Exits,
             Kind::NoProgress => Clause::Hangs,
@@ -119,7 +119,11 @@ impl<P: Port> Suite<'_, P> {
         };
         let note = match clause {
             Clause::Hangs => "the last operation did not come back".to_owned(),
-            _ => format!("during the last operation {}", notes(&[(death, result.stack)])?.concat()),
+            _ => {
+                let described = describe(std::slice::from_ref(&record))?.pop();
+                let notes = described.map(|death| death.evidence.notes).unwrap_or_default();
+                format!("during the last operation {}", notes.join("; "))
+            }
         };
         let step = (position & ((1 << STEP_BITS) - 1)).saturating_sub(1);
         let nth = (position >> STEP_BITS) as u64;

@@ -1,7 +1,10 @@
 //! An address was freed that no heap of the run handed out, or that is inside a block.
 
+use std::alloc::Layout;
+
 use crate::detect::block::BadFree;
-use crate::report::evidence::{Evidence, Moment};
+use crate::report::evidence::{Evidence, Moment, Role};
+use crate::report::format::count;
 use crate::report::kind::Kind;
 
 pub(crate) fn check(free: &BadFree<'_>) -> Evidence {
@@ -21,4 +24,14 @@ pub(crate) fn check(free: &BadFree<'_>) -> Evidence {
         .step(free.role, Moment::Event(free.event))
         .note(note)
         .note(format!("freed through heap `{}`", free.name(free.heap)))
+}
+
+/// An address that can be no block's, under the global allocator, where blocks from before the run
+/// are freed as well. `reason` says why.
+pub(crate) fn wild(role: Role, event: u64, layout: Layout, reason: &str) -> Evidence {
+    let bytes = count(layout.size() as u64, "byte");
+    Evidence::new(Kind::InvalidFree)
+        .step(role, Moment::Event(event))
+        .note(reason)
+        .note(format!("freed as {bytes} (align {})", layout.align()))
 }

@@ -22,6 +22,7 @@ use crate::report::evidence::Evidence;
 
 pub(crate) use crate::detect::heap_buffer_overflow::check as overflow;
 pub(crate) use crate::detect::heap_buffer_underflow::check as underflow;
+pub(crate) use crate::detect::invalid_free::wild as wild_free;
 pub(crate) use crate::detect::leak::check as leak;
 pub(crate) use crate::detect::over_budget::check as over_budget;
 pub(crate) use crate::detect::port_contract::{misaligned, overlapping, too_small};

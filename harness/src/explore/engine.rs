@@ -98,13 +98,10 @@ pub(crate) fn explore(settings: &mut Settings, subject: &dyn Subject) -> Report 
 /// Runs the baseline, the census and all faults, and fills the report in.
 fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
-    let (mut baseline, early) = match run_baseline(settings, subject)? {
-        Ok(baseline) => (baseline, Vec::new()),
-        Err(found) => (Baseline::default(), vec![found]),
-    };
+    let mut baseline = run_baseline(settings, subject)?;
     baseline.check()?;
     report.coverage.complete = true;
-    let mut found: Vec<Observation> = early.into_iter().chain(baseline.found.clone()).collect();
+    let mut found = baseline.found.clone();
     if !found.is_empty() {
         for found in &mut found {
             found.schedule.get_or_insert_with(FoundSchedule::default);

@@ -18,9 +18,11 @@ use crate::run::ddmin::ddmin;
 use crate::schedule::Preemption;
 use crate::schedule::search::Search;
 use crate::sweep::exit_outcome::{os_error, patience};
+use crate::sweep::grouping;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
+use crate::sweep::suppressions::name_sites;
 
 /// No search is made for schedules with more preemptions than these.
 const PREEMPTIONS_MAX: usize = 3;
@@ -34,9 +36,10 @@ const FINDINGS_MAX: usize = 40;
 pub(crate) fn shrink_findings(
     context: &RunContext<'_>,
     baseline: &Baseline,
-    mut found: Vec<Observation>,
+    found: Vec<Observation>,
     is_random: bool,
 ) -> Result<Vec<Observation>, Error> {
+    let mut found = merge_by_site(context, baseline, found)?;
     let size = |found: &Observation| {
         let preemptions = found.schedule.as_ref().map_or(0, |schedule| schedule.preemptions.len());
         (found.point.is_some(), preemptions, found.point)
@@ -78,6 +81,37 @@ pub(crate) fn shrink_findings(
         }
     }
     Ok(found)
+}
+
+/// Merges the observations of one fault whose call sites are equal. Searches tell them apart by
+/// return addresses, of which a function that was inlined has several, so the number of schedules in
+/// which each was seen depends on the compiler.
+fn merge_by_site(
+    context: &RunContext<'_>,
+    baseline: &Baseline,
+    found: Vec<Observation>,
+) -> Result<Vec<Observation>, Error> {
+    if !baseline.has_sites {
+        return Ok(found);
+    }
+    let sites = name_sites(context.settings, &found)?;
+    let mut merged: Vec<Observation> = Vec::with_capacity(found.len());
+    let mut known: BTreeMap<(Option<Point>, Kind, Vec<u64>), usize> = BTreeMap::new();
+    for found in found {
+        if let Some(evidence) = found.evidence.first() {
+            let steps = grouping::steps(evidence, &found.stacks, &sites);
+            let fault = found.injected.and_then(|injected| baseline.site(injected.at));
+            let root = grouping::root(evidence, fault, &steps, found.injected.is_some());
+            let nth = *known.entry((found.point, evidence.kind, root)).or_insert(merged.len());
+            if let Some(first) = merged.get_mut(nth) {
+                let seen = found.schedule.as_ref().map_or(0, |schedule| schedule.seen);
+                first.schedule.iter_mut().for_each(|schedule| schedule.seen += seen);
+                continue;
+            }
+        }
+        merged.push(found);
+    }
+    Ok(merged)
 }
 
 /// Runs the passes on one finding, and returns its smallest observation.

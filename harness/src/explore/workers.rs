@@ -1,9 +1,7 @@
 //! Runs work items in child processes, or in this one, and returns the result of each. If a child dies,
 //! its fault is run again in the schedule of its death, to confirm the death.
 
-use crate::process::worker_pool;
-use crate::process::worker_pool::ItemEnd;
-use crate::sweep::observation::Message;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,13 +17,15 @@ use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::worker_pool::WorkerEvent;
+use crate::process::worker_pool::{self, ItemEnd};
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::execute;
 use crate::schedule::{FoundSchedule, Preemption};
-use crate::sweep::exit_outcome::{kind_of, notes as notes_of, os_error, outcome_of};
+use crate::sweep::exit_outcome::{describe, kind_of, os_error, outcome_of};
 use crate::sweep::isolated_run::run_isolated;
+use crate::sweep::observation::Message;
 use crate::sweep::observation::Observation;
 use crate::sweep::point::RunContext;
 
@@ -189,18 +189,24 @@ fn confirm_death(
             let texts = if item == WorkItem::Census { &[] } else { context.run.texts };
             let run = RunContext { preemptions, texts, ..*context.run };
             let seen = run_isolated(&run, &item.plan(), item.point(), patience)?;
-            let evidence = if seen.death == Some(death) {
-                let note = notes_of(&[(death, seen.stack.clone())])?.concat();
-                Evidence::new(kind_of(death)).note(note)
-            } else {
-                let note = format!("{death} at first, and not when it was run again");
-                Evidence::new(Kind::Nondeterminism).note(note)
+            let record = seen.death.clone().filter(|record| record.death == death);
+            let (evidence, stacks) = match record {
+                Some(record) => {
+                    let described = describe(std::slice::from_ref(&record))?.pop();
+                    let described = described.expect("[mallory bug] one death, one description");
+                    (described.evidence, described.stacks)
+                }
+                None => {
+                    let note = format!("{death} at first, and not when it was run again");
+                    (Evidence::new(Kind::Nondeterminism).note(note), BTreeMap::new())
+                }
             };
             let early =
                 seen.found().map(|early| Observation { schedule: Some(schedule.clone()), ..early });
             found.extend(early);
             let injected = seen.injected;
-            found.push(Observation { injected, ..observation(vec![evidence], seen.fingerprint) });
+            let seen = observation(vec![evidence], seen.fingerprint);
+            found.push(Observation { injected, stacks, ..seen });
         }
     }
     Ok(SearchResult { outcomes, schedules, died: true, found, ..SearchResult::default() })

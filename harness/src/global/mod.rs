@@ -18,6 +18,7 @@
 pub(crate) mod armed;
 pub(crate) mod inner_port;
 pub(crate) mod survivors;
+pub(crate) mod wild;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::TypeId;
@@ -140,7 +141,7 @@ struct ArmedAccess<'a> {
     _in: ThreadContext,
 }
 
-impl<A: GlobalAlloc> GlobalHeap<A> {
+impl<A: GlobalAlloc + 'static> GlobalHeap<A> {
     /// The armed heap, if the process has one thread. This is the fast way: without the lock, and
     /// without marking the thread as [`INSIDE`], which the fast path does itself where it may
     /// allocate.
@@ -286,13 +287,15 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         {
             return;
         }
-        self.free_unknown(start, layout);
+        let is_owner = self.owners.load(Ordering::Relaxed) == EVERYONE || is_attributed();
+        self.free_unknown(start, layout, place == 0 && is_owner);
     }
 
     /// Frees a block that the current run doesn't know: a survivor, or one that was never watched.
+    /// `is_subject` says whether the subject frees it.
     #[cold]
     #[inline(never)]
-    fn free_unknown(&self, start: NonNull<u8>, layout: Layout) {
+    fn free_unknown(&self, start: NonNull<u8>, layout: Layout, is_subject: bool) {
         let _in = ThreadContext::side();
         if self.busy.load(Ordering::Acquire) >= SURVIVOR
             && let Some((block, kind)) = self.survivors.take(start)
@@ -304,7 +307,20 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
                 SurvivorKind::ForGood => {}
             };
         }
-        self.hand_back(start, layout, false);
+        if !is_subject || !self.refuses(Op::Free, start, layout) {
+            self.hand_back(start, layout, false);
+        }
+    }
+
+    /// Whether the subject frees or resizes what can be no block, which is then reported.
+    fn refuses(&self, op: Op, start: NonNull<u8>, layout: Layout) -> bool {
+        let Some(access) = self.access() else { return false };
+        let is_malloc = TypeId::of::<A>() == TypeId::of::<System>();
+        let Some(reason) = wild::reason(start.as_ptr() as usize, layout, is_malloc) else {
+            return false;
+        };
+        access.entered.with(|state| state.report_wild(op, layout, reason));
+        true
     }
 
     /// Frees a block in the allocator inside.
@@ -335,6 +351,9 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
                 false => access.heap.resize_uncounted(op, start, old, new),
             });
         }
+        if counts && !self.survivors.has(start) && self.refuses(op, start, old) {
+            return std::ptr::null_mut();
+        }
         // A block from before the run, or of the harness: a new block, a copy and a free.
         let fresh = match counts.then(|| self.access()).flatten() {
             Some(access) => or_null(access.heap.request_fully(op, new)),
@@ -344,7 +363,7 @@ impl<A: GlobalAlloc> GlobalHeap<A> {
         if !fresh.is_null() {
             // SAFETY: both blocks are live and disjoint, and at least as long.
             unsafe { fresh.copy_from_nonoverlapping(start.as_ptr(), old.size().min(new.size())) };
-            self.free_unknown(start, old);
+            self.free_unknown(start, old, false);
         }
         fresh
     }

@@ -44,6 +44,16 @@ impl Survivors {
         });
     }
 
+    /// Whether there is a survivor at this address.
+    pub(crate) fn has(&self, start: NonNull<u8>) -> bool {
+        let address = start.as_ptr() as usize;
+        self.with(|kept| {
+            SurvivorKind::ALL
+                .into_iter()
+                .any(|kind| kept.table.find(address, kind as u16).is_some())
+        })
+    }
+
     /// Takes the survivor at this address out of the table.
     pub(crate) fn take(&self, start: NonNull<u8>) -> Option<(Block, SurvivorKind)> {
         self.with(|kept| {

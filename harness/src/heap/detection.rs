@@ -124,6 +124,14 @@ impl State {
         None
     }
 
+    /// Reports a call on an address that can be no block's.
+    #[cold]
+    pub(crate) fn report_wild(&mut self, op: Op, layout: Layout, reason: &str) {
+        self.record_event(op, layout, 0, End::Refused, 0);
+        let role = if op == Op::Free { Role::Freed } else { Role::Requested };
+        self.accuse(detect::wild_free(role, self.events, layout, reason));
+    }
+
     /// Reports damaged guards of a block that is live or was just freed. `freed` is the event of
     /// the free.
     #[inline]

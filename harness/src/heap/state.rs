@@ -12,8 +12,9 @@ use crate::heap::record::Record;
 use crate::heap::redzone::LEAD;
 use crate::options::Options;
 use crate::plan::{Plan, Request};
-use crate::process::backtrace::{self, Capture};
+use crate::process::backtrace::{self, Capture, Stack};
 use crate::process::heartbeat::{Heartbeat, Lifeline};
+use crate::process::status;
 use crate::report::evidence::{Evidence, Moment};
 use crate::trace::{Coordinate, End, Event, Fingerprint, Injected, Op};
 
@@ -310,6 +311,9 @@ impl State {
                 self.update_stops();
             }
         }
+        if end == End::Refused {
+            status::note_refused(layout.size());
+        }
         self.failures += 1;
         self.record_event(op, layout, heap, end, 0);
     }
@@ -334,6 +338,7 @@ impl State {
         self.peak = self.peak.max(self.live);
         if self.watched || twin.is_some() {
             self.show_event(event, number);
+            self.show_place(address, number);
             self.check_new_block(address, heap, layout, number, twin);
         }
     }
@@ -349,6 +354,10 @@ impl State {
     ) {
         let heap = old.heap;
         self.record_event(op, layout, heap, End::Done, 0);
+        if self.watched {
+            self.show_release(old.address);
+            self.show_place(address, old.number);
+        }
         let twin = self.ledger.insert(address, heap, layout.size(), layout.align(), old.number);
         self.live = self.live - (old.size & counted) + (layout.size() & counted);
         self.peak = self.peak.max(self.live);
@@ -358,6 +367,9 @@ impl State {
     /// Records a right free and takes the block out of the ledger.
     pub(crate) fn freed(&mut self, slot: RecordSlot, block: &Block, counted: usize) -> Record {
         self.record_event(Op::Free, block.layout(), block.heap, End::Done, 0);
+        if self.watched {
+            self.show_release(block.address);
+        }
         self.live -= block.size & counted;
         self.ledger.retire(slot, self.events)
     }
@@ -406,9 +418,11 @@ impl State {
             sink.fingerprint(self.fingerprint, self.injected.as_ref());
         }
         if let Some(capture) = &mut self.capture {
-            capture.see(Moment::Event(self.events));
-            if number != 0 {
-                capture.see(Moment::Allocation(number));
+            let moments = [Moment::Event(self.events), Moment::Allocation(number)];
+            for moment in moments.into_iter().take(1 + usize::from(number != 0)) {
+                if let (Some(stack), Some(sink)) = (capture.see(moment), &self.sink) {
+                    sink.taken(moment, stack);
+                }
             }
             if event.op != Op::Free {
                 capture.request(event.thread, event.op, event.size);
@@ -418,6 +432,22 @@ impl State {
             && event.op != Op::Free
         {
             sizes[(usize::BITS - event.size.leading_zeros()) as usize] += 1;
+        }
+    }
+
+    /// Tells the sink where a block is.
+    #[cold]
+    fn show_place(&self, start: usize, number: u64) {
+        if let Some(sink) = &self.sink {
+            sink.placed(start, number);
+        }
+    }
+
+    /// Tells the sink that the latest event gives back the block at this address.
+    #[cold]
+    fn show_release(&self, start: usize) {
+        if let Some(sink) = &self.sink {
+            sink.released(start, self.events);
         }
     }
 
@@ -444,6 +474,12 @@ pub(crate) trait EventSink {
     fn evidence(&self, evidence: &Evidence);
     /// The fingerprint after an event, and the fault so far.
     fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>);
+    /// The block with this number is at this address now.
+    fn placed(&self, _start: usize, _number: u64) {}
+    /// This event gives back the block at this address.
+    fn released(&self, _start: usize, _event: u64) {}
+    /// A backtrace that was wanted.
+    fn taken(&self, _moment: Moment, _stack: &Stack) {}
 }
 
 /// The number of bytes before the subject's part of a pooled block; `None` if the run has no pool.

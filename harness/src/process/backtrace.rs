@@ -65,11 +65,10 @@ impl Capture {
         Capture { census: Some(census), ..Capture::default() }
     }
 
-    /// Takes the backtrace of this moment if it is wanted.
-    pub(crate) fn see(&mut self, moment: Moment) {
-        if self.moments.contains(&moment) {
-            self.taken.entry(moment).or_insert_with(stack);
-        }
+    /// Takes the backtrace of this moment if it is wanted, and returns it.
+    pub(crate) fn see(&mut self, moment: Moment) -> Option<&Stack> {
+        let is_wanted = self.moments.contains(&moment);
+        is_wanted.then(|| &*self.taken.entry(moment).or_insert_with(stack))
     }
 
     /// Takes the backtrace of a request if this is a census.

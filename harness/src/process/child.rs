@@ -9,10 +9,9 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::process::backtrace::Stack;
 use crate::process::child_handle::{Child, POLL_INTERVAL, wait};
 use crate::process::codec;
-use crate::process::exit::Death;
+use crate::process::exit::{Death, DeathRecord};
 use crate::process::pipe::{Pipe, pipe};
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::signal_handlers;
@@ -64,6 +63,7 @@ pub(crate) fn fork<'a>(
                 isolate(parent);
                 status::attach(status);
                 signal_handlers::watch_bad_accesses();
+                signal_handlers::watch_stalls();
                 drop(std::backtrace::Backtrace::force_capture());
                 if reports_aborts {
                     signal_handlers::watch_aborts();
@@ -153,10 +153,7 @@ pub(crate) fn parent() -> u32 {
 /// What a single child sent, and how it died if it did.
 pub(crate) struct ChildAnswer<T> {
     pub(crate) messages: Vec<T>,
-    pub(crate) death: Option<Death>,
-    /// After an abort its call stack; after a death at a guard page the words that
-    /// [`guard_pages::read`](crate::process::guard_pages::read) decodes; otherwise empty.
-    pub(crate) stack: Stack,
+    pub(crate) death: Option<DeathRecord>,
     /// The preemptions of the schedule that was running, packed; empty where they didn't fit.
     #[cfg(feature = "proptest")]
     pub(crate) preemptions: Vec<u64>,
@@ -208,14 +205,9 @@ pub(crate) fn ask_while<T: codec::Codec>(
             continue;
         }
         let death = Some(death).filter(|death| *death != Death::Exit(0));
-        let stack = match death {
-            Some(death) if death.has_words() => status.words().map(|word| word as usize).collect(),
-            _ => Stack::new(),
-        };
         return Ok(ChildAnswer {
             messages,
-            death,
-            stack,
+            death: death.map(|death| DeathRecord::read(death, status)),
             #[cfg(feature = "proptest")]
             preemptions: status.preemptions().unwrap_or_default(),
         });

@@ -4,17 +4,20 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::process::codec;
 use crate::process::exit::Death;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::{ChildStatus, Mark};
-use crate::process::status;
 use crate::process::watchdog::Watchdog;
+use crate::process::{signal_handlers, stalls, status};
 
 /// How long the parent waits for its children before it looks at shared memory again.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long a child that hangs has to write where it is.
+const SAMPLE_TIME: Duration = Duration::from_millis(50);
 
 /// A running child. Dropping it kills the child and removes its scratch directory.
 pub(crate) struct Child<'a> {
@@ -72,8 +75,24 @@ impl<'a> Child<'a> {
         if !watchdog.has_expired(self.status) {
             return None;
         }
+        self.sample_stack();
         self.kill_and_reap();
         Some(Death::of_silence(self.status))
+    }
+
+    /// Has the child write where it is, several times, unless it is dying already.
+    fn sample_stack(&self) {
+        for _ in 0..stalls::SAMPLES {
+            let before = self.status.word_count();
+            // SAFETY: the child was not reaped yet (`is_reaped`), so the process id is its own.
+            unsafe { libc::kill(self.pid, signal_handlers::STALL_SIGNAL) };
+            let asked = Instant::now();
+            while self.status.word_count() == before && asked.elapsed() < SAMPLE_TIME {
+                std::thread::sleep(Duration::from_micros(500));
+            }
+            // Samples that are taken one right after the other may be taken in the same place.
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// The next whole message that it sent.

@@ -183,6 +183,8 @@ impl Codec for Moment {
             Moment::Foreign(n) => (2, *n),
             Moment::Panic => (3, 0),
             Moment::Step(n) => (4, *n),
+            Moment::Death => (5, 0),
+            Moment::Access(n) => (6, *n),
         };
         (tag, n).put(out);
     }
@@ -195,6 +197,8 @@ impl Codec for Moment {
             2 => Moment::Foreign(n),
             3 => Moment::Panic,
             4 => Moment::Step(n),
+            5 => Moment::Death,
+            6 => Moment::Access(n),
             _ => return None,
         })
     }

@@ -1,8 +1,10 @@
 //! Deaths: how a child ended that was not meant to end, read from its wait status and from what it
 //! wrote to shared memory, and the sentence that a report prints for it.
 
+use crate::process::backtrace::Stack;
 use crate::process::codec;
 use crate::process::shared_memory::{ChildStatus, Mark};
+use crate::process::stalls;
 
 /// How a child ended that was not meant to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +53,11 @@ impl Death {
         }
     }
 
+    /// A death without a trace, of a child that exited before its work was done.
+    pub(crate) fn without_trace(self) -> DeathRecord {
+        DeathRecord { death: self, stack: Stack::new(), last_words: String::new(), refused: 0 }
+    }
+
     /// How a child died that was killed for its silence.
     pub(crate) fn of_silence(status: &ChildStatus) -> Death {
         match status.mark() {
@@ -60,13 +67,39 @@ impl Death {
         }
     }
 
-    /// Whether the words in the child's status describe this death.
-    pub(crate) fn has_words(self) -> bool {
-        self.is_abort() || matches!(self, Death::Guard(_))
+    /// The words in the child's status that describe this death: a call stack, or what
+    /// [`guard_pages::read`](crate::process::guard_pages::read) decodes.
+    pub(crate) fn words(self, status: &ChildStatus) -> Stack {
+        let words = || status.words().map(|word| word as usize);
+        match self {
+            Death::Signal(_) | Death::Guard(_) => words().collect(),
+            Death::Stall => stalls::common_stack(words()),
+            _ => Stack::new(),
+        }
     }
 
     pub(crate) fn is_abort(self) -> bool {
         self == Death::Signal(libc::SIGABRT)
+    }
+}
+
+/// A death, and what is left of the process to tell why.
+#[derive(Clone, Debug)]
+pub(crate) struct DeathRecord {
+    pub(crate) death: Death,
+    /// As of [`Death::words`].
+    pub(crate) stack: Stack,
+    /// What the C library or a panic said last; empty if it said nothing.
+    pub(crate) last_words: String,
+    /// The bytes of the last request that the allocator refused without a fault; 0 if none.
+    pub(crate) refused: u64,
+}
+
+impl DeathRecord {
+    /// Reads what a child that died like this wrote to its status.
+    pub(crate) fn read(death: Death, status: &ChildStatus) -> DeathRecord {
+        let (last_words, refused) = (status.last_words(), status.refused());
+        DeathRecord { death, stack: death.words(status), last_words, refused }
     }
 }
 

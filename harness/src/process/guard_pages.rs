@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use crate::process::backtrace::Stack;
 use crate::report::format::count;
+use crate::report::kind::Kind;
 
 /// Frames that are kept of the call stack of a block's allocation, and of its free.
 const FRAMES: usize = 32;
@@ -134,7 +135,9 @@ pub(crate) unsafe fn protect(from: usize, to: usize, open: bool) -> bool {
 /// Describes the block in whose pages an address is, in words for [`read`] that are passed to
 /// `push` one after the other. Returns false if it is in no known block's pages. Calls nothing that
 /// allocates or locks.
-pub(crate) fn describe(address: usize, push: &mut dyn FnMut(u64)) -> bool {
+///
+/// `is_write` says whether the address was written or read, if that is known.
+pub(crate) fn describe(address: usize, is_write: Option<bool>, push: &mut dyn FnMut(u64)) -> bool {
     let get = |value: &AtomicUsize| value.load(Ordering::Relaxed);
     let contains = |entry: &&Entry| {
         entry.state.load(Ordering::Relaxed) >= LIVE
@@ -149,6 +152,7 @@ pub(crate) fn describe(address: usize, push: &mut dyn FnMut(u64)) -> bool {
         get(&entry.align) as u64,
         distance as u64,
         u64::from(is_freed),
+        is_write.map_or(0, |is_write| 1 + u64::from(is_write)),
     ];
     facts.into_iter().for_each(&mut *push);
     for stack in [&entry.allocated, &entry.freed] {
@@ -160,34 +164,75 @@ pub(crate) fn describe(address: usize, push: &mut dyn FnMut(u64)) -> bool {
 /// An access to a guard page, as the process that died of it described it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GuardHit {
-    /// The place, such as `3 bytes past the end of a12 (64 bytes, align 8)`.
-    pub(crate) place: String,
+    /// The block: its number, size and alignment.
+    pub(crate) number: u64,
+    pub(crate) size: usize,
+    pub(crate) align: usize,
+    /// Where it was accessed: the distance from its start.
+    pub(crate) offset: isize,
+    /// Whether that was a write, if that is known.
+    pub(crate) is_write: Option<bool>,
+    pub(crate) is_freed: bool,
     pub(crate) accessed: Stack,
     pub(crate) allocated: Stack,
     /// Empty if the block was live.
     pub(crate) freed: Stack,
 }
 
+impl GuardHit {
+    /// The place, such as `3 bytes past the end of a12 (64 bytes, align 8)`.
+    pub(crate) fn place(&self) -> String {
+        let bytes = |n: usize| count(n as u64, "byte");
+        let block = format!("a{} ({}, align {})", self.number, bytes(self.size), self.align);
+        let was_freed = if self.is_freed { ", which was freed" } else { "" };
+        let distance = self.offset.unsigned_abs();
+        if self.offset < 0 {
+            format!("{} before {block}{was_freed}", bytes(distance))
+        } else if distance >= self.size {
+            format!("{} past the end of {block}{was_freed}", bytes(distance - self.size + 1))
+        } else {
+            format!("byte {distance} of {block}{was_freed}")
+        }
+    }
+
+    /// What it is that went wrong: the block was freed, or else the access was before or behind it.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.offset {
+            _ if self.is_freed => Kind::UseAfterFree,
+            ..0 => Kind::HeapBufferUnderflow,
+            _ => Kind::HeapBufferOverflow,
+        }
+    }
+
+    /// `a read`, `a write` or, where that is unknown, `an access`.
+    pub(crate) fn access(&self) -> &'static str {
+        match self.is_write {
+            Some(true) => "a write",
+            Some(false) => "a read",
+            None => "an access",
+        }
+    }
+}
+
 /// Decodes the words of [`describe`], followed by the call stack of the access.
 pub(crate) fn read(words: &[usize]) -> Option<GuardHit> {
-    let (facts, rest) = words.split_at_checked(5)?;
+    let (facts, rest) = words.split_at_checked(6)?;
     let (allocated, rest) = rest.split_at_checked(FRAMES)?;
     let (freed, accessed) = rest.split_at_checked(FRAMES)?;
-    let &[number, size, align, distance, is_freed] = facts else { return None };
+    let &[number, size, align, distance, is_freed, access] = facts else { return None };
     let stack = |words: &[usize]| words.iter().copied().filter(|word| *word != 0).collect();
-    let bytes = |n: usize| count(n as u64, "byte");
-    let block = format!("a{number} ({}, align {align})", bytes(size));
-    let was_freed = if is_freed == 1 { ", which was freed" } else { "" };
-    let offset = distance as isize;
-    let place = if offset < 0 {
-        format!("{} before {block}{was_freed}", bytes(offset.unsigned_abs()))
-    } else if distance >= size {
-        format!("{} past the end of {block}{was_freed}", bytes(distance - size + 1))
-    } else {
-        format!("byte {distance} of {block}{was_freed}")
-    };
-    let freed = if is_freed == 1 { stack(freed) } else { Stack::new() };
-    Some(GuardHit { place, accessed: stack(accessed), allocated: stack(allocated), freed })
+    let is_freed = is_freed == 1;
+    Some(GuardHit {
+        number: number as u64,
+        size,
+        align,
+        offset: distance as isize,
+        is_write: [None, Some(false), Some(true)].get(access).copied().flatten(),
+        is_freed,
+        accessed: stack(accessed),
+        allocated: stack(allocated),
+        freed: if is_freed { stack(freed) } else { Stack::new() },
+    })
 }
 
 #[cfg(test)]
@@ -202,21 +247,22 @@ mod tests {
         let place = enter(&known, None, &vec![11, 12]).expect("room");
         let hit_at = |address: usize| {
             let mut words = Vec::new();
-            describe(address, &mut |word| words.push(word as usize)).then(|| {
+            describe(address, Some(false), &mut |word| words.push(word as usize)).then(|| {
                 words.push(99);
                 read(&words).expect("all of it")
             })
         };
         let hit = hit_at(start + 62).expect("its page");
-        assert_eq!(hit.place, "3 bytes past the end of a12 (60 bytes, align 4)");
+        assert_eq!(hit.place(), "3 bytes past the end of a12 (60 bytes, align 4)");
         assert_eq!((hit.allocated, hit.freed, hit.accessed), (vec![11, 12], vec![], vec![99]));
         assert_eq!(
-            hit_at(start - 1).expect("its page").place,
+            hit_at(start - 1).expect("its page").place(),
             "1 byte before a12 (60 bytes, align 4)"
         );
         retire(place, &vec![13]);
         let hit = hit_at(start + 5).expect("its page");
-        assert_eq!(hit.place, "byte 5 of a12 (60 bytes, align 4), which was freed");
+        assert_eq!((hit.kind(), hit.access()), (Kind::UseAfterFree, "a read"));
+        assert_eq!(hit.place(), "byte 5 of a12 (60 bytes, align 4), which was freed");
         assert_eq!(hit.freed, [13]);
         assert_eq!(hit_at(to), None);
         leave(place);

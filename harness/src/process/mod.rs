@@ -17,8 +17,9 @@
 //! 4. **Report.** *Findings* come back as messages through the [`pipe`], in the byte format of
 //!    [`codec`], by a worker after each item, by an isolated
 //!    run as soon as each is known.
-//! 5. **Death.** The signal handlers write to the child's status why it dies: the call stack
-//!    ([`backtrace`]) of an abort, or the block whose page was touched ([`guard_pages`]).
+//! 5. **Death.** The signal handlers write to the child's status why it dies: its call stack
+//!    ([`backtrace`]), the block whose page was touched ([`guard_pages`]), or where it hangs
+//!    ([`stalls`]).
 //! 6. **Reap.** The parent ([`child_handle`]) polls pipe and child, kills a child whose
 //!    [`watchdog`] has expired, and turns wait status and shared memory into a `Death` ([`exit`]).
 //!    The worker pool then forks a replacement.
@@ -44,12 +45,14 @@ pub(crate) mod codec;
 pub(crate) mod exit;
 pub(crate) mod fork_pool;
 pub(crate) mod guard_pages;
+pub(crate) mod guard_region;
 pub(crate) mod heartbeat;
 pub(crate) mod page_tables;
 pub(crate) mod pipe;
 pub(crate) mod scratch_dir;
 pub(crate) mod shared_memory;
 pub(crate) mod signal_handlers;
+pub(crate) mod stalls;
 pub(crate) mod status;
 pub(crate) mod watchdog;
 pub(crate) mod worker_pool;

@@ -38,10 +38,12 @@ pub(crate) enum Mark {
     BadAccessOrOverflow,
     /// An abort whose call stack is being written.
     Aborting,
+    /// It made no request for too long, and wrote where it is.
+    Stalled,
 }
 
 impl Mark {
-    const ALL: [Mark; 7] = [
+    const ALL: [Mark; 8] = [
         Mark::Endless,
         Mark::Bug,
         Mark::BadAccess,
@@ -49,6 +51,7 @@ impl Mark {
         Mark::StackOverflow,
         Mark::BadAccessOrOverflow,
         Mark::Aborting,
+        Mark::Stalled,
     ];
 }
 
@@ -66,9 +69,13 @@ pub(crate) struct ChildStatus {
     mark: AtomicU64,
     /// How many of the words are written.
     word_count: AtomicU64,
-    /// The call stack of an abort, the block whose guard page was touched and from where, or the
-    /// text of a bug.
+    /// The call stack of a death, the block whose guard page was touched and from where, samples
+    /// of the call stack of a child that hangs, or the text of a bug.
     words: [AtomicU64; ChildStatus::WORDS],
+    /// What the C library or a panic said last, as text.
+    last_words: [AtomicU64; ChildStatus::LAST_WORDS],
+    /// The bytes of the last request that the allocator refused without a fault; 0 if none.
+    refused: AtomicU64,
     /// Schedules begun at this item.
     schedules: AtomicU64,
     /// How many runs of this item ended in each outcome, in the order of `Outcome::ALL`.
@@ -80,7 +87,8 @@ pub(crate) struct ChildStatus {
 }
 
 impl ChildStatus {
-    const WORDS: usize = 124;
+    const WORDS: usize = 1020;
+    const LAST_WORDS: usize = 32;
     const OUTCOMES: usize = 10;
     const PREEMPTIONS: usize = 64;
 
@@ -89,6 +97,8 @@ impl ChildStatus {
         self.item.store(0, Ordering::Relaxed);
         self.word_count.store(0, Ordering::Relaxed);
         self.mark.store(0, Ordering::Relaxed);
+        self.refused.store(0, Ordering::Relaxed);
+        self.last_words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
     /// Says which item it is at; `None` if there are no more. Clears the mark: the child survived
@@ -172,6 +182,40 @@ impl ChildStatus {
         free.store(word, Ordering::Relaxed);
         self.word_count.store(count + 1, Ordering::Relaxed);
         true
+    }
+
+    /// How many words there are.
+    pub(crate) fn word_count(&self) -> u64 {
+        self.word_count.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what the C library or a panic says, as far as there is room.
+    pub(crate) fn set_last_words(&self, text: &[u8]) {
+        let mut parts = text.chunks(8);
+        for word in &self.last_words {
+            let mut bytes = [0; 8];
+            if let Some(part) = parts.next() {
+                bytes[..part.len()].copy_from_slice(part);
+            }
+            word.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
+        }
+    }
+
+    /// What it said last; empty if nothing is known.
+    pub(crate) fn last_words(&self) -> String {
+        let words = self.last_words.iter().map(|word| word.load(Ordering::Relaxed));
+        let bytes: Vec<u8> = words.flat_map(u64::to_ne_bytes).take_while(|b| *b != 0).collect();
+        String::from_utf8_lossy(&bytes).trim_end().to_owned()
+    }
+
+    /// Notes that the allocator refused a request of this many bytes.
+    pub(crate) fn set_refused(&self, bytes: u64) {
+        self.refused.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The bytes of the last request that the allocator refused; 0 if none.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The words added since the last [`reset`](Self::reset).

@@ -8,15 +8,17 @@
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 
-use crate::process::guard_pages;
 use crate::process::shared_memory::{ChildStatus, Mark};
+use crate::process::stalls::{self, SampledFrame};
 use crate::process::status::own;
+use crate::process::{guard_pages, guard_region};
 
 /// The handlers that ours replaced, by signal.
-struct PreviousHandlers([(c_int, UnsafeCell<MaybeUninit<libc::sigaction>>); 3]);
+struct PreviousHandlers([(c_int, UnsafeCell<MaybeUninit<libc::sigaction>>); 7]);
 
 // SAFETY: `install` writes each entry once, on the only thread of a new child, before the handler
 // that reads it can run.
@@ -26,7 +28,15 @@ static PREVIOUS: PreviousHandlers = PreviousHandlers([
     (libc::SIGSEGV, UnsafeCell::new(MaybeUninit::zeroed())),
     (libc::SIGBUS, UnsafeCell::new(MaybeUninit::zeroed())),
     (libc::SIGABRT, UnsafeCell::new(MaybeUninit::zeroed())),
+    (libc::SIGILL, UnsafeCell::new(MaybeUninit::zeroed())),
+    (libc::SIGFPE, UnsafeCell::new(MaybeUninit::zeroed())),
+    (libc::SIGTRAP, UnsafeCell::new(MaybeUninit::zeroed())),
+    (STALL_SIGNAL, UnsafeCell::new(MaybeUninit::zeroed())),
 ]);
+
+/// Asks a child that hangs where it is. By default it is ignored, so it harms no child that has no
+/// handler yet.
+pub(crate) const STALL_SIGNAL: c_int = libc::SIGURG;
 
 type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
@@ -74,9 +84,53 @@ pub(crate) fn watch_bad_accesses() {
     install(libc::SIGBUS, on_bad_access, libc::SA_ONSTACK);
 }
 
-/// Makes an abort leave its call stack from here on.
+/// Makes an abort leave its call stack from here on, and a trap or an impossible operation as well.
 pub(crate) fn watch_aborts() {
-    install(libc::SIGABRT, on_abort, 0);
+    find_abort_message();
+    for signal in [libc::SIGABRT, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP] {
+        install(signal, on_abort, 0);
+    }
+}
+
+/// Makes [`STALL_SIGNAL`] write where the child is.
+pub(crate) fn watch_stalls() {
+    install(STALL_SIGNAL, on_stall, libc::SA_RESTART);
+}
+
+/// Where the C library keeps the message of its last abort, as far as it says.
+static ABORT_MESSAGE: AtomicPtr<*const AbortMessage> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The message, as glibc lays it out.
+#[repr(C)]
+struct AbortMessage {
+    size: u32,
+    text: [u8; 0],
+}
+
+/// Looks up `__abort_msg`, which glibc provides for debuggers.
+fn find_abort_message() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: both names are C strings. The symbol has the type of `ABORT_MESSAGE`.
+    unsafe {
+        let found =
+            libc::dlvsym(libc::RTLD_DEFAULT, c"__abort_msg".as_ptr(), c"GLIBC_PRIVATE".as_ptr());
+        ABORT_MESSAGE.store(found.cast(), Ordering::Relaxed);
+    }
+}
+
+/// Keeps the message of the C library's abort, if there is one.
+fn keep_abort_message(status: &ChildStatus) {
+    const LENGTH_MAX: usize = 200;
+    let place = ABORT_MESSAGE.load(Ordering::Relaxed);
+    // SAFETY: the place is glibc's variable (`find_abort_message`), which is null or points to a
+    // mapped message of `size` bytes, text and size together.
+    unsafe {
+        let Some(message) = place.as_ref().and_then(|place| place.as_ref()) else { return };
+        let length = (message.size as usize).min(LENGTH_MAX);
+        let text = std::slice::from_raw_parts((&raw const message.text).cast::<u8>(), length);
+        let end = text.iter().position(|byte| *byte == 0).unwrap_or(length);
+        status.set_last_words(&text[..end]);
+    }
 }
 
 extern "C" fn on_bad_access(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
@@ -84,13 +138,18 @@ extern "C" fn on_bad_access(signal: c_int, info: *mut siginfo_t, context: *mut c
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
     // Another process or thread sent the signal: there was no bad access.
     let is_sent = code <= 0;
+    let interrupted = program_counter(context);
+    let frames = |push: &mut dyn FnMut(usize)| push_frames(interrupted, push);
+    if !is_sent && guard_region::record_hit(address, is_write(context), frames) {
+        return;
+    }
     if let Some(status) = own()
         && status.mark() != Some(Mark::Aborting)
     {
         status.set_mark(match stack_pointer(context) {
             _ if is_sent => Mark::BadAccess,
             Some(stack) if is_overflow(address, stack) => Mark::StackOverflow,
-            _ if guard_pages::describe(address, &mut |word| {
+            _ if guard_pages::describe(address, is_write(context), &mut |word| {
                 status.push_word(word);
             }) =>
             {
@@ -99,7 +158,7 @@ extern "C" fn on_bad_access(signal: c_int, info: *mut siginfo_t, context: *mut c
             Some(_) => Mark::BadAccess,
             None => Mark::BadAccessOrOverflow,
         });
-        if status.mark() == Some(Mark::GuardPage) {
+        if matches!(status.mark(), Some(Mark::GuardPage | Mark::BadAccess)) {
             push_call_stack(status, program_counter(context));
         }
     }
@@ -180,13 +239,86 @@ fn push_call_stack(status: &ChildStatus, interrupted: Option<usize>) {
     }
 }
 
-extern "C" fn on_abort(signal: c_int, _: *mut siginfo_t, _: *mut c_void) {
+/// Passes on the call stack of the interrupted instruction, without the handler's own frames.
+fn push_frames(interrupted: Option<usize>, push: &mut dyn FnMut(usize)) {
+    let mut is_subject = interrupted.is_none();
+    // SAFETY: as in `push_call_stack`.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            let address = frame.ip() as usize;
+            let is_it = interrupted == Some(address);
+            is_subject |= is_it;
+            if is_subject {
+                push(address + usize::from(is_it));
+            }
+            true
+        });
+    }
+}
+
+/// Whether the access was a write; `None` where the machine doesn't say.
+fn is_write(context: *mut c_void) -> Option<bool> {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    {
+        /// The bit of a page fault's error code that says it was a write.
+        const WRITE: i64 = 2;
+        // SAFETY: as in `registers`.
+        let code = unsafe {
+            (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_ERR as usize]
+        };
+        Some(code & WRITE != 0)
+    }
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+    {
+        let _ = context;
+        None
+    }
+}
+
+/// Writes a sample of the call stack, as [`stalls::common_stack`] reads it.
+extern "C" fn on_stall(_: c_int, _: *mut siginfo_t, context: *mut c_void) {
+    let Some(status) = own() else { return };
+    if status.mark().is_some_and(|mark| mark != Mark::Stalled) {
+        return;
+    }
+    status.set_mark(Mark::Stalled);
+    let interrupted = program_counter(context);
+    let mut frames = [SampledFrame { address: 0, function: 0, place: 0 }; stalls::FRAMES_MAX];
+    let mut count = 0;
+    let mut is_subject = interrupted.is_none();
+    // SAFETY: as in `push_call_stack`.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            let address = frame.ip() as usize;
+            // The handler's own frames come first.
+            is_subject |= interrupted == Some(address);
+            if is_subject && count < frames.len() {
+                let address = address + usize::from(interrupted == Some(address));
+                let (function, place) = (frame.symbol_address() as usize, frame.sp() as usize);
+                frames[count] = SampledFrame { address, function, place };
+                count += 1;
+            }
+            count < stalls::FRAMES_MAX
+        });
+    }
+    status.push_word(count as u64);
+    for frame in &frames[..count] {
+        for word in [frame.address, frame.function, frame.place] {
+            status.push_word(word as u64);
+        }
+    }
+}
+
+extern "C" fn on_abort(signal: c_int, _: *mut siginfo_t, context: *mut c_void) {
     if let Some(status) = own()
         && status.mark().is_none_or(|mark| mark != Mark::StackOverflow)
     {
-        // Set first: if the unwinder crashes, it is still reported as an abort.
-        status.set_mark(Mark::Aborting);
-        push_call_stack(status, None);
+        if signal == libc::SIGABRT {
+            // Set first: if the unwinder crashes, it is still reported as an abort.
+            status.set_mark(Mark::Aborting);
+            keep_abort_message(status);
+        }
+        push_call_stack(status, program_counter(context).filter(|_| signal != libc::SIGABRT));
     }
     restore(signal);
     // SAFETY: sends a signal to this thread; it is delivered when this handler returns.

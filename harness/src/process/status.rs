@@ -110,6 +110,20 @@ pub(crate) fn exit_if_forked_by_subject() {
     }
 }
 
+/// Keeps what the C library or a panic says: it may be this process's last words.
+pub(crate) fn set_last_words(text: &[u8]) {
+    if let Some(status) = own() {
+        status.set_last_words(text);
+    }
+}
+
+/// Notes that the allocator refused a request that was not to fail.
+pub(crate) fn note_refused(bytes: usize) {
+    if let Some(status) = attached() {
+        status.set_refused(bytes as u64);
+    }
+}
+
 /// Records that the harness panicked, not the subject, with the panic's message as far as it fits.
 pub(crate) fn report_bug(text: &str) {
     if let Some(status) = own() {

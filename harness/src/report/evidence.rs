@@ -17,10 +17,16 @@ pub(crate) enum Role {
     Holds,
     /// Waits for a thread to end. Where it does follows from what that thread waits for.
     Joins,
+    /// Read or wrote memory that is not the subject's.
+    Accessed,
+    /// Died of a signal.
+    Died,
+    /// Was killed for its silence.
+    Hung,
 }
 
 impl Role {
-    pub(crate) const ALL: [Role; 10] = [
+    pub(crate) const ALL: [Role; 13] = [
         Role::Allocated,
         Role::Freed,
         Role::FirstFree,
@@ -31,6 +37,9 @@ impl Role {
         Role::Waits,
         Role::Holds,
         Role::Joins,
+        Role::Accessed,
+        Role::Died,
+        Role::Hung,
     ];
 
     /// The role in words.
@@ -46,6 +55,9 @@ impl Role {
             Role::Waits => "waits",
             Role::Holds => "locked",
             Role::Joins => "joins",
+            Role::Accessed => "accessed",
+            Role::Died => "died",
+            Role::Hung => "hung",
         }
     }
 }
@@ -62,6 +74,10 @@ pub(crate) enum Moment {
     Foreign(u64),
     /// The panic.
     Panic,
+    /// The Nth stray access of a guarded run.
+    Access(u64),
+    /// The end of the process: its last instruction, or where it hung.
+    Death,
     /// The Nth operation on shared data, under a model checker.
     Step(u64),
 }

@@ -16,12 +16,14 @@ pub enum Kind {
     CrossAllocatorFree,
     /// A block was freed with another size or alignment than it was allocated with.
     LayoutMismatch,
-    /// Bytes after a block were written.
+    /// Bytes after a block were read or written.
     HeapBufferOverflow,
-    /// Bytes before a block were written.
+    /// Bytes before a block were read or written.
     HeapBufferUnderflow,
-    /// A freed block was written.
+    /// A freed block was read or written.
     UseAfterFree,
+    /// The result depends on what fresh memory holds.
+    UninitRead,
     /// A heap of one thread was used from another.
     WrongThread,
     /// More bytes were live than the budget allows.
@@ -54,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their names in the documentation.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 23] = [
         Kind::Leak,
         Kind::DoubleFree,
         Kind::InvalidFree,
@@ -63,6 +65,7 @@ impl Kind {
         Kind::HeapBufferOverflow,
         Kind::HeapBufferUnderflow,
         Kind::UseAfterFree,
+        Kind::UninitRead,
         Kind::WrongThread,
         Kind::OverBudget,
         Kind::PortContract,
@@ -91,6 +94,7 @@ impl Kind {
             Kind::HeapBufferOverflow => "heap-buffer-overflow",
             Kind::HeapBufferUnderflow => "heap-buffer-underflow",
             Kind::UseAfterFree => "use-after-free",
+            Kind::UninitRead => "uninit-read",
             Kind::WrongThread => "wrong-thread",
             Kind::OverBudget => "over-budget",
             Kind::PortContract => "port-contract",
@@ -119,6 +123,7 @@ impl Kind {
             Kind::HeapBufferOverflow => 'O',
             Kind::HeapBufferUnderflow => 'U',
             Kind::UseAfterFree => 'F',
+            Kind::UninitRead => 'V',
             Kind::WrongThread => 'T',
             Kind::OverBudget => 'B',
             Kind::PortContract => 'P',

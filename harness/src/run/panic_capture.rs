@@ -7,6 +7,7 @@ use std::sync::Once;
 
 use crate::heap::thread_context::ThreadContext;
 use crate::process::backtrace::{self, Stack};
+use crate::process::status;
 use crate::report::format::panic_message;
 use crate::run::outcome::SubjectEnd;
 
@@ -58,6 +59,9 @@ pub(crate) fn hook_panics() {
                         Some(place) => format!("panicked at {place}: {text}"),
                         None => format!("panicked: {text}"),
                     });
+                    if let Some(message) = &panicked.message {
+                        status::set_last_words(message.as_bytes());
+                    }
                     panicked.stack = panicked.wants_stack.then(backtrace::stack);
                 }
                 true

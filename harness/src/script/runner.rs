@@ -33,7 +33,7 @@ use crate::run::{Job, Run, execute};
 use crate::script::prepared::PreparedScript;
 use crate::script::script_run::ScriptRun;
 use crate::sweep::builder::Sweep;
-use crate::sweep::exit_outcome::{kind_of, notes, os_error};
+use crate::sweep::exit_outcome::{DescribedDeath, describe, os_error};
 use crate::sweep::settings::Settings;
 use crate::sweep::{grouping, point};
 use crate::system::System;
@@ -205,10 +205,12 @@ impl<S: System> ScriptRunner<S> {
                 run.injected = Some(injected);
             }
         }
-        let death = answer.death.unwrap_or(Death::Exit(0));
-        let note = notes(&[(death, answer.stack)])?.concat();
-        run.evidence = vec![Evidence::new(kind_of(death)).note(note)];
-        Ok((run, Some(death)))
+        let record = answer.death.unwrap_or(Death::Exit(0).without_trace());
+        for DescribedDeath { evidence, stacks } in describe(std::slice::from_ref(&record))? {
+            run.evidence.push(evidence);
+            run.stacks.extend(stacks);
+        }
+        Ok((run, Some(record.death)))
     }
 
     /// How long a child process may make no request.
@@ -234,7 +236,7 @@ impl<S: System> ScriptRunner<S> {
         let mut all: Vec<NamedFinding> = Vec::new();
         for evidence in run.evidence.iter().chain(&strict_evidence(run, script, fault)) {
             let steps = grouping::steps(evidence, &run.stacks, &sites);
-            let root = grouping::root(evidence, fault, &steps);
+            let root = grouping::root(evidence, fault, &steps, run.injected.is_some());
             let id = grouping::id(evidence.kind, &root);
             let size = evidence.block.as_ref().map_or(0, |block| block.size as u64);
             if let Some(known) = all.iter_mut().find(|known| known.id == id) {

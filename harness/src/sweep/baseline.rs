@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::plan::Plan;
 use crate::process::backtrace::{Capture, Census, Stack};
 use crate::process::child;
-use crate::process::exit::Death;
+use crate::process::exit::{Death, DeathRecord};
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::call_site::Site;
@@ -20,58 +20,83 @@ use crate::report::outcome::Outcome;
 use crate::run::outcome::Stopped;
 use crate::run::symbolizer::Symbolizer;
 use crate::run::{Job, Run, Subject, execute};
-use crate::sweep::exit_outcome::{FIRST_PATIENCE, kind_of, notes, os_error};
-use crate::sweep::leak_trend;
+use crate::sweep::exit_outcome::{first_patience, os_error};
+use crate::sweep::isolated_run::run_unprepared;
 use crate::sweep::measurements::{Baseline, ENDLESS};
 use crate::sweep::observation::{Observation, moments};
 use crate::sweep::point::RunContext;
 use crate::sweep::settings::Settings;
-use crate::trace::{Coordinate, End, Event, Fingerprint, Op};
+use crate::sweep::{guarded, leak_trend};
+use crate::trace::{Coordinate, End, Event, Op};
 
-/// Makes the fault-free runs in a child process. The inner error is a finding that left no
-/// baseline: the child died, or memory is lost in every run.
-pub(crate) fn run_baseline(
-    settings: &Settings,
-    subject: &dyn Subject,
-) -> Result<Result<Baseline, Observation>, Error> {
+/// Makes the fault-free runs in child processes, and collects all that they show, whatever else
+/// they show.
+///
+/// # Errors
+/// If no child can be started.
+pub(crate) fn run_baseline(settings: &Settings, subject: &dyn Subject) -> Result<Baseline, Error> {
     if settings.in_process {
-        return Ok(Ok(measure(settings, subject, &ScratchDir::new(std::process::id()))));
+        return Ok(measure(settings, subject, &ScratchDir::new(std::process::id())));
     }
+    let mut baseline = measure_apart(settings, subject)?;
+    let mut guarded = Baseline { threads: baseline.threads, ..Baseline::default() };
+    (guarded.dead_end, guarded.found) = (baseline.dead_end.clone(), baseline.found.clone());
+    if guarded::guard(settings, subject, &mut guarded)? {
+        // What the plain runs show is the consequence of stray writes, and may differ each time.
+        settings.sheltered.set(true);
+        let strays = guarded.found.split_off(baseline.found.len());
+        baseline = measure_apart(settings, subject)?;
+        baseline.found.extend(strays);
+    } else {
+        baseline.found = guarded.found;
+    }
+    if baseline.dead_end.is_none() {
+        check_request_after_last(settings, subject, &baseline)?;
+    }
+    if settings.global.is_some() && baseline.dead_end.is_none() {
+        let unmeasured = Baseline::default();
+        let context = RunContext::new(settings, subject, &unmeasured);
+        let (leaks, once) = leak_trend::without_fault(&context)?;
+        baseline.found.extend(leaks);
+        baseline.once = once;
+    }
+    Ok(baseline)
+}
+
+/// Makes the fault-free runs in a child process.
+fn measure_apart(settings: &Settings, subject: &dyn Subject) -> Result<Baseline, Error> {
     let owner = std::process::id();
-    let mut once = Vec::new();
-    if settings.global.is_some() {
-        let (found, kept) =
-            leak_trend::without_fault(&RunContext::new(settings, subject, &Baseline::default()))?;
-        if let Some(found) = found {
-            return Ok(Err(found));
-        }
-        once = kept;
-    }
-    let answer = child::ask::<Baseline>(FIRST_PATIENCE, |pipe| {
+    let answer = child::ask::<Baseline>(first_patience(settings), |pipe| {
         pipe.send(&measure(settings, subject, &ScratchDir::new(owner)));
     });
     let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
-    match (answer.messages.pop(), answer.death) {
-        (Some(baseline), _) => Ok(Ok(Baseline { once, ..baseline })),
-        (None, Some(death)) if kind_of(death) == Kind::NoProgress => {
-            Err(Error::new("the subject makes no progress without any fault")
-                .help("let it end, or give it less to do"))
-        }
-        (None, death) => {
-            let death = death.unwrap_or(Death::Exit(0));
-            let note = notes(&[(death, answer.stack)])?.concat();
-            let evidence = Evidence::new(kind_of(death)).note(format!("without any fault {note}"));
-            Ok(Err(Observation { evidence: vec![evidence], ..Observation::default() }))
+    match answer.messages.pop() {
+        Some(baseline) => Ok(baseline),
+        None => {
+            let death = answer.death.unwrap_or(Death::Exit(0).without_trace());
+            died(settings, subject, death)
         }
     }
 }
 
+/// The baseline of a subject that dies without any fault: what was found before its death, and the
+/// death. `seen` is how the measuring child died. The run is made once more, in a child that sends
+/// what it finds as it finds it.
+fn died(settings: &Settings, subject: &dyn Subject, seen: DeathRecord) -> Result<Baseline, Error> {
+    let unmeasured = Baseline::default();
+    let context =
+        RunContext { requests: u64::MAX, ..RunContext::new(settings, subject, &unmeasured) };
+    let mut again = run_unprepared(&context, first_patience(settings))?;
+    let why = format!("without any fault {}", seen.death);
+    if again.death.as_ref().map(|again| again.death) != Some(seen.death) {
+        // It died in a later run, or not in the same way.
+        again.death = Some(seen);
+    }
+    Ok(Baseline { found: again.all()?, dead_end: Some(why), ..Baseline::default() })
+}
+
 /// Makes the fault-free runs in this process: one to warm up, two whose traces must be equal, one
-/// that grows blocks in place (for the peak), one that takes backtraces, and one whose fault lies
-/// just beyond the last request.
-///
-/// # Panics
-/// If the fault beyond the last request was injected all the same: a bug of Mallory's own.
+/// that grows blocks in place (for the peak), one that takes backtraces.
 pub(crate) fn measure(
     settings: &Settings,
     subject: &dyn Subject,
@@ -89,11 +114,18 @@ pub(crate) fn measure(
         let again = run_with(&|job| job.capture = Some(Capture::of(moments.clone())));
         let found = faultless(&prime, prime.evidence.clone());
         let found = vec![Observation { stacks: again.taken, ..found }];
-        return Baseline { found, ..Baseline::default() };
+        let dead_end = Some("its threads wait for each other without any fault".to_owned());
+        return Baseline { found, dead_end, ..Baseline::default() };
     }
     let threads_max = settings.host.map_or(0, Host::threads_max);
     if let Some(error) = failed(&prime, threads_max) {
-        return Baseline { error: Some(error), ..Baseline::default() };
+        // That its threads never end is what the error says already.
+        let mut found: Vec<Observation> = shown(settings, &prime, &run_with).into_iter().collect();
+        for found in &mut found {
+            found.evidence.retain(|evidence| evidence.kind != Kind::NoProgress);
+        }
+        found.retain(|found| !found.evidence.is_empty());
+        return Baseline { error: Some(error), found, ..Baseline::default() };
     }
     let started = Instant::now();
     let first = run_with(&|job| job.record = true);
@@ -111,6 +143,7 @@ pub(crate) fn measure(
         micros,
         ..Baseline::default()
     };
+    baseline.found.extend(shown(settings, &first, &run_with));
     if baseline.error.is_some() {
         return baseline;
     }
@@ -119,6 +152,7 @@ pub(crate) fn measure(
     let compared = in_order.then(|| Compared::of(settings));
     if let Some(found) = difference(&first, &second, compared, &run_with) {
         baseline.found.push(found);
+        baseline.dead_end = Some("its runs differ without any fault".to_owned());
         return baseline;
     }
     let in_place = run_with(&|job| job.options.moving = false);
@@ -126,36 +160,57 @@ pub(crate) fn measure(
     baseline.budget_used = in_place.budget_used;
     let census = run_with(&|job| job.capture = Some(Capture::census()));
     take_sites(&mut baseline, census.census.unwrap_or_default(), settings.known_file);
-    // Leaks under the global allocator have been looked for by repetition (`leak_trend`).
-    let is_confirmed =
-        |evidence: &&Evidence| settings.global.is_none() || evidence.kind != Kind::Leak;
-    let evidence: Vec<Evidence> = first.evidence.iter().filter(is_confirmed).cloned().collect();
-    if !evidence.is_empty() {
-        let moments = moments(&evidence);
-        let again = run_with(&|job| job.capture = Some(Capture::of(moments.clone())));
-        baseline.found.push(Observation {
-            point: None,
-            injected: None,
-            fingerprint: first.fingerprint.0,
-            evidence,
-            stacks: again.taken,
-            schedule: None,
-        });
-        return baseline;
-    }
-    let context = RunContext { in_order, ..RunContext::new(settings, subject, &baseline) };
-    let beyond = Coordinate { thread: 0, ordinal: baseline.count(0) + 1 };
-    let run = execute(subject, context.job(Plan::at(beyond, true), scratch));
-    assert!(
-        run.injected.is_none() || run.requests.first() > baseline.by_thread.first(),
-        "[mallory bug] a fault beyond the last request was injected"
-    );
-    if in_order && run.fingerprint != Fingerprint(baseline.fingerprint) {
-        let note = "a third run without a fault differs from the first two";
-        let evidence = vec![Evidence::new(Kind::Nondeterminism).note(note)];
-        baseline.found.push(faultless(&first, evidence));
-    }
     baseline
+}
+
+/// Makes sure that the fault just beyond the last request is not injected, in a child process: if
+/// the subject makes more requests in this run than before, it may die of the fault, and that shows
+/// nothing. Threads that run freely may do so at any time, so there is nothing to check.
+///
+/// # Errors
+/// If no child can be started.
+///
+/// # Panics
+/// If it was injected all the same: a bug of Mallory's own.
+fn check_request_after_last(
+    settings: &Settings,
+    subject: &dyn Subject,
+    baseline: &Baseline,
+) -> Result<(), Error> {
+    if !baseline.is_in_order(settings) || settings.host.is_some() {
+        return Ok(());
+    }
+    let owner = std::process::id();
+    let beyond = Coordinate { thread: 0, ordinal: baseline.count(0) + 1 };
+    let answer = child::ask::<(bool, u64)>(first_patience(settings), |pipe| {
+        let scratch = ScratchDir::new(owner);
+        execute(subject, settings.job(&scratch));
+        status::set_started();
+        let context = RunContext::new(settings, subject, baseline);
+        let run = execute(subject, context.job(Plan::at(beyond, true), &scratch));
+        pipe.send(&(run.injected.is_some(), run.requests.first().copied().unwrap_or(0)));
+    });
+    let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
+    if let Some((injected, requests)) = answer.messages.pop() {
+        assert!(
+            !injected || requests > baseline.count(0),
+            "[mallory bug] a fault beyond the last request was injected"
+        );
+    }
+    Ok(())
+}
+
+/// What the detectors showed in a fault-free run, with call sites. Leaks under the global allocator
+/// are looked for by repetition instead (`leak_trend`).
+fn shown(settings: &Settings, run: &Run, run_with: &RunWith<'_>) -> Option<Observation> {
+    let is_sure = |evidence: &&Evidence| settings.global.is_none() || evidence.kind != Kind::Leak;
+    let evidence: Vec<Evidence> = run.evidence.iter().filter(is_sure).cloned().collect();
+    if evidence.is_empty() {
+        return None;
+    }
+    let moments = moments(&evidence);
+    let again = run_with(&|job| job.capture = Some(Capture::of(moments.clone())));
+    Some(Observation { stacks: again.taken, ..faultless(run, evidence) })
 }
 
 fn faultless(run: &Run, evidence: Vec<Evidence>) -> Observation {

@@ -87,6 +87,13 @@ impl<C, V> Sweep<C, V> {
         self.set(|settings| settings.limit = Some(runs))
     }
 
+    /// Leaves out the guarded runs, in which every block has inaccessible pages around it: reads of
+    /// freed memory and beyond a block's ends are then not seen, nor results that depend on what
+    /// fresh memory holds.
+    pub fn quick(self) -> Self {
+        self.set(|settings| settings.quick = true)
+    }
+
     /// Accepts that failed requests abort the process at exactly `sites` call sites, and lists
     /// them. With more call sites all are findings; with fewer, an error asks for the number to be
     /// lowered.
@@ -119,7 +126,7 @@ impl<C, V> Sweep<C, V> {
     /// [`global`](Self::global) the subject's blocks come from the adversarial heap over the
     /// system's allocator, and blocks that outlive their run are never freed.
     ///
-    /// A bad access is a `crash` that names its block. A result that depends on fresh memory or on
+    /// A bad access ends its run, and names its block. A result that depends on fresh memory or on
     /// addresses is `nondeterminism` or another result. If only the path after a failure reads
     /// uninitialised bytes, the finding's text may change with the number of jobs.
     pub fn adversary(self, adversary: Adversary) -> Self {

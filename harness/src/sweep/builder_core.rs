@@ -1,6 +1,7 @@
 //! The part that the builders of a sweep and of an exploration share: their settings, and the
 //! methods that change them.
 
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::panic::Location;
 use std::sync::Arc;
@@ -86,6 +87,8 @@ impl BuilderCore<Unclassified, Whole> {
             progress: None,
             classified: false,
             recovers: false,
+            quick: false,
+            sheltered: Cell::new(false),
             in_process: !cfg!(unix) || cfg!(miri),
             patience: None,
             threads: None,

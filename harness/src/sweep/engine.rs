@@ -37,14 +37,8 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
     tidy(child::is_alive);
     let mut report = Report::empty(&settings.name, settings.seed);
     report.sampled = settings.options.parallel;
-    let result = run_baseline(settings, subject).and_then(|baseline| match baseline {
-        Ok(baseline) => sweep_points(settings, subject, &baseline, &mut report),
-        Err(found) => {
-            let baseline = Baseline::default();
-            report.coverage.complete = true;
-            finish_report(settings, &baseline, vec![found], &mut report, false)
-        }
-    });
+    let result = run_baseline(settings, subject)
+        .and_then(|mut baseline| sweep_points(settings, subject, &mut baseline, &mut report));
     match result {
         Ok(()) => report,
         Err(error) => Report::failed(&settings.name, settings.seed, error),
@@ -54,20 +48,22 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
 fn sweep_points(
     settings: &Settings,
     subject: &dyn Subject,
-    baseline: &Baseline,
+    baseline: &mut Baseline,
     report: &mut Report,
 ) -> Result<(), Error> {
     baseline.check()?;
-    check_names(settings, baseline)?;
+    let baseline = &*baseline;
+    if baseline.dead_end.is_none() {
+        check_names(settings, baseline)?;
+    }
     report.sampled |= baseline.threads > 1;
     report.peak = baseline.peak as u64;
     report.fingerprint = baseline.fingerprint;
     report.coverage.requests = baseline.requests;
     report.coverage.sites = if baseline.has_sites { baseline.site_count() } else { 0 };
     notes(settings, baseline, report);
-    if !baseline.found.is_empty() {
-        // A bug that shows without any fault is reported alone: it would show at every point.
-        report.coverage.complete = true;
+    if let Some(why) = &baseline.dead_end {
+        report.notes.push(no_faulted_run(why));
         return finish_report(settings, baseline, baseline.found.clone(), report, false);
     }
     let mut points = points(baseline, settings.faults);
@@ -106,9 +102,15 @@ fn sweep_points(
         from_outcomes.extend(observation.map(|observation| (*outcome, observation)));
     }
     found.extend(confirm_outcomes(&context, baseline, from_outcomes)?);
+    found.extend(baseline.found.clone());
     let found = leak_trend::confirm(&context, baseline, found, None)?;
     let is_complete = report.coverage.complete;
     finish_report(settings, baseline, found, report, is_complete)
+}
+
+/// The note of a subject whose fault-free runs end the sweep.
+pub(crate) fn no_faulted_run(why: &str) -> String {
+    format!("no faulted run was made: {why}")
 }
 
 /// Adds the notes of a sweep: what it could not see, and what it was not asked to check.

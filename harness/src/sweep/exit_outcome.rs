@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::process::backtrace::Stack;
 use crate::process::child;
-use crate::process::exit::{Abort, Death};
+use crate::process::exit::{Abort, Death, DeathRecord};
 use crate::process::guard_pages::{self, GuardHit};
 use crate::process::status;
-use crate::report::call_site::Frame;
-use crate::report::evidence::Evidence;
+use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
+use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::symbolizer::Symbolizer;
@@ -23,6 +23,11 @@ use crate::trace::{Injected, Op};
 
 /// How long the fault-free runs may go without a request before they count as hung.
 pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long the fault-free runs of a subject may: see `Sweep::patience`.
+pub(crate) fn first_patience(settings: &Settings) -> Duration {
+    settings.patience.unwrap_or(FIRST_PATIENCE)
+}
 
 /// How long a faulted run may, unless the fault-free run is slow. The clock decides nothing that is
 /// printed but this.
@@ -54,53 +59,99 @@ pub(crate) fn outcome_of(death: Death) -> Outcome {
     }
 }
 
-/// The notes of these deaths, aligned with them. Each comes with the backtrace of its abort, or
-/// with the words that were written at a guard page, or with nothing: the functions in a backtrace
-/// tell how a process came to abort. A child process looks up all names, since the first look-up is
-/// slow and allocates much.
+/// A death as evidence, and the backtraces of its steps.
+pub(crate) struct DescribedDeath {
+    pub(crate) evidence: Evidence,
+    pub(crate) stacks: BTreeMap<Moment, Stack>,
+}
+
+/// These deaths as evidence, aligned with them. An access to a guard page is the bug itself: the
+/// process could have survived it.
 ///
 /// # Errors
 /// If no child can be started.
-pub(crate) fn notes(deaths: &[(Death, Stack)]) -> Result<Vec<String>, Error> {
-    let plain: Vec<String> = deaths.iter().map(|(death, _)| death.to_string()).collect();
-    if deaths.iter().all(|(_, stack)| stack.is_empty()) {
-        return Ok(plain);
+pub(crate) fn describe(deaths: &[DeathRecord]) -> Result<Vec<DescribedDeath>, Error> {
+    let aborts = abort_kinds(deaths)?;
+    Ok(deaths.iter().zip(aborts).map(|(record, abort)| describe_one(record, abort)).collect())
+}
+
+fn describe_one(record: &DeathRecord, abort: Option<Abort>) -> DescribedDeath {
+    let hit = matches!(record.death, Death::Guard(_)).then(|| guard_pages::read(&record.stack));
+    if let Some(hit) = hit.flatten() {
+        return describe_hit(&hit);
     }
-    let answer = child::ask::<Vec<Option<String>>>(FIRST_PATIENCE, |pipe| {
+    let mut evidence = Evidence::new(kind_of(record.death));
+    let mut stacks = BTreeMap::new();
+    let stack = own_frames(&record.stack);
+    if !stack.is_empty() {
+        let role = if record.death == Death::Stall { Role::Hung } else { Role::Died };
+        evidence = evidence.step(role, Moment::Death);
+        stacks.insert(Moment::Death, stack);
+    }
+    evidence = evidence.note(match abort {
+        Some(abort) => abort.note().to_owned(),
+        None => record.death.to_string(),
+    });
+    if abort == Some(Abort::AllocError) && record.refused > 0 {
+        let bytes = count(record.refused, "byte");
+        evidence = evidence.note(format!("the allocator refused a request of {bytes} by itself"));
+    }
+    if record.death.is_abort()
+        && let Some(said) = record.last_words.lines().next()
+    {
+        evidence = evidence.note(match said.starts_with("panicked") {
+            true => said.to_owned(),
+            false => format!("the C library said: {said}"),
+        });
+    }
+    DescribedDeath { evidence, stacks }
+}
+
+/// The number of an event that no run has: it stands for the free of a guarded block, whose
+/// backtrace the dying process still had.
+const FREE_OF_GUARDED: Moment = Moment::Event(0);
+
+fn describe_hit(hit: &GuardHit) -> DescribedDeath {
+    let block =
+        BlockInfo { number: hit.number, size: hit.size, align: hit.align, heap: "main".to_owned() };
+    let mut evidence = Evidence::new(hit.kind()).about(block);
+    let mut stacks = BTreeMap::from([
+        (Moment::Allocation(hit.number), own_frames(&hit.allocated)),
+        (Moment::Access(1), own_frames(&hit.accessed)),
+    ]);
+    if hit.is_freed {
+        evidence = evidence.step(Role::Freed, FREE_OF_GUARDED);
+        stacks.insert(FREE_OF_GUARDED, own_frames(&hit.freed));
+    }
+    let note = format!("{}: {}", hit.access(), hit.place());
+    DescribedDeath { evidence: evidence.step(Role::Accessed, Moment::Access(1)).note(note), stacks }
+}
+
+/// The kinds of those deaths that are aborts: the functions on the stack tell. A child process looks
+/// up all names, since the first look-up is slow and allocates much.
+fn abort_kinds(deaths: &[DeathRecord]) -> Result<Vec<Option<Abort>>, Error> {
+    let is_abort = |record: &DeathRecord| record.death.is_abort() && !record.stack.is_empty();
+    if !deaths.iter().any(is_abort) {
+        return Ok(vec![None; deaths.len()]);
+    }
+    let answer = child::ask::<Vec<Option<u64>>>(FIRST_PATIENCE, |pipe| {
         let mut symbols = Symbolizer::default();
-        let note = |(death, words): &(Death, Stack)| match death {
-            Death::Guard(_) => guard_pages::read(words).map(|hit| guard_note(&hit, &mut symbols)),
-            _ => Abort::of(&symbols.functions(&own_frames(words))).map(|abort| abort.note().into()),
+        let mut kind = |record: &DeathRecord| {
+            let stack = if is_abort(record) { own_frames(&record.stack) } else { Stack::new() };
+            let abort = Abort::of(&symbols.functions(&stack))?;
+            Abort::ALL.iter().position(|known| *known == abort).map(|index| index as u64)
         };
-        pipe.send(&deaths.iter().map(note).collect::<Vec<_>>());
+        pipe.send(&deaths.iter().map(&mut kind).collect::<Vec<_>>());
     });
     let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
-    let known = answer.messages.pop().unwrap_or_else(|| vec![None; deaths.len()]);
-    Ok(plain.into_iter().zip(known).map(|(plain, known)| known.unwrap_or(plain)).collect())
+    let kinds = answer.messages.pop().unwrap_or_else(|| vec![None; deaths.len()]);
+    let kind = |index: Option<u64>| Abort::ALL.get(index? as usize).copied();
+    Ok(kinds.into_iter().map(kind).collect())
 }
 
 /// The frames inside the program itself, whose names are found quickly.
-fn own_frames(stack: &[usize]) -> Stack {
+pub(crate) fn own_frames(stack: &[usize]) -> Stack {
     stack.iter().copied().filter(|address| status::is_in_this_library(*address)).collect()
-}
-
-/// Frames of each stack that a guard page's note shows.
-const FRAMES_MAX: usize = 4;
-
-/// The note of an access to a guard page: the block, and the functions that accessed, allocated and
-/// freed it.
-fn guard_note(hit: &GuardHit, symbols: &mut Symbolizer) -> String {
-    let mut note = format!("it died of a bad access: {}", hit.place);
-    let stacks = [&hit.accessed, &hit.allocated, &hit.freed].map(|stack| own_frames(stack));
-    let sites = symbols.sites(&stacks).unwrap_or_default();
-    for (label, site) in ["accessed in", "allocated in", "freed in"].iter().zip(sites) {
-        let names: Vec<String> =
-            site.frames.iter().take(FRAMES_MAX).map(Frame::short_name).collect();
-        if !names.is_empty() {
-            note.push_str(&format!("\n{label} {}", names.join(" ← ")));
-        }
-    }
-    note
 }
 
 /// The error of a system call that failed: `cannot WHAT: …`.

@@ -75,8 +75,8 @@ pub(crate) fn pass(
             passed.refused = refused.or(passed.refused);
         }
     }
-    if let Some(death) = answer.death {
-        passed.refused.get_or_insert(format!("the process that forks died: {death}"));
+    if let Some(record) = answer.death {
+        passed.refused.get_or_insert(format!("the process that forks died: {}", record.death));
     }
     Ok(passed)
 }

@@ -72,7 +72,7 @@ pub(crate) fn findings(
         for evidence in &found.evidence {
             let steps = steps(evidence, &found.stacks, sites);
             let fault = found.injected.and_then(|injected| baseline.site(injected.at));
-            let mut key = (evidence.kind, root(evidence, fault, &steps));
+            let mut key = (evidence.kind, root(evidence, fault, &steps, found.injected.is_some()));
             if !baseline.has_sites {
                 // Without names the coordinate is all there is to tell two causes apart.
                 let place = found.point.map(|point| point.at.to_string()).unwrap_or_default();
@@ -101,7 +101,10 @@ pub(crate) fn findings(
                 group.finding.blocks = count;
                 group.finding.bytes = bytes;
             }
-            group.coordinates.extend(found.point.map(|point| point.at));
+            // What shows without a fault is not counted where it shows with one.
+            if group.finding.fault.is_some() {
+                group.coordinates.extend(found.point.map(|point| point.at));
+            }
             group.finding.count = group.coordinates.len().max(1) as u64;
         }
     }
@@ -116,10 +119,20 @@ pub(crate) fn findings(
 }
 
 /// The key that identifies a root cause: the call sites of the block's history, or that of the
-/// fault. `fault` is the call site of the request that failed.
-pub(crate) fn root(evidence: &Evidence, fault: Option<&Site>, steps: &[FindingStep]) -> Vec<u64> {
-    // Where a thread is joined follows from what the joined thread waits for.
-    let is_root = |step: &&FindingStep| step.role != Role::Joins;
+/// fault. `fault` is the call site of the request that failed, if one was `injected`.
+pub(crate) fn root(
+    evidence: &Evidence,
+    fault: Option<&Site>,
+    steps: &[FindingStep],
+    injected: bool,
+) -> Vec<u64> {
+    // Where a thread is joined follows from what the joined thread waits for; and where a process
+    // dies of a fault, from the fault.
+    let is_root = |step: &&FindingStep| match step.role {
+        Role::Joins => false,
+        Role::Died | Role::Hung => !injected,
+        _ => true,
+    };
     let mut root: Vec<u64> = steps.iter().filter(is_root).map(|step| step.site.key()).collect();
     if evidence.kind == Kind::Deadlock {
         // A cycle of threads is the same wherever the list begins.
@@ -172,13 +185,19 @@ fn finding(
     let planned = found.point.and_then(|point| Some((point.at, baseline.asked(point.at)?)));
     let injected =
         found.injected.map(|injected| (injected.at, (injected.op, injected.size as u64)));
-    let fault = injected.or(planned).map(|(at, (op, size))| FaultAt {
+    let fault: Option<FaultAt> = injected.or(planned).map(|(at, (op, size))| FaultAt {
         at,
         persistent: found.point.is_some_and(|point| point.persistent),
         op,
         size,
         site: baseline.site(at).cloned().unwrap_or_default(),
     });
+    // Where the failed request itself ended the process, its call site says it all.
+    let is_said = |step: &FindingStep| {
+        let fault = fault.as_ref().map(|fault| fault.site.key());
+        step.role == Role::Died && (step.site.frames.is_empty() || fault == Some(step.site.key()))
+    };
+    let steps = steps.into_iter().filter(|step| !is_said(step)).collect();
     Finding {
         kind: evidence.kind,
         id,

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::plan::Plan;
-use crate::process::backtrace::Stack;
 use crate::process::child::{self, ChildAnswer};
 use crate::process::codec::codec_struct;
-use crate::process::exit::Death;
+use crate::process::exit::{Death, DeathRecord};
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::evidence::Evidence;
@@ -17,7 +16,7 @@ use crate::report::outcome::Outcome;
 use crate::run::execute;
 use crate::run::message::{AfterFault, RunMessage, RunSender};
 use crate::schedule::{FoundSchedule, Preemption};
-use crate::sweep::exit_outcome::{kind_of, notes, os_error};
+use crate::sweep::exit_outcome::{DescribedDeath, describe, os_error};
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
 use crate::trace::Injected;
@@ -27,9 +26,7 @@ use crate::trace::Injected;
 pub(crate) struct IsolatedRun {
     point: Option<Point>,
     schedule: Option<FoundSchedule>,
-    pub(crate) death: Option<Death>,
-    /// The backtrace of its abort, if it aborted.
-    pub(crate) stack: Stack,
+    pub(crate) death: Option<DeathRecord>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) fingerprint: u64,
     pub(crate) injected: Option<Injected>,
@@ -69,9 +66,10 @@ impl IsolatedRun {
     /// If no child can be started to name the functions of an abort.
     pub(crate) fn all(&self) -> Result<Vec<Observation>, Error> {
         let mut all: Vec<Observation> = self.found().into_iter().collect();
-        if let Some(death) = self.death {
-            let note = notes(&[(death, self.stack.clone())])?.concat();
-            all.push(self.without_stacks(vec![Evidence::new(kind_of(death)).note(note)]));
+        if let Some(death) = &self.death {
+            for DescribedDeath { evidence, stacks } in describe(std::slice::from_ref(death))? {
+                all.push(Observation { stacks, ..self.without_stacks(vec![evidence]) });
+            }
         }
         Ok(all)
     }
@@ -99,10 +97,34 @@ pub(crate) fn run_isolated(
     point: Option<Point>,
     patience: Duration,
 ) -> Result<IsolatedRun, Error> {
+    isolate(context, plan, point, patience, true)
+}
+
+/// Runs without a fault in a child of its own, and without a run to warm up, which might be the one
+/// that dies.
+///
+/// # Errors
+/// If no child can be started.
+pub(crate) fn run_unprepared(
+    context: &RunContext<'_>,
+    patience: Duration,
+) -> Result<IsolatedRun, Error> {
+    isolate(context, &Plan::none(), None, patience, false)
+}
+
+fn isolate(
+    context: &RunContext<'_>,
+    plan: &Plan,
+    point: Option<Point>,
+    patience: Duration,
+    warms_up: bool,
+) -> Result<IsolatedRun, Error> {
     let owner = std::process::id();
     let answer = child::ask::<RunMessage<RunEnd>>(patience, |pipe| {
         let scratch = ScratchDir::new(owner);
-        execute(context.subject, context.settings.job(&scratch));
+        if warms_up {
+            execute(context.subject, context.settings.job(&scratch));
+        }
         status::set_started();
         let mut job = context.job(plan.clone(), &scratch);
         job.sink = Some(Box::new(RunSender::<RunEnd>::new(pipe, AfterFault::Fingerprints)));
@@ -125,7 +147,7 @@ pub(crate) fn run_isolated(
             ..RunMessage::default()
         });
     });
-    let ChildAnswer { messages, death, stack, .. } =
+    let ChildAnswer { messages, death, .. } =
         answer.map_err(|error| os_error("start a child", &error))?;
     let is_scheduled = context.settings.host.is_some();
     let schedule = FoundSchedule {
@@ -135,7 +157,7 @@ pub(crate) fn run_isolated(
         ..FoundSchedule::default()
     };
     let schedule = is_scheduled.then_some(schedule);
-    let mut run = IsolatedRun { point, death, stack, schedule, ..IsolatedRun::default() };
+    let mut run = IsolatedRun { point, death, schedule, ..IsolatedRun::default() };
     for message in messages {
         run.early.extend(message.evidence);
         run.fingerprint = message.fingerprint.unwrap_or(run.fingerprint);
@@ -147,7 +169,7 @@ pub(crate) fn run_isolated(
     }
     if run.death.is_none() && run.outcome.is_none() {
         // The child exited with 0 before the run's end: the subject ended the process.
-        run.death = Some(Death::Exit(0));
+        run.death = Some(Death::Exit(0).without_trace());
     }
     Ok(run)
 }

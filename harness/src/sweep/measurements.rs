@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::process::codec::codec_struct;
 use crate::report::call_site::Site;
+use crate::report::evidence::{Evidence, Moment};
 use crate::sweep::observation::Observation;
 use crate::sweep::settings::Settings;
-use crate::trace::{Coordinate, Op};
+use crate::trace::{Coordinate, Injected, Op};
 
 /// What the fault-free runs measured. `baseline` makes it in a child process, so it has a codec.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,8 @@ pub(crate) struct Baseline {
     pub(crate) asked: Vec<Vec<(Op, u64)>>,
     /// Bugs that show without any fault.
     pub(crate) found: Vec<Observation>,
+    /// Why no faulted run can be made, if none can: the fault-free runs die, fail, or differ.
+    pub(crate) dead_end: Option<String>,
     /// Requests by size class (powers of two), if `MALLORY_HISTOGRAM` asks for them.
     pub(crate) sizes: Option<Vec<u64>>,
     /// The peak in percent of the budget, if there is one.
@@ -47,20 +50,49 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    /// Checks that the subject succeeds without any fault.
+    /// Checks that the subject succeeds without any fault. A failure that may follow from a bug
+    /// that was found is no mistake of the caller's, but a dead end.
     ///
     /// # Errors
-    /// If it fails.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// If it fails, and nothing was found.
+    pub(crate) fn check(&mut self) -> Result<(), Error> {
         let Some(error) = &self.error else {
             return Ok(());
         };
+        if !self.found.is_empty() {
+            self.dead_end.get_or_insert(format!("the subject fails without any fault: {error}"));
+            return Ok(());
+        }
         let help = if error == ENDLESS {
             "a loop that waits for another thread has to call mallory::thread::yield_now"
         } else {
             "a sweep needs a subject that succeeds while there is memory"
         };
         Err(Error::new(format!("the subject fails without any fault: {error}")).help(help))
+    }
+
+    /// Whether the fault-free runs showed this evidence as well, before the request that failed
+    /// here. Up to there all runs are equal, so it is the same bug.
+    pub(crate) fn has_shown(&self, evidence: &Evidence, injected: &Injected) -> bool {
+        let is_before = |moment: &Moment| match moment {
+            Moment::Allocation(number) => *number <= self.allocations_before(injected.at),
+            Moment::Event(event) => *event < injected.event,
+            _ => false,
+        };
+        let is_same = |known: &Evidence| {
+            (known.kind, &known.block, &known.steps)
+                == (evidence.kind, &evidence.block, &evidence.steps)
+        };
+        !evidence.steps.is_empty()
+            && evidence.steps.iter().all(|step| is_before(&step.1))
+            && self.found.iter().flat_map(|found| &found.evidence).any(is_same)
+    }
+
+    /// The number of blocks that a run's only thread has allocated before this request.
+    fn allocations_before(&self, at: Coordinate) -> u64 {
+        let asked = self.asked.get(usize::from(at.thread)).map_or(&[][..], Vec::as_slice);
+        let before = asked.iter().take(at.ordinal.saturating_sub(1) as usize);
+        before.filter(|(op, _)| matches!(op, Op::Alloc | Op::AllocZeroed)).count() as u64
     }
 
     /// Whether runs of this subject make the same events in the same order: those of one thread do.
@@ -148,6 +180,7 @@ codec_struct!(Baseline {
     by_request,
     asked,
     found,
+    dead_end,
     sizes,
     budget_used,
     threads,

@@ -8,6 +8,7 @@
 //! 2. `engine` is the loop of a sweep. It calls the following in order.
 //! 3. `baseline` makes the fault-free runs in a child process: `measurements` are their result,
 //!    with the requests, their call sites, and the fault-free result.
+//!    `guarded` repeats them with inaccessible pages around every block.
 //! 4. `points` lists what to fail: each request, once and for good, new call sites first.
 //! 5. `workers` has every point run in child processes, by the `strategy` that suits: from the
 //!    beginning in worker processes, or by `fork` off one pass. `journal` notes what is done.
@@ -27,6 +28,7 @@ pub(crate) mod engine;
 pub(crate) mod exit_outcome;
 pub(crate) mod fork;
 pub(crate) mod grouping;
+pub(crate) mod guarded;
 pub(crate) mod isolated_run;
 pub(crate) mod journal;
 pub(crate) mod leak_trend;

@@ -31,6 +31,8 @@ pub(crate) struct RunContext<'a> {
     pub(crate) in_order: bool,
     /// The preemptions of the schedule, under a model checker.
     pub(crate) preemptions: &'a [Preemption],
+    /// The fault-free runs: what they showed is not looked into again.
+    pub(crate) baseline: &'a Baseline,
 }
 
 impl<'a> RunContext<'a> {
@@ -41,7 +43,7 @@ impl<'a> RunContext<'a> {
     ) -> Self {
         let (texts, requests) = (&*baseline.texts, baseline.requests);
         let in_order = baseline.is_in_order(settings);
-        RunContext { settings, subject, texts, requests, in_order, preemptions: &[] }
+        RunContext { settings, subject, texts, requests, in_order, preemptions: &[], baseline }
     }
 }
 
@@ -84,6 +86,9 @@ impl RunContext<'_> {
     pub(crate) fn reached(&self, mut run: Run, point: Option<Point>) -> Run {
         if point.is_none() && self.settings.host.is_some() {
             succeeds(&mut run);
+        }
+        if let Some(injected) = run.injected {
+            run.evidence.retain(|evidence| !self.baseline.has_shown(evidence, &injected));
         }
         if point.is_some() && run.injected.is_none() && run.outcome != Outcome::Hung {
             run.outcome = Outcome::Unreached;

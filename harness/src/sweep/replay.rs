@@ -9,6 +9,7 @@ use crate::report::{Replayed, Report};
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::sweep::baseline::run_baseline;
+use crate::sweep::engine::no_faulted_run;
 use crate::sweep::exit_outcome::{outcome_of, patience};
 use crate::sweep::isolated_run::run_isolated;
 use crate::sweep::leak_trend;
@@ -37,14 +38,13 @@ pub(crate) fn single(
     }
     let mut report = Report::empty(&settings.name, settings.seed);
     report.coverage.complete = true;
-    let baseline = match run_baseline(settings, subject)? {
-        Ok(baseline) => baseline,
-        Err(found) => {
-            finish_report(settings, &Baseline::default(), vec![found], &mut report, false)?;
-            return Ok(report);
-        }
-    };
+    let mut baseline = run_baseline(settings, subject)?;
     baseline.check()?;
+    if let Some(why) = &baseline.dead_end {
+        report.notes.push(no_faulted_run(why));
+        finish_report(settings, &baseline, baseline.found.clone(), &mut report, false)?;
+        return Ok(report);
+    }
     if let Some(point) = point
         && point.at.ordinal > baseline.count(point.at.thread)
     {
@@ -59,7 +59,7 @@ pub(crate) fn single(
     let run = run_isolated(&context, plan, point, patience(settings, &baseline))?;
     let mut found = baseline.found.clone();
     found.extend(run.all()?);
-    let outcome = run.death.map(outcome_of).or(run.outcome);
+    let outcome = run.death.as_ref().map(|record| outcome_of(record.death)).or(run.outcome);
     if let Some(outcome) = outcome.filter(|_| run.injected.is_some()) {
         report.coverage.runs = 1;
         report.coverage.runs_total = 1;
@@ -96,15 +96,15 @@ pub(crate) fn replay(
     }
     let mut report = Report::empty(&settings.name, settings.seed);
     report.coverage.complete = true;
-    let (baseline, mut found) = match run_baseline(settings, subject)? {
-        Ok(baseline) => (baseline, Vec::new()),
-        Err(found) => (Baseline::default(), vec![found]),
-    };
+    let mut baseline = run_baseline(settings, subject)?;
     baseline.check()?;
     describe(&baseline, &mut report);
-    found.extend(baseline.found.clone());
+    // What shows without a fault shows in every run.
+    let mut found = match token.fault {
+        Some(_) if baseline.dead_end.is_none() => Vec::new(),
+        _ => baseline.found.clone(),
+    };
     let preemptions = token.preemptions.as_deref().unwrap_or_default();
-    let mut baseline = baseline;
     run_loop.widen(settings, subject, &mut baseline)?;
     let baseline = &baseline;
     let mut diverged = None;
@@ -142,7 +142,8 @@ pub(crate) fn replay(
                 let plan = Plan::at(at, fault.persistent);
                 let run = run_isolated(&context, &plan, Some(point), patience(settings, baseline))?;
                 diverged = run.diverged;
-                let outcome = run.death.map(outcome_of).or(run.outcome);
+                let outcome =
+                    run.death.as_ref().map(|record| outcome_of(record.death)).or(run.outcome);
                 let from_outcome =
                     outcome.and_then(|outcome| check_outcome(settings, baseline, point, outcome));
                 let all = run.all()?.into_iter().chain(from_outcome);

@@ -1,15 +1,18 @@
 //! The settings of a sweep or an exploration, as its builder collects them.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapters::adversary::Adversary;
+use crate::adapters::guarded::Guarded;
 use crate::global::Global;
 use crate::heap::Heap;
 use crate::host::{Engine, Host};
 use crate::options::Options;
 use crate::plan::{Faults, Plan};
 use crate::port::Malloc;
+use crate::process::guard_region::{GuardMode, GuardSide};
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status::LIFELINE;
 use crate::report::kind::Kind;
@@ -99,6 +102,11 @@ pub(crate) struct Settings {
     pub(crate) classified: bool,
     pub(crate) recovers: bool,
     pub(crate) in_process: bool,
+    /// Whether the baseline is made without guarded runs.
+    pub(crate) quick: bool,
+    /// Whether all runs are guarded from here on: the subject writes where it may not, and would
+    /// damage the allocator below.
+    pub(crate) sheltered: Cell<bool>,
     /// How long a run may go without a request, if the caller sets it.
     pub(crate) patience: Option<Duration>,
     /// How the order of threads is explored, if it is.
@@ -107,14 +115,25 @@ pub(crate) struct Settings {
     pub(crate) host: Option<&'static dyn Host>,
 }
 
+/// A heap whose blocks are guarded, so that stray writes do no damage.
+fn sheltered_heap(options: Options) -> Heap {
+    let mode = GuardMode { side: GuardSide::After, seed: 0, flip_after: u64::MAX };
+    options.heap_over(Guarded::new(mode))
+}
+
 impl Settings {
     /// A run with these settings: fault-free, without recording and without backtraces.
     pub(crate) fn job<'a>(&'a self, scratch: &'a ScratchDir) -> Job<'a> {
         let mut plan = Plan::none();
         plan.set_seed(self.seed);
+        let (options, port): (Options, Option<&dyn Fn(Options) -> Heap>) =
+            match self.sheltered.get() {
+                true => (self.options.clone().ledger_only(), Some(&sheltered_heap)),
+                false => (self.options.clone(), self.port.as_deref()),
+            };
         Job {
-            options: self.options.clone(),
-            port: self.port.as_deref(),
+            options,
+            port,
             global: self.global,
             owns_all_threads: !self.in_process,
             plan,

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::error::Error;
+use crate::process::backtrace::Stack;
 use crate::process::child;
 use crate::report::Report;
 use crate::report::call_site::Site;
@@ -56,19 +57,7 @@ pub(crate) fn finish_report(
     is_complete: bool,
 ) -> Result<(), Error> {
     complete_requests(baseline, &mut found);
-    let stacks = grouping::stacks(&found);
-    let sites = if stacks.is_empty() {
-        Vec::new()
-    } else if settings.in_process {
-        grouping::symbolise(settings, &stacks)
-    } else {
-        let answer = child::ask::<Vec<Site>>(FIRST_PATIENCE, |pipe| {
-            pipe.send(&grouping::symbolise(settings, &stacks));
-        });
-        let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
-        answer.messages.pop().unwrap_or_default()
-    };
-    let sites: HashMap<_, _> = stacks.into_iter().zip(sites).collect();
+    let sites = name_sites(settings, &found)?;
     let mut findings = grouping::findings(settings, baseline, &found, &sites);
     if report.replayed.is_some() {
         report.findings = findings;
@@ -102,6 +91,29 @@ pub(crate) fn finish_report(
     }
     report.findings = findings;
     Ok(())
+}
+
+/// The call sites of all backtraces of these observations. A child process looks them up.
+///
+/// # Errors
+/// If no child can be started.
+pub(crate) fn name_sites(
+    settings: &Settings,
+    found: &[Observation],
+) -> Result<HashMap<Stack, Site>, Error> {
+    let stacks = grouping::stacks(found);
+    let sites = if stacks.is_empty() {
+        Vec::new()
+    } else if settings.in_process {
+        grouping::symbolise(settings, &stacks)
+    } else {
+        let answer = child::ask::<Vec<Site>>(FIRST_PATIENCE, |pipe| {
+            pipe.send(&grouping::symbolise(settings, &stacks));
+        });
+        let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
+        answer.messages.pop().unwrap_or_default()
+    };
+    Ok(stacks.into_iter().zip(sites).collect())
 }
 
 /// Compares the number of call sites whose failure aborts with the allowed one (`allow_aborts`).

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::plan::Plan;
-use crate::process::backtrace::Stack;
-use crate::process::exit::Death;
+use crate::process::exit::{Death, DeathRecord};
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::SharedMemory;
 use crate::report::call_site::Site;
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
-use crate::sweep::exit_outcome::{kind_of, notes, observation_at, os_error, outcome_of, patience};
+use crate::sweep::exit_outcome::{
+    DescribedDeath, describe, kind_of, observation_at, os_error, outcome_of, patience,
+};
 use crate::sweep::isolated_run::run_isolated;
 use crate::sweep::journal::{Journal, Key};
 use crate::sweep::measurements::Baseline;
@@ -87,10 +88,11 @@ pub(crate) fn run_points(
     for point in doubtful {
         let at = points[point];
         let again = run_isolated(context, &Plan::at(at.at, at.persistent), Some(at), patience)?;
-        let outcome = again.death.map(outcome_of).or(again.outcome);
+        let death = again.death.as_ref().map(|record| record.death);
+        let outcome = death.map(outcome_of).or(again.outcome);
         let byte = encode(outcome.unwrap_or(Outcome::Hung), again.found().is_some());
         memory.outcome(point).store(byte, Ordering::Relaxed);
-        match again.death {
+        match death {
             Some(death) => deaths.push((at, death)),
             None => found.extend(again.found()),
         }
@@ -168,10 +170,9 @@ fn confirm_deaths(
     let mut deaths = deaths.to_vec();
     deaths.sort_unstable();
     let mut found = Vec::new();
-    // By kind and call site, the index of the confirming run in `seen`, which has its death and
-    // backtrace, and in `fingerprints`.
+    // By kind and call site, the index of the confirming run in `seen` and in `fingerprints`.
     let mut confirmed: BTreeMap<(Kind, u64), usize> = BTreeMap::new();
-    let mut seen: Vec<(Death, Stack)> = Vec::new();
+    let mut seen: Vec<DeathRecord> = Vec::new();
     let mut fingerprints = Vec::new();
     let mut grouped = Vec::with_capacity(deaths.len());
     for (point, death) in deaths {
@@ -182,28 +183,32 @@ fn confirm_deaths(
             None => {
                 let plan = Plan::at(point.at, point.persistent);
                 let again = run_isolated(context, &plan, Some(point), patience)?;
-                if again.death != Some(death) {
+                let record = again.death.clone().filter(|record| record.death == death);
+                let Some(record) = record else {
                     let evidence = Evidence::new(Kind::Nondeterminism)
                         .note(format!("{death} at first, but not when it was run again"));
                     found.push(observation_at(point, evidence, baseline));
                     continue;
-                }
+                };
                 // Bugs found before the death are findings of their own.
                 found.extend(again.found());
                 fingerprints.push(again.fingerprint);
-                seen.push((death, again.stack));
+                seen.push(record);
                 confirmed.insert(root, seen.len() - 1);
                 seen.len() - 1
             }
         };
         grouped.push((point, death, group));
     }
-    let notes = notes(&seen)?;
+    let described = describe(&seen)?;
     for (point, death, group) in grouped {
-        let is_same = death == seen[group].0;
-        let note = if is_same { notes[group].clone() } else { death.to_string() };
-        let mut dead = observation_at(point, Evidence::new(kind_of(death)).note(note), baseline);
-        dead.fingerprint = fingerprints[group];
+        let DescribedDeath { evidence, stacks } = &described[group];
+        let mut evidence = evidence.clone();
+        if death != seen[group].death {
+            evidence.notes = vec![death.to_string()];
+        }
+        let mut dead = observation_at(point, evidence, baseline);
+        (dead.fingerprint, dead.stacks) = (fingerprints[group], stacks.clone());
         found.push(dead);
     }
     Ok(found)

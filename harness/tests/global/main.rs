@@ -1,6 +1,7 @@
 //! The global allocator as a subject: programs that know nothing of heaps are swept as they are.
 
 mod adversary;
+mod baseline;
 #[path = "../common/mod.rs"]
 mod common;
 mod detectors;

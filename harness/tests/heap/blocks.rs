@@ -181,7 +181,7 @@ fn write_after_free(heap: &Heap, frees_between: usize) -> Result<(), Oom> {
 
 #[test]
 fn a_write_into_a_freed_block_shows_when_it_leaves_the_quarantine() {
-    let limited = || Sweep::new("stale").limit(1);
+    let limited = || Sweep::new("stale").quick().limit(1);
     let report = limited().run(|heap| write_after_free(heap, 10));
     assert_eq!(only(&report).kind(), Kind::UseAfterFree);
     assert!(only(&report).to_string().contains("5 bytes into it"), "{report}");
@@ -208,8 +208,8 @@ fn guards_can_be_looked_at_on_demand() {
         }
         Ok::<_, Oom>(())
     };
-    Sweep::new("unseen").run(|heap| undone_overflow(heap, false)).assert_clean();
-    let report = Sweep::new("seen").run(|heap| undone_overflow(heap, true));
+    Sweep::new("unseen").quick().run(|heap| undone_overflow(heap, false)).assert_clean();
+    let report = Sweep::new("seen").quick().run(|heap| undone_overflow(heap, true));
     let overflow = only(&report);
     assert_eq!(overflow.kind(), Kind::HeapBufferOverflow);
     assert!(overflow.to_string().contains("1 byte past its end"), "{report}");

@@ -26,6 +26,7 @@ pub mod racy;
 pub mod shelf;
 mod silent_wrong;
 pub mod slot;
+mod uninit_read;
 mod use_after_free;
 mod wrong_error;
 mod wrong_thread;
@@ -35,7 +36,7 @@ use mallory::Scenario;
 pub use pair::{Oom, Pair};
 
 /// Every pair, in the order of the kinds.
-pub const PAIRS: [Pair; 20] = [
+pub const PAIRS: [Pair; 21] = [
     leak::PAIR,
     double_free::PAIR,
     invalid_free::PAIR,
@@ -44,6 +45,7 @@ pub const PAIRS: [Pair; 20] = [
     heap_buffer_overflow::PAIR,
     heap_buffer_underflow::PAIR,
     use_after_free::PAIR,
+    uninit_read::PAIR,
     wrong_thread::PAIR,
     over_budget::PAIR,
     silent_wrong::PAIR,

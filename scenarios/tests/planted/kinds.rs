@@ -81,6 +81,7 @@ each! {
     HeapBufferOverflow heap_buffer_overflow "detector";
     HeapBufferUnderflow heap_buffer_underflow "detector";
     UseAfterFree use_after_free "detector";
+    UninitRead uninit_read "detector";
     WrongThread wrong_thread "detector";
     OverBudget over_budget "detector";
     SilentWrong silent_wrong;

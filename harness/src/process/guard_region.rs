@@ -1,0 +1,390 @@
+//! The memory of a guarded run: every block has pages of its own, with inaccessible pages around
+//! them, and no address is used twice. A stray access stops at its instruction, is written to a
+//! list, and goes on, so that one run shows more than one bug.
+//!
+//! ```text
+//!  │ inaccessible │ pages of block 1 │ inaccessible │ pages of block 2 │ inaccessible │ …
+//!                                 ▲ the block ends here (`After`), or begins at the other end
+//! ```
+//!
+//! Pages are taken from one large reserved range, in the order of the requests, so the blocks in
+//! the table are sorted by address and the signal handler finds one by bisection. The table and the
+//! list of hits are plain memory made of atomics; the list is shared with the parent, so it outlives
+//! the run.
+//!
+//! There is at most one region in a process: a guarded run is made in a child of its own.
+#![allow(unsafe_code)]
+
+use std::alloc::Layout;
+use std::io;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+use crate::process::guard_pages::{GuardHit, page};
+use crate::trace::mix;
+
+/// The size of the reserved range in bytes. It costs address space, and no memory.
+const RANGE: usize = 1 << 36;
+/// Inaccessible pages between two blocks.
+const GAP_PAGES: usize = 16;
+/// Blocks in the table.
+const SLOTS: usize = 1 << 18;
+/// The first blocks of a run are all guarded. Of the others one of [`SAMPLE`] is.
+const GUARDED_FIRST: u64 = 1 << 14;
+const SAMPLE: u64 = 16;
+/// At most this many bytes of a fresh block are filled. A larger block's other bytes are zero.
+const FILLED_MAX: usize = 1 << 16;
+/// Accesses in the list of hits, and frames of each.
+const HITS: usize = 32;
+const FRAMES: usize = 48;
+
+/// On which side of its pages a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GuardSide {
+    /// At their end: reads and writes behind the block are seen.
+    After,
+    /// At their beginning: those before it.
+    Before,
+}
+
+/// How a guarded run treats its blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GuardMode {
+    pub(crate) side: GuardSide,
+    pub(crate) seed: u64,
+    /// Blocks up to this number, counted from 1, get one kind of fresh contents, and all later ones
+    /// its complement.
+    pub(crate) flip_after: u64,
+}
+
+/// A block of the region.
+#[repr(C)]
+struct GuardedSlot {
+    start: AtomicUsize,
+    size: AtomicUsize,
+    align: AtomicUsize,
+    /// Its pages: the first address, and the one behind the last.
+    from: AtomicUsize,
+    to: AtomicUsize,
+    /// Which request of the region it is, from 1.
+    asked: AtomicU64,
+    /// Its number in the run; 0 until that is known.
+    number: AtomicU64,
+    /// The event of its free, 0 while that is unknown.
+    freed: AtomicU64,
+    is_freed: AtomicBool,
+}
+
+/// The region of this process: its range and its table, null if there is none.
+static START: AtomicUsize = AtomicUsize::new(0);
+static TABLE: AtomicPtr<GuardedSlot> = AtomicPtr::new(std::ptr::null_mut());
+/// The offset in the range at which the next block's pages begin, and the number of slots in use.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+static USED: AtomicUsize = AtomicUsize::new(0);
+/// Requests so far, guarded or not.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+/// Where hits are written, null if there is no list.
+static LIST: AtomicPtr<HitWords> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The list of hits, in memory that the parent shares.
+#[repr(C)]
+struct HitWords {
+    count: AtomicUsize,
+    hits: [[AtomicU64; HIT]; HITS],
+}
+
+/// Words of a hit: seven facts, and the frames.
+const FACTS: usize = 7;
+const HIT: usize = FACTS + FRAMES;
+
+/// The accesses of a guarded run, as the parent reads them.
+pub(crate) struct HitList {
+    words: NonNull<HitWords>,
+}
+
+fn map(bytes: usize, rights: i32, flags: i32) -> io::Result<NonNull<u8>> {
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no other memory.
+    let start =
+        unsafe { libc::mmap(std::ptr::null_mut(), bytes, rights, flags | libc::MAP_ANON, -1, 0) };
+    match NonNull::new(start.cast::<u8>()) {
+        Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => Ok(start),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
+
+impl HitList {
+    /// An empty list, which children that are forked from here on write to.
+    ///
+    /// # Errors
+    /// The system's error if there is no memory to share.
+    pub(crate) fn open() -> io::Result<HitList> {
+        let words = map(size_of::<HitWords>(), READ_WRITE, libc::MAP_SHARED)?.cast::<HitWords>();
+        LIST.store(words.as_ptr(), Ordering::Relaxed);
+        Ok(HitList { words })
+    }
+
+    fn words(&self) -> &HitWords {
+        // SAFETY: mapped by `open`, zeroed, which is valid for atomics, and unmapped by `drop`.
+        unsafe { self.words.as_ref() }
+    }
+
+    /// The accesses, in their order, each with the event of its block's free (0 if that is unknown).
+    pub(crate) fn read(&self) -> Vec<(GuardHit, u64)> {
+        let words = self.words();
+        let count = words.count.load(Ordering::Relaxed).min(HITS);
+        let hit = |hit: &[AtomicU64; HIT]| {
+            let word = |nth: usize| hit[nth].load(Ordering::Relaxed);
+            let frames = hit[FACTS..].iter().map(|frame| frame.load(Ordering::Relaxed) as usize);
+            let hit = GuardHit {
+                number: word(0),
+                size: word(1) as usize,
+                align: word(2) as usize,
+                offset: word(3) as isize,
+                is_write: [None, Some(false), Some(true)].get(word(4) as usize).copied().flatten(),
+                is_freed: word(5) == 1,
+                accessed: frames.take_while(|frame| *frame != 0).collect(),
+                allocated: Vec::new(),
+                freed: Vec::new(),
+            };
+            (hit, word(6))
+        };
+        words.hits[..count].iter().map(hit).collect()
+    }
+}
+
+impl Drop for HitList {
+    fn drop(&mut self) {
+        LIST.store(std::ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: mapped by `open` with this size; no reference outlives `self`.
+        unsafe { libc::munmap(self.words.as_ptr().cast(), size_of::<HitWords>()) };
+    }
+}
+
+/// Reserves the region of this process. Does nothing if there is one.
+///
+/// # Errors
+/// The system's error if there is no address space for it.
+pub(crate) fn open() -> io::Result<()> {
+    if START.load(Ordering::Relaxed) != 0 {
+        return Ok(());
+    }
+    let private = libc::MAP_PRIVATE | libc::MAP_NORESERVE;
+    let range = map(RANGE, libc::PROT_NONE, private)?;
+    let table = map(SLOTS * size_of::<GuardedSlot>(), READ_WRITE, private)?;
+    TABLE.store(table.cast::<GuardedSlot>().as_ptr(), Ordering::Relaxed);
+    START.store(range.as_ptr() as usize, Ordering::Relaxed);
+    NEXT.store(GAP_PAGES * page(), Ordering::Relaxed);
+    Ok(())
+}
+
+/// The slots in use.
+fn slots() -> &'static [GuardedSlot] {
+    let table = TABLE.load(Ordering::Relaxed);
+    if table.is_null() {
+        return &[];
+    }
+    // SAFETY: `open` mapped room for `SLOTS` slots, zeroed, which is valid for atomics, for good.
+    unsafe { std::slice::from_raw_parts(table, USED.load(Ordering::Relaxed).min(SLOTS)) }
+}
+
+/// A fresh block of this layout, whose size is not 0; `None` if it is not to be guarded, or there is
+/// no room for it.
+pub(crate) fn alloc(layout: Layout, zeroed: bool, mode: GuardMode) -> Option<NonNull<u8>> {
+    let number = ASKED.fetch_add(1, Ordering::Relaxed) + 1;
+    let used = USED.load(Ordering::Relaxed);
+    let is_sampled = mix(mode.seed ^ number).is_multiple_of(SAMPLE);
+    if START.load(Ordering::Relaxed) == 0
+        || used >= SLOTS
+        || (number > GUARDED_FIRST && !is_sampled)
+    {
+        return None;
+    }
+    let page = page();
+    let body = layout.size().checked_next_multiple_of(page)?;
+    let offset = NEXT.load(Ordering::Relaxed);
+    let base = START.load(Ordering::Relaxed);
+    let from = (base + offset).checked_next_multiple_of(layout.align().max(page))?;
+    let to = from.checked_add(body)?;
+    let next = (to - base).checked_add(GAP_PAGES * page)?;
+    if next > RANGE {
+        return None;
+    }
+    // SAFETY: pages of the region behind those of all former blocks: nobody uses them.
+    if unsafe { libc::mprotect(from as *mut libc::c_void, body, READ_WRITE) } != 0 {
+        return None;
+    }
+    let start = match mode.side {
+        GuardSide::Before => from,
+        GuardSide::After if layout.align() > page => from,
+        GuardSide::After => (to - layout.size()) & !(layout.align() - 1),
+    };
+    if !zeroed {
+        let flip = if number > mode.flip_after { u64::MAX } else { 0 };
+        let word = (mix(mode.seed ^ 0xC0DE) ^ flip).to_ne_bytes();
+        for nth in 0..layout.size().min(FILLED_MAX) {
+            // SAFETY: inside of the block, whose pages were just made accessible.
+            unsafe { (start as *mut u8).add(nth).write(word[nth % 8]) }
+        }
+    }
+    // SAFETY: `used < SLOTS`, for which the table has room.
+    let slot = unsafe { &*TABLE.load(Ordering::Relaxed).add(used) };
+    for (place, value) in [
+        (&slot.start, start),
+        (&slot.size, layout.size()),
+        (&slot.align, layout.align()),
+        (&slot.from, from),
+        (&slot.to, to),
+    ] {
+        place.store(value, Ordering::Relaxed);
+    }
+    slot.asked.store(number, Ordering::Relaxed);
+    USED.store(used + 1, Ordering::Relaxed);
+    NEXT.store(next, Ordering::Relaxed);
+    NonNull::new(start as *mut u8)
+}
+
+/// Makes a block inaccessible for good, and gives its memory back to the system. Returns false if
+/// the block is not of the region.
+pub(crate) fn free(block: NonNull<u8>) -> bool {
+    let Some(slot) = slot_of(block.as_ptr() as usize) else {
+        return false;
+    };
+    let (from, to) = (slot.from.load(Ordering::Relaxed), slot.to.load(Ordering::Relaxed));
+    slot.is_freed.store(true, Ordering::Relaxed);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    // SAFETY: these pages are the block's alone, and its owner has given it up.
+    unsafe {
+        libc::mmap(from as *mut libc::c_void, to - from, libc::PROT_NONE, flags, -1, 0);
+    }
+    true
+}
+
+/// The slot of the block that begins at this address.
+fn slot_of(start: usize) -> Option<&'static GuardedSlot> {
+    let slots = slots();
+    let after = slots.partition_point(|slot| slot.from.load(Ordering::Relaxed) <= start);
+    let slot = slots.get(after.checked_sub(1)?)?;
+    (slot.start.load(Ordering::Relaxed) == start).then_some(slot)
+}
+
+/// Says which number the block at this address has in the run.
+pub(crate) fn name(start: usize, number: u64) {
+    if let Some(slot) = slot_of(start) {
+        slot.number.store(number, Ordering::Relaxed);
+    }
+}
+
+/// Requests of the region so far, guarded or not.
+pub(crate) fn asked() -> u64 {
+    ASKED.load(Ordering::Relaxed)
+}
+
+/// The number that the block of the region's Nth request has in the run; 0 if it is not guarded.
+pub(crate) fn number_of(asked: u64) -> u64 {
+    let slot = slots().iter().find(|slot| slot.asked.load(Ordering::Relaxed) == asked);
+    slot.map_or(0, |slot| slot.number.load(Ordering::Relaxed))
+}
+
+/// Says which event frees the block at this address.
+pub(crate) fn name_free(start: usize, event: u64) {
+    if let Some(slot) = slot_of(start) {
+        slot.freed.store(event, Ordering::Relaxed);
+    }
+}
+
+/// The slot whose block is nearest to this address, and the address's distance from its start.
+fn nearest(address: usize) -> Option<(&'static GuardedSlot, isize)> {
+    let slots = slots();
+    let load = |place: &AtomicUsize| place.load(Ordering::Relaxed);
+    let after = slots.partition_point(|slot| load(&slot.from) <= address);
+    let before = after.checked_sub(1).and_then(|nth| slots.get(nth));
+    let behind_before = before
+        .map(|slot| address.saturating_sub(load(&slot.start).saturating_add(load(&slot.size))));
+    let next = slots.get(after);
+    let ahead_of_next = next.map(|slot| load(&slot.start).saturating_sub(address));
+    let slot = match (behind_before, ahead_of_next) {
+        (Some(behind), Some(ahead)) if ahead < behind => next,
+        (Some(_), _) => before,
+        (None, _) => next,
+    }?;
+    Some((slot, address.wrapping_sub(load(&slot.start)) as isize))
+}
+
+/// If this address is in the region's inaccessible pages, writes the access to the list of hits and
+/// makes the page accessible, so that the instruction can be repeated. `frames` writes the call stack
+/// of the access. Returns whether it did. Calls nothing that allocates or locks.
+pub(crate) fn record_hit(
+    address: usize,
+    is_write: Option<bool>,
+    frames: impl FnOnce(&mut dyn FnMut(usize)),
+) -> bool {
+    let start = START.load(Ordering::Relaxed);
+    if start == 0 || !(start..start + RANGE).contains(&address) {
+        return false;
+    }
+    // SAFETY: the parent mapped the list before it forked this process, and unmaps only its own.
+    let Some(list) = (unsafe { LIST.load(Ordering::Relaxed).as_ref() }) else {
+        // A sheltered run: what its stray accesses are is known already.
+        return open_page(address);
+    };
+    let nth = list.count.load(Ordering::Relaxed);
+    let (Some(hit), Some((slot, offset))) = (list.hits.get(nth), nearest(address)) else {
+        return false;
+    };
+    let is_freed = slot.is_freed.load(Ordering::Relaxed);
+    let facts = [
+        slot.number.load(Ordering::Relaxed),
+        slot.size.load(Ordering::Relaxed) as u64,
+        slot.align.load(Ordering::Relaxed) as u64,
+        offset as u64,
+        is_write.map_or(0, |is_write| 1 + u64::from(is_write)),
+        u64::from(is_freed),
+        slot.freed.load(Ordering::Relaxed),
+    ];
+    for (place, fact) in hit.iter().zip(facts) {
+        place.store(fact, Ordering::Relaxed);
+    }
+    let mut places = hit[FACTS..].iter();
+    frames(&mut |frame| {
+        if let Some(place) = places.next() {
+            place.store(frame as u64, Ordering::Relaxed);
+        }
+    });
+    list.count.store(nth + 1, Ordering::Relaxed);
+    open_page(address)
+}
+
+/// Makes a page of the region accessible.
+fn open_page(address: usize) -> bool {
+    let page = page();
+    // SAFETY: a page of the region, which no block uses; from here on it is the stray access's.
+    unsafe { libc::mprotect((address & !(page - 1)) as *mut libc::c_void, page, READ_WRITE) == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODE: GuardMode = GuardMode { side: GuardSide::After, seed: 0, flip_after: u64::MAX };
+
+    #[test]
+    fn blocks_end_at_a_guard_and_are_found_by_address() {
+        open().expect("address space");
+        let layout = Layout::from_size_align(60, 4).expect("a layout");
+        let block = alloc(layout, false, MODE).expect("a block");
+        let start = block.as_ptr() as usize;
+        assert_eq!((start + 60) % page(), 0);
+        name(start, 7);
+        let (slot, offset) = nearest(start + 61).expect("a block");
+        assert_eq!((slot.number.load(Ordering::Relaxed), offset), (7, 61));
+        let aligned = Layout::from_size_align(10, 1 << 14).expect("a layout");
+        let second = alloc(aligned, false, MODE).expect("a block");
+        assert_eq!(second.as_ptr() as usize % (1 << 14), 0);
+        assert_eq!(nearest(second.as_ptr() as usize - 1).expect("a block").1, -1);
+        assert!(free(block) && slot_of(start).is_some());
+        let huge = Layout::from_size_align(RANGE, 1).expect("a layout");
+        assert_eq!(alloc(huge, false, MODE), None);
+    }
+}

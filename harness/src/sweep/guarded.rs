@@ -1,0 +1,295 @@
+//! The guarded runs of a baseline. Every block has inaccessible pages behind it in one run and
+//! before it in another, and freed blocks stay inaccessible, so a stray access is seen at its
+//! instruction, also if it only reads. What fresh memory holds differs between the two runs, so a
+//! result that depends on it is seen as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use crate::adapters::guarded::Guarded;
+use crate::error::Error;
+use crate::heap::state::EventSink;
+use crate::options::Options;
+use crate::process::backtrace::{Capture, Stack};
+use crate::process::child;
+use crate::process::codec::codec_struct;
+use crate::process::exit::Death;
+use crate::process::guard_pages::GuardHit;
+use crate::process::guard_region::{self, GuardMode, GuardSide, HitList};
+use crate::process::pipe::Pipe;
+use crate::process::scratch_dir::ScratchDir;
+use crate::process::status;
+use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
+use crate::report::format::diff;
+use crate::report::kind::Kind;
+use crate::run::{Subject, execute};
+use crate::sweep::exit_outcome::{first_patience, os_error, own_frames};
+use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::{Observation, moments};
+use crate::sweep::settings::Settings;
+use crate::trace::{Fingerprint, Injected};
+
+/// How a guarded run ended, as its child says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct GuardedEnd {
+    /// The text of the result, or of the failure.
+    text: Option<String>,
+    failure: Option<String>,
+    fingerprint: u64,
+    /// Blocks that the region was asked for.
+    asked: u64,
+    /// The run's number of the last block before the contents change ([`GuardMode::flip_after`]).
+    last_usual: u64,
+}
+
+codec_struct!(GuardedEnd { text, failure, fingerprint, asked, last_usual });
+
+/// What the child of a guarded run sends.
+#[derive(Clone, Debug)]
+struct GuardedMessage {
+    taken: BTreeMap<Moment, Stack>,
+    end: Option<GuardedEnd>,
+}
+
+codec_struct!(GuardedMessage { taken, end });
+
+/// A guarded run, as its parent sees it.
+struct GuardedRun {
+    /// The stray accesses, each with the event of its block's free.
+    hits: Vec<(GuardHit, u64)>,
+    taken: BTreeMap<Moment, Stack>,
+    end: Option<GuardedEnd>,
+    death: Option<Death>,
+}
+
+impl GuardedRun {
+    /// Whether it did the same as another one.
+    fn is_like(&self, other: &GuardedRun) -> bool {
+        let end =
+            |run: &GuardedRun| run.end.clone().map(|end| (end.text, end.failure, end.fingerprint));
+        (end(self), self.death) == (end(other), other.death)
+    }
+}
+
+/// Tells the region which block of the run is where, and sends backtraces as they are taken: the
+/// process may die before the run's end.
+struct RegionNames {
+    pipe: Rc<Pipe>,
+}
+
+impl EventSink for RegionNames {
+    fn evidence(&self, _: &Evidence) {}
+
+    fn fingerprint(&self, _: Fingerprint, _: Option<&Injected>) {}
+
+    fn placed(&self, start: usize, number: u64) {
+        guard_region::name(start, number);
+    }
+
+    fn released(&self, start: usize, event: u64) {
+        guard_region::name_free(start, event);
+    }
+
+    fn taken(&self, moment: Moment, stack: &Stack) {
+        let taken = BTreeMap::from([(moment, stack.clone())]);
+        self.pipe.send(&GuardedMessage { taken, end: None });
+    }
+}
+
+/// Whether a subject can be guarded: by one thread, without a port of the caller's, and with the
+/// detectors on that guards are for.
+fn applies(settings: &Settings, baseline: &Baseline) -> bool {
+    cfg!(all(target_os = "linux", target_pointer_width = "64"))
+        && !settings.quick
+        && !settings.in_process
+        && settings.port.is_none()
+        && settings.host.is_none()
+        && settings.options.guards()
+        && !settings.options.parallel
+        && baseline.threads <= 1
+}
+
+/// Makes the guarded runs, and adds what they show to the baseline. Returns whether the subject
+/// writes where it may not.
+///
+/// # Errors
+/// If no child can be started.
+pub(crate) fn guard(
+    settings: &Settings,
+    subject: &dyn Subject,
+    baseline: &mut Baseline,
+) -> Result<bool, Error> {
+    if !applies(settings, baseline) {
+        return Ok(false);
+    }
+    let mode = |side, flip_after| GuardMode { side, seed: settings.seed, flip_after };
+    let behind = mode(GuardSide::After, u64::MAX);
+    let ahead = mode(GuardSide::Before, 0);
+    let none = BTreeSet::new();
+    let first = run(settings, subject, behind, &none)?;
+    let second = run(settings, subject, ahead, &none)?;
+    for (mode, seen) in [(behind, &first), (ahead, &second)] {
+        baseline.found.extend(look_into(settings, subject, mode, seen)?);
+    }
+    let mut hits = first.hits.iter().chain(&second.hits).peekable();
+    if hits.peek().is_some() {
+        return Ok(hits.any(|(hit, _)| hit.is_write != Some(false)));
+    }
+    let is_nondeterminism = |evidence: &Evidence| evidence.kind == Kind::Nondeterminism;
+    let mut seen = baseline.found.iter().flat_map(|found| &found.evidence);
+    let can_tell = baseline.dead_end.is_none() || seen.any(is_nondeterminism);
+    if settings.options.detects(Kind::UninitRead)
+        && can_tell
+        && !first.is_like(&second)
+        && let Some(found) = unset_contents(settings, subject, behind, &first)?
+    {
+        // It is also why the plain runs differ, if they do.
+        for seen in &mut baseline.found {
+            seen.evidence.retain(|evidence| !is_nondeterminism(evidence));
+        }
+        baseline.found.retain(|seen| !seen.evidence.is_empty());
+        baseline.found.push(found);
+    }
+    Ok(false)
+}
+
+/// Makes one guarded run, and takes the backtraces of these moments.
+fn run(
+    settings: &Settings,
+    subject: &dyn Subject,
+    mode: GuardMode,
+    moments: &BTreeSet<Moment>,
+) -> Result<GuardedRun, Error> {
+    let list = HitList::open().map_err(|error| os_error("share memory", &error))?;
+    let owner = std::process::id();
+    let port = move |options: Options| options.heap_over(Guarded::new(mode));
+    let answer = child::ask::<GuardedMessage>(first_patience(settings), |pipe| {
+        let scratch = ScratchDir::new(owner);
+        status::set_started();
+        let mut job = settings.job(&scratch);
+        job.options = job.options.ledger_only();
+        job.port = Some(&port);
+        job.capture = (!moments.is_empty()).then(|| Capture::of(moments.clone()));
+        job.sink = Some(Box::new(RegionNames { pipe: Rc::clone(pipe) }));
+        let run = execute(subject, job);
+        let end = GuardedEnd {
+            text: run.text,
+            failure: run.failure,
+            fingerprint: run.fingerprint.0,
+            asked: guard_region::asked(),
+            last_usual: guard_region::number_of(mode.flip_after),
+        };
+        pipe.send(&GuardedMessage { taken: BTreeMap::new(), end: Some(end) });
+    });
+    let answer = answer.map_err(|error| os_error("start a child", &error))?;
+    let mut seen = GuardedRun {
+        hits: list.read(),
+        taken: BTreeMap::new(),
+        end: None,
+        death: answer.death.map(|record| record.death),
+    };
+    for message in answer.messages {
+        seen.taken.extend(message.taken);
+        seen.end = message.end.or(seen.end);
+    }
+    Ok(seen)
+}
+
+/// Repeats a guarded run with backtraces, if it has stray accesses: each is a finding.
+fn look_into(
+    settings: &Settings,
+    subject: &dyn Subject,
+    mode: GuardMode,
+    seen: &GuardedRun,
+) -> Result<Option<Observation>, Error> {
+    if seen.hits.is_empty() {
+        return Ok(None);
+    }
+    let wanted = seen.hits.iter().map(|(hit, freed)| evidence(hit, *freed, 0));
+    let wanted = moments(&wanted.collect::<Vec<Evidence>>());
+    let again = run(settings, subject, mode, &wanted)?;
+    let mut found = Observation { stacks: again.taken, ..Observation::default() };
+    found.fingerprint = again.end.map_or(0, |end| end.fingerprint);
+    let mut known: Vec<(Kind, u64, Stack)> = Vec::new();
+    for (nth, (hit, freed)) in (1..).zip(&again.hits) {
+        let accessed = own_frames(&hit.accessed);
+        let this = (hit.kind(), hit.number, accessed.clone());
+        if known.contains(&this) || !settings.options.detects(hit.kind()) {
+            // One access may go on over several pages.
+            continue;
+        }
+        known.push(this);
+        found.stacks.insert(Moment::Access(nth), accessed);
+        found.evidence.push(evidence(hit, *freed, nth));
+    }
+    Ok(Some(found).filter(|found| !found.evidence.is_empty()))
+}
+
+/// A stray access as evidence. `nth` is its number in the run.
+fn evidence(hit: &GuardHit, freed: u64, nth: u64) -> Evidence {
+    let block =
+        BlockInfo { number: hit.number, size: hit.size, align: hit.align, heap: "main".to_owned() };
+    let mut evidence = Evidence::new(hit.kind()).about(block);
+    if hit.is_freed && freed != 0 {
+        evidence = evidence.step(Role::Freed, Moment::Event(freed));
+    }
+    let note = format!("{}: {}", hit.access(), hit.place());
+    evidence.step(Role::Accessed, Moment::Access(nth)).note(note)
+}
+
+/// A result that depends on what fresh memory holds: `usual` is the run with the usual contents. The
+/// block whose contents matter is found by bisection.
+fn unset_contents(
+    settings: &Settings,
+    subject: &dyn Subject,
+    mode: GuardMode,
+    usual: &GuardedRun,
+) -> Result<Option<Observation>, Error> {
+    let none = BTreeSet::new();
+    let with = |flip_after| run(settings, subject, GuardMode { flip_after, ..mode }, &none);
+    let other = with(0)?;
+    let Some(end) = usual.end.as_ref().filter(|_| !usual.is_like(&other)) else {
+        return Ok(None);
+    };
+    // Runs that differ for another reason differ with the same contents as well.
+    if !with(u64::MAX)?.is_like(usual) || !with(0)?.is_like(&other) {
+        return Ok(None);
+    }
+    // With all blocks after `low` changed the run differs, with all after `high` it doesn't.
+    let (mut low, mut high) = (0, end.asked);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if with(middle)?.is_like(usual) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    let number = with(high)?.end.map_or(0, |end| end.last_usual);
+    let moment = Moment::Allocation(number);
+    let evidence = Evidence::new(Kind::UninitRead)
+        .step(Role::Allocated, moment)
+        .note("the result depends on what fresh memory holds:")
+        .note(difference(usual, &other));
+    let again = run(settings, subject, mode, &BTreeSet::from([moment]))?;
+    Ok(Some(Observation {
+        fingerprint: end.fingerprint,
+        evidence: vec![evidence],
+        stacks: again.taken,
+        ..Observation::default()
+    }))
+}
+
+/// How two runs differ, in words.
+fn difference(usual: &GuardedRun, other: &GuardedRun) -> String {
+    let text = |run: &GuardedRun| match (&run.end, run.death) {
+        (Some(end), _) => end.text.clone().or(end.failure.clone()).unwrap_or_default(),
+        (None, Some(death)) => death.to_string(),
+        (None, None) => String::new(),
+    };
+    let (usual, other) = (text(usual), text(other));
+    if usual == other {
+        return "its requests for memory differ".to_owned();
+    }
+    diff(&usual, &other)
+}
