@@ -82,9 +82,17 @@ fn bare(requests: u64) -> f64 {
 }
 
 fn swept(requests: u64, jobs: usize, options: &Options) -> f64 {
+    timed(requests, Sweep::new("list").quick().jobs(jobs), options)
+}
+
+/// The same with the guarded runs.
+fn guarded(requests: u64) -> f64 {
+    timed(requests, Sweep::new("list").jobs(1), &Options::new())
+}
+
+fn timed(requests: u64, sweep: Sweep, options: &Options) -> f64 {
     let start = Instant::now();
-    let report = Sweep::new("list")
-        .jobs(jobs)
+    let report = sweep
         .faults(Faults::Transient)
         .options(options.clone())
         .limit(requests)
@@ -102,12 +110,13 @@ fn main() {
         "requests", "", "seconds", "µs per point", "× the loop"
     );
     for (requests, rounds) in [(4_000, 9), (16_000, 3)] {
-        let sides: [(&str, &dyn Fn() -> f64); 5] = [
+        let sides: [(&str, &dyn Fn() -> f64); 6] = [
             ("the bare loop", &|| bare(requests)),
             ("ledger, one core", &|| swept(requests, 1, &Options::new().ledger_only())),
             ("ledger, two cores", &|| swept(requests, 2, &Options::new().ledger_only())),
             ("all detectors, one core", &|| swept(requests, 1, &Options::new())),
             ("all detectors, two cores", &|| swept(requests, 2, &Options::new())),
+            ("and guarded, one core", &|| guarded(requests)),
         ];
         let mut times = vec![std::vec::Vec::new(); sides.len()];
         for _ in 0..rounds {

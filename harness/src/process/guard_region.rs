@@ -30,10 +30,13 @@ const GAP_PAGES: usize = 16;
 /// Blocks in the table.
 const SLOTS: usize = 1 << 18;
 /// The first blocks of a run are all guarded. Of the others one of [`SAMPLE`] is.
-const GUARDED_FIRST: u64 = 1 << 14;
-const SAMPLE: u64 = 16;
+const GUARDED_FIRST: u64 = 1 << 11;
+const SAMPLE: u64 = 8;
 /// At most this many bytes of a fresh block are filled. A larger block's other bytes are zero.
 const FILLED_MAX: usize = 1 << 16;
+/// The most bytes of freed blocks whose memory stays with the process: making them inaccessible is
+/// cheaper than giving them back.
+const KEPT_MAX: usize = 1 << 26;
 /// Accesses in the list of hits, and frames of each.
 const HITS: usize = 32;
 const FRAMES: usize = 48;
@@ -81,6 +84,8 @@ static TABLE: AtomicPtr<GuardedSlot> = AtomicPtr::new(std::ptr::null_mut());
 /// The offset in the range at which the next block's pages begin, and the number of slots in use.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 static USED: AtomicUsize = AtomicUsize::new(0);
+/// The bytes of freed blocks.
+static FREED: AtomicUsize = AtomicUsize::new(0);
 /// Requests so far, guarded or not.
 static ASKED: AtomicU64 = AtomicU64::new(0);
 /// Where hits are written, null if there is no list.
@@ -194,17 +199,14 @@ fn slots() -> &'static [GuardedSlot] {
 pub(crate) fn alloc(layout: Layout, zeroed: bool, mode: GuardMode) -> Option<NonNull<u8>> {
     let number = ASKED.fetch_add(1, Ordering::Relaxed) + 1;
     let used = USED.load(Ordering::Relaxed);
-    let is_sampled = mix(mode.seed ^ number).is_multiple_of(SAMPLE);
-    if START.load(Ordering::Relaxed) == 0
-        || used >= SLOTS
-        || (number > GUARDED_FIRST && !is_sampled)
-    {
+    let is_meant = number <= GUARDED_FIRST || mix(mode.seed ^ number).is_multiple_of(SAMPLE);
+    let base = START.load(Ordering::Relaxed);
+    if base == 0 || used >= SLOTS || !is_meant {
         return None;
     }
     let page = page();
     let body = layout.size().checked_next_multiple_of(page)?;
     let offset = NEXT.load(Ordering::Relaxed);
-    let base = START.load(Ordering::Relaxed);
     let from = (base + offset).checked_next_multiple_of(layout.align().max(page))?;
     let to = from.checked_add(body)?;
     let next = (to - base).checked_add(GAP_PAGES * page)?;
@@ -223,9 +225,12 @@ pub(crate) fn alloc(layout: Layout, zeroed: bool, mode: GuardMode) -> Option<Non
     if !zeroed {
         let flip = if number > mode.flip_after { u64::MAX } else { 0 };
         let word = (mix(mode.seed ^ 0xC0DE) ^ flip).to_ne_bytes();
-        for nth in 0..layout.size().min(FILLED_MAX) {
-            // SAFETY: inside of the block, whose pages were just made accessible.
-            unsafe { (start as *mut u8).add(nth).write(word[nth % 8]) }
+        // SAFETY: these bytes are inside of the block, whose pages were just made accessible.
+        let fresh = unsafe {
+            std::slice::from_raw_parts_mut(start as *mut u8, layout.size().min(FILLED_MAX))
+        };
+        for part in fresh.chunks_mut(word.len()) {
+            part.copy_from_slice(&word[..part.len()]);
         }
     }
     // SAFETY: `used < SLOTS`, for which the table has room.
@@ -245,14 +250,18 @@ pub(crate) fn alloc(layout: Layout, zeroed: bool, mode: GuardMode) -> Option<Non
     NonNull::new(start as *mut u8)
 }
 
-/// Makes a block inaccessible for good, and gives its memory back to the system. Returns false if
-/// the block is not of the region.
+/// Makes a block inaccessible for good. Returns false if the block is not of the region.
 pub(crate) fn free(block: NonNull<u8>) -> bool {
     let Some(slot) = slot_of(block.as_ptr() as usize) else {
         return false;
     };
     let (from, to) = (slot.from.load(Ordering::Relaxed), slot.to.load(Ordering::Relaxed));
     slot.is_freed.store(true, Ordering::Relaxed);
+    if FREED.fetch_add(to - from, Ordering::Relaxed) < KEPT_MAX {
+        // SAFETY: these pages are the block's alone, and its owner has given it up.
+        unsafe { libc::mprotect(from as *mut libc::c_void, to - from, libc::PROT_NONE) };
+        return true;
+    }
     let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE | libc::MAP_FIXED;
     // SAFETY: these pages are the block's alone, and its owner has given it up.
     unsafe {

@@ -56,6 +56,7 @@ pub(crate) enum AfterFault {
     /// The fingerprint after every event, so that the parent knows the last one before a death.
     Fingerprints,
     /// The fault, once, with the backtrace of its request.
+    #[cfg_attr(not(feature = "ron"), allow(dead_code, reason = "scripts are run with it"))]
     Place,
 }
 

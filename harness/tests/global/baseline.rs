@@ -113,9 +113,13 @@ fn reads_freed(early: bool) -> Result<u64, Refused> {
     Ok(1)
 }
 
+/// A subject without parameters, and a function that makes up an address.
+type Body = fn() -> Result<u64, Refused>;
+type Address = fn() -> *mut u8;
+
 #[test]
 fn stray_reads_are_found_at_their_instruction() {
-    let cases: [(&str, Kind, &str, fn() -> Result<u64, Refused>); 3] = [
+    let cases: [(&str, Kind, &str, Body); 3] = [
         ("behind", Kind::HeapBufferOverflow, "a read: 1 byte past the end of a1", || {
             touches(SIZE as isize, 0)
         }),
@@ -249,7 +253,7 @@ fn a_subject_that_hangs_is_reported_with_the_place() {
 
 /// Frees, as a block of [`SIZE`] bytes, what is none; or, where the address is null, a block.
 #[inline(never)]
-fn frees_wildly(address: fn() -> *mut u8) -> Result<u64, Refused> {
+fn frees_wildly(address: Address) -> Result<u64, Refused> {
     let block = set_block()?;
     let other = address();
     if !other.is_null() {
@@ -265,7 +269,7 @@ fn an_address_that_can_be_no_block_is_never_handed_on() {
     /// A block from before the runs, whose inside is freed.
     static EARLY: OnceLock<Vec<u64>> = OnceLock::new();
     EARLY.get_or_init(|| vec![0; 64]);
-    let cases: [(&str, fn() -> *mut u8); 5] = [
+    let cases: [(&str, Address); 5] = [
         ("on a stack", || black_box(&mut [0_u64; 8]).as_mut_ptr().cast()),
         ("static data", || DATA.as_ptr().cast_mut().cast()),
         ("no memory", || std::ptr::without_provenance_mut(0xDBDB_DBDB_DBDB_DBD8)),

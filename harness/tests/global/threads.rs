@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use crate::common::{bytes, kinds, only, the};
+use crate::common::{bytes, kinds, the};
 use crate::sweep;
 use mallory::{Faults, Finding, Kind, Outcome, Report, Token, Verdict};
 
