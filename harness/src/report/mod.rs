@@ -234,6 +234,10 @@ impl Report {
             Verdict::Findings => format!("✗ {}", count(self.findings.len() as u64, "finding")),
         };
         let Coverage { requests, sites, schedules, runs, runs_total, complete } = self.coverage;
+        if requests == 0 && runs_total == 0 && !complete {
+            // It died before its requests were counted.
+            return format!("{name:<width$} {verdict:<12} {:>16}", "not swept");
+        }
         let requests = count(requests, "request");
         let sites = count(sites, "site");
         let of = if complete { String::new() } else { format!(" of {}", thousands(runs_total)) };

@@ -20,7 +20,7 @@ use crate::report::outcome::Outcome;
 use crate::run::outcome::Stopped;
 use crate::run::symbolizer::Symbolizer;
 use crate::run::{Job, Run, Subject, execute};
-use crate::sweep::exit_outcome::{first_patience, os_error};
+use crate::sweep::exit_outcome::{again_patience, first_patience, os_error};
 use crate::sweep::isolated_run::run_unprepared;
 use crate::sweep::measurements::{Baseline, ENDLESS};
 use crate::sweep::observation::{Observation, moments};
@@ -86,7 +86,7 @@ fn died(settings: &Settings, subject: &dyn Subject, seen: DeathRecord) -> Result
     let unmeasured = Baseline::default();
     let context =
         RunContext { requests: u64::MAX, ..RunContext::new(settings, subject, &unmeasured) };
-    let mut again = run_unprepared(&context, first_patience(settings))?;
+    let mut again = run_unprepared(&context, again_patience(settings, seen.death))?;
     let why = format!("without any fault {}", seen.death);
     if again.death.as_ref().map(|again| again.death) != Some(seen.death) {
         // It died in a later run, or not in the same way.

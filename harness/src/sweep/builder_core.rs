@@ -248,8 +248,8 @@ macro_rules! shared_settings {
             }
 
             /// Sets how long a run may go without a request before it counts as hung. Default: ten
-            /// seconds, or fifty times the fault-free run, whichever is longer. Nothing else is
-            /// timed.
+            /// seconds, or fifty times the fault-free run, whichever is longer; the runs without a
+            /// fault may take two minutes. Nothing else is timed.
             pub fn patience(self, time: std::time::Duration) -> Self {
                 self.set(|settings| settings.patience = Some(time))
             }

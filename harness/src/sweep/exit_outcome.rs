@@ -29,6 +29,13 @@ pub(crate) fn first_patience(settings: &Settings) -> Duration {
     settings.patience.unwrap_or(FIRST_PATIENCE)
 }
 
+/// How long the run may that confirms how the fault-free runs ended. One that hung is not waited for
+/// as long again.
+pub(crate) fn again_patience(settings: &Settings, death: Death) -> Duration {
+    let first = first_patience(settings);
+    if death == Death::Stall { first.min(PATIENCE) } else { first }
+}
+
 /// How long a faulted run may, unless the fault-free run is slow. The clock decides nothing that is
 /// printed but this.
 const PATIENCE: Duration = Duration::from_secs(10);
