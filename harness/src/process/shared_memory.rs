@@ -76,6 +76,8 @@ pub(crate) struct ChildStatus {
     last_words: [AtomicU64; ChildStatus::LAST_WORDS],
     /// The bytes of the last request that the allocator refused without a fault; 0 if none.
     refused: AtomicU64,
+    /// Not 0 while the harness itself works in the child, which is no silence of the subject's.
+    busy: AtomicU64,
     /// Schedules begun at this item.
     schedules: AtomicU64,
     /// How many runs of this item ended in each outcome, in the order of `Outcome::ALL`.
@@ -98,6 +100,7 @@ impl ChildStatus {
         self.word_count.store(0, Ordering::Relaxed);
         self.mark.store(0, Ordering::Relaxed);
         self.refused.store(0, Ordering::Relaxed);
+        self.busy.store(0, Ordering::Relaxed);
         self.last_words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
@@ -206,6 +209,15 @@ impl ChildStatus {
         let words = self.last_words.iter().map(|word| word.load(Ordering::Relaxed));
         let bytes: Vec<u8> = words.flat_map(u64::to_ne_bytes).take_while(|b| *b != 0).collect();
         String::from_utf8_lossy(&bytes).trim_end().to_owned()
+    }
+
+    /// Says whether the harness itself works in the child.
+    pub(crate) fn set_busy(&self, is_busy: bool) {
+        self.busy.store(u64::from(is_busy), Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) != 0
     }
 
     /// Notes that the allocator refused a request of this many bytes.

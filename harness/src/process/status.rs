@@ -117,6 +117,18 @@ pub(crate) fn set_last_words(text: &[u8]) {
     }
 }
 
+/// Does work of the harness's, however long it takes: it is no silence of the subject's.
+pub(crate) fn busy<R>(work: impl FnOnce() -> R) -> R {
+    if let Some(status) = own() {
+        status.set_busy(true);
+    }
+    let result = work();
+    if let Some(status) = own() {
+        status.set_busy(false);
+    }
+    result
+}
+
 /// Notes that the allocator refused a request that was not to fail.
 pub(crate) fn note_refused(bytes: usize) {
     if let Some(status) = attached() {

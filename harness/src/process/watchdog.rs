@@ -49,7 +49,7 @@ impl Watchdog {
         self.silence += (now - self.checked).min(GAP_MAX);
         self.checked = now;
         let heartbeats = status.heartbeats();
-        if heartbeats != self.heartbeats {
+        if heartbeats != self.heartbeats || status.is_busy() {
             self.heartbeats = heartbeats;
             self.silence = Duration::ZERO;
         }

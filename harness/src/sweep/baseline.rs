@@ -331,7 +331,7 @@ fn take_sites(baseline: &mut Baseline, mut census: Census, known_file: &str) {
     census.stacks.truncate(used);
     baseline.asked = census.asked;
     let stacks: &[Stack] = &census.stacks;
-    match Symbolizer::new(known_file).sites(stacks) {
+    match status::busy(|| Symbolizer::new(known_file).sites(stacks)) {
         Some(sites) => {
             baseline.has_sites = true;
             baseline.sites = sites;

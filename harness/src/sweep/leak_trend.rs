@@ -16,6 +16,7 @@ use crate::process::backtrace::{Capture, Stack};
 use crate::process::child;
 use crate::process::codec::codec_struct;
 use crate::process::scratch_dir::ScratchDir;
+use crate::process::status;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment};
 use crate::report::format::{count, thousands};
@@ -129,8 +130,9 @@ fn series(context: &RunContext<'_>, plan: Option<&Plan>, earlier: Option<&RunSer
         if nth == 0 && plan.is_none() {
             series.first = leaks.clone();
             let stacks: Vec<Stack> = run.taken.values().cloned().collect();
-            let sites = (!stacks.is_empty())
-                .then(|| Symbolizer::new(context.settings.known_file).sites(&stacks));
+            let sites = (!stacks.is_empty()).then(|| {
+                status::busy(|| Symbolizer::new(context.settings.known_file).sites(&stacks))
+            });
             series.sites = sites.flatten().unwrap_or_default();
         }
         if more > 0 {
