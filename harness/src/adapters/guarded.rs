@@ -29,27 +29,6 @@ impl Guarded {
             None => Malloc.alloc(layout),
         }
     }
-
-    /// Moves a block.
-    ///
-    /// # Safety
-    /// - As for [`Port::grow`] or [`Port::shrink`].
-    unsafe fn move_to(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, Refused> {
-        let fresh = self.obtain(new, false)?;
-        // SAFETY: both blocks are live, disjoint, and at least as long as the smaller size; the old
-        // one is the caller's to give up.
-        unsafe {
-            let common = old.size().min(new.size());
-            fresh.cast::<u8>().copy_from_nonoverlapping(block, common);
-            self.free(block, old);
-        }
-        Ok(fresh)
-    }
 }
 
 // SAFETY: blocks of the region have pages of their own and are aligned as requested; all others are
@@ -68,25 +47,5 @@ unsafe impl Port for Guarded {
             // SAFETY: it is not of the region, so it is `Malloc`'s; the rest is the caller's promise.
             unsafe { Malloc.free(block, layout) }
         }
-    }
-
-    unsafe fn grow(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, Refused> {
-        // SAFETY: the caller's promise.
-        unsafe { self.move_to(block, old, new) }
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, Refused> {
-        // SAFETY: the caller's promise.
-        unsafe { self.move_to(block, old, new) }
     }
 }

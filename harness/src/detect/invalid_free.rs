@@ -33,5 +33,5 @@ pub(crate) fn wild(role: Role, event: u64, layout: Layout, reason: &str) -> Evid
     Evidence::new(Kind::InvalidFree)
         .step(role, Moment::Event(event))
         .note(reason)
-        .note(format!("freed as {bytes} (align {})", layout.align()))
+        .note(format!("the call says {bytes} (align {})", layout.align()))
 }

@@ -39,17 +39,19 @@ pub(crate) fn run_baseline(settings: &Settings, subject: &dyn Subject) -> Result
         return Ok(measure(settings, subject, &ScratchDir::new(std::process::id())));
     }
     let mut baseline = measure_apart(settings, subject)?;
-    let mut guarded = Baseline { threads: baseline.threads, ..Baseline::default() };
-    (guarded.dead_end, guarded.found) = (baseline.dead_end.clone(), baseline.found.clone());
-    if guarded::guard(settings, subject, &mut guarded)? {
+    let seen = guarded::guard(settings, subject, &baseline)?;
+    if seen.writes {
         // What the plain runs show is the consequence of stray writes, and may differ each time.
         settings.sheltered.set(true);
-        let strays = guarded.found.split_off(baseline.found.len());
         baseline = measure_apart(settings, subject)?;
-        baseline.found.extend(strays);
-    } else {
-        baseline.found = guarded.found;
     }
+    if seen.explains_difference {
+        for found in &mut baseline.found {
+            found.evidence.retain(|evidence| evidence.kind != Kind::Nondeterminism);
+        }
+        baseline.found.retain(|found| !found.evidence.is_empty());
+    }
+    baseline.found.extend(seen.found);
     if baseline.dead_end.is_none() {
         check_request_after_last(settings, subject, &baseline)?;
     }

@@ -118,20 +118,27 @@ fn describe_one(record: &DeathRecord, abort: Option<Abort>) -> DescribedDeath {
 /// backtrace the dying process still had.
 const FREE_OF_GUARDED: Moment = Moment::Event(0);
 
-fn describe_hit(hit: &GuardHit) -> DescribedDeath {
+/// An access to a guard page as evidence: the `nth` of its run. `freed` is the moment of the block's
+/// free, if it was freed and that is known.
+pub(crate) fn hit_evidence(hit: &GuardHit, freed: Option<Moment>, nth: u64) -> Evidence {
     let block =
         BlockInfo { number: hit.number, size: hit.size, align: hit.align, heap: "main".to_owned() };
     let mut evidence = Evidence::new(hit.kind()).about(block);
+    if let Some(freed) = freed {
+        evidence = evidence.step(Role::Freed, freed);
+    }
+    let note = format!("{}: {}", hit.access(), hit.place());
+    evidence.step(Role::Accessed, Moment::Access(nth)).note(note)
+}
+
+fn describe_hit(hit: &GuardHit) -> DescribedDeath {
+    let freed = hit.is_freed.then_some(FREE_OF_GUARDED);
     let mut stacks = BTreeMap::from([
         (Moment::Allocation(hit.number), own_frames(&hit.allocated)),
         (Moment::Access(1), own_frames(&hit.accessed)),
     ]);
-    if hit.is_freed {
-        evidence = evidence.step(Role::Freed, FREE_OF_GUARDED);
-        stacks.insert(FREE_OF_GUARDED, own_frames(&hit.freed));
-    }
-    let note = format!("{}: {}", hit.access(), hit.place());
-    DescribedDeath { evidence: evidence.step(Role::Accessed, Moment::Access(1)).note(note), stacks }
+    stacks.extend(freed.map(|freed| (freed, own_frames(&hit.freed))));
+    DescribedDeath { evidence: hit_evidence(hit, freed, 1), stacks }
 }
 
 /// The kinds of those deaths that are aborts: the functions on the stack tell. A child process looks

@@ -19,11 +19,11 @@ use crate::process::guard_region::{self, GuardMode, GuardSide, HitList};
 use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
-use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
+use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::format::diff;
 use crate::report::kind::Kind;
 use crate::run::{Subject, execute};
-use crate::sweep::exit_outcome::{first_patience, os_error, own_frames};
+use crate::sweep::exit_outcome::{first_patience, hit_evidence, os_error, own_frames};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, moments};
 use crate::sweep::settings::Settings;
@@ -109,18 +109,28 @@ fn applies(settings: &Settings, baseline: &Baseline) -> bool {
         && baseline.threads <= 1
 }
 
-/// Makes the guarded runs, and adds what they show to the baseline. Returns whether the subject
-/// writes where it may not.
+/// What the guarded runs show.
+#[derive(Default)]
+pub(crate) struct GuardedFindings {
+    pub(crate) found: Vec<Observation>,
+    /// Whether the subject writes where it may not.
+    pub(crate) writes: bool,
+    /// Whether a difference between plain runs comes from what fresh memory holds.
+    pub(crate) explains_difference: bool,
+}
+
+/// Makes the guarded runs, after the plain ones.
 ///
 /// # Errors
 /// If no child can be started.
 pub(crate) fn guard(
     settings: &Settings,
     subject: &dyn Subject,
-    baseline: &mut Baseline,
-) -> Result<bool, Error> {
-    if !applies(settings, baseline) {
-        return Ok(false);
+    plain: &Baseline,
+) -> Result<GuardedFindings, Error> {
+    let mut seen = GuardedFindings::default();
+    if !applies(settings, plain) {
+        return Ok(seen);
     }
     let mode = |side, flip_after| GuardMode { side, seed: settings.seed, flip_after };
     let behind = mode(GuardSide::After, u64::MAX);
@@ -128,29 +138,23 @@ pub(crate) fn guard(
     let none = BTreeSet::new();
     let first = run(settings, subject, behind, &none)?;
     let second = run(settings, subject, ahead, &none)?;
-    for (mode, seen) in [(behind, &first), (ahead, &second)] {
-        baseline.found.extend(look_into(settings, subject, mode, seen)?);
+    for (mode, run) in [(behind, &first), (ahead, &second)] {
+        seen.found.extend(look_into(settings, subject, mode, run)?);
+        seen.writes |= run.hits.iter().any(|(hit, _)| hit.is_write != Some(false));
     }
-    let mut hits = first.hits.iter().chain(&second.hits).peekable();
-    if hits.peek().is_some() {
-        return Ok(hits.any(|(hit, _)| hit.is_write != Some(false)));
-    }
-    let is_nondeterminism = |evidence: &Evidence| evidence.kind == Kind::Nondeterminism;
-    let mut seen = baseline.found.iter().flat_map(|found| &found.evidence);
-    let can_tell = baseline.dead_end.is_none() || seen.any(is_nondeterminism);
+    let has_hits = !first.hits.is_empty() || !second.hits.is_empty();
+    let differs = plain.shows(Kind::Nondeterminism);
+    let can_tell = plain.dead_end.is_none() || differs;
     if settings.options.detects(Kind::UninitRead)
         && can_tell
+        && !has_hits
         && !first.is_like(&second)
         && let Some(found) = unset_contents(settings, subject, behind, &first)?
     {
-        // It is also why the plain runs differ, if they do.
-        for seen in &mut baseline.found {
-            seen.evidence.retain(|evidence| !is_nondeterminism(evidence));
-        }
-        baseline.found.retain(|seen| !seen.evidence.is_empty());
-        baseline.found.push(found);
+        seen.found.push(found);
+        seen.explains_difference = differs;
     }
-    Ok(false)
+    Ok(seen)
 }
 
 /// Makes one guarded run, and takes the backtraces of these moments.
@@ -225,16 +229,10 @@ fn look_into(
     Ok(Some(found).filter(|found| !found.evidence.is_empty()))
 }
 
-/// A stray access as evidence. `nth` is its number in the run.
+/// A stray access as evidence. `freed` is the event of its block's free, 0 if that is unknown.
 fn evidence(hit: &GuardHit, freed: u64, nth: u64) -> Evidence {
-    let block =
-        BlockInfo { number: hit.number, size: hit.size, align: hit.align, heap: "main".to_owned() };
-    let mut evidence = Evidence::new(hit.kind()).about(block);
-    if hit.is_freed && freed != 0 {
-        evidence = evidence.step(Role::Freed, Moment::Event(freed));
-    }
-    let note = format!("{}: {}", hit.access(), hit.place());
-    evidence.step(Role::Accessed, Moment::Access(nth)).note(note)
+    let is_known = hit.is_freed && freed != 0;
+    hit_evidence(hit, is_known.then_some(Moment::Event(freed)), nth)
 }
 
 /// A result that depends on what fresh memory holds: `usual` is the run with the usual contents. The

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::process::codec::codec_struct;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment};
+use crate::report::kind::Kind;
 use crate::sweep::observation::Observation;
 use crate::sweep::settings::Settings;
 use crate::trace::{Coordinate, Injected, Op};
@@ -86,6 +87,11 @@ impl Baseline {
         !evidence.steps.is_empty()
             && evidence.steps.iter().all(|step| is_before(&step.1))
             && self.found.iter().flat_map(|found| &found.evidence).any(is_same)
+    }
+
+    /// Whether something of this kind shows without any fault.
+    pub(crate) fn shows(&self, kind: Kind) -> bool {
+        self.found.iter().flat_map(|found| &found.evidence).any(|evidence| evidence.kind == kind)
     }
 
     /// The number of blocks that a run's only thread has allocated before this request.
