@@ -100,7 +100,7 @@ impl<P: Port> Suite<'_, P> {
     ) -> Result<SuiteChild<T>, Error> {
         let shared = SharedMemory::new(1, 0).map_err(|error| os_error("share memory", &error))?;
         let child_status = shared.status(0);
-        let result = child::ask::<T>(self.patience, |pipe| {
+        let result = child::ask::<T>(self.patience, &|pipe| {
             child_status.reset();
             status::set_started();
             work(pipe, child_status);

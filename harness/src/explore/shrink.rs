@@ -68,7 +68,7 @@ pub(crate) fn shrink_findings(
             Some(shrink(ScheduleShrinker::new(context, &scratch, &found[index]), is_random))
         } else {
             let owner = std::process::id();
-            let answer = child::ask::<Observation>(patience(context.settings, baseline), |pipe| {
+            let answer = child::ask::<Observation>(patience(context.settings, baseline), &|pipe| {
                 let scratch = ScratchDir::new(owner);
                 status::set_started();
                 let shrinker = ScheduleShrinker::new(context, &scratch, &found[index]);

@@ -40,7 +40,7 @@ const FORKS_MAX: u32 = 20;
 pub(crate) fn fork<'a>(
     status: &'a ChildStatus,
     reports_aborts: bool,
-    work: impl FnOnce(&Rc<Pipe>),
+    work: &dyn Fn(&Rc<Pipe>),
 ) -> io::Result<Child<'a>> {
     let parent = std::process::id();
     for _ in 0..FORKS_MAX {
@@ -166,7 +166,7 @@ pub(crate) struct ChildAnswer<T> {
 /// The system's error if memory can't be shared, or as of [`fork`].
 pub(crate) fn ask<T: codec::Codec>(
     patience: Duration,
-    work: impl Fn(&Rc<Pipe>),
+    work: &dyn Fn(&Rc<Pipe>),
 ) -> io::Result<ChildAnswer<T>> {
     ask_while(patience, &mut || {}, work)
 }
@@ -175,13 +175,13 @@ pub(crate) fn ask<T: codec::Codec>(
 pub(crate) fn ask_while<T: codec::Codec>(
     patience: Duration,
     tick: &mut dyn FnMut(),
-    work: impl Fn(&Rc<Pipe>),
+    work: &dyn Fn(&Rc<Pipe>),
 ) -> io::Result<ChildAnswer<T>> {
     let memory = SharedMemory::new(1, 0)?;
     let status = memory.status(0);
     let mut attempt = 0;
     loop {
-        let mut child = fork(status, true, &work)?;
+        let mut child = fork(status, true, work)?;
         let mut watchdog = Watchdog::new(status, child.had_other_threads, attempt, patience);
         let mut messages = Vec::new();
         let mut last_tick = Instant::now();

@@ -50,7 +50,7 @@ pub(crate) fn run_workers<T: codec::Codec>(
 ) -> io::Result<Option<Death>> {
     let start = |job: usize, attempt: u32| {
         let status = memory.status(job);
-        let child = fork(status, false, |pipe| work(status, pipe))?;
+        let child = fork(status, false, &|pipe| work(status, pipe))?;
         let watchdog = Watchdog::new(status, child.had_other_threads, attempt, patience);
         Ok(PoolMember { child, watchdog, attempt })
     };

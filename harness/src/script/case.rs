@@ -69,8 +69,8 @@ struct InProcessOracle<'a, S> {
 
 impl<S: System> InProcessOracle<'_, S> {
     fn profile_if_shown(&self, script: &Script<S::Op>) -> Option<RequestProfile> {
-        let run = self.runner.run_here(script, self.scratch, Some(self.kind), None).ok()?;
-        let findings = self.runner.findings(&run, script).0;
+        let run = self.runner.run_here(script, self.scratch, Some(self.kind)).ok()?;
+        let findings = self.runner.findings(&run, script);
         findings.iter().any(|finding| finding.id == self.id).then(|| run.profile())
     }
 }
@@ -108,7 +108,7 @@ struct ChildOracle<'a, S> {
 impl<S: System> ScriptOracle<S::Op> for ChildOracle<'_, S> {
     fn profile_if_shown(&mut self, script: &Script<S::Op>) -> Option<RequestProfile> {
         let (run, _) = self.runner.run_isolated(script).ok()?;
-        let findings = self.runner.findings(&run, script).0;
+        let findings = self.runner.findings(&run, script);
         findings.iter().any(|finding| finding.id == self.id).then(|| run.profile())
     }
 
@@ -155,11 +155,11 @@ where
         minimise_script(&failure.script, limits, &mut oracle)
     };
     let owner = std::process::id();
-    if runner.settings.in_process {
+    if runner.inner.settings.in_process {
         return Ok(shrink_here(&ScratchDir::new(owner)));
     }
     if !matches!(kind, Kind::Abort | Kind::Crash | Kind::Exit) {
-        let answer = child::ask::<FailureMessage>(runner.patience(), |pipe| {
+        let answer = child::ask::<FailureMessage>(runner.inner.patience(), &|pipe| {
             status::set_started();
             let smaller = shrink_here(&ScratchDir::new(owner));
             let message = smaller.map(|(script, removed)| FailureMessage {
@@ -243,7 +243,7 @@ where
             finding.schedule.as_ref().map_or(&[][..], |schedule| &schedule.preemptions);
         script.schedule = (!preemptions.is_empty()).then(|| schedule::format_schedule(preemptions));
         let (run, _) = runner.run_isolated(&script)?;
-        let mut findings = runner.findings(&run, &script).0.into_iter();
+        let mut findings = runner.findings(&run, &script).into_iter();
         let Some(same) = findings.find(|same| same.id == finding.id) else { continue };
         let failure = FailingScript { script, run, kind: same.kind, id: same.id, removed: None };
         let failure = shrink_failure(runner, failure, Limits::default())?;
@@ -303,7 +303,7 @@ where
     let (run, _) = runner.run_isolated(script)?;
     // A case is about the finding that it names, whatever else it shows.
     let wanted = script.found.as_ref().map(|found| &*found.id);
-    let mut findings = runner.findings(&run, script).0.into_iter();
+    let mut findings = runner.findings(&run, script).into_iter();
     let same = findings.find(|finding| Some(&*finding.id) == wanted);
     let Some(mut failure) = FailingScript::new(&runner, script.clone(), run) else {
         return Ok(None);

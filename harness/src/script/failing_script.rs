@@ -33,7 +33,7 @@ impl<Op> FailingScript<Op> {
         script: Script<Op>,
         run: ScriptRun,
     ) -> Option<FailingScript<Op>> {
-        let findings = runner.findings(&run, &script).0;
+        let findings = runner.findings(&run, &script);
         let first = findings.into_iter().min_by_key(|finding| finding.kind)?;
         Some(FailingScript { script, run, kind: first.kind, id: first.id, removed: None })
     }

@@ -49,7 +49,7 @@ where
     S::Op: Serialize + DeserializeOwned,
 {
     let owner = std::process::id();
-    if runner.settings.in_process {
+    if runner.inner.settings.in_process {
         let scratch = ScratchDir::new(owner);
         for nth in 0..count {
             if let Some((script, run)) = try_script(runner, script(nth), nth, &scratch)? {
@@ -63,7 +63,7 @@ where
     runner.run_once(&Script::of(S::NAME, Vec::new()), &ScratchDir::new(owner))?;
     let shared = SharedMemory::new(1, 0).map_err(|error| os_error("share memory", &error))?;
     let child_status = shared.status(0);
-    let answer = child::ask::<FailureMessage>(runner.patience(), |pipe| {
+    let answer = child::ask::<FailureMessage>(runner.inner.patience(), &|pipe| {
         child_status.reset();
         status::set_started();
         let scratch = ScratchDir::new(owner);
@@ -129,8 +129,8 @@ fn try_script<S: System>(
     scratch: &ScratchDir,
 ) -> Result<FailingRun<S::Op>, Error> {
     if !script.is_contended() {
-        let run = runner.run_here(&script, scratch, None, None)?;
-        let shows = !runner.findings(&run, &script).0.is_empty();
+        let run = runner.run_here(&script, scratch, None)?;
+        let shows = !runner.findings(&run, &script).is_empty();
         return Ok(shows.then_some((script, run)));
     }
     let without_fault = Script { fault: None, ..script.clone() };
@@ -156,8 +156,8 @@ fn first_failing_run<S: System>(
 ) -> Result<FailingRun<S::Op>, Error> {
     let found = RefCell::new(None);
     let is_it = |script: &Script<S::Op>| {
-        let Ok(run) = runner.run_here(script, scratch, None, None) else { return false };
-        let shows = !runner.findings(&run, script).0.is_empty();
+        let Ok(run) = runner.run_here(script, scratch, None) else { return false };
+        let shows = !runner.findings(&run, script).is_empty();
         if shows {
             found.replace(Some((script.clone(), run)));
         }

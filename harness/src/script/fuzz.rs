@@ -116,7 +116,7 @@ where
             let mut runner =
                 ScriptRunner::<S>::new(world()).unwrap_or_else(|error| panic!("{error}"));
             let triage = std::env::var_os("MALLORY_TRIAGE").is_some_and(|set| set == "1");
-            runner.settings.in_process = !triage;
+            runner.inner.settings.in_process = !triage;
             let scratch = ScratchDir::new(std::process::id());
             let known = std::env::var("MALLORY_KNOWN").unwrap_or_default();
             let known = known.split(',').map(str::to_owned).collect();
@@ -190,8 +190,8 @@ impl<S: System> Measured<S> {
     #[must_use]
     pub fn new(world: Arc<[u8]>, options: Options) -> Self {
         let mut runner = ScriptRunner::<S>::new(world).unwrap_or_else(|error| panic!("{error}"));
-        runner.settings.in_process = true;
-        runner.settings.options = options;
+        runner.inner.settings.in_process = true;
+        runner.inner.settings.options = options;
         let scratch = ScratchDir::new(std::process::id());
         Measured(FuzzTarget { runner, scratch, triage: false, known: Vec::new() })
     }
@@ -199,7 +199,7 @@ impl<S: System> Measured<S> {
     /// Whether a script shows nothing.
     #[must_use]
     pub fn is_clean(&self, input: &Input<S>) -> bool {
-        let run = self.0.runner.run_here(&input.0, &self.0.scratch, None, None);
+        let run = self.0.runner.run_here(&input.0, &self.0.scratch, None);
         run.is_ok_and(|run| run.evidence.is_empty())
     }
 }
@@ -213,7 +213,7 @@ where
         let run = if self.triage {
             self.runner.run_isolated(script)?.0
         } else {
-            self.runner.run_here(script, &self.scratch, None, None)?
+            self.runner.run_here(script, &self.scratch, None)?
         };
         if run.evidence.is_empty() {
             return Ok(None);

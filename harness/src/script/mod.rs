@@ -5,7 +5,7 @@
 //! | question | file |
 //! |---|---|
 //! | How is a script prepared as a subject? | `prepared` |
-//! | How is it run once, here or in a child process, and which findings does that run have? | `runner`; the result is a `script_run` |
+//! | How is it run once, here or in a child process, and which findings does that run have? | `prepared_runner`, and `runner` for a system's type; the result is a `script_run` |
 //! | In which schedule of its threads does it show something? | `schedule_search` |
 //! | Which of many random scripts shows something? | `failure_search` |
 //! | What is a script with its finding, and its case file? | `failing_script` |
@@ -32,8 +32,8 @@ pub(crate) mod failure_search;
 pub(crate) mod files;
 #[cfg(feature = "arbitrary")]
 pub(crate) mod fuzz;
-
 pub(crate) mod prepared;
+pub(crate) mod prepared_runner;
 #[cfg(feature = "proptest")]
 pub(crate) mod property;
 pub(crate) mod runner;

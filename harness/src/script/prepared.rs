@@ -10,11 +10,12 @@ use crate::run::Subject;
 use crate::run::concurrent_script::ConcurrentScript;
 use crate::run::script_subject::ScriptSubject;
 use crate::schedule::Preemption;
-use crate::system::script::Script;
+use crate::system::script::{Script, ScriptHeader};
 use crate::system::{System, World};
 
 /// A script as a subject.
 pub(crate) struct PreparedScript<'s> {
+    pub(crate) header: ScriptHeader,
     pub(crate) subject: Box<dyn Subject + 's>,
     /// The host that schedules the threads; `None` for a script of one thread.
     pub(crate) host: Option<&'static dyn Host>,
@@ -43,7 +44,12 @@ impl<'s> PreparedScript<'s> {
         let ops = script.threads.first().map_or(&[][..], Vec::as_slice);
         let scratch = std::env::temp_dir();
         let subject = ScriptSubject::<S>::once(ops, &World::new(input, &scratch), insists);
-        Ok(PreparedScript { subject: Box::new(subject), host: None, schedule })
+        Ok(PreparedScript {
+            header: script.header(),
+            subject: Box::new(subject),
+            host: None,
+            schedule,
+        })
     }
 }
 
@@ -62,7 +68,8 @@ fn concurrent<'s, S: System + 's>(
             .help(format!("give it at most {most}: two or three show nearly everything")));
     }
     let subject = ConcurrentScript::<S>::new(&script.threads, insists);
-    Ok(PreparedScript { subject: Box::new(subject), host: Some(host), schedule })
+    let header = script.header();
+    Ok(PreparedScript { header, subject: Box::new(subject), host: Some(host), schedule })
 }
 
 /// The error of a build without shuttle.

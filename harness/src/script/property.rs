@@ -100,7 +100,7 @@ where
     /// What the system reads, nothing unless set: see [`World::input`](crate::system::World::input).
     pub fn input(mut self, input: impl Into<Arc<[u8]>>) -> Self {
         if let Ok(runner) = &mut self.runner {
-            runner.settings.input = input.into();
+            runner.inner.settings.input = input.into();
         }
         self
     }
@@ -230,8 +230,8 @@ where
 {
     let report = |script: &Script<S::Op>| -> Result<Option<Report>, Error> {
         let mut runner = ScriptRunner::<S>::new(Arc::from([]))?;
-        runner.settings.in_process = true;
-        let run = runner.run_here(script, &ScratchDir::new(std::process::id()), None, None)?;
+        runner.inner.settings.in_process = true;
+        let run = runner.run_here(script, &ScratchDir::new(std::process::id()), None)?;
         let Some(failure) = FailingScript::new(&runner, script.clone(), run) else {
             return Ok(None);
         };

@@ -42,7 +42,7 @@ pub(crate) fn find_schedule<S: System>(
     let prepared = runner.prepare(&script)?;
     let Some(host) = prepared.host else { return Ok((None, 0)) };
     let search = Rc::new(RefCell::new(search.steps_max(STEPS_MAX)));
-    let begin = || runner.job(&prepared, &script, scratch).ok().map(RunInProgress::new);
+    let begin = || runner.inner.job(&prepared, scratch).ok().map(RunInProgress::new);
     let is_it = |schedule: &[Preemption]| is_it(&script.clone().by(schedule));
     let mut finder = ScriptScheduleFinder {
         begin: &begin,

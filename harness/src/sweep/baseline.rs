@@ -68,7 +68,7 @@ pub(crate) fn run_baseline(settings: &Settings, subject: &dyn Subject) -> Result
 /// Makes the fault-free runs in a child process.
 fn measure_apart(settings: &Settings, subject: &dyn Subject) -> Result<Baseline, Error> {
     let owner = std::process::id();
-    let answer = child::ask::<Baseline>(first_patience(settings), |pipe| {
+    let answer = child::ask::<Baseline>(first_patience(settings), &|pipe| {
         pipe.send(&measure(settings, subject, &ScratchDir::new(owner)));
     });
     let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
@@ -184,7 +184,7 @@ fn check_request_after_last(
     }
     let owner = std::process::id();
     let beyond = Coordinate { thread: 0, ordinal: baseline.count(0) + 1 };
-    let answer = child::ask::<(bool, u64)>(first_patience(settings), |pipe| {
+    let answer = child::ask::<(bool, u64)>(first_patience(settings), &|pipe| {
         let scratch = ScratchDir::new(owner);
         execute(subject, settings.job(&scratch));
         status::set_started();

@@ -148,7 +148,7 @@ fn abort_kinds(deaths: &[DeathRecord]) -> Result<Vec<Option<Abort>>, Error> {
     if !deaths.iter().any(is_abort) {
         return Ok(vec![None; deaths.len()]);
     }
-    let answer = child::ask::<Vec<Option<u64>>>(FIRST_PATIENCE, |pipe| {
+    let answer = child::ask::<Vec<Option<u64>>>(FIRST_PATIENCE, &|pipe| {
         let mut symbols = Symbolizer::default();
         let mut kind = |record: &DeathRecord| {
             let stack = if is_abort(record) { own_frames(&record.stack) } else { Stack::new() };

@@ -66,7 +66,7 @@ pub(crate) fn pass(
             send_news(pipe, 0, PassNews { dead: None, refused: Some(reason) });
         }
     };
-    let answer = child::ask_while::<Message<PassNews>>(patience, on_tick, work)?;
+    let answer = child::ask_while::<Message<PassNews>>(patience, on_tick, &work)?;
     let mut passed = PassResult { found: Vec::new(), deaths: Vec::new(), refused: None };
     for message in answer.messages {
         passed.found.extend(message.found);

@@ -167,7 +167,7 @@ fn run(
     let list = HitList::open().map_err(|error| os_error("share memory", &error))?;
     let owner = std::process::id();
     let port = move |options: Options| options.heap_over(Guarded::new(mode));
-    let answer = child::ask::<GuardedMessage>(first_patience(settings), |pipe| {
+    let answer = child::ask::<GuardedMessage>(first_patience(settings), &|pipe| {
         let scratch = ScratchDir::new(owner);
         status::set_started();
         let mut job = settings.job(&scratch);

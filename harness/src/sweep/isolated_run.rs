@@ -120,7 +120,7 @@ fn isolate(
     warms_up: bool,
 ) -> Result<IsolatedRun, Error> {
     let owner = std::process::id();
-    let answer = child::ask::<RunMessage<RunEnd>>(patience, |pipe| {
+    let answer = child::ask::<RunMessage<RunEnd>>(patience, &|pipe| {
         let scratch = ScratchDir::new(owner);
         if warms_up {
             execute(context.subject, context.settings.job(&scratch));

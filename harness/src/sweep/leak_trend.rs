@@ -156,7 +156,7 @@ fn run_series(
         return Ok(Some(RunSeries { stacks: BTreeMap::new(), ..first }));
     }
     let ask = |earlier: Option<&RunSeries>| {
-        let answer = child::ask::<RunSeries>(time, |pipe| {
+        let answer = child::ask::<RunSeries>(time, &|pipe| {
             pipe.send(&series(context, plan, earlier));
         });
         answer

@@ -107,7 +107,7 @@ pub(crate) fn name_sites(
     } else if settings.in_process {
         grouping::symbolise(settings, &stacks)
     } else {
-        let answer = child::ask::<Vec<Site>>(FIRST_PATIENCE, |pipe| {
+        let answer = child::ask::<Vec<Site>>(FIRST_PATIENCE, &|pipe| {
             pipe.send(&grouping::symbolise(settings, &stacks));
         });
         let mut answer = answer.map_err(|error| os_error("start a child", &error))?;

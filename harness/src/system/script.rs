@@ -136,6 +136,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// A script without its operations, of which only the number is left: what code needs that is the same
+/// for all systems.
+pub(crate) type ScriptHeader = Script<()>;
+
 impl<Op> Script<Op> {
     /// A script of these operations on one thread, and nothing else.
     #[must_use]
@@ -150,6 +154,21 @@ impl<Op> Script<Op> {
             modes: Vec::new(),
             found: None,
             expect: Expect::default(),
+        }
+    }
+
+    /// The same script without its operations.
+    pub(crate) fn header(&self) -> ScriptHeader {
+        Script {
+            system: self.system.clone(),
+            about: self.about.clone(),
+            seed: self.seed,
+            threads: self.threads.iter().map(|ops| vec![(); ops.len()]).collect(),
+            fault: self.fault.clone(),
+            schedule: self.schedule.clone(),
+            modes: self.modes.clone(),
+            found: self.found.clone(),
+            expect: self.expect.clone(),
         }
     }
 }
