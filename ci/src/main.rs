@@ -22,7 +22,8 @@ usage: cargo run -p ci -- COMMAND
            nightly toolchain is installed
   explore  explores all scenarios up to two preemptions under shuttle and loom, and checks that
            planted bugs are found and replayed
-  foreign  tests the feature `foreign`: needs a C compiler and make, and takes long to build
+  foreign  tests the features `foreign` and `foreign-allocators`: needs a C compiler and make, and
+           takes long to build
   fuzz     runs the fuzz targets in turn on all cores; takes the names of targets, and
            --minutes N    how long in all (default: 480)
            --resume       continues a run that was killed
@@ -135,12 +136,12 @@ fn test() -> Step {
     run(&mut cargo(&["test", "--doc", "--workspace", "--features", FEATURES, "--quiet"]))
 }
 
-/// Every feature but `foreign`, whose crates take longer to build than everything else.
+/// Every feature but `foreign` and `foreign-allocators`, whose crates take longer to build than everything else.
 const FEATURES: &str = "mallory/allocator-api2-04,mallory/c,mallory/cli,mallory/proptest,\
     mallory/script-tests,mallory/shuttle,mallory/loom,\
     mallory-scenarios/shuttle,mallory-scenarios/loom";
 
-/// Tests the feature `foreign`: other people's crates, C libraries and allocators.
+/// Tests other people's crates, C libraries and allocators.
 fn foreign() -> Step {
     install_nextest()?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--quiet"];
@@ -317,6 +318,9 @@ fn sanitizers() -> Step {
         for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC"] {
             command.env_remove(name);
         }
+        // These tests run once: optimising their dependencies would take longer than it saves.
+        command.args(["--config", "profile.dev.package.\"*\".opt-level=0"]);
+        command.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
         command
     };
     let names = "AddressSanitizer, LeakSanitizer and ThreadSanitizer";

@@ -28,8 +28,7 @@ impl<S: System> ScriptRunner<S> {
     /// If an environment variable of Mallory's is wrong.
     #[track_caller]
     pub(crate) fn new(input: Arc<[u8]>) -> Result<Self, Error> {
-        PreparedRunner::new(S::NAME, input)
-            .map(|inner| ScriptRunner { inner, system: PhantomData })
+        PreparedRunner::new(S::NAME, input).map(|inner| ScriptRunner { inner, system: PhantomData })
     }
 
     /// A script as a subject.

@@ -8,6 +8,7 @@
 //! C libraries that take an allocator (`sqlite`, `lua`) get their memory from a heap, and each of
 //! their requests can fail.
 
+#[cfg(feature = "foreign-allocators")]
 pub mod allocators;
 pub mod axum;
 pub mod lua;

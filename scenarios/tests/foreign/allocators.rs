@@ -9,7 +9,7 @@ fn the_documented_table_is_what_is_printed() {
     let table = table();
     assert!(!table.contains("unexpected"), "{table}");
     let documented = include_str!("../../ALLOCATORS.md");
-    let printed = "`cargo run --release --features foreign --example allocators`";
+    let printed = "`cargo run --release --features foreign-allocators --example allocators`";
     assert!(documented.ends_with(&table), "ALLOCATORS.md differs from {printed}:\n{table}");
 }
 

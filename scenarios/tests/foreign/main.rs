@@ -2,6 +2,7 @@
 #![cfg(feature = "foreign")]
 
 mod adversary;
+#[cfg(feature = "foreign-allocators")]
 mod allocators;
 mod c_libraries;
 mod crates;

@@ -1,5 +1,5 @@
 //! Published allocators, and our own arena, checked against the contract of a port. The table in
-//! `ALLOCATORS.md` is printed by `cargo run --release --features foreign --example allocators`.
+//! `ALLOCATORS.md` is printed by `cargo run --release --features foreign-allocators --example allocators`.
 //!
 //! Each is run in child processes, so a crash is a line in the table. Every broken promise has been
 //! investigated: its cause is written beside the sequence that shows it.
