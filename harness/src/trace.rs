@@ -103,6 +103,10 @@ pub(crate) enum End {
     Refused,
 }
 
+impl End {
+    pub(crate) const ALL: [End; 3] = [End::Done, End::Injected, End::Refused];
+}
+
 impl Event {
     #[inline(always)]
     fn word(self) -> u64 {

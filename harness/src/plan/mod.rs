@@ -174,6 +174,11 @@ impl Plan {
         self.filter(|filter| filter.align = Some(align.clone()))
     }
 
+    /// The seed of everything random in the run.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     pub(crate) fn set_seed(&mut self, seed: u64) {
         self.seed = seed;
     }

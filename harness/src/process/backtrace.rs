@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::process::codec::Codec;
 use crate::report::evidence::Moment;
 use crate::rt::{backtrace_end, set_backtrace_end};
 use crate::trace::Op;
@@ -26,7 +27,7 @@ pub(crate) struct Capture {
 }
 
 /// The backtrace of every request of a run.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Census {
     /// For each thread, the number of its first requests of which no backtrace is taken.
     known_requests: Vec<u64>,
@@ -38,6 +39,19 @@ pub(crate) struct Census {
     pub(crate) asked: Vec<Vec<(Op, u64)>>,
     /// The index of each backtrace in `stacks`.
     known: HashMap<Stack, u32>,
+}
+
+/// A census that is over: nothing is added to it any more.
+impl Codec for Census {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.stacks.clone(), self.by_request.clone()).put(out);
+        self.asked.put(out);
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        let (stacks, by_request) = Codec::get(from)?;
+        Some(Census { stacks, by_request, asked: Codec::get(from)?, ..Census::default() })
+    }
 }
 
 impl Census {

@@ -16,8 +16,8 @@ use crate::process::{signal_handlers, stalls, status};
 /// How long the parent waits for its children before it looks at shared memory again.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a child that hangs has to write where it is.
-const SAMPLE_TIME: Duration = Duration::from_millis(50);
+/// How long a child that hangs has to write where it is. On a busy machine it may wait for its turn.
+const SAMPLE_TIME: Duration = Duration::from_secs(1);
 
 /// A running child. Dropping it kills the child and removes its scratch directory.
 pub(crate) struct Child<'a> {
@@ -87,7 +87,10 @@ impl<'a> Child<'a> {
             // SAFETY: the child was not reaped yet (`is_reaped`), so the process id is its own.
             unsafe { libc::kill(self.pid, signal_handlers::STALL_SIGNAL) };
             let asked = Instant::now();
-            while self.status.word_count() == before && asked.elapsed() < SAMPLE_TIME {
+            while self.status.word_count() == before {
+                if asked.elapsed() > SAMPLE_TIME {
+                    return;
+                }
                 std::thread::sleep(Duration::from_micros(500));
             }
             // Samples that are taken one right after the other may be taken in the same place.

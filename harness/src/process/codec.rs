@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use crate::report::call_site::{Frame, Site};
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::kind::Kind;
+use crate::report::outcome::Outcome;
 use crate::schedule::{FoundSchedule, Preemption, ScheduledOp};
-use crate::trace::{Coordinate, Injected, Op};
+use crate::trace::{Coordinate, End, Injected, Op};
 
 /// A value that can be sent through a pipe.
 pub(crate) trait Codec: Sized {
@@ -161,19 +162,22 @@ impl<K: Codec + Ord, V: Codec> Codec for BTreeMap<K, V> {
 /// Enums without fields, by their index in `ALL`.
 macro_rules! by_index {
     ($($type:ty),*) => {$(
-        impl Codec for $type {
+        impl $crate::process::codec::Codec for $type {
             fn put(&self, out: &mut Vec<u8>) {
                 let index = <$type>::ALL.iter().position(|one| one == self);
-                index.expect("[mallory bug] ALL lacks a variant").put(out);
+                let index = index.expect("[mallory bug] ALL lacks a variant");
+                $crate::process::codec::Codec::put(&index, out);
             }
 
             fn get(from: &mut &[u8]) -> Option<Self> {
-                <$type>::ALL.get(usize::get(from)?).copied()
+                let index: usize = $crate::process::codec::Codec::get(from)?;
+                <$type>::ALL.get(index).copied()
             }
         }
     )*};
 }
-by_index!(Op, Kind, Role);
+pub(crate) use by_index;
+by_index!(End, Kind, Op, Outcome, Role);
 
 impl Codec for Moment {
     fn put(&self, out: &mut Vec<u8>) {

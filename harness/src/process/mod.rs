@@ -6,13 +6,15 @@
 //! 1. **Fork.** [`child`] forks for one task (`child::ask`), and [`worker_pool`] keeps a fixed
 //!    number of workers that take items (points of a sweep, or searches) from a shared list until
 //!    none is left. [`fork_pool`] forks a child in the middle of a run, once for each request that
-//!    is to fail. [`page_tables`] makes such forks cheap.
+//!    is to fail. [`page_tables`] makes such forks cheap. [`forked_call`] makes a single call in a
+//!    fork of a child, so that calls don't learn from each other.
 //! 2. **Start.** The child puts its standard streams to `/dev/null`, attaches its [`status`],
 //!    installs its [`signal_handlers`] and sends a first message. One that doesn't is killed and
 //!    replaced.
 //! 3. **Work.** A plan needs no transport: the child is a copy of its parent, so the subject's
 //!    closure and the plan that injects its *faults* are simply there. A worker learns its item's
-//!    number from shared memory. The run sends a [`heartbeat`] while it makes requests, and has a
+//!    number from shared memory. [`randomness`] answers the run's random numbers from its seed. The
+//!    run sends a [`heartbeat`] while it makes requests, and has a
 //!    directory of its own ([`scratch_dir`]).
 //! 4. **Report.** *Findings* come back as messages through the [`pipe`], in the byte format of
 //!    [`codec`], by a worker after each item, by an isolated
@@ -44,11 +46,13 @@ pub(crate) mod child_handle;
 pub(crate) mod codec;
 pub(crate) mod exit;
 pub(crate) mod fork_pool;
+pub(crate) mod forked_call;
 pub(crate) mod guard_pages;
 pub(crate) mod guard_region;
 pub(crate) mod heartbeat;
 pub(crate) mod page_tables;
 pub(crate) mod pipe;
+pub(crate) mod randomness;
 pub(crate) mod scratch_dir;
 pub(crate) mod shared_memory;
 pub(crate) mod signal_handlers;

@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use crate::process::codec;
+use crate::process::{codec, status};
 
 /// The read and the write end of a new pipe, which programs that the subject starts don't inherit.
 ///
@@ -36,8 +36,6 @@ pub(crate) struct Pipe {
     end: Cell<RawFd>,
     /// The pipe's device and inode.
     identity: (u64, u64),
-    /// The only process that may write, so that one that the subject forks sends nothing.
-    owner: libc::pid_t,
     /// The path of the parent's end.
     parent_end: CString,
 }
@@ -47,9 +45,7 @@ impl Pipe {
     pub(crate) fn new(end: OwnedFd, parent: u32, far: RawFd) -> Pipe {
         let end = end.into_raw_fd();
         let parent_end = CString::new(format!("/proc/{parent}/fd/{far}")).unwrap_or_default();
-        // SAFETY: `getpid` has no precondition.
-        let owner = unsafe { libc::getpid() };
-        Pipe { end: Cell::new(end), identity: identity(end), owner, parent_end }
+        Pipe { end: Cell::new(end), identity: identity(end), parent_end }
     }
 
     /// Whether there is a descriptor to write to, after reopening it if necessary.
@@ -66,8 +62,8 @@ impl Pipe {
     /// Sends a message. If it can't be sent, the parent misses it, but learns from shared memory
     /// that there was something to send.
     pub(crate) fn send(&self, value: &impl codec::Codec) {
-        // SAFETY: `getpid` has no precondition.
-        if unsafe { libc::getpid() } != self.owner || !self.is_open() {
+        // A process that the subject forked sends nothing.
+        if !status::is_owner() || !self.is_open() {
             return;
         }
         let bytes = codec::message(value);

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 
+use crate::process::forked_call;
 use crate::process::shared_memory::{ChildStatus, Mark};
 use crate::process::stalls::{self, SampledFrame};
 use crate::process::status::own;
@@ -276,7 +277,10 @@ fn is_write(context: *mut c_void) -> Option<bool> {
 }
 
 /// Writes a sample of the call stack, as [`stalls::common_stack`] reads it.
-extern "C" fn on_stall(_: c_int, _: *mut siginfo_t, context: *mut c_void) {
+extern "C" fn on_stall(signal: c_int, _: *mut siginfo_t, context: *mut c_void) {
+    if forked_call::forward(signal) {
+        return;
+    }
     let Some(status) = own() else { return };
     if status.mark().is_some_and(|mark| mark != Mark::Stalled) {
         return;

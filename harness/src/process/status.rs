@@ -42,6 +42,18 @@ pub(crate) fn attach(status: &ChildStatus) {
     STATUS.store(std::ptr::from_ref(status).cast_mut(), Ordering::Relaxed);
 }
 
+/// Makes this process, a fork of a child that waits for it, write to the child's status.
+pub(crate) fn adopt() {
+    // SAFETY: `getpid` has no precondition.
+    OWNER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+}
+
+/// Whether this process is the child itself, and not one that the subject forked.
+pub(crate) fn is_owner() -> bool {
+    // SAFETY: `getpid` has no precondition.
+    unsafe { libc::getpid() == OWNER.load(Ordering::Relaxed) }
+}
+
 /// How a run's heap reaches the status, without knowing of processes.
 pub(crate) const LIFELINE: Lifeline = Lifeline { beat: heartbeat, stuck: exit_endless };
 

@@ -17,6 +17,20 @@ pub(crate) fn difference(
     Some(diff(expected, &text))
 }
 
+/// Whether two texts have the same lines in another order; a text of one line is taken apart at its
+/// commas.
+pub(crate) fn are_reordered(one: &str, other: &str) -> bool {
+    let parts = |text: &str| {
+        let separator = if text.contains('\n') { '\n' } else { ',' };
+        let is_frame = |c: char| c == ',' || c.is_whitespace() || "()[]{}".contains(c);
+        let mut parts: Vec<String> =
+            text.split(separator).map(|part| part.trim_matches(is_frame).to_owned()).collect();
+        parts.sort_unstable();
+        parts
+    };
+    one.len() == other.len() && parts(one) == parts(other)
+}
+
 /// Compares what is written to it with a text, without building another one.
 struct ExpectedRest<'a> {
     expected: &'a str,

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use crate::global::Armed;
 use crate::heap::Heap;
 use crate::heap::thread_context::ThreadContext;
+use crate::process::randomness::SeededRandomness;
 use crate::process::status;
 use crate::report::evidence::Moment;
 #[cfg(mallory_model)]
@@ -57,6 +58,7 @@ impl<'a> RunInProgress<'a> {
             plan: Some(job.plan),
             bound: job.bound,
             baseline: job.baseline,
+            comparison: job.comparison,
             text: None,
             starts: job.record_starts.then(Vec::new),
             evidence: Vec::new(),
@@ -137,6 +139,7 @@ impl<'a> RunInProgress<'a> {
 /// Runs the subject once.
 pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     let _context = ThreadContext::passing();
+    let _seeded = job.seeds_randomness.then(|| SeededRandomness::begin(job.plan.seed()));
     let (global, owns_all_threads) = (job.global, job.owns_all_threads);
     let (scheduler, preemptions, scratch) = (job.scheduler, job.preemptions, job.scratch);
     let rehearsal_job = scheduler.map(|_| job.rehearsal());

@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::process::backtrace::Capture;
 use crate::process::heartbeat::Lifeline;
 use crate::process::scratch_dir::ScratchDir;
-use crate::run::outcome::ThreadScheduler;
+use crate::run::outcome::{ResultComparison, ThreadScheduler};
 use crate::schedule::Preemption;
 
 /// How to make one run.
@@ -27,6 +27,8 @@ pub(crate) struct Job<'a> {
     pub(crate) lifeline: Option<Lifeline>,
     /// The texts of the fault-free results: one, unless the result depends on the schedule.
     pub(crate) baseline: Option<&'a [String]>,
+    /// How the result is compared with those texts.
+    pub(crate) comparison: ResultComparison,
     /// What schedules the run's threads; `None` leaves that to the system.
     pub(crate) scheduler: Option<&'a dyn ThreadScheduler>,
     /// The schedule: where it deviates from the default order.
@@ -41,6 +43,8 @@ pub(crate) struct Job<'a> {
     pub(crate) capture: Option<Capture>,
     pub(crate) input: &'a [u8],
     pub(crate) scratch: &'a ScratchDir,
+    /// Whether the C library's random numbers come from the plan's seed.
+    pub(crate) seeds_randomness: bool,
     /// Receives single events as they happen, for a run that may end its process.
     pub(crate) sink: Option<Box<dyn EventSink>>,
 }

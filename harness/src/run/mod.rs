@@ -16,10 +16,13 @@
 //!    them, with what the heap noticed, into a [`Run`].
 //! 5. If the run is alone in its child process, [`message`] sends its findings to the parent meanwhile.
 //!
+//! A subject that keeps state from run to run has each run in a process of its own ([`apart`]).
+//!
 //! [`linearizability`] looks for an order of concurrent operations that explains their replies,
 //! [`symbolizer`] turns backtraces into call sites, and [`ddmin`] makes lists shorter. They are
 //! here because several folders above use them.
 
+mod apart;
 #[cfg(all(feature = "shuttle", feature = "ron"))]
 pub(crate) mod concurrent_script;
 pub(crate) mod ddmin;
@@ -41,6 +44,7 @@ pub(crate) mod symbolizer;
 use crate::process::backtrace;
 use crate::run::outcome::SubjectEnd;
 
+pub(crate) use crate::run::apart::execute_apart;
 pub(crate) use crate::run::execute::{RunInProgress, execute};
 pub(crate) use crate::run::finished_run::Run;
 pub(crate) use crate::run::job::Job;

@@ -1,6 +1,8 @@
 //! The ways in which one execution can end, and the interface to what schedules its threads.
 
+use crate::process::codec::by_index;
 use crate::report::evidence::Evidence;
+use crate::report::format::are_reordered;
 use crate::report::kind::Kind;
 use crate::schedule::Preemption;
 
@@ -19,6 +21,37 @@ pub(crate) enum SubjectEnd {
     Panicked(String),
     /// It was stopped before it ended.
     Stopped,
+}
+
+/// How a result is compared with the fault-free one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ResultComparison {
+    /// By its text.
+    #[default]
+    Exact,
+    /// By the lines of its text, in any order: results of fault-free runs differ in the order of an
+    /// unordered collection.
+    Unordered,
+    /// Not at all: results of fault-free runs differ.
+    Never,
+}
+
+by_index!(ResultComparison);
+
+impl ResultComparison {
+    pub(crate) const ALL: [ResultComparison; 3] =
+        [ResultComparison::Exact, ResultComparison::Unordered, ResultComparison::Never];
+
+    /// The strictest comparison by which two fault-free results are equal.
+    pub(crate) fn of(first: &str, second: &str) -> ResultComparison {
+        if first == second {
+            ResultComparison::Exact
+        } else if are_reordered(first, second) {
+            ResultComparison::Unordered
+        } else {
+            ResultComparison::Never
+        }
+    }
 }
 
 /// How an operation went wrong without any fault.

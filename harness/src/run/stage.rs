@@ -10,7 +10,7 @@ use crate::process::scratch_dir::ScratchDir;
 use crate::report::evidence::Evidence;
 use crate::report::format::difference;
 use crate::report::kind::Kind;
-use crate::run::outcome::SubjectEnd;
+use crate::run::outcome::{ResultComparison, SubjectEnd};
 
 /// The code under test, with its types erased.
 pub(crate) trait Subject {
@@ -28,6 +28,8 @@ pub(crate) struct Stage<'a> {
     /// The number of requests after which the plan is lifted.
     pub(super) bound: u64,
     pub(crate) baseline: Option<&'a [String]>,
+    /// How the result is compared with those texts.
+    pub(crate) comparison: ResultComparison,
     /// The text of an `Ok` that there is no fault-free result to compare with.
     pub(super) text: Option<String>,
     /// For each thread its requests before each operation of a script, if that is wanted.
@@ -79,9 +81,24 @@ impl<'a> Stage<'a> {
             self.text = Some(text);
             return SubjectEnd::Ok { differs: None };
         };
-        let differs = difference(usual, show);
-        let is_another = || others.iter().any(|text| difference(text, show).is_none());
+        let differs = self.compare(usual, show);
+        let is_another = || others.iter().any(|text| self.compare(text, show).is_none());
         SubjectEnd::Ok { differs: differs.filter(|_| !is_another()) }
+    }
+
+    /// How the text that `show` writes differs from a fault-free one, if that counts.
+    fn compare(
+        &self,
+        expected: &str,
+        show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result,
+    ) -> Option<String> {
+        if self.comparison == ResultComparison::Never {
+            return None;
+        }
+        let diff = difference(expected, show)?;
+        let mut text = String::new();
+        let _ = show(&mut text);
+        (ResultComparison::of(expected, &text) > self.comparison).then_some(diff)
     }
 
     /// Whether no request has failed on purpose so far.
@@ -134,7 +151,9 @@ impl<'a> Stage<'a> {
     pub(crate) fn expect_end(&mut self, show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result) {
         if let Some(baseline) = self.baseline.and_then(<[String]>::first) {
             let what = "after the retry the end state differs from the fault-free one:";
-            self.expect_same(what, baseline, show);
+            if let Some(diff) = self.compare(baseline, show) {
+                self.not_recovered(format!("{what}\n{diff}"));
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
-use crate::run::outcome::Stopped;
+use crate::run::outcome::{ResultComparison, Stopped};
 use crate::run::symbolizer::Symbolizer;
 use crate::run::{Job, Run, Subject, execute};
 use crate::sweep::exit_outcome::{again_patience, first_patience, os_error};
@@ -50,6 +50,14 @@ pub(crate) fn run_baseline(settings: &Settings, subject: &dyn Subject) -> Result
             found.evidence.retain(|evidence| evidence.kind != Kind::Nondeterminism);
         }
         baseline.found.retain(|found| !found.evidence.is_empty());
+    }
+    let differs = baseline.shows(Kind::Nondeterminism)
+        || (baseline.comparison != ResultComparison::Exact && !seen.explains_difference);
+    if settings.may_run_apart() && differs && baseline.is_harmless() && !seen.is_harmful() {
+        // Each run may only have to begin in the same state.
+        settings.know_results(baseline.comparison);
+        settings.run_apart(subject);
+        baseline = measure_apart(settings, subject)?;
     }
     baseline.found.extend(seen.found);
     if baseline.dead_end.is_none() {
@@ -107,7 +115,7 @@ pub(crate) fn measure(
     let run_with = |change: &dyn Fn(&mut Job<'_>)| {
         let mut job = settings.job(scratch);
         change(&mut job);
-        execute(subject, job)
+        settings.execute(subject, job)
     };
     let prime = run_with(&|_| {});
     status::set_started();
@@ -149,7 +157,7 @@ pub(crate) fn measure(
     if baseline.error.is_some() {
         return baseline;
     }
-    // Real threads run in another order each time; only the result has to be the same.
+    // Real threads run in another order each time, so only their results are compared.
     let in_order = baseline.is_in_order(settings);
     let compared = in_order.then(|| Compared::of(settings));
     if let Some(found) = difference(&first, &second, compared, &run_with) {
@@ -161,6 +169,17 @@ pub(crate) fn measure(
     baseline.peak = in_place.peak;
     baseline.budget_used = in_place.budget_used;
     let census = run_with(&|job| job.capture = Some(Capture::census()));
+    let texts = [&second, &in_place, &census].map(|run| run.text.as_deref().unwrap_or_default());
+    let comparisons = texts.map(|text| ResultComparison::of(&baseline.texts[0], text));
+    baseline.comparison = comparisons.into_iter().fold(settings.comparison.get(), Ord::max);
+    // The adversarial heap and a fixed schedule leave nothing to chance but what the subject reads.
+    if baseline.comparison == ResultComparison::Never
+        && (settings.adversarial || settings.host.is_some())
+    {
+        baseline.found.push(different_results(&first, &texts));
+        baseline.dead_end = Some("its runs differ without any fault".to_owned());
+        return baseline;
+    }
     take_sites(&mut baseline, census.census.unwrap_or_default(), settings.known_file);
     baseline
 }
@@ -186,10 +205,10 @@ fn check_request_after_last(
     let beyond = Coordinate { thread: 0, ordinal: baseline.count(0) + 1 };
     let answer = child::ask::<(bool, u64)>(first_patience(settings), &|pipe| {
         let scratch = ScratchDir::new(owner);
-        execute(subject, settings.job(&scratch));
+        settings.execute(subject, settings.job(&scratch));
         status::set_started();
         let context = RunContext::new(settings, subject, baseline);
-        let run = execute(subject, context.job(Plan::at(beyond, true), &scratch));
+        let run = settings.execute(subject, context.job(Plan::at(beyond, true), &scratch));
         pipe.send(&(run.injected.is_some(), run.requests.first().copied().unwrap_or(0)));
     });
     let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
@@ -282,26 +301,24 @@ fn describe(event: Event) -> String {
     format!("T{thread} {op} of {} (align {align}){end}", count(size as u64, "byte"))
 }
 
-/// Compares two fault-free runs, and names the first difference with its call site. `compared` is
-/// `None` for real threads, whose runs are compared by their results alone.
+/// Fault-free runs of equal traces that gave different results.
+fn different_results(first: &Run, others: &[&str]) -> Observation {
+    let usual = first.text.as_deref().unwrap_or_default();
+    let other = others.iter().find(|text| **text != usual).copied().unwrap_or_default();
+    let note = "two runs without a fault gave different results:";
+    let diff = crate::report::format::diff(usual, other);
+    faultless(first, vec![Evidence::new(Kind::Nondeterminism).note(note).note(diff)])
+}
+
+/// Compares the traces of two fault-free runs, and names the first difference with its call site.
+/// `compared` is `None` for real threads, whose traces are not compared.
 fn difference(
     first: &Run,
     second: &Run,
     compared: Option<Compared>,
     run_with: &RunWith<'_>,
 ) -> Option<Observation> {
-    let Some((nth, events)) =
-        compared.and_then(|of| first_difference(&first.trace, &second.trace, of))
-    else {
-        if first.text == second.text {
-            return None;
-        }
-        let (a, b) = (first.text.as_deref(), second.text.as_deref());
-        let diff = crate::report::format::diff(a.unwrap_or(""), b.unwrap_or(""));
-        let note = "two runs without a fault gave different results:";
-        let evidence = Evidence::new(Kind::Nondeterminism).note(note).note(diff);
-        return Some(faultless(first, vec![evidence]));
-    };
+    let (nth, events) = first_difference(&first.trace, &second.trace, compared?)?;
     let [a, b] = events.map(|event| match event {
         Some(event) => describe(event),
         None => "the end".to_owned(),
@@ -316,6 +333,34 @@ fn difference(
     let moments = BTreeSet::from([Moment::Event(nth)]);
     let again = run_with(&|job| job.capture = Some(Capture::of(moments.clone())));
     Some(Observation { stacks: again.taken, ..faultless(first, vec![evidence]) })
+}
+
+/// How many fault-free results are compared before a difference to them counts.
+const RESULTS: usize = 24;
+
+/// Compares the results of many fault-free runs in one child process: two runs may give the same
+/// result by luck.
+///
+/// # Errors
+/// If no child can be started.
+pub(crate) fn compare_results(
+    settings: &Settings,
+    subject: &dyn Subject,
+    baseline: &Baseline,
+) -> Result<ResultComparison, Error> {
+    let owner = std::process::id();
+    let answer = child::ask::<ResultComparison>(first_patience(settings), &|pipe| {
+        let scratch = ScratchDir::new(owner);
+        let usual = baseline.texts.first().map_or("", String::as_str);
+        let results = (0..RESULTS).map(|_| execute(subject, settings.job(&scratch)).text);
+        let compared =
+            results.map(|text| ResultComparison::of(usual, text.as_deref().unwrap_or_default()));
+        let compared = compared.max().unwrap_or_default();
+        status::set_started();
+        pipe.send(&compared);
+    });
+    let answer = answer.map_err(|error| os_error("start a child", &error))?;
+    Ok(answer.messages.last().copied().unwrap_or_default())
 }
 
 /// Turns the backtraces of the census run into call sites.

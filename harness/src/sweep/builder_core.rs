@@ -89,6 +89,8 @@ impl BuilderCore<Unclassified, Whole> {
             recovers: false,
             quick: false,
             sheltered: Cell::new(false),
+            apart: Cell::new(false),
+            comparison: Cell::default(),
             in_process: !cfg!(unix) || cfg!(miri),
             patience: None,
             threads: None,

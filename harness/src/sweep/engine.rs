@@ -9,16 +9,19 @@ use crate::process::scratch_dir::tidy;
 use crate::report::Report;
 use crate::report::call_site::Site;
 use crate::report::format::{count, thousands};
+use crate::report::kind::Kind;
 use crate::run::Subject;
+use crate::run::outcome::ResultComparison;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
-use crate::sweep::baseline::run_baseline;
-use crate::sweep::leak_trend;
+use crate::sweep::baseline::{compare_results, run_baseline};
 use crate::sweep::measurements::Baseline;
+use crate::sweep::observation::Observation;
 use crate::sweep::point::RunContext;
 use crate::sweep::points::{check_names, points};
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{check_outcome, finish_report};
-use crate::sweep::workers::{SweepResults, confirm_outcomes, run_points};
+use crate::sweep::workers::{LOST, SweepResults, confirm_outcomes, run_points};
+use crate::sweep::{leak_trend, stray_accesses};
 
 /// The most requests, over all runs of a sweep, up to which every run is made.
 const REQUESTS_WHOLE: u64 = 400_000_000;
@@ -36,13 +39,71 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
     }
     tidy(child::is_alive);
     let mut report = Report::empty(&settings.name, settings.seed);
-    report.sampled = settings.options.parallel;
-    let result = run_baseline(settings, subject)
-        .and_then(|mut baseline| sweep_points(settings, subject, &mut baseline, &mut report));
+    let mut attempt = || {
+        report = Report::empty(&settings.name, settings.seed);
+        report.sampled = settings.options.parallel;
+        let mut baseline = run_baseline(settings, subject)?;
+        sweep_points(settings, subject, &mut baseline, &mut report)
+    };
+    // Each reason to begin again is given at most once.
+    let result = loop {
+        match attempt() {
+            Ok(SweepEnd::Doubtful) => settings.run_apart(subject),
+            Ok(SweepEnd::Astray) => settings.sheltered.set(true),
+            Ok(SweepEnd::Done) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
     match result {
         Ok(()) => report,
         Err(error) => Report::failed(&settings.name, settings.seed, error),
     }
+}
+
+/// How a sweep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SweepEnd {
+    /// The report is complete.
+    Done,
+    /// Runs may have learned from each other, so they are made again, each in a process of its own.
+    Doubtful,
+    /// Runs write where they may not, so they are made again on guarded memory.
+    Astray,
+}
+
+/// Whether what the faulted runs show may come from runs that differ without any fault.
+///
+/// # Errors
+/// If no child can be started.
+fn is_doubtful(
+    settings: &Settings,
+    subject: &dyn Subject,
+    baseline: &Baseline,
+    found: &[Observation],
+) -> Result<bool, Error> {
+    let is_possible = settings.may_run_apart() && baseline.is_harmless();
+    if !is_possible || !baseline.is_in_order(settings) {
+        return Ok(false);
+    }
+    let shows = |kind| {
+        let mut all = found.iter().filter(|found| found.point.is_some());
+        all.any(|found| found.evidence.iter().any(|evidence| evidence.kind == kind))
+    };
+    let is_lost = |found: &Observation| {
+        found.evidence.iter().any(|evidence| evidence.notes.iter().any(|note| note == LOST))
+    };
+    if found.iter().any(is_lost) {
+        return Ok(false);
+    }
+    if shows(Kind::Nondeterminism) {
+        return Ok(true);
+    }
+    if !shows(Kind::SilentWrong) && !shows(Kind::NotRecovered) {
+        return Ok(false);
+    }
+    let comparison = compare_results(settings, subject, baseline)?;
+    settings.know_results(comparison);
+    Ok(comparison > baseline.comparison)
 }
 
 fn sweep_points(
@@ -50,7 +111,7 @@ fn sweep_points(
     subject: &dyn Subject,
     baseline: &mut Baseline,
     report: &mut Report,
-) -> Result<(), Error> {
+) -> Result<SweepEnd, Error> {
     baseline.check()?;
     let baseline = &*baseline;
     if baseline.dead_end.is_none() {
@@ -64,7 +125,8 @@ fn sweep_points(
     notes(settings, baseline, report);
     if let Some(why) = &baseline.dead_end {
         report.notes.push(no_faulted_run(why));
-        return finish_report(settings, baseline, baseline.found.clone(), report, false);
+        finish_report(settings, baseline, baseline.found.clone(), report, false)?;
+        return Ok(SweepEnd::Done);
     }
     let mut points = points(baseline, settings.faults);
     let requests = baseline.requests.max(1);
@@ -102,10 +164,20 @@ fn sweep_points(
         from_outcomes.extend(observation.map(|observation| (*outcome, observation)));
     }
     found.extend(confirm_outcomes(&context, baseline, from_outcomes)?);
+    if stray_accesses::is_astray(&context, &found)? {
+        return Ok(SweepEnd::Astray);
+    }
+    if is_doubtful(settings, subject, baseline, &found)? {
+        return Ok(SweepEnd::Doubtful);
+    }
+    if settings.sheltered.get() {
+        stray_accesses::guard_points(&context, &points, &mut found)?;
+    }
     found.extend(baseline.found.clone());
     let found = leak_trend::confirm(&context, baseline, found, None)?;
     let is_complete = report.coverage.complete;
-    finish_report(settings, baseline, found, report, is_complete)
+    finish_report(settings, baseline, found, report, is_complete)?;
+    Ok(SweepEnd::Done)
 }
 
 /// The note of a subject whose fault-free runs end the sweep.
@@ -127,6 +199,22 @@ fn notes(settings: &Settings, baseline: &Baseline, report: &mut Report) {
     }
     if settings.in_process {
         note("runs were made in process: an abort would have ended it".to_owned());
+    }
+    if settings.apart.get() {
+        note("each run was made in a process of its own: in one process they differ".to_owned());
+    }
+    match baseline.comparison {
+        ResultComparison::Exact => {}
+        ResultComparison::Unordered => note(
+            "results are compared in any order, which differs without any fault; \
+             .observe(|result| ..) can sort them"
+                .to_owned(),
+        ),
+        ResultComparison::Never => note(
+            "results are not compared, since they differ without any fault; \
+             .observe(|result| ..) chooses a part that doesn't"
+                .to_owned(),
+        ),
     }
     if let (Some(used), Some(budget)) = (baseline.budget_used, settings.options.budget)
         && (80..=100).contains(&used)

@@ -10,6 +10,7 @@ use crate::adapters::guarded::Guarded;
 use crate::error::Error;
 use crate::heap::state::EventSink;
 use crate::options::Options;
+use crate::plan::Plan;
 use crate::process::backtrace::{Capture, Stack};
 use crate::process::child;
 use crate::process::codec::codec_struct;
@@ -22,10 +23,12 @@ use crate::process::status;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::format::diff;
 use crate::report::kind::Kind;
+use crate::run::outcome::ResultComparison;
 use crate::run::{Subject, execute};
 use crate::sweep::exit_outcome::{first_patience, hit_evidence, os_error, own_frames};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, moments};
+use crate::sweep::point::RunContext;
 use crate::sweep::settings::Settings;
 use crate::trace::{Fingerprint, Injected};
 
@@ -54,7 +57,7 @@ struct GuardedMessage {
 codec_struct!(GuardedMessage { taken, end });
 
 /// A guarded run, as its parent sees it.
-struct GuardedRun {
+pub(crate) struct GuardedRun {
     /// The stray accesses, each with the event of its block's free.
     hits: Vec<(GuardHit, u64)>,
     taken: BTreeMap<Moment, Stack>,
@@ -96,9 +99,16 @@ impl EventSink for RegionNames {
     }
 }
 
-/// Whether a subject can be guarded: by one thread, without a port of the caller's, and with the
-/// detectors on that guards are for.
-fn applies(settings: &Settings, baseline: &Baseline) -> bool {
+impl GuardedFindings {
+    /// Whether there is a stray access in it.
+    pub(crate) fn is_harmful(&self) -> bool {
+        let mut all = self.found.iter().flat_map(|found| &found.evidence);
+        all.any(|evidence| evidence.kind != Kind::UninitRead)
+    }
+}
+
+/// Whether these settings leave the memory to the harness, with the detectors on that guards are for.
+fn leaves_memory_to_us(settings: &Settings) -> bool {
     cfg!(all(target_os = "linux", target_pointer_width = "64"))
         && !settings.quick
         && !settings.in_process
@@ -106,7 +116,24 @@ fn applies(settings: &Settings, baseline: &Baseline) -> bool {
         && settings.host.is_none()
         && settings.options.guards()
         && !settings.options.parallel
-        && baseline.threads <= 1
+}
+
+/// Whether all runs can be made on guarded memory, and aren't yet.
+pub(crate) fn may_shelter(settings: &Settings) -> bool {
+    leaves_memory_to_us(settings) && !settings.sheltered.get()
+}
+
+/// Whether a subject can be guarded: one of a single thread.
+pub(crate) fn applies(settings: &Settings, baseline: &Baseline) -> bool {
+    leaves_memory_to_us(settings) && baseline.threads <= 1
+}
+
+/// A subject to guard, with the faults of its run, if it has any.
+#[derive(Clone, Copy)]
+pub(crate) struct Guardable<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) subject: &'a dyn Subject,
+    pub(crate) faults: Option<(&'a RunContext<'a>, &'a Plan)>,
 }
 
 /// What the guarded runs show.
@@ -132,24 +159,25 @@ pub(crate) fn guard(
     if !applies(settings, plain) {
         return Ok(seen);
     }
+    let subject = Guardable { settings, subject, faults: None };
     let mode = |side, flip_after| GuardMode { side, seed: settings.seed, flip_after };
     let behind = mode(GuardSide::After, u64::MAX);
     let ahead = mode(GuardSide::Before, 0);
     let none = BTreeSet::new();
-    let first = run(settings, subject, behind, &none)?;
-    let second = run(settings, subject, ahead, &none)?;
+    let first = run(subject, behind, &none)?;
+    let second = run(subject, ahead, &none)?;
     for (mode, run) in [(behind, &first), (ahead, &second)] {
-        seen.found.extend(look_into(settings, subject, mode, run)?);
+        seen.found.extend(look_into(subject, mode, run)?);
         seen.writes |= run.hits.iter().any(|(hit, _)| hit.is_write != Some(false));
     }
     let has_hits = !first.hits.is_empty() || !second.hits.is_empty();
-    let differs = plain.shows(Kind::Nondeterminism);
+    let differs = plain.shows(Kind::Nondeterminism) || plain.comparison == ResultComparison::Never;
     let can_tell = plain.dead_end.is_none() || differs;
     if settings.options.detects(Kind::UninitRead)
         && can_tell
         && !has_hits
         && !first.is_like(&second)
-        && let Some(found) = unset_contents(settings, subject, behind, &first)?
+        && let Some(found) = unset_contents(subject, behind, &first)?
     {
         seen.found.push(found);
         seen.explains_difference = differs;
@@ -158,9 +186,8 @@ pub(crate) fn guard(
 }
 
 /// Makes one guarded run, and takes the backtraces of these moments.
-fn run(
-    settings: &Settings,
-    subject: &dyn Subject,
+pub(crate) fn run(
+    Guardable { settings, subject, faults }: Guardable<'_>,
     mode: GuardMode,
     moments: &BTreeSet<Moment>,
 ) -> Result<GuardedRun, Error> {
@@ -169,13 +196,20 @@ fn run(
     let port = move |options: Options| options.heap_over(Guarded::new(mode));
     let answer = child::ask::<GuardedMessage>(first_patience(settings), &|pipe| {
         let scratch = ScratchDir::new(owner);
-        status::set_started();
-        let mut job = settings.job(&scratch);
+        let mut job = match faults {
+            None => settings.job(&scratch),
+            Some((context, plan)) => {
+                settings.execute(subject, settings.job(&scratch));
+                context.job(plan.clone(), &scratch)
+            }
+        };
         job.options = job.options.ledger_only();
         job.port = Some(&port);
         job.capture = (!moments.is_empty()).then(|| Capture::of(moments.clone()));
         job.sink = Some(Box::new(RegionNames { pipe: Rc::clone(pipe) }));
         let run = execute(subject, job);
+        // Until here it may wait for a lock that another thread held at the fork.
+        status::set_started();
         let end = GuardedEnd {
             text: run.text,
             failure: run.failure,
@@ -192,6 +226,8 @@ fn run(
         end: None,
         death: answer.death.map(|record| record.death),
     };
+    // Blocks without a number are those of the run to warm up.
+    seen.hits.retain(|(hit, _)| hit.number != 0 || faults.is_none());
     for message in answer.messages {
         seen.taken.extend(message.taken);
         seen.end = message.end.or(seen.end);
@@ -200,9 +236,8 @@ fn run(
 }
 
 /// Repeats a guarded run with backtraces, if it has stray accesses: each is a finding.
-fn look_into(
-    settings: &Settings,
-    subject: &dyn Subject,
+pub(crate) fn look_into(
+    subject: Guardable<'_>,
     mode: GuardMode,
     seen: &GuardedRun,
 ) -> Result<Option<Observation>, Error> {
@@ -211,14 +246,14 @@ fn look_into(
     }
     let wanted = seen.hits.iter().map(|(hit, freed)| evidence(hit, *freed, 0));
     let wanted = moments(&wanted.collect::<Vec<Evidence>>());
-    let again = run(settings, subject, mode, &wanted)?;
+    let again = run(subject, mode, &wanted)?;
     let mut found = Observation { stacks: again.taken, ..Observation::default() };
     found.fingerprint = again.end.map_or(0, |end| end.fingerprint);
     let mut known: Vec<(Kind, u64, Stack)> = Vec::new();
     for (nth, (hit, freed)) in (1..).zip(&again.hits) {
         let accessed = own_frames(&hit.accessed);
         let this = (hit.kind(), hit.number, accessed.clone());
-        if known.contains(&this) || !settings.options.detects(hit.kind()) {
+        if known.contains(&this) || !subject.settings.options.detects(hit.kind()) {
             // One access may go on over several pages.
             continue;
         }
@@ -238,13 +273,12 @@ fn evidence(hit: &GuardHit, freed: u64, nth: u64) -> Evidence {
 /// A result that depends on what fresh memory holds: `usual` is the run with the usual contents. The
 /// block whose contents matter is found by bisection.
 fn unset_contents(
-    settings: &Settings,
-    subject: &dyn Subject,
+    subject: Guardable<'_>,
     mode: GuardMode,
     usual: &GuardedRun,
 ) -> Result<Option<Observation>, Error> {
     let none = BTreeSet::new();
-    let with = |flip_after| run(settings, subject, GuardMode { flip_after, ..mode }, &none);
+    let with = |flip_after| run(subject, GuardMode { flip_after, ..mode }, &none);
     let other = with(0)?;
     let Some(end) = usual.end.as_ref().filter(|_| !usual.is_like(&other)) else {
         return Ok(None);
@@ -269,7 +303,7 @@ fn unset_contents(
         .step(Role::Allocated, moment)
         .note("the result depends on what fresh memory holds:")
         .note(difference(usual, &other));
-    let again = run(settings, subject, mode, &BTreeSet::from([moment]))?;
+    let again = run(subject, mode, &BTreeSet::from([moment]))?;
     Ok(Some(Observation {
         fingerprint: end.fingerprint,
         evidence: vec![evidence],

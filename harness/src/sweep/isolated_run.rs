@@ -13,7 +13,6 @@ use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::evidence::Evidence;
 use crate::report::outcome::Outcome;
-use crate::run::execute;
 use crate::run::message::{AfterFault, RunMessage, RunSender};
 use crate::schedule::{FoundSchedule, Preemption};
 use crate::sweep::exit_outcome::{DescribedDeath, describe, os_error};
@@ -123,12 +122,12 @@ fn isolate(
     let answer = child::ask::<RunMessage<RunEnd>>(patience, &|pipe| {
         let scratch = ScratchDir::new(owner);
         if warms_up {
-            execute(context.subject, context.settings.job(&scratch));
+            context.settings.execute(context.subject, context.settings.job(&scratch));
         }
         status::set_started();
         let mut job = context.job(plan.clone(), &scratch);
         job.sink = Some(Box::new(RunSender::<RunEnd>::new(pipe, AfterFault::Fingerprints)));
-        let run = execute(context.subject, job);
+        let run = context.settings.execute(context.subject, job);
         // It survived: run it again for the call sites.
         let (run, complete) = match run.evidence.is_empty() && run.injected.is_some() {
             true => (run, None),

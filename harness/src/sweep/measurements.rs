@@ -8,6 +8,7 @@ use crate::process::codec::codec_struct;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment};
 use crate::report::kind::Kind;
+use crate::run::outcome::ResultComparison;
 use crate::sweep::observation::Observation;
 use crate::sweep::settings::Settings;
 use crate::trace::{Coordinate, Injected, Op};
@@ -25,6 +26,8 @@ pub(crate) struct Baseline {
     pub(crate) peak: usize,
     /// The `Debug` texts of the results: one, unless schedules differ in it.
     pub(crate) texts: Vec<String>,
+    /// How results are compared with them.
+    pub(crate) comparison: ResultComparison,
     /// Whether there is debug information to name call sites by.
     pub(crate) has_sites: bool,
     pub(crate) sites: Vec<Site>,
@@ -92,6 +95,14 @@ impl Baseline {
     /// Whether something of this kind shows without any fault.
     pub(crate) fn shows(&self, kind: Kind) -> bool {
         self.found.iter().flat_map(|found| &found.evidence).any(|evidence| evidence.kind == kind)
+    }
+
+    /// Whether runs without a fault do no damage to their process.
+    pub(crate) fn is_harmless(&self) -> bool {
+        let is_harmless =
+            |kind| matches!(kind, Kind::Leak | Kind::Nondeterminism | Kind::UninitRead);
+        let mut kinds = self.found.iter().flat_map(|found| &found.evidence).map(|found| found.kind);
+        kinds.all(is_harmless)
     }
 
     /// The number of blocks that a run's only thread has allocated before this request.
@@ -181,6 +192,7 @@ codec_struct!(Baseline {
     fingerprint,
     peak,
     texts,
+    comparison,
     has_sites,
     sites,
     by_request,

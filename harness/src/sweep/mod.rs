@@ -16,6 +16,8 @@
 //!    bug. `observation` is what it hands back; `point_status` is its outcome in shared memory.
 //! 7. Deaths and outcomes that the parent judges are confirmed, each in an `isolated_run`;
 //!    `exit_outcome` names them. `leak_trend` confirms leaks of the global allocator by repetition.
+//!    If runs learn from each other, or write where they may not (`stray_accesses`), the engine
+//!    begins again: each run then has a process of its own, or guarded memory.
 //! 8. `suppressions` names the call sites, lets `grouping` make one finding of each root cause,
 //!    takes out what the caller allows, and so completes the report.
 //!
@@ -42,6 +44,7 @@ pub(crate) mod run_loop;
 pub(crate) mod run_request;
 pub(crate) mod settings;
 pub(crate) mod strategy;
+pub(crate) mod stray_accesses;
 pub(crate) mod suppressions;
 pub(crate) mod workers;
 

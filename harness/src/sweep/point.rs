@@ -10,7 +10,7 @@ use crate::process::scratch_dir::ScratchDir;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
-use crate::run::{Job, Run, Subject, execute};
+use crate::run::{Job, Run, Subject};
 use crate::schedule::Preemption;
 use crate::sweep::measurements::Baseline;
 pub(crate) use crate::sweep::observation::{Observation, Point, moments};
@@ -66,6 +66,7 @@ impl RunContext<'_> {
         }
         job.bound = self.bound();
         job.baseline = Some(self.texts);
+        job.comparison = self.baseline.comparison;
         job.preemptions = self.preemptions;
         job
     }
@@ -77,7 +78,7 @@ impl RunContext<'_> {
         point: Option<Point>,
         scratch: &ScratchDir,
     ) -> (Run, Option<Observation>) {
-        let run = execute(self.subject, self.job(plan.clone(), scratch));
+        let run = self.settings.execute(self.subject, self.job(plan.clone(), scratch));
         self.look_into(run, plan, point, scratch)
     }
 
@@ -118,13 +119,13 @@ impl RunContext<'_> {
         let again = |run: &Run| {
             let mut job = self.job(plan.clone(), scratch);
             job.capture = Some(Capture::of(moments(&run.evidence)));
-            self.reached(execute(self.subject, job), point)
+            self.reached(self.settings.execute(self.subject, job), point)
         };
         let mut second = again(&run);
         if self.differ(&run, &second) && self.settings.global.is_some() {
             // The first run through this code initialises statics and thread-locals. What all
             // later runs show is what is reported.
-            run = execute(self.subject, self.job(plan.clone(), scratch));
+            run = self.settings.execute(self.subject, self.job(plan.clone(), scratch));
             run = self.reached(run, point);
             if run.evidence.is_empty() {
                 return (run, None);

@@ -12,13 +12,13 @@ use crate::sweep::baseline::run_baseline;
 use crate::sweep::engine::no_faulted_run;
 use crate::sweep::exit_outcome::{outcome_of, patience};
 use crate::sweep::isolated_run::run_isolated;
-use crate::sweep::leak_trend;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
 use crate::sweep::run_loop::RunLoop;
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{check_outcome, finish_report};
+use crate::sweep::{guarded, leak_trend, stray_accesses};
 use crate::trace::{Coordinate, Fingerprint};
 
 /// Makes one run under a plan of the caller's, instead of a sweep. `point` is the request that the
@@ -90,6 +90,51 @@ pub(crate) fn replay(
     token: &Token,
     run_loop: &dyn RunLoop,
 ) -> Result<Report, Error> {
+    let is_it = |report: &Report| report.replayed == Some(Replayed::Reproduced);
+    let mut first = replay_once(settings, subject, token, run_loop)?;
+    if first.is_astray {
+        settings.sheltered.set(true);
+        first = replay_once(settings, subject, token, run_loop)?;
+    }
+    if is_it(&first.report) || token.fault.is_none() {
+        return Ok(first.report);
+    }
+    // The sweep may have learned from all its runs that each needs a process of its own, or guarded
+    // memory; here there is only one.
+    if settings.may_run_apart() && first.is_harmless {
+        settings.run_apart(subject);
+        let apart = replay_once(settings, subject, token, run_loop)?;
+        if is_it(&apart.report) {
+            return Ok(apart.report);
+        }
+        settings.apart.set(false);
+    }
+    if guarded::may_shelter(settings) {
+        settings.sheltered.set(true);
+        let sheltered = replay_once(settings, subject, token, run_loop)?;
+        if is_it(&sheltered.report) {
+            return Ok(sheltered.report);
+        }
+    }
+    Ok(first.report)
+}
+
+/// What one replay shows.
+struct ReplayAttempt {
+    report: Report,
+    /// Whether its run writes where it may not, so that it has to be made on guarded memory.
+    is_astray: bool,
+    /// Whether the subject can be run in this process.
+    is_harmless: bool,
+}
+
+/// Makes a token's run in the way that the settings say.
+fn replay_once(
+    settings: &Settings,
+    subject: &dyn Subject,
+    token: &Token,
+    run_loop: &dyn RunLoop,
+) -> Result<ReplayAttempt, Error> {
     hook_panics();
     if settings.options.unwinding {
         learn_machinery();
@@ -148,7 +193,11 @@ pub(crate) fn replay(
                     outcome.and_then(|outcome| check_outcome(settings, baseline, point, outcome));
                 let all = run.all()?.into_iter().chain(from_outcome);
                 let all = all.map(|found| Observation { fingerprint: run.fingerprint, ..found });
-                leak_trend::confirm(&context, baseline, all.collect(), None)
+                let mut all = all.collect();
+                if settings.sheltered.get() {
+                    stray_accesses::guard_points(&context, &[point], &mut all)?;
+                }
+                leak_trend::confirm(&context, baseline, all, None)
             };
             found = run_at(fault.at)?;
             let moved =
@@ -178,8 +227,10 @@ pub(crate) fn replay(
     }
     // What a run shows after it left its schedule has nothing to do with the token.
     report.replayed = Some(diverged.map_or(verdict, Replayed::Diverged));
+    let context = RunContext { preemptions, ..RunContext::new(settings, subject, baseline) };
+    let is_astray = stray_accesses::is_astray(&context, &found)?;
     finish_report(settings, baseline, found, &mut report, false)?;
-    Ok(report)
+    Ok(ReplayAttempt { report, is_astray, is_harmless: baseline.is_harmless() })
 }
 
 /// The verdict on a run that did not show the token's finding.

@@ -19,8 +19,8 @@ use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
 use crate::report::rerun::Rerun;
 use crate::report::token::RunMode;
-use crate::run::Job;
-use crate::run::outcome::ThreadScheduler;
+use crate::run::outcome::{ResultComparison, ThreadScheduler};
+use crate::run::{Job, Run, Subject, execute, execute_apart};
 use crate::sweep::journal::JournalPlace;
 use crate::trace::hash_bytes;
 
@@ -107,6 +107,11 @@ pub(crate) struct Settings {
     /// Whether all runs are guarded from here on: the subject writes where it may not, and would
     /// damage the allocator below.
     pub(crate) sheltered: Cell<bool>,
+    /// Whether each run is made in a process of its own from here on: in one process they learn from
+    /// each other.
+    pub(crate) apart: Cell<bool>,
+    /// What fault-free runs of one process have shown about comparing results.
+    pub(crate) comparison: Cell<ResultComparison>,
     /// How long a run may go without a request, if the caller sets it.
     pub(crate) patience: Option<Duration>,
     /// How the order of threads is explored, if it is.
@@ -140,6 +145,7 @@ impl Settings {
             bound: u64::MAX,
             lifeline: (!self.in_process).then_some(LIFELINE),
             baseline: None,
+            comparison: self.comparison.get(),
             scheduler: self.host.map(|host| host as &dyn ThreadScheduler),
             preemptions: &[],
             record_operations: false,
@@ -148,7 +154,44 @@ impl Settings {
             capture: None,
             input: &self.input,
             scratch,
+            seeds_randomness: !self.in_process,
             sink: None,
+        }
+    }
+
+    /// Makes a run, in a process of its own if the settings say so.
+    pub(crate) fn execute(&self, subject: &dyn Subject, job: Job<'_>) -> Run {
+        if self.apart.get() { execute_apart(subject, job) } else { execute(subject, job) }
+    }
+
+    /// Whether runs can be made in processes of their own, and aren't yet. Under a model checker a
+    /// schedule is explored in one process, and the adversarial heap differs from run to run on
+    /// purpose.
+    pub(crate) fn may_run_apart(&self) -> bool {
+        !self.apart.get()
+            && !self.in_process
+            && !self.adversarial
+            && self.host.is_none()
+            && !self.options.parallel
+    }
+
+    /// Makes each run in a process of its own from here on. Statics and hash seeds are filled by one
+    /// run in this process, so that all its forks have the same ones. The caller has seen that
+    /// such a run does no harm.
+    pub(crate) fn run_apart(&self, subject: &dyn Subject) {
+        let scratch = ScratchDir::new(std::process::id());
+        let job = Job { lifeline: None, owns_all_threads: false, ..self.job(&scratch) };
+        execute(subject, job);
+        ScratchDir::remove(std::process::id(), std::process::id());
+        self.apart.set(true);
+    }
+
+    /// Remembers what fault-free runs of one process have shown about comparing results: an order
+    /// that varied there is no result, also where it is the same in every process. Other differences
+    /// may be gone in processes of their own.
+    pub(crate) fn know_results(&self, comparison: ResultComparison) {
+        if comparison == ResultComparison::Unordered {
+            self.comparison.set(comparison);
         }
     }
 

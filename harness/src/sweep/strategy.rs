@@ -17,7 +17,6 @@ use crate::process::worker_pool::{self, ItemEnd, WorkerEvent};
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
-use crate::run::execute;
 use crate::sweep::exit_outcome::os_error;
 use crate::sweep::fork;
 use crate::sweep::measurements::Baseline;
@@ -62,6 +61,8 @@ impl PointRunner<'_> {
         let left = self.left();
         let mut is_forked = false;
         match settings.strategy {
+            // Each run is a fork already, of the process as it was before the first one.
+            _ if settings.apart.get() => {}
             Strategy::Rerun => {}
             Strategy::Fork => {
                 if let Some(reason) = self.fork(&left, results)? {
@@ -220,7 +221,7 @@ fn run_worker(
     pipe: &Pipe,
 ) {
     let scratch = ScratchDir::new(child::parent());
-    let warm = execute(context.subject, context.settings.job(&scratch));
+    let warm = context.settings.execute(context.subject, context.settings.job(&scratch));
     memory.count(warm.requests.iter().sum());
     worker_pool::take_items(memory, status, |point| {
         let (run, found) = context.try_point(points[point], &scratch);

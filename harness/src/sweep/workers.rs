@@ -142,6 +142,11 @@ fn open_journal(
     Ok(Some(journal))
 }
 
+/// The note of a finding that was lost on its way from a worker: the subject writes to descriptors
+/// that are not its own, so that nothing can be said of its runs.
+pub(crate) const LOST: &str =
+    "something was found here, but the worker's result never reached the parent";
+
 /// Runs a point again that is marked as having a bug, but whose observation never arrived.
 fn find_again(
     context: &RunContext<'_>,
@@ -152,9 +157,8 @@ fn find_again(
     let plan = Plan::at(point.at, point.persistent);
     let again = run_isolated(context, &plan, Some(point), patience)?;
     Ok(again.found().unwrap_or_else(|| {
-        let note = "something was found here, but the worker's result never reached the parent";
         let cause = "does the subject close or write to descriptors that are not its own?";
-        observation_at(point, Evidence::new(Kind::Nondeterminism).note(note).note(cause), baseline)
+        observation_at(point, Evidence::new(Kind::Nondeterminism).note(LOST).note(cause), baseline)
     }))
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod again;
 pub(crate) mod ports;
+pub(crate) mod shared;
 
 use std::alloc::Layout;
 use std::ptr::NonNull;

@@ -1,6 +1,7 @@
 //! The global allocator as a subject: programs that know nothing of heaps are swept as they are.
 
 mod adversary;
+mod after_fault;
 mod baseline;
 #[path = "../common/mod.rs"]
 mod common;
@@ -10,6 +11,7 @@ mod leaks;
 mod left_behind;
 mod order;
 mod panics;
+mod randomness;
 mod ratchet;
 mod threads;
 
