@@ -21,6 +21,8 @@ pub(crate) struct Env {
     pub(crate) jobs: Option<usize>,
     /// `MALLORY_HISTOGRAM`: whether reports give percentiles of the request sizes.
     pub(crate) histogram: bool,
+    /// `MALLORY_UPDATE`: whether files of allowed call sites are written anew.
+    pub(crate) update: bool,
     /// `MALLORY_DISABLE_CUSTOM_ALLOCATORS`: whether memory parts pass every allocation to their
     /// port.
     pub(crate) bypass: bool,
@@ -84,6 +86,7 @@ impl Env {
             seed: number("MALLORY_SEED", look)?,
             jobs,
             histogram: switch("MALLORY_HISTOGRAM", look)?,
+            update: switch("MALLORY_UPDATE", look)?,
             bypass: switch("MALLORY_DISABLE_CUSTOM_ALLOCATORS", look)?,
         })
     }
@@ -143,6 +146,7 @@ mod tests {
         assert_eq!(read("MALLORY_SEED", "9").expect("read").seed, Some(9));
         assert_eq!(read("MALLORY_JOBS", "2").expect("read").jobs, Some(2));
         assert!(read("MALLORY_HISTOGRAM", "1").expect("read").histogram);
+        assert!(read("MALLORY_UPDATE", "1").expect("read").update);
         assert!(read("MALLORY_DISABLE_CUSTOM_ALLOCATORS", "1").expect("read").bypass);
         assert!(!read("MALLORY_DISABLE_CUSTOM_ALLOCATORS", "0").expect("read").bypass);
         let sequence = read("MALLORY_SEQUENCE", "found.txt").expect("read").sequence;

@@ -50,6 +50,7 @@ ENVIRONMENT:
   MALLORY_OOM_AFTER=N                   makes one run in which every request after the Nth fails
   MALLORY_REPLAY='v1 …'                 replays a token in the sweep that it names
   MALLORY_HISTOGRAM=1                   reports p50, p90 and p99 of the request sizes
+  MALLORY_UPDATE=1                      writes files of allowed call sites (Sweep::allowed) anew
   MALLORY_DISABLE_CUSTOM_ALLOCATORS=1   makes memory parts pass every allocation to their port
 
 EXAMPLES:

@@ -15,6 +15,7 @@ pub(crate) mod call_site;
 pub(crate) mod evidence;
 pub(crate) mod finding;
 pub(crate) mod format;
+pub(crate) mod inventory;
 #[cfg(feature = "json")]
 pub(crate) mod json;
 pub(crate) mod kind;
@@ -34,7 +35,6 @@ use crate::report::json::{JsonCoverage, JsonFinding, JsonLine, JsonOutcomes};
 pub use crate::report::kind::Kind;
 pub use crate::report::outcome::Outcome;
 use crate::report::outcome::Strategy;
-use crate::report::text::inventory_line;
 pub use crate::report::token::Token;
 pub(crate) use crate::report::verdict::Replayed;
 pub use crate::report::verdict::{Coverage, Verdict};
@@ -147,7 +147,7 @@ impl Report {
         &self.findings
     }
 
-    /// The aborts that [`allow_aborts`](crate::Sweep::allow_aborts) accepts, one for each call
+    /// What [`allow_aborts`](crate::Sweep::allow_aborts) and [`allowed`](crate::Sweep::allowed) accept, one for each call
     /// site.
     #[must_use]
     pub fn allowed(&self) -> &[Finding] {
@@ -263,14 +263,7 @@ impl Report {
         for finding in &self.findings {
             out.push_str(&format!("{finding}\n"));
         }
-        if !self.inventory.is_empty() {
-            let sites = count(self.inventory.len() as u64, "call site");
-            out.push_str(&format!(
-                "allowed: failures abort at {sites} (the first, how many, where)\n"
-            ));
-            self.inventory.iter().for_each(|finding| out.push_str(&inventory_line(finding)));
-            out.push('\n');
-        }
+        out.push_str(&inventory::text(&self.inventory));
         out
     }
 

@@ -98,23 +98,3 @@ impl fmt::Display for Finding {
         writeln!(f, "  replay  {}", self.rerun.line(&self.token))
     }
 }
-
-/// The most frames of a call site in a line of the inventory.
-const FRAMES_IN_LINE: usize = 3;
-
-/// An allowed finding in one line, since there may be hundreds.
-pub(crate) fn inventory_line(finding: &Finding) -> String {
-    let Some(fault) = &finding.fault else { return String::new() };
-    let frames = &fault.site.frames;
-    let names = frames.iter().take(FRAMES_IN_LINE).map(Frame::short_name);
-    let mut names: Vec<String> = names.collect();
-    match frames.len().saturating_sub(FRAMES_IN_LINE) {
-        _ if names.is_empty() => names.push("(site unavailable)".to_owned()),
-        0 => {}
-        left => names.push(format!("{left} more")),
-    }
-    let place = frames.first().map_or("", |frame| &frame.place);
-    let gap = if place.is_empty() { "" } else { "  " };
-    let (id, at, times) = (&finding.id, fault.at.to_string(), format!("{}×", finding.count));
-    format!("  {id}  {at:<8} {times:>6}  {}{gap}{place}\n", names.join(" ← "))
-}

@@ -3,6 +3,7 @@
 use std::alloc::GlobalAlloc;
 use std::cell::RefCell;
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::adapters::adversary::Adversary;
@@ -99,6 +100,17 @@ impl<C, V> Sweep<C, V> {
     /// lowered.
     pub fn allow_aborts(self, sites: u64) -> Self {
         self.set(|settings| settings.allow_aborts = Some(sites))
+    }
+
+    /// Accepts the aborts and panics of failed requests whose call sites are in this file, which is
+    /// relative to the package's folder, and lists them. What is not in it stays a finding; other
+    /// kinds of findings are never allowed by it. With `MALLORY_UPDATE=1` in the environment the
+    /// file is written anew: commit it, and review its changes like a snapshot's.
+    ///
+    /// A file that can't be read or understood is the report's [error](Report::error).
+    pub fn allowed(self, file: impl Into<PathBuf>) -> Self {
+        let file = file.into();
+        self.set(|settings| settings.allowed_file = Some(file))
     }
 
     /// Sets how the faulted runs are made. The report is the same for any; see

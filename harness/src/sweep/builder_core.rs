@@ -72,6 +72,8 @@ impl BuilderCore<Unclassified, Whole> {
             benign: Vec::new(),
             allowances: Vec::new(),
             allow_aborts: None,
+            allowed_file: None,
+            update: env.update,
             options,
             faults: Faults::Both,
             strategy: Strategy::Auto,

@@ -19,10 +19,12 @@
 //!    If runs learn from each other, or write where they may not (`stray_accesses`), the engine
 //!    begins again: each run then has a process of its own, or guarded memory.
 //! 8. `suppressions` names the call sites, lets `grouping` make one finding of each root cause,
-//!    takes out what the caller allows, and so completes the report.
+//!    takes out what the caller allows (`allowed_file` is its committed list), and so completes
+//!    the report.
 //!
 //! `replay` makes a single run instead: of a token, or under the caller's plan.
 
+pub(crate) mod allowed_file;
 pub(crate) mod baseline;
 pub(crate) mod builder;
 pub(crate) mod builder_core;

@@ -1,6 +1,7 @@
 //! The settings of a sweep or an exploration, as its builder collects them.
 
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +82,10 @@ pub(crate) struct Settings {
     pub(crate) benign: Vec<String>,
     pub(crate) allowances: Vec<Allowance>,
     pub(crate) allow_aborts: Option<u64>,
+    /// The file of allowed aborts and panics.
+    pub(crate) allowed_file: Option<PathBuf>,
+    /// Whether that file is written anew.
+    pub(crate) update: bool,
     pub(crate) options: Options,
     pub(crate) faults: Faults,
     pub(crate) strategy: Strategy,

@@ -13,6 +13,7 @@ use crate::report::finding::Finding;
 use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
+use crate::sweep::allowed_file;
 use crate::sweep::exit_outcome::{FIRST_PATIENCE, observation_at, os_error};
 use crate::sweep::grouping;
 use crate::sweep::measurements::Baseline;
@@ -88,6 +89,9 @@ pub(crate) fn finish_report(
     }
     if let Some(max) = settings.allow_aborts {
         ratchet(max, &mut findings, report, is_complete)?;
+    }
+    if let Some(file) = &settings.allowed_file {
+        allowed_file::apply(file, settings.update, &mut findings, report, is_complete)?;
     }
     report.findings = findings;
     Ok(())

@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::path::PathBuf;
 
+use crate::common::again::this_program;
 use crate::common::{kinds, mistake};
 use crate::sweep;
 use mallory::Kind;
@@ -35,4 +37,115 @@ fn allowed_aborts_stand_in_the_json_apart_from_the_findings() {
     assert_eq!(allowed.matches(r#""kind":"abort""#).count(), 2, "{allowed}");
     let found = line(1).expect("no error");
     assert!(!found.contains("allowed"), "above the number each is a finding: {found}");
+}
+
+/// A folder of this test, empty at first.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("allowed-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    folder
+}
+
+#[test]
+fn a_file_holds_what_is_allowed() {
+    let file = folder("file").join("allowed/words.txt");
+    let swept = || sweep("file").allowed(&file).run(|_| infallible());
+    let report = swept();
+    assert_eq!(kinds(&report), [Kind::Abort; 2], "nothing is allowed without a file");
+    assert!(report.to_string().contains("MALLORY_UPDATE=1 accepts"), "{report}");
+
+    let lines: Vec<String> = report
+        .findings()
+        .iter()
+        .map(|finding| format!("{} {}  its site", finding.kind(), finding.id()))
+        .collect();
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+    std::fs::write(&file, format!("# a comment\n\n{}\n", lines[0])).expect("written");
+    let report = swept();
+    assert_eq!(report.findings().len(), 1, "the other one is new:\n{report}");
+    assert_eq!(report.allowed().len(), 1, "{report}");
+
+    std::fs::write(&file, format!("{}\nabort A-00000000  gone\n", lines.join("\n")))
+        .expect("written");
+    let report = swept();
+    report.assert_clean();
+    assert_eq!(report.allowed().len(), 2, "{report}");
+    assert!(report.to_string().contains("has 1 line too many, the first `abort A-00000000  gone`"));
+
+    std::fs::write(&file, "leak L-00000000\n").expect("written");
+    let error = mistake(&swept());
+    assert!(error.contains("not an allowed call site") && error.contains("words.txt:1"), "{error}");
+    let _ = std::fs::remove_dir_all(folder("file"));
+}
+
+/// What a file allows hides no other kind of bug at the same call site.
+#[test]
+fn a_file_allows_neither_leaks_nor_what_shows_without_a_fault() {
+    let file = folder("leak").join("leak.txt");
+    let swept = || {
+        sweep("leak").allowed(&file).run(|_| {
+            std::mem::forget(black_box(Box::new(7_u64)));
+            Ok::<_, Infallible>(())
+        })
+    };
+    let ids: Vec<String> = swept().findings().iter().map(|f| format!("abort {}", f.id())).collect();
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+    std::fs::write(&file, ids.join("\n")).expect("written");
+    let report = swept();
+    assert_eq!(kinds(&report), [Kind::Leak], "{report}");
+    let _ = std::fs::remove_dir_all(folder("leak"));
+}
+
+#[test]
+fn the_file_is_written_on_request() {
+    const IN_CHILD: &str = "TEST_FILE";
+    if let Some(file) = std::env::var_os(IN_CHILD) {
+        let report = sweep("update").allowed(file).run(|_| {
+            let words = words("an infallible function");
+            let mut more = Vec::<u64>::new();
+            more.try_reserve(4).expect("memory");
+            Ok::<_, Infallible>(words)
+        });
+        report.assert_clean();
+        return;
+    }
+    let file = folder("update").join("new/update.txt");
+    let run = |update: &str| {
+        let mut child = this_program(the_file_is_written_on_request);
+        child.env(IN_CHILD, &file).env("MALLORY_UPDATE", update).output().expect("it starts")
+    };
+    assert!(!run("0").status.success(), "what is new is not clean");
+    assert!(run("1").status.success(), "what is written is");
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    assert!(text.starts_with("# ") && text.contains("abort A-"), "{text}");
+    assert!(text.contains("panic ") && text.contains("  ratchet::words"), "{text}");
+    assert!(run("0").status.success(), "and it stays clean");
+    assert!(run("1").status.success());
+    assert_eq!(std::fs::read_to_string(&file).expect("there"), text);
+    let _ = std::fs::remove_dir_all(folder("update"));
+}
+
+/// Many call sites are a table of functions; a function that promises an error comes first.
+#[test]
+fn a_long_inventory_is_a_table() {
+    fn try_words() -> usize {
+        words("a promise")
+    }
+    macro_rules! many {
+        ($($name:ident)*) => {{
+            $(fn $name() -> usize { words("one") })*
+            0 $(+ $name())*
+        }};
+    }
+    let report = sweep("table").allow_aborts(26).run(|_| {
+        let many = many!(a b c d e f g h i j k l m n o p q r s t u v w x y);
+        Ok::<_, Infallible>(many + try_words())
+    });
+    report.assert_clean();
+    let text = report.to_string();
+    let promised = text.find("(try_words promises an error)").expect("listed by itself");
+    let table = text.find("sites  requests  function").expect("a table");
+    assert!(promised < table, "{text}");
+    assert!(text.contains("25        25  global  ratchet::words"), "{text}");
+    assert_eq!(report.allowed().len(), 26);
 }

@@ -1,0 +1,106 @@
+//! The text of an inventory: the findings that the caller allows, which may be thousands. Few are
+//! listed one by one; many are a table of the functions in which they are.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::report::call_site::Frame;
+use crate::report::finding::Finding;
+use crate::report::format::{count, thousands};
+
+/// The most call sites that are listed one by one, and the most rows of the table.
+const ROWS_MAX: usize = 20;
+/// The most frames of a call site in a line.
+const FRAMES_IN_LINE: usize = 3;
+
+/// The inventory as a report prints it. Functions that promise an error instead come first: an abort
+/// in one is nearly always a bug.
+pub(crate) fn text(inventory: &[Finding]) -> String {
+    let mut out = String::new();
+    if inventory.is_empty() {
+        return out;
+    }
+    let sites = count(inventory.len() as u64, "call site");
+    let (promising, others): (Vec<&Finding>, Vec<&Finding>) =
+        inventory.iter().partition(|finding| promise(finding).is_some());
+    if inventory.len() <= ROWS_MAX {
+        let _ = writeln!(out, "allowed: failures abort at {sites} (the first, how many, where)");
+        promising.into_iter().chain(others).for_each(|finding| out.push_str(&line(finding)));
+    } else {
+        let _ = writeln!(out, "allowed: failures abort at {sites}, by function; the JSON has all");
+        promising.iter().take(ROWS_MAX).for_each(|finding| out.push_str(&line(finding)));
+        if promising.len() > ROWS_MAX {
+            let left = count((promising.len() - ROWS_MAX) as u64, "call site");
+            let _ = writeln!(out, "  and {left} more in functions that promise an error");
+        }
+        table(&others, &mut out);
+    }
+    out.push('\n');
+    out
+}
+
+/// The outermost function of a finding's call site whose name begins with `try_`.
+fn promise(finding: &Finding) -> Option<String> {
+    let frames = &finding.fault.as_ref()?.site.frames;
+    let names = frames.iter().rev().map(|frame| last_segment(&frame.function));
+    names.into_iter().find(|name| name.starts_with("try_")).map(str::to_owned)
+}
+
+/// The name of a function without its path, and without the closures in it.
+fn last_segment(function: &str) -> &str {
+    function.rsplit("::").find(|segment| !segment.starts_with("{{")).unwrap_or(function)
+}
+
+/// The crate that a function belongs to.
+fn crate_of(function: &str) -> &str {
+    let path = function.trim_start_matches(['<', '&']);
+    let path = path.strip_prefix("impl ").unwrap_or(path);
+    path.split([':', '<', ' ', '>']).next().unwrap_or(path)
+}
+
+/// A finding in one line.
+fn line(finding: &Finding) -> String {
+    let Some(fault) = &finding.fault else { return String::new() };
+    let frames = &fault.site.frames;
+    let names = frames.iter().take(FRAMES_IN_LINE).map(Frame::short_name);
+    let mut names: Vec<String> = names.collect();
+    match frames.len().saturating_sub(FRAMES_IN_LINE) {
+        _ if names.is_empty() => names.push("(site unavailable)".to_owned()),
+        0 => {}
+        left => names.push(format!("{left} more")),
+    }
+    let place = frames.first().map_or("", |frame| &frame.place);
+    let gap = if place.is_empty() { "" } else { "  " };
+    let (id, at, times) = (&finding.id, fault.at.to_string(), format!("{}×", finding.count));
+    let promise = promise(finding).map(|name| format!("  ({name} promises an error)"));
+    let promise = promise.unwrap_or_default();
+    format!("  {id}  {at:<8} {times:>6}  {}{gap}{place}{promise}\n", names.join(" ← "))
+}
+
+/// A row for each function that asks for memory, those with the most call sites first.
+fn table(findings: &[&Finding], out: &mut String) {
+    // By crate and function: its call sites and the requests at which they aborted.
+    let mut rows: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+    for finding in findings {
+        let frame = finding.fault.as_ref().and_then(|fault| fault.site.frames.first());
+        let row = frame.map_or_else(
+            || (String::new(), "(site unavailable)".to_owned()),
+            |frame| (crate_of(&frame.function).to_owned(), frame.short_name()),
+        );
+        let (sites, requests) = rows.entry(row).or_default();
+        (*sites, *requests) = (*sites + 1, *requests + finding.count);
+    }
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    rows.sort_by_key(|(_, (sites, _))| std::cmp::Reverse(*sites));
+    let width = rows.iter().take(ROWS_MAX).map(|((name, _), _)| name.len()).max().unwrap_or(0);
+    let _ = writeln!(out, "  {:>6} {:>9}  function", "sites", "requests");
+    for ((name, function), (sites, requests)) in rows.iter().take(ROWS_MAX) {
+        let (sites, requests) = (thousands(*sites), thousands(*requests));
+        let _ = writeln!(out, "  {sites:>6} {requests:>9}  {name:<width$}  {function}");
+    }
+    if let Some(left) = rows.get(ROWS_MAX..).filter(|left| !left.is_empty()) {
+        let sites: u64 = left.iter().map(|(_, (sites, _))| sites).sum();
+        let functions = count(left.len() as u64, "function");
+        let _ = writeln!(out, "  {:>6} {:>9}  in {functions} more", thousands(sites), "");
+    }
+}
