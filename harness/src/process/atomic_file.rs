@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io;
-#[cfg(any(test, feature = "ron"))]
 use std::io::Write;
 use std::path::Path;
 
@@ -38,7 +37,6 @@ pub(crate) fn replace(
 ///
 /// # Errors
 /// The system's error.
-#[cfg(feature = "ron")]
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     replace(path, |file| file.write_all(text.as_bytes())).map(drop)
 }
