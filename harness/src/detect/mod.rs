@@ -20,6 +20,7 @@ pub(crate) mod wrong_thread;
 use crate::detect::block::BadFree;
 use crate::report::evidence::Evidence;
 
+pub(crate) use crate::detect::double_free::of_unknown as double_free_of_unknown;
 pub(crate) use crate::detect::heap_buffer_overflow::check as overflow;
 pub(crate) use crate::detect::heap_buffer_underflow::check as underflow;
 pub(crate) use crate::detect::invalid_free::wild as wild_free;

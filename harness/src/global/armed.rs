@@ -1,5 +1,7 @@
 //! How a run uses a global heap, whatever allocator that wraps: it arms it, ends, and disarms it.
 
+use std::alloc::Layout;
+
 use crate::heap::Heap;
 use crate::heap::run_lock::wait_for_threads;
 use crate::heap::survivor::KeepSurvivors;
@@ -16,6 +18,8 @@ pub(crate) trait Global: KeepSurvivors + Sync {
     fn rest(&self);
     /// Undoes [`arm`](Self::arm).
     fn disarm(&self);
+    /// Frees a block that a run kept though it had not allocated it.
+    fn free_kept(&self, address: usize, layout: Layout);
     /// The number of requests that belonged to no run since the last call.
     fn take_unattributed(&self) -> u64;
 }
@@ -24,12 +28,13 @@ pub(crate) trait Global: KeepSurvivors + Sync {
 pub(crate) struct Armed<'a> {
     global: &'a dyn Global,
     heap: &'a Heap,
+    owns_process: bool,
 }
 
 impl<'a> Armed<'a> {
     pub(crate) fn new(global: &'a dyn Global, heap: &'a Heap, everyone: bool) -> Self {
         global.arm(heap, everyone);
-        Armed { global, heap }
+        Armed { global, heap, owns_process: everyone }
     }
 
     /// Ends the run. Returns by how many blocks and bytes there is more left than after the
@@ -40,6 +45,12 @@ impl<'a> Armed<'a> {
         heap.disarm();
         wait_for_threads(heap.threads());
         heap.close(true);
+        let kept = heap.with(|state| state.unknown_frees.take());
+        // In a child of the sweep nothing is handed out again that was freed before: a next run frees
+        // the same blocks.
+        if !self.owns_process {
+            kept.into_iter().for_each(|(address, layout)| self.global.free_kept(address, layout));
+        }
         (heap.leave_to(self.global), self.global.take_unattributed())
     }
 }

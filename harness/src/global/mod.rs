@@ -307,9 +307,17 @@ impl<A: GlobalAlloc + 'static> GlobalHeap<A> {
                 SurvivorKind::ForGood => {}
             };
         }
-        if !is_subject || !self.refuses(Op::Free, start, layout) {
+        let is_done = is_subject
+            && (self.refuses(Op::Free, start, layout) || self.keeps_unknown(start, layout));
+        if !is_done {
             self.hand_back(start, layout, false);
         }
+    }
+
+    /// Whether a run keeps this block that it didn't allocate, or has freed it before.
+    fn keeps_unknown(&self, start: NonNull<u8>, layout: Layout) -> bool {
+        let Some(access) = self.access() else { return false };
+        access.entered.with(|state| state.free_unknown(start.as_ptr() as usize, layout))
     }
 
     /// Whether the subject frees or resizes what can be no block, which is then reported.
@@ -454,6 +462,12 @@ impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
         GLOBAL_LOCK.release();
         attribute(false);
         end_alone();
+    }
+
+    fn free_kept(&self, address: usize, layout: Layout) {
+        if let Some(start) = NonNull::new(address as *mut u8) {
+            self.hand_back(start, layout, false);
+        }
     }
 
     fn take_unattributed(&self) -> u64 {

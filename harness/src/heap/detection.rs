@@ -10,7 +10,8 @@ use crate::detect;
 use crate::detect::block::{BadFree, Block, BlockTable, Damage};
 use crate::heap::ledger::RecordSlot;
 use crate::heap::state::{ForeignCall, State};
-use crate::report::evidence::{BlockInfo, Evidence, Role};
+use crate::heap::unknown_frees::UnknownFree;
+use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::trace::{End, Op};
 
 /// The largest number of findings kept of one run. Any more most likely share a root cause with
@@ -130,6 +131,27 @@ impl State {
         self.record_event(op, layout, 0, End::Refused, 0);
         let role = if op == Op::Free { Role::Freed } else { Role::Requested };
         self.accuse(detect::wild_free(role, self.events, layout, reason));
+    }
+
+    /// A free of a block that was not allocated in the run. Returns whether that was all: the block
+    /// is kept, or it was freed before and is reported.
+    #[cold]
+    pub(crate) fn free_unknown(&mut self, address: usize, layout: Layout) -> bool {
+        match self.unknown_frees.free(address, layout) {
+            UnknownFree::Passed => return false,
+            UnknownFree::Kept(nth) => {
+                let moment = Moment::UnknownFree(nth);
+                let stack = self.capture.as_mut().and_then(|capture| capture.see(moment));
+                if let (Some(stack), Some(sink)) = (stack, &self.sink) {
+                    sink.taken(moment, stack);
+                }
+            }
+            UnknownFree::Again(first) => {
+                self.record_event(Op::Free, layout, 0, End::Refused, 0);
+                self.accuse(detect::double_free_of_unknown(first, self.events, layout));
+            }
+        }
+        true
     }
 
     /// Reports damaged guards of a block that is live or was just freed. `freed` is the event of

@@ -27,6 +27,7 @@ pub(crate) mod run_lock;
 pub(crate) mod state;
 pub(crate) mod survivor;
 pub(crate) mod thread_context;
+pub(crate) mod unknown_frees;
 
 use std::alloc::Layout;
 use std::ptr::NonNull;

@@ -10,6 +10,7 @@ use crate::heap::ledger::{Ledger, RecordSlot};
 use crate::heap::quarantine::{Quarantine, Quarantined};
 use crate::heap::record::Record;
 use crate::heap::redzone::LEAD;
+use crate::heap::unknown_frees::UnknownFrees;
 use crate::options::Options;
 use crate::plan::{Plan, Request};
 use crate::process::backtrace::{self, Capture, Stack};
@@ -82,6 +83,7 @@ pub(crate) struct State {
     pub(crate) over_budget: bool,
     /// `requests` of the logical threads that are not the current one.
     other_requests: Vec<u64>,
+    pub(crate) unknown_frees: UnknownFrees,
 }
 
 impl State {
@@ -121,6 +123,7 @@ impl State {
             sink: None,
             over_budget: false,
             other_requests: Vec::new(),
+            unknown_frees: UnknownFrees::default(),
         };
         state.update_watched();
         state

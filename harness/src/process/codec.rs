@@ -189,6 +189,7 @@ impl Codec for Moment {
             Moment::Step(n) => (4, *n),
             Moment::Death => (5, 0),
             Moment::Access(n) => (6, *n),
+            Moment::UnknownFree(n) => (7, *n),
         };
         (tag, n).put(out);
     }
@@ -203,6 +204,7 @@ impl Codec for Moment {
             4 => Moment::Step(n),
             5 => Moment::Death,
             6 => Moment::Access(n),
+            7 => Moment::UnknownFree(n),
             _ => return None,
         })
     }

@@ -72,6 +72,8 @@ pub(crate) enum Moment {
     Event(u64),
     /// The Nth call from a foreign thread.
     Foreign(u64),
+    /// The Nth free of a block that was not allocated in the run.
+    UnknownFree(u64),
     /// The panic.
     Panic,
     /// The Nth stray access of a guarded run.

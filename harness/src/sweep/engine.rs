@@ -45,11 +45,15 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
         let mut baseline = run_baseline(settings, subject)?;
         sweep_points(settings, subject, &mut baseline, &mut report)
     };
-    // Each reason to begin again is given at most once.
+    // On guarded memory nothing is astray, and runs go apart at most once more.
     let result = loop {
         match attempt() {
             Ok(SweepEnd::Doubtful) => settings.run_apart(subject),
-            Ok(SweepEnd::Astray) => settings.sheltered.set(true),
+            Ok(SweepEnd::Astray) => {
+                // Damage may have been the reason why runs differ.
+                settings.apart.set(false);
+                settings.sheltered.set(true);
+            }
             Ok(SweepEnd::Done) => break Ok(()),
             Err(error) => break Err(error),
         }

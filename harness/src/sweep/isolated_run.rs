@@ -166,6 +166,9 @@ fn isolate(
             (run.failure, run.diverged, run.complete) = (failure, diverged, complete);
         }
     }
+    if let Some(injected) = run.injected {
+        run.early.retain(|evidence| !context.baseline.has_shown(evidence, &injected));
+    }
     if run.death.is_none() && run.outcome.is_none() {
         // The child exited with 0 before the run's end: the subject ended the process.
         run.death = Some(Death::Exit(0).without_trace());

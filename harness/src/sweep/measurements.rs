@@ -81,6 +81,8 @@ impl Baseline {
         let is_before = |moment: &Moment| match moment {
             Moment::Allocation(number) => *number <= self.allocations_before(injected.at),
             Moment::Event(event) => *event < injected.event,
+            // A first free is before the second one, which is an event.
+            Moment::UnknownFree(_) => true,
             _ => false,
         };
         let is_same = |known: &Evidence| {

@@ -25,7 +25,7 @@ fn is_suspect(evidence: &Evidence) -> bool {
     let said = |evidence: &Evidence| evidence.notes.iter().any(|note| note.contains("C library"));
     match evidence.kind {
         Kind::HeapBufferOverflow | Kind::HeapBufferUnderflow | Kind::UseAfterFree => true,
-        Kind::Crash => true,
+        Kind::Crash | Kind::NoProgress | Kind::Nondeterminism => true,
         Kind::Abort => said(evidence),
         _ => false,
     }

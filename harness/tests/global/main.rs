@@ -14,6 +14,7 @@ mod panics;
 mod randomness;
 mod ratchet;
 mod threads;
+mod unknown_frees;
 
 use std::hint::black_box;
 

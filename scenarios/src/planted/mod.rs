@@ -22,6 +22,7 @@ mod not_recovered;
 mod over_budget;
 mod pair;
 mod panic;
+pub mod published;
 pub mod racy;
 pub mod shelf;
 mod silent_wrong;

@@ -6,5 +6,6 @@ mod fuzz_targets;
 mod kinds;
 #[path = "../support/program.rs"]
 mod program;
+mod published;
 mod script_files;
 mod shelves;
