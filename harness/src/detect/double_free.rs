@@ -1,5 +1,5 @@
-//! A block was freed twice. The finding shows three steps with their call sites: the allocation and
-//! both frees.
+//! A block was freed twice. The finding shows the call sites of both frees, and of the allocation if
+//! the block was allocated in the run.
 
 use std::alloc::Layout;
 

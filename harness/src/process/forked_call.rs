@@ -53,9 +53,7 @@ pub(crate) fn call<T: codec::Codec>(work: &mut dyn FnMut() -> T) -> io::Result<T
     }
     drop(write);
     WAITS_FOR.store(pid, Ordering::Relaxed);
-    let answer = answer_of(pid, &read);
-    WAITS_FOR.store(0, Ordering::Relaxed);
-    match answer {
+    match answer_of(pid, &read) {
         Ok(answer) => Ok(answer),
         Err(status) => die_alike(status),
     }
@@ -82,10 +80,9 @@ fn answer_of<T: codec::Codec>(pid: libc::pid_t, end: &OwnedFd) -> Result<T, i32>
     let mut chunk = [0_u8; 1 << 16];
     loop {
         let mut polled = libc::pollfd { fd: end.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let mut status = 0;
         // SAFETY: the pointers are to one entry, to a writable buffer of the given length and to a
-        // writable status; `pid` is a child that was not reaped yet.
-        let (count, reaped) = unsafe {
+        // value for which zeroed is valid; `pid` is a child that was not reaped yet.
+        let (count, has_ended) = unsafe {
             let is_ready = libc::poll(&raw mut polled, 1, POLL_MILLIS) > 0;
             let count = match is_ready {
                 true => libc::read(end.as_raw_fd(), chunk.as_mut_ptr().cast(), chunk.len()),
@@ -93,14 +90,20 @@ fn answer_of<T: codec::Codec>(pid: libc::pid_t, end: &OwnedFd) -> Result<T, i32>
             };
             // A process that the subject left behind may hold the pipe open, so its closing is not
             // waited for.
-            let how = if count == 0 { 0 } else { libc::WNOHANG };
-            let reaped = if count > 0 { 0 } else { libc::waitpid(pid, &raw mut status, how) };
-            (count, reaped)
+            let how = libc::WEXITED | libc::WNOWAIT | if count == 0 { 0 } else { libc::WNOHANG };
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let looked =
+                count <= 0 && libc::waitid(libc::P_PID, pid as u32, &raw mut info, how) == 0;
+            (count, looked && info.si_signo != 0)
         };
         if let Ok(count) = usize::try_from(count) {
             buffer.extend_from_slice(&chunk[..count]);
         }
-        if reaped == pid {
+        if has_ended {
+            WAITS_FOR.store(0, Ordering::Relaxed);
+            let mut status = 0;
+            // SAFETY: it has ended and is reaped here, once; the status is writable.
+            unsafe { libc::waitpid(pid, &raw mut status, 0) };
             let body = codec::next_message(&mut buffer);
             return body.and_then(|body| codec::unpack(&body)).ok_or(status);
         }

@@ -174,11 +174,16 @@ pub(crate) fn os_error(what: &str, error: &io::Error) -> Error {
         .help("check the limits on processes and memory (ulimit -a)")
 }
 
+/// The fault of a point whose run wasn't asked for it: the baseline knows the operation and the size.
+pub(crate) fn injected_at(point: Point) -> Injected {
+    Injected { at: point.at, op: Op::Alloc, size: 0, heap: 0, event: 0 }
+}
+
 /// An observation of one finding about a point itself, made by the parent without a run.
 pub(crate) fn observation_at(point: Point, evidence: Evidence, baseline: &Baseline) -> Observation {
     Observation {
         point: Some(point),
-        injected: Some(Injected { at: point.at, op: Op::Alloc, size: 0, heap: 0, event: 0 }),
+        injected: Some(injected_at(point)),
         fingerprint: baseline.fingerprint,
         evidence: vec![evidence],
         stacks: BTreeMap::new(),

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::process::guard_region::{GuardMode, GuardSide};
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
-use crate::sweep::exit_outcome::observation_at;
+use crate::sweep::exit_outcome::injected_at;
 use crate::sweep::guarded::{Guardable, applies, look_into, may_shelter, run};
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
@@ -88,14 +88,8 @@ fn stray_accesses(context: &RunContext<'_>, point: Point) -> Result<Option<Obser
         };
         found.evidence.retain(|evidence| !known(evidence));
         if !found.evidence.is_empty() {
-            let fingerprint = found.fingerprint;
-            let evidence = std::mem::take(&mut found.evidence);
-            let mut all = Observation {
-                evidence,
-                ..observation_at(point, Evidence::new(Kind::Crash), baseline)
-            };
-            (all.fingerprint, all.stacks) = (fingerprint, found.stacks);
-            return Ok(Some(all));
+            (found.point, found.injected) = (Some(point), Some(injected_at(point)));
+            return Ok(Some(found));
         }
     }
     Ok(None)
