@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::again::{report_of, this_program};
 use crate::common::kinds;
@@ -149,4 +149,33 @@ fn another_process_prints_the_same_bytes() {
     for _ in 0..4 {
         assert_eq!(print(), first);
     }
+}
+
+#[inline(never)]
+fn spins() -> ! {
+    loop {
+        black_box(());
+    }
+}
+
+/// A death in a process of its own is the same as one in a worker, with its place.
+#[test]
+fn deaths_in_processes_of_their_own_are_told() {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let report = sweep("deaths").patience(Duration::from_millis(400)).run(|_| {
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
+        let mut first = Vec::<u8>::new();
+        if first.try_reserve_exact(16 + run).is_err() {
+            std::process::exit(7);
+        }
+        let mut second = Vec::<u8>::new();
+        if second.try_reserve_exact(8).is_err() {
+            spins();
+        }
+        Ok::<_, String>(black_box((first, second)).0.len())
+    });
+    assert_eq!(kinds(&report), [Kind::NoProgress, Kind::Exit], "{report}");
+    let text = report.to_string();
+    assert!(text.contains(APART) && text.contains("exit code 7"), "{text}");
+    assert!(text.contains("hung") && text.contains("randomness::spins"), "{text}");
 }
