@@ -1,5 +1,5 @@
-//! The text of an inventory: the findings that the caller allows, which may be thousands. Few are
-//! listed one by one; many are a table of the functions in which they are.
+//! The text of an inventory: the call sites that abort for want of memory, which may be thousands.
+//! Few are listed one by one; many are a table of the functions in which they are.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,35 +7,83 @@ use std::fmt::Write as _;
 use crate::report::call_site::Frame;
 use crate::report::finding::Finding;
 use crate::report::format::{count, thousands};
+use crate::report::kind::Kind;
 
 /// The most call sites that are listed one by one, and the most rows of the table.
 const ROWS_MAX: usize = 20;
 /// The most frames of a call site in a line.
 const FRAMES_IN_LINE: usize = 3;
 
-/// The inventory as a report prints it. Functions that promise an error instead come first: an abort
-/// in one is nearly always a bug.
-pub(crate) fn text(inventory: &[Finding]) -> String {
-    let mut out = String::new();
+/// The most findings that are aborts for want of memory, for which each is printed as a whole.
+const WHOLE_MAX: usize = 5;
+
+/// The allowed findings as a report prints them.
+pub(crate) fn allowed(inventory: &[Finding]) -> String {
     if inventory.is_empty() {
-        return out;
+        return String::new();
     }
-    let sites = count(inventory.len() as u64, "call site");
+    let title = format!("allowed: failures abort at {}", title(inventory.len()));
+    format!("{title}\n{}\n", rows(&inventory.iter().collect::<Vec<_>>()))
+}
+
+/// Findings as a report prints them: each as a whole, unless many are aborts for want of memory. Code
+/// that doesn't try to survive it aborts at each of its call sites, so of these one is printed as a
+/// whole, after the other findings, and the others are an inventory.
+pub(crate) fn findings(findings: &[Finding]) -> String {
+    let (aborts, others): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|finding| is_abort_by_fault(finding));
+    let whole = |findings: Vec<&Finding>| -> String {
+        findings.into_iter().map(|finding| format!("{finding}\n")).collect()
+    };
+    if aborts.len() <= WHOLE_MAX {
+        return whole(findings.iter().collect());
+    }
+    let first = aborts.iter().position(|finding| promise(finding).is_some()).unwrap_or(0);
+    let rest: Vec<&Finding> = aborts
+        .iter()
+        .enumerate()
+        .filter(|(nth, _)| *nth != first)
+        .map(|(_, abort)| *abort)
+        .collect();
+    format!(
+        "{}{}aborts: failures also abort at {}\n{}  help: Sweep::allowed(FILE) keeps them in a file, and finds new ones\n\n",
+        whole(others),
+        whole(vec![aborts[first]]),
+        title(rest.len()),
+        rows(&rest)
+    )
+}
+
+/// Whether a request that was refused ended the process.
+fn is_abort_by_fault(finding: &Finding) -> bool {
+    finding.kind == Kind::Abort && finding.fault.is_some() && finding.schedule.is_none()
+}
+
+/// What an inventory of call sites lists.
+fn title(sites: usize) -> String {
+    let sites_text = count(sites as u64, "call site");
+    match sites {
+        0..=ROWS_MAX => format!("{sites_text} (the first request, how many, where)"),
+        _ => format!("{sites_text}, by function; the JSON has all"),
+    }
+}
+
+/// The rows of an inventory. Functions that promise an error instead come first: an abort in one is
+/// nearly always a bug.
+fn rows(inventory: &[&Finding]) -> String {
+    let mut out = String::new();
     let (promising, others): (Vec<&Finding>, Vec<&Finding>) =
         inventory.iter().partition(|finding| promise(finding).is_some());
     if inventory.len() <= ROWS_MAX {
-        let _ = writeln!(out, "allowed: failures abort at {sites} (the first, how many, where)");
         promising.into_iter().chain(others).for_each(|finding| out.push_str(&line(finding)));
-    } else {
-        let _ = writeln!(out, "allowed: failures abort at {sites}, by function; the JSON has all");
-        promising.iter().take(ROWS_MAX).for_each(|finding| out.push_str(&line(finding)));
-        if promising.len() > ROWS_MAX {
-            let left = count((promising.len() - ROWS_MAX) as u64, "call site");
-            let _ = writeln!(out, "  and {left} more in functions that promise an error");
-        }
-        table(&others, &mut out);
+        return out;
     }
-    out.push('\n');
+    promising.iter().take(ROWS_MAX).for_each(|finding| out.push_str(&line(finding)));
+    if promising.len() > ROWS_MAX {
+        let left = count((promising.len() - ROWS_MAX) as u64, "call site");
+        let _ = writeln!(out, "  and {left} more in functions that promise an error");
+    }
+    table(&others, &mut out);
     out
 }
 

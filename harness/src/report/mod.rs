@@ -256,15 +256,10 @@ impl Report {
     /// The text without the summary line and the notes: findings and allowed aborts, or the error.
     #[must_use]
     pub fn details(&self) -> String {
-        let mut out = String::new();
-        if let Some(error) = &self.error {
-            return format!("error: {}: {error}\n", self.scenario);
+        match &self.error {
+            Some(error) => format!("error: {}: {error}\n", self.scenario),
+            None => inventory::findings(&self.findings) + &inventory::allowed(&self.inventory),
         }
-        for finding in &self.findings {
-            out.push_str(&format!("{finding}\n"));
-        }
-        out.push_str(&inventory::text(&self.inventory));
-        out
     }
 
     /// One line of JSON, without a line break. `None` if there is an error instead of a result.

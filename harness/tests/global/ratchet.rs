@@ -28,6 +28,38 @@ fn allowed_aborts_are_a_ratchet_that_turns_one_way() {
     assert!(mistake(&allowed(3)).contains("failures abort at only 2 call sites"));
 }
 
+/// Functions that abort, each at a call site of its own.
+macro_rules! boxing {
+    ($($name:ident)*) => {
+        $(#[inline(never)]
+        fn $name() -> u64 {
+            *black_box(Box::new(7))
+        })*
+    };
+}
+
+boxing! { one two three four five six }
+
+/// A function that promises an error and aborts.
+fn try_boxed() -> u64 {
+    six()
+}
+
+#[test]
+fn many_aborts_are_one_in_full_and_the_others_in_lines() {
+    let all = || one() + two() + three() + four() + five();
+    let report = sweep("few").run(|_| Ok::<u64, Infallible>(all()));
+    assert_eq!(report.to_string().matches("  replay  ").count(), 5, "{report}");
+
+    let report = sweep("many").run(|_| Ok::<u64, Infallible>(all() + try_boxed()));
+    assert_eq!(kinds(&report), [Kind::Abort; 6]);
+    let text = report.to_string();
+    assert_eq!(text.matches("  replay  ").count(), 1, "{text}");
+    assert!(text.contains("when T0#6 fails"), "the one that promises an error is shown: {text}");
+    assert!(text.contains("aborts: failures also abort at 5 call sites"), "{text}");
+    assert!(text.contains("  T0#1 ") && text.contains("  T0#5 "), "{text}");
+}
+
 #[cfg(feature = "json")]
 #[test]
 fn allowed_aborts_stand_in_the_json_apart_from_the_findings() {
