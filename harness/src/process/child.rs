@@ -13,6 +13,7 @@ use crate::process::child_handle::{Child, POLL_INTERVAL, wait};
 use crate::process::codec;
 use crate::process::exit::{Death, DeathRecord};
 use crate::process::pipe::{Pipe, pipe};
+use crate::process::shared_log;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::signal_handlers;
 use crate::process::status;
@@ -43,6 +44,7 @@ pub(crate) fn fork<'a>(
     work: &dyn Fn(&Rc<Pipe>),
 ) -> io::Result<Child<'a>> {
     let parent = std::process::id();
+    shared_log::open();
     for _ in 0..FORKS_MAX {
         let (read, write) = pipe()?;
         let has_other_threads = has_other_threads();

@@ -37,7 +37,8 @@
 //! A message can get lost, for instance if the subject closes the pipe. The item's byte then still
 //! says that there was a finding, and the caller runs the item again.
 //!
-//! [`atomic_file`] is here because two processes may write the same file at once.
+//! [`atomic_file`] is here because two processes may write the same file at once, and [`shared_log`]
+//! because children learn the same names one after the other.
 
 pub(crate) mod atomic_file;
 pub(crate) mod backtrace;
@@ -54,6 +55,7 @@ pub(crate) mod page_tables;
 pub(crate) mod pipe;
 pub(crate) mod randomness;
 pub(crate) mod scratch_dir;
+pub(crate) mod shared_log;
 pub(crate) mod shared_memory;
 pub(crate) mod signal_handlers;
 pub(crate) mod stalls;

@@ -19,7 +19,7 @@
 //! A subject that keeps state from run to run has each run in a process of its own ([`apart`]).
 //!
 //! [`linearizability`] looks for an order of concurrent operations that explains their replies,
-//! [`symbolizer`] turns backtraces into call sites, and [`ddmin`] makes lists shorter. They are
+//! [`symbolizer`] turns backtraces into call sites ([`function_name`]), and [`ddmin`] makes lists shorter. They are
 //! here because several folders above use them.
 
 mod apart;
@@ -30,6 +30,7 @@ pub(crate) mod ddmin;
 pub(crate) mod event_recorder;
 mod execute;
 mod finished_run;
+mod function_name;
 mod job;
 #[cfg(all(feature = "shuttle", feature = "ron"))]
 pub(crate) mod linearizability;

@@ -113,6 +113,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "process/page_tables.rs",
     "process/pipe.rs",
     "process/randomness.rs",
+    "process/shared_log.rs",
     "process/shared_memory.rs",
     "process/signal_handlers.rs",
     "process/status.rs",

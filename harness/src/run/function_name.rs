@@ -1,0 +1,215 @@
+//! What a function's name says: whose it is, and how it is printed. Pure text, as the demangler
+//! writes it.
+
+use std::fmt::Write as _;
+
+/// The function that calls the subject: a call site ends there.
+const BOUNDARY: &str = "mallory::run::boundary";
+
+/// The function in which std starts a thread of the subject: further out there are only frames of
+/// the system.
+const THREAD: &str = "__rust_begin_short_backtrace";
+
+/// Crates whose frames say nothing about the subject.
+const LEFT_OUT: [&str; 10] = [
+    "__rustc",
+    "std",
+    "core",
+    "alloc",
+    "mallory",
+    "test",
+    "hashbrown",
+    "allocator_api2",
+    "backtrace",
+    "rustc_demangle",
+];
+
+/// The panic hook of `generator`, the crate whose stacks model checkers switch between. It is the
+/// whole path, since a subject's own crate may have that name.
+const HOOK: &str = "generator::detail::gen::catch_unwind_filter";
+
+/// Types without a path.
+const PRIMITIVES: [&str; 17] = [
+    "bool", "char", "str", "f32", "f64", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16",
+    "i32", "i64", "i128", "isize",
+];
+
+/// Whether a call site ends at this function.
+pub(crate) fn is_boundary(function: &str) -> bool {
+    function.contains(BOUNDARY) || function.contains(THREAD)
+}
+
+/// Whether a function says nothing about the subject.
+pub(crate) fn is_left_out(function: &str) -> bool {
+    if is_of_primitive(function) || function.starts_with(HOOK) {
+        return true;
+    }
+    if let Some((of, by)) = split_impl(function) {
+        // A trait of the subject's that is implemented for a type of std's is the subject's code, as
+        // is a trait of std's that is implemented for a type of the subject's.
+        return is_left_out_type(of) && is_left_out(by);
+    }
+    let path = function.trim_start_matches(['<', '&', '(', ' ']);
+    let path = path.strip_prefix("dyn ").unwrap_or(path);
+    let krate = path.split([':', ' ', '>']).next().unwrap_or(path);
+    if path.starts_with(krate) && path[krate.len()..].starts_with("::") {
+        return LEFT_OUT.contains(&krate);
+    }
+    // A bare C symbol.
+    ["_start", "main", "rust_eh_personality"].contains(&function)
+        || function.starts_with("__")
+        // Mallory's functions that C code calls.
+        || function.starts_with("mallory_") && !function.contains("::")
+        || function.starts_with("_Unwind")
+}
+
+/// The type and the trait of a method `<Type as Trait>::method`.
+fn split_impl(function: &str) -> Option<(&str, &str)> {
+    if !function.starts_with('<') {
+        return None;
+    }
+    let inner = &function[1..matching(function)];
+    let mut depth = 0;
+    let bytes = inner.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' if at > 0 && bytes[at - 1] == b'-' => {}
+            b'>' => depth -= 1,
+            b' ' if depth == 0 && inner[at..].starts_with(" as ") => {
+                return Some((&inner[..at], &inner[at + 4..]));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a type is of a crate that is left out, or has no path: a type parameter, a slice.
+fn is_left_out_type(of: &str) -> bool {
+    if of.starts_with('<') {
+        return is_left_out(of);
+    }
+    if of.starts_with('[') {
+        return true;
+    }
+    let path = of.trim_start_matches(['&', '(', ' ']);
+    let path = path.strip_prefix("dyn ").unwrap_or(path);
+    let krate = path.split([':', ' ', '>', '<']).next().unwrap_or(path);
+    !path[krate.len()..].starts_with("::") || LEFT_OUT.contains(&krate)
+}
+
+/// Whether it is a method of a type without a path, such as `<[T]>::to_vec` or `<str>::repeat`:
+/// only std can define one.
+fn is_of_primitive(function: &str) -> bool {
+    let Some(inner) = function.strip_prefix('<') else { return false };
+    let (inner, rest) = inner.split_at(matching(function).saturating_sub(1).min(inner.len()));
+    let starts = inner.starts_with(['[', '*', '(']) || PRIMITIVES.contains(&inner);
+    starts && rest.starts_with(">::") && !inner.contains(" as ")
+}
+
+/// A demangled name without generic arguments, and with closures written as `{{closure}}`.
+pub(crate) fn plain(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(start) = rest.find(['<', '{']) {
+        out.push_str(&rest[..start]);
+        let tail = &rest[start..];
+        if tail.starts_with('{') {
+            let close = tail.find('}').map_or(tail.len(), |at| at + 1);
+            let inner = tail[..close].trim_matches(['{', '}']);
+            let _ = write!(out, "{{{{{}}}}}", inner.split('#').next().unwrap_or(inner));
+            rest = tail[close..].trim_start_matches('}');
+            continue;
+        }
+        // `<A as B>::c` at the start of a path is kept; `::<…>` and `Vec<…>` are arguments.
+        let is_argument = out.ends_with("::") || out.ends_with(|c: char| c.is_alphanumeric());
+        let close = matching(tail);
+        if is_argument {
+            out.truncate(out.trim_end_matches("::").len());
+        } else {
+            let _ = write!(out, "<{}>", plain(&tail[1..close.max(1)]));
+        }
+        rest = tail.get(close + 1..).unwrap_or("");
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The index of the `>` that closes the `<` at the start. The one of an arrow `->` doesn't count.
+fn matching(text: &str) -> usize {
+    let mut depth = 0;
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' if at > 0 && bytes[at - 1] == b'-' => {}
+            b'>' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at;
+                }
+            }
+            _ => {}
+        }
+    }
+    text.len().saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_generics_and_hashes() {
+        for (name, expected) in [
+            ("app::Batch<T>::stage", "app::Batch::stage"),
+            ("app::run::<alloc::vec::Vec<u8>, 3>", "app::run"),
+            ("app::run::{closure#0}::<u8>", "app::run::{{closure}}"),
+            ("app::run::{{closure}}", "app::run::{{closure}}"),
+            (
+                "<app::Buf<A> as core::ops::drop::Drop>::drop",
+                "<app::Buf as core::ops::drop::Drop>::drop",
+            ),
+            ("<fn() -> u8 as app::Call<u8>>::call", "<fn() -> u8 as app::Call>::call"),
+        ] {
+            assert_eq!(plain(name), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_subjects_frames_stay() {
+        for left_out in [
+            "std::rt::lang_start",
+            "<alloc::vec::Vec as core::ops::drop::Drop>::drop",
+            "<T as core::convert::Into>::into",
+            "hashbrown::raw::RawTable::reserve_rehash",
+            "mallory::heap::Heap::request",
+            "main",
+            "__libc_start_main_impl",
+            "mallory_malloc",
+            "generator::detail::gen::catch_unwind_filter::{{closure}}",
+            "<[u8]>::to_vec_in",
+            "<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec",
+            "<str>::repeat",
+            "<alloc::boxed::Box as core::clone::Clone>::clone",
+            "<[app::X] as core::slice::cmp::SlicePartialEq>::equal",
+        ] {
+            assert!(is_left_out(left_out), "{left_out}");
+        }
+        for kept in [
+            "app::stage",
+            "mallory_scenarios::x",
+            "generator::Draws::next",
+            "loom::crossed",
+            "<app::Buf as core::ops::drop::Drop>::drop",
+            "<[u8] as app::Bytes>::copy",
+            "<str as app::Text>::copy",
+            "<alloc::boxed::Box as app::Text>::copy",
+            "<alloc::vec::Vec as app::Text>::copy",
+            "<<app::Text as app::Show>::show::Pen as core::fmt::Write>::write_str",
+        ] {
+            assert!(!is_left_out(kept), "{kept}");
+        }
+    }
+}
