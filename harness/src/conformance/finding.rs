@@ -4,7 +4,7 @@ use crate::conformance::clause::Clause;
 use crate::conformance::operation;
 use crate::conformance::suite::BrokenSequence;
 use crate::env::started;
-use crate::report::finding::Finding;
+use crate::report::finding::{BlockTally, Finding};
 use crate::report::kind::Kind;
 use crate::report::rerun::Rerun;
 use crate::report::token::Token;
@@ -53,8 +53,7 @@ impl FindingSource<'_> {
             id: format!("{}-{root:08x}", kind.letter()),
             scenario: self.name.to_owned(),
             block: None,
-            blocks: 0,
-            bytes: 0,
+            tally: BlockTally::default(),
             steps: Vec::new(),
             notes: vec![format!("broken: {promise}"), note.to_owned(), by],
             fault: None,

@@ -12,6 +12,7 @@ use crate::heap::ledger::RecordSlot;
 use crate::heap::state::{ForeignCall, State};
 use crate::heap::unknown_frees::UnknownFree;
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
+use crate::report::kind::Kind;
 use crate::trace::{End, Op};
 
 /// The largest number of findings kept of one run. Any more most likely share a root cause with
@@ -95,15 +96,15 @@ impl State {
             }
             if block.tainted {
                 self.record_event(op, layout, heap, End::Refused, 0);
+                self.accuse_again(block.number);
                 return None;
             }
         }
         self.record_event(op, layout, heap, End::Refused, 0);
         let owners = self.ledger.owners(address);
-        if owners
-            .first()
-            .is_some_and(|block| block.tainted && (block.address == address || block.heap == owner))
-        {
+        let owns = |block: &&Block| block.address == address || block.heap == owner;
+        if let Some(block) = owners.first().filter(owns).filter(|block| block.tainted) {
+            self.accuse_again(block.number);
             return None;
         }
         let evidence = detect::bad_free(&BadFree {
@@ -123,6 +124,19 @@ impl State {
         }
         self.accuse(evidence);
         None
+    }
+
+    /// Counts one more bad free of a block that has its finding: it is the same root cause, wherever
+    /// it comes from.
+    fn accuse_again(&mut self, number: u64) {
+        let is_same = |evidence: &&Evidence| {
+            let is_free = [Kind::InvalidFree, Kind::CrossAllocatorFree, Kind::LayoutMismatch]
+                .contains(&evidence.kind);
+            is_free && evidence.block.as_ref().is_some_and(|block| block.number == number)
+        };
+        if let Some(again) = self.evidence.iter().find(is_same).cloned() {
+            self.accuse(again);
+        }
     }
 
     /// Reports a call on an address that can be no block's.

@@ -1,7 +1,9 @@
 //! A finding: one bug as readers get it, with call sites, a count, and the token that replays it.
 
+use std::collections::BTreeMap;
+
 use crate::report::call_site::Site;
-use crate::report::evidence::{BlockInfo, Role};
+use crate::report::evidence::{BlockInfo, Evidence, Role};
 use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::rerun::Rerun;
@@ -42,6 +44,23 @@ pub(crate) struct ScheduleAt {
     pub(crate) notes: Vec<String>,
 }
 
+/// How often a root cause shows in the run that is shown, which may be several times at one block.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BlockTally {
+    times: u64,
+    /// Blocks by heap and number, with their bytes.
+    blocks: BTreeMap<(String, u64), u64>,
+}
+
+impl BlockTally {
+    pub(crate) fn add(&mut self, evidence: &Evidence) {
+        self.times += 1;
+        if let Some(block) = &evidence.block {
+            self.blocks.insert((block.heap.clone(), block.number), block.size as u64);
+        }
+    }
+}
+
 /// A detected bug: one root cause, however often it was seen.
 ///
 /// Its `Display` is the text that reports print.
@@ -51,9 +70,7 @@ pub struct Finding {
     pub(crate) id: String,
     pub(crate) scenario: String,
     pub(crate) block: Option<BlockInfo>,
-    /// Blocks and bytes of this root cause in the run that is shown.
-    pub(crate) blocks: u64,
-    pub(crate) bytes: u64,
+    pub(crate) tally: BlockTally,
     pub(crate) steps: Vec<FindingStep>,
     pub(crate) notes: Vec<String>,
     pub(crate) fault: Option<FaultAt>,
@@ -125,12 +142,14 @@ impl Finding {
     /// The block in words: `1 block, 96 bytes (align 8), heap `main``.
     pub(crate) fn block_line(&self, block: &BlockInfo) -> String {
         let each = format!("{} (align {})", count(block.size as u64, "byte"), block.align);
-        if self.blocks > 1 {
-            let all = count(self.blocks, "block");
-            let bytes = count(self.bytes, "byte");
+        let BlockTally { times, blocks } = &self.tally;
+        if blocks.len() > 1 {
+            let all = count(blocks.len() as u64, "block");
+            let bytes = count(blocks.values().sum(), "byte");
             return format!("{all}, {bytes}, the first {each}, heap `{}`", block.heap);
         }
-        format!("1 block, {each}, heap `{}`", block.heap)
+        let times = if *times > 1 { format!(", {times} times") } else { String::new() };
+        format!("1 block, {each}, heap `{}`{times}", block.heap)
     }
 
     /// Whether a function's path in one of its call sites contains this text.

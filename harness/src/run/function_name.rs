@@ -1,7 +1,11 @@
 //! What a function's name says: whose it is, and how it is printed. Pure text, as the demangler
 //! writes it.
+//!
+//! Where the debug information has only lines, as with `debug = "line-tables-only"`, a function's
+//! name comes without its path. Its file then says whose it is.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The function that calls the subject: a call site ends there.
 const BOUNDARY: &str = "mallory::run::boundary";
@@ -35,19 +39,46 @@ const PRIMITIVES: [&str; 17] = [
 ];
 
 /// Whether a call site ends at this function.
-pub(crate) fn is_boundary(function: &str) -> bool {
-    function.contains(BOUNDARY) || function.contains(THREAD)
+pub(crate) fn is_boundary(function: &str, file: Option<&Path>) -> bool {
+    let is_ours = || file.is_some_and(|file| crate_of(file) == Some("mallory"));
+    function.contains(BOUNDARY)
+        || function.contains(THREAD)
+        || BOUNDARY.rsplit("::").next() == Some(function) && is_ours()
 }
 
 /// Whether a function says nothing about the subject.
-pub(crate) fn is_left_out(function: &str) -> bool {
+pub(crate) fn is_left_out(function: &str, file: Option<&Path>) -> bool {
+    let krate = (!function.contains("::")).then(|| crate_of(file?)).flatten();
+    is_left_out_name(function) || krate.is_some_and(|krate| LEFT_OUT.contains(&krate))
+}
+
+/// The crate of a file, as far as it can be one of those that are left out.
+fn crate_of(file: &Path) -> Option<&'static str> {
+    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    if file.starts_with(ours) {
+        return Some("mallory");
+    }
+    let text = file.to_str()?;
+    if text.starts_with("/rustc/") || text.contains("/rustlib/src/rust/library/") {
+        return Some("std");
+    }
+    // A folder of cargo's registry, or of the dependencies of std, such as `backtrace-0.3.77`.
+    let folders = text.split(['/', '\\']);
+    let mut named = folders.filter_map(|folder| folder.rsplit_once('-'));
+    named.find_map(|(name, version)| {
+        let is_version = version.starts_with(|c: char| c.is_ascii_digit());
+        LEFT_OUT.into_iter().find(|krate| is_version && krate.replace('_', "-") == name)
+    })
+}
+
+fn is_left_out_name(function: &str) -> bool {
     if is_of_primitive(function) || function.starts_with(HOOK) {
         return true;
     }
     if let Some((of, by)) = split_impl(function) {
         // A trait of the subject's that is implemented for a type of std's is the subject's code, as
         // is a trait of std's that is implemented for a type of the subject's.
-        return is_left_out_type(of) && is_left_out(by);
+        return is_left_out_type(of) && is_left_out_name(by);
     }
     let path = function.trim_start_matches(['<', '&', '(', ' ']);
     let path = path.strip_prefix("dyn ").unwrap_or(path);
@@ -88,7 +119,7 @@ fn split_impl(function: &str) -> Option<(&str, &str)> {
 /// Whether a type is of a crate that is left out, or has no path: a type parameter, a slice.
 fn is_left_out_type(of: &str) -> bool {
     if of.starts_with('<') {
-        return is_left_out(of);
+        return is_left_out_name(of);
     }
     if of.starts_with('[') {
         return true;
@@ -195,7 +226,7 @@ mod tests {
             "<alloc::boxed::Box as core::clone::Clone>::clone",
             "<[app::X] as core::slice::cmp::SlicePartialEq>::equal",
         ] {
-            assert!(is_left_out(left_out), "{left_out}");
+            assert!(is_left_out(left_out, None), "{left_out}");
         }
         for kept in [
             "app::stage",
@@ -209,7 +240,27 @@ mod tests {
             "<alloc::vec::Vec as app::Text>::copy",
             "<<app::Text as app::Show>::show::Pen as core::fmt::Write>::write_str",
         ] {
-            assert!(!is_left_out(kept), "{kept}");
+            assert!(!is_left_out(kept, None), "{kept}");
         }
+    }
+
+    #[test]
+    fn a_name_without_a_path_is_judged_by_its_file() {
+        let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/mod.rs");
+        let registry = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f";
+        for (name, file, left_out) in [
+            ("request", ours.to_owned(), true),
+            ("trace", format!("{registry}/backtrace-0.3.77/src/backtrace/mod.rs"), true),
+            ("push", format!("{registry}/allocator-api2-0.4.0/src/vec.rs"), true),
+            ("write_bytes", "/rustc/1c8f/library/core/src/ptr/mod.rs".to_owned(), true),
+            ("push", format!("{registry}/smallvec-1.15.0/src/lib.rs"), false),
+            ("trace", "/home/me/app/src/backtrace/mod.rs".to_owned(), false),
+            ("app::request", ours.to_owned(), false),
+        ] {
+            let file = Path::new(&file);
+            assert_eq!(is_left_out(name, Some(file)), left_out, "{name} {}", file.display());
+        }
+        assert!(is_boundary("boundary", Some(Path::new(ours))));
+        assert!(!is_boundary("boundary", Some(Path::new("/home/me/app/src/run/mod.rs"))));
     }
 }

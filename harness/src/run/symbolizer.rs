@@ -62,14 +62,15 @@ impl Symbolizer {
             // Frames outside the boundary are not looked up: their debug information, such as the C
             // library's, may take longer to read than all the rest.
             for address in stack {
-                if self.look_up(*address).iter().any(|frame| is_boundary(&frame.0)) {
+                let frames = self.look_up(*address);
+                if frames.iter().any(|(name, file, _)| is_boundary(name, file.as_deref())) {
                     break;
                 }
             }
         }
         if stacks.iter().any(|stack| !stack.is_empty())
             && !self.frames.values().flatten().any(|(name, file, _)| {
-                file.is_some() && !is_left_out(name) && !name.starts_with("__")
+                file.is_some() && !is_left_out(name, file.as_deref()) && !name.starts_with("__")
             })
         {
             return None;
@@ -142,10 +143,10 @@ impl Symbolizer {
     fn site(&self, stack: &[usize]) -> Site {
         let mut site = Site::default();
         for (function, file, line) in stack.iter().filter_map(|ip| self.frames.get(ip)).flatten() {
-            if is_boundary(function) {
+            if is_boundary(function, file.as_deref()) {
                 break;
             }
-            if function.is_empty() || is_left_out(function) {
+            if function.is_empty() || is_left_out(function, file.as_deref()) {
                 continue;
             }
             let place = match (file, line) {

@@ -23,7 +23,7 @@ use crate::process::status;
 use crate::report::Report;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment};
-use crate::report::finding::{FaultAt, Finding, FindingStep};
+use crate::report::finding::{BlockTally, FaultAt, Finding, FindingStep};
 use crate::report::kind::Kind;
 use crate::report::rerun::Rerun;
 use crate::report::token::Token;
@@ -50,8 +50,7 @@ pub(crate) struct NamedFinding {
     pub(crate) id: String,
     evidence: Evidence,
     steps: Vec<FindingStep>,
-    blocks: u64,
-    bytes: u64,
+    tally: BlockTally,
 }
 
 /// Runs prepared scripts of one system.
@@ -222,13 +221,14 @@ impl PreparedRunner {
             let steps = grouping::steps(evidence, &run.stacks, &sites);
             let root = grouping::root(evidence, fault, &steps, run.injected.is_some());
             let id = grouping::id(evidence.kind, &root);
-            let size = evidence.block.as_ref().map_or(0, |block| block.size as u64);
             if let Some(known) = all.iter_mut().find(|known| known.id == id) {
-                (known.blocks, known.bytes) = (known.blocks + 1, known.bytes + size);
+                known.tally.add(evidence);
                 continue;
             }
+            let mut tally = BlockTally::default();
+            tally.add(evidence);
             let (kind, evidence) = (evidence.kind, evidence.clone());
-            all.push(NamedFinding { kind, id, evidence, steps, blocks: 1, bytes: size });
+            all.push(NamedFinding { kind, id, evidence, steps, tally });
         }
         let is_allowed = |named: &NamedFinding| {
             script.expect.allow.iter().any(|allowed| {
@@ -267,8 +267,7 @@ impl PreparedRunner {
             id: named.id,
             scenario: self.system.to_owned(),
             block: named.evidence.block,
-            blocks: named.blocks,
-            bytes: named.bytes,
+            tally: named.tally,
             steps: named.steps,
             notes: named.evidence.notes,
             fault: fault.clone(),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::process::backtrace::Stack;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment, Role};
-use crate::report::finding::{FaultAt, Finding, FindingStep, ScheduleAt};
+use crate::report::finding::{BlockTally, FaultAt, Finding, FindingStep, ScheduleAt};
 use crate::report::kind::Kind;
 use crate::report::token::{Fault, Token};
 use crate::run::symbolizer::Symbolizer;
@@ -68,7 +68,7 @@ pub(crate) fn findings(
     });
     let mut groups: BTreeMap<(Kind, Vec<u64>), Group> = BTreeMap::new();
     for found in order {
-        let mut blocks: BTreeMap<(Kind, Vec<u64>), (u64, u64)> = BTreeMap::new();
+        let mut tallies: BTreeMap<(Kind, Vec<u64>), BlockTally> = BTreeMap::new();
         for evidence in &found.evidence {
             let steps = steps(evidence, &found.stacks, sites);
             let fault = found.injected.and_then(|injected| baseline.site(injected.at));
@@ -78,9 +78,7 @@ pub(crate) fn findings(
                 let place = found.point.map(|point| point.at.to_string()).unwrap_or_default();
                 key.1.push(hash_bytes(place.as_bytes()));
             }
-            let size = evidence.block.as_ref().map_or(0, |block| block.size as u64);
-            let seen = blocks.entry(key.clone()).or_default();
-            *seen = (seen.0 + 1, seen.1 + size);
+            tallies.entry(key.clone()).or_default().add(evidence);
             groups.entry(key).or_insert_with_key(|(kind, root)| Group {
                 finding: finding(
                     settings,
@@ -93,13 +91,12 @@ pub(crate) fn findings(
                 coordinates: BTreeSet::new(),
             });
         }
-        for (key, (count, bytes)) in blocks {
+        for (key, tally) in tallies {
             let Some(group) = groups.get_mut(&key) else {
                 continue;
             };
             if group.coordinates.is_empty() {
-                group.finding.blocks = count;
-                group.finding.bytes = bytes;
+                group.finding.tally = tally;
             }
             // What shows without a fault is not counted where it shows with one.
             if group.finding.fault.is_some() {
@@ -203,8 +200,7 @@ fn finding(
         id,
         scenario: settings.name.clone(),
         block: evidence.block.clone(),
-        blocks: 1,
-        bytes: 0,
+        tally: BlockTally::default(),
         steps,
         notes: evidence.notes.clone(),
         fault,

@@ -111,7 +111,10 @@ fn a_double_free_shows_three_steps() {
 }
 
 /// Allocates 64 bytes, misuses them, and frees what `misuse` returns.
-fn by_hand(misuse: impl Fn(*mut u8) -> *mut u8, free_as: Layout) -> Result<(), TryReserveError> {
+pub(crate) fn by_hand(
+    misuse: impl Fn(*mut u8) -> *mut u8,
+    free_as: Layout,
+) -> Result<(), TryReserveError> {
     // SAFETY: none, if the caller misuses the block.
     unsafe {
         let block = black_box(alloc(layout(64, 8)));
@@ -148,8 +151,8 @@ fn a_free_inside_of_a_block_is_invalid() {
 
 #[test]
 fn a_resize_of_a_block_that_is_gone_never_reaches_the_allocator() {
+    // SAFETY: none, the block is resized after it was freed.
     let resized = |block: *mut u8| unsafe {
-        // SAFETY: none, the block is resized after it was freed.
         dealloc(block, layout(64, 8));
         realloc(block, layout(64, 8), 128)
     };
@@ -170,18 +173,18 @@ fn a_resize_of_a_block_that_is_gone_never_reaches_the_allocator() {
 fn a_stray_write_is_seen_on_either_side_and_after_the_free() {
     type Misuse = fn(*mut u8) -> *mut u8;
     let cases: [(Kind, Misuse); 4] = [
+        // SAFETY: none, but this byte belongs to a red zone.
         (Kind::HeapBufferOverflow, |block| unsafe {
-            // SAFETY: none, but this byte belongs to a red zone.
             block.add(64).write(1);
             block
         }),
+        // SAFETY: as above.
         (Kind::HeapBufferUnderflow, |block| unsafe {
-            // SAFETY: as above.
             block.sub(1).write(1);
             block
         }),
+        // SAFETY: none, but the block is in quarantine.
         (Kind::UseAfterFree, |block| unsafe {
-            // SAFETY: none, but the block is in quarantine.
             dealloc(block, layout(64, 8));
             block.write(1);
             std::ptr::null_mut()

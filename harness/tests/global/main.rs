@@ -2,6 +2,7 @@
 
 mod adversary;
 mod after_fault;
+mod bad_frees;
 mod baseline;
 #[path = "../common/mod.rs"]
 mod common;
@@ -14,7 +15,6 @@ mod panics;
 mod randomness;
 mod ratchet;
 mod threads;
-mod unknown_frees;
 
 use std::hint::black_box;
 
