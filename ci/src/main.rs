@@ -24,6 +24,8 @@ usage: cargo run -p ci -- COMMAND
            planted bugs are found and replayed
   foreign  tests the features `foreign` and `foreign-allocators`: needs a C compiler and make, and
            takes long to build
+  repeat   sweeps programs that corrupt memory 50 times each, which has to print the same each time,
+           and correct threads 1,000 times, which has to find nothing
   fuzz     runs the fuzz targets in turn on all cores; takes the names of targets, and
            --minutes N    how long in all (default: 480)
            --resume       continues a run that was killed
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         ["matrix"] => matrix(),
         ["explore"] => explore(),
         ["foreign"] => foreign(),
+        ["repeat"] => run(&mut cargo(&["run", "--release", "--example", "repeated"])),
         ["fuzz", options @ ..] => {
             let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
             fuzz::Options::read(&options).and_then(|options| fuzz::fuzz(&options))

@@ -17,7 +17,7 @@ use crate::report::outcome::Outcome;
 use crate::sweep::exit_outcome::{
     DescribedDeath, describe, kind_of, observation_at, os_error, outcome_of, patience,
 };
-use crate::sweep::isolated_run::run_isolated;
+use crate::sweep::isolated_run::{IsolatedRun, run_isolated};
 use crate::sweep::journal::{Journal, Key};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
@@ -185,12 +185,13 @@ fn confirm_deaths(
         let group = match confirmed.get(&root) {
             Some(group) => *group,
             None => {
-                let plan = Plan::at(point.at, point.persistent);
-                let again = run_isolated(context, &plan, Some(point), patience)?;
-                let record = again.death.clone().filter(|record| record.death == death);
-                let Some(record) = record else {
-                    let evidence = Evidence::new(Kind::Nondeterminism)
-                        .note(format!("{death} at first, but not when it was run again"));
+                let is_same = |record: &DeathRecord| record.death == death;
+                let again = run_again(context, point, patience, &|again: &IsolatedRun| {
+                    again.death.as_ref().is_some_and(is_same)
+                })?;
+                let Some(record) = again.death.clone().filter(is_same) else {
+                    let kind = kind_of(death);
+                    let evidence = unconfirmed(context, Evidence::new(kind), &death.to_string());
                     found.push(observation_at(point, evidence, baseline));
                     continue;
                 };
@@ -218,6 +219,41 @@ fn confirm_deaths(
     Ok(found)
 }
 
+/// How often a run of real threads is repeated until it shows again what it showed once.
+const REPEATS_OF_THREADS: u32 = 8;
+
+/// Runs a point again in a child of its own: several times, if its threads may run in another order
+/// each time, until `is_same` holds. Returns the last of these runs.
+fn run_again(
+    context: &RunContext<'_>,
+    point: Point,
+    patience: Duration,
+    is_same: &dyn Fn(&IsolatedRun) -> bool,
+) -> Result<IsolatedRun, Error> {
+    let plan = Plan::at(point.at, point.persistent);
+    let repeats = if context.in_order { 1 } else { REPEATS_OF_THREADS };
+    let mut again = run_isolated(context, &plan, Some(point), patience)?;
+    for _ in 1..repeats {
+        if is_same(&again) {
+            break;
+        }
+        again = run_isolated(context, &plan, Some(point), patience)?;
+    }
+    Ok(again)
+}
+
+/// What is to be said of a run that ended in `how`, and didn't when it was run again. That proves a
+/// serial subject nondeterministic. Real threads run in another order each time, so there it is what
+/// it was seen as.
+fn unconfirmed(context: &RunContext<'_>, seen: Evidence, how: &str) -> Evidence {
+    if context.in_order {
+        let note = format!("{how} at first, but not when it was run again");
+        return Evidence::new(Kind::Nondeterminism).note(note);
+    }
+    let seen = if seen.notes.is_empty() { seen.note(how) } else { seen };
+    seen.note("seen in one run: its threads run in another order each time")
+}
+
 /// Runs again what the parent concluded from outcomes alone, to confirm it and to learn its
 /// fingerprint: one for each call site and kind, at its smallest coordinate.
 pub(crate) fn confirm_outcomes(
@@ -238,18 +274,13 @@ pub(crate) fn confirm_outcomes(
                 let (run, _) = context.try_point(point, &ScratchDir::new(std::process::id()));
                 (Some(run.outcome), run.fingerprint.0)
             } else {
-                let plan = Plan::at(point.at, point.persistent);
-                let seen = run_isolated(
-                    context,
-                    &plan,
-                    Some(point),
-                    patience(context.settings, baseline),
-                )?;
+                let patience = patience(context.settings, baseline);
+                let is_same = |again: &IsolatedRun| again.outcome == Some(outcome);
+                let seen = run_again(context, point, patience, &is_same)?;
                 (seen.outcome, seen.fingerprint)
             };
             if again != Some(outcome) {
-                let note = format!("{} at first, but not when it was run again", outcome.name());
-                *evidence = Evidence::new(Kind::Nondeterminism).note(note);
+                *evidence = unconfirmed(context, evidence.clone(), outcome.name());
             }
             found.fingerprint = fingerprint;
         }

@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use crate::common::shared::SharedCounter;
 use crate::common::{bytes, kinds, the};
 use crate::sweep;
 use mallory::{Faults, Finding, Kind, Outcome, Report, Token, Verdict};
@@ -40,6 +41,25 @@ fn the_requests_of_other_threads_have_coordinates_of_their_own() {
     verdict = verdict.allow_aborts(clean.findings().len() as u64);
     let sampled = verdict.run(|_| elsewhere(|| bytes(50).map(drop)));
     assert_eq!(sampled.verdict(), Verdict::Sampled, "{sampled}");
+}
+
+/// Real threads make some requests in some runs only: to wait, for instance, if they have to. A death
+/// at such a request can't be seen again in each run, which proves nothing wrong.
+#[test]
+fn a_request_that_only_some_orders_of_threads_make_is_no_nondeterminism() {
+    // Every third run makes it once the fault-free runs are over, from either place on.
+    for third in 0..3 {
+        let runs = SharedCounter::new();
+        let report = sweep("sometimes").run(|_| {
+            elsewhere(|| bytes(50).map(drop))?;
+            let run = runs.next();
+            if run < 32 || run % 3 == third {
+                black_box(Box::new(run));
+            }
+            Ok::<(), TryReserveError>(())
+        });
+        assert!(kinds(&report).iter().all(|kind| *kind == Kind::Abort), "{report}");
+    }
 }
 
 #[test]

@@ -36,10 +36,16 @@ impl Published {
     /// Sweeps the bug, or its corrected twin.
     #[must_use]
     pub fn sweep(&self, wrong: bool) -> Report {
+        self.sweep_with(wrong, 1)
+    }
+
+    /// The same with this many processes at a time.
+    #[must_use]
+    pub fn sweep_with(&self, wrong: bool, jobs: usize) -> Report {
         let run = self.run;
         // The number names it.
         let name = self.source.split(',').next().unwrap_or(self.source).to_lowercase();
-        Sweep::new(name).oom(|_: &Oom| true).run(move |heap| run(heap, wrong))
+        Sweep::new(name).oom(|_: &Oom| true).jobs(jobs).run(move |heap| run(heap, wrong))
     }
 }
 
