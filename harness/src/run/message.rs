@@ -2,13 +2,14 @@
 //! may kill it, and the end.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::heap::state::EventSink;
 use crate::process::backtrace::{self, Stack};
 use crate::process::codec::Codec;
 use crate::process::pipe::Pipe;
-use crate::report::evidence::Evidence;
+use crate::report::evidence::{Evidence, Moment};
 use crate::trace::{Fingerprint, Injected};
 
 /// A part of what is known about a run; the last one has its end.
@@ -19,6 +20,8 @@ pub(crate) struct RunMessage<E> {
     pub(crate) injected: Option<Injected>,
     /// The backtrace of the request that failed, in the message that first has `injected`.
     pub(crate) stack: Stack,
+    /// Backtraces that the run was asked for.
+    pub(crate) taken: BTreeMap<Moment, Stack>,
     pub(crate) end: Option<E>,
 }
 
@@ -29,6 +32,7 @@ impl<E> Default for RunMessage<E> {
             fingerprint: None,
             injected: None,
             stack: Stack::new(),
+            taken: BTreeMap::new(),
             end: None,
         }
     }
@@ -40,13 +44,15 @@ impl<E: Codec> Codec for RunMessage<E> {
         self.fingerprint.put(out);
         self.injected.put(out);
         self.stack.put(out);
+        self.taken.put(out);
         self.end.put(out);
     }
 
     fn get(from: &mut &[u8]) -> Option<Self> {
         let (evidence, fingerprint) = (Codec::get(from)?, Codec::get(from)?);
         let (injected, stack) = (Codec::get(from)?, Codec::get(from)?);
-        Some(RunMessage { evidence, fingerprint, injected, stack, end: Codec::get(from)? })
+        let (taken, end) = (Codec::get(from)?, Codec::get(from)?);
+        Some(RunMessage { evidence, fingerprint, injected, stack, taken, end })
     }
 }
 
@@ -78,6 +84,11 @@ impl<E> RunSender<E> {
 impl<E: Codec> EventSink for RunSender<E> {
     fn evidence(&self, evidence: &Evidence) {
         self.pipe.send(&RunMessage::<E> { evidence: vec![evidence.clone()], ..Default::default() });
+    }
+
+    fn taken(&self, moment: Moment, stack: &Stack) {
+        let taken = BTreeMap::from([(moment, stack.clone())]);
+        self.pipe.send(&RunMessage::<E> { taken, ..Default::default() });
     }
 
     fn fingerprint(&self, fingerprint: Fingerprint, injected: Option<&Injected>) {

@@ -1,22 +1,23 @@
 //! One run in a child process of its own. The child sends what it observes as it runs, so that
 //! nothing is lost if it dies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::plan::Plan;
+use crate::process::backtrace::{Capture, Stack};
 use crate::process::child::{self, ChildAnswer};
 use crate::process::codec::codec_struct;
 use crate::process::exit::{Death, DeathRecord};
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
-use crate::report::evidence::Evidence;
+use crate::report::evidence::{Evidence, Moment};
 use crate::report::outcome::Outcome;
 use crate::run::message::{AfterFault, RunMessage, RunSender};
 use crate::schedule::{FoundSchedule, Preemption};
 use crate::sweep::exit_outcome::{DescribedDeath, describe, os_error};
-use crate::sweep::observation::{Observation, Point};
+use crate::sweep::observation::{Observation, Point, moments};
 use crate::sweep::point::RunContext;
 use crate::trace::Injected;
 
@@ -29,8 +30,9 @@ pub(crate) struct IsolatedRun {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) fingerprint: u64,
     pub(crate) injected: Option<Injected>,
-    /// Bugs found while it ran, without call sites.
+    /// Bugs found while it ran, and their backtraces if it died.
     early: Vec<Evidence>,
+    taken: BTreeMap<Moment, Stack>,
     /// All that was found, with call sites, if it lived.
     complete: Option<Observation>,
     /// The `Err` or the panic in which it ended.
@@ -45,7 +47,11 @@ impl IsolatedRun {
         if let Some(complete) = &self.complete {
             return Some(Observation { schedule: self.schedule.clone(), ..complete.clone() });
         }
-        (!self.early.is_empty()).then(|| self.without_stacks(self.early.clone()))
+        let early = || Observation {
+            stacks: self.taken.clone(),
+            ..self.without_stacks(self.early.clone())
+        };
+        (!self.early.is_empty()).then(early)
     }
 
     fn without_stacks(&self, evidence: Vec<Evidence>) -> Observation {
@@ -86,7 +92,8 @@ struct RunEnd {
 
 codec_struct!(RunEnd { outcome, failure, diverged, complete });
 
-/// Runs a plan in a child of its own, after one fault-free run to warm up.
+/// Runs a plan in a child of its own, after one fault-free run to warm up. If it dies, and bugs were
+/// found before, it is run again for their backtraces.
 ///
 /// # Errors
 /// If no child can be started.
@@ -96,7 +103,15 @@ pub(crate) fn run_isolated(
     point: Option<Point>,
     patience: Duration,
 ) -> Result<IsolatedRun, Error> {
-    isolate(context, plan, point, patience, true)
+    let none = BTreeSet::new();
+    let run = isolate(context, plan, point, patience, WarmUp::Once, &none)?;
+    if run.death.is_none() || run.early.is_empty() {
+        return Ok(run);
+    }
+    let wanted = moments(&run.early);
+    let again = isolate(context, plan, point, patience, WarmUp::Once, &wanted)?;
+    let is_same = again.early == run.early;
+    Ok(IsolatedRun { taken: if is_same { again.taken } else { BTreeMap::new() }, ..run })
 }
 
 /// Runs without a fault in a child of its own, and without a run to warm up, which might be the one
@@ -108,7 +123,14 @@ pub(crate) fn run_unprepared(
     context: &RunContext<'_>,
     patience: Duration,
 ) -> Result<IsolatedRun, Error> {
-    isolate(context, &Plan::none(), None, patience, false)
+    isolate(context, &Plan::none(), None, patience, WarmUp::Never, &BTreeSet::new())
+}
+
+/// Whether a fault-free run comes first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WarmUp {
+    Once,
+    Never,
 }
 
 fn isolate(
@@ -116,16 +138,18 @@ fn isolate(
     plan: &Plan,
     point: Option<Point>,
     patience: Duration,
-    warms_up: bool,
+    warm_up: WarmUp,
+    wanted: &BTreeSet<Moment>,
 ) -> Result<IsolatedRun, Error> {
     let owner = std::process::id();
     let answer = child::ask::<RunMessage<RunEnd>>(patience, &|pipe| {
         let scratch = ScratchDir::new(owner);
-        if warms_up {
+        if warm_up == WarmUp::Once {
             context.settings.execute(context.subject, context.settings.job(&scratch));
         }
         status::set_started();
         let mut job = context.job(plan.clone(), &scratch);
+        job.capture = (!wanted.is_empty()).then(|| Capture::of(wanted.clone()));
         job.sink = Some(Box::new(RunSender::<RunEnd>::new(pipe, AfterFault::Fingerprints)));
         let run = context.settings.execute(context.subject, job);
         // It survived: run it again for the call sites.
@@ -159,6 +183,7 @@ fn isolate(
     let mut run = IsolatedRun { point, death, schedule, ..IsolatedRun::default() };
     for message in messages {
         run.early.extend(message.evidence);
+        run.taken.extend(message.taken);
         run.fingerprint = message.fingerprint.unwrap_or(run.fingerprint);
         run.injected = message.injected.or(run.injected);
         if let Some(RunEnd { outcome, failure, diverged, complete }) = message.end {

@@ -59,3 +59,30 @@ fn a_write_that_is_the_death_names_the_block() {
     assert!(kinds(&report).contains(&Kind::HeapBufferOverflow), "{report}");
     assert!(report.to_string().contains("after_fault::fill"), "{report}");
 }
+
+#[inline(never)]
+fn free_twice() {
+    // SAFETY: none, the block is freed twice: the planted bug.
+    unsafe {
+        let block = alloc(SHORT);
+        if !block.is_null() {
+            dealloc(black_box(block), SHORT);
+            dealloc(black_box(block), SHORT);
+        }
+    }
+}
+
+#[test]
+fn what_a_run_showed_before_it_died_has_its_call_sites() {
+    let report = sweep("dies").run(|_| {
+        let mut room: Vec<u8> = Vec::new();
+        if room.try_reserve(64).is_err() {
+            free_twice();
+            std::process::abort();
+        }
+        Ok::<_, String>(())
+    });
+    assert_eq!(kinds(&report), [Kind::DoubleFree, Kind::Abort], "{report}");
+    let text = report.findings()[0].to_string();
+    assert_eq!(text.matches("after_fault::free_twice").count(), 3, "{text}");
+}
