@@ -26,7 +26,7 @@ use crate::sweep::measurements::{Baseline, ENDLESS};
 use crate::sweep::observation::{Observation, moments};
 use crate::sweep::point::RunContext;
 use crate::sweep::settings::Settings;
-use crate::sweep::{guarded, leak_trend};
+use crate::sweep::{address_reuse, guarded, leak_trend};
 use crate::trace::{Coordinate, End, Event, Op};
 
 /// Makes the fault-free runs in child processes, and collects all that they show, whatever else
@@ -58,6 +58,9 @@ pub(crate) fn run_baseline(settings: &Settings, subject: &dyn Subject) -> Result
         settings.know_results(baseline.comparison);
         settings.run_apart(subject);
         baseline = measure_apart(settings, subject)?;
+    }
+    if let Some(agreed) = &seen.agreed {
+        baseline.found.extend(address_reuse::look(settings, subject, &baseline, agreed)?);
     }
     baseline.found.extend(seen.found);
     if baseline.dead_end.is_none() {

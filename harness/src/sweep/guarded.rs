@@ -25,6 +25,7 @@ use crate::report::format::diff;
 use crate::report::kind::Kind;
 use crate::run::outcome::ResultComparison;
 use crate::run::{Subject, execute};
+use crate::sweep::address_reuse::RunText;
 use crate::sweep::exit_outcome::{first_patience, hit_evidence, os_error, own_frames};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, moments};
@@ -142,6 +143,8 @@ pub(crate) struct GuardedFindings {
     pub(crate) found: Vec<Observation>,
     /// Whether the subject writes where it may not.
     pub(crate) writes: bool,
+    /// What both runs ended in, if they agree and there is no stray access.
+    pub(crate) agreed: Option<RunText>,
     /// Whether a difference between plain runs comes from what fresh memory holds.
     pub(crate) explains_difference: bool,
 }
@@ -182,6 +185,11 @@ pub(crate) fn guard(
         seen.found.push(found);
         seen.explains_difference = differs;
     }
+    let text = |run: &GuardedRun| {
+        let end = run.end.as_ref().filter(|_| run.death.is_none())?;
+        Some(RunText { text: end.text.clone(), failure: end.failure.clone() })
+    };
+    seen.agreed = text(&first).filter(|agreed| !has_hits && Some(agreed) == text(&second).as_ref());
     Ok(seen)
 }
 

@@ -8,7 +8,8 @@
 //! 2. `engine` is the loop of a sweep. It calls the following in order.
 //! 3. `baseline` makes the fault-free runs in a child process: `measurements` are their result,
 //!    with the requests, their call sites, and the fault-free result.
-//!    `guarded` repeats them with inaccessible pages around every block.
+//!    `guarded` repeats them with inaccessible pages around every block, and `address_reuse` with
+//!    addresses that are given out again at once.
 //! 4. `points` lists what to fail: each request, once and for good, new call sites first.
 //! 5. `workers` has every point run in child processes, by the `strategy` that suits: from the
 //!    beginning in worker processes, or by `fork` off one pass. `journal` notes what is done.
@@ -24,6 +25,7 @@
 //!
 //! `replay` makes a single run instead: of a token, or under the caller's plan.
 
+pub(crate) mod address_reuse;
 pub(crate) mod allowed_file;
 pub(crate) mod baseline;
 pub(crate) mod builder;

@@ -1,5 +1,6 @@
 //! The global allocator as a subject: programs that know nothing of heaps are swept as they are.
 
+mod address_reuse;
 mod adversary;
 mod after_fault;
 mod bad_frees;
