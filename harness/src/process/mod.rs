@@ -22,6 +22,7 @@
 //! 5. **Death.** The signal handlers write to the child's status why it dies: its call stack
 //!    ([`backtrace`]), the block whose page was touched ([`guard_pages`]), or where it hangs
 //!    ([`stalls`]).
+//!    [`access_size`] reads how much the instruction accesses.
 //! 6. **Reap.** The parent ([`child_handle`]) polls pipe and child, kills a child whose
 //!    [`watchdog`] has expired, and turns wait status and shared memory into a `Death` ([`exit`]).
 //!    The worker pool then forks a replacement.
@@ -40,6 +41,7 @@
 //! [`atomic_file`] is here because two processes may write the same file at once, and [`shared_log`]
 //! because children learn the same names one after the other.
 
+pub(crate) mod access_size;
 pub(crate) mod atomic_file;
 pub(crate) mod backtrace;
 pub(crate) mod child;

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::process::access_size;
 use crate::process::backtrace::Stack;
 use crate::process::child;
 use crate::process::exit::{Abort, Death, DeathRecord};
@@ -127,7 +128,10 @@ pub(crate) fn hit_evidence(hit: &GuardHit, freed: Option<Moment>, nth: u64) -> E
     if let Some(freed) = freed {
         evidence = evidence.step(Role::Freed, freed);
     }
-    let note = format!("{}: {}", hit.access(), hit.place());
+    // The address of the first frame is one more than that of the instruction.
+    let size = hit.accessed.first().and_then(|frame| access_size::of_instruction(frame - 1));
+    let size = size.map(|size| format!(" of {}", count(size, "byte"))).unwrap_or_default();
+    let note = format!("{}{size}: {}", hit.access(), hit.place());
     evidence.step(Role::Accessed, Moment::Access(nth)).note(note)
 }
 

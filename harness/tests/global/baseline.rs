@@ -120,11 +120,11 @@ type Address = fn() -> *mut u8;
 #[test]
 fn stray_reads_are_found_at_their_instruction() {
     let cases: [(&str, Kind, &str, Body); 3] = [
-        ("behind", Kind::HeapBufferOverflow, "a read: 1 byte past the end of a1", || {
+        ("behind", Kind::HeapBufferOverflow, "a read of 1 byte: 1 byte past the end of a1", || {
             touches(SIZE as isize, 0)
         }),
-        ("before", Kind::HeapBufferUnderflow, "a read: 3 bytes before a1", || touches(-3, 0)),
-        ("freed", Kind::UseAfterFree, "a read: byte 5 of a1", || reads_freed(true)),
+        ("before", Kind::HeapBufferUnderflow, "a read of 1 byte: 3 bytes before a1", || touches(-3, 0)),
+        ("freed", Kind::UseAfterFree, "a read of 1 byte: byte 5 of a1", || reads_freed(true)),
     ];
     for (name, kind, note, run) in cases {
         let report = sweep(name).run(|_| run());

@@ -103,6 +103,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "host/loom.rs",
     "host/shuttle.rs",
     "port.rs",
+    "process/access_size.rs",
     "process/backtrace.rs",
     "process/child.rs",
     "process/child_handle.rs",
