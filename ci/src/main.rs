@@ -2,6 +2,7 @@
 //! only call it, so that a person runs the same as CI does.
 
 mod fuzz;
+mod precision;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ usage: cargo run -p ci -- COMMAND
            takes long to build
   repeat   sweeps programs that corrupt memory 50 times each, which has to print the same each time,
            and correct threads 1,000 times, which has to find nothing
+  precision  sweeps popular crates in their published versions, which must show no false finding,
+           and compares the table with precision/README.md; --update writes the file anew
   fuzz     runs the fuzz targets in turn on all cores; takes the names of targets, and
            --minutes N    how long in all (default: 480)
            --resume       continues a run that was killed
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
         ["explore"] => explore(),
         ["foreign"] => foreign(),
         ["repeat"] => run(&mut cargo(&["run", "--release", "--example", "repeated"])),
+        ["precision"] => precision::precision(false),
+        ["precision", "--update"] => precision::precision(true),
         ["fuzz", options @ ..] => {
             let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
             fuzz::Options::read(&options).and_then(|options| fuzz::fuzz(&options))
