@@ -4,7 +4,8 @@
 //! A child process makes the same run again and again, and adds up the memory that is left over:
 //! *settled* if only the first runs leave any, *every* if each run does, *growing* if there is more
 //! after twice as many runs, and again after twice as many (a collection that doubles does so in
-//! few runs only).
+//! few runs only). What grows has to go on growing in a longer series: garbage that is freed later,
+//! as that of epochs or of queues that are emptied when they are full, levels off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,6 +32,12 @@ use crate::sweep::point::RunContext;
 /// The number of runs: a power of two, so that growth by doubling shows.
 const RUNS: usize = 16;
 
+/// The number of runs of the longer series. What doubles does so between the first and the last
+/// third.
+const RUNS_LONG: usize = 96;
+/// A series that has left this many bytes need not go on.
+const LEFT_MAX: i64 = 64 << 20;
+
 /// What a series of equal runs left over.
 #[derive(Clone, Debug, Default)]
 struct RunSeries {
@@ -44,9 +51,11 @@ struct RunSeries {
     /// Call sites of the blocks that the first run left, if backtraces were taken.
     sites: Vec<Site>,
     fingerprint: u64,
+    /// Whether a longer series left no more than this one may.
+    levels_off: bool,
 }
 
-codec_struct!(RunSeries { more, first, last, stacks, sites, fingerprint });
+codec_struct!(RunSeries { more, first, last, stacks, sites, fingerprint, levels_off });
 
 /// How left-over memory develops over a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +68,9 @@ enum LeakTrend {
 impl RunSeries {
     fn trend(&self) -> LeakTrend {
         let later = self.more.get(1..).unwrap_or(&[]);
+        if self.levels_off {
+            return LeakTrend::Settled;
+        }
         if !later.is_empty() && later.iter().all(|more| *more > 0) {
             return LeakTrend::Every;
         }
@@ -68,6 +80,22 @@ impl RunSeries {
             return LeakTrend::Growing;
         }
         LeakTrend::Settled
+    }
+
+    /// Whether there is always more in the last third of the runs than ever in the first.
+    fn keeps_growing(&self) -> bool {
+        let mut total = 0;
+        let totals: Vec<i64> = self
+            .more
+            .iter()
+            .map(|more| {
+                total += more;
+                total
+            })
+            .collect();
+        let third = RUNS_LONG / 3;
+        let first = totals.iter().take(third).max();
+        totals.len() < RUNS_LONG || first < totals.iter().skip(2 * third).min()
     }
 
     /// The last run that left memory.
@@ -99,9 +127,14 @@ fn leaks(run: &Run) -> Vec<Evidence> {
     run.evidence.iter().filter(|evidence| evidence.kind == Kind::Leak).cloned().collect()
 }
 
-/// Makes the runs of a series. With an `earlier` series, takes the backtraces of the blocks that
-/// its first run left, and its last run that left any.
-fn series(context: &RunContext<'_>, plan: Option<&Plan>, earlier: Option<&RunSeries>) -> RunSeries {
+/// Makes a series of this many runs, fewer if they leave too much. With an `earlier` series, takes
+/// the backtraces of the blocks that its first run left, and its last run that left any.
+fn series(
+    context: &RunContext<'_>,
+    plan: Option<&Plan>,
+    earlier: Option<&RunSeries>,
+    runs: usize,
+) -> RunSeries {
     let scratch = ScratchDir::new(child::parent());
     let job = || match plan {
         Some(plan) => context.job(plan.clone(), &scratch),
@@ -120,12 +153,17 @@ fn series(context: &RunContext<'_>, plan: Option<&Plan>, earlier: Option<&RunSer
         };
         Some(Capture::of(moments(evidence)))
     };
-    for nth in 0..RUNS {
+    let mut left = 0;
+    for nth in 0..runs {
         let mut job = job();
         job.capture = capture(nth);
         let mut run = execute(context.subject, job);
         let more = is_more(run.survived);
         series.more.push(more);
+        left += more;
+        if nth >= RUNS && left > LEFT_MAX {
+            break;
+        }
         let leaks = leaks(&run);
         if nth == 0 && plan.is_none() {
             series.first = leaks.clone();
@@ -144,31 +182,35 @@ fn series(context: &RunContext<'_>, plan: Option<&Plan>, earlier: Option<&RunSer
     series
 }
 
-/// Makes a series in a child process, and, if it left memory, a second one with backtraces. `None`
-/// if the child died.
+/// Makes a series in a child process, and, if it left memory, a second one with backtraces, and a
+/// longer one to see whether it goes on. `None` if the child died.
 fn run_series(
     context: &RunContext<'_>,
     plan: Option<&Plan>,
     time: Duration,
 ) -> Result<Option<RunSeries>, Error> {
     if context.settings.in_process {
-        let first = series(context, plan, None);
+        let first = series(context, plan, None, RUNS);
         return Ok(Some(RunSeries { stacks: BTreeMap::new(), ..first }));
     }
-    let ask = |earlier: Option<&RunSeries>| {
+    let ask = |earlier: Option<&RunSeries>, runs: usize| {
         let answer = child::ask::<RunSeries>(time, &|pipe| {
-            pipe.send(&series(context, plan, earlier));
+            pipe.send(&series(context, plan, earlier, runs));
         });
         answer
             .map(|mut answer| answer.messages.pop())
             .map_err(|error| os_error("start a child", &error))
     };
-    let Some(first) = ask(None)? else { return Ok(None) };
+    let Some(first) = ask(None, RUNS)? else { return Ok(None) };
     if first.more.iter().all(|more| *more <= 0) {
         return Ok(Some(first));
     }
-    let with_stacks = ask(Some(&first))?;
-    Ok(Some(with_stacks.unwrap_or(first)))
+    let mut seen = ask(Some(&first), RUNS)?.unwrap_or(first);
+    if seen.trend() != LeakTrend::Settled {
+        let long = ask(None, RUNS_LONG)?;
+        seen.levels_off = long.is_some_and(|long| !long.keeps_growing());
+    }
+    Ok(Some(seen))
 }
 
 /// The memory that fault-free runs leave: a finding if there is more and more of it, else notes on

@@ -66,6 +66,32 @@ fn a_static_that_is_now_larger_and_now_smaller_is_none() {
     }
 }
 
+/// Epochs, queues and pools free what they collected once there is enough of it.
+#[test]
+fn garbage_that_is_freed_later_levels_off() {
+    let all_at_once = kept(|list, _| {
+        list.push(vec![0; 100]);
+        if list.len() > 25 {
+            list.clear();
+        }
+    });
+    assert_eq!(kinds(&all_at_once), [], "{all_at_once}");
+    let some = kept(|list, _| {
+        list.push(vec![0; 100]);
+        if list.len() > 40 {
+            list.truncate(15);
+        }
+    });
+    assert_eq!(kinds(&some), [], "{some}");
+    let too_little = kept(|list, run| {
+        list.push(vec![0; 100]);
+        if run % 10 == 0 {
+            list.truncate(list.len() - 5);
+        }
+    });
+    assert_eq!(only(&too_little).kind(), Kind::Leak, "{too_little}");
+}
+
 #[test]
 fn what_is_made_once_is_listed_and_no_finding() {
     static ONCE: OnceLock<Vec<u64>> = OnceLock::new();
