@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::process::child;
-use crate::process::exit::Death;
+use crate::process::exit::{Death, DeathRecord};
 use crate::process::pipe::Pipe;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
@@ -29,6 +29,8 @@ use crate::sweep::point_status::{dead, encode};
 pub(crate) struct PointResults {
     pub(crate) found: Vec<Observation>,
     pub(crate) deaths: Vec<(Point, Death)>,
+    /// What is left of runs of real threads that died: they may not die again.
+    pub(crate) records: BTreeMap<Point, DeathRecord>,
     /// Points at which a worker hung that may have waited for a lock that another thread held when
     /// it was forked.
     pub(crate) doubtful: Vec<usize>,
@@ -165,6 +167,13 @@ impl PointRunner<'_> {
                         results.doubtful.push(some[point]);
                     } else {
                         results.deaths.push((points[point], death));
+                    }
+                    let is_at_point = |child: &&ChildStatus| child.current_item() == Some(point);
+                    let mut children = (0..memory.jobs).map(|job| memory.status(job));
+                    if !context.in_order
+                        && let Some(child) = children.find(is_at_point)
+                    {
+                        results.records.insert(points[point], DeathRecord::read(death, child));
                     }
                 }
                 WorkerEvent::FalseStart(death) => {

@@ -84,7 +84,7 @@ pub(crate) fn run_points(
     if let Some(error) = journal_error {
         return Err(error);
     }
-    let PointResults { mut found, mut deaths, doubtful } = results;
+    let PointResults { mut found, mut deaths, records, doubtful } = results;
     for point in doubtful {
         let at = points[point];
         let again = run_isolated(context, &Plan::at(at.at, at.persistent), Some(at), patience)?;
@@ -99,7 +99,7 @@ pub(crate) fn run_points(
     }
     let dead: BTreeSet<Point> = deaths.iter().map(|(point, _)| *point).collect();
     found.retain(|found: &Observation| found.point.is_none_or(|point| !dead.contains(&point)));
-    found.extend(confirm_deaths(context, baseline, &deaths, patience)?);
+    found.extend(confirm_deaths(context, baseline, &deaths, &records, patience)?);
     let received: BTreeSet<Point> = found.iter().filter_map(|found| found.point).collect();
     let is_lost = |point: &usize| {
         let has_found = memory.outcome(*point).load(Ordering::Relaxed) & FOUND != 0;
@@ -163,12 +163,13 @@ fn find_again(
 }
 
 /// Runs deaths again, each in a child of its own that sends its observations as they come: one
-/// death for each call site and kind, at its smallest coordinate. Returns observations of all
-/// deaths.
+/// death for each call site and kind, at its smallest coordinate. Where real threads run in another
+/// order and live, the record of the first death stands. Returns observations of all deaths.
 fn confirm_deaths(
     context: &RunContext<'_>,
     baseline: &Baseline,
     deaths: &[(Point, Death)],
+    records: &BTreeMap<Point, DeathRecord>,
     patience: Duration,
 ) -> Result<Vec<Observation>, Error> {
     let mut deaths = deaths.to_vec();
@@ -189,7 +190,9 @@ fn confirm_deaths(
                 let again = run_again(context, point, patience, &|again: &IsolatedRun| {
                     again.death.as_ref().is_some_and(is_same)
                 })?;
-                let Some(record) = again.death.clone().filter(is_same) else {
+                let record = again.death.clone().filter(is_same);
+                let record = record.or_else(|| records.get(&point).cloned());
+                let Some(record) = record else {
                     let kind = kind_of(death);
                     let evidence = unconfirmed(context, Evidence::new(kind), &death.to_string());
                     found.push(observation_at(point, evidence, baseline));

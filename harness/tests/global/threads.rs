@@ -119,6 +119,23 @@ fn a_block_may_be_freed_by_another_thread() {
     assert_eq!(found, [Kind::DoubleFree], "{twice}");
 }
 
+/// A death that real threads show once need not come again, and is no less one.
+#[test]
+fn a_death_that_does_not_come_again_keeps_its_kind() {
+    let counter = SharedCounter::new();
+    let report = sweep("once").run(|_| {
+        let list = bytes(64);
+        if list.is_err() && counter.next() == 0 {
+            std::process::exit(7);
+        }
+        elsewhere(|| ());
+        list.map(drop)
+    });
+    let found = the(&report, Kind::Exit);
+    assert!(found.to_string().contains("exit code 7"), "{report}");
+    assert!(!kinds(&report).contains(&Kind::Nondeterminism), "{report}");
+}
+
 struct Noisy(Vec<u8>);
 
 impl Drop for Noisy {
