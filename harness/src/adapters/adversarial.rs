@@ -4,7 +4,7 @@
 
 use std::alloc::Layout;
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ptr::NonNull;
 
@@ -91,7 +91,7 @@ struct AdversarySlot {
 
 #[derive(Default)]
 struct Books {
-    live: HashMap<usize, AdversarySlot>,
+    live: BTreeMap<usize, AdversarySlot>,
     /// Freed and not given back, the newest last.
     kept: VecDeque<AdversarySlot>,
     /// The bytes of the rooms in `kept`.

@@ -2,7 +2,7 @@
 //! is slow; `run/symbolizer.rs` turns them into call sites.
 #![allow(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::process::codec::Codec;
@@ -38,7 +38,7 @@ pub(crate) struct Census {
     /// For each thread and request its operation and size in bytes.
     pub(crate) asked: Vec<Vec<(Op, u64)>>,
     /// The index of each backtrace in `stacks`.
-    known: HashMap<Stack, u32>,
+    known: BTreeMap<Stack, u32>,
 }
 
 /// A census that is over: nothing is added to it any more.

@@ -4,7 +4,7 @@
 //! the test runner are left out. A call site is printed with file and line and compared without, so
 //! it survives an edit elsewhere and is the same in debug and release builds.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -38,9 +38,9 @@ pub(crate) fn home() -> Option<&'static Path> {
 /// slow at first and takes much memory, so it is used in a child process.
 #[derive(Default)]
 pub(crate) struct Symbolizer {
-    frames: HashMap<usize, Vec<Resolved>>,
+    frames: BTreeMap<usize, Vec<Resolved>>,
     /// What other children found out, `None` until it is needed.
-    shared: Option<HashMap<usize, Vec<Resolved>>>,
+    shared: Option<BTreeMap<usize, Vec<Resolved>>>,
     /// What this one found out, and hasn't shared yet.
     fresh: Vec<usize>,
     /// The workspace's folder, which is cut off every path.
@@ -177,7 +177,7 @@ impl Symbolizer {
 }
 
 /// What other children of this process found out about addresses.
-fn shared_frames() -> HashMap<usize, Vec<Resolved>> {
+fn shared_frames() -> BTreeMap<usize, Vec<Resolved>> {
     let known = |SharedFrames { address, frames }| {
         let frames = frames.into_iter().map(|(function, (file, line))| {
             (function, Some(PathBuf::from(file)).filter(|file| file != Path::new("")), line)

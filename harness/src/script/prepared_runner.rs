@@ -4,7 +4,7 @@
 //! Nothing here knows the system's type, so it is compiled once and not for each system.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,7 +211,7 @@ impl PreparedRunner {
         let stacks: Vec<Stack> = run.stacks.values().cloned().collect();
         let mut symbols = self.symbols.borrow_mut();
         let sites = if stacks.is_empty() { None } else { symbols.sites(&stacks) };
-        let sites: HashMap<Stack, Site> =
+        let sites: BTreeMap<Stack, Site> =
             stacks.into_iter().zip(sites.into_iter().flatten()).collect();
         let moment = run.injected.map(|injected| Moment::Event(injected.event));
         let stack = moment.and_then(|moment| run.stacks.get(&moment));

@@ -1,7 +1,7 @@
 //! Turns the observations of single runs into findings: one for each root cause, with a count,
 //! shown at its smallest coordinate.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::process::backtrace::Stack;
 use crate::report::call_site::Site;
@@ -57,7 +57,7 @@ pub(crate) fn findings(
     settings: &Settings,
     baseline: &Baseline,
     found: &[Observation],
-    sites: &HashMap<Stack, Site>,
+    sites: &BTreeMap<Stack, Site>,
 ) -> Vec<Finding> {
     let mut order: Vec<&Observation> = found.iter().collect();
     // The first of a group represents it: without a fault before with one, then fewer preemptions,
@@ -157,7 +157,7 @@ pub(crate) fn id(kind: Kind, root: &[u64]) -> String {
 pub(crate) fn steps(
     evidence: &Evidence,
     stacks: &BTreeMap<Moment, Stack>,
-    sites: &HashMap<Stack, Site>,
+    sites: &BTreeMap<Stack, Site>,
 ) -> Vec<FindingStep> {
     let site = |moment: &Moment| stacks.get(moment).and_then(|stack| sites.get(stack)).cloned();
     let mut labels = evidence.labels.iter();
@@ -176,7 +176,7 @@ fn finding(
     found: &Observation,
     evidence: &Evidence,
     (steps, id): (Vec<FindingStep>, String),
-    sites: &HashMap<Stack, Site>,
+    sites: &BTreeMap<Stack, Site>,
 ) -> Finding {
     // A request that was to fail and never came is known from the baseline.
     let planned = found.point.and_then(|point| Some((point.at, baseline.asked(point.at)?)));
@@ -213,7 +213,7 @@ fn finding(
 }
 
 /// The schedule of an observation, under a model checker.
-fn schedule(found: &Observation, sites: &HashMap<Stack, Site>) -> Option<ScheduleAt> {
+fn schedule(found: &Observation, sites: &BTreeMap<Stack, Site>) -> Option<ScheduleAt> {
     let schedule = found.schedule.as_ref()?;
     let site = |act: &ScheduledOp| {
         let stack = found.stacks.get(&Moment::Step(act.step));

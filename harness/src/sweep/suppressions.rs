@@ -1,7 +1,7 @@
 //! The end of a sweep or an exploration: observations get their call sites and become findings, and
 //! findings that the caller allows are taken out.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::error::Error;
 use crate::process::backtrace::Stack;
@@ -104,7 +104,7 @@ pub(crate) fn finish_report(
 pub(crate) fn name_sites(
     settings: &Settings,
     found: &[Observation],
-) -> Result<HashMap<Stack, Site>, Error> {
+) -> Result<BTreeMap<Stack, Site>, Error> {
     let stacks = grouping::stacks(found);
     let sites = if stacks.is_empty() {
         Vec::new()

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::common::again::{report_of, this_program};
 use crate::common::kinds;
 use crate::common::shared::SharedCounter;
-use crate::sweep;
+use crate::{boxed, sweep};
 use mallory::{Kind, Report};
 
 const APART: &str = "each run was made in a process of its own";
@@ -147,6 +148,31 @@ fn another_process_prints_the_same_bytes() {
     let first = print();
     assert!(first.contains("abort"), "{first}");
     for _ in 0..4 {
+        assert_eq!(print(), first);
+    }
+}
+
+/// A thread draws its seeds when it makes its first map. Mallory makes none in the process of the
+/// test, or the later sweeps of the thread would depend on seeds that no run drew.
+#[test]
+fn another_process_prints_the_same_bytes_for_a_second_sweep() {
+    const IS_CHILD: &str = "TEST_PRINTS_SECOND_REPORT";
+    if std::env::var_os(IS_CHILD).is_some() {
+        let first = sweep("first").run(|_| Ok::<_, String>(boxed(7)));
+        let second = sweep("second").run(|_| {
+            let count = 1 + RandomState::new().hash_one(7) % 64;
+            Ok::<_, String>((0..count).map(boxed).min())
+        });
+        println!("<{first}{second}>");
+        return;
+    }
+    let print = || {
+        let mut child = this_program(another_process_prints_the_same_bytes_for_a_second_sweep);
+        report_of(&child.env(IS_CHILD, "1").output().expect("it starts"))
+    };
+    let first = print();
+    assert!(first.contains("second"), "{first}");
+    for _ in 0..3 {
         assert_eq!(print(), first);
     }
 }

@@ -79,6 +79,16 @@ fn unsafe_stays_in_its_files() {
     assert_eq!(found, rules::UNSAFE, "left: files with `unsafe`; right: the list");
 }
 
+/// Std's maps draw seeds from their thread's, which a subject's maps then depend on.
+#[test]
+fn the_harness_draws_no_hash_seeds() {
+    for file in sources("src") {
+        for name in ["HashMap", "HashSet", "RandomState"] {
+            assert!(!imports::says(&file, name), "{}: {name} (use a BTreeMap)", file.path);
+        }
+    }
+}
+
 #[test]
 fn texts_use_words_that_a_stranger_knows() {
     let mut found = Vec::new();
