@@ -23,21 +23,22 @@ use crate::subject::{self, Subject};
 const TEXT: &str = "the quick brown fox jumps over the lazy dog and the dog sleeps on as the quick \
                     fox runs along the brown river where every other fox has run before it";
 
-/// A list of subjects: package, whether it returns errors for failed requests, function, and what
-/// it does.
+/// A list of subjects, after whether they have threads: package, whether it returns errors for
+/// failed requests, function, and what it does.
 macro_rules! subjects {
-    ($($package:literal $kind:ident $work:path, $does:literal;)*) => {
+    ($has_threads:literal; $($package:literal $kind:ident $work:path, $does:literal;)*) => {
         &[$(Subject {
             package: $package,
             dependent: env!("CARGO_PKG_NAME"),
             does: $does,
-            has_threads: stringify!($work).contains("threads::"),
+            has_threads: $has_threads,
             run: |sweep| subject::$kind(sweep, $work),
         }),*]
     };
 }
 
-const HERE: &[Subject] = subjects! {
+const OF_ONE_THREAD: &[Subject] = subjects! {
+    false;
     "arrayvec" infallible collections::arrayvec, "drains and fills vectors of strings";
     "bitvec" infallible collections::bitvec, "sieves primes, and packs numbers of eleven bits";
     "fixedbitset" infallible collections::fixedbitset, "intersects and subtracts sets";
@@ -96,6 +97,13 @@ const HERE: &[Subject] = subjects! {
     "hyper" infallible asynchronous::hyper, "sends requests to a server through a pipe in memory";
     "smol" infallible asynchronous::smol, "runs tasks with an asynchronous lock and a channel";
     "tracing-subscriber" infallible asynchronous::tracing, "formats events in spans";
+    "buddy_system_allocator" infallible allocators::buddy_system_allocator, "hands out pieces of a block";
+    "linked_list_allocator" infallible allocators::linked_list_allocator, "hands out pieces of a block";
+    "rlsf" infallible allocators::rlsf, "hands out pieces of a block";
+};
+
+const OF_SEVERAL_THREADS: &[Subject] = subjects! {
+    true;
     "arc-swap" infallible threads::arc_swap, "replaces a vector while a thread reads it";
     "crossbeam-channel" infallible threads::crossbeam_channel, "selects from what three threads send";
     "crossbeam-deque" infallible threads::crossbeam_deque, "steals boxes in batches";
@@ -109,12 +117,10 @@ const HERE: &[Subject] = subjects! {
     "rayon" infallible threads::rayon, "sums, maps, sorts and joins on two threads";
     "sharded-slab" infallible threads::sharded_slab, "frees on one thread what another one stored";
     "tokio" infallible threads::tokio_threads, "runs tasks on two threads and blocking ones";
-    "buddy_system_allocator" infallible allocators::buddy_system_allocator, "hands out pieces of a block";
-    "linked_list_allocator" infallible allocators::linked_list_allocator, "hands out pieces of a block";
-    "rlsf" infallible allocators::rlsf, "hands out pieces of a block";
 };
 
 pub(crate) fn all() -> Vec<Subject> {
     let others = foreign::SUBJECTS.into_iter().chain(foreign::popular::SUBJECTS);
-    others.map(Subject::from).chain(HERE.iter().copied()).collect()
+    let here = OF_ONE_THREAD.iter().chain(OF_SEVERAL_THREADS);
+    others.map(Subject::from).chain(here.copied()).collect()
 }
