@@ -32,8 +32,8 @@ use crate::sweep::point::RunContext;
 /// The number of runs: a power of two, so that growth by doubling shows.
 const RUNS: usize = 16;
 
-/// The number of runs of the longer series. What doubles does so between the first and the last
-/// third.
+/// The number of runs of the longer series. What doubles does so between its first and its last
+/// third, and what grows steadily has doubled then.
 const RUNS_LONG: usize = 96;
 /// A series that has left this many bytes need not go on.
 const LEFT_MAX: i64 = 64 << 20;
@@ -82,20 +82,21 @@ impl RunSeries {
         LeakTrend::Settled
     }
 
-    /// Whether there is always more in the last third of the runs than ever in the first.
+    /// Whether there is always half as much again in the last third of the runs as ever in the
+    /// first. The first run, which fills statics, doesn't count.
     fn keeps_growing(&self) -> bool {
         let mut total = 0;
-        let totals: Vec<i64> = self
-            .more
-            .iter()
+        let later = self.more.iter().skip(1);
+        let totals: Vec<i64> = later
             .map(|more| {
                 total += more;
                 total
             })
             .collect();
         let third = RUNS_LONG / 3;
-        let first = totals.iter().take(third).max();
-        totals.len() < RUNS_LONG || first < totals.iter().skip(2 * third).min()
+        let most_at_first = totals.iter().take(third).max().copied().unwrap_or(0);
+        let least_at_last = totals.iter().skip(2 * third).min().copied().unwrap_or(0);
+        self.more.len() < RUNS_LONG || 2 * least_at_last > 3 * most_at_first.max(0)
     }
 
     /// The last run that left memory.

@@ -52,7 +52,7 @@ pub(crate) fn sources(folder: &str) -> Vec<File> {
 pub(crate) fn texts() -> Vec<(String, String)> {
     let root = harness().parent().expect("the workspace's folder").to_owned();
     let mut paths = Vec::new();
-    for folder in ["harness", "scenarios", "fuzz", "ci", "docs"] {
+    for folder in ["harness", "scenarios", "fuzz", "ci", "docs", "precision"] {
         walk(&root.join(folder), &mut paths);
     }
     for entry in std::fs::read_dir(&root).expect("the workspace") {

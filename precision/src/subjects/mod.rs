@@ -97,6 +97,9 @@ const OF_ONE_THREAD: &[Subject] = subjects! {
     "hyper" infallible asynchronous::hyper, "sends requests to a server through a pipe in memory";
     "smol" infallible asynchronous::smol, "runs tasks with an asynchronous lock and a channel";
     "tracing-subscriber" infallible asynchronous::tracing, "formats events in spans";
+    "crossbeam-deque" infallible threads::crossbeam_deque, "steals boxes in batches";
+    "crossbeam-epoch" infallible threads::crossbeam_epoch, "replaces vectors, and frees them later";
+    "crossbeam-skiplist" infallible threads::crossbeam_skiplist, "fills a map, removes from it, reads a range";
     "buddy_system_allocator" infallible allocators::buddy_system_allocator, "hands out pieces of a block";
     "linked_list_allocator" infallible allocators::linked_list_allocator, "hands out pieces of a block";
     "rlsf" infallible allocators::rlsf, "hands out pieces of a block";
@@ -106,9 +109,6 @@ const OF_SEVERAL_THREADS: &[Subject] = subjects! {
     true;
     "arc-swap" infallible threads::arc_swap, "replaces a vector while a thread reads it";
     "crossbeam-channel" infallible threads::crossbeam_channel, "selects from what three threads send";
-    "crossbeam-deque" infallible threads::crossbeam_deque, "steals boxes in batches";
-    "crossbeam-epoch" infallible threads::crossbeam_epoch, "replaces vectors, and frees them later";
-    "crossbeam-skiplist" infallible threads::crossbeam_skiplist, "fills a map, removes from it, reads a range";
     "dashmap" infallible threads::dashmap, "counts words in two threads";
     "flume" infallible threads::flume, "receives what two threads send";
     "moka" infallible threads::moka, "fills a cache from two threads, and invalidates";
