@@ -1,4 +1,6 @@
-//! Generates sequences from a seed: sizes and alignments near their limits, and frees in four orders.
+//! Generates sequences from a seed: sizes and alignments near their limits, frees in four orders, and
+//! resizes of which most keep the alignment. Only those reach the `realloc` of an allocator that can't
+//! change it: adapters make the others of an allocation, a copy and a free.
 
 use crate::conformance::operation::{ExhaustOrder, Operation, SequenceStep, Size, SizeRequest};
 use crate::trace::Stream;
@@ -26,6 +28,49 @@ const LENGTH: usize = 512;
 /// The most live blocks.
 const LIVE_MAX: usize = 48;
 
+/// A power of two up to `most`, or one less or more.
+fn near_power(stream: &mut Stream, most: usize) -> usize {
+    let bits = usize::BITS as usize - most.max(1).leading_zeros() as usize;
+    let power = 1_usize << stream.below(bits.max(1));
+    (power + stream.below(3)).saturating_sub(1).min(most)
+}
+
+/// What the requests of one sequence have in common.
+struct Profile {
+    /// The largest usual size. Where it is small, a small region serves many requests before it is full.
+    max_size: usize,
+    /// Sizes that are requested again and again.
+    usual: [usize; 3],
+}
+
+impl Profile {
+    fn new(range: &SequenceRange, stream: &mut Stream) -> Profile {
+        let max_size = match stream.below(4) {
+            0 | 1 => range.max_size,
+            2 => range.max_size.min(2048),
+            _ => range.max_size.min(128),
+        };
+        let usual = std::array::from_fn(|_| near_power(stream, max_size.min(512)));
+        Profile { max_size, usual }
+    }
+}
+
+/// A live block of a sequence, if the port grants it.
+struct GeneratedBlock {
+    name: u32,
+    size: usize,
+    align: usize,
+}
+
+impl GeneratedBlock {
+    fn set(&mut self, request: SizeRequest) {
+        // What is impossible is refused, and then nothing changes.
+        if let Size::Plain(size) = request.size {
+            (self.size, self.align) = (size, request.align);
+        }
+    }
+}
+
 /// Which live block is freed next.
 #[derive(Clone, Copy)]
 enum FreeOrder {
@@ -42,21 +87,46 @@ impl SequenceRange {
         self.operations.div_ceil(LENGTH).max(1) as u64
     }
 
-    fn request(&self, stream: &mut Stream) -> SizeRequest {
+    fn request(&self, profile: &Profile, stream: &mut Stream) -> SizeRequest {
         let align = self.align(stream);
-        let near = |stream: &mut Stream, most: usize| {
-            let bits = usize::BITS as usize - most.max(1).leading_zeros() as usize;
-            let power = 1_usize << stream.below(bits.max(1));
-            (power + stream.below(3)).saturating_sub(1).min(most)
-        };
         let size = match stream.below(32) {
             0 | 1 => 0,
             2 => return SizeRequest { size: Size::Max(stream.below(64)), align },
-            3..=12 => near(stream, self.max_size),
-            13..=15 => stream.below(self.max_size.saturating_add(1)),
-            _ => stream.below(self.max_size.min(128) + 1),
+            3..=10 => near_power(stream, profile.max_size),
+            11..=13 => stream.below(profile.max_size.saturating_add(1)),
+            // Freed blocks of these sizes are reused, often with another alignment.
+            14..=20 => profile.usual[stream.below(profile.usual.len())],
+            _ => stream.below(profile.max_size.min(128) + 1),
         };
         SizeRequest::plain(size, align)
+    }
+
+    /// A resize of a block: whether it grows, and to what.
+    fn resize(
+        &self,
+        profile: &Profile,
+        block: &GeneratedBlock,
+        stream: &mut Stream,
+    ) -> (bool, SizeRequest) {
+        let align = if stream.once_in(8) { self.align(stream) } else { block.align };
+        let old = block.size;
+        let size = match stream.below(32) {
+            0 => return (true, SizeRequest { size: Size::Max(stream.below(64)), align }),
+            1 | 2 => 0,
+            3 | 4 => old,
+            5..=9 => old.saturating_add(1 + stream.below(16)),
+            10..=12 => old.saturating_mul(2).saturating_add(stream.below(3)).saturating_sub(1),
+            13..=15 => old.saturating_sub(1 + stream.below(16)),
+            16..=18 => old / 2,
+            19..=21 => stream.below(17),
+            22..=25 => near_power(stream, profile.max_size),
+            26 => near_power(stream, self.max_size),
+            27..=29 => stream.below(profile.max_size.saturating_add(1)),
+            _ => stream.below(profile.max_size.min(128) + 1),
+        };
+        let size = size.min(self.max_size);
+        let grows = if size == old { stream.once_in(2) } else { size > old };
+        (grows, SizeRequest::plain(size, align))
     }
 
     fn align(&self, stream: &mut Stream) -> usize {
@@ -77,7 +147,8 @@ impl SequenceRange {
             [FreeOrder::Last, FreeOrder::First, FreeOrder::Any, FreeOrder::Holes][nth as usize % 4];
         let length = LENGTH.min(self.operations.max(1));
         let mut steps = Vec::with_capacity(length);
-        let mut live: Vec<u32> = Vec::new();
+        let mut live: Vec<GeneratedBlock> = Vec::new();
+        let profile = &Profile::new(self, stream);
         let (mut name, mut target) = (0, LIVE_MAX);
         let caller = |stream: &mut Stream| match self.callers {
             0 | 1 => 0,
@@ -108,14 +179,24 @@ impl SequenceRange {
                 if !self.frees {
                     live.clear();
                 }
-            } else if special == 4 && !self.frees {
+            } else if (4..8).contains(&special) && !self.frees {
                 push(Operation::Reclaim, stream);
                 live.clear();
             } else if live.is_empty() || (live.len() < target && !stream.once_in(4)) {
                 name += 1;
-                let (request, zeroed) = (self.request(stream), stream.once_in(4));
+                let (request, zeroed) = (self.request(profile, stream), stream.once_in(4));
                 push(Operation::Alloc { name, request, zeroed }, stream);
-                live.push(name);
+                let Size::Plain(size) = request.size else { continue };
+                let mut block = GeneratedBlock { name, size, align: request.align };
+                // At once, while nothing is behind it: arenas resize their last block in place.
+                let resizes = if stream.once_in(4) { 1 + stream.below(3) } else { 0 };
+                for _ in 0..resizes {
+                    let (grows, request) = self.resize(profile, &block, stream);
+                    let whole = stream.once_in(4);
+                    push(Operation::Resize { name, request, grows, whole }, stream);
+                    block.set(request);
+                }
+                live.push(block);
             } else if live.len() >= target || stream.once_in(2) {
                 let nth = match free_order {
                     FreeOrder::Last => live.len() - 1,
@@ -123,7 +204,7 @@ impl SequenceRange {
                     FreeOrder::Any => stream.below(live.len()),
                     FreeOrder::Holes => (2 * stream.below(live.len() / 2 + 1)).min(live.len() - 1),
                 };
-                let name = live.remove(nth);
+                let name = live.remove(nth).name;
                 if self.frees {
                     push(Operation::Free { name, whole: stream.once_in(4) }, stream);
                 }
@@ -134,16 +215,10 @@ impl SequenceRange {
                 // Often the newest block: it is the one most likely to grow in place.
                 let last = live.len() - 1;
                 let nth = if stream.once_in(2) { last } else { stream.below(live.len()) };
-                let (grows, whole) = (!stream.once_in(3), stream.once_in(4));
-                push(
-                    Operation::Resize {
-                        name: live[nth],
-                        request: self.request(stream),
-                        grows,
-                        whole,
-                    },
-                    stream,
-                );
+                let (grows, request) = self.resize(profile, &live[nth], stream);
+                let (name, whole) = (live[nth].name, stream.once_in(4));
+                push(Operation::Resize { name, request, grows, whole }, stream);
+                live[nth].set(request);
             }
         }
         if self.frees {
@@ -152,9 +227,9 @@ impl SequenceRange {
                 FreeOrder::First | FreeOrder::Any => ExhaustOrder::Fifo,
                 FreeOrder::Holes => ExhaustOrder::Comb,
             };
-            for name in order.arrange(live) {
+            for block in order.arrange(live) {
                 steps.push(SequenceStep {
-                    operation: Operation::Free { name, whole: false },
+                    operation: Operation::Free { name: block.name, whole: false },
                     caller: caller(stream),
                 });
             }
@@ -166,7 +241,9 @@ impl SequenceRange {
     fn moderate_request(&self, stream: &mut Stream) -> SizeRequest {
         let least = self.fixed.unwrap_or(0) / 1024;
         let size = least + 1 + stream.below(self.max_size.clamp(1, 256));
-        SizeRequest::plain(size, 1 << stream.below(6))
+        let bits = if stream.once_in(4) { 13 } else { 6 };
+        let bits = bits.min(self.max_align.ilog2() as usize + 1);
+        SizeRequest::plain(size, 1 << stream.below(bits))
     }
 }
 
@@ -196,6 +273,32 @@ mod tests {
         for nth in 0..4 {
             let steps = range(7).sequence(nth);
             assert_eq!(parse(&print(&steps)).expect("a sequence"), steps);
+            let mut aligns = std::collections::BTreeMap::new();
+            let (mut kept, mut high, mut at_once, mut all) = (0, 0, 0, 0);
+            for pair in steps.windows(2) {
+                match (pair[0].operation, pair[1].operation) {
+                    (
+                        Operation::Alloc { name: new, .. },
+                        Operation::Resize { name, grows: true, .. },
+                    ) if new == name => at_once += 1,
+                    _ => {}
+                }
+                match pair[0].operation {
+                    Operation::Alloc { name, request, .. } => {
+                        aligns.insert(name, request.align);
+                    }
+                    Operation::Resize { name, request, .. } => {
+                        let is_kept = aligns.insert(name, request.align) == Some(request.align);
+                        all += 1;
+                        kept += u32::from(is_kept);
+                        high += u32::from(is_kept && request.align >= 64);
+                    }
+                    _ => {}
+                }
+            }
+            assert!(kept * 4 > all * 3, "{kept} of {all} resizes keep the alignment");
+            assert!(high > 5, "{high} resizes of blocks aligned to 64 or more");
+            assert!(at_once > 10, "{at_once} blocks grow at once");
             for word in ["alloc 0 ", "max", "zeroed", "grow", "shrink", "whole", "by 1"] {
                 assert!(print(&steps).contains(word), "{word} is in sequence {nth}");
             }
