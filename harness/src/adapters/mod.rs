@@ -22,6 +22,7 @@ pub(crate) mod c_table;
 pub(crate) mod global_alloc;
 pub(crate) mod guarded;
 pub(crate) mod region;
+pub(crate) mod region_memory;
 #[cfg(mallory_std_allocator)]
 pub(crate) mod std_allocator;
 
@@ -33,5 +34,6 @@ pub use crate::adapters::allocator_api2_04::Api2V04Port;
 pub use crate::adapters::arena::ArenaPort;
 pub use crate::adapters::global_alloc::{GlobalPort, StaticPort};
 pub use crate::adapters::region::RegionPort;
+pub use crate::adapters::region_memory::guarded_region;
 #[cfg(mallory_std_allocator)]
 pub use crate::adapters::std_allocator::StdPort;

@@ -2,12 +2,13 @@
 //! used by `&mut self`, and has no resizes.
 #![allow(unsafe_code)]
 
-use std::alloc::{Layout, System};
+use std::alloc::Layout;
 use std::cell::RefCell;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
+use crate::adapters::region_memory::guarded_region;
 use crate::port::{Port, Refused};
 
 /// How such an allocator takes a block to free: as a [`NonNull<u8>`] or as a pointer.
@@ -99,30 +100,9 @@ pub struct RegionPort<A, B = NonNull<u8>, R = Option<NonNull<u8>>> {
     give: unsafe fn(&mut A, B, Layout),
 }
 
-/// The largest alignment of a region. A region is aligned to its size up to this, so that aligned
-/// blocks fit at the same offsets in each of them.
-const ALIGN_MAX: usize = 1 << 20;
-
-/// Memory that is never freed. It is filled with a byte other than 0, so an allocator that takes
-/// fresh memory for zeroes is found.
-fn region(bytes: usize) -> &'static mut [MaybeUninit<u8>] {
-    let align = bytes.clamp(1, ALIGN_MAX).next_power_of_two();
-    let layout = Layout::from_size_align(bytes.max(1), align).ok();
-    // SAFETY: not empty.
-    let start = layout.map(|layout| unsafe { std::alloc::GlobalAlloc::alloc(&System, layout) });
-    let start = start.and_then(NonNull::new).unwrap_or_else(|| {
-        panic!("there is no memory for a region of {bytes} bytes: ask for a smaller one")
-    });
-    // SAFETY: `bytes` bytes were just allocated, nobody else has them, and they are never freed.
-    unsafe {
-        start.write_bytes(0xA5, bytes);
-        NonNull::slice_from_raw_parts(start.cast(), bytes).as_mut()
-    }
-}
-
 impl<A, B: Start, R: Granted> RegionPort<A, B, R> {
-    /// A port over a region of `bytes`, aligned to its size rounded up to a power of two, at most
-    /// 1 MiB. `make` makes the allocator of the region, `take` allocates a block, `give` frees one.
+    /// A port over a [`guarded_region`] of `bytes` bytes. `make` makes the allocator of the region,
+    /// `take` allocates a block, `give` frees one.
     ///
     /// The region is never freed, since nobody knows how long the allocator uses it: the port is
     /// for tests.
@@ -135,7 +115,7 @@ impl<A, B: Start, R: Granted> RegionPort<A, B, R> {
         take: unsafe fn(&mut A, Layout) -> R,
         give: unsafe fn(&mut A, B, Layout),
     ) -> Self {
-        RegionPort { heap: RefCell::new(make(region(bytes))), take, give }
+        RegionPort { heap: RefCell::new(make(guarded_region(bytes))), take, give }
     }
 }
 

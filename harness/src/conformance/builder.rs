@@ -9,6 +9,7 @@ use crate::conformance::finding::FindingSource;
 use crate::conformance::generate::SequenceRange;
 use crate::conformance::operation;
 use crate::conformance::operation::{Operation, SequenceStep};
+use crate::conformance::search::search;
 use crate::conformance::stress;
 use crate::conformance::suite::{BrokenSequence, Drive, Stress, Suite};
 use crate::conformance::syntax;
@@ -269,7 +270,7 @@ impl<'a, P: Port> Conformance<'a, P> {
                 });
                 (broken.into_iter().collect(), tally)
             }
-            None => suite.search()?,
+            None => search(&suite)?,
         };
         report.sampled = self.threads > 1 && steps.is_none();
         let source = FindingSource { name: &self.name, seed, program: self.program.as_deref() };
@@ -283,7 +284,7 @@ impl<'a, P: Port> Conformance<'a, P> {
             let sequences: Vec<String> =
                 (0..range.sequences()).map(|nth| operation::print(&range.sequence(nth))).collect();
             report.fingerprint = hash_bytes(sequences.concat().as_bytes());
-            report.notes = self.notes(range);
+            report.notes = self.notes(range, tally.guarded);
         }
         report.findings.sort_by(|a, b| a.id.cmp(&b.id));
         report.coverage.requests = tally.requests;
@@ -305,11 +306,14 @@ impl<'a, P: Port> Conformance<'a, P> {
     }
 
     /// The promises that are checked, each in the words of a finding that says it is broken. Most are
-    /// promised by every port; others are added by [`fixed`](Self::fixed) and [`held`](Self::held).
+    /// promised by every port; others are added by [`fixed`](Self::fixed) and [`held`](Self::held). A
+    /// port over a [`guarded_region`](crate::adapters::guarded_region) is checked for one more: that it
+    /// keeps to its region.
     #[must_use]
     pub fn promises(&self) -> Vec<&'static str> {
         let is_checked = |clause: &Clause| match clause {
             Clause::Beyond => self.fixed.is_some(),
+            Clause::Outside => false,
             Clause::GivenBack => self.fixed.is_some() || self.held.is_some(),
             _ => true,
         };
@@ -319,17 +323,21 @@ impl<'a, P: Port> Conformance<'a, P> {
         promises
     }
 
-    fn notes(&self, range: &SequenceRange) -> Vec<String> {
+    fn notes(&self, range: &SequenceRange, is_guarded: bool) -> Vec<String> {
         let (sequences, all) = (range.sequences(), range.operations as u64);
         let mut notes = vec![format!(
             "{} in {}, checked for {}",
             count(all, "operation"),
             count(sequences, "sequence"),
-            count(self.promises().len() as u64, "promise"),
+            count(self.promises().len() as u64 + u64::from(is_guarded), "promise"),
         )];
         if self.fixed.is_none() && self.held.is_none() {
             let how = "see Conformance::fixed and Conformance::held";
             notes.push(format!("whether freed memory is used again: unverified; {how}"));
+        }
+        if self.fixed.is_some() && !is_guarded {
+            let how = "see adapters::guarded_region";
+            notes.push(format!("whether it writes outside of its region: unverified; {how}"));
         }
         if !cfg!(unix) || cfg!(miri) {
             notes.push("runs were made in process: a crash would have ended it".to_owned());

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::mpsc;
 
+use crate::conformance::clause::Function;
 use crate::port::{Port, Refused};
 use crate::report::format::panic_message;
 
@@ -34,6 +35,20 @@ pub(crate) enum Call {
     Reclaim,
     /// Calls the user's function that returns how many bytes the port holds.
     Held,
+}
+
+impl Call {
+    pub(crate) fn function(self) -> Function {
+        match self {
+            Call::Alloc(_) => Function::Alloc,
+            Call::Zeroed(_) => Function::Zeroed,
+            Call::Grow(..) => Function::Grow,
+            Call::Shrink(..) => Function::Shrink,
+            Call::Free(..) => Function::Free,
+            Call::Reclaim => Function::Reclaim,
+            Call::Held => Function::Held,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -155,10 +170,17 @@ fn windows(length: usize) -> [(usize, usize); 2] {
     [(0, WINDOW), (length - WINDOW, length)]
 }
 
+/// Bytes that are written and compared at once.
+const WORD: usize = size_of::<u64>();
+
+/// The bytes of a block with this tag, from this index on; a multiple of [`WORD`].
+fn word(tag: u64, at: usize) -> u64 {
+    crate::trace::mix(tag ^ ((at / WORD) as u64).wrapping_mul(0x9E37_79B9)).to_le()
+}
+
 /// The byte at this index of a block with this tag.
 fn byte(tag: u64, at: usize) -> u8 {
-    let word = crate::trace::mix(tag ^ (at as u64 / 8).wrapping_mul(0x9E37_79B9));
-    word.to_le_bytes()[at % 8]
+    word(tag, at).to_ne_bytes()[at % WORD]
 }
 
 /// Fills a block with the bytes of its tag.
@@ -167,11 +189,50 @@ fn byte(tag: u64, at: usize) -> u8 {
 /// - `length` bytes from `address` are writable, and no other thread accesses them.
 pub(crate) unsafe fn fill(address: BlockAddress, length: usize, tag: u64) {
     for (from, to) in windows(length) {
-        for at in from..to {
-            // SAFETY: `at` is below `length`, whose bytes the caller promises to be writable.
-            unsafe { address.0.add(at).write(byte(tag, at)) }
+        let mut at = from;
+        while at < to {
+            if at.is_multiple_of(WORD) && to - at >= WORD {
+                // SAFETY: `at + WORD` is at most `length`, whose bytes the caller promises to be writable.
+                unsafe { address.0.add(at).cast::<u64>().write_unaligned(word(tag, at)) }
+                at += WORD;
+            } else {
+                // SAFETY: `at` is below `length`, as above.
+                unsafe { address.0.add(at).write(byte(tag, at)) }
+                at += 1;
+            }
         }
     }
+}
+
+/// The index of the first byte in `from..to` that differs from the one that `expected` returns for a
+/// word or a byte at an index.
+///
+/// # Safety
+/// - `to` bytes from `address` are readable and initialised.
+unsafe fn first_other(
+    address: BlockAddress,
+    (from, to): (usize, usize),
+    expected: (impl Fn(usize) -> u64, impl Fn(usize) -> u8),
+) -> Option<usize> {
+    let mut at = from;
+    while at < to {
+        // SAFETY: `at + WORD` is at most `to`, whose bytes the caller promises to be readable. Volatile, and
+        // in an array of bytes as blocks need not be aligned: a broken port may write them meanwhile.
+        if at.is_multiple_of(WORD)
+            && to - at >= WORD
+            && unsafe { address.0.add(at).cast::<[u8; WORD]>().read_volatile() }
+                == expected.0(at).to_ne_bytes()
+        {
+            at += WORD;
+            continue;
+        }
+        // SAFETY: `at` is below `to`, as above.
+        if unsafe { address.0.add(at).read_volatile() } != expected.1(at) {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
 }
 
 /// The index of the first byte, of the first `length`, that differs from the byte of the tag.
@@ -184,10 +245,12 @@ pub(crate) unsafe fn changed(
     length: usize,
     tag: u64,
 ) -> Option<usize> {
-    // SAFETY: `at` is below `whole`, whose bytes the caller promises to be readable. Volatile, since a
-    // broken port may write them meanwhile.
-    let is_other = |at: &usize| unsafe { address.0.add(*at).read_volatile() } != byte(tag, *at);
-    windows(whole).into_iter().find_map(|(from, to)| (from..to.min(length)).find(is_other))
+    let expected = || (|at| word(tag, at), |at| byte(tag, at));
+    // SAFETY: `length` is at most `whole`, whose bytes the caller promises to be readable and filled.
+    let find = |(from, to): (usize, usize)| unsafe {
+        first_other(address, (from, to.min(length)), expected())
+    };
+    windows(whole).into_iter().find_map(find)
 }
 
 /// The index of the first byte that is not zero.
@@ -195,7 +258,7 @@ pub(crate) unsafe fn changed(
 /// # Safety
 /// - `length` bytes from `address` are readable and initialised.
 pub(crate) unsafe fn nonzero(address: BlockAddress, length: usize) -> Option<usize> {
-    // SAFETY: `at` is below `length`, whose bytes the caller promises to be readable.
-    let is_other = |at: &usize| unsafe { address.0.add(*at).read_volatile() } != 0;
-    windows(length).into_iter().find_map(|(from, to)| (from..to).find(is_other))
+    // SAFETY: the caller promises these bytes to be readable and initialised.
+    let find = |window| unsafe { first_other(address, window, (|_| 0, |_| 0)) };
+    windows(length).into_iter().find_map(find)
 }

@@ -12,6 +12,8 @@ pub(crate) enum Clause {
     Overlap,
     /// Live blocks fit into the fixed region.
     Beyond,
+    /// Blocks, and what a port writes, are inside of the region that it was given.
+    Outside,
     Zeroed,
     /// A grow or shrink keeps the contents.
     Kept,
@@ -32,12 +34,13 @@ pub(crate) enum Clause {
 }
 
 impl Clause {
-    pub(crate) const ALL: [Clause; 16] = [
+    pub(crate) const ALL: [Clause; 17] = [
         Clause::Aligned,
         Clause::LongEnough,
         Clause::Possible,
         Clause::Overlap,
         Clause::Beyond,
+        Clause::Outside,
         Clause::Zeroed,
         Clause::Kept,
         Clause::Unaltered,
@@ -59,6 +62,7 @@ impl Clause {
             Clause::Possible => "what nobody has is refused",
             Clause::Overlap => "blocks that are alive are disjoint",
             Clause::Beyond => "a fixed region holds no more than it is long",
+            Clause::Outside => "a port keeps to the region that it was given",
             Clause::Zeroed => "a zeroed block is zero over its whole returned length",
             Clause::Kept => "a grow or shrink keeps the first min(old, new) bytes",
             Clause::Unaltered => "a refused grow or shrink leaves the old block unaltered",
@@ -72,14 +76,83 @@ impl Clause {
     }
 }
 
+/// The function of a port that was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Function {
+    /// The caller's closure that makes a port.
+    #[default]
+    Make,
+    Alloc,
+    Zeroed,
+    Grow,
+    Shrink,
+    Free,
+    Reclaim,
+    Held,
+    Drop,
+}
+
+impl Function {
+    pub(crate) const ALL: [Function; 9] = [
+        Function::Make,
+        Function::Alloc,
+        Function::Zeroed,
+        Function::Grow,
+        Function::Shrink,
+        Function::Free,
+        Function::Reclaim,
+        Function::Held,
+        Function::Drop,
+    ];
+
+    /// Its name, which is hashed into the ids of findings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Function::Make => "make",
+            Function::Alloc => "alloc",
+            Function::Zeroed => "alloc_zeroed",
+            Function::Grow => "grow",
+            Function::Shrink => "shrink",
+            Function::Free => "free",
+            Function::Reclaim => "reclaim",
+            Function::Held => "held",
+            Function::Drop => "drop",
+        }
+    }
+}
+
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Breach {
     pub(crate) clause: Clause,
+    /// The function that was called last before it was seen.
+    pub(crate) function: Function,
     /// What was seen.
     pub(crate) note: String,
     /// The index of the step that broke it.
     pub(crate) step: usize,
+}
+
+/// What tells one broken promise from another: breaches with the same root are one finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BreachRoot {
+    pub(crate) clause: Clause,
+    /// `None` if many calls together break the promise.
+    pub(crate) function: Option<Function>,
+}
+
+impl Breach {
+    pub(crate) fn root(&self) -> BreachRoot {
+        let is_one_call = self.clause != Clause::GivenBack;
+        BreachRoot { clause: self.clause, function: is_one_call.then_some(self.function) }
+    }
+
+    /// Whether it is this breach, or the same one of a simpler function: a resize that allocates and frees
+    /// shows what is wrong with allocating and freeing.
+    pub(crate) fn is_at_most(&self, root: BreachRoot) -> bool {
+        let is_simple = matches!(self.function, Function::Alloc | Function::Free);
+        self.root() == root || self.clause == root.clause && is_simple
+    }
 }
 
 /// What a sequence is checked for.
@@ -100,6 +173,8 @@ pub(crate) struct Tally {
     pub(crate) granted: u64,
     /// The most live bytes.
     pub(crate) peak: u64,
+    /// Whether the port was given a region that is guarded on both sides.
+    pub(crate) guarded: bool,
 }
 
 impl Tally {
@@ -108,5 +183,6 @@ impl Tally {
         self.requests += other.requests;
         self.granted += other.granted;
         self.peak = self.peak.max(other.peak);
+        self.guarded |= other.guarded;
     }
 }

@@ -4,15 +4,14 @@
 
 use std::alloc::Layout;
 
+use crate::adapters::region_memory::{HandedRegion, outside};
 use crate::conformance::call;
 use crate::conformance::call::{BlockAddress, Call, CallFn, CallResult};
-use crate::conformance::clause::{Breach, Clause, Rules, Tally};
-use crate::conformance::model::{ModelBlock, PortModel};
+use crate::conformance::clause::{Breach, Clause, Function, Rules, Tally};
+use crate::conformance::model::{ModelBlock, NAMELESS, PortModel, display_name};
 use crate::conformance::operation::{ExhaustOrder, Operation, SequenceStep, SizeRequest};
 use crate::report::format::{count, thousands};
 
-/// The names of blocks that a step allocates for itself begin here.
-const NAMELESS: u32 = 1 << 31;
 /// Steps between two checks of all live blocks, unless the rules are strict.
 const CHECK_INTERVAL: usize = 32;
 /// A churn: rounds before the port's bytes are read for the first time, rounds after that, and blocks
@@ -27,34 +26,40 @@ type CheckResult<T> = Result<T, (Clause, String)>;
 struct SequenceRun<'a, 'b> {
     call: &'a mut CallFn<'b>,
     rules: Rules,
+    /// The regions that the port was given, if they are known.
+    regions: &'a [HandedRegion],
     model: PortModel,
     /// The tag of the last block.
     tag: u64,
     tally: Tally,
     /// The thread or clone of the present step.
     caller: u8,
+    /// The function that was called last.
+    last: Function,
 }
 
-/// The name of a block in a note.
-fn display_name(name: u32) -> String {
-    if name >= NAMELESS { "a block of this step".to_owned() } else { format!("a{name}") }
-}
-
-/// Runs a sequence, up to its first breach. `tick` is called before each step.
+/// Runs a sequence, up to its first breach. `regions` are those that the port was given, and `tick` is
+/// called before each step.
 pub(crate) fn run(
     call: &mut CallFn<'_>,
     rules: Rules,
+    regions: &[HandedRegion],
     steps: &[SequenceStep],
     tick: &mut dyn FnMut(),
 ) -> (Option<Breach>, Tally) {
     let mut run = SequenceRun {
         call,
         rules,
+        regions,
         model: PortModel::default(),
         tag: 0,
-        tally: Tally::default(),
+        tally: Tally { guarded: !regions.is_empty(), ..Tally::default() },
         caller: 0,
+        last: Function::Make,
     };
+    if let Err((clause, note)) = run.check_regions() {
+        return (Some(Breach { clause, function: run.last, note, step: 0 }), run.tally);
+    }
     for (nth, step) in steps.iter().enumerate() {
         tick();
         run.caller = step.caller;
@@ -63,7 +68,7 @@ pub(crate) fn run(
         let result = run.step(&step.operation);
         let result = result.and_then(|()| if checks_all { run.check_all() } else { Ok(()) });
         if let Err((clause, note)) = result {
-            return (Some(Breach { clause, note, step: nth }), run.tally);
+            return (Some(Breach { clause, function: run.last, note, step: nth }), run.tally);
         }
     }
     (None, run.tally)
@@ -71,6 +76,7 @@ pub(crate) fn run(
 
 impl SequenceRun<'_, '_> {
     fn call(&mut self, call: Call) -> CheckResult<CallResult> {
+        self.last = call.function();
         match (self.call)(self.caller, call) {
             CallResult::Panicked(text) => {
                 let line = text.lines().next().unwrap_or("").to_owned();
@@ -162,6 +168,9 @@ impl SequenceRun<'_, '_> {
             );
             return Err((Clause::LongEnough, note));
         }
+        if let Some(place) = outside(self.regions, start, end).filter(|_| length > 0) {
+            return Err((Clause::Outside, format!("{name} {place}")));
+        }
         if let Some(other) = self.model.overlapping(start, end).filter(|_| length > 0) {
             let note = format!("{name} overlaps {}, which is alive", display_name(other));
             return Err((Clause::Overlap, note));
@@ -202,7 +211,14 @@ impl SequenceRun<'_, '_> {
         }
     }
 
+    /// Checks that nothing was written before or behind the regions of the port.
+    fn check_regions(&self) -> CheckResult<()> {
+        let place = self.regions.iter().find_map(HandedRegion::written_outside);
+        place.map_or(Ok(()), |place| Err((Clause::Outside, format!("{place} was written to"))))
+    }
+
     fn check_all(&self) -> CheckResult<()> {
+        self.check_regions()?;
         self.model.blocks().try_for_each(|(name, block)| self.check_contents(name, block))
     }
 
@@ -220,19 +236,13 @@ impl SequenceRun<'_, '_> {
         let Ok(new) = Layout::from_size_align(size, asked.align()) else { return Ok(()) };
         self.check_contents(name, &block)?;
         self.tally.requests += 1;
-        let (verb, call) = if grows {
-            ("grow", Call::Grow(block.address, old, new))
-        } else {
-            ("shrink", Call::Shrink(block.address, old, new))
-        };
-        let CallResult::Block(address, length) = self.call(call)? else {
+        let call = if grows { Call::Grow } else { Call::Shrink };
+        let CallResult::Block(address, length) = self.call(call(block.address, old, new))? else {
             // SAFETY: the call was refused, so the old block is still live, and `keep` filled it.
             let at = unsafe { call::changed(block.address, block.length, block.length, block.tag) };
             return at.map_or(Ok(()), |at| {
-                let note = format!(
-                    "byte {at} of {} changed, and the {verb} was refused",
-                    display_name(name)
-                );
+                let (name, verb) = (display_name(name), self.last.name());
+                let note = format!("byte {at} of {name} changed, and the {verb} was refused");
                 Err((Clause::Unaltered, note))
             });
         };
@@ -296,17 +306,33 @@ impl SequenceRun<'_, '_> {
         Ok(true)
     }
 
+    /// Grows the last block of a full port, which has no room behind it, and shrinks it again.
+    fn grow_and_shrink(&mut self, last: u32, request: SizeRequest) -> CheckResult<()> {
+        let Some(layout) = request.layout() else { return Ok(()) };
+        for more in [layout.size(), 1] {
+            let larger = SizeRequest::plain(layout.size().saturating_add(more), layout.align());
+            self.resize(last, larger, true, false)?;
+            self.resize(last, request, false, false)?;
+        }
+        Ok(())
+    }
+
     /// Fills the port until it refuses, frees one block, and then all: each time the same blocks have to
     /// fit again. A grow that the full port refuses must alter nothing.
     fn exhaust(&mut self, request: SizeRequest, order: ExhaustOrder) -> CheckResult<()> {
         let first = self.fill_up(request)?;
+        if first > 0 {
+            self.grow_and_shrink(NAMELESS + first - 1, request)?;
+        }
         let size = || format!("{request}").replace(" align ", " bytes, align ");
         if first > 0 && self.rules.frees {
             let whole = SizeRequest::plain(self.rules.fixed.unwrap_or(0), request.align);
             self.resize(NAMELESS, whole, true, false)?;
-            if self.model.get(NAMELESS).is_some_and(|block| Some(block.layout) == request.layout())
-            {
-                let last = NAMELESS + first - 1;
+            let last = NAMELESS + first - 1;
+            let is_as_asked = |name: u32| {
+                self.model.get(name).is_some_and(|block| Some(block.layout) == request.layout())
+            };
+            if is_as_asked(NAMELESS) && is_as_asked(last) {
                 self.free(last, false)?;
                 if !self.alloc(last, request, false)? {
                     let note =

@@ -1,6 +1,6 @@
 //! The findings of a suite: a broken promise with what was seen and how to repeat it.
 
-use crate::conformance::clause::Clause;
+use crate::conformance::clause::{BreachRoot, Clause, Function};
 use crate::conformance::operation;
 use crate::conformance::suite::BrokenSequence;
 use crate::env::started;
@@ -9,6 +9,17 @@ use crate::report::kind::Kind;
 use crate::report::rerun::Rerun;
 use crate::report::token::Token;
 use crate::trace::{Fingerprint, hash_bytes};
+
+/// The text that tells a broken promise from others. It is the same for every sequence that shows it.
+fn root_text(root: BreachRoot) -> String {
+    let how = match root.clause {
+        Clause::Aborts => "by aborting",
+        Clause::Exits => "by exiting",
+        _ => "",
+    };
+    let function = root.function.map_or("", Function::name);
+    format!("{}{how}{function}", root.clause.promise())
+}
 
 /// What all findings of a suite have in common.
 pub(crate) struct FindingSource<'a> {
@@ -30,20 +41,21 @@ impl FindingSource<'_> {
         } else {
             format!("by this sequence, the smallest that shows it:{indented}")
         };
-        self.finding(breach.clause, &breach.note, by, &lines)
+        self.finding(&root_text(breach.root()), breach.clause, &breach.note, by, &lines)
     }
 
     /// The finding of several threads that used the port at the same time.
     pub(crate) fn of_stress(&self, clause: Clause, note: &str, threads: u8) -> Finding {
         let by = format!("by {threads} threads at once: no sequence shows how they met");
         // "storm" is hashed into the fingerprint, and so is part of tokens.
-        self.finding(clause, note, by, "storm")
+        self.finding(&format!("{}threads", clause.promise()), clause, note, by, "storm")
     }
 
-    fn finding(&self, clause: Clause, note: &str, by: String, lines: &str) -> Finding {
+    /// A finding. `root` is hashed into its id.
+    fn finding(&self, root: &str, clause: Clause, note: &str, by: String, lines: &str) -> Finding {
         let (kind, promise) = (Kind::PortContract, clause.promise());
         let hash = |text: String| hash_bytes(text.as_bytes());
-        let root = hash(format!("{kind}{promise}")) >> 32;
+        let root = hash(format!("{kind}{root}")) >> 32;
         let fingerprint = hash(format!("{promise}\n{lines}"));
         let thread = std::thread::current();
         let test = thread.name().filter(|name| *name != "main").map(str::to_owned);

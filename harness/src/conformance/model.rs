@@ -6,6 +6,14 @@ use std::collections::BTreeMap;
 
 use crate::conformance::call::BlockAddress;
 
+/// The names of blocks that a step allocates for itself begin here.
+pub(crate) const NAMELESS: u32 = 1 << 31;
+
+/// The name of a block in a note.
+pub(crate) fn display_name(name: u32) -> String {
+    if name >= NAMELESS { "a block of this step".to_owned() } else { format!("a{name}") }
+}
+
 /// A live block.
 #[derive(Clone, Copy)]
 pub(crate) struct ModelBlock {

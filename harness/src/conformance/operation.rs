@@ -103,6 +103,31 @@ impl Operation {
     }
 }
 
+impl SequenceStep {
+    /// The block that it is on, if it is on one.
+    pub(crate) fn block(&self) -> Option<u32> {
+        match self.operation {
+            Operation::Alloc { name, .. }
+            | Operation::Resize { name, .. }
+            | Operation::Free { name, .. } => Some(name),
+            Operation::Exhaust { .. } | Operation::Churn { .. } | Operation::Reclaim => None,
+        }
+    }
+
+    /// Its request, if it makes one.
+    pub(crate) fn request(&self) -> Option<SizeRequest> {
+        let mut operation = self.operation;
+        operation.request_mut().copied()
+    }
+
+    /// Replaces its request, if it makes one.
+    pub(crate) fn set_request(&mut self, request: SizeRequest) {
+        if let Some(present) = self.operation.request_mut() {
+            *present = request;
+        }
+    }
+}
+
 impl fmt::Display for SizeRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.size {

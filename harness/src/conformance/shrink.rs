@@ -1,158 +1,225 @@
-//! Shrinks a sequence that breaks a promise: first operations are removed, then those that are left are
-//! made plainer. The tries and their order are deterministic.
+//! Shrinks a sequence that breaks a promise: first steps are removed or joined, then those that are left
+//! are made plainer (`plainer`), until nothing of it succeeds any more. The tries and their order are
+//! deterministic.
 
-use crate::conformance::clause::Breach;
-use crate::conformance::operation::{
-    ExhaustOrder, Operation, SequenceStep, Size, SizeRequest, tidy,
+use std::collections::BTreeSet;
+
+use crate::conformance::clause::{Breach, Function};
+use crate::conformance::operation::{Operation, SequenceStep, Size, SizeRequest};
+use crate::conformance::plainer::simplify;
+use crate::conformance::shrink_state::{
+    SequenceOracle, SequenceShrinker, ShrinkLimits, ShrinkProgress,
 };
 use crate::run::ddmin::ddmin;
 
-/// Runs a sequence, and returns its breach if it breaks the same promise.
-pub(crate) type SequenceOracle<'a> = dyn FnMut(&[SequenceStep]) -> Option<Breach> + 'a;
+/// Sequences of up to this many steps are tried without each pair of steps.
+const PAIRS_MAX: usize = 16;
 
-/// A sequence while it is shrunk.
-struct SequenceShrinker<'a> {
-    best: Vec<SequenceStep>,
-    breach: Breach,
-    oracle: &'a mut SequenceOracle<'a>,
-    /// Larger sizes are never tried, since the port may grant them.
-    max_size: usize,
-    tries_left: usize,
-}
-
-/// Shrinks a sequence whose last step shows the breach, in at most `tries` tries.
-pub(crate) fn shrink<'a>(
+/// Shrinks a sequence whose last step shows the breach.
+pub(crate) fn shrink<'b>(
     steps: &[SequenceStep],
     breach: Breach,
-    max_size: usize,
-    tries: usize,
-    oracle: &'a mut SequenceOracle<'a>,
+    limits: ShrinkLimits,
+    oracle: &mut SequenceOracle<'b>,
+    progress: &mut ShrinkProgress<'b>,
 ) -> (Vec<SequenceStep>, Breach) {
-    let best = tidy(steps);
-    let mut shrinker = SequenceShrinker { best, breach, oracle, max_size, tries_left: tries };
+    let shrinker = &mut SequenceShrinker::new(steps, breach, limits, oracle, progress);
+    keep_last(shrinker);
     loop {
-        let before = shrinker.best.clone();
-        shrinker.drop_steps();
-        for nth in (0..shrinker.best.len()).rev() {
-            // Each accepted try cuts the sequence off behind its breach.
-            if nth < shrinker.best.len() {
-                shrinker.simplify(nth);
-            }
-        }
-        if shrinker.best == before || shrinker.tries_left == 0 {
-            return (shrinker.best, shrinker.breach);
+        let before = shrinker.best().to_vec();
+        drop_blocks(shrinker);
+        drop_steps(shrinker);
+        join_blocks(shrinker);
+        drop_resizes(shrinker);
+        blame_simpler(shrinker);
+        simplify(shrinker);
+        // Only now that few steps are left.
+        drop_pairs(shrinker);
+        swap_blocks(shrinker);
+        if shrinker.best() == before || shrinker.is_out() {
+            return shrinker.result();
         }
     }
 }
 
-impl SequenceShrinker<'_> {
-    /// Keeps a sequence if it shows the breach, and returns whether it does.
-    fn accepts(&mut self, candidate: &[SequenceStep]) -> bool {
-        if self.tries_left == 0 {
-            return false;
-        }
-        self.tries_left -= 1;
-        let candidate = tidy(candidate);
-        let Some(breach) = (self.oracle)(&candidate) else { return false };
-        self.best = candidate;
-        self.best.truncate(breach.step.saturating_add(1));
-        self.breach = breach;
-        true
-    }
-
-    fn drop_steps(&mut self) {
-        ddmin(
-            self,
-            |shrinker| shrinker.best.len(),
-            |shrinker, range| {
-                let mut fewer = shrinker.best.clone();
-                fewer.drain(range);
-                shrinker.accepts(&fewer)
-            },
-        );
-    }
-
-    /// Tries the sequence with one step changed.
-    fn with_step(&mut self, nth: usize, change: impl FnOnce(&mut SequenceStep)) -> bool {
-        let Some(step) = self.best.get(nth) else { return false };
-        let mut changed = *step;
-        change(&mut changed);
-        if changed == self.best[nth] {
-            return false;
-        }
-        let mut candidate = self.best.clone();
-        candidate[nth] = changed;
-        self.accepts(&candidate)
-    }
-
-    fn request(&self, nth: usize) -> Option<SizeRequest> {
-        self.best.get(nth).and_then(|step| {
-            let mut operation = step.operation;
-            operation.request_mut().copied()
-        })
-    }
-
-    fn with_request(&mut self, nth: usize, request: SizeRequest) -> bool {
-        request.layout().is_some()
-            && self.with_step(nth, |step| {
-                if let Some(present) = step.operation.request_mut() {
-                    *present = request;
-                }
-            })
-    }
-
-    fn simplify(&mut self, nth: usize) {
-        self.with_step(nth, |step| step.caller = 0);
-        self.with_step(nth, |step| match &mut step.operation {
-            Operation::Alloc { zeroed, .. } => *zeroed = false,
-            Operation::Resize { whole, .. } | Operation::Free { whole, .. } => *whole = false,
-            Operation::Exhaust { order, .. } => *order = ExhaustOrder::Lifo,
-            _ => {}
-        });
-        let Some(request) = self.request(nth) else { return };
-        let mut align = 1;
-        while align < request.align && !self.with_request(nth, SizeRequest { align, ..request }) {
-            align *= 2;
-        }
-        let Some(request) = self.request(nth) else { return };
-        match request.size {
-            // Smaller requests would fill the port by more blocks, which is no plainer and slow.
-            _ if matches!(self.best[nth].operation, Operation::Exhaust { .. }) => {}
-            Size::Plain(size) => self.shrink_size(nth, size),
-            Size::Max(_) => {
-                self.with_request(nth, SizeRequest { size: Size::Max(0), ..request });
-                let smaller = |size| SizeRequest { size: Size::Plain(size), ..request };
-                if self.with_request(nth, smaller(0)) {
-                    return;
-                }
-                if self.with_request(nth, smaller(self.max_size)) {
-                    self.shrink_size(nth, self.max_size);
-                }
-            }
-        }
-    }
-
-    /// Bisects for the smallest size that shows the breach.
-    fn shrink_size(&mut self, nth: usize, size: usize) {
-        let set = |shrinker: &mut Self, size| {
-            let request = shrinker.request(nth);
-            request.is_some_and(|request| {
-                shrinker.with_request(nth, SizeRequest { size: Size::Plain(size), ..request })
-            })
+/// Tries the last steps alone, with all that there is on their blocks: most bugs need no more, and this
+/// finds it in a few tries.
+fn keep_last(shrinker: &mut SequenceShrinker<'_, '_>) {
+    let all = shrinker.best().to_vec();
+    let mut last = 1;
+    while last < all.len() {
+        let from = all.len() - last;
+        let blocks: BTreeSet<u32> = all[from..].iter().filter_map(SequenceStep::block).collect();
+        let is_kept = |(nth, step): &(usize, &SequenceStep)| match step.block() {
+            Some(name) => blocks.contains(&name),
+            None => *nth >= from,
         };
-        if size == 0 || set(self, 0) {
+        let kept = all.iter().enumerate().filter(is_kept).map(|(_, step)| *step);
+        let kept: Vec<SequenceStep> = kept.collect();
+        if kept.len() < all.len() && shrinker.accepts(&kept) {
             return;
         }
-        let (mut too_small, mut enough) = (0, size);
-        while enough - too_small > 1 {
-            let middle = too_small + (enough - too_small) / 2;
-            if set(self, middle) {
-                enough = middle;
-            } else {
-                too_small = middle;
+        last *= 2;
+    }
+}
+
+/// The blocks of a sequence, sorted.
+fn blocks(steps: &[SequenceStep]) -> Vec<u32> {
+    let all: BTreeSet<u32> = steps.iter().filter_map(SequenceStep::block).collect();
+    all.into_iter().collect()
+}
+
+/// Tries to remove blocks, each with all that is done to it.
+fn drop_blocks(shrinker: &mut SequenceShrinker<'_, '_>) {
+    ddmin(
+        shrinker,
+        |shrinker| blocks(shrinker.best()).len(),
+        |shrinker, range| {
+            let all = blocks(shrinker.best());
+            let Some(removed) = all.get(range.start..range.end.min(all.len())) else {
+                return false;
+            };
+            let is_kept = |step: &&SequenceStep| {
+                step.block().is_none_or(|name| removed.binary_search(&name).is_err())
+            };
+            let fewer: Vec<SequenceStep> =
+                shrinker.best().iter().filter(is_kept).copied().collect();
+            shrinker.accepts(&fewer)
+        },
+    );
+}
+
+fn drop_steps(shrinker: &mut SequenceShrinker<'_, '_>) {
+    ddmin(
+        shrinker,
+        |shrinker| shrinker.best().len(),
+        |shrinker, range| {
+            let mut fewer = shrinker.best().to_vec();
+            fewer.drain(range);
+            shrinker.accepts(&fewer)
+        },
+    );
+}
+
+/// Tries to remove two steps at once that only go together, such as a free and the allocation that takes
+/// its place.
+fn drop_pairs(shrinker: &mut SequenceShrinker<'_, '_>) {
+    let mut second = shrinker.best().len();
+    if second > PAIRS_MAX {
+        return;
+    }
+    while second > 1 {
+        second -= 1;
+        for first in (0..second).rev() {
+            let mut fewer = shrinker.best().to_vec();
+            if second >= fewer.len() {
+                break;
             }
+            fewer.remove(second);
+            fewer.remove(first);
+            shrinker.accepts(&fewer);
         }
     }
+}
+
+/// Tries to make one block of two: a port that has to be nearly full needs one large block instead of
+/// many small ones.
+fn join_blocks(shrinker: &mut SequenceShrinker<'_, '_>) {
+    let mut nth = 0;
+    while nth < shrinker.best().len() {
+        let (steps, largest) = (shrinker.best(), shrinker.limits.largest);
+        let joined = (nth + 1..steps.len()).find_map(|other| {
+            let joined = join(&steps[nth], &steps[other], largest)?;
+            let mut fewer = steps.to_vec();
+            fewer[nth] = joined;
+            fewer.remove(other);
+            Some(fewer)
+        });
+        let is_joined = joined.is_some_and(|fewer| shrinker.accepts(&fewer));
+        // A joined block may be joined with the next one.
+        nth += usize::from(!is_joined);
+    }
+}
+
+/// One allocation that takes about as much as two.
+fn join(first: &SequenceStep, second: &SequenceStep, largest: usize) -> Option<SequenceStep> {
+    let (Operation::Alloc { request: a, .. }, Operation::Alloc { request: b, .. }) =
+        (first.operation, second.operation)
+    else {
+        return None;
+    };
+    let (Size::Plain(first_size), Size::Plain(second_size)) = (a.size, b.size) else { return None };
+    let size = first_size.checked_add(second_size)?.checked_add(b.align.min(64))?;
+    let mut joined = *first;
+    joined.set_request(SizeRequest { size: Size::Plain(size), ..a });
+    (size <= largest).then_some(joined)
+}
+
+/// Tries to give a block its later size and alignment at once, instead of by a resize.
+fn drop_resizes(shrinker: &mut SequenceShrinker<'_, '_>) {
+    for nth in (1..shrinker.best().len()).rev() {
+        let mut fewer = shrinker.best().to_vec();
+        let Some(Operation::Resize { name, request, .. }) =
+            fewer.get(nth).map(|step| step.operation)
+        else {
+            continue;
+        };
+        let is_before =
+            |step: &SequenceStep| step.block() == Some(name) && step.request().is_some();
+        let Some(before) = fewer[..nth].iter().rposition(is_before) else { continue };
+        fewer[before].set_request(request);
+        fewer.remove(nth);
+        shrinker.accepts(&fewer);
+    }
+}
+
+/// Tries to do a step to another block, and to leave out the block that it was done to.
+fn swap_blocks(shrinker: &mut SequenceShrinker<'_, '_>) {
+    if shrinker.best().len() > PAIRS_MAX {
+        return;
+    }
+    for nth in (1..shrinker.best().len()).rev() {
+        for other in blocks(shrinker.best()) {
+            let mut steps = shrinker.best().to_vec();
+            let Some(step) = steps.get_mut(nth) else { break };
+            let Some(name) = step.block().filter(|name| *name != other) else { continue };
+            match &mut step.operation {
+                Operation::Resize { name, .. } | Operation::Free { name, .. } => *name = other,
+                _ => break,
+            }
+            steps.retain(|step| step.block() != Some(name));
+            shrinker.accepts(&steps);
+        }
+    }
+}
+
+/// Tries whether a simpler function shows what the last step showed, which is then not to blame.
+fn blame_simpler(shrinker: &mut SequenceShrinker<'_, '_>) {
+    for (function, candidate) in with_simpler_last(shrinker.best()) {
+        if shrinker.accepts_in(function, &candidate) {
+            return;
+        }
+    }
+}
+
+/// The sequence with a simpler function as its last step, if that is a resize or a zeroed allocation: a
+/// plain allocation of a new block, or the free of the old one.
+pub(crate) fn with_simpler_last(steps: &[SequenceStep]) -> Vec<(Function, Vec<SequenceStep>)> {
+    let Some((last, before)) = steps.split_last() else { return Vec::new() };
+    let new = steps.iter().filter_map(SequenceStep::block).max().map_or(1, |name| name + 1);
+    let alloc = |request| Operation::Alloc { name: new, request, zeroed: false };
+    let simpler = match last.operation {
+        Operation::Alloc { request, zeroed: true, .. } => vec![(Function::Alloc, alloc(request))],
+        Operation::Resize { name, request, whole, .. } => vec![
+            (Function::Alloc, alloc(request)),
+            (Function::Free, Operation::Free { name, whole }),
+        ],
+        _ => Vec::new(),
+    };
+    let with = |(function, operation)| {
+        (function, [before, &[SequenceStep { operation, caller: last.caller }]].concat())
+    };
+    simpler.into_iter().map(with).collect()
 }
 
 #[cfg(test)]
@@ -169,7 +236,10 @@ mod tests {
             .chain((1..=60).map(|n| format!("free a{n} whole\n")))
             .collect();
         let steps = parse(&text).expect("a sequence");
-        let breach = Breach { clause: Clause::Overlap, note: "n".into(), step: steps.len() - 1 };
+        let breach = |step| {
+            let function = Function::Free;
+            Breach { clause: Clause::Overlap, function, note: "n".into(), step }
+        };
         // A breach: a block of at least 37 bytes is freed after another one was.
         let mut oracle = |steps: &[SequenceStep]| {
             let large = |name: u32| {
@@ -191,9 +261,11 @@ mod tests {
                 _ => false,
             };
             let step = steps.iter().position(broken)?;
-            Some(Breach { clause: Clause::Overlap, note: "n".into(), step })
+            Some(breach(step))
         };
-        let (smallest, _) = shrink(&steps, breach, 4096, 10_000, &mut oracle);
+        let limits = ShrinkLimits { largest: 4096, tries: 10_000, hits: 10_000 };
+        let first = breach(steps.len() - 1);
+        let (smallest, _) = shrink(&steps, first, limits, &mut oracle, &mut |_| {});
         let expected = "a1 = alloc 0 align 1\na2 = alloc 37 align 1\nfree a1\nfree a2\n";
         assert_eq!(print(&smallest), expected);
     }

@@ -1,22 +1,23 @@
 //! Runs sequences in child processes, so that this process survives a port that crashes, aborts or hangs.
-//! A sequence that breaks a promise is run again in a child process of its own, shrunk there, and
-//! confirmed in another one.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::conformance::call::{CallFn, HeldBytes, Ports};
-use crate::conformance::clause::{Breach, Clause, Rules, Tally};
+use crate::adapters::region_memory::{REGION, place, recording};
+use crate::conformance::call::{Call, CallFn, HeldBytes, Ports};
+use crate::conformance::clause::{Breach, Clause, Function, Rules, Tally};
 use crate::conformance::contract;
 use crate::conformance::generate::SequenceRange;
-use crate::conformance::operation::{SequenceStep, print};
-use crate::conformance::shrink::shrink;
-use crate::conformance::syntax::parse;
+use crate::conformance::operation::SequenceStep;
+use crate::conformance::position::Position;
 use crate::error::Error;
 use crate::port::Port;
 use crate::process::child;
 use crate::process::codec::{Codec, codec_struct};
+use crate::process::exit::Death;
+use crate::process::guard_pages;
 use crate::process::pipe::Pipe;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::status;
@@ -58,12 +59,12 @@ pub(crate) struct SequenceMessage {
     nth: u64,
     /// The panic message of the closure that makes the port.
     make_error: Option<String>,
-    breach: Option<Breach>,
+    pub(crate) breach: Option<Breach>,
     pub(crate) tally: Tally,
 }
 
-codec_struct!(Breach { clause, note, step });
-codec_struct!(Tally { requests, granted, peak });
+codec_struct!(Breach { clause, function, note, step });
+codec_struct!(Tally { requests, granted, peak, guarded });
 codec_struct!(SequenceMessage { nth, make_error, breach, tally });
 
 impl Codec for Clause {
@@ -76,25 +77,25 @@ impl Codec for Clause {
     }
 }
 
-/// A child records the sequence and the step that it runs in one number: the step is in the low bits.
-const STEP_BITS: u32 = 24;
+impl Codec for Function {
+    fn put(&self, out: &mut Vec<u8>) {
+        (*self as u64).put(out);
+    }
 
-/// The most tries of the shrinker for a sequence that kills its process: each in a child process.
-const TRIES_DEATH: usize = 400;
-/// The same for a sequence that hangs: most tries take as long as the patience.
-const TRIES_HANG: usize = 24;
-/// The same for any other sequence: all in one child process.
-const TRIES: usize = 10_000;
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        Function::ALL.get(usize::get(from)?).copied()
+    }
+}
 
 /// What a child process sent, and the sequence and breach of its death.
-struct SuiteChild<T> {
-    messages: Vec<T>,
-    death: Option<(u64, Breach)>,
+pub(crate) struct SuiteChild<T> {
+    pub(crate) messages: Vec<T>,
+    pub(crate) death: Option<(u64, Breach)>,
 }
 
 impl<P: Port> Suite<'_, P> {
     /// Runs `work` in a child process.
-    fn in_child<T: Codec>(
+    pub(crate) fn in_child<T: Codec>(
         &self,
         work: impl Fn(&Rc<Pipe>, &ChildStatus),
     ) -> Result<SuiteChild<T>, Error> {
@@ -110,55 +111,62 @@ impl<P: Port> Suite<'_, P> {
         let Some(record) = result.death.filter(|_| !child_status.is_done()) else {
             return Ok(SuiteChild { messages: result.messages, death: None });
         };
-        let position = child_status.current_item().unwrap_or(0);
+        let position = Position::unpack(child_status.current_item().unwrap_or(0));
+        let hit = matches!(record.death, Death::Guard(_)).then(|| guard_pages::read(&record.stack));
+        let hit = hit.flatten().filter(|hit| hit.number == REGION);
         let clause = match kind_of(record.death) {
+            _ if hit.is_some() => Clause::Outside,
             Kind::Abort => Clause::Aborts,
             Kind::Exit => Clause::Exits,
             Kind::NoProgress => Clause::Hangs,
             _ => Clause::Crashes,
         };
-        let note = match clause {
-            Clause::Hangs => "the last operation did not come back".to_owned(),
+        let note = match (clause, hit) {
+            (_, Some(hit)) => format!("{} {}", hit.access(), place(hit.offset, hit.size)),
+            (Clause::Hangs, _) => "the last operation did not come back".to_owned(),
             _ => {
                 let described = describe(std::slice::from_ref(&record))?.pop();
                 let notes = described.map(|death| death.evidence.notes).unwrap_or_default();
                 format!("during the last operation {}", notes.join("; "))
             }
         };
-        let step = (position & ((1 << STEP_BITS) - 1)).saturating_sub(1);
-        let nth = (position >> STEP_BITS) as u64;
-        Ok(SuiteChild {
-            messages: result.messages,
-            death: Some((nth, Breach { clause, note, step })),
-        })
+        let (nth, step) = (position.nth, position.step.saturating_sub(1));
+        let breach = Breach { clause, function: position.function, note, step };
+        Ok(SuiteChild { messages: result.messages, death: Some((nth, breach)) })
     }
 
     /// Runs one sequence in this process.
-    fn run_here(
+    pub(crate) fn run_here(
         &self,
         nth: u64,
         steps: &[SequenceStep],
         strict: bool,
         child_status: Option<&ChildStatus>,
     ) -> SequenceMessage {
-        let mut at = 0;
-        let mut tick = || {
+        let position = Cell::new(Position { nth, step: 0, function: Function::Make });
+        let set_position = |change: &dyn Fn(&mut Position)| {
+            let mut present = position.get();
+            change(&mut present);
+            position.set(present);
             if let Some(child_status) = child_status {
-                child_status.set_item(Some(((nth as usize) << STEP_BITS) | at));
+                child_status.set_item(Some(present.pack()));
             }
-            at += 1;
         };
-        tick();
+        set_position(&|_| {});
         let made = catch_unwind(AssertUnwindSafe(|| {
-            let port = (self.make)();
-            let mut ports = vec![port];
-            while let Some(clone) = self.clone.filter(|_| ports.len() < usize::from(self.clones)) {
-                ports.push(clone(&ports[0]));
-            }
-            ports
+            recording(|| {
+                let port = (self.make)();
+                let mut ports = vec![port];
+                while let Some(clone) =
+                    self.clone.filter(|_| ports.len() < usize::from(self.clones))
+                {
+                    ports.push(clone(&ports[0]));
+                }
+                ports
+            })
         }));
-        let ports = match made {
-            Ok(ports) => ports,
+        let (ports, regions) = match made {
+            Ok(made) => made,
             Err(payload) => {
                 let make_error = Some(panic_message(&*payload));
                 return SequenceMessage { nth, make_error, ..SequenceMessage::default() };
@@ -167,18 +175,21 @@ impl<P: Port> Suite<'_, P> {
         let rules = Rules { strict, ..self.rules };
         let mut result = (None, Tally::default());
         let all_ports = Ports { clones: &ports, held: self.held };
+        let mut tick = || set_position(&|position| position.step += 1);
         (self.drive)(&all_ports, self.threads, &mut |call| {
-            let call = &mut |caller, request| {
+            let call = &mut |caller, request: Call| {
                 status::heartbeat();
+                set_position(&|position| position.function = request.function());
                 call(caller, request)
             };
-            result = contract::run(call, rules, steps, &mut tick);
+            result = contract::run(call, rules, &regions, steps, &mut tick);
         });
         let (mut breach, tally) = result;
+        set_position(&|position| position.function = Function::Drop);
+        let step = steps.len().saturating_sub(1);
         if catch_unwind(AssertUnwindSafe(|| drop(ports))).is_err() && breach.is_none() {
             let note = "it panicked while it was dropped".to_owned();
-            let step = steps.len().saturating_sub(1);
-            breach = Some(Breach { clause: Clause::Unwinds, note, step });
+            breach = Some(Breach { clause: Clause::Unwinds, function: Function::Drop, note, step });
         }
         SequenceMessage { nth, make_error: None, breach, tally }
     }
@@ -194,7 +205,11 @@ impl<P: Port> Suite<'_, P> {
 
     /// Runs the sequences `from..to`, up to the first that breaks a promise. Returns its number and
     /// breach, and what all sequences did.
-    fn run_range(&self, from: u64, to: u64) -> Result<(Option<(u64, Breach)>, Tally), Error> {
+    pub(crate) fn run_range(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> Result<(Option<(u64, Breach)>, Tally), Error> {
         let each = |nth, child_status: Option<&ChildStatus>| {
             self.run_here(nth, &self.range.sequence(nth), false, child_status)
         };
@@ -241,95 +256,6 @@ impl<P: Port> Suite<'_, P> {
         Ok((message.breach.or(child.death.map(|(_, breach)| breach)), message.tally))
     }
 
-    /// Shrinks a sequence in this process.
-    fn shrink_here(
-        &self,
-        broken: &BrokenSequence,
-        child_status: Option<&ChildStatus>,
-    ) -> (Vec<SequenceStep>, Breach) {
-        let clause = broken.breach.clause;
-        let mut oracle = |steps: &[SequenceStep]| {
-            self.run_here(0, steps, true, child_status)
-                .breach
-                .filter(|breach| breach.clause == clause)
-        };
-        let (steps, breach) = (&broken.steps, broken.breach.clone());
-        shrink(steps, breach, self.range.max_size, TRIES, &mut oracle)
-    }
-
-    /// Shrinks a sequence.
-    fn shrink(&self, broken: BrokenSequence) -> Result<BrokenSequence, Error> {
-        let clause = broken.breach.clause;
-        if clause < Clause::Crashes {
-            let small = if self.in_process {
-                Some(self.shrink_here(&broken, None).0)
-            } else {
-                let mut child = self.in_child::<String>(|pipe, child_status| {
-                    pipe.send(&print(&self.shrink_here(&broken, Some(child_status)).0));
-                })?;
-                child.messages.pop().map(|text| parse(&text)).transpose()?
-            };
-            if let Some(steps) = small
-                && let Some(breach) = self.confirm(&steps)?.0
-                && breach.clause == clause
-            {
-                return Ok(BrokenSequence { steps, breach });
-            }
-        }
-        // Each try needs a child process: it dies, or it leaves something behind that the next one sees.
-        let mut child_error = None;
-        let mut oracle = |steps: &[SequenceStep]| match self.confirm(steps) {
-            Ok((breach, _)) => breach.filter(|breach| breach.clause == clause),
-            Err(error) => {
-                child_error = Some(error);
-                None
-            }
-        };
-        let tries = if clause == Clause::Hangs { TRIES_HANG } else { TRIES_DEATH };
-        let (steps, breach) =
-            shrink(&broken.steps, broken.breach, self.range.max_size, tries, &mut oracle);
-        child_error.map_or(Ok(BrokenSequence { steps, breach }), Err)
-    }
-
-    /// Runs all sequences. Returns each broken promise once, with its smallest sequence, and what the
-    /// sequences did.
-    pub(crate) fn search(&self) -> Result<(Vec<BrokenSequence>, Tally), Error> {
-        let (mut all, mut sum): (Vec<BrokenSequence>, _) = (Vec::new(), Tally::default());
-        let mut seen: Vec<Clause> = Vec::new();
-        let (mut from, to) = (0, self.range.sequences());
-        while from < to {
-            let (broken, tally) = self.run_range(from, to)?;
-            sum.add(&tally);
-            let Some((nth, breach)) = broken else { break };
-            from = nth + 1;
-            if seen.contains(&breach.clause) {
-                continue;
-            }
-            seen.push(breach.clause);
-            let mut steps = self.range.sequence(nth);
-            steps.truncate(breach.step + 1);
-            let mut broken = match self.confirm(&steps)?.0 {
-                Some(breach) => {
-                    steps.truncate(breach.step + 1);
-                    self.shrink(BrokenSequence { steps, breach })?
-                }
-                None => {
-                    let note = format!(
-                        "{}; only after the sequences before it: the port has state outside of \
-                         itself",
-                        breach.note
-                    );
-                    BrokenSequence { steps, breach: Breach { note, ..breach } }
-                }
-            };
-            broken.steps.truncate(broken.breach.step.saturating_add(1));
-            if !all.iter().any(|known| known.breach.clause == broken.breach.clause) {
-                all.push(broken);
-            }
-        }
-        Ok((all, sum))
-    }
-
     /// Uses the port from several threads at the same time, if the caller asked for it.
     pub(crate) fn stress(&self) -> Result<Option<(Clause, String)>, Error> {
         let Some(stress) = self.stress else { return Ok(None) };
@@ -339,7 +265,8 @@ impl<P: Port> Suite<'_, P> {
         let mut child = self.in_child::<SequenceMessage>(|pipe, child_status| {
             child_status.set_item(Some(0));
             let breach = stress(&(self.make)(), self.threads, self.range);
-            let breach = breach.map(|(clause, note)| Breach { clause, note, step: 0 });
+            let function = Function::Make;
+            let breach = breach.map(|(clause, note)| Breach { clause, function, note, step: 0 });
             pipe.send(&SequenceMessage { breach, ..SequenceMessage::default() });
         })?;
         let message = child.messages.pop().unwrap_or_default();

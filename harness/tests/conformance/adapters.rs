@@ -151,7 +151,7 @@ fn a_region_that_is_used_exclusively_is_a_port_in_each_way_that_it_may_be_writte
     region(result).assert_clean();
     region(null).assert_clean();
     let report = region(careless);
-    assert!(report.to_string().contains("a2 is not aligned to 32"), "{report}");
+    assert!(report.to_string().contains("a1 is not aligned to 32"), "{report}");
 }
 
 /// Holds a port over a region of this size to the contract.

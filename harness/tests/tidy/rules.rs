@@ -80,6 +80,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "adapters/global_alloc.rs",
     "adapters/guarded.rs",
     "adapters/region.rs",
+    "adapters/region_memory.rs",
     "c/conformance.rs",
     "c/mod.rs",
     "conformance/call.rs",
