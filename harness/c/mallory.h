@@ -173,7 +173,7 @@ typedef struct mallory_conformance_options {
    */
   uint64_t seed;
   /**
-   * The number of operations, in sequences of 512; 0 is 8,192.
+   * The number of operations, in sequences of up to 512; 0 is 8,192.
    */
   size_t operations;
   /**

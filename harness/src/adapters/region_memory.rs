@@ -22,8 +22,9 @@ use std::ptr::NonNull;
 use crate::process::guard_pages::{self, GuardedBlock};
 use crate::report::format::{count, thousands};
 
-/// The largest power of two from whose multiples all regions of a size have the same distance.
-const ALIGN_MAX: usize = 1 << 20;
+/// All regions of a size have the same distance from multiples of this, or of a larger power of two if a
+/// region is larger. No region contains a multiple of a still larger one.
+const ALIGN_MIN: usize = 1 << 20;
 /// The alignment of a region: it begins this far behind a multiple of twice as much.
 const SKEW: usize = 16;
 /// What a region is filled with: not 0, so an allocator that takes fresh memory for zeroes is found.
@@ -57,8 +58,8 @@ thread_local! {
 /// it. [`RegionPort`](crate::adapters::RegionPort) does so by itself.
 ///
 /// The region begins 16 bytes behind an address that is aligned to 32, as a static array may: an allocator
-/// has to align addresses, not offsets. It always begins at the same distance from larger alignments, up
-/// to its size or 1 MiB.
+/// has to align addresses, not offsets. It always begins at the same distance from addresses with a larger
+/// alignment, so the same requests fit into each region of a size.
 ///
 /// ```
 /// use mallory::adapters::guarded_region;
@@ -111,15 +112,15 @@ struct RegionPages {
 }
 
 impl RegionPages {
-    /// Memory for a region of this size and its canary bytes. Its first address is a multiple of the
-    /// size, rounded up to a power of two, up to [`ALIGN_MAX`].
+    /// Memory for a region of this size and its canary bytes. Its first address is a multiple of its
+    /// length, rounded up to a power of two, and of [`ALIGN_MIN`].
     fn map(bytes: usize) -> Option<RegionPages> {
         #[cfg(not(miri))]
         let page = guard_pages::page();
         #[cfg(miri)]
         let page = 4096;
-        let align = bytes.clamp(page, ALIGN_MAX).next_power_of_two();
         let inside = bytes.checked_add(3 * SKEW)?.checked_next_multiple_of(page)?;
+        let align = inside.checked_next_power_of_two()?.max(ALIGN_MIN);
         let layout = Layout::from_size_align(inside, align).ok()?;
         RegionPages::obtain(layout, page)
     }
@@ -196,6 +197,10 @@ impl HandedRegion {
             // SAFETY: these bytes were filled when the region was made, and are never freed. No reference is
             // kept to them, and the port that may write to them is not called meanwhile.
             let bytes = unsafe { canary.as_ref() };
+            // After every call: a fold looks at many bytes at once.
+            if bytes.iter().fold(0, |differs, byte| differs | (byte ^ CANARY)) == 0 {
+                return None;
+            }
             let at = bytes.iter().position(|byte| *byte != CANARY)?;
             Some(self.place(canary.cast::<u8>().as_ptr().addr() + at))
         })

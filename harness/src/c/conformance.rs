@@ -15,7 +15,7 @@ use crate::report::Report;
 pub struct ConformanceOptions {
     /// The seed of all random choices.
     pub seed: u64,
-    /// The number of operations, in sequences of 512; 0 is 8,192.
+    /// The number of operations, in sequences of up to 512; 0 is 8,192.
     pub operations: usize,
     /// The largest size in bytes that the allocator has to serve; 0 is 64 KiB.
     pub max_size: usize,

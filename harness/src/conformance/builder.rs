@@ -11,7 +11,7 @@ use crate::conformance::operation;
 use crate::conformance::operation::{Operation, SequenceStep};
 use crate::conformance::search::search;
 use crate::conformance::stress;
-use crate::conformance::suite::{BrokenSequence, Drive, Stress, Suite};
+use crate::conformance::suite::{BrokenSequence, DeathNotes, Drive, Stress, Suite};
 use crate::conformance::syntax;
 use crate::env::Env;
 use crate::error::Error;
@@ -120,7 +120,7 @@ impl<'a, P: Port> Conformance<'a, P> {
         self
     }
 
-    /// The number of operations, in sequences of 512, each on a fresh port. 8,192 unless set.
+    /// The number of operations, in sequences of up to 512, each on a fresh port. 8,192 unless set.
     pub fn operations(mut self, operations: usize) -> Self {
         self.operations = operations;
         self
@@ -263,7 +263,7 @@ impl<'a, P: Port> Conformance<'a, P> {
         let mut report = Report::empty(&self.name, seed);
         let (broken, tally) = match &steps {
             Some(steps) => {
-                let (breach, tally) = suite.confirm(steps)?;
+                let (breach, tally) = suite.confirm(steps, DeathNotes::Full)?;
                 let broken = breach.map(|breach| {
                     let steps = steps[..steps.len().min(breach.step + 1)].to_vec();
                     BrokenSequence { steps: operation::tidy(&steps), breach }

@@ -131,6 +131,8 @@ pub(crate) struct Breach {
     pub(crate) note: String,
     /// The index of the step that broke it.
     pub(crate) step: usize,
+    /// Whether the process died of it.
+    pub(crate) is_death: bool,
 }
 
 /// What tells one broken promise from another: breaches with the same root are one finding.

@@ -58,7 +58,10 @@ pub(crate) fn run(
         last: Function::Make,
     };
     if let Err((clause, note)) = run.check_regions() {
-        return (Some(Breach { clause, function: run.last, note, step: 0 }), run.tally);
+        return (
+            Some(Breach { clause, function: run.last, note, step: 0, is_death: false }),
+            run.tally,
+        );
     }
     for (nth, step) in steps.iter().enumerate() {
         tick();
@@ -68,7 +71,10 @@ pub(crate) fn run(
         let result = run.step(&step.operation);
         let result = result.and_then(|()| if checks_all { run.check_all() } else { Ok(()) });
         if let Err((clause, note)) = result {
-            return (Some(Breach { clause, function: run.last, note, step: nth }), run.tally);
+            return (
+                Some(Breach { clause, function: run.last, note, step: nth, is_death: false }),
+                run.tally,
+            );
         }
     }
     (None, run.tally)
@@ -82,6 +88,7 @@ impl SequenceRun<'_, '_> {
                 let line = text.lines().next().unwrap_or("").to_owned();
                 Err((Clause::Unwinds, format!("it panicked: {line}")))
             }
+            result if self.rules.strict => self.check_regions().map(|()| result),
             result => Ok(result),
         }
     }

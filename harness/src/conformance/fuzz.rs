@@ -8,6 +8,7 @@ use crate::adapters::region_memory::recording;
 use crate::conformance::call::{Ports, on_one_thread};
 use crate::conformance::clause::{Breach, Rules};
 use crate::conformance::contract;
+use crate::conformance::generate::SequenceRange;
 use crate::conformance::operation::{Operation, SequenceStep, Size, SizeRequest, print};
 use crate::conformance::shrink::shrink;
 use crate::conformance::shrink_state::ShrinkLimits;
@@ -104,7 +105,17 @@ pub fn port<P: Port>(bytes: &[u8], make: impl Fn() -> P) {
     let breach = run(&steps, true).unwrap_or(breach);
     let promise = breach.clause.promise();
     let mut oracle = |steps: &[SequenceStep]| run(steps, true);
-    let limits = ShrinkLimits { largest: SIZE_MAX, tries: TRIES, hits: TRIES };
+    let range = &SequenceRange {
+        seed: 0,
+        operations: STEPS_MAX,
+        max_size: SIZE_MAX,
+        max_align: 1 << 12,
+        callers: 1,
+        frees: true,
+        fixed: None,
+        churns: false,
+    };
+    let limits = ShrinkLimits { range, tries: TRIES, draws: 64, hits: TRIES };
     let (smallest, breach) = shrink(&steps, breach, limits, &mut oracle, &mut |_| {});
     panic_any(format!("broken: {promise}\n{}\n{}", breach.note, print(&smallest)));
 }

@@ -23,8 +23,12 @@ pub(crate) struct SequenceRange {
     pub(crate) churns: bool,
 }
 
-/// Steps of a sequence.
+/// Steps of a long sequence. Each is followed by short ones with as many steps together: arenas soon
+/// refuse everything, and every sequence begins with a fresh port.
 const LENGTH: usize = 512;
+const SHORT_LENGTH: usize = 128;
+/// Short sequences behind each long one.
+const SHORT_ONES: usize = LENGTH / SHORT_LENGTH;
 /// The most live blocks.
 const LIVE_MAX: usize = 48;
 
@@ -84,15 +88,18 @@ enum FreeOrder {
 impl SequenceRange {
     /// The number of sequences.
     pub(crate) fn sequences(&self) -> u64 {
-        self.operations.div_ceil(LENGTH).max(1) as u64
+        let (rounds, rest) = (self.operations / (2 * LENGTH), self.operations % (2 * LENGTH));
+        let long = usize::from(rest > 0);
+        let short = rest.saturating_sub(LENGTH).div_ceil(SHORT_LENGTH);
+        (rounds * (1 + SHORT_ONES) + long + short).max(1) as u64
     }
 
     fn request(&self, profile: &Profile, stream: &mut Stream) -> SizeRequest {
         let align = self.align(stream);
         let size = match stream.below(32) {
-            0 | 1 => 0,
-            2 => return SizeRequest { size: Size::Max(stream.below(64)), align },
-            3..=10 => near_power(stream, profile.max_size),
+            0..=2 => 0,
+            3 => return SizeRequest { size: Size::Max(stream.below(64)), align },
+            4..=10 => near_power(stream, profile.max_size),
             11..=13 => stream.below(profile.max_size.saturating_add(1)),
             // Freed blocks of these sizes are reused, often with another alignment.
             14..=20 => profile.usual[stream.below(profile.usual.len())],
@@ -145,7 +152,8 @@ impl SequenceRange {
         let stream = &mut Stream::new(self.seed, nth);
         let free_order =
             [FreeOrder::Last, FreeOrder::First, FreeOrder::Any, FreeOrder::Holes][nth as usize % 4];
-        let length = LENGTH.min(self.operations.max(1));
+        let is_long = nth.is_multiple_of(1 + SHORT_ONES as u64);
+        let length = if is_long { LENGTH.min(self.operations.max(1)) } else { SHORT_LENGTH };
         let mut steps = Vec::with_capacity(length);
         let mut live: Vec<GeneratedBlock> = Vec::new();
         let profile = &Profile::new(self, stream);
@@ -155,8 +163,10 @@ impl SequenceRange {
             _ if stream.once_in(2) => 0,
             callers => stream.below(usize::from(callers)) as u8,
         };
-        // The port is filled at the begin, when all of it is free, and again in between.
-        if self.fixed.is_some() {
+        // The port is filled at the begin, when all of it is free, and again in between. Every other
+        // sequence leaves it: many ports serve no other size once they were full of one.
+        let fills = self.fixed.is_some() && nth % 2 == 0;
+        if fills {
             let order = ExhaustOrder::ALL[stream.below(3)];
             steps.push(SequenceStep {
                 operation: Operation::Exhaust { request: self.moderate_request(stream), order },
@@ -168,7 +178,7 @@ impl SequenceRange {
                 steps.push(SequenceStep { operation, caller: caller(stream) })
             };
             let special = stream.below(128);
-            if special == 0 && self.fixed.is_some() {
+            if special == 0 && fills {
                 let order = ExhaustOrder::ALL[stream.below(3)];
                 push(Operation::Exhaust { request: self.moderate_request(stream), order }, stream);
                 if !self.frees {
@@ -201,6 +211,8 @@ impl SequenceRange {
                 let nth = match free_order {
                     FreeOrder::Last => live.len() - 1,
                     FreeOrder::First => 0,
+                    // Often the last but one, whose neighbours are in use and still the newest.
+                    FreeOrder::Any if stream.once_in(4) => live.len().saturating_sub(2),
                     FreeOrder::Any => stream.below(live.len()),
                     FreeOrder::Holes => (2 * stream.below(live.len() / 2 + 1)).min(live.len() - 1),
                 };
@@ -237,6 +249,38 @@ impl SequenceRange {
         steps
     }
 
+    /// A random sequence of this length, for the shrinker: without steps that are many calls.
+    pub(crate) fn short_sequence(&self, nth: u64, length: usize) -> Vec<SequenceStep> {
+        let stream = &mut Stream::new(length as u64, nth);
+        let profile = &Profile::new(self, stream);
+        let mut live: Vec<GeneratedBlock> = Vec::new();
+        let mut steps = Vec::with_capacity(length);
+        for name in (1..).take(length) {
+            let whole = stream.once_in(4);
+            let place = stream.below(live.len().max(1));
+            let operation = match live.get_mut(place) {
+                Some(block) if stream.once_in(3) => {
+                    let (grows, request) = self.resize(profile, block, stream);
+                    block.set(request);
+                    Operation::Resize { name: block.name, request, grows, whole }
+                }
+                Some(_) if stream.once_in(3) && self.frees => {
+                    Operation::Free { name: live.swap_remove(place).name, whole }
+                }
+                Some(_) if stream.once_in(16) && !self.frees => Operation::Reclaim,
+                _ => {
+                    let (request, zeroed) = (self.request(profile, stream), stream.once_in(4));
+                    let Size::Plain(size) = request.size else { continue };
+                    live.push(GeneratedBlock { name, size, align: request.align });
+                    Operation::Alloc { name, request, zeroed }
+                }
+            };
+            let caller = stream.below(usize::from(self.callers.max(1))) as u8;
+            steps.push(SequenceStep { operation, caller });
+        }
+        steps
+    }
+
     /// A request that the port can grant many times, but not too many to fill it.
     fn moderate_request(&self, stream: &mut Stream) -> SizeRequest {
         let least = self.fixed.unwrap_or(0) / 1024;
@@ -265,12 +309,15 @@ mod tests {
             fixed: Some(65536),
             churns: true,
         };
-        assert_eq!(range(0).sequences(), 4);
+        assert_eq!(range(0).sequences(), 10);
+        assert_eq!(SequenceRange { operations: 1, ..range(0) }.sequences(), 1);
+        assert_eq!(SequenceRange { operations: 513, ..range(0) }.sequences(), 2);
         let text = |seed, nth| print(&range(seed).sequence(nth));
         assert_eq!(text(0, 1), text(0, 1));
         assert_ne!(text(0, 1), text(1, 1));
         assert_ne!(text(0, 1), text(0, 2));
-        for nth in 0..4 {
+        assert_eq!(range(0).short_sequence(3, 4), range(0).short_sequence(3, 4));
+        for nth in [0, 5, 10, 15] {
             let steps = range(7).sequence(nth);
             assert_eq!(parse(&print(&steps)).expect("a sequence"), steps);
             let mut aligns = std::collections::BTreeMap::new();

@@ -13,6 +13,16 @@ pub(crate) enum Size {
     Max(usize),
 }
 
+impl Size {
+    /// The number of bytes, if it is given.
+    pub(crate) fn plain(self) -> Option<usize> {
+        match self {
+            Size::Plain(size) => Some(size),
+            Size::Max(_) => None,
+        }
+    }
+}
+
 /// The size and alignment of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SizeRequest {

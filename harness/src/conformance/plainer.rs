@@ -30,6 +30,7 @@ impl RequestGroup {
 /// Makes all steps as plain as they can be.
 pub(crate) fn simplify(shrinker: &mut SequenceShrinker<'_, '_>) {
     set_flags(shrinker);
+    let blocks: BTreeSet<u32> = shrinker.best().iter().filter_map(SequenceStep::block).collect();
     for group in groups(shrinker) {
         let aligns: BTreeSet<usize> =
             requests(shrinker, group).map(|request| request.align).collect();
@@ -38,14 +39,14 @@ pub(crate) fn simplify(shrinker: &mut SequenceShrinker<'_, '_>) {
         }
     }
     for group in groups(shrinker) {
-        let is_size = |request: SizeRequest| match request.size {
-            Size::Plain(size) => Some(size),
-            Size::Max(_) => None,
-        };
-        let sizes: BTreeSet<usize> = requests(shrinker, group).filter_map(is_size).collect();
+        let sizes: BTreeSet<usize> =
+            requests(shrinker, group).filter_map(|request| request.size.plain()).collect();
         for size in sizes.into_iter().rev() {
             shrink_size(shrinker, group, size);
         }
+    }
+    for name in blocks {
+        lower_sizes(shrinker, name);
     }
     for nth in 0..shrinker.best().len() {
         shrink_max(shrinker, nth);
@@ -173,6 +174,32 @@ fn shrink_size(shrinker: &mut SequenceShrinker<'_, '_>, group: RequestGroup, siz
     }
 }
 
+/// Tries all sizes of a block less by the same, for what depends on their difference.
+fn lower_sizes(shrinker: &mut SequenceShrinker<'_, '_>, name: u32) {
+    let group = RequestGroup::Block(name);
+    let sizes = |shrinker: &SequenceShrinker<'_, '_>| -> Vec<usize> {
+        requests(shrinker, group).filter_map(|request| request.size.plain()).collect()
+    };
+    if sizes(shrinker).len() < 2 {
+        return;
+    }
+    let mut less = sizes(shrinker).into_iter().min().unwrap_or(0);
+    let mut is_first = true;
+    while less > 0 {
+        let change = |_: &SequenceStep, request: SizeRequest| match request.size {
+            Size::Plain(size) => {
+                SizeRequest { size: Size::Plain(size.saturating_sub(less)), ..request }
+            }
+            Size::Max(_) => request,
+        };
+        let is_done = with_requests(shrinker, group, change);
+        // One byte is left where the first one matters.
+        less = if is_first && !is_done && less > 1 { less - 1 } else { less / 2 };
+        is_first = false;
+        less = less.min(sizes(shrinker).into_iter().min().unwrap_or(0));
+    }
+}
+
 /// Tries a size that a port may grant instead of an impossible one.
 fn shrink_max(shrinker: &mut SequenceShrinker<'_, '_>, nth: usize) {
     let Some(Size::Max(_)) =
@@ -180,7 +207,7 @@ fn shrink_max(shrinker: &mut SequenceShrinker<'_, '_>, nth: usize) {
     else {
         return;
     };
-    let largest = shrinker.limits.largest;
+    let largest = shrinker.limits.largest();
     for size in [Size::Plain(0), Size::Plain(largest), Size::Max(0)] {
         let change = |_: &SequenceStep, request| SizeRequest { size, ..request };
         if with_requests(shrinker, RequestGroup::Step(nth), change) {

@@ -8,6 +8,8 @@ use crate::conformance::clause::Function;
 const STEP_BITS: u32 = 20;
 /// The bits of the function.
 const FUNCTION_BITS: u32 = 4;
+/// The bits that are left for the sequence, less one for [`ChildStatus`](crate::process::shared_memory).
+pub(crate) const SEQUENCE_BITS: u32 = usize::BITS - STEP_BITS - FUNCTION_BITS - 1;
 
 /// Where a child process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,53 +4,109 @@ use crate::conformance::clause::{Breach, BreachRoot, Clause, Tally};
 use crate::conformance::operation::SequenceStep;
 use crate::conformance::shrink::with_simpler_last;
 use crate::conformance::shrink_runs::shrink_broken;
-use crate::conformance::suite::{BrokenSequence, Suite};
+use crate::conformance::suite::{BrokenSequence, DeathNotes, Suite};
 use crate::error::Error;
 use crate::port::Port;
+
+/// How many sequences in which a live block changed are run again to learn which function did it, and how
+/// many with the same breach are run again to see that a simpler function is to blame.
+const AGAIN: usize = 4;
+/// After this many sequences that hang no more are run: each takes as long as the patience.
+const HANGS: usize = 3;
+
+/// What is known of a port while its sequences are run.
+#[derive(Default)]
+struct SearchState {
+    all: Vec<BrokenSequence>,
+    /// Breaches that need no more attention.
+    seen: Vec<BreachRoot>,
+    /// Breaches of which [`AGAIN`] more are run again.
+    unsure: Vec<BreachRoot>,
+}
+
+impl SearchState {
+    /// Runs a broken sequence again, and shrinks it if its breach is not known.
+    fn look_at<P: Port>(
+        &mut self,
+        suite: &Suite<'_, P>,
+        mut steps: Vec<SequenceStep>,
+        breach: Breach,
+    ) -> Result<bool, Error> {
+        steps.truncate(breach.step + 1);
+        self.unsure(breach.root());
+        let Some(breach) = suite.confirm(&steps, DeathNotes::Short)?.0 else { return Ok(false) };
+        steps.truncate(breach.step + 1);
+        let root = breach.root();
+        if self.seen.contains(&root) {
+            return Ok(true);
+        }
+        if is_known_of_simpler(suite, &steps, &breach, &self.all)? {
+            self.unsure(root);
+            return Ok(true);
+        }
+        self.seen.push(root);
+        let mut broken = shrink_broken(suite, BrokenSequence { steps, breach })?;
+        broken.steps.truncate(broken.breach.step.saturating_add(1));
+        if !self.all.iter().any(|known| known.breach.root() == broken.breach.root()) {
+            self.all.push(broken);
+        }
+        Ok(true)
+    }
+
+    fn unsure(&mut self, root: BreachRoot) {
+        self.unsure.push(root);
+        if self.is_unsure_no_more(root) {
+            self.seen.push(root);
+        }
+    }
+
+    fn is_unsure_no_more(&self, root: BreachRoot) -> bool {
+        self.unsure.iter().filter(|unsure| **unsure == root).count() >= AGAIN
+    }
+
+    /// Breaches with which a sequence is not looked at. Only a run that checks all blocks after each step
+    /// shows which function changed one.
+    fn known(&self) -> Vec<BreachRoot> {
+        let is_sure =
+            |root: &&BreachRoot| root.clause != Clause::Untouched || self.is_unsure_no_more(**root);
+        self.seen.iter().filter(is_sure).copied().collect()
+    }
+}
 
 /// Runs all sequences. Returns each broken promise once, with its smallest sequence, and what the
 /// sequences did.
 pub(crate) fn search<P: Port>(suite: &Suite<'_, P>) -> Result<(Vec<BrokenSequence>, Tally), Error> {
-    let (mut all, mut sum): (Vec<BrokenSequence>, _) = (Vec::new(), Tally::default());
-    let mut seen: Vec<BreachRoot> = Vec::new();
+    let (mut state, mut tally) = (SearchState::default(), Tally::default());
     let (mut from, to) = (0, suite.range.sequences());
-    while from < to {
-        let (broken, tally) = suite.run_range(from, to)?;
-        sum.add(&tally);
-        let Some((nth, breach)) = broken else { break };
+    let mut hangs = 0;
+    while from < to && hangs < HANGS {
+        let known = state.known();
+        let result = suite.run_range((from, to), &known)?;
+        tally.add(&result.tally);
+        let Some((nth, breach)) = result.broken else { break };
+        hangs += usize::from(breach.clause == Clause::Hangs);
         from = nth + 1;
-        // The function that is to blame may be known only if all blocks are checked after each step.
-        if breach.clause != Clause::Untouched && seen.contains(&breach.root()) {
+        if known.contains(&breach.root()) {
             continue;
         }
+        if state.look_at(suite, suite.range.sequence(nth), breach.clone())? {
+            continue;
+        }
+        if !result.is_fresh {
+            // Damage that an earlier sequence left may have shown it.
+            from = nth;
+            continue;
+        }
+        state.seen.push(breach.root());
         let mut steps = suite.range.sequence(nth);
         steps.truncate(breach.step + 1);
-        let mut broken = match suite.confirm(&steps)?.0 {
-            Some(breach) => {
-                steps.truncate(breach.step + 1);
-                let root = breach.root();
-                if seen.contains(&root) || is_known_of_simpler(suite, &steps, &breach, &all)? {
-                    continue;
-                }
-                seen.push(root);
-                shrink_broken(suite, BrokenSequence { steps, breach })?
-            }
-            None => {
-                seen.push(breach.root());
-                let note = format!(
-                    "{}; only after the sequences before it: the port has state outside of \
-                     itself",
-                    breach.note
-                );
-                BrokenSequence { steps, breach: Breach { note, ..breach } }
-            }
-        };
-        broken.steps.truncate(broken.breach.step.saturating_add(1));
-        if !all.iter().any(|known| known.breach.root() == broken.breach.root()) {
-            all.push(broken);
-        }
+        let note = format!(
+            "{}; only after the sequences before it: the port has state outside of itself",
+            breach.note
+        );
+        state.all.push(BrokenSequence { steps, breach: Breach { note, ..breach } });
     }
-    Ok((all, sum))
+    Ok((state.all, tally))
 }
 
 /// Whether a simpler function in the place of the last step shows a breach that is known.
@@ -63,7 +119,10 @@ fn is_known_of_simpler<P: Port>(
     for (function, steps) in with_simpler_last(steps) {
         let root = BreachRoot { function: Some(function), ..breach.root() };
         if known.iter().any(|known| known.breach.root() == root)
-            && suite.confirm(&steps)?.0.is_some_and(|breach| breach.root() == root)
+            && suite
+                .confirm(&steps, DeathNotes::Short)?
+                .0
+                .is_some_and(|breach| breach.root() == root)
         {
             return Ok(true);
         }

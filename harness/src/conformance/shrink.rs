@@ -5,26 +5,48 @@
 use std::collections::BTreeSet;
 
 use crate::conformance::clause::{Breach, Function};
-use crate::conformance::operation::{Operation, SequenceStep, Size, SizeRequest};
+use crate::conformance::operation::{ExhaustOrder, Operation, SequenceStep, Size, SizeRequest};
 use crate::conformance::plainer::simplify;
 use crate::conformance::shrink_state::{
     SequenceOracle, SequenceShrinker, ShrinkLimits, ShrinkProgress,
 };
 use crate::run::ddmin::ddmin;
+use crate::trace::Stream;
 
 /// Sequences of up to this many steps are tried without each pair of steps.
 const PAIRS_MAX: usize = 16;
+
+/// Instead of sequences with more steps than this, ones that fill the region at once are tried.
+const FILLED_MIN: usize = 3;
+/// An alignment that no machine has an address for.
+const IMPOSSIBLE_ALIGN: usize = 1 << (usize::BITS - 2);
+/// Random sequences have at most this many steps.
+const DRAWN_MAX: usize = 6;
 
 /// Shrinks a sequence whose last step shows the breach.
 pub(crate) fn shrink<'b>(
     steps: &[SequenceStep],
     breach: Breach,
-    limits: ShrinkLimits,
+    limits: ShrinkLimits<'_>,
     oracle: &mut SequenceOracle<'b>,
     progress: &mut ShrinkProgress<'b>,
 ) -> (Vec<SequenceStep>, Breach) {
     let shrinker = &mut SequenceShrinker::new(steps, breach, limits, oracle, progress);
     keep_last(shrinker);
+    drop_blocks(shrinker);
+    drop_steps(shrinker);
+    let _ = request_too_much(shrinker) || refuse(shrinker);
+    loop {
+        reduce(shrinker);
+        // What is left may need all of its steps, while others would need fewer.
+        if ![request_too_much, refuse, draw_shorter, fill].iter().any(|pass| pass(shrinker)) {
+            return shrinker.result();
+        }
+    }
+}
+
+/// Removes and simplifies steps until nothing more can be.
+fn reduce(shrinker: &mut SequenceShrinker<'_, '_>) {
     loop {
         let before = shrinker.best().to_vec();
         drop_blocks(shrinker);
@@ -37,9 +59,90 @@ pub(crate) fn shrink<'b>(
         drop_pairs(shrinker);
         swap_blocks(shrinker);
         if shrinker.best() == before || shrinker.is_out() {
-            return shrinker.result();
+            return;
         }
     }
+}
+
+/// Tries random sequences of fewer steps, and returns whether one shows the breach.
+fn draw_shorter(shrinker: &mut SequenceShrinker<'_, '_>) -> bool {
+    let length = shrinker.best().len();
+    // A step that fills the port is not made of others.
+    if shrinker.best().iter().any(|step| step.block().is_none()) {
+        return false;
+    }
+    let ShrinkLimits { range, draws, .. } = shrinker.limits;
+    let known: Vec<SizeRequest> =
+        shrinker.best().iter().filter_map(SequenceStep::request).collect();
+    let draw = |length: usize, nth: u64| {
+        let stream = &mut Stream::new(nth, length as u64);
+        let mut steps = range.short_sequence(nth, length);
+        for step in &mut steps {
+            // What shows the breach may depend on a size that is seldom drawn.
+            if !known.is_empty() && stream.once_in(2) {
+                step.set_request(known[stream.below(known.len())]);
+            }
+        }
+        steps
+    };
+    let lengths = 2..length.min(DRAWN_MAX + 1);
+    let mut all = lengths.flat_map(|length| (0..draws).map(move |nth| (length, nth)));
+    all.any(|(length, nth)| shrinker.accepts(&draw(length, nth)))
+}
+
+/// Tries a block that is larger than the region, and returns whether that shows the breach.
+fn request_too_much(shrinker: &mut SequenceShrinker<'_, '_>) -> bool {
+    let Some(bytes) = fillable(shrinker) else { return false };
+    let request = SizeRequest::plain(bytes.saturating_add(1), 1);
+    let operation = Operation::Alloc { name: 1, request, zeroed: false };
+    shrinker.accepts(&[SequenceStep { operation, caller: 0 }])
+}
+
+/// Tries resizes that nobody can grant instead of ones that only a full port refuses, and returns whether
+/// fewer steps show the breach then.
+fn refuse(shrinker: &mut SequenceShrinker<'_, '_>) -> bool {
+    let before = shrinker.result();
+    let length = before.0.len();
+    if length <= FILLED_MIN {
+        return false;
+    }
+    for nth in 0..length {
+        let mut steps = before.0.clone();
+        let Operation::Resize { request, grows, .. } = &mut steps[nth].operation else { continue };
+        match grows {
+            true => request.size = Size::Max(0),
+            false => request.align = IMPOSSIBLE_ALIGN,
+        }
+        if shrinker.accepts(&steps) {
+            drop_blocks(shrinker);
+            drop_steps(shrinker);
+            if shrinker.best().len() < length {
+                return true;
+            }
+            shrinker.restore(before.clone());
+        }
+    }
+    false
+}
+
+/// Tries to fill the region at once, instead of step by step, and returns whether that shows the breach.
+fn fill(shrinker: &mut SequenceShrinker<'_, '_>) -> bool {
+    if fillable(shrinker).is_none() {
+        return false;
+    }
+    let exhaust = |size: usize| {
+        let request = SizeRequest::plain(size, 1);
+        let operation = Operation::Exhaust { request, order: ExhaustOrder::Lifo };
+        [SequenceStep { operation, caller: 0 }]
+    };
+    // Powers of two may fit exactly, and one more of them doesn't.
+    let mut sizes = (6..=10).rev().flat_map(|bits| [1 << bits, (1 << bits) + 1]);
+    sizes.any(|size| shrinker.accepts(&exhaust(size)))
+}
+
+/// The length of the region, if many steps are left, which may be there to fill it.
+fn fillable(shrinker: &SequenceShrinker<'_, '_>) -> Option<usize> {
+    shrinker.limits.range.fixed.filter(|_| shrinker.best().len() > FILLED_MIN)
 }
 
 /// Tries the last steps alone, with all that there is on their blocks: most bugs need no more, and this
@@ -127,7 +230,7 @@ fn drop_pairs(shrinker: &mut SequenceShrinker<'_, '_>) {
 fn join_blocks(shrinker: &mut SequenceShrinker<'_, '_>) {
     let mut nth = 0;
     while nth < shrinker.best().len() {
-        let (steps, largest) = (shrinker.best(), shrinker.limits.largest);
+        let (steps, largest) = (shrinker.best(), shrinker.limits.largest());
         let joined = (nth + 1..steps.len()).find_map(|other| {
             let joined = join(&steps[nth], &steps[other], largest)?;
             let mut fewer = steps.to_vec();
@@ -226,6 +329,7 @@ pub(crate) fn with_simpler_last(steps: &[SequenceStep]) -> Vec<(Function, Vec<Se
 mod tests {
     use super::*;
     use crate::conformance::clause::Clause;
+    use crate::conformance::generate::SequenceRange;
     use crate::conformance::operation::print;
     use crate::conformance::syntax::parse;
 
@@ -238,7 +342,7 @@ mod tests {
         let steps = parse(&text).expect("a sequence");
         let breach = |step| {
             let function = Function::Free;
-            Breach { clause: Clause::Overlap, function, note: "n".into(), step }
+            Breach { clause: Clause::Overlap, function, note: "n".into(), step, is_death: false }
         };
         // A breach: a block of at least 37 bytes is freed after another one was.
         let mut oracle = |steps: &[SequenceStep]| {
@@ -263,7 +367,17 @@ mod tests {
             let step = steps.iter().position(broken)?;
             Some(breach(step))
         };
-        let limits = ShrinkLimits { largest: 4096, tries: 10_000, hits: 10_000 };
+        let range = &SequenceRange {
+            seed: 0,
+            operations: 0,
+            max_size: 4096,
+            max_align: 64,
+            callers: 1,
+            frees: true,
+            fixed: None,
+            churns: false,
+        };
+        let limits = ShrinkLimits { range, tries: 10_000, draws: 64, hits: 10_000 };
         let first = breach(steps.len() - 1);
         let (smallest, _) = shrink(&steps, first, limits, &mut oracle, &mut |_| {});
         let expected = "a1 = alloc 0 align 1\na2 = alloc 37 align 1\nfree a1\nfree a2\n";

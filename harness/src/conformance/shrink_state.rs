@@ -1,6 +1,7 @@
 //! A sequence while it is shrunk: a candidate is kept if it shows the breach as well.
 
 use crate::conformance::clause::{Breach, BreachRoot, Function};
+use crate::conformance::generate::SequenceRange;
 use crate::conformance::operation::{SequenceStep, tidy};
 
 /// Runs a sequence, and returns its breach.
@@ -10,20 +11,30 @@ pub(crate) type ShrinkProgress<'a> = dyn FnMut(&[SequenceStep]) + 'a;
 
 /// How far a sequence is shrunk.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ShrinkLimits {
-    /// Larger sizes are never tried, since the port may grant them.
-    pub(crate) largest: usize,
+pub(crate) struct ShrinkLimits<'r> {
+    /// What the sequences may request.
+    pub(crate) range: &'r SequenceRange,
     /// The most sequences that are run.
     pub(crate) tries: usize,
-    /// The most of them that show the breach: one that hangs takes as long as the patience.
+    /// Random sequences that are tried of each length.
+    pub(crate) draws: u64,
+    /// The most of the tries that show the breach: one that hangs takes as long as the patience.
     pub(crate) hits: usize,
+}
+
+impl ShrinkLimits<'_> {
+    /// The largest size that is tried: the port may grant it. A fixed region grants no more than it has,
+    /// and a port that forgets its end may show that by one block.
+    pub(crate) fn largest(&self) -> usize {
+        self.range.fixed.map_or(0, |bytes| bytes.saturating_mul(2)).max(self.range.max_size)
+    }
 }
 
 /// A sequence while it is shrunk. Its last step shows the breach.
 pub(crate) struct SequenceShrinker<'a, 'b> {
     best: Vec<SequenceStep>,
     breach: Breach,
-    pub(crate) limits: ShrinkLimits,
+    pub(crate) limits: ShrinkLimits<'a>,
     oracle: &'a mut SequenceOracle<'b>,
     progress: &'a mut ShrinkProgress<'b>,
 }
@@ -32,7 +43,7 @@ impl<'a, 'b> SequenceShrinker<'a, 'b> {
     pub(crate) fn new(
         steps: &[SequenceStep],
         breach: Breach,
-        limits: ShrinkLimits,
+        limits: ShrinkLimits<'a>,
         oracle: &'a mut SequenceOracle<'b>,
         progress: &'a mut ShrinkProgress<'b>,
     ) -> Self {
@@ -51,6 +62,11 @@ impl<'a, 'b> SequenceShrinker<'a, 'b> {
     /// The smallest sequence so far, and its breach.
     pub(crate) fn result(&self) -> (Vec<SequenceStep>, Breach) {
         (self.best.clone(), self.breach.clone())
+    }
+
+    /// Goes back to an earlier result.
+    pub(crate) fn restore(&mut self, (best, breach): (Vec<SequenceStep>, Breach)) {
+        (self.best, self.breach) = (best, breach);
     }
 
     /// Whether no more may be tried.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::adapters::region_memory::{REGION, place, recording};
 use crate::conformance::call::{Call, CallFn, HeldBytes, Ports};
-use crate::conformance::clause::{Breach, Clause, Function, Rules, Tally};
+use crate::conformance::clause::{Breach, BreachRoot, Clause, Function, Rules, Tally};
 use crate::conformance::contract;
 use crate::conformance::generate::SequenceRange;
 use crate::conformance::operation::SequenceStep;
@@ -63,7 +63,27 @@ pub(crate) struct SequenceMessage {
     pub(crate) tally: Tally,
 }
 
-codec_struct!(Breach { clause, function, note, step });
+/// What running some sequences showed.
+pub(crate) struct RangeResult {
+    /// The number of the sequence that showed an unknown breach, and the breach.
+    pub(crate) broken: Option<(u64, Breach)>,
+    /// Whether no sequence before it broke a promise in the same process, which may damage it.
+    pub(crate) is_fresh: bool,
+    pub(crate) tally: Tally,
+}
+
+impl RangeResult {
+    fn add(&mut self, message: SequenceMessage, is_new: &dyn Fn(&Breach) -> bool) {
+        self.tally.add(&message.tally);
+        match message.breach {
+            Some(breach) if is_new(&breach) => self.broken = Some((message.nth, breach)),
+            Some(_) => self.is_fresh = false,
+            None => {}
+        }
+    }
+}
+
+codec_struct!(Breach { clause, function, note, step, is_death });
 codec_struct!(Tally { requests, granted, peak, guarded });
 codec_struct!(SequenceMessage { nth, make_error, breach, tally });
 
@@ -87,6 +107,15 @@ impl Codec for Function {
     }
 }
 
+/// How the death of a child process is described.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeathNotes {
+    /// By its cause, for a process that is one of many.
+    Short,
+    /// Also by what the call stack says, for which debug information is read.
+    Full,
+}
+
 /// What a child process sent, and the sequence and breach of its death.
 pub(crate) struct SuiteChild<T> {
     pub(crate) messages: Vec<T>,
@@ -94,9 +123,10 @@ pub(crate) struct SuiteChild<T> {
 }
 
 impl<P: Port> Suite<'_, P> {
-    /// Runs `work` in a child process.
+    /// Runs `work` in a child process. `notes` says how a death is described.
     pub(crate) fn in_child<T: Codec>(
         &self,
+        notes: DeathNotes,
         work: impl Fn(&Rc<Pipe>, &ChildStatus),
     ) -> Result<SuiteChild<T>, Error> {
         let shared = SharedMemory::new(1, 0).map_err(|error| os_error("share memory", &error))?;
@@ -124,6 +154,9 @@ impl<P: Port> Suite<'_, P> {
         let note = match (clause, hit) {
             (_, Some(hit)) => format!("{} {}", hit.access(), place(hit.offset, hit.size)),
             (Clause::Hangs, _) => "the last operation did not come back".to_owned(),
+            _ if notes == DeathNotes::Short => {
+                format!("during the last operation {}", record.death)
+            }
             _ => {
                 let described = describe(std::slice::from_ref(&record))?.pop();
                 let notes = described.map(|death| death.evidence.notes).unwrap_or_default();
@@ -131,7 +164,8 @@ impl<P: Port> Suite<'_, P> {
             }
         };
         let (nth, step) = (position.nth, position.step.saturating_sub(1));
-        let breach = Breach { clause, function: position.function, note, step };
+        let function = position.function;
+        let breach = Breach { clause, function, note, step, is_death: true };
         Ok(SuiteChild { messages: result.messages, death: Some((nth, breach)) })
     }
 
@@ -189,7 +223,13 @@ impl<P: Port> Suite<'_, P> {
         let step = steps.len().saturating_sub(1);
         if catch_unwind(AssertUnwindSafe(|| drop(ports))).is_err() && breach.is_none() {
             let note = "it panicked while it was dropped".to_owned();
-            breach = Some(Breach { clause: Clause::Unwinds, function: Function::Drop, note, step });
+            breach = Some(Breach {
+                clause: Clause::Unwinds,
+                function: Function::Drop,
+                note,
+                step,
+                is_death: false,
+            });
         }
         SequenceMessage { nth, make_error: None, breach, tally }
     }
@@ -203,53 +243,54 @@ impl<P: Port> Suite<'_, P> {
         }
     }
 
-    /// Runs the sequences `from..to`, up to the first that breaks a promise. Returns its number and
-    /// breach, and what all sequences did.
+    /// Runs the sequences `from..to`, up to the first with a breach that is not known.
     pub(crate) fn run_range(
         &self,
-        from: u64,
-        to: u64,
-    ) -> Result<(Option<(u64, Breach)>, Tally), Error> {
+        (from, to): (u64, u64),
+        known: &[BreachRoot],
+    ) -> Result<RangeResult, Error> {
         let each = |nth, child_status: Option<&ChildStatus>| {
             self.run_here(nth, &self.range.sequence(nth), false, child_status)
         };
-        let mut tally = Tally::default();
+        let is_new = |breach: &Breach| !known.contains(&breach.root());
+        let mut result = RangeResult { broken: None, is_fresh: true, tally: Tally::default() };
         if self.in_process {
             for nth in from..to {
-                let message = Self::check_made(each(nth, None))?;
-                tally.add(&message.tally);
-                if let Some(breach) = message.breach {
-                    return Ok((Some((nth, breach)), tally));
+                result.add(Self::check_made(each(nth, None))?, &is_new);
+                if result.broken.is_some() {
+                    break;
                 }
             }
-            return Ok((None, tally));
+            return Ok(result);
         }
-        let child = self.in_child::<SequenceMessage>(|pipe, child_status| {
+        let child = self.in_child::<SequenceMessage>(DeathNotes::Short, |pipe, child_status| {
             for nth in from..to {
                 let message = each(nth, Some(child_status));
                 pipe.send(&message);
                 // The port may have damaged this process.
-                if message.breach.is_some() || message.make_error.is_some() {
+                if message.breach.as_ref().is_some_and(is_new) || message.make_error.is_some() {
                     return;
                 }
             }
         })?;
-        let mut broken = None;
         for message in child.messages {
-            let message = Self::check_made(message)?;
-            tally.add(&message.tally);
-            broken = message.breach.map(|breach| (message.nth, breach));
+            result.add(Self::check_made(message)?, &is_new);
         }
-        Ok((broken.or(child.death), tally))
+        result.broken = result.broken.or(child.death);
+        Ok(result)
     }
 
     /// Runs a sequence in a fresh child process, with all live blocks checked after every step.
-    pub(crate) fn confirm(&self, steps: &[SequenceStep]) -> Result<(Option<Breach>, Tally), Error> {
+    pub(crate) fn confirm(
+        &self,
+        steps: &[SequenceStep],
+        notes: DeathNotes,
+    ) -> Result<(Option<Breach>, Tally), Error> {
         if self.in_process {
             let message = Self::check_made(self.run_here(0, steps, true, None))?;
             return Ok((message.breach, message.tally));
         }
-        let mut child = self.in_child::<SequenceMessage>(|pipe, child_status| {
+        let mut child = self.in_child::<SequenceMessage>(notes, |pipe, child_status| {
             pipe.send(&self.run_here(0, steps, true, Some(child_status)))
         })?;
         let message = Self::check_made(child.messages.pop().unwrap_or_default())?;
@@ -262,13 +303,20 @@ impl<P: Port> Suite<'_, P> {
         if self.in_process {
             return Ok(stress(&(self.make)(), self.threads, self.range));
         }
-        let mut child = self.in_child::<SequenceMessage>(|pipe, child_status| {
-            child_status.set_item(Some(0));
-            let breach = stress(&(self.make)(), self.threads, self.range);
-            let function = Function::Make;
-            let breach = breach.map(|(clause, note)| Breach { clause, function, note, step: 0 });
-            pipe.send(&SequenceMessage { breach, ..SequenceMessage::default() });
-        })?;
+        let mut child =
+            self.in_child::<SequenceMessage>(DeathNotes::Full, |pipe, child_status| {
+                child_status.set_item(Some(0));
+                let breach = stress(&(self.make)(), self.threads, self.range);
+                let function = Function::Make;
+                let breach = breach.map(|(clause, note)| Breach {
+                    clause,
+                    function,
+                    note,
+                    step: 0,
+                    is_death: false,
+                });
+                pipe.send(&SequenceMessage { breach, ..SequenceMessage::default() });
+            })?;
         let message = child.messages.pop().unwrap_or_default();
         let breach = message.breach.or(child.death.map(|(_, breach)| breach));
         Ok(breach.map(|breach| (breach.clause, breach.note)))

@@ -4,6 +4,7 @@
 mod adapters;
 #[path = "../common/mod.rs"]
 mod common;
+mod planted;
 mod promises;
 mod region;
 #[cfg(mallory_std_allocator)]
