@@ -216,15 +216,14 @@ unsafe fn first_other(
 ) -> Option<usize> {
     let mut at = from;
     while at < to {
-        // SAFETY: `at + WORD` is at most `to`, whose bytes the caller promises to be readable. Volatile, and
-        // in an array of bytes as blocks need not be aligned: a broken port may write them meanwhile.
-        if at.is_multiple_of(WORD)
-            && to - at >= WORD
-            && unsafe { address.0.add(at).cast::<[u8; WORD]>().read_volatile() }
-                == expected.0(at).to_ne_bytes()
-        {
-            at += WORD;
-            continue;
+        if at.is_multiple_of(WORD) && to - at >= WORD {
+            // SAFETY: `at + WORD` is at most `to`, whose bytes the caller promises to be readable. Volatile,
+            // as a broken port may write them meanwhile, and as bytes, since a block need not be aligned.
+            let found = unsafe { address.0.add(at).cast::<[u8; WORD]>().read_volatile() };
+            if found == expected.0(at).to_ne_bytes() {
+                at += WORD;
+                continue;
+            }
         }
         // SAFETY: `at` is below `to`, as above.
         if unsafe { address.0.add(at).read_volatile() } != expected.1(at) {

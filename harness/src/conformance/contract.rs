@@ -57,11 +57,11 @@ pub(crate) fn run(
         caller: 0,
         last: Function::Make,
     };
-    if let Err((clause, note)) = run.check_regions() {
-        return (
-            Some(Breach { clause, function: run.last, note, step: 0, is_death: false }),
-            run.tally,
-        );
+    let breach = |run: &SequenceRun<'_, '_>, (clause, note), step| {
+        (Some(Breach { clause, function: run.last, note, step, is_death: false }), run.tally)
+    };
+    if let Err(broken) = run.check_regions() {
+        return breach(&run, broken, 0);
     }
     for (nth, step) in steps.iter().enumerate() {
         tick();
@@ -70,11 +70,8 @@ pub(crate) fn run(
         let checks_all = rules.strict || is_last || nth % CHECK_INTERVAL == CHECK_INTERVAL - 1;
         let result = run.step(&step.operation);
         let result = result.and_then(|()| if checks_all { run.check_all() } else { Ok(()) });
-        if let Err((clause, note)) = result {
-            return (
-                Some(Breach { clause, function: run.last, note, step: nth, is_death: false }),
-                run.tally,
-            );
+        if let Err(broken) = result {
+            return breach(&run, broken, nth);
         }
     }
     (None, run.tally)
@@ -155,37 +152,37 @@ impl SequenceRun<'_, '_> {
         length: usize,
         layout: Layout,
     ) -> CheckResult<()> {
-        let (start, name) = (address.addr(), display_name(name));
-        let asked = count(layout.size() as u64, "byte");
+        let start = address.addr();
+        let name = || display_name(name);
+        let asked = || count(layout.size() as u64, "byte");
         if !start.is_multiple_of(layout.align()) {
-            let note = format!("{name} is not aligned to {}", thousands(layout.align() as u64));
+            let note = format!("{} is not aligned to {}", name(), thousands(layout.align() as u64));
             return Err((Clause::Aligned, note));
         }
         // No machine has half of its address space free.
         let has_room = usize::BITS < 64 || layout.size() <= isize::MAX as usize / 2;
         let end = start.checked_add(length.max(layout.size())).filter(|_| has_room);
         let Some(end) = end else {
-            let note = format!("{name}: {asked} were granted, more than there are addresses");
-            return Err((Clause::Possible, note));
+            let what = "were granted, more than there are addresses";
+            return Err((Clause::Possible, format!("{}: {} {what}", name(), asked())));
         };
         if length < layout.size() {
-            let note = format!(
-                "{name} is {} long, and {asked} were asked for",
-                count(length as u64, "byte")
-            );
-            return Err((Clause::LongEnough, note));
+            let is = count(length as u64, "byte");
+            let asked = format!("and {} were asked for", asked());
+            return Err((Clause::LongEnough, format!("{} is {is} long, {asked}", name())));
         }
         if let Some(place) = outside(self.regions, start, end).filter(|_| length > 0) {
-            return Err((Clause::Outside, format!("{name} {place}")));
+            return Err((Clause::Outside, format!("{} {place}", name())));
         }
         if let Some(other) = self.model.overlapping(start, end).filter(|_| length > 0) {
-            let note = format!("{name} overlaps {}, which is alive", display_name(other));
+            let note = format!("{} overlaps {}, which is alive", name(), display_name(other));
             return Err((Clause::Overlap, note));
         }
         let bytes = self.model.bytes() + length;
         if let Some(fixed) = self.rules.fixed.filter(|fixed| bytes > *fixed) {
             let note = format!(
-                "with {name}, {} are alive, of a region of {}",
+                "with {}, {} are alive, of a region of {}",
+                name(),
                 count(bytes as u64, "byte"),
                 thousands(fixed as u64)
             );
@@ -259,10 +256,8 @@ impl SequenceRun<'_, '_> {
         // SAFETY: `check_block` found the new block at least `new.size()` long, and `common` is no more.
         if let Some(at) = unsafe { call::changed(address, block.length, common, block.tag) } {
             let (from, to) = (thousands(old.size() as u64), count(new.size() as u64, "byte"));
-            let note = format!(
-                "byte {at} of {} is lost on the way from {from} to {to}",
-                display_name(name)
-            );
+            let name = display_name(name);
+            let note = format!("byte {at} of {name} is lost on the way from {from} to {to}");
             return Err((Clause::Kept, note));
         }
         self.keep(name, address, length, new);

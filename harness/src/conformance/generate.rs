@@ -165,7 +165,7 @@ impl SequenceRange {
         };
         // The port is filled at the begin, when all of it is free, and again in between. Every other
         // sequence leaves it: many ports serve no other size once they were full of one.
-        let fills = self.fixed.is_some() && nth % 2 == 0;
+        let fills = self.fixed.is_some() && nth.is_multiple_of(2);
         if fills {
             let order = ExhaustOrder::ALL[stream.below(3)];
             steps.push(SequenceStep {

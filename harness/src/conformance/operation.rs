@@ -176,19 +176,21 @@ pub(crate) fn print(steps: &[SequenceStep]) -> String {
     steps.iter().map(|step| format!("{step}\n")).collect()
 }
 
-/// Makes a sequence valid after steps were removed: leaves out steps on blocks that don't exist,
+/// Makes a sequence valid after steps were removed: leaves out steps on blocks that don't exist
+/// or were freed,
 /// renumbers the blocks from 1, and makes the size of a grow at least, and of a shrink at most, the
 /// block's.
 pub(crate) fn tidy(steps: &[SequenceStep]) -> Vec<SequenceStep> {
     let mut blocks: BTreeMap<u32, (u32, Size)> = BTreeMap::new();
+    let mut last = 0;
     let mut tidied = Vec::with_capacity(steps.len());
     for step in steps {
         let mut step = *step;
         match &mut step.operation {
             Operation::Alloc { name, request, .. } => {
-                let next = blocks.len() as u32 + 1;
-                blocks.insert(*name, (next, request.size));
-                *name = next;
+                last += 1;
+                blocks.insert(*name, (last, request.size));
+                *name = last;
             }
             Operation::Resize { name, request, grows, .. } => {
                 let Some((known, size)) = blocks.get_mut(name) else { continue };
@@ -198,8 +200,8 @@ pub(crate) fn tidy(steps: &[SequenceStep]) -> Vec<SequenceStep> {
                     *old = *new;
                 }
             }
-            Operation::Free { name, .. } => match blocks.get(name) {
-                Some((known, _)) => *name = *known,
+            Operation::Free { name, .. } => match blocks.remove(name) {
+                Some((known, _)) => *name = known,
                 None => continue,
             },
             Operation::Exhaust { .. } | Operation::Churn { .. } | Operation::Reclaim => {}

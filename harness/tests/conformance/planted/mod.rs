@@ -227,10 +227,6 @@ fn the_realloc_of_an_allocator_behind_an_adapter() {
         (ClassBug::GrowLosesAlign, 5, ALIGNED),
         (ClassBug::ShrinkLosesAlign, 5, ALIGNED),
         (ClassBug::GrowCopiesWords, 2, KEPT),
-        (ClassBug::ShrinkCopiesLess, 2, KEPT),
-        (ClassBug::GrowReadsPast, 4, REGION),
-        (ClassBug::ShrinkWritesPast, 6, UNTOUCHED),
-        (ClassBug::GrowsPastClass, 8, DISJOINT),
     ];
     all_are_found(ClassBug::None, &planted, global);
 }
