@@ -51,7 +51,7 @@ fn shrink_here<P: Port>(
     shrink(steps, breach, limits, &mut oracle, progress).0
 }
 
-/// What came of shrinking in one child process.
+/// The result of shrinking in one child process.
 struct ShrunkInChild {
     /// The sequences that showed the breach, the smallest last.
     all: Vec<Vec<SequenceStep>>,
