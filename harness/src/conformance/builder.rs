@@ -66,6 +66,9 @@ pub fn conformance<'a, P: Port>(make: impl Fn() -> P + 'a) -> Conformance<'a, P>
 /// Sizes range from 0 to the largest possible one, alignments from 1 to far beyond
 /// [`max_align`](Self::max_align). Blocks are freed last in first out, first in first out, at random,
 /// and so that holes are left. They are passed with the requested layout, or with the returned size.
+/// Most resizes keep the alignment, and many come right after the allocation.
+///
+/// The id of a finding stands for the promise and the function that broke it, whatever the sequence.
 /// [`Port`] lists what every port promises. [`fixed`](Self::fixed) and [`held`](Self::held) add checks
 /// that freed memory can be allocated again.
 ///
@@ -153,7 +156,9 @@ impl<'a, P: Port> Conformance<'a, P> {
     }
 
     /// For a port over a region of `bytes` bytes. The port is filled until it refuses; after frees the
-    /// same blocks have to fit again. Live blocks with more bytes than the region are a finding.
+    /// same blocks have to fit again. Live blocks with more bytes than the region are a finding. If the
+    /// port is made over a [`guarded_region`](crate::adapters::guarded_region), as a
+    /// [`RegionPort`](crate::adapters::RegionPort) is, so are blocks and writes outside of it.
     pub fn fixed(mut self, bytes: usize) -> Self {
         self.fixed = Some(bytes);
         self
