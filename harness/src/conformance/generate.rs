@@ -285,8 +285,9 @@ impl SequenceRange {
     fn moderate_request(&self, stream: &mut Stream) -> SizeRequest {
         let least = self.fixed.unwrap_or(0) / 1024;
         let size = least + 1 + stream.below(self.max_size.clamp(1, 256));
-        let bits = if stream.once_in(4) { 13 } else { 6 };
-        let bits = bits.min(self.max_align.ilog2() as usize + 1);
+        // Where a larger alignment fits depends on the address of the memory, which may be another one when
+        // the port is filled again.
+        let bits = 6.min(self.max_align.ilog2() as usize + 1);
         SizeRequest::plain(size, 1 << stream.below(bits))
     }
 }

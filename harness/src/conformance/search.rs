@@ -2,14 +2,12 @@
 
 use crate::conformance::clause::{Breach, BreachRoot, Clause, Tally};
 use crate::conformance::operation::SequenceStep;
-use crate::conformance::shrink::with_simpler_last;
 use crate::conformance::shrink_runs::shrink_broken;
 use crate::conformance::suite::{BrokenSequence, DeathNotes, Suite};
 use crate::error::Error;
 use crate::port::Port;
 
-/// How many sequences in which a live block changed are run again to learn which function did it, and how
-/// many with the same breach are run again to see that a simpler function is to blame.
+/// How often a breach is looked at while it is not sure which function is to blame.
 const AGAIN: usize = 4;
 /// After this many sequences that hang no more are run: each takes as long as the patience.
 const HANGS: usize = 3;
@@ -40,13 +38,13 @@ impl SearchState {
         if self.seen.contains(&root) {
             return Ok(true);
         }
-        if is_known_of_simpler(suite, &steps, &breach, &self.all)? {
-            self.unsure(root);
-            return Ok(true);
-        }
-        self.seen.push(root);
         let mut broken = shrink_broken(suite, BrokenSequence { steps, breach })?;
         broken.steps.truncate(broken.breach.step.saturating_add(1));
+        // A simpler function was to blame here; another sequence may show that this one is as well.
+        match broken.breach.root() == root {
+            true => self.seen.push(root),
+            false => self.unsure(root),
+        }
         if !self.all.iter().any(|known| known.breach.root() == broken.breach.root()) {
             self.all.push(broken);
         }
@@ -107,25 +105,4 @@ pub(crate) fn search<P: Port>(suite: &Suite<'_, P>) -> Result<(Vec<BrokenSequenc
         state.all.push(BrokenSequence { steps, breach: Breach { note, ..breach } });
     }
     Ok((state.all, tally))
-}
-
-/// Whether a simpler function in the place of the last step shows a breach that is known.
-fn is_known_of_simpler<P: Port>(
-    suite: &Suite<'_, P>,
-    steps: &[SequenceStep],
-    breach: &Breach,
-    known: &[BrokenSequence],
-) -> Result<bool, Error> {
-    for (function, steps) in with_simpler_last(steps) {
-        let root = BreachRoot { function: Some(function), ..breach.root() };
-        if known.iter().any(|known| known.breach.root() == root)
-            && suite
-                .confirm(&steps, DeathNotes::Short)?
-                .0
-                .is_some_and(|breach| breach.root() == root)
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

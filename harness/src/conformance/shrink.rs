@@ -307,7 +307,7 @@ fn blame_simpler(shrinker: &mut SequenceShrinker<'_, '_>) {
 
 /// The sequence with a simpler function as its last step, if that is a resize or a zeroed allocation: a
 /// plain allocation of a new block, or the free of the old one.
-pub(crate) fn with_simpler_last(steps: &[SequenceStep]) -> Vec<(Function, Vec<SequenceStep>)> {
+fn with_simpler_last(steps: &[SequenceStep]) -> Vec<(Function, Vec<SequenceStep>)> {
     let Some((last, before)) = steps.split_last() else { return Vec::new() };
     let new = steps.iter().filter_map(SequenceStep::block).max().map_or(1, |name| name + 1);
     let alloc = |request| Operation::Alloc { name: new, request, zeroed: false };
