@@ -115,7 +115,7 @@ pub fn port<P: Port>(bytes: &[u8], make: impl Fn() -> P) {
         fixed: None,
         churns: false,
     };
-    let limits = ShrinkLimits { range, tries: TRIES, draws: 64, hits: TRIES };
+    let limits = ShrinkLimits { known: &[], range, tries: TRIES, draws: 64, hits: TRIES };
     let (smallest, breach) = shrink(&steps, breach, limits, &mut oracle, &mut |_| {});
     panic_any(format!("broken: {promise}\n{}\n{}", breach.note, print(&smallest)));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The size of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Size {
     /// This many bytes.
     Plain(usize),
@@ -24,7 +24,7 @@ impl Size {
 }
 
 /// The size and alignment of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SizeRequest {
     pub(crate) size: Size,
     /// A power of two.
@@ -48,7 +48,7 @@ impl SizeRequest {
 }
 
 /// The order in which blocks are freed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ExhaustOrder {
     Lifo,
     Fifo,
@@ -83,7 +83,7 @@ impl ExhaustOrder {
 }
 
 /// One operation. `whole`: the block is passed with its returned size instead of the requested one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
     Alloc { name: u32, request: SizeRequest, zeroed: bool },
     Resize { name: u32, request: SizeRequest, grows: bool, whole: bool },
@@ -94,7 +94,7 @@ pub(crate) enum Operation {
 }
 
 /// One operation, and the thread or clone that makes its calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SequenceStep {
     pub(crate) operation: Operation,
     pub(crate) caller: u8,

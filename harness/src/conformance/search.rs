@@ -38,7 +38,8 @@ impl SearchState {
         if self.seen.contains(&root) {
             return Ok(true);
         }
-        let mut broken = shrink_broken(suite, BrokenSequence { steps, breach })?;
+        let known: Vec<BreachRoot> = self.all.iter().map(|known| known.breach.root()).collect();
+        let mut broken = shrink_broken(suite, BrokenSequence { steps, breach }, &known)?;
         broken.steps.truncate(broken.breach.step.saturating_add(1));
         // A simpler function was to blame here; another sequence may show that this one is as well.
         match broken.breach.root() == root {

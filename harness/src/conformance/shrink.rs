@@ -35,6 +35,7 @@ pub(crate) fn shrink<'b>(
     keep_last(shrinker);
     drop_blocks(shrinker);
     drop_steps(shrinker);
+    blame_simpler(shrinker);
     let _ = request_too_much(shrinker) || refuse(shrinker);
     loop {
         reduce(shrinker);
@@ -377,7 +378,7 @@ mod tests {
             fixed: None,
             churns: false,
         };
-        let limits = ShrinkLimits { range, tries: 10_000, draws: 64, hits: 10_000 };
+        let limits = ShrinkLimits { known: &[], range, tries: 10_000, draws: 64, hits: 10_000 };
         let first = breach(steps.len() - 1);
         let (smallest, _) = shrink(&steps, first, limits, &mut oracle, &mut |_| {});
         let expected = "a1 = alloc 0 align 1\na2 = alloc 37 align 1\nfree a1\nfree a2\n";

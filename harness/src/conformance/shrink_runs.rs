@@ -16,7 +16,7 @@ use crate::trace::hash_bytes;
 /// The most tries of the shrinker for a sequence that kills its process: each in a child process.
 const TRIES_DEATH: usize = 500;
 /// The most sequences that hang while one is shrunk.
-const HANGS: usize = 12;
+const HANGS: usize = 8;
 /// The most tries of the shrinker for any other sequence: all in one child process.
 const TRIES: usize = 10_000;
 /// Random sequences of each length that the shrinker tries, in child processes of their own or in one.
@@ -35,7 +35,7 @@ fn number(steps: &[SequenceStep]) -> u64 {
 fn shrink_here<P: Port>(
     suite: &Suite<'_, P>,
     broken: &BrokenSequence,
-    fatal: &[u64],
+    (fatal, known): (&[u64], &[BreachRoot]),
     child_status: Option<&ChildStatus>,
     progress: &mut ShrinkProgress<'_>,
 ) -> Vec<SequenceStep> {
@@ -46,7 +46,8 @@ fn shrink_here<P: Port>(
         }
         suite.run_here(number, steps, true, child_status).breach
     };
-    let limits = ShrinkLimits { range: suite.range, tries: TRIES, draws: DRAWS, hits: TRIES };
+    let limits =
+        ShrinkLimits { known, range: suite.range, tries: TRIES, draws: DRAWS, hits: TRIES };
     let (steps, breach) = (&broken.steps, broken.breach.clone());
     shrink(steps, breach, limits, &mut oracle, progress).0
 }
@@ -63,15 +64,15 @@ struct ShrunkInChild {
 fn shrink_in_child<P: Port>(
     suite: &Suite<'_, P>,
     broken: &BrokenSequence,
-    fatal: &[u64],
+    (fatal, known): (&[u64], &[BreachRoot]),
 ) -> Result<ShrunkInChild, Error> {
     if suite.in_process {
-        let smallest = shrink_here(suite, broken, fatal, None, &mut |_| {});
+        let smallest = shrink_here(suite, broken, (fatal, known), None, &mut |_| {});
         return Ok(ShrunkInChild { all: vec![smallest], fatal: None });
     }
     let child = suite.in_child::<String>(DeathNotes::Short, |pipe, child_status| {
         let status = Some(child_status);
-        let smallest = shrink_here(suite, broken, fatal, status, &mut |steps| {
+        let smallest = shrink_here(suite, broken, (fatal, known), status, &mut |steps| {
             pipe.send(&print(steps));
         });
         pipe.send(&print(&smallest));
@@ -107,12 +108,13 @@ fn smallest_confirmed<P: Port>(
 pub(crate) fn shrink_broken<P: Port>(
     suite: &Suite<'_, P>,
     mut broken: BrokenSequence,
+    known: &[BreachRoot],
 ) -> Result<BrokenSequence, Error> {
     let clause = broken.breach.clause;
     let mut fatal = Vec::new();
     while !broken.breach.is_death && fatal.len() < ROUNDS {
         let root = broken.breach.root();
-        let shrunk = shrink_in_child(suite, &broken, &fatal)?;
+        let shrunk = shrink_in_child(suite, &broken, (&fatal, known))?;
         let Some(smaller) = smallest_confirmed(suite, shrunk.all, root)? else { break };
         broken = smaller;
         match shrunk.fatal {
@@ -130,7 +132,8 @@ pub(crate) fn shrink_broken<P: Port>(
         }
     };
     let hits = if clause == Clause::Hangs { HANGS } else { TRIES_DEATH };
-    let limits = ShrinkLimits { range: suite.range, tries: TRIES_DEATH, draws: DRAWS_DEATH, hits };
+    let limits =
+        ShrinkLimits { known, range: suite.range, tries: TRIES_DEATH, draws: DRAWS_DEATH, hits };
     let (steps, breach) = shrink(&broken.steps, broken.breach, limits, &mut oracle, &mut |_| {});
     if let Some(error) = child_error {
         return Err(error);

@@ -1,5 +1,8 @@
 //! A sequence while it is shrunk: a candidate is kept if it shows the breach as well.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::conformance::clause::{Breach, BreachRoot, Function};
 use crate::conformance::generate::SequenceRange;
 use crate::conformance::operation::{SequenceStep, tidy};
@@ -12,6 +15,8 @@ pub(crate) type ShrinkProgress<'a> = dyn FnMut(&[SequenceStep]) + 'a;
 /// How far a sequence is shrunk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShrinkLimits<'r> {
+    /// Breaches that were shrunk before: if one of them is behind this one, shrinking ends.
+    pub(crate) known: &'r [BreachRoot],
     /// What the sequences may request.
     pub(crate) range: &'r SequenceRange,
     /// The most sequences that are run.
@@ -37,6 +42,8 @@ pub(crate) struct SequenceShrinker<'a, 'b> {
     pub(crate) limits: ShrinkLimits<'a>,
     oracle: &'a mut SequenceOracle<'b>,
     progress: &'a mut ShrinkProgress<'b>,
+    /// The hashes of sequences that don't show the breach: each pass tries many that another one tried.
+    failed: BTreeSet<u64>,
 }
 
 impl<'a, 'b> SequenceShrinker<'a, 'b> {
@@ -47,7 +54,8 @@ impl<'a, 'b> SequenceShrinker<'a, 'b> {
         oracle: &'a mut SequenceOracle<'b>,
         progress: &'a mut ShrinkProgress<'b>,
     ) -> Self {
-        SequenceShrinker { best: tidy(steps), breach, limits, oracle, progress }
+        let (best, failed) = (tidy(steps), BTreeSet::new());
+        SequenceShrinker { best, breach, limits, oracle, progress, failed }
     }
 
     /// The smallest sequence so far.
@@ -77,26 +85,36 @@ impl<'a, 'b> SequenceShrinker<'a, 'b> {
     /// Keeps a sequence if it shows the breach, and returns whether it does.
     pub(crate) fn accepts(&mut self, candidate: &[SequenceStep]) -> bool {
         let root = self.root();
-        self.accepts_as(candidate, &|breach| breach.root() == root)
+        self.accepts_as(root, candidate)
     }
 
     /// Keeps a sequence if it breaks the same promise in this function, and returns whether it does.
     pub(crate) fn accepts_in(&mut self, function: Function, candidate: &[SequenceStep]) -> bool {
-        let clause = self.breach.clause;
-        self.accepts_as(candidate, &|breach| breach.clause == clause && breach.function == function)
+        let root = BreachRoot { function: Some(function), ..self.root() };
+        let is_accepted = self.root().function.is_some() && self.accepts_as(root, candidate);
+        if is_accepted && self.limits.known.contains(&root) {
+            self.limits.tries = 0;
+        }
+        is_accepted
     }
 
-    fn accepts_as(
-        &mut self,
-        candidate: &[SequenceStep],
-        is_such: &dyn Fn(&Breach) -> bool,
-    ) -> bool {
+    fn accepts_as(&mut self, root: BreachRoot, candidate: &[SequenceStep]) -> bool {
         let mut candidate = tidy(candidate);
         if self.is_out() || candidate == self.best {
             return false;
         }
+        let mut hasher = DefaultHasher::new();
+        (&candidate, root.function.map(Function::name)).hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.failed.contains(&hash) {
+            return false;
+        }
         self.limits.tries -= 1;
-        let Some(breach) = (self.oracle)(&candidate).filter(is_such) else { return false };
+        let breach = (self.oracle)(&candidate).filter(|breach| breach.root() == root);
+        let Some(breach) = breach else {
+            self.failed.insert(hash);
+            return false;
+        };
         self.limits.hits -= 1;
         candidate.truncate(breach.step.saturating_add(1));
         (self.progress)(&candidate);

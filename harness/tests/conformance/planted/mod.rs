@@ -104,13 +104,16 @@ fn all_are_found<B: Copy + std::fmt::Debug, P: Port>(
 ) {
     let mut meanings = BTreeMap::new();
     let mut wrong = Vec::new();
+    let mut replayed = BTreeSet::new();
     for (bug, operations, expected) in planted {
         let mut found = Found { meanings, ..Found::default() };
         for seed in 0..SEEDS {
             let report = suite(*bug).seed(seed).run();
             found.note(&report, expected, *operations);
-            for finding in report.findings() {
-                suite(none).replay(sequence(finding)).run().assert_clean();
+            for lines in report.findings().iter().map(sequence) {
+                if replayed.insert(lines.clone()) {
+                    suite(none).replay(lines).run().assert_clean();
+                }
             }
         }
         if found.always.is_some_and(|ids| ids.is_empty()) {
@@ -140,8 +143,12 @@ fn arena(bug: BumpBug) -> Conformance<'static, Bump> {
 }
 
 #[test]
-fn arenas() {
+fn arenas_that_are_correct() {
     none_is_accused(|| arena(BumpBug::None));
+}
+
+#[test]
+fn arenas_that_misplace_blocks() {
     let planted = [
         (BumpBug::AlignsOffset, 1, ALIGNED),
         (BumpBug::CapsAlign, 2, ALIGNED),
@@ -151,6 +158,13 @@ fn arenas() {
         (BumpBug::GrowForgets, 4, DISJOINT),
         (BumpBug::GrowKeepsPlace, 3, ALIGNED),
         (BumpBug::ShrinkKeepsPlace, 3, ALIGNED),
+    ];
+    all_are_found(BumpBug::None, &planted, arena);
+}
+
+#[test]
+fn arenas_that_lose_or_overwrite_bytes() {
+    let planted = [
         (BumpBug::FailedGrowFrees, 4, DISJOINT),
         (BumpBug::FailedShrinkFrees, 4, DISJOINT),
         (BumpBug::FailedGrowWrites, 2, UNALTERED),
@@ -189,8 +203,12 @@ fn classes(bug: ClassBug) -> Conformance<'static, Classes> {
 }
 
 #[test]
-fn allocators_with_free_lists() {
+fn free_lists_that_are_correct() {
     none_is_accused(|| classes(ClassBug::None));
+}
+
+#[test]
+fn free_lists_whose_resizes_are_wrong() {
     let planted = [
         (ClassBug::GrowLosesAlign, 5, ALIGNED),
         (ClassBug::ShrinkLosesAlign, 5, ALIGNED),
@@ -201,6 +219,13 @@ fn allocators_with_free_lists() {
         (ClassBug::FailedGrowFrees, 4, DISJOINT),
         (ClassBug::FailedShrinkFrees, 4, DISJOINT),
         (ClassBug::GrowsPastClass, 8, DISJOINT),
+    ];
+    all_are_found(ClassBug::None, &planted, classes);
+}
+
+#[test]
+fn free_lists_that_hand_out_the_wrong_memory() {
+    let planted = [
         (ClassBug::RoundsToNearest, 3, REGION),
         (ClassBug::RoundsOneOff, 3, REGION),
         (ClassBug::ReuseIgnoresAlign, 5, ALIGNED),

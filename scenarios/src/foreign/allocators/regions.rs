@@ -128,7 +128,7 @@ pub(super) const ALL: [Allocator; 10] = [
         through: "`StaticPort`",
         how: "3 threads; alignments up to 65,536",
         run: |what| good_memory("good-memory-allocator-64k", 64 << 10, what),
-        known: &[],
+        known: &[GOOD_MEMORY_GROWS],
     },
     Allocator {
         package: "buddy-alloc",
@@ -163,7 +163,18 @@ const GOOD_MEMORY: &[Known] = &[
         sequence: "a1 = alloc 0 align 1\ngrow a1 to 0 align 140737488355328",
         reason: "The same bug, caught by an overflow check.",
     },
+    GOOD_MEMORY_GROWS,
 ];
+
+const GOOD_MEMORY_GROWS: Known = Known {
+    shows: Shows::Checked,
+    promise: "a call comes back",
+    sequence: "a1 = alloc 0 align 1\ngrow a1 to max align 1",
+    reason: "A bug of the package. `Allocator::realloc` rounds the new size up and passes it to \
+             `Layout::from_size_align_unchecked` without a check, although no layout may be longer \
+             than `isize::MAX`: undefined behaviour. Builds with checks abort; others refuse the \
+             request.",
+};
 
 const GOOD_MEMORY_WRAPS: &str = "A bug of the package. `Allocator::can_alloc_unaligned` rounds the \
      end of a chunk down to the alignment. If the alignment is larger than every address of the \
