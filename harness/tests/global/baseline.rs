@@ -123,7 +123,9 @@ fn stray_reads_are_found_at_their_instruction() {
         ("behind", Kind::HeapBufferOverflow, "a read of 1 byte: 1 byte past the end of a1", || {
             touches(SIZE as isize, 0)
         }),
-        ("before", Kind::HeapBufferUnderflow, "a read of 1 byte: 3 bytes before a1", || touches(-3, 0)),
+        ("before", Kind::HeapBufferUnderflow, "a read of 1 byte: 3 bytes before a1", || {
+            touches(-3, 0)
+        }),
         ("freed", Kind::UseAfterFree, "a read of 1 byte: byte 5 of a1", || reads_freed(true)),
     ];
     for (name, kind, note, run) in cases {
