@@ -77,7 +77,7 @@ pub(crate) fn run_items(
         for (item, result) in items.iter().zip(&mut results) {
             *result = Some(run_item(context, *item, &scratch, &mut |_| {}).0);
         }
-        ScratchDir::remove(std::process::id(), std::process::id());
+        ScratchDir::remove(std::process::id());
         return collect(context, results);
     }
     let jobs = settings.jobs.min(items.len()).max(1);

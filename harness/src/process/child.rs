@@ -13,11 +13,11 @@ use crate::process::child_handle::{Child, POLL_INTERVAL, wait};
 use crate::process::codec;
 use crate::process::exit::{Death, DeathRecord};
 use crate::process::pipe::{Pipe, pipe};
-use crate::process::shared_log;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::signal_handlers;
 use crate::process::status;
 use crate::process::watchdog::Watchdog;
+use crate::process::{scratch_dir, shared_log};
 use crate::report::format::panic_message;
 
 /// What a child sends first ("hello" in ASCII).
@@ -45,6 +45,7 @@ pub(crate) fn fork<'a>(
 ) -> io::Result<Child<'a>> {
     let parent = std::process::id();
     shared_log::open();
+    scratch_dir::choose_names();
     for _ in 0..FORKS_MAX {
         let (read, write) = pipe()?;
         let has_other_threads = has_other_threads();

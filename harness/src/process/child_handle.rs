@@ -228,7 +228,7 @@ impl Drop for Child<'_> {
             self.kill();
             while matches!(self.wait_status(0), Ok(None)) {}
         }
-        ScratchDir::remove(std::process::id(), self.pid as u32);
+        ScratchDir::remove(self.pid as u32);
     }
 }
 

@@ -187,7 +187,7 @@ impl Settings {
         let scratch = ScratchDir::new(std::process::id());
         let job = Job { lifeline: None, owns_all_threads: false, ..self.job(&scratch) };
         execute(subject, job);
-        ScratchDir::remove(std::process::id(), std::process::id());
+        ScratchDir::remove(std::process::id());
         self.apart.set(true);
     }
 

@@ -59,7 +59,7 @@ pub(crate) fn run_points(
             effort += run.requests.iter().sum::<u64>();
             found.extend(observation);
         }
-        ScratchDir::remove(std::process::id(), std::process::id());
+        ScratchDir::remove(std::process::id());
         return Ok(SweepResults { outcomes, found, forked: false, effort });
     }
     let memory = SharedMemory::new(1, points.len()).map_err(|e| os_error("share memory", &e))?;
