@@ -1,5 +1,7 @@
 //! The table of popular crates: swept anew, it has to be the committed one.
 
+use std::process::Stdio;
+
 use crate::{Step, cargo, output, root, run};
 
 /// The committed page, which ends with the table.
@@ -25,7 +27,8 @@ pub(crate) fn precision(update: bool) -> Step {
     let clippy = ["clippy", "--release", "--locked", "--quiet"];
     run(of_crate(&clippy).args(["--", "-D", "warnings"]))?;
     let table = ["run", "--release", "--locked", "--quiet"];
-    let printed = output(of_crate(&table).args(["--", "table"]), 0)?;
+    // It takes minutes, and says on standard error how far it is.
+    let printed = output(of_crate(&table).args(["--", "table"]).stderr(Stdio::inherit()), 0)?;
     let page = root().join(PAGE);
     let committed = std::fs::read_to_string(&page).map_err(|e| format!("error: {PAGE}: {e}"))?;
     // The page ends with the table.

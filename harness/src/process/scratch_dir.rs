@@ -152,7 +152,7 @@ impl ScratchDir {
     /// Removes the directory of a process that has ended: this one, or a child of it.
     pub(crate) fn remove(process: u32) {
         let folder = outer(process);
-        if is_marked(&folder).is_some_and(|owner| owner == names().owner) {
+        if owner_of(&folder).is_some_and(|owner| owner == names().owner) {
             let _ = fs::remove_dir_all(folder);
         }
     }
@@ -165,7 +165,7 @@ fn create(process: u32) -> std::io::Result<()> {
     #[cfg(unix)]
     builder.mode(0o700);
     // Sweeps of one process use its directory one after the other.
-    if is_marked(&outer).is_none_or(|owner| owner != names().owner) {
+    if owner_of(&outer).is_none_or(|owner| owner != names().owner) {
         builder.create(&outer)?;
         fs::write(outer.join(MARKER), names().owner.to_text())?;
     }
@@ -187,7 +187,7 @@ fn tidy_in(folder: &Path, is_alive: impl Fn(u32) -> bool) {
             name.to_str().and_then(|name| name.strip_prefix(PREFIX)).is_some_and(is_ours);
         if is_named
             && let path = entry.path()
-            && is_marked(&path).is_some_and(|owner| owner.has_ended(&is_alive))
+            && owner_of(&path).is_some_and(|owner| owner.has_ended(&is_alive))
         {
             let _ = fs::remove_dir_all(path);
         }
@@ -203,8 +203,8 @@ fn is_ours(rest: &str) -> bool {
     })
 }
 
-/// The owner of a directory that has a marker and is no link.
-fn is_marked(folder: &Path) -> Option<Owner> {
+/// The owner that a directory's marker names; `None` if it has no marker, or is a link.
+fn owner_of(folder: &Path) -> Option<Owner> {
     let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|data| data.is_dir());
     let marker = folder.join(MARKER);
     if !is_folder(folder) || !fs::symlink_metadata(&marker).ok()?.is_file() {

@@ -32,7 +32,7 @@ pub(crate) struct RunText {
 codec_struct!(RunText { text, failure });
 
 impl RunText {
-    fn words(&self) -> &str {
+    pub(crate) fn words(&self) -> &str {
         self.text.as_ref().or(self.failure.as_ref()).map_or("", String::as_str)
     }
 }

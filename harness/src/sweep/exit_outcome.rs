@@ -47,6 +47,9 @@ pub(crate) fn patience(settings: &Settings, baseline: &Baseline) -> Duration {
     settings.patience.unwrap_or(usual)
 }
 
+/// How the note of an abort begins that the C library explained, such as one by its allocator.
+pub(crate) const C_LIBRARY_SAID: &str = "the C library said: ";
+
 /// The kind of the finding that a death is.
 pub(crate) fn kind_of(death: Death) -> Kind {
     match death {
@@ -109,7 +112,7 @@ fn describe_one(record: &DeathRecord, abort: Option<Abort>) -> DescribedDeath {
     {
         evidence = evidence.note(match said.starts_with("panicked") {
             true => said.to_owned(),
-            false => format!("the C library said: {said}"),
+            false => format!("{C_LIBRARY_SAID}{said}"),
         });
     }
     DescribedDeath { evidence, stacks }

@@ -36,9 +36,7 @@ use crate::trace::{Fingerprint, Injected};
 /// How a guarded run ended, as its child says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct GuardedEnd {
-    /// The text of the result, or of the failure.
-    text: Option<String>,
-    failure: Option<String>,
+    result: RunText,
     fingerprint: u64,
     /// Blocks that the region was asked for.
     asked: u64,
@@ -46,7 +44,7 @@ struct GuardedEnd {
     last_usual: u64,
 }
 
-codec_struct!(GuardedEnd { text, failure, fingerprint, asked, last_usual });
+codec_struct!(GuardedEnd { result, fingerprint, asked, last_usual });
 
 /// What the child of a guarded run sends.
 #[derive(Clone, Debug)]
@@ -69,8 +67,7 @@ pub(crate) struct GuardedRun {
 impl GuardedRun {
     /// Whether it did the same as another one.
     fn is_like(&self, other: &GuardedRun) -> bool {
-        let end =
-            |run: &GuardedRun| run.end.clone().map(|end| (end.text, end.failure, end.fingerprint));
+        let end = |run: &GuardedRun| run.end.clone().map(|end| (end.result, end.fingerprint));
         (end(self), self.death) == (end(other), other.death)
     }
 }
@@ -186,8 +183,7 @@ pub(crate) fn guard(
         seen.explains_difference = differs;
     }
     let text = |run: &GuardedRun| {
-        let end = run.end.as_ref().filter(|_| run.death.is_none())?;
-        Some(RunText { text: end.text.clone(), failure: end.failure.clone() })
+        run.end.as_ref().filter(|_| run.death.is_none()).map(|end| end.result.clone())
     };
     seen.agreed = text(&first).filter(|agreed| !has_hits && Some(agreed) == text(&second).as_ref());
     Ok(seen)
@@ -219,8 +215,7 @@ pub(crate) fn run(
         // Until here it may wait for a lock that another thread held at the fork.
         status::set_started();
         let end = GuardedEnd {
-            text: run.text,
-            failure: run.failure,
+            result: RunText { text: run.text, failure: run.failure },
             fingerprint: run.fingerprint.0,
             asked: guard_region::asked(),
             last_usual: guard_region::number_of(mode.flip_after),
@@ -323,7 +318,7 @@ fn unset_contents(
 /// How two runs differ, in words.
 fn difference(usual: &GuardedRun, other: &GuardedRun) -> String {
     let text = |run: &GuardedRun| match (&run.end, run.death) {
-        (Some(end), _) => end.text.clone().or(end.failure.clone()).unwrap_or_default(),
+        (Some(end), _) => end.result.words().to_owned(),
         (None, Some(death)) => death.to_string(),
         (None, None) => String::new(),
     };

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::process::guard_region::{GuardMode, GuardSide};
 use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
-use crate::sweep::exit_outcome::injected_at;
+use crate::sweep::exit_outcome::{C_LIBRARY_SAID, injected_at};
 use crate::sweep::guarded::{Guardable, applies, look_into, may_shelter, run};
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
@@ -22,11 +22,11 @@ const SUSPECTS_MAX: usize = 8;
 
 /// Whether this may be the consequence of a stray write, which may show as anything.
 fn is_suspect(evidence: &Evidence) -> bool {
-    let said = |evidence: &Evidence| evidence.notes.iter().any(|note| note.contains("C library"));
+    let is_by_c_library = |note: &String| note.starts_with(C_LIBRARY_SAID);
     match evidence.kind {
         Kind::HeapBufferOverflow | Kind::HeapBufferUnderflow | Kind::UseAfterFree => true,
         Kind::Crash | Kind::NoProgress | Kind::Nondeterminism => true,
-        Kind::Abort => said(evidence),
+        Kind::Abort => evidence.notes.iter().any(is_by_c_library),
         _ => false,
     }
 }

@@ -84,11 +84,12 @@ pub(crate) fn run_points(
     if let Some(error) = journal_error {
         return Err(error);
     }
-    let PointResults { mut found, mut deaths, records, doubtful } = results;
+    let PointResults { mut found, mut deaths, mut records, doubtful } = results;
     for point in doubtful {
         let at = points[point];
         let again = run_isolated(context, &Plan::at(at.at, at.persistent), Some(at), patience)?;
         let death = again.death.as_ref().map(|record| record.death);
+        records.extend(again.death.clone().filter(|_| !context.in_order).map(|it| (at, it)));
         let outcome = death.map(outcome_of).or(again.outcome);
         let byte = encode(outcome.unwrap_or(Outcome::Hung), again.found().is_some());
         memory.outcome(point).store(byte, Ordering::Relaxed);
@@ -175,10 +176,11 @@ fn confirm_deaths(
     let mut deaths = deaths.to_vec();
     deaths.sort_unstable();
     let mut found = Vec::new();
-    // By kind and call site, the index of the confirming run in `seen` and in `fingerprints`.
+    // By kind and call site, the index of the death in `seen` and in `confirmations`.
     let mut confirmed: BTreeMap<(Kind, u64), usize> = BTreeMap::new();
     let mut seen: Vec<DeathRecord> = Vec::new();
-    let mut fingerprints = Vec::new();
+    // The fingerprint of the run that was to confirm it, and whether it died in the same way.
+    let mut confirmations: Vec<(u64, bool)> = Vec::new();
     let mut grouped = Vec::with_capacity(deaths.len());
     for (point, death) in deaths {
         let site = baseline.site(point.at).filter(|_| baseline.has_sites);
@@ -190,17 +192,15 @@ fn confirm_deaths(
                 let again = run_again(context, point, patience, &|again: &IsolatedRun| {
                     again.death.as_ref().is_some_and(is_same)
                 })?;
-                let record = again.death.clone().filter(is_same);
-                let record = record.or_else(|| records.get(&point).cloned());
-                let Some(record) = record else {
-                    let kind = kind_of(death);
-                    let evidence = unconfirmed(context, Evidence::new(kind), &death.to_string());
-                    found.push(observation_at(point, evidence, baseline));
+                let same = again.death.clone().filter(is_same);
+                let recurs = same.is_some();
+                let Some(record) = same.or_else(|| records.get(&point).cloned()) else {
+                    found.push(observation_at(point, differs(&death.to_string()), baseline));
                     continue;
                 };
                 // Bugs found before the death are findings of their own.
                 found.extend(again.found());
-                fingerprints.push(again.fingerprint);
+                confirmations.push((again.fingerprint, recurs));
                 seen.push(record);
                 confirmed.insert(root, seen.len() - 1);
                 seen.len() - 1
@@ -215,8 +215,12 @@ fn confirm_deaths(
         if death != seen[group].death {
             evidence.notes = vec![death.to_string()];
         }
+        let (fingerprint, recurs) = confirmations[group];
+        if !recurs {
+            evidence = evidence.note(SEEN_ONCE);
+        }
         let mut dead = observation_at(point, evidence, baseline);
-        (dead.fingerprint, dead.stacks) = (fingerprints[group], stacks.clone());
+        (dead.fingerprint, dead.stacks) = (fingerprint, stacks.clone());
         found.push(dead);
     }
     Ok(found)
@@ -245,16 +249,13 @@ fn run_again(
     Ok(again)
 }
 
-/// What is to be said of a run that ended in `how`, and didn't when it was run again. That proves a
-/// serial subject nondeterministic. Real threads run in another order each time, so there it is what
-/// it was seen as.
-fn unconfirmed(context: &RunContext<'_>, seen: Evidence, how: &str) -> Evidence {
-    if context.in_order {
-        let note = format!("{how} at first, but not when it was run again");
-        return Evidence::new(Kind::Nondeterminism).note(note);
-    }
-    let seen = if seen.notes.is_empty() { seen.note(how) } else { seen };
-    seen.note("seen in one run: its threads run in another order each time")
+/// The note of what real threads showed once, and not when they were run again.
+const SEEN_ONCE: &str = "seen in one run: its threads run in another order each time";
+
+/// What a serial subject shows that ended in `how`, and didn't when it was run again.
+fn differs(how: &str) -> Evidence {
+    let note = format!("{how} at first, but not when it was run again");
+    Evidence::new(Kind::Nondeterminism).note(note)
 }
 
 /// Runs again what the parent concluded from outcomes alone, to confirm it and to learn its
@@ -283,7 +284,10 @@ pub(crate) fn confirm_outcomes(
                 (seen.outcome, seen.fingerprint)
             };
             if again != Some(outcome) {
-                *evidence = unconfirmed(context, evidence.clone(), outcome.name());
+                *evidence = match context.in_order {
+                    true => differs(outcome.name()),
+                    false => evidence.clone().note(SEEN_ONCE),
+                };
             }
             found.fingerprint = fingerprint;
         }
