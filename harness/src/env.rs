@@ -28,6 +28,42 @@ pub(crate) struct Env {
     pub(crate) bypass: bool,
 }
 
+/// What the names of all variables begin with.
+const PREFIX: &str = "MALLORY_";
+
+/// The variables that there are. A fuzz target reads the last three.
+const KNOWN: [&str; 11] = [
+    "MALLORY_DISABLE_CUSTOM_ALLOCATORS",
+    "MALLORY_HISTOGRAM",
+    "MALLORY_JOBS",
+    "MALLORY_OOM_AFTER",
+    "MALLORY_REPLAY",
+    "MALLORY_SEED",
+    "MALLORY_SEQUENCE",
+    "MALLORY_UPDATE",
+    "MALLORY_CASES",
+    "MALLORY_KNOWN",
+    "MALLORY_TRIAGE",
+];
+
+/// Refuses a variable that looks like one of ours and is none: a misspelt one would silently ask for
+/// nothing.
+fn check_names(names: impl Iterator<Item = String>) -> Result<(), Error> {
+    let mut unknown: Vec<String> =
+        names.filter(|name| name.starts_with(PREFIX) && !KNOWN.contains(&&**name)).collect();
+    unknown.sort();
+    let Some(name) = unknown.first() else { return Ok(()) };
+    let what = "there is no such variable";
+    let own = |name: &'static str| name.trim_start_matches(PREFIX);
+    let (asked, known) = (name.trim_start_matches(PREFIX), KNOWN.map(own));
+    Err(Error::new(what).at(name).help(
+        match similar::get_close_matches(asked, &known, 1, 0.6)[..] {
+            [nearest] => format!("did you mean {PREFIX}{nearest}? Otherwise unset it"),
+            _ => format!("unset it, or set one of {}", KNOWN.join(", ")),
+        },
+    ))
+}
+
 /// A variable's value, by `look`; tests inject their own.
 fn value(name: &str, look: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     look(name).filter(|value| !value.is_empty())
@@ -58,8 +94,9 @@ impl Env {
     /// Reads all variables.
     ///
     /// # Errors
-    /// One that can't be parsed.
+    /// One that can't be parsed, or that doesn't exist.
     pub(crate) fn read() -> Result<Self, Error> {
+        check_names(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
         Self::from(&|name| std::env::var(name).ok())
     }
 
@@ -153,6 +190,23 @@ mod tests {
         assert_eq!(sequence, Some(PathBuf::from("found.txt")));
         let replay = read("MALLORY_REPLAY", "v1 x fp=000001").expect("read").replay;
         assert_eq!(replay.expect("there").scenario(), "x");
+    }
+
+    #[test]
+    fn an_unknown_variable_is_an_error_with_the_nearest_name() {
+        let check = |name: &str| check_names(["PATH".to_owned(), name.to_owned()].into_iter());
+        for (name, nearest) in [
+            ("MALLORY_SEDE", "did you mean MALLORY_SEED?"),
+            ("MALLORY_REPLY", "did you mean MALLORY_REPLAY?"),
+            ("MALLORY_OOM_AFTR", "did you mean MALLORY_OOM_AFTER?"),
+            ("MALLORY_XYZZY", "set one of"),
+        ] {
+            let error = check(name).expect_err(name).to_string();
+            assert!(error.contains(name) && error.contains(nearest), "{error}");
+        }
+        for name in KNOWN.into_iter().chain(["MALLORYX", "OTHER"]) {
+            assert!(check(name).is_ok(), "{name}");
+        }
     }
 
     #[test]

@@ -71,14 +71,14 @@ pub fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// The shelf whose bug the variable `MALLORY_PLANTED` names.
+/// The shelf whose bug the variable `PLANTED_SHELF` names.
 ///
 /// # Panics
 /// If there is no shelf with this name; and if the bug is reached.
 pub fn planted(bytes: &[u8]) {
-    let name = std::env::var("MALLORY_PLANTED").unwrap_or_default();
+    let name = std::env::var("PLANTED_SHELF").unwrap_or_default();
     let shelf = PLANTED.iter().find(|(known, _)| *known == name);
-    let (_, attack) = shelf.unwrap_or_else(|| panic!("MALLORY_PLANTED: no shelf `{name}`"));
+    let (_, attack) = shelf.unwrap_or_else(|| panic!("PLANTED_SHELF: no shelf `{name}`"));
     attack(bytes);
 }
 

@@ -174,7 +174,7 @@ fn planted(attack: &Attack<'_>) -> Step {
     std::fs::create_dir_all(&artifacts).map_err(|error| error.to_string())?;
     for name in &names {
         let mut command = attack.command();
-        command.env("MALLORY_PLANTED", name).args(LIMITS).args(["-seed=1", "-max_len=256"]);
+        command.env("PLANTED_SHELF", name).args(LIMITS).args(["-seed=1", "-max_len=256"]);
         command.arg(format!("-runs={PLANTED_RUNS}"));
         command.arg(format!("-artifact_prefix={}/", artifacts.display()));
         let out = command.output().map_err(|error| format!("{name}: {error}"))?;

@@ -256,16 +256,21 @@ pub(crate) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Erro
     let places = if is_default { &default_places[..] } else { &args.places };
     let mut files = Vec::new();
     for place in places {
+        if !is_default && !place.exists() {
+            return Err(Error::new("there is no such folder or file")
+                .at(place.display().to_string())
+                .help("name a folder of cases, or a case file"));
+        }
         if is_default || place.is_dir() {
             files.extend(files::tree(place)?);
         } else {
-            // A file that doesn't exist is an error when it is read.
             files.push(place.clone());
         }
     }
     if files.is_empty() {
         let places: Vec<String> = places.iter().map(|at| at.display().to_string()).collect();
-        eprintln!("there are no cases in {}", places.join(", "));
+        return Err(Error::new(format!("there are no cases in {}", places.join(", ")))
+            .help("name the folder in which they are"));
     }
     let mut code = 0;
     for path in files {

@@ -16,7 +16,12 @@ pub(crate) fn select<'a>(
 ) -> Result<Vec<&'a Scenario>, Error> {
     if names.is_empty() {
         let of_none = |scenario: &&Scenario| scenario.group.is_none() && can(scenario);
-        return Ok(scenarios.iter().filter(of_none).collect());
+        let all: Vec<&Scenario> = scenarios.iter().filter(of_none).collect();
+        if all.is_empty() {
+            return Err(Error::new(format!("no scenario outside of a group can be {done}"))
+                .help("name a scenario or a group; `list` shows all names"));
+        }
+        return Ok(all);
     }
     let matching = |fits: &dyn Fn(&Scenario) -> bool| -> Vec<&Scenario> {
         scenarios.iter().filter(|scenario| can(scenario) && fits(scenario)).collect()
@@ -100,6 +105,13 @@ mod tests {
         assert_eq!(named(&["intern"], Scenario::can_sweep), ok(&["intern"]));
         let error = named(&["leak"], Scenario::can_sweep).expect_err("there are two");
         assert!(error.contains("`leak` is ambiguous: planted/leak or spare/leak"), "{error}");
+    }
+
+    #[test]
+    fn nothing_to_do_is_an_error() {
+        // No scenario outside of a group has threads.
+        let error = named(&[], Scenario::can_explore).expect_err("there is none");
+        assert!(error.contains("no scenario outside of a group can be done"), "{error}");
     }
 
     #[test]

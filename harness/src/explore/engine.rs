@@ -6,6 +6,8 @@
 //! 3. Each point of the sweep, transient and persistent, in a search of its own. One point with its
 //!    search is a work item of the worker processes.
 
+use std::collections::BTreeMap;
+
 use crate::error::Error;
 use crate::explore::context::{SearchContext, schedules_max};
 use crate::explore::extra_requests::extend_baseline;
@@ -126,7 +128,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
         return Err(Error::new("the subject starts no thread of mallory::thread")
             .help("start its threads by mallory::thread::spawn, or use Sweep if it has none"));
     }
-    check_names(settings, &baseline)?;
+    check_names(settings, &baseline, &BTreeMap::new())?;
     report.peak = baseline.peak as u64;
     report.fingerprint = baseline.fingerprint;
     report.coverage.schedules = census.schedules;

@@ -17,7 +17,7 @@ use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::signal_handlers;
 use crate::process::status;
 use crate::process::watchdog::Watchdog;
-use crate::process::{scratch_dir, shared_log};
+use crate::process::{output_capture, scratch_dir, shared_log};
 use crate::report::format::panic_message;
 
 /// What a child sends first ("hello" in ASCII).
@@ -64,6 +64,7 @@ pub(crate) fn fork<'a>(
                 let pipe = Pipe::new(write, parent, read.as_raw_fd());
                 drop((read, streams));
                 isolate(parent);
+                output_capture::remove();
                 status::attach(status);
                 signal_handlers::watch_bad_accesses();
                 signal_handlers::watch_stalls();

@@ -53,6 +53,7 @@ pub(crate) mod forked_call;
 pub(crate) mod guard_pages;
 pub(crate) mod guard_region;
 pub(crate) mod heartbeat;
+pub(crate) mod output_capture;
 pub(crate) mod page_tables;
 pub(crate) mod pipe;
 pub(crate) mod randomness;

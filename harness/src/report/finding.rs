@@ -28,6 +28,8 @@ pub(crate) struct FaultAt {
     pub(crate) op: Op,
     pub(crate) size: u64,
     pub(crate) site: Site,
+    /// Whether only the first run of a process makes the request.
+    pub(crate) is_first_use: bool,
 }
 
 /// The schedule that a finding needs.
@@ -173,12 +175,13 @@ impl FaultAt {
     /// The fault in words: `lost when T0#18 fails: 256 bytes`.
     pub(crate) fn line(&self, kind: Kind) -> String {
         let fails = if self.persistent { "fails for good" } else { "fails" };
+        let first = if self.is_first_use { " at its first use" } else { "" };
         let what = match self.op {
             Op::Alloc => String::new(),
             op => format!(" ({op})"),
         };
         let verb = if kind == Kind::Leak { "lost when " } else { "when " };
         let bytes = count(self.size, "byte");
-        format!("{verb}{} {fails}: {bytes}{what}", self.at)
+        format!("{verb}{} {fails}{first}: {bytes}{what}", self.at)
     }
 }

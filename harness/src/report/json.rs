@@ -33,6 +33,8 @@ pub(crate) struct JsonLine<'a> {
 #[derive(Serialize)]
 pub(crate) struct JsonCoverage {
     requests: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    first_use: u64,
     sites: u64,
     #[serde(skip_serializing_if = "is_zero")]
     schedules: u64,
@@ -89,8 +91,8 @@ impl JsonLine<'_> {
 
 impl JsonCoverage {
     pub(crate) fn of(coverage: &Coverage) -> JsonCoverage {
-        let Coverage { requests, sites, schedules, runs, complete, .. } = *coverage;
-        JsonCoverage { requests, sites, schedules, runs, complete }
+        let Coverage { requests, first_use, sites, schedules, runs, complete, .. } = *coverage;
+        JsonCoverage { requests, first_use, sites, schedules, runs, complete }
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Report {
     /// Faulted runs by outcome.
     pub(crate) outcomes: [u64; Outcome::ALL.len()],
     pub(crate) findings: Vec<Finding>,
+    /// Findings of first runs, until the report is completed.
+    pub(crate) first_use: Vec<Finding>,
     /// Aborts that the caller allows, by call site.
     pub(crate) inventory: Vec<Finding>,
     pub(crate) notes: Vec<String>,
@@ -79,6 +81,7 @@ impl Report {
             sampled: false,
             outcomes: [0; Outcome::ALL.len()],
             findings: Vec::new(),
+            first_use: Vec::new(),
             inventory: Vec::new(),
             notes: Vec::new(),
             peak: 0,
@@ -200,7 +203,8 @@ impl Report {
         }
     }
 
-    /// Panics with the report unless it is clean.
+    /// Prints the report if it is clean, with its notes on what could not be checked, and panics with
+    /// it otherwise. A test runner shows what a passing test prints if it is told to.
     ///
     /// # Panics
     /// If there are findings, if a default limit left something out, if the caller made a mistake,
@@ -208,6 +212,7 @@ impl Report {
     #[track_caller]
     pub fn assert_clean(&self) {
         assert!(self.exit_code() == 0 && self.replayed.is_none(), "{self}");
+        print!("{self}");
     }
 
     /// Its line of the summary table.
@@ -233,7 +238,7 @@ impl Report {
             Verdict::Incomplete => "… incomplete".to_owned(),
             Verdict::Findings => format!("✗ {}", count(self.findings.len() as u64, "finding")),
         };
-        let Coverage { requests, sites, schedules, runs, runs_total, complete } = self.coverage;
+        let Coverage { requests, sites, schedules, runs, runs_total, complete, .. } = self.coverage;
         if requests == 0 && runs_total == 0 && !complete {
             // It died before its requests were counted.
             return format!("{name:<width$} {verdict:<12} {:>16}", "not swept");

@@ -59,11 +59,17 @@ pub(crate) enum RunMode {
     InPlace,
     /// Detectors that need more than the ledger of blocks are off.
     Ledger,
+    /// The run is the first one of its process.
+    Cold,
 }
 
 impl RunMode {
-    const ALL: [(RunMode, &'static str); 3] =
-        [(RunMode::Bypass, "bypass"), (RunMode::InPlace, "in-place"), (RunMode::Ledger, "ledger")];
+    const ALL: [(RunMode, &'static str); 4] = [
+        (RunMode::Bypass, "bypass"),
+        (RunMode::InPlace, "in-place"),
+        (RunMode::Ledger, "ledger"),
+        (RunMode::Cold, "cold"),
+    ];
 
     fn name(self) -> &'static str {
         Self::ALL.iter().find(|(mode, _)| *mode == self).map_or("", |(_, name)| name)

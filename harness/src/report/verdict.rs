@@ -71,8 +71,11 @@ impl fmt::Display for Replayed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Coverage {
-    /// Requests of the fault-free run.
+    /// Requests of a fault-free run, with those of `first_use`.
     pub requests: u64,
+    /// Requests that only the first run of a process makes, which fills statics, thread-locals and
+    /// caches. Each was failed in a process that had not warmed up.
+    pub first_use: u64,
     /// Different call sites among them.
     pub sites: u64,
     /// Schedules that were run without a fault; 0 for a sweep.

@@ -252,6 +252,7 @@ impl PreparedRunner {
             op: injected.op,
             size: injected.size as u64,
             site,
+            is_first_use: false,
         });
         let token = Token {
             scenario: self.system.to_owned(),

@@ -60,7 +60,7 @@ macro_rules! __script_tests {
             $crate::script::ScriptTests::new(env!("CARGO_MANIFEST_DIR"))
                 $(.system::<$system>())+
                 .scripts("tests/scripts")
-                .cases("tests/cases")
+                .cases_if_any("tests/cases")
                 .main()
         }
     };
@@ -106,8 +106,10 @@ impl ScriptTests {
 
     /// Adds the scripts in this folder, relative to the package's. Each is run once without a fault,
     /// swept, swept on the adversarial heap, and with the feature `shuttle` explored. Scripts with
-    /// several threads need that feature: without it their tests fail with that error.
+    /// several threads need that feature: without it their tests fail with that error. A folder without
+    /// any script is a test that fails.
     pub fn scripts(mut self, folder: &str) -> Self {
+        self.require(folder);
         for (path, name) in self.files(folder) {
             for &(driver, driver_name) in Driver::ALL {
                 let (path, systems) = (path.clone(), self.systems.clone());
@@ -129,8 +131,16 @@ impl ScriptTests {
     }
 
     /// Adds the cases in this folder, relative to the package's. A test passes if the case shows nothing,
-    /// or, if it says that it `reproduces`, if its finding shows.
+    /// or, if it says that it `reproduces`, if its finding shows. A folder without any case is a test
+    /// that fails.
     pub fn cases(mut self, folder: &str) -> Self {
+        self.require(folder);
+        self.cases_if_any(folder)
+    }
+
+    /// As [`cases`](Self::cases), of a folder that may be empty or missing: the first case comes with the
+    /// first bug.
+    pub fn cases_if_any(mut self, folder: &str) -> Self {
         for (path, name) in self.files(folder) {
             let systems = self.systems.clone();
             self.trials.push(Trial::test(format!("{name}::case"), move || {
@@ -159,6 +169,20 @@ impl ScriptTests {
     #[must_use]
     pub fn main(self) -> ExitCode {
         libtest_mimic::run(&Arguments::from_args(), self.trials).exit_code()
+    }
+
+    /// Adds a test that fails, if there is no script in this folder: otherwise nothing would be tested,
+    /// and pass.
+    fn require(&mut self, folder: &str) {
+        let error = match files::files(&self.root.join(folder)) {
+            Ok(files) if !files.is_empty() => return,
+            Ok(_) => Error::new("there is no script in this folder")
+                .at(folder)
+                .help("put NAME.ron files there, or leave the folder out"),
+            Err(error) => error,
+        };
+        let last = folder.rsplit('/').next().unwrap_or(folder);
+        self.trials.push(Trial::test(format!("{last}/is_not_empty"), move || Err(failed(error))));
     }
 
     /// The scripts of a folder, with the names of their tests.

@@ -26,7 +26,7 @@ use crate::sweep::measurements::{Baseline, ENDLESS};
 use crate::sweep::observation::{Observation, moments};
 use crate::sweep::point::RunContext;
 use crate::sweep::settings::Settings;
-use crate::sweep::{address_reuse, guarded, leak_trend};
+use crate::sweep::{address_reuse, guarded, leak_trend, vacuity};
 use crate::trace::{Coordinate, End, Event, Op};
 
 /// Makes the fault-free runs in child processes, and collects all that they show, whatever else
@@ -77,7 +77,10 @@ pub(crate) fn run_baseline(settings: &Settings, subject: &dyn Subject) -> Result
 }
 
 /// Makes the fault-free runs in a child process.
-fn measure_apart(settings: &Settings, subject: &dyn Subject) -> Result<Baseline, Error> {
+///
+/// # Errors
+/// If no child can be started.
+pub(crate) fn measure_apart(settings: &Settings, subject: &dyn Subject) -> Result<Baseline, Error> {
     let owner = std::process::id();
     let answer = child::ask::<Baseline>(first_patience(settings), &|pipe| {
         pipe.send(&measure(settings, subject, &ScratchDir::new(owner)));
@@ -169,6 +172,8 @@ pub(crate) fn measure(
         return baseline;
     }
     let in_place = run_with(&|job| job.options.moving = false);
+    baseline.misses_global =
+        settings.global.is_some() && vacuity::misses_allocator(settings, scratch);
     baseline.peak = in_place.peak;
     baseline.budget_used = in_place.budget_used;
     let census = run_with(&|job| job.capture = Some(Capture::census()));
@@ -367,7 +372,7 @@ pub(crate) fn compare_results(
 }
 
 /// Turns the backtraces of the census run into call sites.
-fn take_sites(baseline: &mut Baseline, mut census: Census, known_file: &str) {
+pub(crate) fn take_sites(baseline: &mut Baseline, mut census: Census, known_file: &str) {
     // Requests after the end of the part under test have no coordinate.
     for (thread, count) in baseline.by_thread.iter().enumerate() {
         if let (Some(sites), Some(asked)) =

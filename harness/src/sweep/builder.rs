@@ -95,6 +95,12 @@ impl<C, V> Sweep<C, V> {
         self.set(|settings| settings.quick = true)
     }
 
+    /// Accepts a subject that asks for no memory. Otherwise that is an error: where no request is
+    /// made, none fails, and the sweep proves nothing.
+    pub fn allow_no_requests(self) -> Self {
+        self.set(|settings| settings.accepts_no_requests = true)
+    }
+
     /// Accepts that failed requests abort the process at exactly `sites` call sites, and lists
     /// them. With more call sites all are findings; with fewer, an error asks for the number to be
     /// lowered.

@@ -14,6 +14,7 @@ use crate::run::Subject;
 use crate::run::outcome::ResultComparison;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::sweep::baseline::{compare_results, run_baseline};
+use crate::sweep::first_use::{self, FirstUse};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::Observation;
 use crate::sweep::point::RunContext;
@@ -21,7 +22,7 @@ use crate::sweep::points::{check_names, points};
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{check_outcome, finish_report};
 use crate::sweep::workers::{LOST, SweepResults, confirm_outcomes, run_points};
-use crate::sweep::{leak_trend, stray_accesses};
+use crate::sweep::{leak_trend, stray_accesses, vacuity};
 
 /// The most requests, over all runs of a sweep, up to which every run is made.
 const REQUESTS_WHOLE: u64 = 400_000_000;
@@ -38,12 +39,16 @@ pub(crate) fn sweep(settings: &Settings, subject: &dyn Subject) -> Report {
         learn_machinery();
     }
     tidy(child::is_alive);
+    let first_use = match first_use::sweep_first_uses(settings, subject) {
+        Ok(first_use) => first_use,
+        Err(error) => return Report::failed(&settings.name, settings.seed, error),
+    };
     let mut report = Report::empty(&settings.name, settings.seed);
     let mut attempt = || {
         report = Report::empty(&settings.name, settings.seed);
         report.sampled = settings.options.parallel;
         let mut baseline = run_baseline(settings, subject)?;
-        sweep_points(settings, subject, &mut baseline, &mut report)
+        sweep_points(settings, subject, &mut baseline, &first_use, &mut report)
     };
     // On guarded memory nothing is astray, and runs go apart at most once more.
     let result = loop {
@@ -114,12 +119,14 @@ fn sweep_points(
     settings: &Settings,
     subject: &dyn Subject,
     baseline: &mut Baseline,
+    first_use: &FirstUse,
     report: &mut Report,
 ) -> Result<SweepEnd, Error> {
     baseline.check()?;
+    vacuity::check(settings, baseline, !first_use.is_empty())?;
     let baseline = &*baseline;
     if baseline.dead_end.is_none() {
-        check_names(settings, baseline)?;
+        check_names(settings, baseline, &first_use.sites)?;
     }
     report.sampled |= baseline.threads > 1;
     report.peak = baseline.peak as u64;
@@ -137,7 +144,7 @@ fn sweep_points(
     let is_whole = (points.len() as u64).saturating_mul(requests) <= REQUESTS_WHOLE;
     let default_limit =
         if is_whole { u64::MAX } else { (REQUESTS_SAMPLE / requests).max(RUNS_MIN) };
-    let limit = settings.limit.unwrap_or(default_limit);
+    let limit = settings.limit.unwrap_or(default_limit).saturating_sub(first_use.runs());
     report.coverage.runs_total = points.len() as u64;
     report.coverage.complete = points.len() as u64 <= limit;
     report.limit_asked = settings.limit.is_some();
@@ -157,10 +164,14 @@ fn sweep_points(
             report.coverage.runs_total,
         ));
     }
+    let warm_sites = baseline.sites.iter().map(Site::key).collect();
+    first_use.add_to(report, &warm_sites);
+    report.first_use.clone_from(&first_use.findings);
     let context = RunContext::new(settings, subject, baseline);
     let SweepResults { outcomes, mut found, forked, effort } =
         run_points(&context, baseline, &points)?;
-    (report.forked, report.effort) = (forked, effort);
+    report.forked = forked;
+    report.effort += effort;
     let mut from_outcomes = Vec::new();
     for (point, outcome) in points.iter().zip(&outcomes) {
         report.outcomes[*outcome as usize] += 1;
@@ -199,7 +210,11 @@ fn notes(settings: &Settings, baseline: &Baseline, report: &mut Report) {
         note("errors unclassified: every Err counts as out of memory; see Sweep::oom".to_owned());
     }
     if !settings.recovers {
-        note("recovery unverified: nothing survives the error; see Sweep::setup".to_owned());
+        note(
+            "recovery unverified: nothing survives the error; .setup(..).operation(..) keeps an \
+             object, and checks it"
+                .to_owned(),
+        );
     }
     if settings.in_process {
         note("runs were made in process: an abort would have ended it".to_owned());

@@ -106,13 +106,18 @@ pub(crate) fn findings(
         }
     }
     let mut findings: Vec<Finding> = groups.into_values().map(|group| group.finding).collect();
+    sort(&mut findings);
+    findings
+}
+
+/// Sorts findings by kind, call site and coordinate.
+pub(crate) fn sort(findings: &mut [Finding]) {
     findings.sort_by_cached_key(|finding| {
         let place =
             |step: &FindingStep| step.site.frames.first().map(|frame| frame.function.clone());
         let first = finding.steps.first().and_then(place);
         (finding.kind, first, finding.fault.as_ref().map(|fault| fault.at))
     });
-    findings
 }
 
 /// The key that identifies a root cause: the call sites of the block's history, or that of the
@@ -188,6 +193,7 @@ fn finding(
         op,
         size,
         site: baseline.site(at).cloned().unwrap_or_default(),
+        is_first_use: settings.first_runs.get(),
     });
     // Where the failed request itself ended the process, its call site says it all.
     let is_said = |step: &FindingStep| {

@@ -142,7 +142,7 @@ fn series(
         None => context.settings.job(&scratch),
     };
     let mut series = RunSeries::default();
-    if plan.is_some() {
+    if plan.is_some() && !context.settings.first_runs.get() {
         execute(context.subject, context.settings.job(&scratch));
     }
     let capture = |nth: usize| {

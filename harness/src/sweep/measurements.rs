@@ -48,6 +48,8 @@ pub(crate) struct Baseline {
     pub(crate) unattributed: u64,
     /// Notes on what statics and thread-locals keep from the first run on.
     pub(crate) once: Vec<String>,
+    /// Whether the global heap that was given is not the program's allocator.
+    pub(crate) misses_global: bool,
     /// How long a run took, in microseconds. It decides when a later run counts as hung, and which
     /// strategy a sweep takes; it is never printed.
     pub(crate) micros: u64,
@@ -206,5 +208,6 @@ codec_struct!(Baseline {
     threads,
     unattributed,
     once,
+    misses_global,
     micros,
 });

@@ -10,6 +10,7 @@
 //!    with the requests, their call sites, and the fault-free result.
 //!    `guarded` repeats them with inaccessible pages around every block, and `address_reuse` with
 //!    addresses that are given out again at once.
+//!    Before them, `first_use` fails the requests that only the first run of a process makes.
 //! 4. `points` lists what to fail: each request, once and for good, new call sites first.
 //! 5. `workers` has every point run in child processes, by the `strategy` that suits: from the
 //!    beginning in worker processes, or by `fork` off one pass. `journal` notes what is done.
@@ -32,6 +33,7 @@ pub(crate) mod builder;
 pub(crate) mod builder_core;
 pub(crate) mod engine;
 pub(crate) mod exit_outcome;
+pub(crate) mod first_use;
 pub(crate) mod fork;
 pub(crate) mod grouping;
 pub(crate) mod guarded;
@@ -50,6 +52,7 @@ pub(crate) mod settings;
 pub(crate) mod strategy;
 pub(crate) mod stray_accesses;
 pub(crate) mod suppressions;
+pub(crate) mod vacuity;
 pub(crate) mod workers;
 
 pub use self::builder::{Setup, Sweep};

@@ -1,7 +1,7 @@
 //! The points of a sweep, in the order in which they are run. The first request of each call site
 //! comes first, so that a limit loses as few call sites as possible.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Error;
 use crate::plan::Faults;
@@ -28,23 +28,32 @@ pub(crate) fn points_new_first(baseline: &Baseline, faults: Faults) -> (Vec<Poin
     };
     let (first, rest): (Vec<Coordinate>, Vec<Coordinate>) =
         baseline.coordinates().partition(&mut is_new);
+    (both_ways(first.into_iter(), faults), both_ways(rest.into_iter(), faults))
+}
+
+/// The points of these requests: each fails once, for good, or in both ways.
+pub(crate) fn both_ways(all: impl Iterator<Item = Coordinate>, faults: Faults) -> Vec<Point> {
     let both = |at| {
         let point = |persistent| Point { at, persistent };
         let transient = matches!(faults, Faults::Both | Faults::Transient).then(|| point(false));
         let persistent = matches!(faults, Faults::Both | Faults::Persistent).then(|| point(true));
         transient.into_iter().chain(persistent)
     };
-    let points = |all: Vec<Coordinate>| all.into_iter().flat_map(both).collect();
-    (points(first), points(rest))
+    all.flat_map(both).collect()
 }
 
-/// Checks the names given to `benign`: one that matches no call site protects nothing.
+/// Checks the names given to `benign`: one that matches no call site of the baseline, nor one of
+/// `more`, protects nothing.
 ///
 /// # Errors
 /// If a name matches no call site.
-pub(crate) fn check_names(settings: &Settings, baseline: &Baseline) -> Result<(), Error> {
+pub(crate) fn check_names(
+    settings: &Settings,
+    baseline: &Baseline,
+    more: &BTreeMap<u64, Site>,
+) -> Result<(), Error> {
     for name in &settings.benign {
-        if !baseline.sites.iter().any(|site| site.mentions(name)) {
+        if !more.values().chain(&baseline.sites).any(|site| site.mentions(name)) {
             let what = format!("benign({name:?}): no request comes from a function of this name");
             return Err(Error::new(what)
                 .help("remove it, or name a function in the call site of a request"));

@@ -4,11 +4,11 @@
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::report::format::count;
-use crate::report::token::Token;
+use crate::report::token::{RunMode, Token};
 use crate::report::{Replayed, Report};
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
-use crate::sweep::baseline::run_baseline;
+use crate::sweep::baseline::{measure_apart, run_baseline};
 use crate::sweep::engine::no_faulted_run;
 use crate::sweep::exit_outcome::{outcome_of, patience};
 use crate::sweep::isolated_run::run_isolated;
@@ -18,7 +18,7 @@ use crate::sweep::point::RunContext;
 use crate::sweep::run_loop::RunLoop;
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::{check_outcome, finish_report};
-use crate::sweep::{guarded, leak_trend, stray_accesses};
+use crate::sweep::{first_use, guarded, leak_trend, stray_accesses};
 use crate::trace::{Coordinate, Fingerprint};
 
 /// Makes one run under a plan of the caller's, instead of a sweep. `point` is the request that the
@@ -91,6 +91,22 @@ pub(crate) fn replay(
     run_loop: &dyn RunLoop,
 ) -> Result<Report, Error> {
     let is_it = |report: &Report| report.replayed == Some(Replayed::Reproduced);
+    if token.modes.contains(&RunMode::Cold) {
+        if settings.global.is_none() || settings.in_process || settings.host.is_some() {
+            let what = "the token is of the first run of a process under the global allocator";
+            return Err(Error::new(what).help("replay it with the sweep that printed it"));
+        }
+        let replay = || replay_once(settings, subject, token, run_loop);
+        let mut first = settings.in_first_runs(replay)?;
+        if !is_it(&first.report) && guarded::may_shelter(settings) {
+            settings.sheltered.set(true);
+            let sheltered = settings.in_first_runs(replay)?;
+            if is_it(&sheltered.report) {
+                first = sheltered;
+            }
+        }
+        return Ok(first.report);
+    }
     let mut first = replay_once(settings, subject, token, run_loop)?;
     if first.is_astray {
         settings.sheltered.set(true);
@@ -141,7 +157,11 @@ fn replay_once(
     }
     let mut report = Report::empty(&settings.name, settings.seed);
     report.coverage.complete = true;
-    let mut baseline = run_baseline(settings, subject)?;
+    let is_cold = settings.first_runs.get();
+    let mut baseline = match is_cold {
+        true => measure_apart(settings, subject)?,
+        false => run_baseline(settings, subject)?,
+    };
     baseline.check()?;
     describe(&baseline, &mut report);
     // What shows without a fault shows in every run.
@@ -197,7 +217,10 @@ fn replay_once(
                 if settings.sheltered.get() {
                     stray_accesses::guard_points(&context, &[point], &mut all)?;
                 }
-                leak_trend::confirm(&context, baseline, all, None)
+                match is_cold {
+                    true => first_use::confirm_leaks(&context, baseline, all),
+                    false => leak_trend::confirm(&context, baseline, all, None),
+                }
             };
             found = run_at(fault.at)?;
             let moved =

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::adapters::adversary::Adversary;
 use crate::adapters::guarded::Guarded;
+use crate::error::Error;
 use crate::global::Global;
 use crate::heap::Heap;
 use crate::host::{Engine, Host};
@@ -79,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) jobs: usize,
     pub(crate) limit: Option<u64>,
     pub(crate) strict: bool,
+    /// Whether a subject that makes no request is accepted.
+    pub(crate) accepts_no_requests: bool,
     pub(crate) benign: Vec<String>,
     pub(crate) allowances: Vec<Allowance>,
     pub(crate) allow_aborts: Option<u64>,
@@ -115,6 +118,9 @@ pub(crate) struct Settings {
     /// Whether each run is made in a process of its own from here on: in one process they learn from
     /// each other.
     pub(crate) apart: Cell<bool>,
+    /// Whether each run is the first one of its process from here on, for the requests that later
+    /// runs don't make.
+    pub(crate) first_runs: Cell<bool>,
     /// What fault-free runs of one process have shown about comparing results.
     pub(crate) comparison: Cell<ResultComparison>,
     /// How long a run may go without a request, if the caller sets it.
@@ -191,6 +197,22 @@ impl Settings {
         self.apart.set(true);
     }
 
+    /// Makes each run in `work` the first one of its process. The caller has made none in this one.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(crate) fn in_first_runs<R>(
+        &self,
+        work: impl FnOnce() -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.apart.set(true);
+        self.first_runs.set(true);
+        let result = work();
+        self.apart.set(false);
+        self.first_runs.set(false);
+        result
+    }
+
     /// Remembers what fault-free runs of one process have shown about comparing results: an order
     /// that varied there is no result, also where it is the same in every process. Other differences
     /// may be gone in processes of their own.
@@ -220,6 +242,9 @@ impl Settings {
         }
         if !self.options.guards() {
             modes.push(RunMode::Ledger);
+        }
+        if self.first_runs.get() {
+            modes.push(RunMode::Cold);
         }
         modes
     }

@@ -124,7 +124,8 @@ fn open_journal(
     memory: &SharedMemory,
 ) -> Result<Option<Journal>, Error> {
     let settings = context.settings;
-    let Some(place) = &settings.journal else {
+    // First runs are few, and are made anew.
+    let Some(place) = settings.journal.as_ref().filter(|_| !settings.first_runs.get()) else {
         return Ok(None);
     };
     let key = Key {

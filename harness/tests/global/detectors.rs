@@ -43,7 +43,7 @@ fn what_aborts_is_listed_by_call_site_with_counts() {
 /// the first panic.
 #[test]
 fn an_abort_is_one_with_backtraces_as_well() {
-    const IS_CHILD: &str = "MALLORY_TEST_BACKTRACES";
+    const IS_CHILD: &str = "TEST_BACKTRACES";
     if std::env::var_os(IS_CHILD).is_some() {
         let _ = std::panic::catch_unwind(|| panic!("std reads the setting"));
         let report = sweep("backtraces").run(|_| infallible());

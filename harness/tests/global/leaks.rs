@@ -95,7 +95,7 @@ fn garbage_that_is_freed_later_levels_off() {
 #[test]
 fn what_is_made_once_is_listed_and_no_finding() {
     static ONCE: OnceLock<Vec<u64>> = OnceLock::new();
-    let report = sweep("once").run(|_| {
+    let report = sweep("once").allow_aborts(1).run(|_| {
         let once = ONCE.get_or_init(|| vec![7; 20]);
         bytes(once.len()).map(|list| list.len())
     });
@@ -112,7 +112,7 @@ fn thread_locals_are_kept_once() {
     thread_local! {
         static LOCAL: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
     }
-    let report = sweep("local").run(|_| {
+    let report = sweep("local").allow_aborts(1).run(|_| {
         LOCAL.with_borrow_mut(|list| {
             if list.is_empty() {
                 list.extend([1; 50]);

@@ -8,11 +8,13 @@ mod baseline;
 #[path = "../common/mod.rs"]
 mod common;
 mod detectors;
+mod first_use;
 mod in_process;
 mod leaks;
 mod left_behind;
 mod order;
 mod panics;
+mod printing;
 mod randomness;
 mod ratchet;
 mod threads;

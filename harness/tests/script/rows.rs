@@ -24,19 +24,58 @@ mod full {
     }
 }
 
-/// The output of the script's test, which fails.
-fn fails(folder: &Path, replay: Option<&str>) -> String {
+/// The same for folders without scripts, whose filter is `is_not_empty`.
+#[test]
+fn is_not_empty() -> ExitCode {
+    match std::env::var_os(FOLDER) {
+        Some(folder) => {
+            let tests = ScriptTests::new(folder).system::<Queue>().scripts("scripts");
+            tests.cases("cases").cases_if_any("other").main()
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// The output of the tests of this program that fit the filter, in the child process.
+fn output(folder: &Path, filter: &str, replay: Option<&str>) -> (Option<i32>, String) {
     let mut command = Command::new(std::env::current_exe().expect("the path of this program"));
-    command.args(["full::sweep", "--nocapture"]).env(FOLDER, folder).env_remove("MALLORY_REPLAY");
+    command.args([filter, "--nocapture"]).env(FOLDER, folder).env_remove("MALLORY_REPLAY");
     if let Some(token) = replay {
         command.env("MALLORY_REPLAY", token);
     }
     let output = command.output().expect("it starts");
     let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert_eq!(output.status.code(), Some(101), "{printed}");
+    (output.status.code(), printed)
+}
+
+/// The output of the script's test, which fails.
+fn fails(folder: &Path, replay: Option<&str>) -> String {
+    let (code, printed) = output(folder, "full::sweep", replay);
+    assert_eq!(code, Some(101), "{printed}");
     // The filter selects one test of the script, and it failed.
     assert!(printed.contains("0 passed; 1 failed"), "{printed}");
     printed
+}
+
+#[test]
+fn a_folder_without_scripts_is_a_test_that_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Neither folder is there.
+    let (code, printed) = output(folder.path(), "is_not_empty", None);
+    assert_eq!(code, Some(101), "{printed}");
+    assert!(printed.contains("0 passed; 2 failed"), "{printed}");
+    for folder in ["scripts", "cases"] {
+        assert!(printed.contains(&format!("--> {folder}")), "{printed}");
+    }
+    // One is empty, the other one isn't.
+    std::fs::create_dir(folder.path().join("scripts")).expect("made");
+    std::fs::create_dir(folder.path().join("cases")).expect("made");
+    let script: Script<Op> = Script::of("queue", vec![Op::Push("one".to_owned())]);
+    let text = script.print().expect("text");
+    std::fs::write(folder.path().join("cases/one.ron"), text).expect("written");
+    let (_, printed) = output(folder.path(), "is_not_empty", None);
+    assert!(printed.contains("0 passed; 1 failed"), "{printed}");
+    assert!(printed.contains("there is no script in this folder"), "{printed}");
 }
 
 #[test]

@@ -10,3 +10,4 @@ mod recovery;
 mod replays;
 mod runs;
 mod strategies;
+mod vacuous;

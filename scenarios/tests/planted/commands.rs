@@ -59,8 +59,10 @@ fn scripts_are_put_in_order_unless_something_would_be_lost() {
 fn a_case_is_run_and_made_smaller_and_listed() {
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path();
-    let (_, said) = ran(here, &["cases"], 0);
+    let (_, said) = ran(here, &["cases"], 2);
     assert!(said.contains("there are no cases in cases, tests/cases, scenarios/cases"), "{said}");
+    let (_, said) = ran(here, &["cases", "nowhere"], 2);
+    assert!(said.contains("there is no such folder or file\n  --> nowhere\n"), "{said}");
     let (printed, _) = ran(package(), &["cases"], 0);
     let rows: Vec<&str> = printed.lines().collect();
     let threads = rows.iter().filter(|row| row.contains("  cases/threads/")).count();
