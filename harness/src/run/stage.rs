@@ -7,8 +7,9 @@ use crate::heap::Heap;
 use crate::heap::state::State;
 use crate::plan::Plan;
 use crate::process::scratch_dir::ScratchDir;
+use crate::process::status;
 use crate::report::evidence::Evidence;
-use crate::report::format::difference;
+use crate::report::format::{diff, difference, is_equal};
 use crate::report::kind::Kind;
 use crate::run::outcome::{ResultComparison, SubjectEnd};
 
@@ -16,6 +17,36 @@ use crate::run::outcome::{ResultComparison, SubjectEnd};
 pub(crate) trait Subject {
     /// Runs it once, from an empty heap to an empty heap.
     fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd;
+}
+
+/// The number of writes of a result's text that show that the subject is alive. A text that never ends
+/// has to end in silence.
+const WRITES_ALIVE: u64 = 1 << 26;
+
+/// Passes on what a result's `Debug` writes. Each write shows that the subject is alive: it makes no
+/// request meanwhile, and a large result may take long.
+struct Living<'a> {
+    out: &'a mut dyn fmt::Write,
+    left: u64,
+}
+
+/// Writes a text.
+type Show<'a> = dyn Fn(&mut dyn fmt::Write) -> fmt::Result + 'a;
+
+impl Living<'_> {
+    fn show(show: &Show<'_>, out: &mut dyn fmt::Write) -> fmt::Result {
+        show(&mut Living { out, left: WRITES_ALIVE })
+    }
+}
+
+impl fmt::Write for Living<'_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        if self.left > 0 {
+            self.left -= 1;
+            status::heartbeat();
+        }
+        self.out.write_str(piece)
+    }
 }
 
 /// What a subject is given, and where it reports to.
@@ -74,7 +105,8 @@ impl<'a> Stage<'a> {
 
     /// The end of a subject that returned `Ok`: compares the text that `show` writes with the
     /// fault-free results.
-    pub(crate) fn ok(&mut self, show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result) -> SubjectEnd {
+    pub(crate) fn ok(&mut self, show: &Show<'_>) -> SubjectEnd {
+        let show: &Show<'_> = &|out| Living::show(show, out);
         let Some((usual, others)) = self.baseline.and_then(<[String]>::split_first) else {
             let mut text = String::new();
             let _ = show(&mut text);
@@ -87,18 +119,20 @@ impl<'a> Stage<'a> {
     }
 
     /// How the text that `show` writes differs from a fault-free one, if that counts.
-    fn compare(
-        &self,
-        expected: &str,
-        show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result,
-    ) -> Option<String> {
+    fn compare(&self, expected: &str, show: &Show<'_>) -> Option<String> {
         if self.comparison == ResultComparison::Never {
             return None;
         }
-        let diff = difference(expected, show)?;
+        if is_equal(expected, show) {
+            return None;
+        }
         let mut text = String::new();
         let _ = show(&mut text);
-        (ResultComparison::of(expected, &text) > self.comparison).then_some(diff)
+        // However long the texts are, comparing them is no silence of the subject's.
+        status::busy(|| {
+            let differs = ResultComparison::of(expected, &text) > self.comparison;
+            differs.then(|| diff(expected, &text))
+        })
     }
 
     /// Whether no request has failed on purpose so far.
@@ -136,22 +170,17 @@ impl<'a> Stage<'a> {
     }
 
     /// Adds a `not-recovered` finding if the text that `show` writes is not the expected one.
-    pub(crate) fn expect_same(
-        &mut self,
-        what: &str,
-        expected: &str,
-        show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result,
-    ) {
-        if let Some(diff) = difference(expected, show) {
+    pub(crate) fn expect_same(&mut self, what: &str, expected: &str, show: &Show<'_>) {
+        if let Some(diff) = difference(expected, &|out| Living::show(show, out)) {
             self.not_recovered(format!("{what}\n{diff}"));
         }
     }
 
     /// As [`expect_same`](Self::expect_same), for the end of the run and the fault-free result.
-    pub(crate) fn expect_end(&mut self, show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result) {
+    pub(crate) fn expect_end(&mut self, show: &Show<'_>) {
         if let Some(baseline) = self.baseline.and_then(<[String]>::first) {
             let what = "after the retry the end state differs from the fault-free one:";
-            if let Some(diff) = self.compare(baseline, show) {
+            if let Some(diff) = self.compare(baseline, &|out| Living::show(show, out)) {
                 self.not_recovered(format!("{what}\n{diff}"));
             }
         }

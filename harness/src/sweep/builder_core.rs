@@ -253,9 +253,9 @@ macro_rules! shared_settings {
                 self.set(|settings| settings.faults = faults)
             }
 
-            /// Sets how long a run may go without a request before it counts as hung. Default: ten
-            /// seconds, or fifty times the fault-free run, whichever is longer; the runs without a
-            /// fault may take two minutes. Nothing else is timed.
+            /// Sets how long a run may go without a request before it counts as hung, with a fault or
+            /// without. Default: ten seconds, or fifty times the fault-free run, whichever is
+            /// longer; two minutes without a fault. Nothing else is timed.
             pub fn patience(self, time: std::time::Duration) -> Self {
                 self.set(|settings| settings.patience = Some(time))
             }

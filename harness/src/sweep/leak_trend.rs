@@ -24,7 +24,7 @@ use crate::report::format::{count, thousands};
 use crate::report::kind::Kind;
 use crate::run::symbolizer::Symbolizer;
 use crate::run::{Run, execute};
-use crate::sweep::exit_outcome::{FIRST_PATIENCE, os_error, patience};
+use crate::sweep::exit_outcome::{first_patience, os_error, patience};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point, moments};
 use crate::sweep::point::RunContext;
@@ -222,7 +222,7 @@ fn run_series(
 pub(crate) fn without_fault(
     context: &RunContext<'_>,
 ) -> Result<(Option<Observation>, Vec<String>), Error> {
-    let Some(series) = run_series(context, None, FIRST_PATIENCE)? else {
+    let Some(series) = run_series(context, None, first_patience(context.settings))? else {
         // The child died. The fault-free runs that follow report how.
         return Ok((None, Vec::new()));
     };

@@ -207,6 +207,42 @@ fn a_slow_run_that_makes_requests_is_no_hang() {
     assert_eq!(report.outcomes(Outcome::Absorbed), 1, "{report}");
 }
 
+/// A result whose text takes longer to write than the patience, piece by piece.
+struct Slow;
+
+impl std::fmt::Debug for Slow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for _ in 0..24 {
+            std::thread::sleep(Duration::from_millis(25));
+            f.write_str("a part of a large result\n")?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn writing_and_comparing_a_large_result_is_no_hang() {
+    let sweep = Sweep::new("large").faults(Faults::Transient).patience(Duration::from_millis(300));
+    let report = sweep.quick().run(|heap| {
+        drop(Owned::new(heap, 16));
+        Ok::<_, Oom>(Slow)
+    });
+    assert_eq!(report.outcomes(Outcome::Absorbed), 1, "{report}");
+    report.assert_clean();
+}
+
+#[test]
+fn patience_applies_to_runs_without_a_fault() {
+    let sweep = Sweep::new("stands-still").patience(Duration::from_millis(300));
+    let report = sweep.quick().run(|heap| {
+        std::thread::sleep(Duration::from_secs(3));
+        Owned::new(heap, 16).map(drop)
+    });
+    let [finding] = report.findings() else { panic!("{report}") };
+    assert_eq!(finding.kind(), Kind::NoProgress, "{report}");
+    assert!(report.to_string().contains("no faulted run was made"), "{report}");
+}
+
 #[test]
 fn threads_that_run_on_do_not_hide_how_it_ended() {
     fn spin() {

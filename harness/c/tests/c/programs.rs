@@ -81,7 +81,7 @@ leak L-ac770354  words-leak
   seen at 3 of 10 requests; never without a fault
   replay  MALLORY_REPLAY='{token}' ./words leak
 
-note: words-leak: recovery unverified: nothing survives the error; see Sweep::setup
+note: words-leak: recovery unverified: nothing survives the error; .setup(..).operation(..) keeps an object, and checks it
 "
     );
     assert_eq!(leak.out, expected);

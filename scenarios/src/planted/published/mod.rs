@@ -45,7 +45,9 @@ impl Published {
         let run = self.run;
         // The number names it.
         let name = self.source.split(',').next().unwrap_or(self.source).to_lowercase();
-        Sweep::new(name).oom(|_: &Oom| true).jobs(jobs).run(move |heap| run(heap, wrong))
+        // Some corrected ones refuse their input before they ask for memory.
+        let sweep = Sweep::new(name).oom(|_: &Oom| true).jobs(jobs).allow_no_requests();
+        sweep.run(move |heap| run(heap, wrong))
     }
 }
 
