@@ -43,9 +43,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The hash that call sites are compared by: of the function paths alone.
+    /// The hash that call sites are compared by: of the function paths alone, and without the names of
+    /// their crates. A module that several test programs contain is the same in each.
     pub(crate) fn key(&self) -> u64 {
-        let functions: Vec<&str> = self.frames.iter().map(|f| f.function.as_str()).collect();
+        let functions: Vec<String> =
+            self.frames.iter().map(|frame| without_crates(&frame.function)).collect();
         hash_bytes(functions.join("\n").as_bytes())
     }
 
@@ -57,5 +59,60 @@ impl Site {
     /// Whether the path of one of its functions contains this text.
     pub(crate) fn mentions(&self, text: &str) -> bool {
         self.frames.iter().any(|frame| frame.function.contains(text))
+    }
+}
+
+/// A function's path without the names of crates: the first segment of each path in it.
+fn without_crates(function: &str) -> String {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut short = String::with_capacity(function.len());
+    let mut rest = function;
+    // Whether a path begins here, and doesn't continue one, as after the `>` of a type.
+    let mut begins = true;
+    while let Some(first) = rest.chars().next() {
+        let is_word = is_name(first);
+        let end = rest.find(|c| is_name(c) != is_word).unwrap_or(rest.len());
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        if is_word
+            && begins
+            && let Some(path) = after.strip_prefix("::")
+        {
+            rest = path;
+            begins = false;
+        } else {
+            short.push_str(piece);
+            begins = !is_word && !piece.ends_with("::");
+        }
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_has_the_same_key_in_whatever_crate_it_is() {
+        for (function, short) in [
+            ("props::queue::Queue::push", "queue::Queue::push"),
+            (
+                "<props::queue::Queue as mallory::system::System>::apply",
+                "<queue::Queue as system::System>::apply",
+            ),
+            ("alloc::vec::Vec<props::Op, A>::push", "vec::Vec<Op, A>::push"),
+            ("props::main::{{closure}}::{{closure}}", "main::{{closure}}::{{closure}}"),
+            ("<impl core::fmt::Debug for [props::Op]>::fmt", "<impl fmt::Debug for [Op]>::fmt"),
+            ("png_read_row", "png_read_row"),
+            ("", ""),
+        ] {
+            assert_eq!(without_crates(function), short, "{function}");
+        }
+        let site = |function: &str| {
+            let frame = Frame { function: function.to_owned(), place: String::new() };
+            Site { frames: vec![frame] }.key()
+        };
+        assert_eq!(site("props::queue::Queue::push"), site("scripts::queue::Queue::push"));
+        assert_ne!(site("props::queue::Queue::push"), site("props::stack::Queue::push"));
     }
 }

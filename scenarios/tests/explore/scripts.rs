@@ -49,7 +49,7 @@ fn is_the_case(folder: &Path, id: &str) {
     assert_eq!(found, committed(id, &about));
 }
 
-const BUGS: [(&str, &str); 2] = [("slot-forgets", "R-1b0be795"), ("slot-stale", "S-152d7278")];
+const BUGS: [(&str, &str); 2] = [("slot-forgets", "R-6a479f00"), ("slot-stale", "S-152d7278")];
 
 #[test]
 fn a_script_with_threads_is_explored_and_what_it_shows_is_a_case() {
@@ -141,7 +141,7 @@ fn three_threads_shrink_to_two_operations_one_fault_and_one_preemption() {
     let removed = small.removed.expect("it is steady");
     assert_eq!(small.script.print().expect("text"), {
         let about = small.script.about.clone();
-        committed("R-1b0be795", &about)
+        committed("R-6a479f00", &about)
     });
     assert_eq!(removed.faults, 1, "{removed}");
     assert!(removed.preemptions >= 2 && removed.operations >= 38, "{removed}");
