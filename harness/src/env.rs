@@ -31,8 +31,9 @@ pub(crate) struct Env {
 /// What the names of all variables begin with.
 const PREFIX: &str = "MALLORY_";
 
-/// The variables that there are. A fuzz target reads the last three.
-const KNOWN: [&str; 11] = [
+/// The variables that there are. A fuzz target reads three of the last four; a program that a subject
+/// starts inherits the last one.
+const KNOWN: [&str; 12] = [
     "MALLORY_DISABLE_CUSTOM_ALLOCATORS",
     "MALLORY_HISTOGRAM",
     "MALLORY_JOBS",
@@ -44,6 +45,7 @@ const KNOWN: [&str; 11] = [
     "MALLORY_CASES",
     "MALLORY_KNOWN",
     "MALLORY_TRIAGE",
+    "MALLORY_CHILD",
 ];
 
 /// Refuses a variable that looks like one of ours and is none: a misspelt one would silently ask for

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use crate::process::child_handle::{Child, POLL_INTERVAL, wait};
 use crate::process::codec;
 use crate::process::exit::{Death, DeathRecord};
+#[cfg(target_os = "linux")]
+use crate::process::leftovers::{self, Adopting};
 use crate::process::pipe::{Pipe, pipe};
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::signal_handlers;
@@ -49,6 +51,8 @@ pub(crate) fn fork<'a>(
     for _ in 0..FORKS_MAX {
         let (read, write) = pipe()?;
         let has_other_threads = has_other_threads();
+        #[cfg(target_os = "linux")]
+        let adopting = Adopting::begin();
         status.reset();
         // Held across the fork, so that no other thread holds them: the subject may print.
         let streams = (io::stdout().lock(), io::stderr().lock());
@@ -65,6 +69,8 @@ pub(crate) fn fork<'a>(
                 drop((read, streams));
                 isolate(parent);
                 output_capture::remove();
+                #[cfg(target_os = "linux")]
+                leftovers::mark();
                 status::attach(status);
                 signal_handlers::watch_bad_accesses();
                 signal_handlers::watch_stalls();
@@ -77,6 +83,8 @@ pub(crate) fn fork<'a>(
                 if let Err(payload) = std::panic::catch_unwind(work) {
                     status::report_bug(&panic_message(&*payload));
                 }
+                #[cfg(target_os = "linux")]
+                leftovers::end_own();
                 // SAFETY: `_exit` has no precondition; it ends this process at once.
                 unsafe { libc::_exit(0) }
             }
@@ -84,6 +92,8 @@ pub(crate) fn fork<'a>(
         };
         drop((write, streams));
         let mut child = Child::new(pid, read, status, has_other_threads);
+        #[cfg(target_os = "linux")]
+        child.end_leftovers(adopting);
         if child.first_message::<u64>(HELLO_MILLIS) == Some(HELLO) {
             return Ok(child);
         }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::process::codec;
 use crate::process::exit::Death;
+#[cfg(target_os = "linux")]
+use crate::process::leftovers::{self, Adopting};
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::{ChildStatus, Mark};
 use crate::process::watchdog::Watchdog;
@@ -30,6 +32,9 @@ pub(crate) struct Child<'a> {
     is_reaped: bool,
     /// How many times in a row its pipe was found closed.
     closed: u32,
+    /// Set if what its subject leaves behind is ended with it.
+    #[cfg(target_os = "linux")]
+    adopting: Option<Adopting>,
     /// Whether other threads may have been running beside the one that forked it.
     pub(crate) had_other_threads: bool,
 }
@@ -50,8 +55,16 @@ impl<'a> Child<'a> {
             buffer: Vec::new(),
             is_reaped: false,
             closed: 0,
+            #[cfg(target_os = "linux")]
+            adopting: None,
             had_other_threads,
         }
+    }
+
+    /// Ends what its subject leaves behind, also outside of its process group, when it is reaped.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn end_leftovers(&mut self, adopting: Adopting) {
+        self.adopting = Some(adopting);
     }
 
     /// Whether this descriptor belongs to the handle.
@@ -170,6 +183,10 @@ impl<'a> Child<'a> {
             Err(_) => Death::Unseen,
         };
         self.is_reaped = true;
+        #[cfg(target_os = "linux")]
+        if self.adopting.is_some() {
+            leftovers::end_those_of(self.pid as u32);
+        }
         // A process that left the child's group may still hold the pipe open, so read only what is
         // there. SAFETY: plain flags on an open descriptor (`OwnedFd`).
         unsafe { libc::fcntl(self.pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
@@ -227,6 +244,10 @@ impl Drop for Child<'_> {
         if !self.is_reaped {
             self.kill();
             while matches!(self.wait_status(0), Ok(None)) {}
+            #[cfg(target_os = "linux")]
+            if self.adopting.is_some() {
+                leftovers::end_those_of(self.pid as u32);
+            }
         }
         ScratchDir::remove(self.pid as u32);
     }

@@ -53,6 +53,8 @@ pub(crate) mod forked_call;
 pub(crate) mod guard_pages;
 pub(crate) mod guard_region;
 pub(crate) mod heartbeat;
+#[cfg(target_os = "linux")]
+pub(crate) mod leftovers;
 pub(crate) mod output_capture;
 pub(crate) mod page_tables;
 pub(crate) mod pipe;

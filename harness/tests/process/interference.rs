@@ -36,6 +36,69 @@ fn a_grandchild_that_survives_is_ended_and_nobody_waits_for_it() {
     assert!(started.elapsed() < Duration::from_secs(50), "the grandchildren were not killed");
 }
 
+/// Starts a daemon, which has left the group and the session of the process that started it. It holds
+/// what this process has open.
+fn start_daemon() {
+    // SAFETY: the process in between only starts the daemon, which only waits.
+    unsafe {
+        let between = libc::fork();
+        if between == 0 {
+            libc::setsid();
+            if libc::fork() == 0 {
+                libc::setpgid(0, 0);
+                libc::sleep(100);
+            }
+            libc::_exit(0);
+        }
+        libc::waitpid(between, std::ptr::null_mut(), 0);
+    }
+}
+
+/// A program that has left the group, and doesn't even have the name of the process any longer.
+fn start_program() {
+    let started = std::process::Command::new("setsid").args(["--fork", "sleep", "100"]).status();
+    assert!(started.is_ok_and(|status| status.success()), "setsid is there");
+}
+
+/// Sweeps a subject that calls `leaves`, which leaves a process behind, and dies or not. All
+/// processes that have the pipe open have ended then, but for one of the test's own.
+fn leaves_nothing(leaves: impl Fn() + Sync, dies: bool) {
+    let own = std::process::Command::new("sleep").arg("100").spawn();
+    let mut own = own.expect("the test starts a process of its own");
+    let (mut far, end) = std::io::pipe().expect("a pipe, which the daemons inherit");
+    // A program inherits only what is not closed at an `exec`.
+    // SAFETY: a plain flag of an open descriptor.
+    unsafe { libc::fcntl(std::os::fd::AsRawFd::as_raw_fd(&end), libc::F_SETFD, 0) };
+    let report = Sweep::new("leaves").faults(Faults::Transient).quick().run(|heap| {
+        leaves();
+        let refused = Owned::new(heap, 16).is_err();
+        if refused && dies {
+            std::process::abort();
+        }
+        Ok::<_, Oom>(())
+    });
+    assert_eq!(report.outcomes(if dies { Outcome::Aborted } else { Outcome::Absorbed }), 1);
+    drop(end);
+    let started = Instant::now();
+    let left = far.read(&mut [0]).expect("it is open here");
+    assert_eq!(left, 0, "nothing was written");
+    assert!(started.elapsed() < Duration::from_secs(50), "the daemons were not killed");
+    assert!(own.try_wait().is_ok_and(|ended| ended.is_none()), "the test's own process lives");
+    own.kill().and_then(|()| own.wait()).expect("it ends");
+}
+
+#[test]
+fn a_daemon_that_left_its_group_is_ended() {
+    leaves_nothing(start_daemon, false);
+    leaves_nothing(start_daemon, true);
+}
+
+#[test]
+fn a_program_that_left_its_group_is_ended() {
+    leaves_nothing(start_program, false);
+    leaves_nothing(start_program, true);
+}
+
 /// The grandchild is a copy of the harness: it must not continue the sweep a second time.
 #[test]
 fn a_grandchild_that_comes_back_into_the_harness_is_ended_there() {

@@ -112,6 +112,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "process/forked_call.rs",
     "process/guard_pages.rs",
     "process/guard_region.rs",
+    "process/leftovers.rs",
     "process/page_tables.rs",
     "process/pipe.rs",
     "process/randomness.rs",
