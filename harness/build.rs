@@ -1,7 +1,7 @@
 //! Checks whether the toolchain has the standard library's `Allocator` trait, by compiling the
 //! calls that the adapter makes: the trait is unstable, so a version number or a channel says too
 //! little about it. Also sets `mallory_model` if the feature of a model checker (shuttle or loom)
-//! is on.
+//! is on, and `mallory_births` where the threads of a run can be counted.
 
 use std::io::Write;
 use std::path::Path;
@@ -20,6 +20,19 @@ pub unsafe fn probe<A: Allocator>(a: &A, block: NonNull<u8>, layout: Layout) -> 
     zeroed.is_ok() && plain.is_ok() && larger.is_ok() && smaller.is_ok()
 }
 ";
+
+/// Whether `pthread_create` can be replaced (`process/thread_births.rs`): in a dynamically linked
+/// program of the GNU C library, and not under a sanitizer or Miri, which have their own.
+fn counts_births() -> bool {
+    let target = |name: &str| std::env::var(format!("CARGO_CFG_{name}")).unwrap_or_default();
+    target("TARGET_OS") == "linux"
+        && target("TARGET_ENV") == "gnu"
+        && ["x86_64", "aarch64"].contains(&&*target("TARGET_ARCH"))
+        && !target("TARGET_FEATURE").split(',').any(|feature| feature == "crt-static")
+        && ["SANITIZE", "MIRI"]
+            .iter()
+            .all(|name| std::env::var_os(format!("CARGO_CFG_{name}")).is_none())
+}
 
 /// Whether this compiles.
 fn compiles(text: &str) -> bool {
@@ -49,6 +62,10 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(mallory_std_allocator, mallory_std_allocator_feature)");
     println!("cargo::rustc-check-cfg=cfg(mallory_model)");
+    println!("cargo::rustc-check-cfg=cfg(mallory_births)");
+    if counts_births() {
+        println!("cargo::rustc-cfg=mallory_births");
+    }
     if ["SHUTTLE", "LOOM"].iter().any(|name| is_on(name)) {
         println!("cargo::rustc-cfg=mallory_model");
     }

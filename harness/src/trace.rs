@@ -132,6 +132,12 @@ impl Fingerprint {
         self.0 = (self.0.rotate_left(23) ^ event.word()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 
+    /// The fingerprint of a run, from those of its threads.
+    pub(crate) fn of_threads(threads: impl Iterator<Item = Fingerprint>) -> Self {
+        let add = |all: u64, thread: Fingerprint| mix(all.rotate_left(23) ^ thread.0);
+        Fingerprint(threads.fold(Self::START.0, add))
+    }
+
     /// The 24 bits that a token contains.
     pub(crate) fn short(self) -> u32 {
         (mix(self.0) >> 40) as u32
@@ -141,6 +147,27 @@ impl Fingerprint {
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The bits of a block's number that count the blocks of its thread.
+const NTH_BITS: u32 = 28;
+/// The largest thread that a block's number can hold.
+const NUMBERED_MAX: usize = 255;
+
+/// The number before that of a thread's first block, and of its first event. The first thread counts
+/// from 1, as a run of one thread does.
+pub(crate) fn numbers_of(thread: usize) -> u64 {
+    (thread.min(NUMBERED_MAX) as u64) << NTH_BITS
+}
+
+/// The name of the block with this number: `a12` is the 12th that the first thread allocated, `T1.a12`
+/// the 12th of thread T1.
+pub(crate) fn block_name(number: u64) -> String {
+    let nth = number & ((1 << NTH_BITS) - 1);
+    match number >> NTH_BITS {
+        0 => format!("a{nth}"),
+        thread => format!("T{thread}.a{nth}"),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::heap::Heap;
 use crate::heap::run_lock::wait_for_threads;
 use crate::heap::survivor::KeepSurvivors;
 use crate::options::Options;
+use crate::process::thread_births::{self, Wait};
 
 /// A global heap as a run sees it.
 pub(crate) trait Global: KeepSurvivors + Sync {
@@ -24,6 +25,16 @@ pub(crate) trait Global: KeepSurvivors + Sync {
     fn take_unattributed(&self) -> u64;
 }
 
+/// How a run of a global heap ended.
+pub(crate) struct GlobalEnd {
+    /// By how many blocks and bytes there is more left than after the previous run.
+    pub(crate) survived: (i64, i64),
+    /// The number of requests that belonged to no run.
+    pub(crate) unattributed: u64,
+    /// The threads of the run that have not ended.
+    pub(crate) running: usize,
+}
+
 /// Keeps a global heap armed until it is dropped.
 pub(crate) struct Armed<'a> {
     global: &'a dyn Global,
@@ -37,13 +48,18 @@ impl<'a> Armed<'a> {
         Armed { global, heap, owns_process: everyone }
     }
 
-    /// Ends the run. Returns by how many blocks and bytes there is more left than after the
-    /// previous run, and how many requests belonged to no run.
-    pub(crate) fn end(self) -> ((i64, i64), u64) {
+    /// Ends the run.
+    pub(crate) fn end(self) -> GlobalEnd {
         self.global.rest();
         let heap = self.heap;
         heap.disarm();
-        wait_for_threads(heap.threads());
+        let running = match self.owns_process {
+            true => thread_births::wait_for_ends(Wait::Dropped),
+            false => {
+                wait_for_threads(heap.threads());
+                0
+            }
+        };
         heap.close(true);
         let kept = heap.with(|state| state.unknown_frees.take());
         // In a child of the sweep nothing is handed out again that was freed before: a next run frees
@@ -51,7 +67,8 @@ impl<'a> Armed<'a> {
         if !self.owns_process {
             kept.into_iter().for_each(|(address, layout)| self.global.free_kept(address, layout));
         }
-        (heap.leave_to(self.global), self.global.take_unattributed())
+        let survived = heap.leave_to(self.global);
+        GlobalEnd { survived, unattributed: self.global.take_unattributed(), running }
     }
 }
 

@@ -26,7 +26,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use crate::detect::block::Block;
-pub(crate) use crate::global::armed::{Armed, Global};
+pub(crate) use crate::global::armed::{Armed, Global, GlobalEnd};
 use crate::global::inner_port::InnerPort;
 use crate::global::survivors::Survivors;
 use crate::heap::node::StateGuard;

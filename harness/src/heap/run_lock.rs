@@ -9,6 +9,8 @@ use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
+use crate::process::thread_births;
+
 /// The owner of a parallel run: the thread that holds the lock may touch the state.
 pub(crate) const SHARED: usize = 0;
 /// The owner of a global heap's run: as in a [`SHARED`] one, but no lock is needed as long as the
@@ -85,9 +87,8 @@ pub(crate) struct RunLock {
     /// holder only.
     depth: Cell<u32>,
     run: Cell<u64>,
-    /// The unique numbers of the threads that have taken it in this run. A thread's index is its
-    /// logical number.
-    threads: UnsafeCell<Vec<u64>>,
+    /// The threads that have taken it in this run: their unique and their logical numbers.
+    threads: UnsafeCell<Vec<(u64, u16)>>,
 }
 
 // SAFETY: the cells are touched only by the thread that holds the lock.
@@ -210,12 +211,13 @@ impl RunLock {
         // SAFETY: this thread holds the lock. Growing the list may make a request of the global
         // heap, which passes unwatched: a thread that holds a global heap's lock is `INSIDE`.
         let threads = unsafe { &mut *self.threads.get() };
-        let known = threads.iter().position(|thread| *thread == me);
+        let known = threads.iter().find(|thread| thread.0 == me).map(|thread| thread.1);
         let number = known.unwrap_or_else(|| {
-            threads.push(me);
-            threads.len() - 1
+            let came_as = || u16::try_from(threads.len()).unwrap_or(u16::MAX);
+            let number = thread_births::number(run).unwrap_or_else(came_as);
+            threads.push((me, number));
+            number
         });
-        let number = u16::try_from(number).unwrap_or(u16::MAX);
         LAST.set((run, number));
         number
     }
@@ -286,9 +288,10 @@ fn hold_across_forks() {
     }
 }
 
-/// Waits at most 20 ms plus overhead until the threads that a run started have ended: what they
-/// hold until then (a thread's own handle, thread-locals) is no leak. A process whose threads stay
-/// is waited for three times, and then never again.
+/// In a process that counts no births (`thread_births`), waits at most 20 ms plus overhead until the
+/// threads that a run started have ended: what they hold until then (a thread's own handle,
+/// thread-locals) is no leak. A process whose threads stay is waited for three times, and then never
+/// again.
 pub(crate) fn wait_for_threads(used: usize) {
     /// The number of threads that stay, and of waits that ran out of time.
     static STAYING: AtomicUsize = AtomicUsize::new(1);

@@ -17,7 +17,7 @@ use crate::process::backtrace::{self, Capture, Stack};
 use crate::process::heartbeat::{Heartbeat, Lifeline};
 use crate::process::status;
 use crate::report::evidence::{Evidence, Moment};
-use crate::trace::{Coordinate, End, Event, Fingerprint, Injected, Op};
+use crate::trace::{Coordinate, End, Event, Fingerprint, Injected, Op, numbers_of};
 
 /// The classes of the size histogram, one for each power of two, and one for 0.
 const CLASSES: usize = usize::BITS as usize + 1;
@@ -81,9 +81,33 @@ pub(crate) struct State {
     /// Receives events and findings at once: a process that may die must not keep them to itself.
     pub(crate) sink: Option<Box<dyn EventSink>>,
     pub(crate) over_budget: bool,
-    /// `requests` of the logical threads that are not the current one.
-    other_requests: Vec<u64>,
+    /// The counts of the logical threads that are not the current one.
+    other_threads: Vec<ThreadCounts>,
     pub(crate) unknown_frees: UnknownFrees,
+}
+
+/// What is counted for each logical thread alone, unless a model checker drives them: real threads run
+/// in another order each time, but each makes its own requests in the same order.
+#[derive(Clone, Copy)]
+struct ThreadCounts {
+    requests: u64,
+    /// Blocks and events have numbers that say which thread's they are: see [`numbers_of`].
+    allocations: u64,
+    events: u64,
+    fingerprint: Fingerprint,
+}
+
+impl ThreadCounts {
+    /// The counts of this thread before its first event.
+    fn of(thread: usize) -> Self {
+        let first = numbers_of(thread);
+        ThreadCounts {
+            requests: 0,
+            allocations: first,
+            events: first,
+            fingerprint: Fingerprint::START,
+        }
+    }
 }
 
 impl State {
@@ -122,7 +146,7 @@ impl State {
             capture: None,
             sink: None,
             over_budget: false,
-            other_requests: Vec::new(),
+            other_threads: Vec::new(),
             unknown_frees: UnknownFrees::default(),
         };
         state.update_watched();
@@ -167,7 +191,7 @@ impl State {
         self.plan = plan;
         self.armed = true;
         self.requests = 0;
-        self.other_requests.clear();
+        self.other_threads.iter_mut().for_each(|other| other.requests = 0);
         if let Some(census) = self.capture.as_mut().and_then(|capture| capture.census.as_mut()) {
             census.restart();
         }
@@ -178,7 +202,8 @@ impl State {
     /// Lifts the plan. Requests are still counted.
     pub(crate) fn disarm(&mut self) {
         if self.armed {
-            let mut asked = self.other_requests.clone();
+            let mut asked: Vec<u64> =
+                self.other_threads.iter().map(|other| other.requests).collect();
             let current = usize::from(self.thread);
             asked.resize(asked.len().max(current + 1), 0);
             asked[current] = self.requests;
@@ -229,14 +254,41 @@ impl State {
     #[cold]
     fn switch(&mut self, thread: u16) {
         let highest = usize::from(thread.max(self.thread));
-        if self.other_requests.len() <= highest {
-            self.other_requests.resize(highest + 1, 0);
+        for new in self.other_threads.len()..=highest {
+            self.other_threads.push(ThreadCounts::of(new));
         }
-        self.other_requests[usize::from(self.thread)] = self.requests;
-        self.requests = self.other_requests[usize::from(thread)];
+        let mut next = self.other_threads[usize::from(thread)];
+        if self.options.driven {
+            // A schedule decides the order of all threads' events, so they are counted together.
+            next = ThreadCounts { requests: next.requests, ..self.counts() };
+        }
+        self.other_threads[usize::from(self.thread)] = self.counts();
+        let ThreadCounts { requests, allocations, events, fingerprint } = next;
+        (self.requests, self.allocations) = (requests, allocations);
+        (self.events, self.fingerprint) = (events, fingerprint);
         self.thread = thread;
         self.heartbeat.soon(self.requests);
         self.update_stops();
+    }
+
+    /// The counts of the current thread.
+    fn counts(&self) -> ThreadCounts {
+        ThreadCounts {
+            requests: self.requests,
+            allocations: self.allocations,
+            events: self.events,
+            fingerprint: self.fingerprint,
+        }
+    }
+
+    /// The fingerprint of the whole run: of all threads, in whatever order they ran.
+    pub(crate) fn whole_fingerprint(&self) -> Fingerprint {
+        if self.options.driven || self.other_threads.is_empty() {
+            return self.fingerprint;
+        }
+        let mut all = self.other_threads.clone();
+        all[usize::from(self.thread)] = self.counts();
+        Fingerprint::of_threads(all.iter().map(|thread| thread.fingerprint))
     }
 
     /// Counts a request. Returns false if it has to be looked at closely (see `stop`).
@@ -418,7 +470,7 @@ impl State {
         if let Some(sink) = &self.sink
             && !is_over()
         {
-            sink.fingerprint(self.fingerprint, self.injected.as_ref());
+            sink.fingerprint(self.whole_fingerprint(), self.injected.as_ref());
         }
         if let Some(capture) = &mut self.capture {
             let moments = [Moment::Event(self.events), Moment::Allocation(number)];

@@ -185,7 +185,8 @@ impl Plan {
 
     /// Makes persistent faults stay in the thread in which they begin. Loom needs this: it doesn't
     /// know that a request of one thread could depend on an earlier one of another, so a fault that
-    /// reaches other threads would depend on an order that loom doesn't explore.
+    /// reaches other threads would depend on an order that loom doesn't explore. And so would the
+    /// reports on real threads, which run in another order each time.
     pub(crate) fn keep_apart(&mut self) {
         self.threads_apart = true;
     }

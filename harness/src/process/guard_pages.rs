@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::process::backtrace::Stack;
 use crate::report::format::count;
 use crate::report::kind::Kind;
+use crate::trace::block_name;
 
 /// Frames that are kept of the call stack of a block's allocation, and of its free.
 const FRAMES: usize = 32;
@@ -183,7 +184,8 @@ impl GuardHit {
     /// The place, such as `3 bytes past the end of a12 (64 bytes, align 8)`.
     pub(crate) fn place(&self) -> String {
         let bytes = |n: usize| count(n as u64, "byte");
-        let block = format!("a{} ({}, align {})", self.number, bytes(self.size), self.align);
+        let block =
+            format!("{} ({}, align {})", block_name(self.number), bytes(self.size), self.align);
         let was_freed = if self.is_freed { ", which was freed" } else { "" };
         let distance = self.offset.unsigned_abs();
         if self.offset < 0 {

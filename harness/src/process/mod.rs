@@ -65,5 +65,6 @@ pub(crate) mod shared_memory;
 pub(crate) mod signal_handlers;
 pub(crate) mod stalls;
 pub(crate) mod status;
+pub(crate) mod thread_births;
 pub(crate) mod watchdog;
 pub(crate) mod worker_pool;

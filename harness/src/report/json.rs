@@ -25,6 +25,8 @@ pub(crate) struct JsonLine<'a> {
     /// Allowed aborts, by call site.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) allowed: Vec<JsonFinding<'a>>,
+    /// Left out where real threads reach another peak each time.
+    #[serde(skip_serializing_if = "is_zero")]
     pub(crate) peak_bytes: u64,
     pub(crate) fingerprint: String,
 }

@@ -175,7 +175,8 @@ impl Report {
         self.outcomes[outcome as usize]
     }
 
-    /// The most bytes that were live in the fault-free run.
+    /// The most bytes that were live in the fault-free run; 0 where real threads reach another peak each
+    /// time.
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
         self.peak

@@ -6,6 +6,7 @@ use crate::report::call_site::{Frame, Site};
 use crate::report::finding::{Finding, ScheduleAt};
 use crate::report::format::{count, thousands};
 use crate::schedule::ScheduledOp;
+use crate::trace::block_name;
 
 /// The most frames of a call site that are printed.
 const FRAMES_MAX: usize = 8;
@@ -57,7 +58,7 @@ impl fmt::Display for Finding {
         if let Some(block) = &self.block {
             writeln!(f, "  {}", self.block_line(block))?;
         }
-        let name = self.block.as_ref().map(|block| format!("a{}  ", block.number));
+        let name = self.block.as_ref().map(|block| block_name(block.number) + "  ");
         let width = self.steps.iter().map(|step| step.label.len()).max().unwrap_or(0);
         for step in &self.steps {
             let name = name.as_deref().unwrap_or("");

@@ -32,7 +32,7 @@ impl Codec for Run {
         (self.taken.clone(), self.census.clone()).put(out);
         (self.sizes.clone(), self.budget_used).put(out);
         (self.survived, self.unattributed).put(out);
-        self.threads.put(out);
+        (self.running, self.threads).put(out);
     }
 
     fn get(from: &mut &[u8]) -> Option<Self> {
@@ -45,6 +45,7 @@ impl Codec for Run {
         let (taken, census) = <(BTreeMap<_, _>, _)>::get(from)?;
         let (sizes, budget_used) = Codec::get(from)?;
         let (survived, unattributed) = Codec::get(from)?;
+        let (running, threads) = Codec::get(from)?;
         Some(Run {
             outcome,
             failure,
@@ -64,7 +65,8 @@ impl Codec for Run {
             budget_used,
             survived,
             unattributed,
-            threads: Codec::get(from)?,
+            running,
+            threads,
             conducted: ScheduledEnd::default(),
             operations: Vec::new(),
         })

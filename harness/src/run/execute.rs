@@ -7,12 +7,14 @@ use std::collections::BTreeSet;
 #[cfg(mallory_model)]
 use std::rc::Rc;
 
-use crate::global::Armed;
+use crate::global::{Armed, GlobalEnd};
 use crate::heap::Heap;
 use crate::heap::thread_context::ThreadContext;
 use crate::process::randomness::SeededRandomness;
 use crate::process::status;
+use crate::process::thread_births::{self, Wait};
 use crate::report::evidence::Moment;
+use crate::report::kind::Kind;
 #[cfg(mallory_model)]
 use crate::rt;
 use crate::run::boundary;
@@ -96,9 +98,8 @@ impl<'a> RunInProgress<'a> {
         status::exit_if_forked_by_subject();
     }
 
-    /// Judges the run. `survived` is what a global heap counted: the blocks and bytes that are live
-    /// now and weren't before, and the calls that belonged to no run.
-    fn end_with(self, conducted: ScheduledEnd, survived: Option<((i64, i64), u64)>) -> Run {
+    /// Judges the run, which a global heap has ended if it was armed.
+    fn end_with(self, conducted: ScheduledEnd, global: Option<GlobalEnd>) -> Run {
         let RunInProgress { heap, stage, caught, .. } = self;
         #[cfg(mallory_model)]
         let RecordedEvents { operations, taken } = match self.recorded {
@@ -111,23 +112,28 @@ impl<'a> RunInProgress<'a> {
         let Stage { evidence: oracles, text, starts, heap: stage_heap, .. } = stage;
         drop(stage_heap);
         let threads = heap.threads();
-        let is_global = survived.is_some();
-        let (survived, unattributed) = survived.unwrap_or_else(|| {
+        let is_global = global.is_some();
+        let GlobalEnd { mut survived, unattributed, running } = global.unwrap_or_else(|| {
             heap.disarm();
+            let running = thread_births::wait_for_ends(Wait::Dropped);
             heap.close(conducted.stopped.is_none());
-            ((0, 0), 0)
+            GlobalEnd { survived: (0, 0), unattributed: 0, running }
         });
         let caught = caught.unwrap_or_else(panic_capture::abandoned);
-        let run = heap.with(|state| Run::judge(state, caught, oracles, text, &conducted));
+        let mut run = heap.with(|state| Run::judge(state, caught, oracles, text, &conducted));
+        if running > 0 {
+            // Nobody knows which of the blocks these threads hold.
+            run.evidence.retain(|evidence| evidence.kind != Kind::Leak);
+            survived = (0, 0);
+        }
         let leaked = if is_global { survived.1.max(0) as usize } else { run.leaked };
         #[cfg(mallory_model)]
         let run = {
-            let mut run = run;
             run.taken.extend(taken);
             Run { operations, ..run }
         };
         let starts = starts.unwrap_or_default();
-        Run { survived, unattributed, leaked, threads, conducted, starts, ..run }
+        Run { survived, unattributed, running, leaked, threads, conducted, starts, ..run }
     }
 
     /// Judges a run without a global heap.
@@ -140,11 +146,13 @@ impl<'a> RunInProgress<'a> {
 pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     let _context = ThreadContext::passing();
     let _seeded = job.seeds_randomness.then(|| SeededRandomness::begin(job.plan.seed()));
-    let (global, owns_all_threads) = (job.global, job.owns_all_threads);
+    let (global, owns_all_threads, waits) = (job.global, job.owns_all_threads, job.waits);
     let (scheduler, preemptions, scratch) = (job.scheduler, job.preemptions, job.scratch);
     let rehearsal_job = scheduler.map(|_| job.rehearsal());
     let mut run = RunInProgress::new(job);
     let heap = run.heap.clone();
+    let births = owns_all_threads && scheduler.is_none();
+    let _counted = births.then(|| thread_births::begin(heap.core().run, waits));
     let armed = global.map(|global| Armed::new(global, &heap, owns_all_threads));
     let conducted = match scheduler {
         None => {
@@ -176,7 +184,7 @@ pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
             })
         }
     };
-    let survived = armed.map(Armed::end);
+    let global = armed.map(Armed::end);
     drop(heap);
-    run.end_with(conducted, survived)
+    run.end_with(conducted, global)
 }

@@ -50,6 +50,8 @@ pub(crate) struct Run {
     pub(crate) survived: (i64, i64),
     /// Calls of threads that don't belong to the run.
     pub(crate) unattributed: u64,
+    /// Threads that it started and that have not ended: no leak can be told then.
+    pub(crate) running: usize,
     /// Threads that made calls.
     pub(crate) threads: usize,
     /// How the schedule ended, if the threads were scheduled.
@@ -140,7 +142,7 @@ impl Run {
             mismatch,
             starts: Vec::new(),
             evidence: std::mem::take(&mut state.evidence),
-            fingerprint: state.fingerprint,
+            fingerprint: state.whole_fingerprint(),
             requests: std::mem::take(&mut state.asked),
             injected,
             peak: state.peak,
@@ -153,6 +155,7 @@ impl Run {
             budget_used: state.budget_used(),
             survived: (0, 0),
             unattributed: 0,
+            running: 0,
             threads: 1,
             conducted: ScheduledEnd::default(),
             operations: Vec::new(),

@@ -8,6 +8,7 @@ use crate::plan::Plan;
 use crate::process::backtrace::Capture;
 use crate::process::heartbeat::Lifeline;
 use crate::process::scratch_dir::ScratchDir;
+use crate::process::thread_births::ThreadWaits;
 use crate::run::outcome::{ResultComparison, ThreadScheduler};
 use crate::schedule::Preemption;
 
@@ -20,6 +21,8 @@ pub(crate) struct Job<'a> {
     pub(crate) global: Option<&'static dyn Global>,
     /// Whether all threads of the process belong to the subject, as in a child process.
     pub(crate) owns_all_threads: bool,
+    /// How often threads were waited for in vain.
+    pub(crate) waits: Option<&'a ThreadWaits>,
     pub(crate) plan: Plan,
     /// The number of requests after which the plan is lifted.
     pub(crate) bound: u64,

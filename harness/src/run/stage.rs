@@ -8,6 +8,7 @@ use crate::heap::state::State;
 use crate::plan::Plan;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
+use crate::process::thread_births::{self, Wait};
 use crate::report::evidence::Evidence;
 use crate::report::format::{diff, difference, is_equal};
 use crate::report::kind::Kind;
@@ -85,6 +86,7 @@ impl<'a> Stage<'a> {
 
     /// Ends the part under test: no request fails from here on.
     pub(crate) fn disarm(&self) {
+        thread_births::wait_for_ends(Wait::Returned);
         self.heap.disarm();
     }
 

@@ -14,7 +14,6 @@ use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment, Role};
-use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::outcome::{ResultComparison, Stopped};
@@ -26,8 +25,9 @@ use crate::sweep::measurements::{Baseline, ENDLESS};
 use crate::sweep::observation::{Observation, moments};
 use crate::sweep::point::RunContext;
 use crate::sweep::settings::Settings;
+use crate::sweep::trace_difference::{Compared, describe, first_difference};
 use crate::sweep::{address_reuse, guarded, leak_trend, vacuity};
-use crate::trace::{Coordinate, End, Event, Op};
+use crate::trace::Coordinate;
 
 /// Makes the fault-free runs in child processes, and collects all that they show, whatever else
 /// they show.
@@ -136,7 +136,7 @@ pub(crate) fn measure(
     let threads_max = settings.host.map_or(0, Host::threads_max);
     if let Some(error) = failed(&prime, threads_max) {
         // That its threads never end is what the error says already.
-        let mut found: Vec<Observation> = shown(settings, &prime, &run_with).into_iter().collect();
+        let mut found = Vec::from_iter(shown(settings, &prime, &run_with));
         for found in &mut found {
             found.evidence.retain(|evidence| evidence.kind != Kind::NoProgress);
         }
@@ -155,6 +155,7 @@ pub(crate) fn measure(
         texts: vec![first.text.clone().unwrap_or_default()],
         sizes: first.sizes.clone(),
         threads: first.threads.max(second.threads) as u64,
+        running: first.running.max(second.running) as u64,
         unattributed: first.unattributed + second.unattributed,
         micros,
         ..Baseline::default()
@@ -258,56 +259,6 @@ fn failed(run: &Run, threads_max: usize) -> Option<String> {
 
 /// Makes a fault-free run whose job a closure changes first.
 type RunWith<'a> = dyn Fn(&dyn Fn(&mut Job<'_>)) -> Run + 'a;
-
-/// Which events of two traces have to be equal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Compared {
-    Events,
-    /// Requests without frees, under the global allocator: std's maps have random seeds and drop
-    /// their entries in another order each time. That moves no request.
-    Requests,
-}
-
-impl Compared {
-    fn of(settings: &Settings) -> Compared {
-        if settings.global.is_some() { Compared::Requests } else { Compared::Events }
-    }
-
-    /// The compared events of a trace, each with its number, from 1.
-    fn events(self, trace: &[Event]) -> impl Iterator<Item = (u64, Event)> {
-        let all = (1..).zip(trace.iter().copied());
-        all.filter(move |(_, event)| self == Compared::Events || event.op != Op::Free)
-    }
-}
-
-/// The first event in which two traces differ: its number, and the event in each trace, `None` past
-/// the end of one.
-fn first_difference(
-    first: &[Event],
-    second: &[Event],
-    compared: Compared,
-) -> Option<(u64, [Option<Event>; 2])> {
-    let (mut first, mut second) = (compared.events(first), compared.events(second));
-    loop {
-        let (a, b) = (first.next(), second.next());
-        let nth = a.or(b)?.0;
-        let events = [a, b].map(|event| event.map(|(_, event)| event));
-        if events[0] != events[1] {
-            return Some((nth, events));
-        }
-    }
-}
-
-/// An event in words, for the report.
-fn describe(event: Event) -> String {
-    let Event { op, thread, align, size, end, .. } = event;
-    let end = match end {
-        End::Done => "",
-        End::Injected => ", failed on purpose",
-        End::Refused => ", refused",
-    };
-    format!("T{thread} {op} of {} (align {align}){end}", count(size as u64, "byte"))
-}
 
 /// Fault-free runs of equal traces that gave different results.
 fn different_results(first: &Run, others: &[&str]) -> Observation {

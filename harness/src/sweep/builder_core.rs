@@ -12,6 +12,7 @@ use crate::env::Env;
 use crate::error::Error;
 use crate::options::Options;
 use crate::plan::Faults;
+use crate::process::thread_births::ThreadWaits;
 use crate::report::outcome::Strategy;
 use crate::report::rerun::{PROGRAM, Rerun};
 use crate::report::token::{Token, is_name};
@@ -94,6 +95,7 @@ impl BuilderCore<Unclassified, Whole> {
             sheltered: Cell::new(false),
             apart: Cell::new(false),
             first_runs: Cell::new(false),
+            waits: ThreadWaits::new(),
             comparison: Cell::default(),
             in_process: !cfg!(unix) || cfg!(miri),
             patience: None,

@@ -129,7 +129,7 @@ fn sweep_points(
         check_names(settings, baseline, &first_use.sites)?;
     }
     report.sampled |= baseline.threads > 1;
-    report.peak = baseline.peak as u64;
+    report.peak = if baseline.is_in_order(settings) { baseline.peak as u64 } else { 0 };
     report.fingerprint = baseline.fingerprint;
     report.coverage.requests = baseline.requests;
     report.coverage.sites = if baseline.has_sites { baseline.site_count() } else { 0 };
@@ -243,6 +243,10 @@ fn notes(settings: &Settings, baseline: &Baseline, report: &mut Report) {
     }
     if baseline.unattributed > 0 {
         note("unattributed: threads that belong to no run asked for memory, and got it".to_owned());
+    }
+    if baseline.running > 0 {
+        let threads = count(baseline.running, "thread");
+        note(format!("leaks unknown: {threads} of a run had not ended half a second after it"));
     }
     baseline.once.iter().for_each(|kept| note(kept.clone()));
     if let Some(sizes) = &baseline.sizes {

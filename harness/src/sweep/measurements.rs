@@ -45,6 +45,8 @@ pub(crate) struct Baseline {
     pub(crate) budget_used: Option<u64>,
     /// Threads that made requests, and calls of threads that belong to no run.
     pub(crate) threads: u64,
+    /// Threads that were still running when their run had ended.
+    pub(crate) running: u64,
     pub(crate) unattributed: u64,
     /// Notes on what statics and thread-locals keep from the first run on.
     pub(crate) once: Vec<String>,
@@ -206,6 +208,7 @@ codec_struct!(Baseline {
     sizes,
     budget_used,
     threads,
+    running,
     unattributed,
     once,
     misses_global,

@@ -8,7 +8,7 @@
 //! 2. `engine` is the loop of a sweep. It calls the following in order.
 //! 3. `baseline` makes the fault-free runs in a child process: `measurements` are their result,
 //!    with the requests, their call sites, and the fault-free result.
-//!    `guarded` repeats them with inaccessible pages around every block, and `address_reuse` with
+//!    `trace_difference` compares their events. `guarded` repeats them with inaccessible pages around every block, and `address_reuse` with
 //!    addresses that are given out again at once.
 //!    Before them, `first_use` fails the requests that only the first run of a process makes.
 //! 4. `points` lists what to fail: each request, once and for good, new call sites first.
@@ -52,6 +52,7 @@ pub(crate) mod settings;
 pub(crate) mod strategy;
 pub(crate) mod stray_accesses;
 pub(crate) mod suppressions;
+pub(crate) mod trace_difference;
 pub(crate) mod vacuity;
 pub(crate) mod workers;
 

@@ -61,7 +61,9 @@ impl RunContext<'_> {
         let mut job = self.settings.job(scratch);
         job.plan = plan;
         job.plan.set_seed(self.settings.seed);
-        if self.settings.host.is_some_and(Host::is_weak) {
+        // Which requests of other threads come later depends on their order, which nobody controls
+        // where threads are real.
+        if self.settings.host.map_or(!self.in_order, Host::is_weak) {
             job.plan.keep_apart();
         }
         job.bound = self.bound();

@@ -17,6 +17,7 @@ use crate::port::Malloc;
 use crate::process::guard_region::{GuardMode, GuardSide};
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status::LIFELINE;
+use crate::process::thread_births::ThreadWaits;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
 use crate::report::rerun::Rerun;
@@ -121,6 +122,8 @@ pub(crate) struct Settings {
     /// Whether each run is the first one of its process from here on, for the requests that later
     /// runs don't make.
     pub(crate) first_runs: Cell<bool>,
+    /// How often the threads of a run were waited for in vain.
+    pub(crate) waits: Option<ThreadWaits>,
     /// What fault-free runs of one process have shown about comparing results.
     pub(crate) comparison: Cell<ResultComparison>,
     /// How long a run may go without a request, if the caller sets it.
@@ -152,6 +155,7 @@ impl Settings {
             port,
             global: self.global,
             owns_all_threads: !self.in_process,
+            waits: self.waits.as_ref(),
             plan,
             bound: u64::MAX,
             lifeline: (!self.in_process).then_some(LIFELINE),

@@ -17,6 +17,7 @@ mod panics;
 mod printing;
 mod randomness;
 mod ratchet;
+mod stable_threads;
 mod threads;
 
 use std::hint::black_box;

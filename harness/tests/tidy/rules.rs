@@ -120,6 +120,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "process/shared_memory.rs",
     "process/signal_handlers.rs",
     "process/status.rs",
+    "process/thread_births.rs",
     "run/concurrent_script.rs",
     "sweep/fork.rs",
     "sync/lazy.rs",
