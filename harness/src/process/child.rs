@@ -32,10 +32,11 @@ const FORKS_MAX: u32 = 20;
 /// Forks. The child runs `work` and exits; it never returns to the caller's code. It writes what it
 /// knows of its own death to `status`, with `reports_aborts` also the call stack of an abort.
 ///
-/// Another thread may be printing a panic at the moment of the fork. The child would then wait
-/// forever for the lock that std takes to do so. Two measures: the parent takes and releases that
-/// lock right before the fork, when it is likely to be free afterwards; and the child takes it
-/// before it sends [`HELLO`], so that a child that blocks is noticed after [`HELLO_MILLIS`] and
+/// A lock that another thread holds at the moment of the fork is never released in the child. Those
+/// of std's streams and of the crate that takes backtraces are held by this thread meanwhile. The
+/// one with which std prints a panic can't be: the parent takes and releases it right before the
+/// fork, when it is likely to be free afterwards. The child takes it before it sends [`HELLO`], and so
+/// it does with that of the environment: a child that blocks is noticed after [`HELLO_MILLIS`], and
 /// another one is forked.
 ///
 /// # Errors
@@ -59,10 +60,7 @@ pub(crate) fn fork<'a>(
         if has_other_threads {
             drop(std::backtrace::Backtrace::force_capture());
         }
-        // SAFETY: only this thread continues in the child. `malloc` is usable there (the C library
-        // sees to it), the panic hook was set before, and the child leaves by `_exit`, so none of
-        // the test runner's exit handlers runs twice.
-        let pid = match unsafe { libc::fork() } {
+        let pid = match fork_with_backtraces() {
             -1 => return Err(io::Error::last_os_error()),
             0 => {
                 let pipe = Pipe::new(write, parent, read.as_raw_fd());
@@ -74,7 +72,7 @@ pub(crate) fn fork<'a>(
                 status::attach(status);
                 signal_handlers::watch_bad_accesses();
                 signal_handlers::watch_stalls();
-                drop(std::backtrace::Backtrace::force_capture());
+                drop((std::backtrace::Backtrace::force_capture(), std::env::var_os("PATH")));
                 if reports_aborts {
                     signal_handlers::watch_aborts();
                 }
@@ -101,6 +99,21 @@ pub(crate) fn fork<'a>(
     Err(io::Error::other(format!(
         "none of {FORKS_MAX} child processes started; do other threads panic all the time?"
     )))
+}
+
+/// Forks while this thread holds the lock of the crate that takes backtraces.
+/// Parent and child release it, each its own.
+fn fork_with_backtraces() -> libc::pid_t {
+    let mut pid = None;
+    backtrace::trace(|_| {
+        // SAFETY: only this thread continues in the child. `malloc` is usable there (the C library
+        // sees to it), the panic hook was set before, and the child leaves by `_exit`, so none of
+        // the test runner's exit handlers runs twice.
+        pid = Some(unsafe { libc::fork() });
+        false
+    });
+    // SAFETY: as above. There is a frame, except where nothing can be unwound.
+    pid.unwrap_or_else(|| unsafe { libc::fork() })
 }
 
 /// Whether other threads may be running: a lock that one of them holds at a fork stays locked in

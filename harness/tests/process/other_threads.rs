@@ -57,6 +57,14 @@ fn sweeps_in_company() {
         });
         scope.spawn(|| {
             while goes_on() {
+                // Its lock is held while the closure runs.
+                backtrace::resolve(sweeps_in_company as *mut _, |_| {
+                    std::thread::sleep(Duration::from_millis(3));
+                });
+            }
+        });
+        scope.spawn(|| {
+            while goes_on() {
                 hold(&OFTEN_HELD, Duration::from_millis(1));
                 std::thread::sleep(Duration::from_millis(4));
             }
@@ -106,7 +114,7 @@ fn report<T: Fn()>(test: T, threads: &str) -> String {
 }
 
 #[test]
-fn a_report_is_the_same_beside_threads_that_print_panic_and_lock() {
+fn a_report_is_the_same_beside_threads_that_print_panic_lock_and_resolve() {
     let alone = report(sweeps_in_company, "none");
     assert!(alone.contains("leak") && alone.contains("abort"), "{alone}");
     assert_eq!(report(sweeps_in_company, "many"), alone);
