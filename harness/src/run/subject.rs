@@ -24,6 +24,36 @@ pub trait Observe<T> {
     fn show(&self, value: &T, out: &mut dyn fmt::Write) -> fmt::Result;
 }
 
+/// What a closure may return that is only checked: nothing, or a `Result`. See
+/// [`Sweep::check`](crate::Sweep::check).
+pub trait Returned {
+    /// What it returns if all went well.
+    type Value: Debug;
+    /// Why it failed.
+    type Error: Debug;
+    /// It as a `Result`.
+    #[doc(hidden)]
+    fn into_result(self) -> Result<Self::Value, Self::Error>;
+}
+
+impl Returned for () {
+    type Value = ();
+    type Error = std::convert::Infallible;
+
+    fn into_result(self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+impl<T: Debug, E: Debug> Returned for Result<T, E> {
+    type Value = T;
+    type Error = E;
+
+    fn into_result(self) -> Self {
+        self
+    }
+}
+
 /// No classifier: every `Err` counts as propagated.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default)]

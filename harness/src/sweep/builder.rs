@@ -19,7 +19,7 @@ use crate::report::token::Token;
 use crate::run::Subject;
 use crate::run::script_subject::ScriptSubject;
 use crate::run::subject::{
-    By, Classify, ClosureSubject, Observe, StagedSubject, Unclassified, Whole,
+    By, Classify, ClosureSubject, Observe, Returned, StagedSubject, Unclassified, Whole,
 };
 use crate::sweep::builder_core::{BuilderCore, shared_settings};
 use crate::sweep::measurements::Baseline;
@@ -199,6 +199,30 @@ impl<C, V> Sweep<C, V> {
         V: Observe<T>,
     {
         self.run_local(run)
+    }
+
+    /// Runs a closure under all detectors, and fails nothing: what it does wrong while there is memory.
+    /// It is run several times, also on blocks between inaccessible pages, and may return `()` or a
+    /// `Result`.
+    ///
+    /// ```
+    /// use allocator_api2::vec::Vec;
+    /// use mallory::Sweep;
+    ///
+    /// let report = Sweep::new("digits").check(|heap| {
+    ///     let mut digits = Vec::new_in(heap.clone());
+    ///     digits.extend([3, 1, 4]);
+    ///     std::mem::forget(digits);
+    /// });
+    /// assert_eq!(report.findings()[0].kind(), mallory::Kind::Leak);
+    /// ```
+    pub fn check<R: Returned>(self, run: impl Fn(&Heap) -> R + Sync) -> Report
+    where
+        C: Classify<R::Error>,
+        V: Observe<R::Value>,
+    {
+        let only_check = self.set(|settings| settings.only_check = true);
+        only_check.run(move |heap| run(heap).into_result())
     }
 
     /// Sweeps a closure that changes what it captures. Each worker process has its own copy of

@@ -70,6 +70,7 @@ impl BuilderCore<Unclassified, Whole> {
             jobs: env.jobs.unwrap_or(1),
             limit: None,
             strict: false,
+            only_check: false,
             accepts_no_requests: false,
             benign: Vec::new(),
             allowances: Vec::new(),

@@ -139,6 +139,14 @@ fn sweep_points(
         finish_report(settings, baseline, baseline.found.clone(), report, false)?;
         return Ok(SweepEnd::Done);
     }
+    if settings.only_check {
+        report
+            .notes
+            .push("nothing was made to fail: .run(..) fails every request in turn".to_owned());
+        report.coverage.complete = true;
+        finish_report(settings, baseline, baseline.found.clone(), report, true)?;
+        return Ok(SweepEnd::Done);
+    }
     let mut points = points(baseline, settings.faults);
     let requests = baseline.requests.max(1);
     let is_whole = (points.len() as u64).saturating_mul(requests) <= REQUESTS_WHOLE;
@@ -206,10 +214,10 @@ fn notes(settings: &Settings, baseline: &Baseline, report: &mut Report) {
     if baseline.lacks_sites() {
         note("sites unavailable: build with debug = 1 to see them".to_owned());
     }
-    if !settings.classified {
+    if !settings.classified && !settings.only_check {
         note("errors unclassified: every Err counts as out of memory; see Sweep::oom".to_owned());
     }
-    if !settings.recovers {
+    if !settings.recovers && !settings.only_check {
         note(
             "recovery unverified: nothing survives the error; .setup(..).operation(..) keeps an \
              object, and checks it"

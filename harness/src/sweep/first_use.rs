@@ -93,7 +93,10 @@ pub(crate) fn sweep_first_uses(
     settings: &Settings,
     subject: &dyn Subject,
 ) -> Result<FirstUse, Error> {
-    let has_none = settings.global.is_none() || settings.in_process || settings.host.is_some();
+    let has_none = settings.global.is_none()
+        || settings.in_process
+        || settings.host.is_some()
+        || settings.only_check;
     if has_none || !differs(settings, subject)? {
         return Ok(FirstUse::default());
     }

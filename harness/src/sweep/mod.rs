@@ -59,4 +59,4 @@ pub(crate) mod workers;
 pub use self::builder::{Setup, Sweep};
 pub use self::settings::Progress;
 pub use crate::report::outcome::Strategy;
-pub use crate::run::subject::{Classify, Observe};
+pub use crate::run::subject::{Classify, Observe, Returned};

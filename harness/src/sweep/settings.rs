@@ -81,6 +81,8 @@ pub(crate) struct Settings {
     pub(crate) jobs: usize,
     pub(crate) limit: Option<u64>,
     pub(crate) strict: bool,
+    /// Whether only the fault-free runs are made.
+    pub(crate) only_check: bool,
     /// Whether a subject that makes no request is accepted.
     pub(crate) accepts_no_requests: bool,
     pub(crate) benign: Vec<String>,

@@ -1,6 +1,7 @@
 //! Sweeps: what is counted and failed, how a run with a fault may end, what is reported, and how a
 //! finding is replayed. `../PITFALLS.md` lists the pitfalls that the tests cite by number.
 
+mod check;
 #[path = "../common/mod.rs"]
 mod common;
 mod counting;
