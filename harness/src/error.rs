@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::printable;
+
 /// A mistake of the caller's: what is wrong, where, and what to do about it. Command lines print it
 /// after `error: `. The lines of an unknown place and of missing help are left out.
 ///
@@ -27,32 +29,39 @@ impl Error {
     /// A mistake. `what` says in one sentence what is wrong.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
-        Error { what: what.into(), place: None, help: None }
+        Error { what: printable::line(&what.into()), place: None, help: None }
     }
 
     /// Sets where it is: `file`, `file:line`, `file:line:column`, or the name of a variable.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
-        self.place = Some(place.into());
+        self.place = Some(printable::line(&place.into()));
+        self
+    }
+
+    /// The same for a place on several lines: a token with a caret below it.
+    #[must_use]
+    pub(crate) fn at_lines(mut self, place: &str) -> Self {
+        self.place = Some(printable::lines(place));
         self
     }
 
     /// Sets what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(printable::line(&help.into()));
         self
     }
 
     /// Sets the place that the present one is inside of: a variable that holds a token, say.
     #[must_use]
     pub(crate) fn within(self, outer: impl Into<String>) -> Self {
-        let outer = outer.into();
+        let outer = printable::line(&outer.into());
         let place = match &self.place {
             Some(inner) => format!("{outer}, {inner}"),
             None => outer,
         };
-        self.at(place)
+        self.at_lines(&place)
     }
 
     /// What is wrong, where, and what to do about it, for other forms than text.

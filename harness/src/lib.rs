@@ -114,6 +114,7 @@ mod host;
 mod options;
 pub mod plan;
 mod port;
+mod printable;
 mod process;
 pub mod report;
 mod rt;

@@ -1,6 +1,7 @@
 //! The evidence of a bug that one run gathers: who did what to which block, and when. With call
 //! sites, and grouped with that of other runs, it becomes a finding.
 
+use crate::printable;
 use crate::report::kind::Kind;
 
 /// What a call site did to the block in question.
@@ -135,7 +136,7 @@ impl Evidence {
 
     /// Adds a sentence.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
-        self.notes.push(note.into());
+        self.notes.push(printable::lines(&note.into()));
         self
     }
 }

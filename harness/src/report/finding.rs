@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::printable;
 use crate::report::call_site::Site;
 use crate::report::evidence::{BlockInfo, Evidence, Role};
 use crate::report::format::count;
@@ -145,13 +146,14 @@ impl Finding {
     pub(crate) fn block_line(&self, block: &BlockInfo) -> String {
         let each = format!("{} (align {})", count(block.size as u64, "byte"), block.align);
         let BlockTally { times, blocks } = &self.tally;
+        let heap = printable::line(&block.heap);
         if blocks.len() > 1 {
             let all = count(blocks.len() as u64, "block");
             let bytes = count(blocks.values().sum(), "byte");
-            return format!("{all}, {bytes}, the first {each}, heap `{}`", block.heap);
+            return format!("{all}, {bytes}, the first {each}, heap `{heap}`");
         }
         let times = if *times > 1 { format!(", {times} times") } else { String::new() };
-        format!("1 block, {each}, heap `{}`{times}", block.heap)
+        format!("1 block, {each}, heap `{heap}`{times}")
     }
 
     /// Whether a function's path in one of its call sites contains this text.

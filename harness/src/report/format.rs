@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::printable;
+
 /// Whether what `show` writes is the expected text. No other text is built for it, since runs are
 /// many, and few differ.
 pub(crate) fn is_equal(expected: &str, show: &dyn Fn(&mut dyn fmt::Write) -> fmt::Result) -> bool {
@@ -48,24 +50,42 @@ impl fmt::Write for ExpectedRest<'_> {
     }
 }
 
-/// The changed lines of two texts, with `-` and `+`; at most twelve lines of 160 characters.
+/// The changed lines of two texts, with `-` and `+`; at most twelve lines of 160 characters, six of
+/// each text if both have more.
 pub(crate) fn diff(expected: &str, text: &str) -> String {
     const LINES_MAX: usize = 12;
     const WIDTH_MAX: usize = 160;
-    let diff = similar::TextDiff::from_lines(expected, text);
-    let changed =
-        diff.iter_all_changes().filter(|change| change.tag() != similar::ChangeTag::Equal);
+    // The time of a comparison may grow with the square of the lines, so only some are compared:
+    // those after the first difference.
+    const COMPARED_MAX: usize = 2_000;
+    let equal = expected.split_inclusive('\n').zip(text.split_inclusive('\n'));
+    let skipped = equal.take_while(|(expected, found)| expected == found).count();
+    let part = |text: &str| -> (String, bool) {
+        let mut lines = text.split_inclusive('\n').skip(skipped);
+        (lines.by_ref().take(COMPARED_MAX).collect(), lines.next().is_some())
+    };
+    let ((expected, is_cut), (text, is_text_cut)) = (part(expected), part(text));
+    let diff = similar::TextDiff::from_lines(&expected, &text);
+    let changed: Vec<_> =
+        diff.iter_all_changes().filter(|it| it.tag() != similar::ChangeTag::Equal).collect();
+    let of = |tag| changed.iter().filter(|change| change.tag() == tag).count();
+    let (gone, new) = (of(similar::ChangeTag::Delete), of(similar::ChangeTag::Insert));
+    let half = LINES_MAX / 2;
+    let mut room = [gone.min(LINES_MAX - new.min(half)), new.min(LINES_MAX - gone.min(half))];
     let mut out = String::new();
-    let mut left = 0;
-    for (nth, change) in changed.enumerate() {
-        if nth >= LINES_MAX {
-            left += 1;
+    for change in &changed {
+        let left = &mut room[usize::from(change.tag() == similar::ChangeTag::Insert)];
+        if *left == 0 {
             continue;
         }
+        *left -= 1;
         let line: String = change.value().trim_end().chars().take(WIDTH_MAX).collect();
-        let _ = writeln!(out, "{} {line}", change.tag());
+        let _ = writeln!(out, "{} {}", change.tag(), printable::line(&line));
     }
-    if left > 0 {
+    let left = changed.len().saturating_sub(LINES_MAX);
+    if is_cut || is_text_cut {
+        let _ = writeln!(out, "… and more lines, which were not compared");
+    } else if left > 0 {
         let _ = writeln!(out, "… and {left} more lines");
     }
     out.trim_end().to_owned()
@@ -90,11 +110,11 @@ pub(crate) fn thousands(n: u64) -> String {
     text
 }
 
-/// The message of a panic.
+/// The message of a panic, as it can be printed.
 pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a value that is not text".to_owned())
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    printable::line(text.unwrap_or("a value that is not text"))
 }
 
 #[cfg(test)]
@@ -125,5 +145,9 @@ mod tests {
     fn a_long_difference_is_cut() {
         let expected: String = (0..100).map(|n| format!("{n}\n")).collect();
         assert!(diff(&expected, "").ends_with("… and 88 more lines"));
+        let other: String = (0..100).map(|n| format!("{}\n", n + 1000)).collect();
+        let both = diff(&expected, &other);
+        assert!(both.starts_with("- 0\n") && both.contains("- 5\n+ 1000\n"), "{both}");
+        assert!(both.ends_with("+ 1005\n… and 188 more lines"), "{both}");
     }
 }

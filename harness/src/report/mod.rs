@@ -28,6 +28,7 @@ pub(crate) mod verdict;
 use std::fmt;
 
 use crate::error::Error;
+use crate::printable;
 pub use crate::report::finding::Finding;
 use crate::report::format::{count, thousands};
 #[cfg(feature = "json")]
@@ -317,9 +318,10 @@ pub(crate) fn notes<'a>(reports: impl IntoIterator<Item = &'a Report>) -> String
         }
     }
     let line = |(note, names): (&str, Vec<&str>)| match names.as_slice() {
-        [name] => format!("note: {name}: {note}\n"),
+        [name] => format!("note: {name}: {}\n", printable::line(note)),
         [name, others @ ..] => {
-            format!("note: {name} and {}: {note}\n", count(others.len() as u64, "other"))
+            let others = count(others.len() as u64, "other");
+            format!("note: {name} and {others}: {}\n", printable::line(note))
         }
         [] => String::new(),
     };

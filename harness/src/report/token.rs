@@ -13,6 +13,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
+use crate::printable::is_plain;
 use crate::schedule::{self, Preemption};
 use crate::trace::Coordinate;
 
@@ -143,7 +144,7 @@ struct Word<'a> {
 /// An error at a column of the token, which is shown with a caret below it.
 fn error_at(line: &str, column: usize, what: impl Into<String>, help: &str) -> Error {
     let place = format!("token, column {column}\n  {line}\n  {:>column$}", '^');
-    Error::new(what).at(place).help(help)
+    Error::new(what).at_lines(&place).help(help)
 }
 
 /// A number of exactly this many lower-case hex digits.
@@ -178,7 +179,7 @@ impl FromStr for Token {
 
     fn from_str(line: &str) -> Result<Self, Error> {
         const SHAPE: &str = "a token looks like: v1 lfs-batch f=T0#18 fp=5d0e91";
-        if line.len() > 400 || line.contains(char::is_control) {
+        if line.len() > 400 || !line.chars().all(is_plain) {
             return Err(Error::new("this is not a token: a token is one short line").help(SHAPE));
         }
         let mut column = 1;

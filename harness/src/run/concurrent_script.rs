@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use crate::heap::Heap;
 use crate::heap::state::State;
 use crate::heap::thread_context::ours;
+use crate::printable;
 use crate::rt::{self, CurrentEngine};
 use crate::run::linearizability::{self, CompletedOp, NoOrder};
 use crate::run::outcome::SubjectEnd;
@@ -178,7 +179,7 @@ impl<S: System> SharedRun<'_, S> {
             self.record_start(thread);
             let (mut begun, mut reply, mut ended) = self.apply(op);
             if let Err(error) = &reply {
-                let note = format!("{}: {error:?}", self.describe(thread, nth));
+                let note = format!("{}: {}", self.describe(thread, nth), printable::debug(error));
                 let (is_oom, name) = (S::is_oom(error), name_of(op));
                 self.log.borrow_mut().progress.failed(is_oom, &name, note, &self.heap);
                 let paused = self.pause_faults();

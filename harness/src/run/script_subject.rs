@@ -5,6 +5,7 @@ use std::fmt::{self, Debug};
 
 use crate::heap::Heap;
 use crate::heap::thread_context::ours;
+use crate::printable;
 use crate::report::format::{diff, difference};
 use crate::report::kind::Kind;
 use crate::run::outcome::{ModelMismatch, SubjectEnd};
@@ -76,8 +77,8 @@ impl<S: System> Subject for ScriptSubject<S> {
             stage.begin_operation();
             let mut reply = ours(|| system.apply(op, &world));
             if let Err(error) = &reply {
-                let what = format!("operation {} ({op:?})", nth + 1);
-                let note = format!("{what}: {error:?}");
+                let what = format!("operation {} ({})", nth + 1, printable::debug(op));
+                let note = format!("{what}: {}", printable::debug(error));
                 progress.failed(S::is_oom(error), &name_of(op), note, &heap);
                 let paused = stage.pause_faults(self.keeps_failing);
                 if S::guarantee(op) == Guarantee::Atomic {
@@ -197,14 +198,20 @@ pub(crate) fn open<S: System>(
     let heap = stage.heap.clone();
     let mut opened = ours(|| S::open(&heap, world));
     if let Err(error) = &opened {
-        progress.failed(S::is_oom(error), "open", format!("open: {error:?}"), &heap);
+        progress.failed(
+            S::is_oom(error),
+            "open",
+            format!("open: {}", printable::debug(error)),
+            &heap,
+        );
         let paused = stage.pause_faults(keeps_failing);
         opened = ours(|| S::open(&heap, world));
         stage.resume_faults(paused);
     }
     opened.map_err(|error| {
         stage.not_recovered(format!(
-            "it still does not open when memory is available again: {error:?}"
+            "it still does not open when memory is available again: {}",
+            printable::debug(&error)
         ));
         progress.error.take().unwrap_or(SubjectEnd::Oom)
     })
@@ -212,7 +219,8 @@ pub(crate) fn open<S: System>(
 
 /// The note of an operation that fails though no request fails.
 pub(crate) fn still_fails(op: &impl Debug, error: impl Debug) -> String {
-    format!("{op:?} still fails when memory is available again: {error:?}")
+    let (op, error) = (printable::debug(op), printable::debug(&error));
+    format!("{op} still fails when memory is available again: {error}")
 }
 
 /// The lines in which two states differ.

@@ -6,6 +6,7 @@ use std::fmt::{self, Debug};
 
 use crate::heap::Heap;
 use crate::heap::thread_context::ours;
+use crate::printable;
 use crate::run::outcome::SubjectEnd;
 use crate::run::{Stage, Subject};
 use crate::system::Guarantee;
@@ -96,7 +97,7 @@ impl<T, R: Debug, F: Fn(&T) -> R> Observe<T> for By<F> {
 /// The end of a subject that returned this error.
 pub(crate) fn failed<E: Debug>(error: &E, classify: &impl Classify<E>) -> SubjectEnd {
     match classify.is_oom(error) {
-        Some(false) => SubjectEnd::Err(format!("{error:?}")),
+        Some(false) => SubjectEnd::Err(printable::debug(&error)),
         Some(true) | None => SubjectEnd::Oom,
     }
 }
@@ -153,7 +154,7 @@ pub(crate) fn call<T, E: Debug>(
     stage.disarm();
     match result {
         Ok(value) => stage.ok(&|out| observe.show(&value, out)),
-        Err(error) if stage.is_faultless() => SubjectEnd::Err(format!("{error:?}")),
+        Err(error) if stage.is_faultless() => SubjectEnd::Err(printable::debug(&error)),
         Err(error) => failed(&error, classify),
     }
 }
@@ -180,7 +181,9 @@ where
         let heap = stage.heap.clone();
         let mut object = match ours(|| (self.setup)(&heap)) {
             Ok(object) => object,
-            Err(error) => return SubjectEnd::Err(format!("the set-up failed: {error:?}")),
+            Err(error) => {
+                return SubjectEnd::Err(format!("the set-up failed: {}", printable::debug(&error)));
+            }
         };
         let state = |object: &S| {
             let mut text = String::new();
@@ -201,7 +204,7 @@ where
             Err(error) => error,
         };
         if stage.is_faultless() {
-            return SubjectEnd::Err(format!("{error:?}"));
+            return SubjectEnd::Err(printable::debug(&error));
         }
         if self.guarantee == Guarantee::Atomic {
             stage.expect_same(
@@ -215,8 +218,10 @@ where
                 writeln!(out, "{reply:#?}")?;
                 self.observe.show(&object, out)
             }),
-            Err(error) => stage
-                .not_recovered(format!("it still fails when memory is available again: {error:?}")),
+            Err(error) => stage.not_recovered(format!(
+                "it still fails when memory is available again: {}",
+                printable::debug(&error)
+            )),
         }
         failed(&error, self.classify)
     }

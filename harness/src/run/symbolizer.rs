@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::printable;
 use crate::process::backtrace::Stack;
 use crate::process::codec::codec_struct;
 use crate::process::shared_log;
@@ -153,7 +154,10 @@ impl Symbolizer {
                 (Some(file), Some(line)) => format!("{}:{line}", self.relative(file)),
                 _ => String::new(),
             };
-            site.frames.push(Frame { function: function.clone(), place });
+            site.frames.push(Frame {
+                function: printable::line(function),
+                place: printable::line(&place),
+            });
         }
         site
     }

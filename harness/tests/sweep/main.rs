@@ -10,5 +10,6 @@ mod outcomes;
 mod recovery;
 mod replays;
 mod runs;
+mod safe_text;
 mod strategies;
 mod vacuous;

@@ -21,6 +21,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("what is reported, what fails, what threads share", &["report", "plan", "sync"]),
     ("which thread continues", &["schedule"]),
     ("words that everything uses", &["port", "trace", "error", "rt"]),
+    ("text that can be printed", &["printable"]),
 ];
 
 /// How many files may lie flat in `src`.
