@@ -19,7 +19,7 @@ use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::signal_handlers;
 use crate::process::status;
 use crate::process::watchdog::Watchdog;
-use crate::process::{output_capture, scratch_dir, shared_log};
+use crate::process::{file_lock, output_capture, scratch_dir, shared_log};
 use crate::report::format::panic_message;
 
 /// What a child sends first ("hello" in ASCII).
@@ -66,6 +66,7 @@ pub(crate) fn fork<'a>(
                 let pipe = Pipe::new(write, parent, read.as_raw_fd());
                 drop((read, streams));
                 isolate(parent);
+                file_lock::close_in_child();
                 output_capture::remove();
                 #[cfg(target_os = "linux")]
                 leftovers::mark();

@@ -48,6 +48,7 @@ pub(crate) mod child;
 pub(crate) mod child_handle;
 pub(crate) mod codec;
 pub(crate) mod exit;
+pub(crate) mod file_lock;
 pub(crate) mod fork_pool;
 pub(crate) mod forked_call;
 pub(crate) mod guard_pages;

@@ -28,7 +28,7 @@ use crate::script::failing_script::FailingScript;
 use crate::script::runner::ScriptRunner;
 use crate::script::shrink::Limits;
 use crate::sweep::builder::Sweep;
-use crate::sweep::journal;
+use crate::sweep::journal_text;
 use crate::system::System;
 use crate::system::script::Script;
 
@@ -175,7 +175,7 @@ pub fn kinds(run: impl Fn(&Heap)) -> Vec<Kind> {
 /// If they are none.
 #[doc(hidden)]
 pub fn read_journal(bytes: &[u8]) -> Result<usize, Error> {
-    journal::check(bytes)
+    journal_text::check(bytes)
 }
 
 /// Runs scripts like [`attack`], with other options and in this process, for measurements.

@@ -3,18 +3,22 @@
 //! out: it is cheap to run again, and the journal needs no second format for findings.
 //!
 //! ```text
-//! mallory journal v1 <scenario> key=<16 hex> points=<n>
-//! <point> <outcome>
+//! mallory journal v2 <scenario> key=<16 hex> points=<n>
+//! <point> <outcome> <16 hex>
 //! ```
+//!
+//! The number at a line's end is a checksum of all lines up to there, so that a line that was changed,
+//! removed or moved is seen. Only the end may be missing: a kill or a full disk cut it off.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::fs::OpenOptions;
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::process::atomic_file;
+use crate::process::file_lock::LockedFile;
 use crate::report::outcome::Outcome;
-use crate::trace::{hash_bytes, mix};
+use crate::sweep::journal_text::{Key, line, read, sum_with};
 
 /// The folder of the journals, and whether to resume from one.
 #[derive(Clone, Debug)]
@@ -25,175 +29,140 @@ pub(crate) struct JournalPlace {
 
 /// An open journal.
 pub(crate) struct Journal {
-    file: File,
+    /// Locked against a second sweep, as the file was that it replaced.
+    file: LockedFile,
+    _replaced: LockedFile,
     path: PathBuf,
     /// The points that are in the file.
     written: Vec<bool>,
+    /// The checksum of its lines.
+    sum: u64,
+    /// Whether it could not be written, which is said once. It then stays as it is.
+    has_failed: bool,
 }
 
-/// What must be equal in a journal and in the sweep that resumes from it.
-pub(crate) struct Key<'a> {
-    pub(crate) scenario: &'a str,
-    pub(crate) settings: String,
-    pub(crate) input: &'a [u8],
-    pub(crate) fingerprint: u64,
-    pub(crate) points: usize,
-}
-
-impl Key<'_> {
-    fn hash(&self) -> u64 {
-        let mut hash = executable();
-        for part in [hash_bytes(self.settings.as_bytes()), hash_bytes(self.input), self.fingerprint]
-        {
-            hash = mix(hash.rotate_left(17) ^ part);
+/// Opens the file of a journal, which is made if it isn't there, and locks it.
+///
+/// # Errors
+/// It can't be opened, it is a link, or another sweep has it open.
+fn open_locked(path: &Path, scenario: &str) -> Result<LockedFile, Error> {
+    let place = || path.display().to_string();
+    let failed = |error: &std::io::Error| failed("open", path, error);
+    // Several sweeps may begin at once, and each replaces the file that it has locked.
+    loop {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
+        let file = options.open(path).map_err(|error| failed(&error))?;
+        let Some(locked) = LockedFile::of(file).map_err(|error| failed(&error))? else {
+            return Err(Error::new(format!("another sweep of `{scenario}` is running"))
+                .at(place())
+                .help("wait until it has ended, or end it"));
+        };
+        let is_same = |there: &std::fs::Metadata| {
+            use std::os::unix::fs::MetadataExt;
+            locked
+                .file()
+                .metadata()
+                .is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()))
+        };
+        if std::fs::symlink_metadata(path).is_ok_and(|there| is_same(&there)) {
+            return Ok(locked);
         }
-        hash
-    }
-
-    fn header(&self) -> String {
-        format!(
-            "mallory journal v1 {} key={:016x} points={}",
-            self.scenario,
-            self.hash(),
-            self.points
-        )
     }
 }
 
-/// The hash of the running program's file, or 0 where it can't be read.
-fn executable() -> u64 {
-    let bytes = std::env::current_exe().ok().and_then(|path| std::fs::read(path).ok());
-    let Some(bytes) = bytes else { return 0 };
-    // Eight bytes at a time, since the file is large. The result is never printed.
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut hash = hash_bytes(rest);
-    for word in words {
-        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        hash = hash.rotate_left(29);
-    }
-    mix(hash)
+/// The error of a journal that can't be used.
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::new(format!("cannot {what} the journal: {error}"))
+        .at(path.display().to_string())
+        .help("check the folder's permissions and free space")
 }
 
 impl Journal {
     /// Opens the journal, and calls `done` with each point that an earlier sweep finished.
     ///
     /// # Errors
-    /// A journal that can't be read or written, or that belongs to another sweep.
+    /// A journal that can't be read or written, that belongs to another sweep, that was changed, or
+    /// that another sweep is writing.
     pub(crate) fn open(
         place: &JournalPlace,
         key: &Key<'_>,
         mut done: impl FnMut(usize, Outcome),
     ) -> Result<Journal, Error> {
         let path = place.dir.join(format!("{}.journal", key.scenario.replace('/', ".")));
-        let failed = |what: &str, error: &std::io::Error| {
-            Error::new(format!("cannot {what} the journal: {error}"))
-                .at(path.display().to_string())
-                .help("check the folder's permissions and free space")
-        };
-        std::fs::create_dir_all(&place.dir).map_err(|error| failed("make a folder for", &error))?;
+        let made = std::fs::create_dir_all(&place.dir);
+        made.map_err(|error| failed("make a folder for", &path, &error))?;
+        let is_new = std::fs::symlink_metadata(&path).is_err();
+        let replaced = open_locked(&path, key.scenario)?;
+        let resumes = place.resume && !is_new;
+        let opened = Self::replace(&replaced, &path, resumes, key, &mut done);
+        if opened.is_err() && is_new {
+            // Made only to be locked.
+            let _ = std::fs::remove_file(&path);
+        }
+        let (file, written, sum) = opened?;
+        Ok(Journal { file, _replaced: replaced, path, written, sum, has_failed: false })
+    }
+
+    /// The rest of [`open`](Self::open): reads the old file, and replaces it by a new one with the same
+    /// points, locked as well. Returns the points, and the checksum.
+    fn replace(
+        replaced: &LockedFile,
+        path: &Path,
+        resumes: bool,
+        key: &Key<'_>,
+        done: &mut dyn FnMut(usize, Outcome),
+    ) -> Result<(LockedFile, Vec<bool>, u64), Error> {
         let mut written = vec![false; key.points];
-        if place.resume && path.exists() {
-            let old = File::open(&path).map_err(|error| failed("open", &error))?;
-            for (point, outcome) in read(&path, BufReader::new(old), &key.header(), key.points)? {
+        let header = key.header();
+        let mut text = format!("{header}\n");
+        let mut sum = sum_with(0, &header);
+        if resumes {
+            let old = BufReader::new(replaced.file());
+            for (point, outcome) in read(path, old, &header, key.points)? {
                 if !std::mem::replace(&mut written[point], true) {
                     done(point, outcome);
+                    text.push_str(&line(&mut sum, point, outcome));
                 }
             }
         }
-        // Rewritten without a last line that a kill cut off.
-        let mut text = key.header() + "\n";
-        if written.contains(&true) {
-            let old = std::fs::read_to_string(&path).map_err(|error| failed("read", &error))?;
-            let whole = old.rfind('\n').map_or(0, |end| end + 1);
-            let body = old.find('\n').map_or(whole, |end| end + 1);
-            text.push_str(&old[body..whole]);
-        }
-        let file = atomic_file::replace(&path, |file| file.write_all(text.as_bytes()))
-            .map_err(|error| failed("write", &error))?;
-        Ok(Journal { file, path, written })
+        let file = atomic_file::replace(path, |file| {
+            file.write_all(text.as_bytes())?;
+            // Locked before it takes the other's place. The lock is that of all copies of the file.
+            LockedFile::of(file.try_clone()?).map(drop)
+        });
+        let file = file.map_err(|error| failed("write", path, &error))?;
+        let locked = LockedFile::of(file).map_err(|error| failed("write", path, &error))?;
+        let locked = locked.ok_or_else(|| {
+            Error::new("the new journal is locked").at(path.display().to_string())
+        })?;
+        Ok((locked, written, sum))
     }
 
-    /// Appends the points that were finished since the last call.
-    ///
-    /// # Errors
-    /// A journal that can't be written.
-    pub(crate) fn add(&mut self, outcome: impl Fn(usize) -> Option<Outcome>) -> Result<(), Error> {
+    /// Appends the points that were finished since the last call. If that fails it is said on standard
+    /// error, once: the sweep can go on, but not be resumed from there.
+    pub(crate) fn add(&mut self, outcome: impl Fn(usize) -> Option<Outcome>) {
         let mut lines = String::new();
         for (point, written) in self.written.iter_mut().enumerate() {
             if !*written && let Some(outcome) = outcome(point) {
                 *written = true;
-                lines.push_str(&format!("{point} {}\n", outcome.name()));
+                lines.push_str(&line(&mut self.sum, point, outcome));
             }
         }
-        self.file.write_all(lines.as_bytes()).map_err(|error| {
-            Error::new(format!("cannot write the journal: {error}"))
-                .at(self.path.display().to_string())
-                .help("check the folder's free space")
-        })
+        // What follows a part of a line would be no journal.
+        if self.has_failed {
+            return;
+        }
+        if let Err(error) = self.file.file().write_all(lines.as_bytes()) {
+            self.has_failed = true;
+            let error = failed("write", &self.path, &error);
+            eprintln!(
+                "warning: {error}\nnote: the sweep goes on; --resume will run the rest again"
+            );
+        }
     }
-}
-
-/// The points in a journal. A last line without an end was cut off by a kill, and is ignored.
-///
-/// # Errors
-/// A line that is malformed, or a header of another sweep.
-fn read(
-    path: &Path,
-    mut journal: impl BufRead,
-    header: &str,
-    points_total: usize,
-) -> Result<Vec<(usize, Outcome)>, Error> {
-    const HELP: &str = "start over without --resume";
-    const LINE_MAX: u64 = 200;
-    let wrong = |line: u64, what: &str| {
-        Error::new(what).at(format!("{}:{line}", path.display())).help(HELP)
-    };
-    let mut points = Vec::new();
-    for line in 1.. {
-        let mut text = Vec::new();
-        let mut piece = std::io::Read::take(&mut journal, LINE_MAX);
-        let got = piece.read_until(b'\n', &mut text);
-        got.map_err(|error| wrong(line, &format!("the journal cannot be read: {error}")))?;
-        if text.pop() != Some(b'\n') {
-            if line == 1 || text.len() as u64 >= LINE_MAX - 1 {
-                return Err(wrong(line, "this is not a journal"));
-            }
-            break;
-        }
-        let text = String::from_utf8(text).map_err(|_| wrong(line, "this line is not text"))?;
-        if line == 1 {
-            if text != header {
-                return Err(if text.starts_with("mallory journal v1 ") {
-                    let what = "this journal is stale: it is of another program, other arguments or \
-                                another input";
-                    wrong(line, what)
-                } else {
-                    wrong(line, "this is not a journal that this version can read")
-                });
-            }
-            continue;
-        }
-        let entry = text.split_once(' ').and_then(|(point, outcome)| {
-            let point = point.parse().ok().filter(|point| *point < points_total)?;
-            let known = Outcome::ALL.iter().find(|known| known.name() == outcome)?;
-            Some((point, *known))
-        });
-        points.push(entry.ok_or_else(|| wrong(line, "expected a point and its outcome"))?);
-    }
-    Ok(points)
-}
-
-/// Reads bytes as a journal of 64 points, and returns how many points are in it. For fuzzing.
-#[cfg(feature = "arbitrary")]
-pub(crate) fn check(bytes: &[u8]) -> Result<usize, Error> {
-    const HEADER: &str = "mallory journal v1 it key=0000000000000000 points=64";
-    let path = Path::new("it.journal");
-    let as_it_is = read(path, BufReader::new(bytes), HEADER, 64);
-    // A fuzzer hardly finds the header by itself.
-    let with_header = [HEADER.as_bytes(), b"\n", bytes].concat();
-    as_it_is
-        .or_else(|_| read(path, BufReader::new(&*with_header), HEADER, 64))
-        .map(|points| points.len())
 }
 
 #[cfg(test)]
@@ -212,22 +181,105 @@ mod tests {
         Ok(seen)
     }
 
+    /// A journal of some points, and where it is.
+    fn journal(dir: &Path) -> PathBuf {
+        let place = JournalPlace { dir: dir.to_owned(), resume: false };
+        let mut journal = Journal::open(&place, &key(10), |_, _| {}).expect("opened");
+        journal.add(|n| (n % 3 == 0).then_some(Outcome::Absorbed));
+        journal.add(|n| (n < 2).then_some(Outcome::Propagated));
+        dir.join("it.is.journal")
+    }
+
+    /// The points of [`journal`].
+    fn points() -> Vec<(usize, Outcome)> {
+        let absorbed = |n| (n, Outcome::Absorbed);
+        [0, 3, 6, 9].map(absorbed).into_iter().chain([(1, Outcome::Propagated)]).collect()
+    }
+
     #[test]
     fn what_was_finished_is_read_back_also_after_a_kill_in_a_line() {
         let dir = tempfile::tempdir().expect("a folder");
-        let place = JournalPlace { dir: dir.path().to_owned(), resume: false };
-        let mut journal = Journal::open(&place, &key(10), |_, _| {}).expect("opened");
-        journal.add(|n| (n % 3 == 0).then_some(Outcome::Absorbed)).expect("written");
-        journal.add(|n| (n < 2).then_some(Outcome::Propagated)).expect("written");
-        let path = dir.path().join("it.is.journal");
+        let path = journal(dir.path());
         let mut text = std::fs::read_to_string(&path).expect("text");
         text.push_str("7 propa");
         std::fs::write(&path, text).expect("written");
-        let absorbed = |n| (n, Outcome::Absorbed);
-        let expected: Vec<(usize, Outcome)> =
-            [0, 3, 6, 9].map(absorbed).into_iter().chain([(1, Outcome::Propagated)]).collect();
-        assert_eq!(reopen(dir.path(), 10).expect("read"), expected);
-        assert_eq!(reopen(dir.path(), 10).expect("and read again"), expected);
+        assert_eq!(reopen(dir.path(), 10).expect("read"), points());
+        assert_eq!(reopen(dir.path(), 10).expect("and read again"), points());
+    }
+
+    #[test]
+    fn a_journal_that_is_cut_anywhere_is_read_as_far_as_it_goes_or_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = journal(dir.path());
+        let whole = std::fs::read(&path).expect("there");
+        let header = key(10).header().len() + 1;
+        for end in 0..whole.len() {
+            std::fs::write(&path, &whole[..end]).expect("written");
+            match reopen(dir.path(), 10) {
+                Ok(read) => assert_eq!(read[..], points()[..read.len()], "cut at {end}"),
+                Err(error) => assert!(end < header, "cut at {end}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_journal_that_was_changed_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = journal(dir.path());
+        let whole = std::fs::read_to_string(&path).expect("text");
+        let refused = |text: &[u8]| {
+            std::fs::write(&path, text).expect("written");
+            reopen(dir.path(), 10).expect_err("it was changed").to_string()
+        };
+        let by_hand = refused(whole.replacen("3 absorbed", "3 propagated", 1).as_bytes());
+        assert!(by_hand.contains("the checksum is wrong"), "{by_hand}");
+        assert!(by_hand.contains("it.is.journal:3"), "{by_hand}");
+        // Lines that are removed, doubled, or in another order.
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        let without = [&lines[..1], &lines[2..]].concat().concat();
+        let doubled = [&lines[..2], &lines[1..]].concat().concat();
+        let swapped = [lines[0], lines[2], lines[1]].concat();
+        for text in [without, doubled, swapped] {
+            refused(text.as_bytes());
+        }
+        // Each byte but the last line's end, where a kill may have been.
+        for place in 0..whole.len() - 1 {
+            for bit in [1, 4, 128] {
+                let mut bytes = whole.clone().into_bytes();
+                bytes[place] ^= bit;
+                std::fs::write(&path, &bytes).expect("written");
+                if let Ok(read) = reopen(dir.path(), 10) {
+                    // A line's end became something else: the rest is a line that was cut off.
+                    assert_eq!(read[..], points()[..read.len()], "byte {place}, bit {bit}");
+                    assert!(read.len() < points().len(), "byte {place}, bit {bit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_sweep_of_the_same_name_is_refused_while_the_first_one_runs() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let place = JournalPlace { dir: dir.path().to_owned(), resume: true };
+        let mut first = Journal::open(&place, &key(10), |_, _| {}).expect("opened");
+        let error = reopen(dir.path(), 10).expect_err("it is locked").to_string();
+        assert!(error.contains("another sweep of `it/is` is running"), "{error}");
+        first.add(|n| (n == 4).then_some(Outcome::Absorbed));
+        drop(first);
+        assert_eq!(reopen(dir.path(), 10).expect("free"), [(4, Outcome::Absorbed)]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_in_the_place_of_the_journal_is_not_followed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "important").expect("written");
+        let path = dir.path().join("it.is.journal");
+        std::os::unix::fs::symlink(&victim, &path).expect("planted");
+        let error = reopen(dir.path(), 10).expect_err("it is a link").to_string();
+        assert!(error.contains("cannot open the journal"), "{error}");
+        assert_eq!(std::fs::read_to_string(&victim).expect("there"), "important");
     }
 
     #[test]
@@ -239,8 +291,12 @@ mod tests {
             (String::new(), "1: this is not a journal"),
             ("something else\n".into(), "1: this is not a journal"),
             (key(11).header() + "\n", "1: this journal is stale"),
-            (format!("{header}\n99 absorbed\n"), "2: expected a point"),
-            (format!("{header}\n1 absorbed\n2 sideways\n"), "3: expected a point"),
+            (format!("{header}\n99\n"), "2: expected a point"),
+            (format!("{header}\n9 absorbed 0000000000000000\n"), "2: the journal was changed"),
+            (
+                [&*header, "\n", &line(&mut sum_with(0, &header), 99, Outcome::Absorbed)].concat(),
+                "2: expected a point",
+            ),
             (format!("{header}\n{}", "9".repeat(10_000_000)), "2: this is not a journal"),
         ] {
             std::fs::write(&path, &text).expect("written");

@@ -13,7 +13,7 @@
 //!    Before them, `first_use` fails the requests that only the first run of a process makes.
 //! 4. `points` lists what to fail: each request, once and for good, new call sites first.
 //! 5. `workers` has every point run in child processes, by the `strategy` that suits: from the
-//!    beginning in worker processes, or by `fork` off one pass. `journal` notes what is done.
+//!    beginning in worker processes, or by `fork` off one pass. `journal` notes what is done (`journal_text` is its form).
 //! 6. `point` makes the one faulted run of a point, and repeats it for call sites if it shows a
 //!    bug. `observation` is what it hands back; `point_status` is its outcome in shared memory.
 //! 7. Deaths and outcomes that the parent judges are confirmed, each in an `isolated_run`;
@@ -39,6 +39,7 @@ pub(crate) mod grouping;
 pub(crate) mod guarded;
 pub(crate) mod isolated_run;
 pub(crate) mod journal;
+pub(crate) mod journal_text;
 pub(crate) mod leak_trend;
 pub(crate) mod measurements;
 pub(crate) mod observation;

@@ -18,7 +18,8 @@ use crate::sweep::exit_outcome::{
     DescribedDeath, describe, kind_of, observation_at, os_error, outcome_of, patience,
 };
 use crate::sweep::isolated_run::{IsolatedRun, run_isolated};
-use crate::sweep::journal::{Journal, Key};
+use crate::sweep::journal::Journal;
+use crate::sweep::journal_text::Key;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::observation::{Observation, Point};
 use crate::sweep::point::RunContext;
@@ -64,12 +65,11 @@ pub(crate) fn run_points(
     }
     let memory = SharedMemory::new(1, points.len()).map_err(|e| os_error("share memory", &e))?;
     let mut journal = open_journal(context, baseline, points, &memory)?;
-    let mut journal_error = None;
     let mut on_tick = || {
         let byte = |point: usize| memory.outcome(point).load(Ordering::Relaxed);
         if let Some(journal) = &mut journal {
             let clean = |point| Some(byte(point)).filter(|b| b & FOUND == 0).and_then(decode);
-            journal_error = journal_error.take().or(journal.add(clean).err());
+            journal.add(clean);
         }
         if let Some(progress) = &settings.progress {
             let done = (0..points.len()).filter(|point| byte(*point) != 0).count() as u64;
@@ -81,9 +81,6 @@ pub(crate) fn run_points(
         PointRunner { context, baseline, points, memory: &memory, patience, on_tick: &mut on_tick };
     let mut results = PointResults::default();
     let forked = runner.run_all(&mut results)?;
-    if let Some(error) = journal_error {
-        return Err(error);
-    }
     let PointResults { mut found, mut deaths, mut records, doubtful } = results;
     for point in doubtful {
         let at = points[point];

@@ -7,6 +7,8 @@ mod common;
 mod deaths;
 mod environment;
 #[cfg(target_os = "linux")]
+mod full_disk;
+#[cfg(target_os = "linux")]
 mod interference;
 mod journal;
 mod other_threads;

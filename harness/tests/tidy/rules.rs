@@ -109,6 +109,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "process/backtrace.rs",
     "process/child.rs",
     "process/child_handle.rs",
+    "process/file_lock.rs",
     "process/fork_pool.rs",
     "process/forked_call.rs",
     "process/guard_pages.rs",
