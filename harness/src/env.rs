@@ -1,7 +1,6 @@
-//! The `MALLORY_*` variables of the environment, each an error if it can't be parsed; and the
-//! command that started this program.
+//! The `MALLORY_*` variables of the environment, each an error if it can't be parsed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::report::token::Token;
@@ -131,49 +130,9 @@ impl Env {
     }
 }
 
-/// The command that started this program, quoted for a shell. An absolute path is cut to the file's
-/// name, `./name`, since reports hold no paths of the machine.
-pub(crate) fn started() -> String {
-    let words: Vec<String> =
-        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    if !words.is_empty() {
-        return quoted(&words);
-    }
-    // Rust knows no arguments inside a library of a C program on some systems.
-    let own = std::env::current_exe().ok();
-    quoted(&[own.map_or_else(|| "program".to_owned(), |own| own.to_string_lossy().into_owned())])
-}
-
-fn quoted(words: &[String]) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:+@%".contains(c);
-    let quote = |word: &str| match word {
-        word if !word.is_empty() && word.chars().all(is_plain) => word.to_owned(),
-        word => format!("'{}'", word.replace('\'', r"'\''")),
-    };
-    let (program, rest) = words.split_first().map_or(("", words), |(first, rest)| (&**first, rest));
-    let path = Path::new(program);
-    let name = path.file_name().filter(|_| path.is_absolute()).map(|name| name.to_string_lossy());
-    let program = name.map_or_else(|| program.to_owned(), |name| format!("./{name}"));
-    let words = std::iter::once(&*program).chain(rest.iter().map(|word| &**word));
-    words.map(quote).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_program_is_named_as_it_was_started_but_for_the_machines_folders() {
-        for (words, line) in [
-            (&["target/words", "leak"][..], "target/words leak"),
-            (&["words"], "words"),
-            (&["/home/somebody/words", "a b", "it's", ""], r"./words 'a b' 'it'\''s' ''"),
-        ] {
-            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            assert_eq!(quoted(&words), line);
-        }
-        assert!(!started().is_empty());
-    }
 
     fn read(name: &'static str, value: &'static str) -> Result<Env, Error> {
         Env::from(&move |asked| (asked == name).then(|| value.to_owned()))

@@ -111,6 +111,7 @@ mod explore;
 mod global;
 mod heap;
 mod host;
+mod launch;
 mod options;
 pub mod plan;
 mod port;

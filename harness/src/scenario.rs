@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::explore::builder::Explore;
 use crate::host::Engine;
+use crate::launch;
 use crate::report::Report;
-use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE, Rerun};
+use crate::report::rerun::Rerun;
 #[cfg(feature = "cli")]
 use crate::script::dyn_system::{AnySystem, TypedSystem};
 use crate::sweep::builder::Sweep;
@@ -21,9 +22,6 @@ use crate::system::script::Script;
 type SweepFn = dyn Fn(Sweep) -> Report;
 type ExploreFn = dyn Fn(Explore) -> Report;
 type InputFn = dyn Fn() -> Result<Arc<[u8]>, Error>;
-
-/// The command that starts a scenario's command line with loom.
-const PROGRAM_LOOM: &str = "cargo run --release --features loom --";
 
 /// A subject with a name, for a command line (`cli::main`, feature `cli`) or a test.
 ///
@@ -47,7 +45,7 @@ pub struct Scenario {
     run: Option<Box<SweepFn>>,
     explore: Option<Box<ExploreFn>>,
     /// The command that replays are printed with.
-    program: String,
+    program: Option<String>,
     /// A source file of the caller's: where it is found tells which paths are the machine's.
     known_file: &'static str,
 }
@@ -88,7 +86,7 @@ impl Scenario {
             source: None,
             run: None,
             explore: None,
-            program: PROGRAM.to_owned(),
+            program: None,
             known_file: Location::caller().file(),
         }
     }
@@ -140,10 +138,11 @@ impl Scenario {
     }
 
     /// Sets the command that starts its program, which findings print in front of `replay`: one
-    /// with a feature, say. Default: `cargo run --release --`.
+    /// with a feature, say. Default: `cargo run --release --`, with the profile of
+    /// this program, or the name of an installed one.
     #[must_use]
     pub fn rerun_by(mut self, program: &str) -> Self {
-        self.program = program.to_owned();
+        self.program = Some(program.to_owned());
         self
     }
 
@@ -156,8 +155,8 @@ impl Scenario {
 
     /// Sweeps it with these settings. `other_input` replaces its own input.
     pub(crate) fn run(&self, sweep: Sweep, other_input: Option<&Arc<[u8]>>) -> Report {
-        let mut sweep =
-            sweep.known_file(self.known_file).rerun_by(Rerun::Command(self.program.clone()));
+        let program = self.program.clone().unwrap_or_else(|| launch::command_line(None));
+        let mut sweep = sweep.known_file(self.known_file).rerun_by(Rerun::Command(program));
         let Some(run) = &self.run else {
             let what = format!("`{}` cannot be swept", self.name);
             return sweep.failed(Error::new(what).help("explore it: it is about threads"));
@@ -175,10 +174,9 @@ impl Scenario {
 
     /// Explores it with these settings.
     pub(crate) fn explored(&self, explore: Explore, other_input: Option<&Arc<[u8]>>) -> Report {
-        let program = |engine: Option<Engine>| match engine {
-            _ if self.program != PROGRAM => self.program.clone(),
-            Some(Engine::Loom) => PROGRAM_LOOM.to_owned(),
-            _ => PROGRAM_SHUTTLE.to_owned(),
+        let program = |engine: Option<Engine>| {
+            let feature = if engine == Some(Engine::Loom) { "loom" } else { "shuttle" };
+            self.program.clone().unwrap_or_else(|| launch::command_line(Some(feature)))
         };
         let mut explore = explore.prepared(self.known_file, program);
         let Some(run) = &self.explore else {

@@ -28,10 +28,10 @@ pub use crate::adapters::c_heap::{
 pub use crate::adapters::c_memory::{MAX_ALIGN, MemoryPort, MemoryTable};
 pub use crate::adapters::c_slot::{InSlot, Occupied, Slot};
 pub use crate::adapters::c_table::{PortTable, TablePort};
-use crate::env::started;
 use crate::error::Error;
 use crate::heap::Heap;
 use crate::heap::thread_context::aside;
+use crate::launch::started;
 use crate::report::Report;
 use crate::report::rerun::Rerun;
 use crate::sweep::builder::Sweep;
@@ -271,7 +271,7 @@ unsafe fn prepare(
     }
     // SAFETY: the caller's promise.
     let program = unsafe { text(program) }.unwrap_or_else(started);
-    Ok(sweep.rerun_by(Rerun::Program(program)))
+    Ok(sweep.of_c().rerun_by(Rerun::Program(program)))
 }
 
 /// Sweeps the subject.

@@ -233,7 +233,10 @@ impl From<StrategyArg> for Strategy {
 #[must_use]
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
     crate::script::case::in_command_line();
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return wrong_arguments(&error),
+    };
     let format = command.format();
     let result = match command {
         Command::Sweep(args) => sweep(scenarios, &args),
@@ -254,6 +257,24 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints what is wrong with the command line, in the form that it asks for, or the help that it asks
+/// for.
+fn wrong_arguments(error: &clap::Error) -> ExitCode {
+    let words: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let is_pair = |pair: &[String]| pair[0] == "--format" && pair[1] == "json";
+    let wants_json =
+        words.windows(2).any(is_pair) || words.iter().any(|word| word == "--format=json");
+    if !error.use_stderr() || !wants_json {
+        error.exit();
+    }
+    let text = error.to_string();
+    let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let error = Error::new(what).at("the command line").help("--help explains the flags");
+    print_error(None, &error, Format::Json);
+    ExitCode::from(2)
 }
 
 fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {

@@ -3,7 +3,7 @@
 use crate::conformance::clause::{BreachRoot, Clause, Function};
 use crate::conformance::operation;
 use crate::conformance::suite::BrokenSequence;
-use crate::env::started;
+use crate::launch::{self, started};
 use crate::report::finding::{BlockTally, Finding};
 use crate::report::kind::Kind;
 use crate::report::rerun::Rerun;
@@ -81,7 +81,10 @@ impl FindingSource<'_> {
                 modes: Vec::new(),
                 fingerprint: Fingerprint(fingerprint).short(),
             },
-            rerun: test.map_or_else(|| Rerun::Program(program()), Rerun::Test),
+            rerun: test.map_or_else(
+                || Rerun::Program(program()),
+                |test| Rerun::Program(launch::test(&test)),
+            ),
         }
     }
 }

@@ -299,7 +299,7 @@ fn add_notes(
         note(format!("{results} different results without a fault, depending on the schedule"));
     }
     if baseline.lacks_sites() {
-        note("sites unavailable: build with debug = 1 to see them".to_owned());
+        note(settings.lacks_sites());
     }
     if !settings.classified {
         note("errors unclassified: every Err counts as out of memory; see Explore::oom".to_owned());

@@ -264,7 +264,11 @@ impl Report {
     #[must_use]
     pub fn details(&self) -> String {
         match &self.error {
-            Some(error) => format!("error: {}: {error}\n", self.scenario),
+            Some(error) => {
+                let listed = inventory::allowed(&self.inventory);
+                let gap = if listed.is_empty() { "" } else { "\n" };
+                format!("error: {}: {error}\n{gap}{listed}", self.scenario)
+            }
             None => inventory::findings(&self.findings) + &inventory::allowed(&self.inventory),
         }
     }

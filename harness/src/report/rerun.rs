@@ -7,9 +7,8 @@ use crate::report::token::Token;
 pub(crate) enum Rerun {
     /// A command line with a `replay` command, started by this.
     Command(String),
-    /// The test of this name.
-    Test(String),
-    /// A program without that command line, such as one written in C.
+    /// A test, or a program without that command line, such as one written in C: the command that
+    /// runs it.
     Program(String),
     /// This whole line, for runs that no token describes.
     #[cfg(feature = "ron")]
@@ -23,16 +22,7 @@ impl Rerun {
             #[cfg(feature = "ron")]
             Rerun::Line(line) => line.clone(),
             Rerun::Command(program) => format!("{program} replay '{token}'"),
-            Rerun::Test(name) => {
-                format!("MALLORY_REPLAY='{token}' cargo nextest run {name}")
-            }
             Rerun::Program(program) => format!("MALLORY_REPLAY='{token}' {program}"),
         }
     }
 }
-
-/// The command that starts a scenario's command line.
-pub(crate) const PROGRAM: &str = "cargo run --release --";
-
-/// The same with the feature that schedules replay needs.
-pub(crate) const PROGRAM_SHUTTLE: &str = "cargo run --release --features shuttle --";

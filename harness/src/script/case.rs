@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::launch;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 use crate::plan::syntax::Shortage;
 use crate::process::child;
@@ -16,7 +17,7 @@ use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::Report;
 use crate::report::kind::Kind;
-use crate::report::rerun::{PROGRAM, PROGRAM_SHUTTLE, Rerun};
+use crate::report::rerun::Rerun;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 use crate::schedule;
 use crate::schedule::search::Search;
@@ -42,12 +43,12 @@ pub(crate) fn in_command_line() {
 /// the test that the file is.
 pub(crate) fn rerun<Op>(path: &Path, script: &Script<Op>) -> Rerun {
     let test = path.file_stem().map(|stem| stem.to_string_lossy());
-    let program = if script.is_contended() { PROGRAM_SHUTTLE } else { PROGRAM };
     Rerun::Line(match test {
-        Some(test) if !IS_COMMAND_LINE.load(Ordering::Relaxed) => {
-            format!("cargo nextest run {test}")
+        Some(test) if !IS_COMMAND_LINE.load(Ordering::Relaxed) => launch::tests_with(&test),
+        _ => {
+            let features = script.is_contended().then_some("shuttle");
+            format!("{} run {}", launch::command_line(features), path.display())
         }
-        _ => format!("{program} run {}", path.display()),
     })
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::launch;
 use crate::report::Report;
 use crate::report::rerun::Rerun;
 use crate::report::verdict::Replayed;
@@ -114,7 +115,7 @@ impl ScriptTests {
             for &(driver, driver_name) in Driver::ALL {
                 let (path, systems) = (path.clone(), self.systems.clone());
                 let test = format!("{name}::{driver_name}");
-                let rerun = Rerun::Test(test.clone());
+                let rerun = Rerun::Program(launch::test(&test));
                 let drive = move || {
                     let text = files::read(&path)?;
                     let file = shown(&path);

@@ -173,6 +173,12 @@ impl<C, V> Sweep<C, V> {
         self.set(|settings| settings.journal = Some(place))
     }
 
+    /// Says that the subject is a C program.
+    #[cfg(feature = "c")]
+    pub(crate) fn of_c(self) -> Self {
+        self.set(|settings| settings.is_c = true)
+    }
+
     /// The settings, for callers with a loop of their own.
     #[cfg(feature = "ron")]
     pub(crate) fn into_settings(self) -> Result<Settings, Error> {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use crate::adapters::adversary::Adversary;
 use crate::env::Env;
 use crate::error::Error;
+use crate::launch;
 use crate::options::Options;
 use crate::plan::Faults;
 use crate::process::thread_births::ThreadWaits;
 use crate::report::outcome::Strategy;
-use crate::report::rerun::{PROGRAM, Rerun};
+use crate::report::rerun::Rerun;
 use crate::report::token::{Token, is_name};
 use crate::run::subject::{By, Unclassified, Whole};
 use crate::run::symbolizer;
@@ -62,14 +63,15 @@ impl BuilderCore<Unclassified, Whole> {
         }
         let test = std::thread::current().name().filter(|name| *name != "main").map(str::to_owned);
         let rerun = match test {
-            Some(test) => Rerun::Test(test),
-            None => Rerun::Command(PROGRAM.to_owned()),
+            Some(test) => Rerun::Program(launch::test(&test)),
+            None => Rerun::Program(launch::program()),
         };
         let settings = Settings {
             seed: env.seed.unwrap_or(0),
             jobs: env.jobs.unwrap_or(1),
             limit: None,
             strict: false,
+            is_c: false,
             only_check: false,
             accepts_no_requests: false,
             benign: Vec::new(),

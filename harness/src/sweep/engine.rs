@@ -212,7 +212,7 @@ pub(crate) fn no_faulted_run(why: &str) -> String {
 fn notes(settings: &Settings, baseline: &Baseline, report: &mut Report) {
     let mut note = |text: String| report.notes.push(text);
     if baseline.lacks_sites() {
-        note("sites unavailable: build with debug = 1 to see them".to_owned());
+        note(settings.lacks_sites());
     }
     if !settings.classified && !settings.only_check {
         note("errors unclassified: every Err counts as out of memory; see Sweep::oom".to_owned());

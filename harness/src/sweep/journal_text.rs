@@ -1,6 +1,8 @@
 //! The text of a journal: what its header says, its lines with their checksums, and how it is read.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
+#[cfg(feature = "arbitrary")]
+use std::io::BufReader;
 use std::path::Path;
 
 use crate::error::Error;

@@ -81,6 +81,9 @@ pub(crate) struct Settings {
     pub(crate) jobs: usize,
     pub(crate) limit: Option<u64>,
     pub(crate) strict: bool,
+    /// Whether the subject is a C program, whose compiler is told with `-g` what Cargo is told with
+    /// `debug`.
+    pub(crate) is_c: bool,
     /// Whether only the fault-free runs are made.
     pub(crate) only_check: bool,
     /// Whether a subject that makes no request is accepted.
@@ -179,6 +182,12 @@ impl Settings {
     /// Makes a run, in a process of its own if the settings say so.
     pub(crate) fn execute(&self, subject: &dyn Subject, job: Job<'_>) -> Run {
         if self.apart.get() { execute_apart(subject, job) } else { execute(subject, job) }
+    }
+
+    /// The note of a subject without debug information.
+    pub(crate) fn lacks_sites(&self) -> String {
+        let how = if self.is_c { "build with -g" } else { "build with debug = 1" };
+        format!("sites unavailable: {how} to see them")
     }
 
     /// Whether runs can be made in processes of their own, and aren't yet. Under a model checker a

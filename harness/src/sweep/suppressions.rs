@@ -91,7 +91,7 @@ pub(crate) fn finish_report(
         }
     }
     if let Some(max) = settings.allow_aborts {
-        ratchet(max, &mut findings, report, is_complete)?;
+        ratchet(max, &mut findings, report, is_complete);
     }
     if let Some(file) = &settings.allowed_file {
         allowed_file::apply(file, settings.update, &mut findings, report, is_complete)?;
@@ -139,30 +139,25 @@ pub(crate) fn name_sites(
 
 /// Compares the number of call sites whose failure aborts with the allowed one (`allow_aborts`).
 /// Equal: they are listed. More: they stay findings. Fewer: an error asks for the number to be
-/// lowered.
-fn ratchet(
-    max: u64,
-    findings: &mut Vec<Finding>,
-    report: &mut Report,
-    is_complete: bool,
-) -> Result<(), Error> {
+/// lowered, and they are listed as well.
+fn ratchet(max: u64, findings: &mut Vec<Finding>, report: &mut Report, is_complete: bool) {
     let is_abort = |finding: &Finding| finding.kind() == Kind::Abort && finding.fault().is_some();
     let sites = findings.iter().filter(|finding| is_abort(finding)).count() as u64;
     if sites > max {
         report
             .notes
             .push(format!("allow_aborts({max}): failures abort at {}", count(sites, "call site")));
-        return Ok(());
+        return;
     }
     if sites < max && is_complete {
         let only = count(sites, "call site");
-        return Err(Error::new(format!("allow_aborts({max}): failures abort at only {only}"))
-            .help(format!("lower it to allow_aborts({sites}), so that none returns unnoticed")));
+        let error = Error::new(format!("allow_aborts({max}): failures abort at only {only}"))
+            .help(format!("lower it to allow_aborts({sites}), so that none returns unnoticed"));
+        report.error = Some(error);
     }
     let (aborts, rest) = findings.drain(..).partition(is_abort);
     *findings = rest;
     report.inventory = aborts;
-    Ok(())
 }
 
 /// Fills in the operation and the size of requests that failed in observations made without a run.

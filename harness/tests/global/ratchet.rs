@@ -25,7 +25,15 @@ fn allowed_aborts_are_a_ratchet_that_turns_one_way() {
     allowed(2).assert_clean();
     assert!(allowed(2).to_string().contains("ratchet::words"), "allowed aborts are listed");
     assert_eq!(kinds(&allowed(1)), [Kind::Abort; 2]);
-    assert!(mistake(&allowed(3)).contains("failures abort at only 2 call sites"));
+    let fewer = allowed(3);
+    assert!(mistake(&fewer).contains("failures abort at only 2 call sites"));
+    // What was counted is listed, too many as findings, too few after the error.
+    let text = fewer.to_string();
+    assert_eq!(
+        text.matches("ratchet::").count(),
+        allowed(2).to_string().matches("ratchet::").count()
+    );
+    assert!(text.contains("ratchet::words"), "{text}");
 }
 
 /// Functions that abort, each at a call site of its own.

@@ -17,7 +17,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("ways into a heap", &["global", "thread", "adapters"]),
     ("the heap", &["heap"]),
     ("detectors, and child processes", &["detect", "process"]),
-    ("settings", &["env", "options"]),
+    ("settings", &["env", "launch", "options"]),
     ("what is reported, what fails, what threads share", &["report", "plan", "sync"]),
     ("which thread continues", &["schedule"]),
     ("words that everything uses", &["port", "trace", "error", "rt"]),

@@ -31,9 +31,14 @@ fn library() -> PathBuf {
 
 /// Builds a program with the README's flags.
 fn build(source: &str, folder: &Path) -> PathBuf {
+    build_with("-g", source, folder)
+}
+
+/// The same with this flag in the place of `-g`.
+fn build_with(debug: &str, source: &str, folder: &Path) -> PathBuf {
     let program = folder.join(Path::new(source).file_stem().expect("a file"));
     let mut cc = Command::new("cc");
-    cc.args(["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-D_POSIX_C_SOURCE=200112L"]);
+    cc.args(["-std=c11", debug, "-Wall", "-Wextra", "-Werror", "-D_POSIX_C_SOURCE=200112L"]);
     cc.args(["-I", "harness/c"]).arg(source).arg(library());
     cc.args(["-lgcc_s", "-lpthread", "-ldl", "-lm"]).arg("-o").arg(&program);
     let built = cc.current_dir(root()).output().expect("there is a C compiler");
@@ -89,6 +94,16 @@ note: words-leak: recovery unverified: nothing survives the error; .setup(..).op
     let replayed = run(&words, &["leak"], &[("MALLORY_REPLAY", token)]);
     assert_eq!(replayed.code, Some(1), "{}", replayed.err);
     assert!(replayed.out.contains("reproduced"), "{}", replayed.out);
+}
+
+#[test]
+fn a_program_without_debug_information_is_told_what_its_compiler_needs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = build_with("-g0", "harness/examples/c/words.c", folder.path());
+    let leak = run(&words, &["leak"], &[]);
+    assert_eq!(leak.code, Some(1), "{}{}", leak.out, leak.err);
+    assert!(leak.out.contains("sites unavailable: build with -g to see them"), "{}", leak.out);
+    assert!(!leak.out.contains("debug = 1"), "{}", leak.out);
 }
 
 #[test]
