@@ -97,12 +97,17 @@ pub(crate) fn sweep_first_uses(
         || settings.in_process
         || settings.host.is_some()
         || settings.only_check;
-    if has_none || !differs(settings, subject)? {
+    if has_none {
+        return Ok(FirstUse::default());
+    }
+    let made_first = made_first(settings, subject)?;
+    if made_first.is_empty() {
         return Ok(FirstUse::default());
     }
     let warm = measure_warm(settings, subject)?;
     loop {
-        let result = settings.in_first_runs(|| sweep_unwarmed(settings, subject, &warm))?;
+        let result =
+            settings.in_first_runs(|| sweep_unwarmed(settings, subject, &warm, &made_first))?;
         match result {
             Some(first_use) => return Ok(first_use),
             // They write where they may not: once more, on guarded memory.
@@ -111,31 +116,67 @@ pub(crate) fn sweep_first_uses(
     }
 }
 
-/// The requests of a run, by thread, as they can be compared without call sites.
-type Asked = BTreeMap<u16, Vec<(Op, usize)>>;
+/// A request as it can be compared without call sites: its thread, operation and size.
+type Asked = (u16, Op, u64);
+/// How many such requests there are.
+type Counts = BTreeMap<Asked, u64>;
 
-/// Whether the first run of a process makes other requests than the second one.
-fn differs(settings: &Settings, subject: &dyn Subject) -> Result<bool, Error> {
-    let answer = child::ask::<bool>(first_patience(settings), &|pipe| {
-        let scratch = ScratchDir::new(child::parent());
-        let asked = || {
-            let mut job = settings.job(&scratch);
-            job.record = true;
-            let mut asked = Asked::new();
-            for event in execute(subject, job).trace {
-                if event.op != Op::Free {
-                    asked.entry(event.thread).or_default().push((event.op, event.size));
-                }
+/// How many processes are asked about real threads, whose order may also be the reason for a request.
+const PROCESSES_OF_THREADS: usize = 3;
+
+/// The requests that the first run of a process makes more often than two later ones.
+///
+/// # Errors
+/// If no child can be started.
+fn made_first(settings: &Settings, subject: &dyn Subject) -> Result<Counts, Error> {
+    let mut extra: Option<Counts> = None;
+    for _ in 0..PROCESSES_OF_THREADS {
+        let answer = child::ask::<Vec<(u64, (Op, u64))>>(first_patience(settings), &|pipe| {
+            let scratch = ScratchDir::new(child::parent());
+            for _ in 0..3 {
+                let mut job = settings.job(&scratch);
+                job.record = true;
+                let trace = execute(subject, job).trace;
+                status::set_started();
+                let requests = trace.iter().filter(|event| event.op != Op::Free);
+                let asked = requests.map(|it| (u64::from(it.thread), (it.op, it.size as u64)));
+                pipe.send(&asked.collect::<Vec<_>>());
             }
-            asked
+        });
+        let answer = answer.map_err(|error| os_error("start a child", &error))?;
+        // A child that died says nothing here: the baseline reports its death.
+        let [first, second, third] = &answer.messages[..] else { return Ok(Counts::new()) };
+        let [first, second, third] = [first, second, third].map(|run| counts(run));
+        let more = |(asked, count): (&Asked, &u64)| {
+            let later = [&second, &third].map(|run| run.get(asked).copied().unwrap_or(0));
+            let more = count.saturating_sub(later[0].max(later[1]));
+            (more > 0).then_some((*asked, more))
         };
-        let first = asked();
-        status::set_started();
-        pipe.send(&(first != asked()));
-    });
-    let answer = answer.map_err(|error| os_error("start a child", &error))?;
-    // A child that died says nothing here: the baseline reports its death.
-    Ok(answer.messages.last() == Some(&true))
+        let new: Counts = first.iter().filter_map(more).collect();
+        let agreed = match extra {
+            None => new,
+            Some(before) => {
+                let both =
+                    |(asked, n): (Asked, u64)| new.get(&asked).map(|count| (asked, n.min(*count)));
+                before.into_iter().filter_map(both).collect()
+            }
+        };
+        let has_threads = first.keys().any(|(thread, ..)| *thread > 0);
+        if agreed.is_empty() || !has_threads {
+            return Ok(agreed);
+        }
+        extra = Some(agreed);
+    }
+    Ok(extra.unwrap_or_default())
+}
+
+fn counts(run: &[(u64, (Op, u64))]) -> Counts {
+    let mut counts = Counts::new();
+    for (thread, (op, size)) in run {
+        let thread = u16::try_from(*thread).unwrap_or(u16::MAX);
+        *counts.entry((thread, *op, *size)).or_default() += 1;
+    }
+    counts
 }
 
 /// The requests of a second run and their call sites, measured in a child process.
@@ -165,13 +206,14 @@ fn sweep_unwarmed(
     settings: &Settings,
     subject: &dyn Subject,
     warm: &Baseline,
+    made_first: &Counts,
 ) -> Result<Option<FirstUse>, Error> {
     let cold = measure_apart(settings, subject)?;
     if cold.error.is_some() || cold.dead_end.is_some() {
         // The baseline reports it, unless only first runs differ from each other.
         return Ok(Some(FirstUse::default()));
     }
-    let all = only_first(&cold, warm);
+    let all = only_first(&cold, warm, made_first.clone());
     let requests = all.len() as u64;
     let sites = all.iter().filter_map(|at| cold.site(*at)).filter(|_| cold.has_sites);
     let sites: BTreeMap<u64, Site> = sites.map(|site| (site.key(), site.clone())).collect();
@@ -201,8 +243,9 @@ fn sweep_unwarmed(
 }
 
 /// The requests that a first run makes more often than a later one, told by call site, operation and
-/// size. Where both make some, the earliest are taken: what is filled at its first use comes first.
-fn only_first(cold: &Baseline, warm: &Baseline) -> Vec<Coordinate> {
+/// size: at most those of `made_first`. Where both make some, the earliest are taken: what is filled
+/// at its first use comes first.
+fn only_first(cold: &Baseline, warm: &Baseline, mut made_first: Counts) -> Vec<Coordinate> {
     let has_sites = cold.has_sites && warm.has_sites;
     let key = |baseline: &Baseline, at: Coordinate| {
         let site = baseline.site(at).filter(|_| has_sites).map(Site::key);
@@ -219,12 +262,17 @@ fn only_first(cold: &Baseline, warm: &Baseline) -> Vec<Coordinate> {
     for (key, count) in &mut more {
         *count = count.saturating_sub(in_warm.get(key).copied().unwrap_or(0));
     }
-    let is_extra = |at: &Coordinate| match more.get_mut(&key(cold, *at)) {
-        Some(left) if *left > 0 => {
-            *left -= 1;
-            true
+    let is_extra = |at: &Coordinate| {
+        let asked = cold.asked(*at).map(|(op, size)| (at.thread, op, size));
+        let unsited = asked.and_then(|asked| made_first.get_mut(&asked));
+        match (more.get_mut(&key(cold, *at)), unsited) {
+            (Some(left), Some(of_all)) if *left > 0 && *of_all > 0 => {
+                *left -= 1;
+                *of_all -= 1;
+                true
+            }
+            _ => false,
         }
-        _ => false,
     };
     cold.coordinates().filter(is_extra).collect()
 }
