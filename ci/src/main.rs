@@ -2,6 +2,7 @@
 //! only call it, so that a person runs the same as CI does.
 
 mod fuzz;
+mod newcomers;
 mod precision;
 
 use std::ffi::OsStr;
@@ -27,6 +28,9 @@ usage: cargo run -p ci -- COMMAND
            takes long to build
   repeat   sweeps programs that corrupt memory 50 times each, which has to print the same each time,
            and correct threads 1,000 times, which has to find nothing
+  hostile  attacks the harness: subjects that do what they can to it, damaged tokens, journals,
+           lists and scripts, sweeps that are killed at random moments, full disks; takes minutes
+  newcomers  does what the README says in empty folders, as four kinds of new users would
   precision  sweeps popular crates in their published versions, which must show no false finding,
            and compares the table with precision/README.md; --update writes the file anew
   fuzz     runs the fuzz targets in turn on all cores; takes the names of targets, and
@@ -54,6 +58,8 @@ fn main() -> ExitCode {
         ["explore"] => explore(),
         ["foreign"] => foreign(),
         ["repeat"] => run(&mut cargo(&["run", "--release", "--example", "repeated"])),
+        ["hostile"] => run(&mut cargo(&["run", "--release", "--example", "hostile"])),
+        ["newcomers"] => newcomers::newcomers(),
         ["precision"] => precision::precision(false),
         ["precision", "--update"] => precision::precision(true),
         ["fuzz", options @ ..] => {

@@ -217,7 +217,7 @@ mod tests {
             std::fs::write(&path, &whole[..end]).expect("written");
             match reopen(dir.path(), 10) {
                 Ok(read) => assert_eq!(read[..], points()[..read.len()], "cut at {end}"),
-                Err(error) => assert!(end < header, "cut at {end}: {error}"),
+                Err(error) => assert!((1..header).contains(&end), "cut at {end}: {error}"),
             }
         }
     }
@@ -288,7 +288,6 @@ mod tests {
         let path = dir.path().join("it.is.journal");
         let header = key(10).header();
         for (text, expected) in [
-            (String::new(), "1: this is not a journal"),
             ("something else\n".into(), "1: this is not a journal"),
             (key(11).header() + "\n", "1: this journal is stale"),
             (format!("{header}\n99\n"), "2: expected a point"),

@@ -4,6 +4,7 @@ use std::io::BufRead;
 #[cfg(feature = "arbitrary")]
 use std::io::BufReader;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::error::Error;
 use crate::report::outcome::Outcome;
@@ -40,6 +41,12 @@ impl Key<'_> {
 
 /// The hash of the running program's file, or 0 where it can't be read.
 fn executable() -> u64 {
+    // The file is large, and a program may make many sweeps.
+    static HASH: OnceLock<u64> = OnceLock::new();
+    *HASH.get_or_init(hash_executable)
+}
+
+fn hash_executable() -> u64 {
     let bytes = std::env::current_exe().ok().and_then(|path| std::fs::read(path).ok());
     let Some(bytes) = bytes else { return 0 };
     // Eight bytes at a time, since the file is large. The result is never printed.
@@ -86,6 +93,10 @@ pub(crate) fn read(
         let mut piece = std::io::Read::take(&mut journal, LINE_MAX);
         let got = piece.read_until(b'\n', &mut text);
         got.map_err(|error| wrong(line, &format!("the journal cannot be read: {error}")))?;
+        if line == 1 && text.is_empty() {
+            // It was made to be locked, and a kill came before the first line.
+            return Ok(points);
+        }
         if text.pop() != Some(b'\n') {
             if line == 1 || text.len() as u64 >= LINE_MAX - 1 {
                 return Err(wrong(line, "this is not a journal"));
