@@ -29,13 +29,13 @@ impl Error {
     /// A mistake. `what` says in one sentence what is wrong.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
-        Error { what: printable::line(&what.into()), place: None, help: None }
+        Error { what: printable::sentence(&what.into()), place: None, help: None }
     }
 
     /// Sets where it is: `file`, `file:line`, `file:line:column`, or the name of a variable.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
-        self.place = Some(printable::line(&place.into()));
+        self.place = Some(printable::sentence(&place.into()));
         self
     }
 
@@ -49,14 +49,14 @@ impl Error {
     /// Sets what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(printable::line(&help.into()));
+        self.help = Some(printable::sentence(&help.into()));
         self
     }
 
     /// Sets the place that the present one is inside of: a variable that holds a token, say.
     #[must_use]
     pub(crate) fn within(self, outer: impl Into<String>) -> Self {
-        let outer = printable::line(&outer.into());
+        let outer = printable::sentence(&outer.into());
         let place = match &self.place {
             Some(inner) => format!("{outer}, {inner}"),
             None => outer,

@@ -5,32 +5,55 @@
 
 use std::fmt::{self, Debug, Write};
 
-/// The most characters of one line that are shown.
+/// The most characters of one text that are shown on a line.
 const LINE_MAX: usize = 1_000;
-/// The most characters of a text of several lines that are shown.
+/// The most characters of a text of several lines, and of a sentence of ours around a few texts.
 const LINES_MAX: usize = 4_000;
+/// The most characters of what is of no use if it is cut: a script, or a command to type.
+const WHOLE_MAX: usize = 64_000;
 
 /// Whether a character is shown as it is.
 pub(crate) fn is_plain(c: char) -> bool {
     let is_hidden = matches!(
         c,
-        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{3164}' | '\u{feff}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
     );
-    !c.is_control() && !is_hidden
+    // Unicode keeps the last two of each plane and a few others from ever being characters.
+    let is_none = matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
+    !c.is_control() && !is_hidden && !is_none
 }
 
 /// A text on one line, with its line breaks escaped.
 pub(crate) fn line(text: &str) -> String {
-    let mut shown = Shown::new(LINE_MAX, false);
-    let _ = shown.write_str(text);
-    shown.end()
+    shown(text, LINE_MAX, false)
+}
+
+/// A sentence of ours on one line, with texts inside that may have been cut already: it has room for
+/// them, so that they are not cut again.
+pub(crate) fn sentence(text: &str) -> String {
+    shown(text, LINES_MAX, false)
 }
 
 /// A text on its lines.
 pub(crate) fn lines(text: &str) -> String {
-    let mut shown = Shown::new(LINES_MAX, true);
+    shown(text, LINES_MAX, true)
+}
+
+/// A command to type, on one line.
+pub(crate) fn command(text: &str) -> String {
+    shown(text, WHOLE_MAX, false)
+}
+
+/// A script on its lines.
+pub(crate) fn script(text: &str) -> String {
+    shown(text, WHOLE_MAX, true)
+}
+
+fn shown(text: &str, max: usize, keeps_lines: bool) -> String {
+    let mut shown = Shown::new(max, keeps_lines);
     let _ = shown.write_str(text);
     shown.end()
 }
@@ -113,6 +136,7 @@ mod tests {
             ("\u{202e}desrever\u{2066}", "\\u{202e}desrever\\u{2066}"),
             ("a\u{200b}b\u{feff}c\u{9b}31m", "a\\u{200b}b\\u{feff}c\\u{9b}31m"),
             ("tag\u{e0041}", "tag\\u{e0041}"),
+            ("\u{ffff}\u{fdd0}\u{10fffe}", "\\u{ffff}\\u{fdd0}\\u{10fffe}"),
         ] {
             assert_eq!(line(text), shown);
         }
@@ -127,6 +151,10 @@ mod tests {
         assert!(shown.ends_with("ä… (2002 bytes in all)"), "{shown}");
         assert_eq!(shown.chars().filter(|c| *c == 'ä').count(), LINE_MAX);
         assert_eq!(line(&long[2..]), long[2..]);
+        // What was cut is not cut again in a sentence, or in a note with another one.
+        let texts = format!("operation 1 ({shown}) failed: {shown}");
+        assert_eq!(sentence(&texts), texts);
+        assert_eq!(lines(&texts), texts);
         // An escape is shown whole or not at all.
         let escapes = "\u{1b}".repeat(LINE_MAX);
         assert!(line(&escapes).contains("\\u{1b}… ("), "{}", line(&escapes));

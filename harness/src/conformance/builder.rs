@@ -16,6 +16,7 @@ use crate::conformance::syntax;
 use crate::env::Env;
 use crate::error::Error;
 use crate::port::Port;
+use crate::printable;
 use crate::report::finding::Finding;
 use crate::report::format::count;
 use crate::report::token::{Token, is_name};
@@ -220,8 +221,11 @@ impl<'a, P: Port> Conformance<'a, P> {
             return Err(error.clone());
         }
         if !is_name(&self.name) {
-            return Err(Error::new(format!("{:?} is not a valid name for a port", self.name))
-                .help("use at most 40 lower-case letters, digits, and after the first /, _ or -"));
+            return Err(Error::new(format!(
+                "{} is not a valid name for a port",
+                printable::debug(&self.name)
+            ))
+            .help("use at most 40 lower-case letters, digits, and after the first /, _ or -"));
         }
         let callers = self.clones.max(self.threads);
         for (number, step) in (1..).zip(steps) {

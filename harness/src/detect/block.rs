@@ -2,6 +2,7 @@
 
 use std::alloc::Layout;
 
+use crate::printable;
 use crate::report::evidence::{BlockInfo, Role};
 
 /// A block as recorded in the ledger.
@@ -70,8 +71,8 @@ pub(crate) struct BadFree<'a> {
 }
 
 impl BadFree<'_> {
-    pub(crate) fn name(&self, heap: u16) -> &'static str {
-        self.heaps[usize::from(heap)].name
+    pub(crate) fn name(&self, heap: u16) -> String {
+        printable::line(self.heaps[usize::from(heap)].name)
     }
 
     pub(crate) fn subject(&self, block: &Block) -> BlockInfo {
@@ -84,7 +85,7 @@ pub(crate) fn subject(heaps: &[HeapInfo], block: &Block) -> BlockInfo {
         number: block.number,
         size: block.size,
         align: block.align,
-        heap: heaps[usize::from(block.heap)].name.to_owned(),
+        heap: printable::line(heaps[usize::from(block.heap)].name),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::detect::block::{BadFree, Block, BlockTable, Damage};
 use crate::heap::ledger::RecordSlot;
 use crate::heap::state::{ForeignCall, State};
 use crate::heap::unknown_frees::UnknownFree;
+use crate::printable;
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::trace::{End, Op};
@@ -222,10 +223,10 @@ impl State {
 
     /// Reports a parked call of a foreign thread, the `nth` of the run.
     pub(crate) fn report_foreign_call(&mut self, foreign: &ForeignCall, nth: u64) {
-        let name = self.heaps.name(foreign.heap);
+        let name = printable::line(self.heaps.name(foreign.heap));
         let slot = self.ledger.find(foreign.address, foreign.heap);
         let block = slot.map(|slot| self.info_of(&self.ledger.block(slot)));
-        self.accuse(detect::wrong_thread(foreign.op, foreign.layout, name, block, nth));
+        self.accuse(detect::wrong_thread(foreign.op, foreign.layout, &name, block, nth));
         if let Some(slot) = slot {
             self.ledger.taint(slot);
         }

@@ -125,7 +125,9 @@ impl Finding {
         if let Some(block) = &self.block {
             parts.push(self.block_line(block));
         }
-        parts.extend(self.notes.iter().map(|note| note.lines().next().unwrap_or("").to_owned()));
+        parts.extend(
+            self.notes.iter().map(|note| printable::sentence(note.lines().next().unwrap_or(""))),
+        );
         for step in &self.steps {
             if let Some(frame) = step.site.frames.first() {
                 parts.push(format!("{} in {}", step.role.label(), frame.short_name()));
@@ -146,7 +148,7 @@ impl Finding {
     pub(crate) fn block_line(&self, block: &BlockInfo) -> String {
         let each = format!("{} (align {})", count(block.size as u64, "byte"), block.align);
         let BlockTally { times, blocks } = &self.tally;
-        let heap = printable::line(&block.heap);
+        let heap = printable::sentence(&block.heap);
         if blocks.len() > 1 {
             let all = count(blocks.len() as u64, "block");
             let bytes = count(blocks.values().sum(), "byte");

@@ -75,7 +75,7 @@ impl Report {
     /// A report without any result yet.
     pub(crate) fn empty(scenario: &str, seed: u64) -> Report {
         Report {
-            scenario: scenario.to_owned(),
+            scenario: printable::line(scenario),
             seed,
             coverage: Coverage::default(),
             limit_asked: false,
@@ -322,10 +322,10 @@ pub(crate) fn notes<'a>(reports: impl IntoIterator<Item = &'a Report>) -> String
         }
     }
     let line = |(note, names): (&str, Vec<&str>)| match names.as_slice() {
-        [name] => format!("note: {name}: {}\n", printable::line(note)),
+        [name] => format!("note: {name}: {}\n", printable::sentence(note)),
         [name, others @ ..] => {
             let others = count(others.len() as u64, "other");
-            format!("note: {name} and {others}: {}\n", printable::line(note))
+            format!("note: {name} and {others}: {}\n", printable::sentence(note))
         }
         [] => String::new(),
     };

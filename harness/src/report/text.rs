@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::printable;
 use crate::report::call_site::{Frame, Site};
 use crate::report::finding::{Finding, ScheduleAt};
 use crate::report::format::{count, thousands};
@@ -64,8 +65,8 @@ impl fmt::Display for Finding {
             let name = name.as_deref().unwrap_or("");
             write_site(f, &format!("{name}{:<width$}  ", step.label), &step.site)?;
         }
-        for line in self.notes.iter().flat_map(|note| note.lines()) {
-            writeln!(f, "  {line}")?;
+        for note in self.notes.iter().map(|note| printable::script(note)) {
+            note.lines().try_for_each(|line| writeln!(f, "  {line}"))?;
         }
         if let Some(fault) = &self.fault {
             write_site(f, &format!("{} in ", fault.line(self.kind)), &fault.site)?;
@@ -96,6 +97,6 @@ impl fmt::Display for Finding {
         } else {
             writeln!(f, "  seen{in_schedules} without any fault")?;
         }
-        writeln!(f, "  replay  {}", self.rerun.line(&self.token))
+        writeln!(f, "  replay  {}", printable::command(&self.rerun.line(&self.token)))
     }
 }

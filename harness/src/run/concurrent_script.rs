@@ -125,10 +125,10 @@ impl<S: System> SharedRun<'_, S> {
 
     /// An operation as notes name it.
     fn describe(&self, thread: usize, nth: usize) -> String {
-        let op = &self.threads[thread][nth];
+        let op = printable::debug(&self.threads[thread][nth]);
         match self.threads.len() {
-            1 => format!("operation {} ({op:?})", nth + 1),
-            _ => format!("operation {} of thread {thread} ({op:?})", nth + 1),
+            1 => format!("operation {} ({op})", nth + 1),
+            _ => format!("operation {} of thread {thread} ({op})", nth + 1),
         }
     }
 
@@ -299,8 +299,9 @@ impl<S: System> Subject for ConcurrentScript<S> {
                     let op = &self.threads[thread][nth];
                     let note = format!(
                         "no order of the operations explains the reply of operation {} of thread \
-                         {thread} ({op:?}):\n{diff}",
-                        nth + 1
+                         {thread} ({}):\n{diff}",
+                        nth + 1,
+                        printable::debug(op)
                     );
                     progress.differs(&name_of(op), note, &heap);
                 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Once;
 
 use crate::heap::thread_context::ThreadContext;
+use crate::printable;
 use crate::process::backtrace::{self, Stack};
 use crate::process::status;
 use crate::report::format::panic_message;
@@ -52,9 +53,9 @@ pub(crate) fn hook_panics() {
                 };
                 if panicked.message.is_none() {
                     let text = panic_message(info.payload());
-                    let place = info
-                        .location()
-                        .map(|at| format!("{}:{}", portable_path(at.file()), at.line()));
+                    let place = info.location().map(|at| {
+                        format!("{}:{}", printable::line(portable_path(at.file())), at.line())
+                    });
                     panicked.message = Some(match place {
                         Some(place) => format!("panicked at {place}: {text}"),
                         None => format!("panicked: {text}"),

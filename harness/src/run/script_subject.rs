@@ -99,8 +99,9 @@ impl<S: System> Subject for ScriptSubject<S> {
                     let show = |out: &mut dyn fmt::Write| write!(out, "{reply:?}");
                     if let Some(diff) = difference(&self.replies[nth], &show) {
                         let note = format!(
-                            "operation {} ({op:?}): the reply differs from the model's:\n{diff}",
-                            nth + 1
+                            "operation {} ({}): the reply differs from the model's:\n{diff}",
+                            nth + 1,
+                            printable::debug(op)
                         );
                         progress.differs(&name_of(op), note, &heap);
                     }
@@ -180,7 +181,7 @@ impl ScriptProgress {
 
 /// An operation's name: its `Debug` text up to the first field.
 pub(crate) fn name_of(op: &impl Debug) -> String {
-    let text = format!("{op:?}");
+    let text = printable::debug(op);
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
     text[..end.unwrap_or(text.len())].to_owned()
 }

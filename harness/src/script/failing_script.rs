@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::printable;
 use crate::process::codec::codec_struct;
 use crate::report::kind::Kind;
 use crate::script::runner::ScriptRunner;
@@ -42,7 +43,8 @@ impl<Op> FailingScript<Op> {
 impl<Op: Clone + Serialize> FailingScript<Op> {
     /// The note of a report: the case's text, and what was removed.
     pub(crate) fn describe(&self) -> Result<String, Error> {
-        let text = self.case().print()?;
+        // The file has all of it.
+        let text = printable::script(&self.case().print()?);
         Ok(match self.removed {
             Some(removed) => format!("by this script ({removed}):\n{}", text.trim_end()),
             None => format!(

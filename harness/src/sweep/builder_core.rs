@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::launch;
 use crate::options::Options;
 use crate::plan::Faults;
+use crate::printable;
 use crate::process::thread_births::ThreadWaits;
 use crate::report::outcome::Strategy;
 use crate::report::rerun::Rerun;
@@ -50,7 +51,7 @@ impl BuilderCore<Unclassified, Whole> {
         // Looked up before any child process changes its working directory.
         let _ = symbolizer::home();
         let mut error = (!is_name(&name)).then(|| {
-            Error::new(format!("{name:?} is no name for a sweep"))
+            Error::new(format!("{} is no name for a sweep", printable::debug(&name)))
                 .help("use lower-case letters, digits, and /, _ or - after the first; at most 40")
         });
         let env = Env::read().unwrap_or_else(|wrong| {

@@ -255,3 +255,18 @@ fn what_the_caller_got_wrong_is_said_with_its_place() {
         assert!(report.to_string().contains(said), "{report}");
     }
 }
+
+#[test]
+fn what_a_port_says_is_escaped_and_cut() {
+    const HOSTILE: &str = "\u{1b}[2J\n  replay  rm -rf ~\n\u{202e}";
+    for report in [
+        conformance(|| -> Region { panic!("{}", HOSTILE.repeat(1_000_000)) }).run(),
+        conformance(|| Region::new(Flaw::None)).name(HOSTILE.repeat(1_000_000)).run(),
+        suite(Flaw::None).replay(HOSTILE.repeat(1_000)).run(),
+    ] {
+        let text = report.to_string();
+        assert!(report.error().is_some() && text.contains("\\u{1b}[2J"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']) && text.len() < 20_000, "{text:?}");
+        assert!(!text.lines().any(|line| line.trim_start().starts_with("replay")), "{text}");
+    }
+}

@@ -16,10 +16,17 @@ struct Pair<const ATOMIC: bool> {
     halves: (bool, Vec<u8, Heap>),
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 enum Op {
     Fill,
     Look,
+}
+
+/// With lines that imitate those of a report.
+impl Debug for Op {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Op\n  replay  rm -rf ~\n\u{1b}[2J\u{202e}")
+    }
 }
 
 impl<const ATOMIC: bool> System for Pair<ATOMIC> {
@@ -82,4 +89,8 @@ fn what_is_done_wholly_or_not_at_all_is() {
     assert_eq!(kinds(&report), [Kind::NotRecovered], "{report}");
     let text = report.to_string();
     assert!(text.contains("the state after the error is not the state before"), "{report}");
+    assert!(
+        text.contains("(Op\\n  replay  rm -rf ~\\n\\u{1b}[2J\\u{202e})"),
+        "it is escaped: {text}"
+    );
 }

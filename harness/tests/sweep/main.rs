@@ -10,6 +10,7 @@ mod outcomes;
 mod recovery;
 mod replays;
 mod runs;
+mod safe_scripts;
 mod safe_text;
 mod strategies;
 mod vacuous;
