@@ -17,29 +17,43 @@ static HELD: [AtomicI32; 64] = [const { AtomicI32::new(0) }; 64];
 pub(crate) struct LockedFile {
     file: File,
     place: Option<&'static AtomicI32>,
+    /// The process that locked it.
+    owner: u32,
+}
+
+/// Locks an open file. Returns whether it is this process's now: no other process has locked it, nor
+/// this one through another open file. Where the file system has no locks, none is taken.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn lock(file: &File) -> io::Result<bool> {
+    // SAFETY: the descriptor is open (`File`), and the flags are numbers.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EWOULDBLOCK) => Ok(false),
+        Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::ENOLCK | libc::EINVAL) => Ok(true),
+        _ => Err(error),
+    }
 }
 
 impl LockedFile {
-    /// Locks an open file. `None` if another process has locked it, or this one through another open
-    /// file. Where the file system has no locks, none is taken.
+    /// As [`lock`]; `None` if the file is another's.
     ///
     /// # Errors
     /// The system's error.
     pub(crate) fn of(file: File) -> io::Result<Option<Self>> {
-        // SAFETY: the descriptor is open (`File`), and the flags are numbers.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-            let error = io::Error::last_os_error();
-            match error.raw_os_error() {
-                Some(libc::EWOULDBLOCK) => return Ok(None),
-                Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::ENOLCK | libc::EINVAL) => {}
-                _ => return Err(error),
-            }
+        if !lock(&file)? {
+            return Ok(None);
         }
         let descriptor = file.as_raw_fd() + 1;
         let takes = |place: &&AtomicI32| {
             place.compare_exchange(0, descriptor, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         };
-        Ok(Some(LockedFile { file, place: HELD.iter().find(takes) }))
+        let owner = std::process::id();
+        Ok(Some(LockedFile { file, place: HELD.iter().find(takes), owner }))
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -49,6 +63,12 @@ impl LockedFile {
 
 impl Drop for LockedFile {
     fn drop(&mut self) {
+        // A child that was forked by another thread before the file was noted, or after that, has a
+        // copy, which would keep the lock.
+        if self.owner == std::process::id() {
+            // SAFETY: the descriptor is open (`File`), and the flag is a number.
+            unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_UN) };
+        }
         if let Some(place) = self.place {
             place.store(0, Ordering::Relaxed);
         }

@@ -109,7 +109,13 @@ pub(crate) struct ScratchDir {
     folder: PathBuf,
     is_child: bool,
     used: Cell<bool>,
+    /// Whether it could not be made.
+    is_missing: Cell<bool>,
 }
+
+/// What is handed out in place of a directory that could not be made: nothing can be written there. It
+/// is the same on every machine, as `.` is.
+const NOWHERE: &str = "/dev/null/no scratch directory";
 
 impl ScratchDir {
     /// The scratch directory of this process. `owner` is the process that sweeps: the parent in a
@@ -117,17 +123,22 @@ impl ScratchDir {
     pub(crate) fn new(owner: u32) -> Self {
         let process = std::process::id();
         let folder = outer(process).join("files");
-        ScratchDir { folder, is_child: owner != process, used: Cell::new(false) }
+        let (used, is_missing) = (Cell::new(false), Cell::new(false));
+        ScratchDir { folder, is_child: owner != process, used, is_missing }
     }
 
     /// The directory's path: `.` in a child.
     pub(crate) fn path(&self) -> &Path {
         if !self.used.replace(true) {
-            // If this fails, the subject gets the error when it uses the directory.
-            let _ = create(std::process::id());
+            let mut made = create(std::process::id());
             if self.is_child {
-                let _ = std::env::set_current_dir(&self.folder);
+                made = made.and_then(|()| std::env::set_current_dir(&self.folder));
             }
+            self.is_missing.set(made.is_err());
+        }
+        // The subject gets the error when it uses the directory. It must not write to the caller's.
+        if self.is_missing.get() {
+            return Path::new(NOWHERE);
         }
         if self.is_child { Path::new(".") } else { &self.folder }
     }
@@ -167,7 +178,13 @@ fn create(process: u32) -> std::io::Result<()> {
     // Sweeps of one process use its directory one after the other.
     if owner_of(&outer).is_none_or(|owner| owner != names().owner) {
         builder.create(&outer)?;
-        fs::write(outer.join(MARKER), names().owner.to_text())?;
+        let marker = outer.join(MARKER);
+        if let Err(error) = fs::write(&marker, names().owner.to_text()) {
+            // Without a whole marker it would never be removed. The first error is reported.
+            let _ = fs::remove_file(marker);
+            let _ = fs::remove_dir(outer);
+            return Err(error);
+        }
     }
     match builder.create(outer.join("files")) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),

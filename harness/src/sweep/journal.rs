@@ -11,12 +11,12 @@
 //! removed or moved is seen. Only the end may be missing: a kill or a full disk cut it off.
 
 use std::fs::OpenOptions;
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::process::atomic_file;
-use crate::process::file_lock::LockedFile;
+use crate::process::file_lock::{self, LockedFile};
 use crate::report::outcome::Outcome;
 use crate::sweep::journal_text::{Key, line, read, sum_with};
 
@@ -41,24 +41,58 @@ pub(crate) struct Journal {
     has_failed: bool,
 }
 
+/// Why a journal can't be kept.
+enum NoJournal {
+    /// There is no room for it. The sweep can do without.
+    Full(Error),
+    /// It is not this sweep's, or the caller made another mistake.
+    Mistake(Error),
+}
+
+impl NoJournal {
+    fn of(what: &str, path: &Path, error: &io::Error) -> Self {
+        let is_full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge]
+            .contains(&error.kind());
+        let error = failed(what, path, error);
+        if is_full { NoJournal::Full(error) } else { NoJournal::Mistake(error) }
+    }
+}
+
+impl From<Error> for NoJournal {
+    fn from(error: Error) -> Self {
+        NoJournal::Mistake(error)
+    }
+}
+
 /// Opens the file of a journal, which is made if it isn't there, and locks it.
 ///
 /// # Errors
-/// It can't be opened, it is a link, or another sweep has it open.
-fn open_locked(path: &Path, scenario: &str) -> Result<LockedFile, Error> {
+/// It can't be opened, it is a link or no file, or another sweep has it open.
+fn open_locked(path: &Path, scenario: &str) -> Result<LockedFile, NoJournal> {
     let place = || path.display().to_string();
-    let failed = |error: &std::io::Error| failed("open", path, error);
+    let failed = |error: &io::Error| NoJournal::of("open", path, error);
     // Several sweeps may begin at once, and each replaces the file that it has locked.
     loop {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true);
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
+        std::os::unix::fs::OpenOptionsExt::custom_flags(
+            &mut options,
+            libc::O_NOFOLLOW | libc::O_NONBLOCK,
+        );
         let file = options.open(path).map_err(|error| failed(&error))?;
+        // Reading from a pipe would wait forever.
+        if !file.metadata().is_ok_and(|data| data.is_file()) {
+            return Err(Error::new("the journal is not a file")
+                .at(place())
+                .help("remove what is in its place")
+                .into());
+        }
         let Some(locked) = LockedFile::of(file).map_err(|error| failed(&error))? else {
             return Err(Error::new(format!("another sweep of `{scenario}` is running"))
                 .at(place())
-                .help("wait until it has ended, or end it"));
+                .help("wait until it has ended, or end it")
+                .into());
         };
         let is_same = |there: &std::fs::Metadata| {
             use std::os::unix::fs::MetadataExt;
@@ -74,14 +108,22 @@ fn open_locked(path: &Path, scenario: &str) -> Result<LockedFile, Error> {
 }
 
 /// The error of a journal that can't be used.
-fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
+fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
     Error::new(format!("cannot {what} the journal: {error}"))
         .at(path.display().to_string())
         .help("check the folder's permissions and free space")
 }
 
+/// Says on standard error that there is no room for more of a journal. Where that can't be written to,
+/// on the same full disk say, nobody can be told, and the report matters more.
+fn warn(error: &Error) {
+    let note = "note: the sweep goes on; --resume will run the rest again";
+    let _ = writeln!(io::stderr(), "warning: {error}\n{note}");
+}
+
 impl Journal {
-    /// Opens the journal, and calls `done` with each point that an earlier sweep finished.
+    /// Opens the journal, and calls `done` with each point that an earlier sweep finished. `None` if
+    /// there is no room for it, which is said on standard error.
     ///
     /// # Errors
     /// A journal that can't be read or written, that belongs to another sweep, that was changed, or
@@ -90,16 +132,30 @@ impl Journal {
         place: &JournalPlace,
         key: &Key<'_>,
         mut done: impl FnMut(usize, Outcome),
-    ) -> Result<Journal, Error> {
+    ) -> Result<Option<Journal>, Error> {
+        match Self::open_if_room(place, key, &mut done) {
+            Ok(journal) => Ok(Some(journal)),
+            Err(NoJournal::Full(error)) => {
+                warn(&error);
+                Ok(None)
+            }
+            Err(NoJournal::Mistake(error)) => Err(error),
+        }
+    }
+
+    fn open_if_room(
+        place: &JournalPlace,
+        key: &Key<'_>,
+        done: &mut dyn FnMut(usize, Outcome),
+    ) -> Result<Journal, NoJournal> {
         let path = place.dir.join(format!("{}.journal", key.scenario.replace('/', ".")));
         let made = std::fs::create_dir_all(&place.dir);
-        made.map_err(|error| failed("make a folder for", &path, &error))?;
-        let is_new = std::fs::symlink_metadata(&path).is_err();
+        made.map_err(|error| NoJournal::of("make a folder for", &path, &error))?;
         let replaced = open_locked(&path, key.scenario)?;
-        let resumes = place.resume && !is_new;
-        let opened = Self::replace(&replaced, &path, resumes, key, &mut done);
-        if opened.is_err() && is_new {
-            // Made only to be locked.
+        // Made only to be locked, just now or by a sweep that was killed at this place.
+        let is_empty = replaced.file().metadata().is_ok_and(|data| data.len() == 0);
+        let opened = Self::replace(&replaced, &path, place.resume && !is_empty, key, done);
+        if opened.is_err() && is_empty {
             let _ = std::fs::remove_file(&path);
         }
         let (file, written, sum) = opened?;
@@ -114,7 +170,7 @@ impl Journal {
         resumes: bool,
         key: &Key<'_>,
         done: &mut dyn FnMut(usize, Outcome),
-    ) -> Result<(LockedFile, Vec<bool>, u64), Error> {
+    ) -> Result<(LockedFile, Vec<bool>, u64), NoJournal> {
         let mut written = vec![false; key.points];
         let header = key.header();
         let mut text = format!("{header}\n");
@@ -130,11 +186,11 @@ impl Journal {
         }
         let file = atomic_file::replace(path, |file| {
             file.write_all(text.as_bytes())?;
-            // Locked before it takes the other's place. The lock is that of all copies of the file.
-            LockedFile::of(file.try_clone()?).map(drop)
+            // Locked before it takes the other's place.
+            file_lock::lock(file).map(drop)
         });
-        let file = file.map_err(|error| failed("write", path, &error))?;
-        let locked = LockedFile::of(file).map_err(|error| failed("write", path, &error))?;
+        let file = file.map_err(|error| NoJournal::of("write", path, &error))?;
+        let locked = LockedFile::of(file).map_err(|error| NoJournal::of("write", path, &error))?;
         let locked = locked.ok_or_else(|| {
             Error::new("the new journal is locked").at(path.display().to_string())
         })?;
@@ -157,10 +213,7 @@ impl Journal {
         }
         if let Err(error) = self.file.file().write_all(lines.as_bytes()) {
             self.has_failed = true;
-            let error = failed("write", &self.path, &error);
-            eprintln!(
-                "warning: {error}\nnote: the sweep goes on; --resume will run the rest again"
-            );
+            warn(&failed("write", &self.path, &error));
         }
     }
 }
@@ -177,14 +230,15 @@ mod tests {
     fn reopen(dir: &Path, points: usize) -> Result<Vec<(usize, Outcome)>, Error> {
         let mut seen = Vec::new();
         let place = JournalPlace { dir: dir.to_owned(), resume: true };
-        Journal::open(&place, &key(points), |point, outcome| seen.push((point, outcome)))?;
+        let _ = Journal::open(&place, &key(points), |point, outcome| seen.push((point, outcome)))?;
         Ok(seen)
     }
 
     /// A journal of some points, and where it is.
     fn journal(dir: &Path) -> PathBuf {
         let place = JournalPlace { dir: dir.to_owned(), resume: false };
-        let mut journal = Journal::open(&place, &key(10), |_, _| {}).expect("opened");
+        let mut journal =
+            Journal::open(&place, &key(10), |_, _| {}).expect("opened").expect("room");
         journal.add(|n| (n % 3 == 0).then_some(Outcome::Absorbed));
         journal.add(|n| (n < 2).then_some(Outcome::Propagated));
         dir.join("it.is.journal")
@@ -216,8 +270,11 @@ mod tests {
         for end in 0..whole.len() {
             std::fs::write(&path, &whole[..end]).expect("written");
             match reopen(dir.path(), 10) {
+                // Made only to be locked, and then killed.
+                Ok(read) if end == 0 => assert_eq!(read, [], "nothing is lost"),
+                Ok(read) if end < header => panic!("cut at {end}: {read:?}"),
                 Ok(read) => assert_eq!(read[..], points()[..read.len()], "cut at {end}"),
-                Err(error) => assert!((1..header).contains(&end), "cut at {end}: {error}"),
+                Err(error) => assert!(0 < end && end < header, "cut at {end}: {error}"),
             }
         }
     }
@@ -244,9 +301,9 @@ mod tests {
         }
         // Each byte but the last line's end, where a kill may have been.
         for place in 0..whole.len() - 1 {
-            for bit in [1, 4, 128] {
+            for bit in 0..8 {
                 let mut bytes = whole.clone().into_bytes();
-                bytes[place] ^= bit;
+                bytes[place] ^= 1 << bit;
                 std::fs::write(&path, &bytes).expect("written");
                 if let Ok(read) = reopen(dir.path(), 10) {
                     // A line's end became something else: the rest is a line that was cut off.
@@ -261,7 +318,7 @@ mod tests {
     fn a_second_sweep_of_the_same_name_is_refused_while_the_first_one_runs() {
         let dir = tempfile::tempdir().expect("a folder");
         let place = JournalPlace { dir: dir.path().to_owned(), resume: true };
-        let mut first = Journal::open(&place, &key(10), |_, _| {}).expect("opened");
+        let mut first = Journal::open(&place, &key(10), |_, _| {}).expect("opened").expect("room");
         let error = reopen(dir.path(), 10).expect_err("it is locked").to_string();
         assert!(error.contains("another sweep of `it/is` is running"), "{error}");
         first.add(|n| (n == 4).then_some(Outcome::Absorbed));
@@ -283,11 +340,23 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn a_pipe_in_the_place_of_the_journal_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("it.is.journal");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("it starts");
+        assert!(made.success());
+        let error = reopen(dir.path(), 10).expect_err("it is a pipe").to_string();
+        assert!(error.starts_with("the journal is not a file"), "{error}");
+    }
+
+    #[test]
     fn a_stale_or_broken_journal_is_refused_with_its_line() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("it.is.journal");
         let header = key(10).header();
         for (text, expected) in [
+            ("\n".into(), "1: this is not a journal"),
             ("something else\n".into(), "1: this is not a journal"),
             (key(11).header() + "\n", "1: this journal is stale"),
             (format!("{header}\n99\n"), "2: expected a point"),

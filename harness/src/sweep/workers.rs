@@ -135,10 +135,9 @@ fn open_journal(
         fingerprint: baseline.fingerprint,
         points: points.len(),
     };
-    let journal = Journal::open(place, &key, |point, outcome| {
+    Journal::open(place, &key, |point, outcome| {
         memory.outcome(point).store(encode(outcome, false), Ordering::Relaxed);
-    })?;
-    Ok(Some(journal))
+    })
 }
 
 /// The note of a finding that was lost on its way from a worker: the subject writes to descriptors
