@@ -34,11 +34,16 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
     }
 }
 
+/// Writes to standard error. Where that can't be written to, on a full disk say, nobody can be told.
+pub(crate) fn say(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Prints the caller's mistake that ends a command to standard error.
 pub(crate) fn print_error(scenario: Option<&str>, error: &Error, format: Format) {
     match json::error_line(scenario, error).filter(|_| format == Format::Json) {
-        Some(line) => eprintln!("{line}"),
-        None => eprintln!("error: {error}"),
+        Some(line) => say(&(line + "\n")),
+        None => say(&format!("error: {error}\n")),
     }
 }
 
@@ -65,7 +70,7 @@ pub(crate) fn print_report(report: &Report, command: &str, format: Format) -> Re
     match format {
         Format::Text if report.error().is_none() => print(&report.to_string()),
         Format::Text => {
-            eprint!("{}", report.details());
+            say(&report.details());
             Ok(())
         }
         Format::Json => print_json(report, command),
@@ -111,7 +116,7 @@ pub(crate) fn table(
         print(&format!("\n{details}{notes}"))?;
     }
     if text {
-        failed.into_iter().for_each(|report| eprint!("{}", report.details()));
+        failed.into_iter().for_each(|report| say(&report.details()));
     }
     let codes: Vec<u8> = reports.iter().map(Report::exit_code).collect();
     // The caller's mistake outranks findings, and findings outrank an incomplete report.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::input::cores;
-use crate::cli::output::{Format, print, print_report};
+use crate::cli::output::{Format, print, print_report, say};
 use crate::error::Error;
+use crate::printable;
 use crate::process::atomic_file;
 use crate::report::Replayed;
 use crate::scenario::Scenario;
@@ -75,6 +76,7 @@ pub(crate) struct CasesArgs {
 /// The text of a script file.
 struct Open<'a> {
     path: PathBuf,
+    /// The path as it can be printed.
     file: String,
     text: String,
     scenarios: &'a [Scenario],
@@ -100,7 +102,12 @@ impl<'a> Open<'a> {
 
     fn path(scenarios: &'a [Scenario], path: &Path) -> Result<Self, Error> {
         let text = files::read(path)?;
-        Ok(Open { path: path.to_owned(), file: path.display().to_string(), text, scenarios })
+        Ok(Open {
+            path: path.to_owned(),
+            file: printable::command(&path.display().to_string()),
+            text,
+            scenarios,
+        })
     }
 
     fn source(&self) -> Source<'_> {
@@ -156,12 +163,12 @@ pub(crate) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8
             .help("give it a fault that shows one, or search for one with `run --cases FOLDER`")
     })?;
     let Some(removed) = small.removed else {
-        eprint!("{}", small.report);
+        say(&small.report.to_string());
         return Err(Error::new("the script has another finding in each run")
             .at(open.file)
             .help("make the system do the same in every run"));
     };
-    eprintln!("{removed}");
+    say(&format!("{removed}\n"));
     if args.write {
         write(&open.path, &small.text)?;
     } else {
@@ -281,7 +288,7 @@ pub(crate) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Erro
                 code = code.max(u8::from(!is_as_expected));
             }
             Err(error) => {
-                eprintln!("error: {error}");
+                say(&format!("error: {error}\n"));
                 code = 2;
             }
         }
@@ -296,10 +303,10 @@ fn row(scenarios: &[Scenario], path: &Path) -> Result<Option<(String, bool)>, Er
     let open = Open::path(scenarios, path)?;
     let (scenario, system) = open.scenario()?;
     if cfg!(not(feature = "shuttle")) && system.is_contended(open.source())? {
-        eprintln!(
-            "{}: left out, since it has several threads: build with --features shuttle",
+        say(&format!(
+            "{}: left out, since it has several threads: build with --features shuttle\n",
             open.file
-        );
+        ));
         return Ok(None);
     }
     let Some(case) = system.case(open.source(), input(scenario)?)? else { return Ok(None) };

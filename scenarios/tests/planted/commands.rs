@@ -138,6 +138,48 @@ fn what_is_not_a_script_is_an_error_with_its_place() {
     }
 }
 
+#[test]
+#[cfg(unix)]
+fn the_name_of_a_file_is_escaped_where_it_is_printed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    let name = "a\u{1b}[2J\u{202e}\n  replay  x.ron";
+    let escaped = "a\\u{1b}[2J\\u{202e}\\n  replay  x.ron";
+    let case = std::fs::read_dir(package().join("cases")).expect("a folder");
+    let case = case
+        .map(|entry| entry.expect("read").path())
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("L-")));
+    std::fs::copy(case.expect("a leak"), here.join(name)).expect("copied");
+    for (arguments, code) in
+        [(&["run", name][..], 1), (&["cases", name], 0), (&["minimise", name], 1)]
+    {
+        let (printed, said) = ran(here, arguments, code);
+        let text = printed + &said;
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+        assert!(arguments[0] == "minimise" || text.contains(escaped), "{text}");
+    }
+    std::fs::write(here.join(name), "(system:\"shelf\",threads:[[Count]])").expect("written");
+    assert_eq!(ran(here, &["fmt", "--check", name], 1).0, format!("{escaped}\n"));
+    std::fs::write(here.join(name), "(system:\u{1b}").expect("written");
+    let (_, said) = ran(here, &["run", name], 2);
+    assert!(said.contains(escaped) && !said.contains('\u{1b}'), "{said:?}");
+}
+
+/// What nobody can be told changes no exit code.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_standard_error_is_no_failure_of_the_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("bad.ron"), "(").expect("written");
+    for arguments in [["run", "bad.ron"], ["cases", "bad.ron"], ["sweep", "no-such-scenario"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_mallory"));
+        let program = program.current_dir(folder.path()).args(arguments).stderr(full);
+        let output = program.output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+    }
+}
+
 /// Without a model checker nothing can schedule threads: the error says so, and what to do.
 #[cfg(not(feature = "shuttle"))]
 #[test]
@@ -151,7 +193,7 @@ fn a_script_with_threads_asks_for_the_feature() {
     }
     let (_, said) = ran(package(), &["cases"], 0);
     assert!(
-        said.contains("has several threads, left out: build with --features shuttle"),
+        said.contains("left out, since it has several threads: build with --features shuttle"),
         "{said}"
     );
     ran(package(), &["fmt", "--check", &script], 0);
