@@ -3,11 +3,12 @@
 //!
 //! - This file has the commands, and `sweep`, `replay` and `list` themselves. `explore` has
 //!   `explore` and `loom`; `scripts` has the commands on script files (`run`, `minimise`, `new`,
-//!   `fmt`, `cases`).
+//!   `fmt`, `cases`), and `fuzz_setup` the rest of `new`.
 //! - `select` finds the scenarios that are named, and `input` reads what `--input` names.
 //! - `output` prints reports and errors, and `progress` draws the bar.
 
 pub(crate) mod explore;
+pub(crate) mod fuzz_setup;
 pub(crate) mod input;
 pub(crate) mod output;
 pub(crate) mod progress;
@@ -111,10 +112,11 @@ EXAMPLES:
 EXAMPLE:
   mallory minimise long.ron --write")]
     Minimise(scripts::MinimiseArgs),
-    /// Writes a first script of a system to start from.
+    /// Writes a first script of a system to start from, or the set-up of a fuzz target.
     #[command(after_help = "\
-EXAMPLE:
-  mallory new first --system lfs-batch         writes first.ron")]
+EXAMPLES:
+  mallory new first --system lfs-batch         writes first.ron
+  mallory new --fuzz lfs-batch                 writes fuzz/Cargo.toml and a target, for cargo fuzz")]
     New(scripts::NewArgs),
     /// Formats script files.
     #[command(after_help = "\

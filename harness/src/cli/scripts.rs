@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::fuzz_setup;
 use crate::cli::input::cores;
 use crate::cli::output::{Format, print, print_report, say};
 use crate::error::Error;
@@ -51,7 +52,11 @@ pub(crate) struct MinimiseArgs {
 #[derive(Args)]
 pub(crate) struct NewArgs {
     /// The script's name; the file is NAME.ron.
-    name: String,
+    #[arg(required_unless_present = "fuzz")]
+    name: Option<String>,
+    /// Writes the set-up of a fuzz target for this system instead, in the package of this folder.
+    #[arg(long, value_name = "SYSTEM", conflicts_with_all = ["name", "system"])]
+    fuzz: Option<String>,
     /// The system that it is for. Default: the one with the script's name.
     #[arg(long, value_name = "NAME")]
     system: Option<String>,
@@ -178,19 +183,16 @@ pub(crate) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8
 }
 
 pub(crate) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
-    let name = &args.name;
+    if let Some(system) = &args.fuzz {
+        let (_, known) = named(scenarios, system, "--fuzz")?;
+        return fuzz_setup::write(Path::new("."), system, known.type_path());
+    }
+    let name = args.name.as_deref().unwrap_or_default();
     if !crate::report::token::is_name(name) || name.contains('/') {
         return Err(Error::new(format!("{name:?} is no name for a script"))
             .help("use lower-case letters, digits, and _ or - after the first; at most 40"));
     }
-    let system = args.system.as_ref().unwrap_or(name);
-    let Some((scenario, known)) = by_system(scenarios, system) else {
-        let all = scenarios.iter().filter_map(|one| one.systems.first());
-        let mut all: Vec<&str> = all.map(|system| system.name()).collect();
-        all.dedup();
-        return Err(Error::new(format!("there is no system `{system}`"))
-            .help(format!("name one with --system: {}", all.join(", "))));
-    };
+    let (scenario, known) = named(scenarios, args.system.as_deref().unwrap_or(name), "--system")?;
     let path = PathBuf::from(format!("{name}.ron"));
     if path.exists() {
         return Err(Error::new("the file exists already")
@@ -202,6 +204,21 @@ pub(crate) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
     write(&path, &known.beginning(Source { text, file }, about)?)?;
     print(&format!("{}\n", path.display()))?;
     Ok(0)
+}
+
+/// The system of this name, which the flag gives.
+fn named<'a>(
+    scenarios: &'a [Scenario],
+    system: &str,
+    flag: &str,
+) -> Result<(&'a Scenario, &'a dyn AnySystem), Error> {
+    by_system(scenarios, system).ok_or_else(|| {
+        let all = scenarios.iter().filter_map(|one| one.systems.first());
+        let mut all: Vec<&str> = all.map(|system| system.name()).collect();
+        all.dedup();
+        Error::new(format!("there is no system `{system}`"))
+            .help(format!("name one with {flag}: {}", all.join(", ")))
+    })
 }
 
 /// The line of a script's first comment, which formatting would lose.

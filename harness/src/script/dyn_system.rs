@@ -87,6 +87,9 @@ pub(crate) struct Small {
 /// A system whose type is unknown. Scripts are passed as text.
 pub(crate) trait AnySystem {
     fn name(&self) -> &'static str;
+    /// The path of its type.
+    #[cfg(feature = "cli")]
+    fn type_path(&self) -> &'static str;
     /// The script's text in the standard format.
     #[cfg(feature = "cli")]
     fn tidy(&self, source: Source<'_>) -> Result<String, Error>;
@@ -207,6 +210,11 @@ where
 {
     fn name(&self) -> &'static str {
         S::NAME
+    }
+
+    #[cfg(feature = "cli")]
+    fn type_path(&self) -> &'static str {
+        std::any::type_name::<S>()
     }
 
     #[cfg(feature = "cli")]
