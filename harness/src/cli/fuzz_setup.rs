@@ -118,6 +118,22 @@ mod tests {
                            mallory = { path = \"../mallory/harness\" }\n";
 
     #[test]
+    fn the_docs_print_what_is_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("Cargo.toml"), PACKAGE).expect("written");
+        write(folder.path(), "queue", "my_queue::Queue").expect("written");
+        let docs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/scripts.md"));
+        let docs = docs.expect("the docs are there");
+        let written = |name: &str| {
+            let text = fs::read_to_string(folder.path().join(name)).expect(name);
+            // The first line says where it is in the docs, and what it is in the file.
+            text.split_once('\n').expect("lines").1.to_owned()
+        };
+        assert!(docs.contains(&written("fuzz/Cargo.toml")), "{}", written("fuzz/Cargo.toml"));
+        assert!(docs.contains(&written("fuzz/fuzz_targets/queue.rs")));
+    }
+
+    #[test]
     fn a_set_up_is_written_once_and_extended_by_other_targets() {
         let folder = tempfile::tempdir().expect("a folder");
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect(name);

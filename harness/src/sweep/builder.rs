@@ -193,6 +193,26 @@ impl<C, V> Sweep<C, V> {
 
     /// Sets what of the result is compared with the fault-free one. Default: its whole `Debug`
     /// text.
+    ///
+    /// ```
+    /// use allocator_api2::collections::TryReserveError;
+    /// use allocator_api2::vec::Vec;
+    /// use mallory::{Heap, Sweep};
+    ///
+    /// /// Reserves room for ten if there is memory, else for one. Both are right.
+    /// fn list(heap: &Heap) -> Result<Vec<u8, Heap>, TryReserveError> {
+    ///     let mut list = Vec::new_in(heap.clone());
+    ///     list.try_reserve_exact(10).or_else(|_| list.try_reserve_exact(1))?;
+    ///     list.push(7);
+    ///     Ok(list)
+    /// }
+    ///
+    /// let capacity = |list: &Vec<u8, Heap>| list.capacity();
+    /// let report = Sweep::new("list").observe(capacity).run(list);
+    /// assert_eq!(report.findings()[0].kind(), mallory::Kind::SilentWrong);
+    /// let contents = |list: &Vec<u8, Heap>| list.to_vec();
+    /// Sweep::new("list").observe(contents).run(list).assert_clean();
+    /// ```
     pub fn observe<T, R: Debug, F: Fn(&T) -> R>(self, observe: F) -> Sweep<C, By<F>> {
         Sweep { core: self.core.observe(observe) }
     }
@@ -247,6 +267,27 @@ impl<C, V> Sweep<C, V> {
     /// Sweeps an operation on an object that `setup` makes without faults. After a failure the
     /// operation is repeated with memory available, and the object must end as it does without the
     /// fault.
+    ///
+    /// ```
+    /// use allocator_api2::collections::TryReserveError;
+    /// use allocator_api2::vec::Vec;
+    /// use mallory::Sweep;
+    ///
+    /// Sweep::new("append")
+    ///     .setup(|heap| {
+    ///         let mut list = Vec::new_in(heap.clone());
+    ///         list.try_reserve(1)?;
+    ///         list.push(1);
+    ///         Ok::<_, TryReserveError>(list)
+    ///     })
+    ///     .atomic() // an error leaves the list as it was
+    ///     .operation(|list| {
+    ///         list.try_reserve(2)?;
+    ///         list.extend([2, 3]);
+    ///         Ok::<_, TryReserveError>(list.len())
+    ///     })
+    ///     .assert_clean();
+    /// ```
     pub fn setup<S, E: Debug, F: Fn(&Heap) -> Result<S, E>>(self, setup: F) -> Setup<F, C, V> {
         Setup { sweep: self, setup, guarantee: Guarantee::Retryable }
     }
