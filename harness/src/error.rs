@@ -22,6 +22,8 @@ use crate::printable;
 pub struct Error {
     what: String,
     place: Option<String>,
+    /// What was counted or compared, one line each.
+    rows: Vec<String>,
     help: Option<String>,
 }
 
@@ -29,7 +31,7 @@ impl Error {
     /// A mistake. `what` says in one sentence what is wrong.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
-        Error { what: printable::sentence(&what.into()), place: None, help: None }
+        Error { what: printable::sentence(&what.into()), place: None, rows: Vec::new(), help: None }
     }
 
     /// Sets where it is: `file`, `file:line`, `file:line:column`, or the name of a variable.
@@ -53,6 +55,13 @@ impl Error {
         self
     }
 
+    /// Lists what was counted or compared, between the place and the help.
+    #[must_use]
+    pub(crate) fn listing(mut self, rows: &[String]) -> Self {
+        self.rows = rows.iter().map(|row| printable::line(row)).collect();
+        self
+    }
+
     /// Sets the place that the present one is inside of: a variable that holds a token, say.
     #[must_use]
     pub(crate) fn within(self, outer: impl Into<String>) -> Self {
@@ -62,6 +71,12 @@ impl Error {
             None => outer,
         };
         self.at_lines(&place)
+    }
+
+    /// What was counted or compared.
+    #[cfg(feature = "cli")]
+    pub(crate) fn rows(&self) -> &[String] {
+        &self.rows
     }
 
     /// What is wrong, where, and what to do about it, for other forms than text.
@@ -76,6 +91,9 @@ impl fmt::Display for Error {
         f.write_str(&self.what)?;
         if let Some(place) = &self.place {
             write!(f, "\n  --> {place}")?;
+        }
+        for row in &self.rows {
+            write!(f, "\n  {row}")?;
         }
         if let Some(help) = &self.help {
             write!(f, "\nhelp: {help}")?;

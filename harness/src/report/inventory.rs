@@ -2,8 +2,9 @@
 //! Few are listed one by one; many are a table of the functions in which they are.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
+use crate::printable;
 use crate::report::call_site::Frame;
 use crate::report::finding::Finding;
 use crate::report::format::{count, thousands};
@@ -17,6 +18,44 @@ const FRAMES_IN_LINE: usize = 3;
 /// The most findings that are aborts for want of memory, for which each is printed as a whole.
 const WHOLE_MAX: usize = 5;
 
+/// What was counted for an allowance that it doesn't fit: each call site, and what to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Miscount {
+    /// The allowance, what was counted, and what is allowed.
+    pub(crate) title: String,
+    /// What was counted, as [`counted`] lists it.
+    pub(crate) rows: Vec<String>,
+    pub(crate) help: String,
+    /// Whether the rows are all aborts of the report, which are not listed twice.
+    pub(crate) has_all_aborts: bool,
+}
+
+impl fmt::Display for Miscount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "counted: {}", printable::line(&self.title))?;
+        self.rows.iter().try_for_each(|row| writeln!(f, "  {row}"))?;
+        writeln!(f, "  help: {}\n", printable::line(&self.help))
+    }
+}
+
+/// The findings that were counted, a row each, but at most [`ROWS_MAX`]: the id, the first request
+/// that shows it, at how many it shows, and the call site.
+pub(crate) fn counted(findings: &[&Finding]) -> Vec<String> {
+    let (promising, others): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|finding| promise(finding).is_some());
+    bounded(promising.into_iter().chain(others).map(line).collect())
+}
+
+/// These rows, but at most [`ROWS_MAX`], and how many are left out.
+pub(crate) fn bounded(mut rows: Vec<String>) -> Vec<String> {
+    let left = rows.len().saturating_sub(ROWS_MAX);
+    if left > 0 {
+        rows.truncate(ROWS_MAX);
+        rows.push(format!("… and {left} more"));
+    }
+    rows
+}
+
 /// The allowed findings as a report prints them.
 pub(crate) fn allowed(inventory: &[Finding]) -> String {
     if inventory.is_empty() {
@@ -28,8 +67,9 @@ pub(crate) fn allowed(inventory: &[Finding]) -> String {
 
 /// Findings as a report prints them: each as a whole, unless many are aborts for want of memory. Code
 /// that doesn't try to survive it aborts at each of its call sites, so of these one is printed as a
-/// whole, after the other findings, and the others are an inventory.
-pub(crate) fn findings(findings: &[Finding]) -> String {
+/// whole, after the other findings, and the others are an inventory, unless it `is_counted`: a list of
+/// what was counted for an allowance follows, and has them all.
+pub(crate) fn findings(findings: &[Finding], is_counted: bool) -> String {
     let (aborts, others): (Vec<&Finding>, Vec<&Finding>) =
         findings.iter().partition(|finding| is_abort_by_fault(finding));
     let whole = |findings: Vec<&Finding>| -> String {
@@ -45,6 +85,9 @@ pub(crate) fn findings(findings: &[Finding]) -> String {
         .filter(|(nth, _)| *nth != first)
         .map(|(_, abort)| *abort)
         .collect();
+    if is_counted && aborts.len() <= ROWS_MAX {
+        return whole(others) + &whole(vec![aborts[first]]);
+    }
     format!(
         "{}{}aborts: failures also abort at {}\n{}  help: Sweep::allowed(FILE) keeps them in a file, and finds new ones\n\n",
         whole(others),
@@ -75,10 +118,12 @@ fn rows(inventory: &[&Finding]) -> String {
     let (promising, others): (Vec<&Finding>, Vec<&Finding>) =
         inventory.iter().partition(|finding| promise(finding).is_some());
     if inventory.len() <= ROWS_MAX {
-        promising.into_iter().chain(others).for_each(|finding| out.push_str(&line(finding)));
+        let all = promising.into_iter().chain(others);
+        all.for_each(|finding| out.push_str(&format!("  {}\n", line(finding))));
         return out;
     }
-    promising.iter().take(ROWS_MAX).for_each(|finding| out.push_str(&line(finding)));
+    let first = promising.iter().take(ROWS_MAX);
+    first.for_each(|finding| out.push_str(&format!("  {}\n", line(finding))));
     if promising.len() > ROWS_MAX {
         let left = count((promising.len() - ROWS_MAX) as u64, "call site");
         let _ = writeln!(out, "  and {left} more in functions that promise an error");
@@ -108,8 +153,10 @@ fn crate_of(function: &str) -> &str {
 
 /// A finding in one line.
 fn line(finding: &Finding) -> String {
-    let Some(fault) = &finding.fault else { return String::new() };
-    let frames = &fault.site.frames;
+    let is_by_fault = matches!(finding.kind, Kind::Abort | Kind::Panic);
+    let step = finding.steps.first().filter(|_| !is_by_fault || finding.fault.is_none());
+    let site = step.map(|step| &step.site).or(finding.fault.as_ref().map(|fault| &fault.site));
+    let frames = site.map_or(&[][..], |site| &site.frames);
     let names = frames.iter().take(FRAMES_IN_LINE).map(Frame::short_name);
     let mut names: Vec<String> = names.collect();
     match frames.len().saturating_sub(FRAMES_IN_LINE) {
@@ -119,10 +166,11 @@ fn line(finding: &Finding) -> String {
     }
     let place = frames.first().map_or("", |frame| &frame.place);
     let gap = if place.is_empty() { "" } else { "  " };
-    let (id, at, times) = (&finding.id, fault.at.to_string(), format!("{}×", finding.count));
+    let (id, at, times) = (&finding.id, finding.fault(), format!("{}×", finding.count));
+    let at = at.map_or_else(|| "no fault".to_owned(), |at| at.to_string());
     let promise = promise(finding).map(|name| format!("  ({name} promises an error)"));
     let promise = promise.unwrap_or_default();
-    format!("  {id}  {at:<8} {times:>6}  {}{gap}{place}{promise}\n", names.join(" ← "))
+    format!("{id}  {at:<8} {times:>6}  {}{gap}{place}{promise}", names.join(" ← "))
 }
 
 /// A row for each function that asks for memory, those with the most call sites first.

@@ -126,6 +126,9 @@ struct JsonError<'a> {
     error: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<&'a str>,
+    /// What was counted, a line for each call site.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    counted: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<&'a str>,
 }
@@ -133,8 +136,9 @@ struct JsonError<'a> {
 /// A caller's mistake as one line of JSON, without a line break.
 #[cfg(feature = "cli")]
 pub(crate) fn error_line(scenario: Option<&str>, error: &Error) -> Option<String> {
+    let counted = error.rows();
     let (error, place, help) = error.parts();
     // The place of an error in a token also shows the token, for people.
     let place = place.and_then(|place| place.lines().next());
-    serde_json::to_string(&JsonError { schema: 1, scenario, error, place, help }).ok()
+    serde_json::to_string(&JsonError { schema: 1, scenario, error, place, counted, help }).ok()
 }

@@ -31,6 +31,7 @@ use crate::error::Error;
 use crate::printable;
 pub use crate::report::finding::Finding;
 use crate::report::format::{count, thousands};
+use crate::report::inventory::Miscount;
 #[cfg(feature = "json")]
 use crate::report::json::{JsonCoverage, JsonFinding, JsonLine, JsonOutcomes};
 pub use crate::report::kind::Kind;
@@ -62,6 +63,8 @@ pub struct Report {
     pub(crate) first_use: Vec<Finding>,
     /// Aborts that the caller allows, by call site.
     pub(crate) inventory: Vec<Finding>,
+    /// What was counted for allowances that it doesn't fit.
+    pub(crate) miscounts: Vec<Miscount>,
     pub(crate) notes: Vec<String>,
     pub(crate) peak: u64,
     pub(crate) fingerprint: u64,
@@ -84,6 +87,7 @@ impl Report {
             findings: Vec::new(),
             first_use: Vec::new(),
             inventory: Vec::new(),
+            miscounts: Vec::new(),
             notes: Vec::new(),
             peak: 0,
             fingerprint: 0,
@@ -264,12 +268,14 @@ impl Report {
     #[must_use]
     pub fn details(&self) -> String {
         match &self.error {
-            Some(error) => {
-                let listed = inventory::allowed(&self.inventory);
-                let gap = if listed.is_empty() { "" } else { "\n" };
-                format!("error: {}: {error}\n{gap}{listed}", self.scenario)
+            Some(error) => format!("error: {}: {error}\n", self.scenario),
+            None => {
+                let are_counted = self.miscounts.iter().any(|miscount| miscount.has_all_aborts);
+                let miscounts = self.miscounts.iter().map(Miscount::to_string);
+                inventory::findings(&self.findings, are_counted)
+                    + &miscounts.collect::<String>()
+                    + &inventory::allowed(&self.inventory)
             }
-            None => inventory::findings(&self.findings) + &inventory::allowed(&self.inventory),
         }
     }
 

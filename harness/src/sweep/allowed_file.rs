@@ -11,11 +11,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::error::Error;
+use crate::printable;
 use crate::process::atomic_file;
 use crate::report::Report;
 use crate::report::call_site::Frame;
 use crate::report::finding::Finding;
 use crate::report::format::count;
+use crate::report::inventory::{Miscount, bounded, counted};
 use crate::report::kind::Kind;
 
 /// The first lines of the file.
@@ -57,25 +59,30 @@ pub(crate) fn apply(
     let (inventory, rest): (Vec<Finding>, Vec<Finding>) =
         findings.drain(..).partition(|finding| is_allowed(finding));
     *findings = rest;
-    let fresh = findings.iter().filter(|finding| can_be_allowed(finding)).count();
+    let fresh: Vec<&Finding> = findings.iter().filter(|finding| can_be_allowed(finding)).collect();
     let name = path.display();
-    if fresh > 0 {
-        let fresh = count(fresh as u64, "call site");
-        report.notes.push(format!(
-            "{name} doesn't have {fresh}: MALLORY_UPDATE=1 accepts what aborts or panics"
-        ));
+    if !fresh.is_empty() {
+        report.miscounts.push(Miscount {
+            title: format!("{name} doesn't have {}", count(fresh.len() as u64, "call site")),
+            rows: counted(&fresh),
+            help: "return an error there; or MALLORY_UPDATE=1 accepts what aborts or panics"
+                .to_owned(),
+            has_all_aborts: true,
+        });
     }
-    let gone: Vec<&String> = allowed
+    let gone: Vec<String> = allowed
         .iter()
         .filter(|(id, _)| inventory.iter().all(|finding| finding.id() != *id))
-        .map(|(_, line)| line)
+        .map(|(_, line)| printable::line(line))
         .collect();
     if is_complete && !gone.is_empty() {
         let lines = count(gone.len() as u64, "line");
-        report.notes.push(format!(
-            "{name} has {lines} too many, the first `{}`: MALLORY_UPDATE=1 removes what is gone",
-            gone[0]
-        ));
+        report.miscounts.push(Miscount {
+            title: format!("{name} has {lines} too many"),
+            rows: bounded(gone),
+            help: "MALLORY_UPDATE=1 removes what is gone".to_owned(),
+            has_all_aborts: false,
+        });
     }
     report.inventory = inventory;
     Ok(())

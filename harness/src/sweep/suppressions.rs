@@ -11,6 +11,7 @@ use crate::report::call_site::Site;
 use crate::report::evidence::Evidence;
 use crate::report::finding::Finding;
 use crate::report::format::count;
+use crate::report::inventory::{Miscount, counted};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::sweep::allowed_file;
@@ -79,19 +80,32 @@ pub(crate) fn finish_report(
             continue;
         }
         if allowed.is_empty() {
-            return Err(Error::new(format!("{what}: nothing of the kind was found"))
-                .help("remove it; the allowed finding no longer occurs"));
+            let error = Error::new(format!("{what}: nothing of the kind was found"));
+            let same_kind = findings.iter().filter(|finding| finding.kind() == allowance.kind);
+            let same_kind: Vec<&Finding> = same_kind.collect();
+            return Err(match same_kind[..] {
+                [] => error.help("remove it; the allowed finding no longer occurs"),
+                _ => error.listing(&counted(&same_kind)).help(
+                    "name a function of one of these call sites, or remove it: the allowed finding \
+                     no longer occurs",
+                ),
+            });
         }
         let total: u64 = allowed.iter().map(Finding::count).sum();
         if total > allowance.max {
-            report.notes.push(format!("{what}: {total} seen, at most {} allowed", allowance.max));
+            report.miscounts.push(Miscount {
+                title: format!("{what}: {total} seen, at most {} allowed", allowance.max),
+                rows: counted(&allowed.iter().collect::<Vec<_>>()),
+                help: format!("repair what is new, or allow {total} of them"),
+                has_all_aborts: false,
+            });
             findings.extend(allowed);
         } else {
             report.notes.push(format!("{what}: {total} seen: {}", allowance.reason));
         }
     }
     if let Some(max) = settings.allow_aborts {
-        ratchet(max, &mut findings, report, is_complete);
+        ratchet(max, &mut findings, report, is_complete)?;
     }
     if let Some(file) = &settings.allowed_file {
         allowed_file::apply(file, settings.update, &mut findings, report, is_complete)?;
@@ -139,25 +153,36 @@ pub(crate) fn name_sites(
 
 /// Compares the number of call sites whose failure aborts with the allowed one (`allow_aborts`).
 /// Equal: they are listed. More: they stay findings. Fewer: an error asks for the number to be
-/// lowered, and they are listed as well.
-fn ratchet(max: u64, findings: &mut Vec<Finding>, report: &mut Report, is_complete: bool) {
+/// lowered. What was counted is listed either way.
+fn ratchet(
+    max: u64,
+    findings: &mut Vec<Finding>,
+    report: &mut Report,
+    is_complete: bool,
+) -> Result<(), Error> {
     let is_abort = |finding: &Finding| finding.kind() == Kind::Abort && finding.fault().is_some();
-    let sites = findings.iter().filter(|finding| is_abort(finding)).count() as u64;
+    let aborts: Vec<&Finding> = findings.iter().filter(|finding| is_abort(finding)).collect();
+    let sites = aborts.len() as u64;
     if sites > max {
-        report
-            .notes
-            .push(format!("allow_aborts({max}): failures abort at {}", count(sites, "call site")));
-        return;
+        let title = format!("allow_aborts({max}): failures abort at {}", count(sites, "call site"));
+        report.miscounts.push(Miscount {
+            title,
+            rows: counted(&aborts),
+            help: format!("return an error at what is new, or raise it to allow_aborts({sites})"),
+            has_all_aborts: true,
+        });
+        return Ok(());
     }
     if sites < max && is_complete {
         let only = count(sites, "call site");
-        let error = Error::new(format!("allow_aborts({max}): failures abort at only {only}"))
-            .help(format!("lower it to allow_aborts({sites}), so that none returns unnoticed"));
-        report.error = Some(error);
+        return Err(Error::new(format!("allow_aborts({max}): failures abort at only {only}"))
+            .listing(&counted(&aborts))
+            .help(format!("lower it to allow_aborts({sites}), so that none returns unnoticed")));
     }
     let (aborts, rest) = findings.drain(..).partition(is_abort);
     *findings = rest;
     report.inventory = aborts;
+    Ok(())
 }
 
 /// Fills in the operation and the size of requests that failed in observations made without a run.

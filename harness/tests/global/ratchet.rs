@@ -36,6 +36,65 @@ fn allowed_aborts_are_a_ratchet_that_turns_one_way() {
     assert!(text.contains("ratchet::words"), "{text}");
 }
 
+/// The lines below the one that begins with this text, up to the help line, and that line.
+fn listed<'a>(text: &'a str, title: &str) -> (Vec<&'a str>, &'a str) {
+    let mut lines = text.lines().skip_while(|line| !line.starts_with(title)).skip(1);
+    let is_row = |line: &&str| !line.trim_start().starts_with("help: ");
+    let rows = lines.by_ref().take_while(is_row).map(str::trim).collect();
+    let help = text.split_once(title).and_then(|(_, rest)| rest.split_once("help: "));
+    (rows, help.map_or("", |(_, help)| help.lines().next().unwrap_or("")))
+}
+
+/// One way through `words` twice, the second time over three requests.
+fn of_two_functions() -> Result<usize, Infallible> {
+    let boxed = || (0..3).map(|n| usize::from(*black_box(Box::new(n)) == 1_u8)).sum::<usize>();
+    Ok(words("an infallible function") + boxed())
+}
+
+#[test]
+fn a_wrong_number_of_aborts_lists_what_was_counted() {
+    let swept = |sites| sweep("wrong").allow_aborts(sites).run(|_| of_two_functions());
+    let is_site = |row: &str, function: &str, times: &str| {
+        row.starts_with("A-")
+            && row.contains(&format!(" {times}× "))
+            && row.contains(function)
+            && row.contains("harness/tests/global/ratchet.rs:")
+    };
+    for (sites, title, help) in [
+        (1, "counted: allow_aborts(1): failures abort at 2 call sites", "allow_aborts(2)"),
+        (3, "error: wrong: allow_aborts(3): failures abort at only 2 call", "allow_aborts(2)"),
+    ] {
+        let report = swept(sites).to_string();
+        let (rows, advice) = listed(&report, title);
+        let [one, three] = rows[..] else { panic!("two call sites, one row each:\n{report}") };
+        assert!(is_site(one, "ratchet::words", "1"), "{report}");
+        assert!(is_site(three, "ratchet::of_two_functions", "3"), "{report}");
+        assert!(advice.contains(help), "{report}");
+    }
+}
+
+#[test]
+fn a_long_list_of_what_was_counted_is_cut() {
+    macro_rules! boxing {
+        ($($name:ident)*) => {{
+            $(fn $name() -> u64 { *black_box(Box::new(7)) })*
+            0 $(+ $name())*
+        }};
+    }
+    let swept = |sites| {
+        sweep("long").allow_aborts(sites).run(|_| {
+            Ok::<u64, Infallible>(boxing!(a b c d e f g h i j k l m n o p q r s t u v w x))
+        })
+    };
+    for (sites, title) in [(23, "counted: allow_aborts(23)"), (25, "error: long: allow_aborts(25)")]
+    {
+        let report = swept(sites).to_string();
+        let (rows, _) = listed(&report, title);
+        assert_eq!(rows.len(), 21, "{report}");
+        assert_eq!(rows[20], "… and 4 more", "{report}");
+    }
+}
+
 /// Functions that abort, each at a call site of its own.
 macro_rules! boxing {
     ($($name:ident)*) => {
@@ -66,6 +125,11 @@ fn many_aborts_are_one_in_full_and_the_others_in_lines() {
     assert!(text.contains("when T0#6 fails"), "the one that promises an error is shown: {text}");
     assert!(text.contains("aborts: failures also abort at 5 call sites"), "{text}");
     assert!(text.contains("  T0#1 ") && text.contains("  T0#5 "), "{text}");
+
+    let one_less = sweep("many").allow_aborts(5);
+    let text = one_less.run(|_| Ok::<u64, Infallible>(all() + try_boxed())).to_string();
+    assert_eq!(text.matches("  T0#1 ").count(), 1, "the others are listed once: {text}");
+    assert_eq!(listed(&text, "counted: allow_aborts(5)").0.len(), 6, "{text}");
 }
 
 #[cfg(feature = "json")]
@@ -92,7 +156,11 @@ fn a_file_holds_what_is_allowed() {
     let swept = || sweep("file").allowed(&file).run(|_| infallible());
     let report = swept();
     assert_eq!(kinds(&report), [Kind::Abort; 2], "nothing is allowed without a file");
-    assert!(report.to_string().contains("MALLORY_UPDATE=1 accepts"), "{report}");
+    let text = report.to_string();
+    let (rows, help) = listed(&text, &format!("counted: {} doesn't have 2 call", file.display()));
+    assert_eq!(rows.len(), 2, "{text}");
+    assert!(rows.iter().all(|row| row.starts_with("A-") && row.contains("ratchet.rs:")), "{text}");
+    assert!(help.contains("MALLORY_UPDATE=1 accepts"), "{text}");
 
     let lines: Vec<String> = report
         .findings()
@@ -110,7 +178,10 @@ fn a_file_holds_what_is_allowed() {
     let report = swept();
     report.assert_clean();
     assert_eq!(report.allowed().len(), 2, "{report}");
-    assert!(report.to_string().contains("has 1 line too many, the first `abort A-00000000  gone`"));
+    let text = report.to_string();
+    let (rows, help) = listed(&text, &format!("counted: {} has 1 line too many", file.display()));
+    assert_eq!(rows, ["abort A-00000000  gone"], "{text}");
+    assert_eq!(help, "MALLORY_UPDATE=1 removes what is gone");
 
     std::fs::write(&file, "leak L-00000000\n").expect("written");
     let error = mistake(&swept());

@@ -141,7 +141,12 @@ fn what_is_allowed_is_noted_with_its_reason_and_held_to_its_maximum() {
     assert!(report.to_string().contains("1 seen: known, bug 12"), "{report}");
     let more = allow(0).run(lossy);
     assert_eq!(only(&more).kind(), Kind::Leak);
-    assert!(more.to_string().contains("1 seen, at most 0 allowed"), "{more}");
+    let text = more.to_string();
+    let title = "counted: allow(leak, \"lossy\"): 1 seen, at most 0 allowed\n  L-";
+    let (_, rows) = text.split_once(title).unwrap_or_else(|| panic!("it lists them: {text}"));
+    let (rows, help) = rows.split_once("\n  help: ").unwrap_or_else(|| panic!("no help: {text}"));
+    assert!(rows.contains(" ← options::lossy  harness/tests/"), "{text}");
+    assert!(help.starts_with("repair what is new, or allow 1 of them\n"), "{text}");
 }
 
 #[test]
@@ -149,7 +154,10 @@ fn an_allowance_that_fits_nothing_is_a_mistake() {
     let nothing = Sweep::new("unused").allow(Kind::Leak, "three", 9, "gone").run(three);
     assert!(mistake(&nothing).contains("nothing of the kind was found"));
     let elsewhere = Sweep::new("unused").allow(Kind::Leak, "other", 9, "gone").run(lossy);
-    assert!(mistake(&elsewhere).contains("allow(leak, \"other\")"));
+    let text = mistake(&elsewhere);
+    assert!(text.contains("allow(leak, \"other\")") && text.contains("\n  L-"), "{text}");
+    assert!(text.contains(" ← options::lossy  harness/tests/"), "{text}");
+    assert!(text.contains("help: name a function of one of these call sites"), "{text}");
     let other_kind = Sweep::new("unused").allow(Kind::DoubleFree, "lossy", 9, "gone").run(lossy);
     assert!(mistake(&other_kind).contains("allow(double-free"));
 }
