@@ -37,15 +37,12 @@ pub(crate) struct LoomArgs {
     /// Makes absorbing a failed request a finding too.
     #[arg(long)]
     strict: bool,
-    /// How to print reports and errors.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
 }
 
 #[derive(Args)]
 pub(crate) struct ExploreArgs {
     #[command(flatten)]
-    pub(crate) common: LoomArgs,
+    common: LoomArgs,
     /// Runs this many random schedules of each fault instead of all within the bound.
     #[arg(long, value_name = "N", conflicts_with = "pct")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
@@ -58,21 +55,32 @@ pub(crate) struct ExploreArgs {
 /// The depth of PCT: it finds bugs that need three events in order, by two changes of priority.
 const PCT_DEPTH: u32 = 3;
 
-pub(crate) fn explore(scenarios: &[Scenario], args: &ExploreArgs) -> Result<u8, Error> {
-    run(scenarios, &args.common, Engine::Shuttle, &|explore| match (args.random, args.pct) {
-        (Some(schedules), _) => explore.random(schedules),
-        (None, Some(schedules)) => explore.pct(PCT_DEPTH, schedules),
-        (None, None) => explore,
-    })
+pub(crate) fn explore(
+    scenarios: &[Scenario],
+    args: &ExploreArgs,
+    format: Format,
+) -> Result<u8, Error> {
+    run(
+        scenarios,
+        &args.common,
+        format,
+        Engine::Shuttle,
+        &|explore| match (args.random, args.pct) {
+            (Some(schedules), _) => explore.random(schedules),
+            (None, Some(schedules)) => explore.pct(PCT_DEPTH, schedules),
+            (None, None) => explore,
+        },
+    )
 }
 
-pub(crate) fn loom(scenarios: &[Scenario], args: &LoomArgs) -> Result<u8, Error> {
-    run(scenarios, args, Engine::Loom, &|explore| explore)
+pub(crate) fn loom(scenarios: &[Scenario], args: &LoomArgs, format: Format) -> Result<u8, Error> {
+    run(scenarios, args, format, Engine::Loom, &|explore| explore)
 }
 
 fn run(
     scenarios: &[Scenario],
     args: &LoomArgs,
+    format: Format,
     engine: Engine,
     choose: &dyn Fn(Explore) -> Explore,
 ) -> Result<u8, Error> {
@@ -90,7 +98,7 @@ fn run(
     };
     let command = if engine == Engine::Loom { "loom" } else { "explore" };
     let seed = start("seed").seed_value();
-    table(command, &selected, args.format, seed, |scenario, bar| {
+    table(command, &selected, format, seed, |scenario, bar| {
         let mut explore = choose(start(&scenario.name)).on_progress(bar.on_progress());
         if let Some(schedules) = args.schedules {
             explore = explore.schedules(schedules);

@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::Path;
 
-use crate::cli::output::print;
 use crate::error::Error;
 use crate::process::atomic_file;
 
@@ -64,11 +63,15 @@ bench = false
 }
 
 /// Writes the set-up in this folder, for the system of this name and type. A manifest that is there gets
-/// the target's lines added; a target that is there is left alone.
+/// the target's lines added; a target that is there is left alone. Returns the files that were written.
 ///
 /// # Errors
 /// The folder is not a package's, the target is there already, or a file can't be read or written.
-pub(crate) fn write(folder: &Path, system: &str, type_path: &str) -> Result<u8, Error> {
+pub(crate) fn write(
+    folder: &Path,
+    system: &str,
+    type_path: &str,
+) -> Result<[String; 2], Error> {
     let failed = |what: &str, path: &Path, error: &std::io::Error| {
         Error::new(format!("cannot {what} the file: {error}"))
             .at(path.display().to_string())
@@ -106,8 +109,7 @@ mallory::fuzz::fuzz_target!({type_path});
     written.map_err(|error| failed("write", &shown, &error))?;
     let written = atomic_file::write(&fuzz, &(before + &target_lines(&target)));
     written.map_err(|error| failed("write", Path::new("fuzz/Cargo.toml"), &error))?;
-    print(&format!("fuzz/Cargo.toml\n{}\n", shown.display()))?;
-    Ok(0)
+    Ok(["fuzz/Cargo.toml".to_owned(), shown.display().to_string()])
 }
 
 #[cfg(test)]

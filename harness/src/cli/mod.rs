@@ -5,6 +5,7 @@
 //!   `explore` and `loom`; `scripts` has the commands on script files (`run`, `minimise`, `new`,
 //!   `fmt`, `cases`), and `fuzz_setup` the rest of `new`.
 //! - `select` finds the scenarios that are named, and `input` reads what `--input` names.
+//! - `usage` reads the flags, and says what is wrong with them.
 //! - `output` prints reports and errors, and `progress` draws the bar.
 
 pub(crate) mod explore;
@@ -14,16 +15,19 @@ pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod scripts;
 pub(crate) mod select;
+pub(crate) mod usage;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use crate::cli::explore::{ExploreArgs, LoomArgs};
 use crate::cli::input::{cores, input_for, own_input};
-use crate::cli::output::{Format, print, print_error, print_report, table};
-use crate::cli::select::select;
+use crate::cli::output::{Format, print_error, print_report, print_row, table};
+use crate::cli::select::{nearest, select};
+use crate::env::Env;
 use crate::error::Error;
 use crate::explore::builder::Explore;
 use crate::report::outcome::Strategy;
@@ -68,6 +72,9 @@ EXAMPLES:
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// How to print results and errors.
+    #[arg(long, value_enum, global = true, default_value_t = Format::Text)]
+    format: Format,
 }
 
 #[derive(Subcommand)]
@@ -141,20 +148,6 @@ EXAMPLE:
     },
 }
 
-impl Command {
-    /// The form in which a mistake is printed.
-    fn format(&self) -> Format {
-        match self {
-            Command::Sweep(args) => args.format,
-            Command::Explore(args) => args.common.format,
-            Command::Loom(args) => args.format,
-            Command::Replay(args) => args.format,
-            Command::Run(args) => args.format,
-            _ => Format::Text,
-        }
-    }
-}
-
 #[derive(Args)]
 struct SweepArgs {
     /// Scenarios or groups. Default: every scenario that is in no group.
@@ -183,9 +176,6 @@ struct SweepArgs {
     /// Continues a sweep that was killed.
     #[arg(long)]
     resume: bool,
-    /// How to print reports and errors.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
 }
 
 #[derive(Args)]
@@ -195,9 +185,6 @@ struct ReplayArgs {
     /// The input that the token was made with, if it was not the scenario's own.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// How to print the report.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -235,23 +222,24 @@ impl From<StrategyArg> for Strategy {
 #[must_use]
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
     crate::script::case::in_command_line();
-    let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
-        Err(error) => return wrong_arguments(&error),
+    let words: Vec<_> = std::env::args_os().collect();
+    let Cli { command, format } = match usage::parse(&words) {
+        Ok(cli) => cli,
+        Err(code) => return ExitCode::from(code),
     };
-    let format = command.format();
-    let result = match command {
-        Command::Sweep(args) => sweep(scenarios, &args),
-        Command::Explore(args) => explore::explore(scenarios, &args),
-        Command::Loom(args) => explore::loom(scenarios, &args),
-        Command::Replay(args) => replay(scenarios, &args),
-        Command::Run(args) => scripts::run(scenarios, &args),
-        Command::Minimise(args) => scripts::minimise(scenarios, &args),
-        Command::New(args) => scripts::new(scenarios, &args),
-        Command::Fmt(args) => scripts::fmt(scenarios, &args),
-        Command::Cases(args) => scripts::cases(scenarios, &args),
-        Command::List { names } => list(scenarios, &names),
-    };
+    // Each builder reads the variables too; a wrong one is said once, also by what has no builder.
+    let result = Env::read().and_then(|_| match command {
+        Command::Sweep(args) => sweep(scenarios, &args, format),
+        Command::Explore(args) => explore::explore(scenarios, &args, format),
+        Command::Loom(args) => explore::loom(scenarios, &args, format),
+        Command::Replay(args) => replay(scenarios, &args, format),
+        Command::Run(args) => scripts::run(scenarios, &args, format),
+        Command::Minimise(args) => scripts::minimise(scenarios, &args, format),
+        Command::New(args) => scripts::new(scenarios, &args, format),
+        Command::Fmt(args) => scripts::fmt(scenarios, &args, format),
+        Command::Cases(args) => scripts::cases(scenarios, &args, format),
+        Command::List { names } => list(scenarios, &names, format),
+    });
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -261,25 +249,7 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
     }
 }
 
-/// Prints what is wrong with the command line, in the form that it asks for, or the help that it asks
-/// for.
-fn wrong_arguments(error: &clap::Error) -> ExitCode {
-    let words: Vec<String> =
-        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    let is_pair = |pair: &[String]| pair[0] == "--format" && pair[1] == "json";
-    let wants_json =
-        words.windows(2).any(is_pair) || words.iter().any(|word| word == "--format=json");
-    if !error.use_stderr() || !wants_json {
-        error.exit();
-    }
-    let text = error.to_string();
-    let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let error = Error::new(what).at("the command line").help("--help explains the flags");
-    print_error(None, &error, Format::Json);
-    ExitCode::from(2)
-}
-
-fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
+fn sweep(scenarios: &[Scenario], args: &SweepArgs, format: Format) -> Result<u8, Error> {
     let selected = select(scenarios, &args.names, Scenario::can_sweep, "swept")?;
     let input = input_for(args.input.as_deref(), &selected)?;
     let folder = journal_folder();
@@ -289,7 +259,7 @@ fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
         args.seed.into_iter().fold(sweep, Sweep::seed)
     };
     let seed = start("seed").seed_value();
-    table("sweep", &selected, args.format, seed, |scenario, bar| {
+    table("sweep", &selected, format, seed, |scenario, bar| {
         let mut sweep = start(&scenario.name)
             .strategy(args.strategy.into())
             .journal(&folder, args.resume)
@@ -304,12 +274,13 @@ fn sweep(scenarios: &[Scenario], args: &SweepArgs) -> Result<u8, Error> {
     })
 }
 
-fn replay(scenarios: &[Scenario], args: &ReplayArgs) -> Result<u8, Error> {
+fn replay(scenarios: &[Scenario], args: &ReplayArgs, format: Format) -> Result<u8, Error> {
     let token: Token = args.token.parse()?;
     let scenario = scenarios.iter().find(|scenario| scenario.name == token.scenario());
     let scenario = scenario.ok_or_else(|| {
-        Error::new(format!("there is no scenario `{}`", token.scenario()))
-            .help("`list` shows all names; was it renamed, or does it need a feature?")
+        Error::new(format!("there is no scenario `{}`", token.scenario())).help(
+            nearest(scenarios, token.scenario()) + "; was it renamed, or does it need a feature?",
+        )
     })?;
     let input = input_for(args.input.as_deref(), &[scenario])?;
     let input = own_input(scenario, input.as_ref());
@@ -318,11 +289,21 @@ fn replay(scenarios: &[Scenario], args: &ReplayArgs) -> Result<u8, Error> {
     } else {
         scenario.run(Sweep::new(scenario.name.clone()).replay(token), input)
     };
-    print_report(&report, "replay", args.format)?;
+    print_report(&report, "replay", format)?;
     Ok(report.exit_code())
 }
 
-fn list(scenarios: &[Scenario], names: &[String]) -> Result<u8, Error> {
+/// A scenario in a list.
+#[derive(Serialize)]
+struct ListedScenario<'a> {
+    scenario: &'a str,
+    about: &'a str,
+    sweeps: bool,
+    explores: bool,
+    reads_input: bool,
+}
+
+fn list(scenarios: &[Scenario], names: &[String], format: Format) -> Result<u8, Error> {
     let selected = match names {
         [] => scenarios.iter().collect(),
         names => select(scenarios, names, |_| true, "known")?,
@@ -337,7 +318,15 @@ fn list(scenarios: &[Scenario], names: &[String]) -> Result<u8, Error> {
         let input = scenario.input.is_some().then_some("reads --input");
         let can: Vec<&str> = explores.into_iter().chain(input).collect();
         let can = if can.is_empty() { String::new() } else { format!(" ({})", can.join("; ")) };
-        print(&format!("{:<width$}  {}{can}\n", scenario.name, scenario.about()))?;
+        let json = ListedScenario {
+            scenario: &scenario.name,
+            about: scenario.about(),
+            sweeps: scenario.can_sweep(),
+            explores: scenario.can_explore(),
+            reads_input: scenario.input.is_some(),
+        };
+        let text = format!("{:<width$}  {}{can}\n", scenario.name, scenario.about());
+        print_row(&text, &json, "list", format)?;
     }
     Ok(0)
 }

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use crate::cli::progress;
 use crate::error::Error;
@@ -25,12 +26,31 @@ pub(crate) enum Format {
 /// Standard output can't be written to.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::new(format!("cannot write to standard output: {error}"))
-                .help("send it to a file or a terminal that can be written to"))
-        }
-        _ => Ok(()),
+    unwritable(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map_or(Ok(()), Err)
+}
+
+/// The mistake behind a failed write to standard output. That a reader has closed it is none.
+pub(crate) fn unwritable(written: std::io::Result<()>) -> Option<Error> {
+    let error = written.err().filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)?;
+    Some(
+        Error::new(format!("cannot write to standard output: {error}"))
+            .help("send it to a file or a terminal that can be written to"),
+    )
+}
+
+/// Prints a line of a command that makes no report: text, or the same as JSON.
+///
+/// # Errors
+/// Standard output can't be written to.
+pub(crate) fn print_row(
+    text: &str,
+    json: &impl Serialize,
+    command: &str,
+    format: Format,
+) -> Result<(), Error> {
+    match json::row_line(command, json).filter(|_| format == Format::Json) {
+        Some(line) => print(&(line + "\n")),
+        None => print(text),
     }
 }
 

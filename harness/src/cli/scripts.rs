@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::cli::fuzz_setup;
 use crate::cli::input::cores;
-use crate::cli::output::{Format, print, print_report, say};
+use crate::cli::output::{Format, print_error, print_report, print_row, say};
 use crate::error::Error;
 use crate::printable;
 use crate::process::atomic_file;
@@ -29,9 +30,6 @@ pub(crate) struct RunArgs {
     /// A folder into which findings are written as cases.
     #[arg(long, value_name = "FOLDER")]
     cases: Option<PathBuf>,
-    /// How to print the report.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
 }
 
 #[derive(Args)]
@@ -138,7 +136,7 @@ fn input(scenario: &Scenario) -> Result<Arc<[u8]>, Error> {
     scenario.input.as_ref().map_or_else(|| Ok(Arc::from([])), |read| read())
 }
 
-pub(crate) fn run(scenarios: &[Scenario], args: &RunArgs) -> Result<u8, Error> {
+pub(crate) fn run(scenarios: &[Scenario], args: &RunArgs, format: Format) -> Result<u8, Error> {
     let open = Open::named(scenarios, &args.file)?;
     let (scenario, system) = open.scenario()?;
     let input = input(scenario)?;
@@ -153,11 +151,22 @@ pub(crate) fn run(scenarios: &[Scenario], args: &RunArgs) -> Result<u8, Error> {
             system.drive(open.source(), driver, sweep, args.cases.as_deref())
         }
     };
-    print_report(&report, "run", args.format)?;
+    print_report(&report, "run", format)?;
     Ok(report.exit_code())
 }
 
-pub(crate) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8, Error> {
+/// What is left of a script.
+#[derive(Serialize)]
+struct ShrunkScript<'a> {
+    removed: &'a str,
+    script: &'a str,
+}
+
+pub(crate) fn minimise(
+    scenarios: &[Scenario],
+    args: &MinimiseArgs,
+    format: Format,
+) -> Result<u8, Error> {
     let open = Open::named(scenarios, &args.file)?;
     let (scenario, system) = open.scenario()?;
     let limits = Limits { runs: args.runs, time: args.seconds.map(Duration::from_secs) };
@@ -168,24 +177,33 @@ pub(crate) fn minimise(scenarios: &[Scenario], args: &MinimiseArgs) -> Result<u8
             .help("give it a fault that shows one, or search for one with `run --cases FOLDER`")
     })?;
     let Some(removed) = small.removed else {
-        say(&small.report.to_string());
+        if format == Format::Text {
+            say(&small.report.to_string());
+        }
         return Err(Error::new("the script has another finding in each run")
             .at(open.file)
             .help("make the system do the same in every run"));
     };
-    say(&format!("{removed}\n"));
+    if format == Format::Text {
+        say(&format!("{removed}\n"));
+    }
     if args.write {
         write(&open.path, &small.text)?;
-    } else {
-        print(&small.text)?;
+    }
+    if !args.write || format == Format::Json {
+        let json = ShrunkScript { removed: &removed.to_string(), script: &small.text };
+        print_row(&small.text, &json, "minimise", format)?;
     }
     Ok(1)
 }
 
-pub(crate) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
+pub(crate) fn new(scenarios: &[Scenario], args: &NewArgs, format: Format) -> Result<u8, Error> {
     if let Some(system) = &args.fuzz {
         let (_, known) = named(scenarios, system, "--fuzz")?;
-        return fuzz_setup::write(Path::new("."), system, known.type_path());
+        for file in fuzz_setup::write(Path::new("."), system, known.type_path())? {
+            print_file(&file, "new", format)?;
+        }
+        return Ok(0);
     }
     let name = args.name.as_deref().unwrap_or_default();
     if !crate::report::token::is_name(name) || name.contains('/') {
@@ -202,7 +220,7 @@ pub(crate) fn new(scenarios: &[Scenario], args: &NewArgs) -> Result<u8, Error> {
     let (text, file) = scenario.source.unwrap_or_default();
     let about = "what it is about, on one line";
     write(&path, &known.beginning(Source { text, file }, about)?)?;
-    print(&format!("{}\n", path.display()))?;
+    print_file(&path.display().to_string(), "new", format)?;
     Ok(0)
 }
 
@@ -239,7 +257,7 @@ fn comment(text: &str) -> Option<usize> {
     None
 }
 
-pub(crate) fn fmt(scenarios: &[Scenario], args: &FmtArgs) -> Result<u8, Error> {
+pub(crate) fn fmt(scenarios: &[Scenario], args: &FmtArgs, format: Format) -> Result<u8, Error> {
     let mut unformatted = 0;
     for path in &args.files {
         let open = Open::path(scenarios, path)?;
@@ -249,7 +267,7 @@ pub(crate) fn fmt(scenarios: &[Scenario], args: &FmtArgs) -> Result<u8, Error> {
         }
         unformatted += 1;
         if args.check {
-            print(&format!("{}\n", open.file))?;
+            print_file(&open.file, "fmt", format)?;
         } else if let Some(line) = comment(&open.text) {
             return Err(Error::new("formatting would lose a comment")
                 .at(format!("{}:{line}", open.file))
@@ -259,6 +277,20 @@ pub(crate) fn fmt(scenarios: &[Scenario], args: &FmtArgs) -> Result<u8, Error> {
         }
     }
     Ok(u8::from(args.check && unformatted > 0))
+}
+
+/// A file that was written, or would be.
+#[derive(Serialize)]
+struct NamedFile<'a> {
+    file: &'a str,
+}
+
+/// Prints the name of a file that a command wrote, or would write.
+///
+/// # Errors
+/// Standard output can't be written to.
+fn print_file(file: &str, command: &str, format: Format) -> Result<(), Error> {
+    print_row(&format!("{file}\n"), &NamedFile { file }, command, format)
 }
 
 /// Replaces a file with a text: all of it or nothing.
@@ -274,7 +306,7 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 }
 
 /// Replays and lists cases. One that can't be replayed is an error among the others' lines.
-pub(crate) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Error> {
+pub(crate) fn cases(scenarios: &[Scenario], args: &CasesArgs, format: Format) -> Result<u8, Error> {
     let default_places = FOLDERS.map(PathBuf::from);
     let is_default = args.places.is_empty();
     let places = if is_default { &default_places[..] } else { &args.places };
@@ -298,14 +330,10 @@ pub(crate) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Erro
     }
     let mut code = 0;
     for path in files {
-        match row(scenarios, &path) {
-            Ok(None) => {}
-            Ok(Some((row, is_as_expected))) => {
-                print(&row)?;
-                code = code.max(u8::from(!is_as_expected));
-            }
+        match row(scenarios, &path, format) {
+            Ok(is_as_expected) => code = code.max(u8::from(!is_as_expected)),
             Err(error) => {
-                say(&format!("error: {error}\n"));
+                print_error(None, &error, format);
                 code = 2;
             }
         }
@@ -313,25 +341,49 @@ pub(crate) fn cases(scenarios: &[Scenario], args: &CasesArgs) -> Result<u8, Erro
     Ok(code)
 }
 
-/// The row of a case, and whether it is as expected: a planted bug still shows, and no other one
-/// does. There is no row for a script that is no case, or that needs a model checker this build
-/// lacks.
-fn row(scenarios: &[Scenario], path: &Path) -> Result<Option<(String, bool)>, Error> {
+/// A case and what replaying it showed.
+#[derive(Serialize)]
+struct ReplayedCase<'a> {
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    /// What replaying it showed, or why it was left out.
+    replayed: &'a str,
+    planted: bool,
+}
+
+/// Prints the row of a case. Returns whether it is as expected: a planted bug still shows, and no other
+/// one does. There is no row for a script that is no case, or in text for one that needs a model
+/// checker this build lacks.
+fn row(scenarios: &[Scenario], path: &Path, format: Format) -> Result<bool, Error> {
     let open = Open::path(scenarios, path)?;
     let (scenario, system) = open.scenario()?;
+    let file = &*open.file;
     if cfg!(not(feature = "shuttle")) && system.is_contended(open.source())? {
-        say(&format!(
-            "{}: left out, since it has several threads: build with --features shuttle\n",
-            open.file
-        ));
-        return Ok(None);
+        let replayed = "left out, since it has several threads: build with --features shuttle";
+        if format == Format::Text {
+            say(&format!("{file}: {replayed}\n"));
+        } else {
+            let json = ReplayedCase { file, id: None, kind: None, replayed, planted: false };
+            print_row("", &json, "cases", format)?;
+        }
+        return Ok(true);
     }
-    let Some(case) = system.case(open.source(), input(scenario)?)? else { return Ok(None) };
+    let Some(case) = system.case(open.source(), input(scenario)?)? else { return Ok(true) };
     let Case { kind, id, is_planted, report } = case;
-    let result = report.replayed.map_or_else(String::new, |replayed| replayed.to_string());
+    if let Some(error) = report.error() {
+        return Err(error.clone());
+    }
+    let replayed = report.replayed.map_or_else(String::new, |replayed| replayed.to_string());
     let planted = if is_planted { " (planted)" } else { "" };
-    let row = format!("{kind:<20} {id}  {result}{planted}  {}\n", open.file);
-    Ok(Some((row, is_planted == (report.replayed == Some(Replayed::Reproduced)))))
+    let text = format!("{kind:<20} {id}  {replayed}{planted}  {file}\n");
+    let kind = kind.to_string();
+    let (id, kind) = (Some(&*id), Some(&*kind));
+    let json = ReplayedCase { file, id, kind, replayed: &replayed, planted: is_planted };
+    print_row(&text, &json, "cases", format)?;
+    Ok(is_planted == (report.replayed == Some(Replayed::Reproduced)))
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub(crate) fn select<'a>(
                     .help("`list` shows what each scenario supports")
             } else {
                 Error::new(format!("there is no scenario or group `{name}`"))
-                    .help("`list` shows all names")
+                    .help(nearest(scenarios, name))
             });
         }
         let is_new = |s: &&Scenario| !selected.iter().any(|known| known.name == s.name);
@@ -52,6 +52,17 @@ pub(crate) fn select<'a>(
         selected.extend(more);
     }
     Ok(selected)
+}
+
+/// The help for a name that there isn't.
+pub(crate) fn nearest(scenarios: &[Scenario], name: &str) -> String {
+    let groups = scenarios.iter().filter_map(|scenario| scenario.group.as_deref());
+    let mut known: Vec<&str> = scenarios.iter().map(Scenario::name).chain(groups).collect();
+    known.dedup();
+    match similar::get_close_matches(name, &known, 1, 0.6)[..] {
+        [nearest] => format!("did you mean `{nearest}`? `list` shows all names"),
+        _ => "`list` shows all names".to_owned(),
+    }
 }
 
 #[cfg(test)]

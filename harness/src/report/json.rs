@@ -116,6 +116,22 @@ impl JsonOutcomes {
     }
 }
 
+/// A line of a command that makes no report.
+#[cfg(feature = "cli")]
+#[derive(Serialize)]
+struct JsonRow<'a, R> {
+    schema: u32,
+    command: &'a str,
+    #[serde(flatten)]
+    row: &'a R,
+}
+
+/// A line of a command that makes no report, without a line break.
+#[cfg(feature = "cli")]
+pub(crate) fn row_line(command: &str, row: &impl Serialize) -> Option<String> {
+    serde_json::to_string(&JsonRow { schema: 1, command, row }).ok()
+}
+
 /// A caller's mistake.
 #[cfg(feature = "cli")]
 #[derive(Serialize)]

@@ -4,6 +4,7 @@
 mod commands;
 mod fuzz_targets;
 mod kinds;
+mod mistakes;
 #[path = "../support/program.rs"]
 mod program;
 mod published;

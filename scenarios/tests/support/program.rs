@@ -13,11 +13,17 @@ pub(crate) fn mallory(arguments: &[&str]) -> Output {
 
 /// The same in a folder.
 pub(crate) fn mallory_in(folder: &Path, arguments: &[&str]) -> Output {
+    mallory_command(folder).args(arguments).output().expect("the program starts")
+}
+
+/// The command without arguments.
+pub(crate) fn mallory_command(folder: &Path) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_mallory"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MALLORY_")) {
         program.env_remove(name);
     }
-    program.current_dir(folder).args(arguments).output().expect("the program starts")
+    program.current_dir(folder);
+    program
 }
 
 /// Its standard output; it must exit with this code.
