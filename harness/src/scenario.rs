@@ -44,7 +44,7 @@ pub struct Scenario {
     pub(crate) source: Option<(&'static str, &'static str)>,
     run: Option<Box<SweepFn>>,
     explore: Option<Box<ExploreFn>>,
-    /// The command that replays are printed with.
+    /// The command that replays are printed with, if the caller has named one.
     program: Option<String>,
     /// A source file of the caller's: where it is found tells which paths are the machine's.
     known_file: &'static str,
@@ -138,8 +138,8 @@ impl Scenario {
     }
 
     /// Sets the command that starts its program, which findings print in front of `replay`: one
-    /// with a feature, say. Default: `cargo run --release --`, with the profile of
-    /// this program, or the name of an installed one.
+    /// with a feature, say. Default: `cargo run --`, with the flags of the profile and the package, or
+    /// the name of an installed program.
     #[must_use]
     pub fn rerun_by(mut self, program: &str) -> Self {
         self.program = Some(program.to_owned());

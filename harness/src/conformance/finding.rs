@@ -3,7 +3,7 @@
 use crate::conformance::clause::{BreachRoot, Clause, Function};
 use crate::conformance::operation;
 use crate::conformance::suite::BrokenSequence;
-use crate::launch::{self, started};
+use crate::launch;
 use crate::report::finding::{BlockTally, Finding};
 use crate::report::kind::Kind;
 use crate::report::rerun::Rerun;
@@ -57,9 +57,7 @@ impl FindingSource<'_> {
         let hash = |text: String| hash_bytes(text.as_bytes());
         let root = hash(format!("{kind}{root}")) >> 32;
         let fingerprint = hash(format!("{promise}\n{lines}"));
-        let thread = std::thread::current();
-        let test = thread.name().filter(|name| *name != "main").map(str::to_owned);
-        let program = || self.program.map_or_else(started, str::to_owned);
+        let again = self.program.map_or_else(launch::program, str::to_owned);
         Finding {
             kind,
             id: format!("{}-{root:08x}", kind.letter()),
@@ -81,10 +79,7 @@ impl FindingSource<'_> {
                 modes: Vec::new(),
                 fingerprint: Fingerprint(fingerprint).short(),
             },
-            rerun: test.map_or_else(
-                || Rerun::Program(program()),
-                |test| Rerun::Program(launch::test(&test)),
-            ),
+            rerun: Rerun::Program(again),
         }
     }
 }

@@ -62,11 +62,6 @@ impl BuilderCore<Unclassified, Whole> {
         if env.histogram {
             options = options.histogram();
         }
-        let test = std::thread::current().name().filter(|name| *name != "main").map(str::to_owned);
-        let rerun = match test {
-            Some(test) => Rerun::Program(launch::test(&test)),
-            None => Rerun::Program(launch::program()),
-        };
         let settings = Settings {
             seed: env.seed.unwrap_or(0),
             jobs: env.jobs.unwrap_or(1),
@@ -90,7 +85,7 @@ impl BuilderCore<Unclassified, Whole> {
             adversarial: false,
             global: None,
             known_file: Location::caller().file(),
-            rerun,
+            rerun: Rerun::Program(launch::program()),
             journal: None,
             progress: None,
             classified: false,

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "blocks are allocated and freed by hand")]
 
 pub(crate) mod again;
+pub(crate) mod build;
 pub(crate) mod ports;
 pub(crate) mod shared;
 

@@ -8,6 +8,7 @@ mod counting;
 mod options;
 mod outcomes;
 mod recovery;
+mod replay_lines;
 mod replays;
 mod runs;
 mod safe_scripts;

@@ -15,8 +15,13 @@ fn finds<F: Bug>(operations: &[&str]) {
     let [finding] = report.findings() else { panic!("one finding: {report}") };
     assert_eq!(Some(finding.kind()), F::KIND, "{report}");
     // A property test has no command line: the case is replayed as a test.
-    let again = format!("replay  cargo nextest run {}\n", finding.id());
-    assert!(report.to_string().contains(&again), "{report}");
+    let (runner, id) =
+        (std::env::var_os("NEXTEST").map_or("test", |_| "nextest run"), finding.id());
+    let again = |line: &str| {
+        line.trim().starts_with(&format!("replay  cargo {runner} "))
+            && line.ends_with(&format!(" {id}"))
+    };
+    assert!(report.to_string().lines().any(again), "{report}");
     let name = format!("{}.ron", finding.id());
     let read = |path: &Path| {
         let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{e}: {report}"));

@@ -64,6 +64,8 @@ pub(crate) fn is_as_reviewed_but_for(filters: &[(&str, &str)], name: &str, repor
     settings.set_snapshot_path("../../../snapshots");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
+    // How the program was started depends on who started it, and on the profile.
+    settings.add_filter("cargo run (--release )?(-p mallory-scenarios )?", "cargo run --release ");
     for (pattern, replacement) in filters {
         settings.add_filter(pattern, *replacement);
     }
