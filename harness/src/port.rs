@@ -42,6 +42,12 @@ impl core::error::Error for Refused {}
 /// - A request of zero bytes is legal.
 /// - Clones of a handle own each other's blocks.
 /// - Nothing unwinds.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no allocator that Mallory can call",
+    label = "this is no `mallory::Port`",
+    note = "wrap it: `mallory::adapters` has `GlobalPort` for a `GlobalAlloc`, `Api2Port` for an \
+            `Allocator` of allocator-api2, and others; or implement `Port`"
+)]
 pub unsafe trait Port {
     /// Allocates a block that fits `layout`.
     ///

@@ -11,6 +11,8 @@ use crate::host::Engine;
 use crate::launch;
 use crate::report::Report;
 use crate::report::rerun::Rerun;
+#[cfg(feature = "ron")]
+use crate::script::bounds::ScriptOperation;
 #[cfg(feature = "cli")]
 use crate::script::dyn_system::{AnySystem, TypedSystem};
 use crate::sweep::builder::Sweep;
@@ -104,7 +106,7 @@ impl Scenario {
     #[track_caller]
     pub fn script<S: System + 'static>(file: &'static str, text: &'static str) -> Scenario
     where
-        S::Op: serde::Serialize + serde::de::DeserializeOwned,
+        S::Op: ScriptOperation,
     {
         let name = file.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or(file);
         let about = Script::<S::Op>::read(text, file).map(|script| script.about);
@@ -124,7 +126,7 @@ impl Scenario {
     #[must_use]
     pub fn knows<S: System + 'static>(mut self) -> Self
     where
-        S::Op: serde::Serialize + serde::de::DeserializeOwned,
+        S::Op: ScriptOperation,
     {
         self.systems.push(Box::new(TypedSystem::<S>(PhantomData)));
         self

@@ -20,12 +20,13 @@
 //!
 //! [`linearizability`] looks for an order of concurrent operations that explains their replies,
 //! [`symbolizer`] turns backtraces into call sites ([`function_name`]), and [`ddmin`] makes lists shorter. They are
-//! here because several folders above use them.
+//! here because several folders above use them. [`demands`] is what the compiler says to callers.
 
 mod apart;
 #[cfg(all(feature = "shuttle", feature = "ron"))]
 pub(crate) mod concurrent_script;
 pub(crate) mod ddmin;
+pub(crate) mod demands;
 #[cfg(mallory_model)]
 pub(crate) mod event_recorder;
 mod execute;

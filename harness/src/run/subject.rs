@@ -19,6 +19,12 @@ pub trait Classify<E> {
 }
 
 /// Chooses which part of a result is compared. What [`Sweep::observe`](crate::Sweep::observe) sets.
+#[diagnostic::on_unimplemented(
+    message = "`{T}` can't be compared with the fault-free run's",
+    label = "results are compared by their `Debug` text, or by what `.observe(..)` makes of them",
+    note = "derive `Debug` for `{T}`; or choose a part that has it, by `.observe(|result: &{T}| ..)` \
+            further up"
+)]
 pub trait Observe<T> {
     /// Writes the text that is compared.
     #[doc(hidden)]
@@ -27,6 +33,11 @@ pub trait Observe<T> {
 
 /// What a closure may return that is only checked: nothing, or a `Result`. See
 /// [`Sweep::check`](crate::Sweep::check).
+#[diagnostic::on_unimplemented(
+    message = "a closure that is only checked returns `()` or a `Result`, not `{Self}`",
+    label = "this returns `{Self}`",
+    note = "end it with `;`, or with `Ok::<_, E>(..)`; what is in a `Result` needs `Debug`"
+)]
 pub trait Returned {
     /// What it returns if all went well.
     type Value: Debug;
@@ -46,6 +57,7 @@ impl Returned for () {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Debug, E: Debug> Returned for Result<T, E> {
     type Value = T;
     type Error = E;
@@ -82,6 +94,7 @@ impl<E, F: Fn(&E) -> bool> Classify<E> for By<F> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Debug> Observe<T> for Whole {
     fn show(&self, value: &T, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{value:#?}")

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::heap::Heap;
@@ -23,6 +22,7 @@ use crate::run::outcome::SubjectEnd;
 use crate::run::{Stage, Subject, execute};
 use crate::script::arbitrary as generate;
 use crate::script::arbitrary::ScriptRange;
+use crate::script::bounds::{DrawnOperation, ScriptOperation};
 use crate::script::case::{report_failure, shrink_failure};
 use crate::script::failing_script::FailingScript;
 use crate::script::runner::ScriptRunner;
@@ -109,7 +109,7 @@ struct FuzzTarget<S> {
 /// be written: with that error.
 pub fn attack<S: System + 'static>(input: &Input<S>, world: impl FnOnce() -> Arc<[u8]>)
 where
-    S::Op: Serialize + DeserializeOwned,
+    S::Op: ScriptOperation,
 {
     TARGETS.with_borrow_mut(|targets| {
         let target = targets.entry(S::NAME).or_insert_with(|| {
@@ -138,7 +138,7 @@ where
 /// Like [`attack`].
 pub fn replay<S: System + 'static>(bytes: &[u8], world: impl FnOnce() -> Arc<[u8]>)
 where
-    S::Op: Serialize + DeserializeOwned + for<'a> Arbitrary<'a>,
+    S::Op: DrawnOperation,
 {
     if let Ok(input) = Input::<S>::arbitrary_take_rest(Unstructured::new(bytes)) {
         attack(&input, world);
@@ -206,7 +206,7 @@ impl<S: System> Measured<S> {
 
 impl<S: System> FuzzTarget<S>
 where
-    S::Op: Serialize + DeserializeOwned,
+    S::Op: ScriptOperation,
 {
     /// The report of a script; `None` if it shows nothing, or what is ignored.
     fn report(&self, script: &Script<S::Op>) -> Result<Option<Report>, Error> {

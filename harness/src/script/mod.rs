@@ -14,6 +14,7 @@
 //! | How is one candidate tried, and where does a fault move? | `shrink` |
 //! | What does each pass try? | `shrink_faults`, `shrink_schedule`, `shrink_operations`; values in `shrink_value` |
 //! | How are bytes made a script? | `arbitrary` |
+//! | What do scripts demand of operations? | `bounds` |
 //! | What do users start? | `property` (proptest), `fuzz` (fuzz targets), `test_harness` (files as tests), [`minimise`] |
 //! | How do command lines and tests use a system whose type they don't know? | `dyn_system`; files are found and read in `files` |
 //!
@@ -22,6 +23,7 @@
 
 #[cfg(feature = "arbitrary")]
 pub(crate) mod arbitrary;
+pub(crate) mod bounds;
 pub(crate) mod case;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 pub(crate) mod dyn_system;
@@ -48,6 +50,9 @@ pub(crate) mod shrink_value;
 #[cfg(feature = "script-tests")]
 pub(crate) mod test_harness;
 
+#[cfg(feature = "arbitrary")]
+pub use self::bounds::DrawnOperation;
+pub use self::bounds::ScriptOperation;
 pub use self::case::{Minimised, minimise};
 pub use self::shrink::{Limits, Removed};
 #[cfg(feature = "script-tests")]

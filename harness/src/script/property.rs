@@ -10,7 +10,6 @@ use proptest::prelude::any;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::env::Env;
 use crate::error::Error;
@@ -18,6 +17,7 @@ use crate::process::scratch_dir::ScratchDir;
 use crate::report::Report;
 use crate::script::arbitrary as generate;
 use crate::script::arbitrary::ScriptRange;
+use crate::script::bounds::{DrawnOperation, ScriptOperation};
 use crate::script::case::{report_failure, shrink_failure};
 use crate::script::failing_script::FailingScript;
 use crate::script::failure_search::find_failure;
@@ -42,7 +42,10 @@ const OPERATIONS_THREADS: usize = 24;
 /// # }
 /// ```
 #[track_caller]
-pub fn property<S: System>() -> Property<S> {
+pub fn property<S: System>() -> Property<S>
+where
+    S::Op: DrawnOperation,
+{
     let env = Env::read();
     let seed = env.as_ref().ok().and_then(|env| env.seed).unwrap_or(0);
     Property {
@@ -77,7 +80,7 @@ pub struct Property<S: System> {
 
 impl<S: System> Property<S>
 where
-    S::Op: Serialize + DeserializeOwned + for<'a> Arbitrary<'a>,
+    S::Op: DrawnOperation,
 {
     /// How many scripts are run: 256 unless set.
     pub fn cases(mut self, cases: u32) -> Self {
@@ -215,7 +218,7 @@ fn scripts<Op: Clone + Serialize + for<'a> Arbitrary<'a>>(
 /// ```
 pub fn strategy<S: System>(operations: usize) -> impl Strategy<Value = Drawn<S::Op>>
 where
-    S::Op: Serialize + for<'a> Arbitrary<'a>,
+    S::Op: DrawnOperation,
 {
     scripts(S::NAME, ScriptRange { operations, modes: true, threads: false })
 }
@@ -226,7 +229,7 @@ where
 /// If the script shows anything: the report, with the smallest script that shows it.
 pub fn check<S: System>(drawn: &Drawn<S::Op>) -> Result<(), TestCaseError>
 where
-    S::Op: Serialize + DeserializeOwned,
+    S::Op: ScriptOperation,
 {
     let report = |script: &Script<S::Op>| -> Result<Option<Report>, Error> {
         let mut runner = ScriptRunner::<S>::new(Arc::from([]))?;

@@ -7,14 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::launch;
 use crate::report::Report;
 use crate::report::rerun::Rerun;
 use crate::report::verdict::Replayed;
+use crate::script::bounds::ScriptOperation;
 use crate::script::dyn_system::{AnySystem, Case, Driver, Source, TypedSystem};
 use crate::script::files;
 use crate::sweep::builder::Sweep;
@@ -69,7 +68,7 @@ macro_rules! __script_tests {
 
 fn make_system<S: System + 'static>() -> Rc<dyn AnySystem>
 where
-    S::Op: Serialize + DeserializeOwned,
+    S::Op: ScriptOperation,
 {
     Rc::new(TypedSystem::<S>(std::marker::PhantomData))
 }
@@ -84,7 +83,7 @@ impl ScriptTests {
     /// Adds a system whose scripts can be run. Call it before the folders are added.
     pub fn system<S: System + 'static>(self) -> Self
     where
-        S::Op: Serialize + DeserializeOwned,
+        S::Op: ScriptOperation,
     {
         self.system_with::<S>(|| Ok(Arc::from([])))
     }
@@ -92,7 +91,7 @@ impl ScriptTests {
     /// Adds a system that reads an input.
     pub fn system_with<S: System + 'static>(mut self, input: ReadInput) -> Self
     where
-        S::Op: Serialize + DeserializeOwned,
+        S::Op: ScriptOperation,
     {
         self.systems.push((S::NAME, make_system::<S>, input));
         self

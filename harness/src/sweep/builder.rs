@@ -17,6 +17,7 @@ use crate::report::Report;
 use crate::report::outcome::Strategy;
 use crate::report::token::Token;
 use crate::run::Subject;
+use crate::run::demands::{HasOperation, HasSetup, Shareable};
 use crate::run::script_subject::ScriptSubject;
 use crate::run::subject::{
     By, Classify, ClosureSubject, Observe, Returned, StagedSubject, Unclassified, Whole,
@@ -219,7 +220,7 @@ impl<C, V> Sweep<C, V> {
 
     /// Sweeps a closure. It runs many times, each time on a new heap, and must do the same each
     /// time.
-    pub fn run<T, E: Debug>(self, run: impl Fn(&Heap) -> Result<T, E> + Sync) -> Report
+    pub fn run<T, E: Debug>(self, run: impl Fn(&Heap) -> Result<T, E> + Shareable) -> Report
     where
         C: Classify<E>,
         V: Observe<T>,
@@ -242,13 +243,13 @@ impl<C, V> Sweep<C, V> {
     /// });
     /// assert_eq!(report.findings()[0].kind(), mallory::Kind::Leak);
     /// ```
-    pub fn check<R: Returned>(self, run: impl Fn(&Heap) -> R + Sync) -> Report
+    pub fn check<R: Returned>(self, run: impl Fn(&Heap) -> R + Shareable) -> Report
     where
         C: Classify<R::Error>,
         V: Observe<R::Value>,
     {
         let only_check = self.set(|settings| settings.only_check = true);
-        only_check.run(move |heap| run(heap).into_result())
+        only_check.run_local(move |heap| run(heap).into_result())
     }
 
     /// Sweeps a closure that changes what it captures. Each worker process has its own copy of
@@ -290,6 +291,15 @@ impl<C, V> Sweep<C, V> {
     /// ```
     pub fn setup<S, E: Debug, F: Fn(&Heap) -> Result<S, E>>(self, setup: F) -> Setup<F, C, V> {
         Setup { sweep: self, setup, guarantee: Guarantee::Retryable }
+    }
+
+    /// Only for the error of a caller who leaves out [`setup`](Self::setup).
+    #[doc(hidden)]
+    pub fn operation<G>(self, _: G) -> Report
+    where
+        Self: HasSetup,
+    {
+        self.failed(Error::new("[mallory bug] it has no set-up"))
     }
 
     /// Sweeps a sequence of operations on a system, and compares the system with its plain model.
@@ -343,6 +353,23 @@ impl<F, C, V> Setup<F, C, V> {
     pub fn atomic(mut self) -> Self {
         self.guarantee = Guarantee::Atomic;
         self
+    }
+
+    /// Only for the error of a caller who leaves out [`operation`](Self::operation).
+    #[doc(hidden)]
+    pub fn run<G>(self, _: G) -> Report
+    where
+        Self: HasOperation,
+    {
+        self.sweep.failed(Error::new("[mallory bug] it has no operation"))
+    }
+
+    /// Only for the error of a caller who leaves out [`operation`](Self::operation).
+    #[doc(hidden)]
+    pub fn assert_clean(&self)
+    where
+        Self: HasOperation,
+    {
     }
 
     /// Sweeps this operation on the object.

@@ -60,4 +60,5 @@ pub(crate) mod workers;
 pub use self::builder::{Setup, Sweep};
 pub use self::settings::Progress;
 pub use crate::report::outcome::Strategy;
+pub use crate::run::demands::{HasOperation, HasSetup, Shareable};
 pub use crate::run::subject::{Classify, Observe, Returned};

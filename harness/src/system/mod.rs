@@ -111,6 +111,11 @@ pub type ApplyShared<S> =
 /// where a request fails. A sweep fails each request in turn. After an error it compares the state
 /// with what [`guarantee`](Self::guarantee) says, applies the operation again without faults, and
 /// compares every reply and the end state with the model.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no system under test",
+    label = "this needs `impl mallory::System for {Self}`",
+    note = "the documentation of `mallory::system` has a whole one, of 25 lines"
+)]
 pub trait System: Sized {
     /// Its name in scripts.
     const NAME: &'static str;
