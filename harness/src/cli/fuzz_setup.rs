@@ -67,11 +67,7 @@ bench = false
 ///
 /// # Errors
 /// The folder is not a package's, the target is there already, or a file can't be read or written.
-pub(crate) fn write(
-    folder: &Path,
-    system: &str,
-    type_path: &str,
-) -> Result<[String; 2], Error> {
+pub(crate) fn write(folder: &Path, system: &str, type_path: &str) -> Result<[String; 2], Error> {
     let failed = |what: &str, path: &Path, error: &std::io::Error| {
         Error::new(format!("cannot {what} the file: {error}"))
             .at(path.display().to_string())
