@@ -8,14 +8,15 @@
 //!    none is left. [`fork_pool`] forks a child in the middle of a run, once for each request that
 //!    is to fail. [`page_tables`] makes such forks cheap. [`forked_call`] makes a single call in a
 //!    fork of a child, so that calls don't learn from each other.
-//! 2. **Start.** The child puts its standard streams to `/dev/null`, attaches its [`status`],
-//!    installs its [`signal_handlers`] and sends a first message. One that doesn't is killed and
+//! 2. **Start.** The child puts its standard streams to `/dev/null`, takes away what a test runner
+//!    captures ([`output_capture`]), closes the parent's locked files ([`file_lock`]), attaches its
+//!    [`status`], installs its [`signal_handlers`] and sends a first message. One that doesn't is killed and
 //!    replaced.
 //! 3. **Work.** A plan needs no transport: the child is a copy of its parent, so the subject's
 //!    closure and the plan that injects its *faults* are simply there. A worker learns its item's
 //!    number from shared memory. [`randomness`] answers the run's random numbers from its seed. The
 //!    run sends a [`heartbeat`] while it makes requests, and has a
-//!    directory of its own ([`scratch_dir`]).
+//!    directory of its own ([`scratch_dir`]). [`thread_births`] numbers the threads that it starts.
 //! 4. **Report.** *Findings* come back as messages through the [`pipe`], in the byte format of
 //!    [`codec`], by a worker after each item, by an isolated
 //!    run as soon as each is known.
@@ -25,7 +26,8 @@
 //!    [`access_size`] reads how much the instruction accesses.
 //! 6. **Reap.** The parent ([`child_handle`]) polls pipe and child, kills a child whose
 //!    [`watchdog`] has expired, and turns wait status and shared memory into a `Death` ([`exit`]).
-//!    The worker pool then forks a replacement.
+//!    The worker pool then forks a replacement. What the subject started and left is ended
+//!    (`leftovers`).
 //!
 //! What survives a death, and where:
 //!

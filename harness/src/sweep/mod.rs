@@ -20,6 +20,7 @@
 //!    `exit_outcome` names them. `leak_trend` confirms leaks of the global allocator by repetition.
 //!    If runs learn from each other, or write where they may not (`stray_accesses`), the engine
 //!    begins again: each run then has a process of its own, or guarded memory.
+//!    `vacuity` refuses what would pass for nothing.
 //! 8. `suppressions` names the call sites, lets `grouping` make one finding of each root cause,
 //!    takes out what the caller allows (`allowed_file` is its committed list), and so completes
 //!    the report.
