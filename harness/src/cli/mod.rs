@@ -176,6 +176,10 @@ struct SweepArgs {
     /// Continues a sweep that was killed.
     #[arg(long)]
     resume: bool,
+    /// The folder of the journal, which `--resume` reads: sweeps of one scenario at the same time need
+    /// one each. Default: target/mallory.
+    #[arg(long, value_name = "FOLDER")]
+    journal: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -252,7 +256,7 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
 fn sweep(scenarios: &[Scenario], args: &SweepArgs, format: Format) -> Result<u8, Error> {
     let selected = select(scenarios, &args.names, Scenario::can_sweep, "swept")?;
     let input = input_for(args.input.as_deref(), &selected)?;
-    let folder = journal_folder();
+    let folder = args.journal.clone().unwrap_or_else(journal_folder);
     let start = |name: &str| {
         let sweep =
             Sweep::new(name.to_owned()).jobs_unless_set(args.jobs.map(usize::from), cores());

@@ -91,7 +91,7 @@ fn open_locked(path: &Path, scenario: &str) -> Result<LockedFile, NoJournal> {
         let Some(locked) = LockedFile::of(file).map_err(|error| failed(&error))? else {
             return Err(Error::new(format!("another sweep of `{scenario}` is running"))
                 .at(place())
-                .help("wait until it has ended, or end it")
+                .help("wait until it has ended, or give this one another folder for its journal")
                 .into());
         };
         let is_same = |there: &std::fs::Metadata| {

@@ -139,6 +139,23 @@ fn what_is_not_a_script_is_an_error_with_its_place() {
 }
 
 #[test]
+fn a_sweep_keeps_its_journal_where_it_is_told_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    let sweep = ["sweep", "planted/leak", "--journal", "journals"];
+    let (first, _) = ran(here, &sweep, 1);
+    let journal = here.join("journals/planted.leak.journal");
+    let written = std::fs::read_to_string(&journal).expect("it is there");
+    assert!(written.lines().count() > 1, "{written}");
+    let (again, _) = ran(here, &[&sweep[..], &["--resume"]].concat(), 1);
+    assert_eq!(again, first);
+    // It is this one that is resumed from.
+    std::fs::write(&journal, "no journal\n").expect("written");
+    let (_, said) = ran(here, &[&sweep[..], &["--resume"]].concat(), 2);
+    assert!(said.contains("journals/planted.leak.journal:1"), "{said}");
+}
+
+#[test]
 #[cfg(unix)]
 fn the_name_of_a_file_is_escaped_where_it_is_printed() {
     let folder = tempfile::tempdir().expect("a folder");

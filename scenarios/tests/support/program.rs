@@ -13,7 +13,14 @@ pub(crate) fn mallory(arguments: &[&str]) -> Output {
 
 /// The same in a folder.
 pub(crate) fn mallory_in(folder: &Path, arguments: &[&str]) -> Output {
-    mallory_command(folder).args(arguments).output().expect("the program starts")
+    let mut program = mallory_command(folder);
+    program.args(arguments);
+    // Tests run at the same time, and some of them sweep the same scenario.
+    let journals = tempfile::tempdir().expect("a folder");
+    if arguments.first() == Some(&"sweep") && !arguments.contains(&"--journal") {
+        program.arg("--journal").arg(journals.path());
+    }
+    program.output().expect("the program starts")
 }
 
 /// The command without arguments.
