@@ -215,15 +215,31 @@ impl Launch<'_> {
             };
             match name {
                 "--all-features" | "--no-default-features" => flags.push(name.to_owned()),
-                "--features" | "-F" | "--target" => {
+                "--features" | "-F" => {
                     let value = value.or_else(|| words.next().map(String::as_str)).unwrap_or("");
-                    let name = if name == "-F" { "--features" } else { name };
+                    let own = self.own_features(value);
+                    if !own.is_empty() {
+                        flags.extend(["--features".to_owned(), quoted(&own)]);
+                    }
+                }
+                "--target" => {
+                    let value = value.or_else(|| words.next().map(String::as_str)).unwrap_or("");
                     flags.extend([name.to_owned(), quoted(value)]);
                 }
                 _ => {}
             }
         }
         flags
+    }
+
+    /// These features without those of other packages, which cargo refuses where one is named.
+    fn own_features(&self, features: &str) -> String {
+        let package = (self.look)("CARGO_PKG_NAME");
+        let is_own = |feature: &&str| match (feature.split_once('/'), &package) {
+            (Some((of, _)), Some(package)) => of == package,
+            _ => !feature.is_empty(),
+        };
+        features.split([',', ' ']).filter(is_own).collect::<Vec<_>>().join(",")
     }
 
     /// What cargo built this program as, and the name of the profile's folder.

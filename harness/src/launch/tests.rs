@@ -43,6 +43,13 @@ fn a_test_is_repeated_by_its_runner_with_its_profile_and_features() {
             "cargo nextest run --cargo-profile smoke -p p --no-default-features --features x \
              a::b",
         ),
+        // Cargo refuses features of other packages beside `-p`.
+        (
+            test,
+            "cargo-nextest nextest run --workspace --features p/x,other/y,z",
+            "cargo nextest run -p p --features p/x,z a::b",
+        ),
+        (test, "cargo test --features other/y", "cargo test -p p a::b -- --exact"),
         // The unit tests of an example.
         (
             "/w/target/debug/examples/it-0123456789abcdef",

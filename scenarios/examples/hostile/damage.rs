@@ -120,9 +120,14 @@ pub(crate) fn lists(attempts: u64) -> Part {
         let sweep = Sweep::new("aborts").allowed(&list);
         sweep.run(|heap| match heap.alloc(Layout::new::<u64>()) {
             Err(_) => std::process::abort(),
-            // SAFETY: allocated with this layout.
-            #[allow(unsafe_code)]
-            Ok(block) => Ok::<_, Refused>(unsafe { heap.free(block.cast(), Layout::new::<u64>()) }),
+            Ok(block) => {
+                // SAFETY: allocated with this layout.
+                #[allow(unsafe_code)]
+                unsafe {
+                    heap.free(block.cast(), Layout::new::<u64>());
+                }
+                Ok::<_, Refused>(())
+            }
         })
     };
     let finding = run().findings().first().map(|finding| finding.id().to_owned());

@@ -79,7 +79,10 @@ const ACTS: &[(&str, Act)] = &[
     ("aborts", |_| std::process::abort()),
     ("exits with 0", |_| std::process::exit(0)),
     ("exits with 77", |_| std::process::exit(77)),
-    ("leaves at once", |_| unsafe { libc::_exit(0) }),
+    ("leaves at once", |_| {
+        // SAFETY: it ends the process at once.
+        unsafe { libc::_exit(0) }
+    }),
     ("writes to null", |_| {
         // SAFETY: none, that is the attack.
         unsafe { black_box(std::ptr::null_mut::<u8>()).write_volatile(1) };
