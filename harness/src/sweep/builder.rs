@@ -277,7 +277,7 @@ impl<C, V> Sweep<C, V> {
     /// Sweep::new("append")
     ///     .setup(|heap| {
     ///         let mut list = Vec::new_in(heap.clone());
-    ///         list.try_reserve(1)?;
+    ///         list.try_reserve_exact(1)?;
     ///         list.push(1);
     ///         Ok::<_, TryReserveError>(list)
     ///     })
