@@ -286,9 +286,11 @@ impl State {
         if self.options.driven || self.other_threads.is_empty() {
             return self.fingerprint;
         }
-        let mut all = self.other_threads.clone();
-        all[usize::from(self.thread)] = self.counts();
-        Fingerprint::of_threads(all.iter().map(|thread| thread.fingerprint))
+        let current = usize::from(self.thread);
+        let own = |(nth, other): (usize, &ThreadCounts)| {
+            if nth == current { self.fingerprint } else { other.fingerprint }
+        };
+        Fingerprint::of_threads(self.other_threads.iter().enumerate().map(own))
     }
 
     /// Counts a request. Returns false if it has to be looked at closely (see `stop`).

@@ -66,11 +66,13 @@ impl ThreadWaits {
 /// The waits of the run under way, or null.
 static WAITS: AtomicPtr<ThreadWaits> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Begins a run, whose first thread is the current one. Threads that are left of earlier runs come
-/// before those that it will start.
-/// The run ends when what this returns is dropped.
+/// Begins a run, whose first thread is the current one, until what this returns is dropped. Threads that
+/// are left of earlier runs come before those that it will start.
 pub(crate) fn begin(run: u64, waits: Option<&ThreadWaits>) -> CountedRun<'_> {
     let counted = CountedRun(PhantomData);
+    if !cfg!(mallory_births) {
+        return counted;
+    }
     let waits = waits.map_or(std::ptr::null(), std::ptr::from_ref);
     WAITS.store(waits.cast_mut(), Ordering::Relaxed);
     let mut old: Vec<(u64, usize)> = Vec::new();
@@ -84,9 +86,6 @@ pub(crate) fn begin(run: u64, waits: Option<&ThreadWaits>) -> CountedRun<'_> {
     old.sort_unstable();
     for (number, (_, place)) in (1..).zip(&old) {
         NUMBERS[*place].store(number, Ordering::Relaxed);
-    }
-    if !cfg!(mallory_births) {
-        return counted;
     }
     NEXT.store(old.len() as u16 + 1, Ordering::Relaxed);
     LIVING.store(0, Ordering::Relaxed);

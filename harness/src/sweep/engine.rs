@@ -20,8 +20,8 @@ use crate::sweep::observation::Observation;
 use crate::sweep::point::RunContext;
 use crate::sweep::points::{check_names, points};
 use crate::sweep::settings::Settings;
-use crate::sweep::suppressions::{check_outcome, finish_report};
-use crate::sweep::workers::{LOST, SweepResults, confirm_outcomes, run_points};
+use crate::sweep::suppressions::finish_report;
+use crate::sweep::workers::{LOST, SweepResults, judge_points};
 use crate::sweep::{leak_trend, stray_accesses, vacuity};
 
 /// The most requests, over all runs of a sweep, up to which every run is made.
@@ -177,16 +177,12 @@ fn sweep_points(
     report.first_use.clone_from(&first_use.findings);
     let context = RunContext::new(settings, subject, baseline);
     let SweepResults { outcomes, mut found, forked, effort } =
-        run_points(&context, baseline, &points)?;
+        judge_points(&context, baseline, &points)?;
     report.forked = forked;
     report.effort += effort;
-    let mut from_outcomes = Vec::new();
-    for (point, outcome) in points.iter().zip(&outcomes) {
+    for outcome in &outcomes {
         report.outcomes[*outcome as usize] += 1;
-        let observation = check_outcome(settings, baseline, *point, *outcome);
-        from_outcomes.extend(observation.map(|observation| (*outcome, observation)));
     }
-    found.extend(confirm_outcomes(&context, baseline, from_outcomes)?);
     if stray_accesses::is_astray(&context, &found)? {
         return Ok(SweepEnd::Astray);
     }

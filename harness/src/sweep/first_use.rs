@@ -29,8 +29,8 @@ use crate::sweep::point::RunContext;
 use crate::sweep::points::both_ways;
 use crate::sweep::settings::Settings;
 use crate::sweep::stray_accesses;
-use crate::sweep::suppressions::{check_outcome, named_findings};
-use crate::sweep::workers::{SweepResults, confirm_outcomes, run_points};
+use crate::sweep::suppressions::named_findings;
+use crate::sweep::workers::{SweepResults, judge_points};
 use crate::trace::{Coordinate, Op};
 
 /// What the sweep of first uses showed.
@@ -41,8 +41,10 @@ pub(crate) struct FirstUse {
     /// Their call sites, by key.
     pub(crate) sites: BTreeMap<u64, Site>,
     outcomes: Vec<Outcome>,
-    /// Points that a limit left out.
+    /// Points that a limit left out, or all.
     left_out: u64,
+    /// Whether none was run, since first runs differ from each other without any fault.
+    differs: bool,
     pub(crate) findings: Vec<Finding>,
     effort: u64,
 }
@@ -55,9 +57,12 @@ impl FirstUse {
         }
         let all = count(report.coverage.requests + self.requests, "request");
         let verb = if self.requests == 1 { "is" } else { "are" };
+        let how = match self.differs {
+            true => "not failed: first runs differ without any fault",
+            false => "failed in processes that had not warmed up",
+        };
         report.notes.push(format!(
-            "{} of {all} {verb} made only by the first run of a process, and failed in processes \
-             that had not warmed up",
+            "{} of {all} {verb} made only by the first run of a process, and {how}",
             self.requests
         ));
         report.coverage.requests += self.requests;
@@ -183,7 +188,7 @@ fn counts(run: &[(u64, (Op, u64))]) -> Counts {
 ///
 /// # Errors
 /// If no child can be started.
-pub(crate) fn measure_warm(settings: &Settings, subject: &dyn Subject) -> Result<Baseline, Error> {
+fn measure_warm(settings: &Settings, subject: &dyn Subject) -> Result<Baseline, Error> {
     let answer = child::ask::<Baseline>(first_patience(settings), &|pipe| {
         let scratch = ScratchDir::new(child::parent());
         execute(subject, settings.job(&scratch));
@@ -211,7 +216,13 @@ fn sweep_unwarmed(
     let cold = measure_apart(settings, subject)?;
     if cold.error.is_some() || cold.dead_end.is_some() {
         // The baseline reports it, unless only first runs differ from each other.
-        return Ok(Some(FirstUse::default()));
+        let requests = made_first.values().sum();
+        return Ok(Some(FirstUse {
+            requests,
+            left_out: requests,
+            differs: true,
+            ..FirstUse::default()
+        }));
     }
     let all = only_first(&cold, warm, made_first.clone());
     let requests = all.len() as u64;
@@ -222,14 +233,7 @@ fn sweep_unwarmed(
     let limit = settings.limit.map_or(usize::MAX, |limit| (limit / 2) as usize);
     points.truncate(limit);
     let context = RunContext::new(settings, subject, &cold);
-    let results = run_points(&context, &cold, &points)?;
-    let SweepResults { outcomes, mut found, effort, .. } = results;
-    let mut from_outcomes = Vec::new();
-    for (point, outcome) in points.iter().zip(&outcomes) {
-        let observation = check_outcome(settings, &cold, *point, *outcome);
-        from_outcomes.extend(observation.map(|observation| (*outcome, observation)));
-    }
-    found.extend(confirm_outcomes(&context, &cold, from_outcomes)?);
+    let SweepResults { outcomes, mut found, effort, .. } = judge_points(&context, &cold, &points)?;
     if stray_accesses::is_astray(&context, &found)? {
         return Ok(None);
     }
@@ -239,7 +243,7 @@ fn sweep_unwarmed(
     found = confirm_leaks(&context, &cold, found)?;
     let findings = named_findings(settings, &cold, &mut found)?;
     let left_out = (total - points.len()) as u64;
-    Ok(Some(FirstUse { requests, sites, outcomes, left_out, findings, effort }))
+    Ok(Some(FirstUse { requests, sites, outcomes, left_out, differs: false, findings, effort }))
 }
 
 /// The requests that a first run makes more often than a later one, told by call site, operation and

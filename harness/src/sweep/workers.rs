@@ -26,6 +26,7 @@ use crate::sweep::point::RunContext;
 use crate::sweep::point_status::{FOUND, decode, encode};
 use crate::sweep::settings::Progress;
 use crate::sweep::strategy::{PointResults, PointRunner};
+use crate::sweep::suppressions::check_outcome;
 
 /// The results of all points of a sweep.
 pub(crate) struct SweepResults {
@@ -38,12 +39,32 @@ pub(crate) struct SweepResults {
     pub(crate) effort: u64,
 }
 
+/// Runs all points, and adds what the caller demands of their outcomes to what was found, each confirmed
+/// by another run.
+///
+/// # Errors
+/// As of [`run_points`].
+pub(crate) fn judge_points(
+    context: &RunContext<'_>,
+    baseline: &Baseline,
+    points: &[Point],
+) -> Result<SweepResults, Error> {
+    let mut results = run_points(context, baseline, points)?;
+    let mut from_outcomes = Vec::new();
+    for (point, outcome) in points.iter().zip(&results.outcomes) {
+        let observation = check_outcome(context.settings, baseline, *point, *outcome);
+        from_outcomes.extend(observation.map(|observation| (*outcome, observation)));
+    }
+    results.found.extend(confirm_outcomes(context, baseline, from_outcomes)?);
+    Ok(results)
+}
+
 /// Runs all points, in child processes unless the settings say otherwise.
 ///
 /// # Errors
 /// The system refuses a child process or shared memory, the journal can't be used, or the strategy
 /// that was asked for is impossible.
-pub(crate) fn run_points(
+fn run_points(
     context: &RunContext<'_>,
     baseline: &Baseline,
     points: &[Point],
@@ -257,7 +278,7 @@ fn differs(how: &str) -> Evidence {
 
 /// Runs again what the parent concluded from outcomes alone, to confirm it and to learn its
 /// fingerprint: one for each call site and kind, at its smallest coordinate.
-pub(crate) fn confirm_outcomes(
+fn confirm_outcomes(
     context: &RunContext<'_>,
     baseline: &Baseline,
     mut from_outcomes: Vec<(Outcome, Observation)>,

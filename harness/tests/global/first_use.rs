@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use mallory::{Kind, Outcome, Report, Token};
 
+use crate::common::shared::SharedCounter;
 use crate::sweep;
 
 fn reserved(bytes: usize) -> Result<Vec<u8>, TryReserveError> {
@@ -150,4 +151,20 @@ fn requests_of_every_run_are_no_first_uses() {
     report.assert_clean();
     assert_eq!((report.coverage().requests, report.coverage().first_use), (3, 2), "{report}");
     assert_eq!(report.outcomes(Outcome::Propagated), 6, "{report}");
+}
+
+#[test]
+fn first_uses_that_differ_in_each_process_are_not_passed_over() {
+    static ONCE: OnceLock<Vec<u8>> = OnceLock::new();
+    let processes = SharedCounter::new();
+    let report = sweep("differs").run(|_| {
+        // Of another size in each process.
+        if ONCE.get().is_none() {
+            let _ = ONCE.set(reserved(100 + processes.next() as usize)?);
+        }
+        Ok::<_, TryReserveError>(reserved(8)?.capacity())
+    });
+    assert!(report.to_string().contains("not failed: first runs differ"), "{report}");
+    assert!(!report.coverage().complete, "{report}");
+    assert_ne!(report.exit_code(), 0, "{report}");
 }
