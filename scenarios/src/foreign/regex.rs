@@ -7,7 +7,7 @@ use super::subject::{self, Aborts, ForeignSubject};
 pub(super) const SUBJECT: ForeignSubject = ForeignSubject {
     package: "regex",
     does: "compiles a pattern, and finds, captures and replaces in the lines of a log",
-    aborts: Aborts::new(176, 176),
+    aborts: Aborts::new(178, 178),
     run: |sweep| subject::infallible(sweep, search),
 };
 
