@@ -175,8 +175,53 @@ fn c(folder: &Path) -> Result<Duration, String> {
     Ok(started.elapsed())
 }
 
+/// A package with the README's system, and the fuzz set-up that docs/scripts.md prints for it, which has
+/// to compile. `mallory new --fuzz` writes the same, as a test of it checks.
+pub(crate) fn fuzz_set_up() -> Step {
+    let folder = empty_folder("fuzz")?;
+    let result = checks_fuzz_set_up(&folder);
+    let _ = fs::remove_dir_all(&folder);
+    result
+}
+
+fn checks_fuzz_set_up(folder: &Path) -> Step {
+    let harness = root().join("harness").display().to_string();
+    let system = block("impl System for Stack")?;
+    let system = system.replace("struct Stack", "pub struct Queue").replace("Stack", "Queue");
+    write(&folder.join("src/lib.rs"), &system.replace("enum Op", "pub enum Op"))?;
+    write(
+        &folder.join("Cargo.toml"),
+        &format!(
+            "[package]\nname = \"my-queue\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+             [dependencies]\nallocator-api2 = \"0.2\"\narbitrary = {{ version = \"1\", features = \
+             [\"derive\"] }}\nmallory = {{ path = \"{harness}\", features = [\"arbitrary\"] }}\n\
+             serde = {{ version = \"1\", features = [\"derive\"] }}\n"
+        ),
+    )?;
+    let docs =
+        fs::read_to_string(root().join("docs/scripts.md")).map_err(|e| format!("error: {e}"))?;
+    let file = |first: &str| {
+        let from =
+            docs.find(first).ok_or_else(|| format!("error: docs/scripts.md has no `{first}`"))?;
+        let text = &docs[from..];
+        Ok::<_, String>(text.split("```").next().unwrap_or_default().to_owned())
+    };
+    let manifest = file("# fuzz/Cargo.toml\n")?.replace("../../mallory/harness", &harness);
+    write(&folder.join("fuzz/Cargo.toml"), &manifest)?;
+    write(&folder.join("fuzz/fuzz_targets/queue.rs"), &file("//! fuzz/fuzz_targets/queue.rs\n")?)?;
+    // The fuzzer itself is C++, and is only linked.
+    let line = "CUSTOM_LIBFUZZER_PATH=/dev/null cargo check --quiet && echo it compiles";
+    let said = shell(&folder.join("fuzz"), line)?;
+    if !said.ends_with("it compiles\n") {
+        return Err(format!("error: the fuzz set-up of docs/scripts.md doesn't compile\n{said}"));
+    }
+    println!("the fuzz set-up of docs/scripts.md compiles");
+    Ok(())
+}
+
 /// All of them.
 pub(crate) fn newcomers() -> Step {
+    fuzz_set_up()?;
     for newcomer in &NEWCOMERS {
         let folder = empty_folder(&newcomer.who.replace(' ', "-"))?;
         let result = rust(newcomer, &folder);
