@@ -167,6 +167,10 @@ fn main() {
             }),
         ),
         Row(
+            "ours, ledger, every order",
+            Box::new(|| runs(&explore(ledger(), Faults::None).every_order().run(with_heap))),
+        ),
+        Row(
             "ours, ledger, no points at requests",
             Box::new(|| runs(&explore(ledger(), Faults::None).points(false).run(with_heap))),
         ),

@@ -108,6 +108,7 @@ mod detect;
 mod env;
 mod error;
 mod explore;
+pub mod future;
 mod global;
 mod heap;
 mod host;
@@ -128,6 +129,9 @@ pub mod sweep;
 pub mod sync;
 pub mod system;
 pub mod thread;
+pub mod time;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod trace;
 
 pub use conformance::conformance;

@@ -16,10 +16,14 @@ use crate::scenario::Scenario;
 pub(crate) struct LoomArgs {
     /// Scenarios or groups. Default: every scenario that is in no group.
     names: Vec<String>,
-    /// The most preemptions in a schedule: switches away from a thread that could continue.
-    #[arg(long, value_name = "K", default_value_t = 2)]
-    preemptions: u32,
-    /// The most schedules of each fault.
+    /// Runs all schedules with at most K preemptions, and no others: switches away from a thread that
+    /// could continue. Default: all with two, and others from searches that reach further (loom: 2).
+    #[arg(long, value_name = "K")]
+    preemptions: Option<u32>,
+    /// Runs all schedules.
+    #[arg(long, conflicts_with = "preemptions")]
+    unbounded: bool,
+    /// The most schedules of each fault. If there are more, the verdict is "incomplete".
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     schedules: Option<u64>,
     /// The most faulted runs of a scenario. If there are more, a random sample is run.
@@ -37,12 +41,31 @@ pub(crate) struct LoomArgs {
     /// Makes absorbing a failed request a finding too.
     #[arg(long)]
     strict: bool,
+    /// Ends each scenario with its first finding.
+    #[arg(long)]
+    stop_at_first: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct ExploreArgs {
     #[command(flatten)]
     common: LoomArgs,
+    /// Runs all schedules with at most K deviations from the default one, in which each thread runs
+    /// until it has to wait. Reaches further than --preemptions where there are many threads.
+    #[arg(long, value_name = "K", conflicts_with_all = ["preemptions", "unbounded"])]
+    delays: Option<u32>,
+    /// The most waits of a run that end spuriously, or since time passes while others could go on.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    wakeups: u32,
+    /// Drops at most N futures of tasks per run, at each await that is reached.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    cancellations: u32,
+    /// Lets threads with this name wait for ever. Without it that is a deadlock.
+    #[arg(long, value_name = "NAME")]
+    daemon: Vec<String>,
+    /// Runs schedules as well that differ only in the order of operations that commute.
+    #[arg(long)]
+    every_order: bool,
     /// Runs this many random schedules of each fault instead of all within the bound.
     #[arg(long, value_name = "N", conflicts_with = "pct")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
@@ -60,17 +83,17 @@ pub(crate) fn explore(
     args: &ExploreArgs,
     format: Format,
 ) -> Result<u8, Error> {
-    run(
-        scenarios,
-        &args.common,
-        format,
-        Engine::Shuttle,
-        &|explore| match (args.random, args.pct) {
-            (Some(schedules), _) => explore.random(schedules),
-            (None, Some(schedules)) => explore.pct(PCT_DEPTH, schedules),
-            (None, None) => explore,
-        },
-    )
+    run(scenarios, &args.common, format, Engine::Shuttle, &|explore| {
+        let explore = explore.wakeups(args.wakeups).cancellations(args.cancellations);
+        let explore = args.daemon.iter().fold(explore, Explore::daemon);
+        let explore = if args.every_order { explore.every_order() } else { explore };
+        match (args.random, args.pct, args.delays) {
+            (Some(schedules), _, _) => explore.random(schedules),
+            (None, Some(schedules), _) => explore.pct(PCT_DEPTH, schedules),
+            (None, None, Some(delays)) => explore.delays(delays),
+            (None, None, None) => explore,
+        }
+    })
 }
 
 pub(crate) fn loom(scenarios: &[Scenario], args: &LoomArgs, format: Format) -> Result<u8, Error> {
@@ -92,8 +115,9 @@ fn run(
     let start = |name: &str| {
         let explore = Explore::new(name.to_owned())
             .jobs_unless_set(args.jobs.map(usize::from), cores())
-            .engine(engine)
-            .preemptions(args.preemptions);
+            .engine(engine);
+        let explore = args.preemptions.into_iter().fold(explore, Explore::preemptions);
+        let explore = if args.unbounded { explore.unbounded() } else { explore };
         args.seed.into_iter().fold(explore, Explore::seed)
     };
     let command = if engine == Engine::Loom { "loom" } else { "explore" };
@@ -108,6 +132,9 @@ fn run(
         }
         if args.strict {
             explore = explore.strict();
+        }
+        if args.stop_at_first {
+            explore = explore.stop_at_first();
         }
         scenario.explored(explore, own_input(scenario, input.as_ref()))
     })

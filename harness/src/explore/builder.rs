@@ -14,13 +14,15 @@ use crate::report::token::Token;
 use crate::run::Subject;
 use crate::run::subject::{By, Classify, Observe, SharedSubject, Unclassified, Whole};
 use crate::schedule::Preemption;
+use crate::schedule::default_order::Bound;
+use crate::schedule::search::SearchOptions;
 use crate::sweep::builder::Sweep;
 use crate::sweep::builder_core::{BuilderCore, shared_settings};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::run_loop::RunLoop;
 use crate::sweep::settings::{ExploreSettings, ScheduleMode, Settings};
 
-/// The most preemptions of a schedule, unless the caller sets a number.
+/// The most preemptions of the schedules of which a portfolio runs all.
 const PREEMPTIONS: u32 = 2;
 
 /// Fails every request of code with several threads, in every schedule of these threads within a
@@ -61,11 +63,12 @@ impl Explore {
     pub(crate) fn over(sweep: Sweep) -> Explore {
         let threads = ExploreSettings {
             engine: None,
-            mode: ScheduleMode::Bounded,
-            preemptions: PREEMPTIONS,
+            mode: ScheduleMode::Portfolio,
+            bound: Bound::Preemptions(PREEMPTIONS),
+            search: SearchOptions::DEFAULT,
             schedules: None,
             points: true,
-            accepts_one_thread: false,
+            stops_at_first: false,
         };
         Explore { core: sweep.core, threads }
     }
@@ -152,14 +155,69 @@ impl<C, V> Explore<C, V> {
         self.set_threads(|threads| threads.engine = Some(Engine::Loom))
     }
 
-    /// The most preemptions of a schedule: switches away from a thread that could continue. 2 unless
-    /// set. A switch where a thread blocks, yields or ends is not counted.
+    /// Runs all schedules with at most this many preemptions, and no others: switches away from a
+    /// thread that could continue. A switch where a thread has to wait or ends is not counted. That a
+    /// thread goes on that yields or sleeps, although others could, is.
+    ///
+    /// Without this, and without one of the other ways to choose schedules, a portfolio is run: all
+    /// schedules with at most two preemptions, and others from searches that reach further.
     pub fn preemptions(self, preemptions: u32) -> Self {
-        self.set_threads(|threads| threads.preemptions = preemptions)
+        self.bounded(Bound::Preemptions(preemptions))
     }
 
-    /// The most schedules of each fault, and of the census; those with the fewest preemptions come
-    /// first. 0 counts as 1.
+    /// Runs all schedules with at most this many deviations from the default one, in which each
+    /// thread runs until it has to wait: also where a thread has to wait anyway. With many threads it
+    /// reaches further than a bound of preemptions (delay bounding, Emmi, Qadeer and Rakamarić 2011).
+    pub fn delays(self, delays: u32) -> Self {
+        self.bounded(Bound::Delays(delays))
+    }
+
+    /// Runs all schedules.
+    pub fn unbounded(self) -> Self {
+        self.bounded(Bound::NONE)
+    }
+
+    fn bounded(self, bound: Bound) -> Self {
+        self.set_threads(|threads| (threads.mode, threads.bound) = (ScheduleMode::Bounded, bound))
+    }
+
+    /// The most waits of a run that end early: a wait for a notification or to be unparked that ends
+    /// without one, and a wait for a limited time whose time is up while others could go on. 1 unless
+    /// set.
+    pub fn wakeups(self, wakeups: u32) -> Self {
+        self.set_threads(|threads| threads.search.wakes = wakeups)
+    }
+
+    /// Drops the futures of tasks at their awaits: at most this many per run, at each await that is
+    /// reached. 0 unless set. A task is what [`mallory::future::spawn`](crate::future::spawn) starts.
+    /// Its handle then returns an error, as that of a task that was aborted; it must leave no block
+    /// behind, and what it shares whole.
+    pub fn cancellations(self, cancellations: u32) -> Self {
+        self.set_threads(|threads| threads.search.cancels = cancellations)
+    }
+
+    /// Runs schedules as well that differ from others only in the order of operations that commute,
+    /// such as two requests of different threads. For code whose threads also meet in ways that
+    /// `mallory::sync` does not see.
+    pub fn every_order(self) -> Self {
+        self.set_threads(|threads| threads.search.reduces = false)
+    }
+
+    /// Ends with the first finding.
+    pub fn stop_at_first(self) -> Self {
+        self.set_threads(|threads| threads.stops_at_first = true)
+    }
+
+    /// Threads with this name may wait for ever: a run ends when all others have ended. Without this,
+    /// a thread that can't go on is a deadlock, also if no thread joins it.
+    pub fn daemon(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.set(|settings| settings.daemons.push(name))
+    }
+
+    /// The most schedules of each fault, and of the census; those that cost least come first. 0
+    /// counts as 1. The other searches of a portfolio together make at most as many again. If there
+    /// are more, the verdict is [`Incomplete`](crate::Verdict::Incomplete).
     pub fn schedules(self, schedules: u64) -> Self {
         self.set_threads(|threads| threads.schedules = Some(schedules.max(1)))
     }
@@ -213,8 +271,7 @@ impl<C, V> Explore<C, V> {
         self,
         script: &crate::system::script::Script<S::Op>,
     ) -> Report {
-        let Explore { core, mut threads } = self;
-        threads.accepts_one_thread = true;
+        let Explore { core, threads } = self;
         let (name, seed) = (core.settings.name.clone(), core.settings.seed);
         let explored = core
             .follow_script::<S>(script)

@@ -8,6 +8,10 @@ use crate::sweep::settings::{ExploreSettings, ScheduleMode};
 /// The most schedules of a bounded search, unless the caller sets a number.
 const SCHEDULES_MAX: u64 = 200_000;
 
+/// The most schedules of a portfolio beside those of its bounded search: without a fault, and with
+/// one.
+pub(crate) const OTHERS_MAX: [u64; 2] = [8_000, 200];
+
 /// What all searches of one exploration share.
 pub(crate) struct SearchContext<'a> {
     pub(crate) run: &'a RunContext<'a>,
@@ -35,6 +39,6 @@ impl<'a> SearchContext<'a> {
 
 /// The most schedules of each search.
 pub(crate) fn schedules_max(threads: &ExploreSettings) -> u64 {
-    let default = if threads.mode == ScheduleMode::Bounded { SCHEDULES_MAX } else { u64::MAX };
-    threads.schedules.unwrap_or(default)
+    let is_bounded = matches!(threads.mode, ScheduleMode::Bounded | ScheduleMode::Portfolio);
+    threads.schedules.unwrap_or(if is_bounded { SCHEDULES_MAX } else { u64::MAX })
 }

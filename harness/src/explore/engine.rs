@@ -24,9 +24,11 @@ use crate::report::evidence::Evidence;
 use crate::report::format::{count, thousands};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
+use crate::rt;
 use crate::run::Subject;
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::schedule::FoundSchedule;
+use crate::schedule::default_order::Bound;
 use crate::sweep::baseline::run_baseline;
 use crate::sweep::exit_outcome::{observation_at, patience};
 use crate::sweep::measurements::Baseline;
@@ -61,11 +63,14 @@ pub(crate) fn prepare(settings: &mut Settings) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
     match choose_engine(&threads)? {
         Engine::Shuttle => settings.host = Some(host::shuttle()?),
-        Engine::Loom if threads.mode != ScheduleMode::Bounded => {
+        Engine::Loom if !is_bounded(&threads) || matches!(threads.bound, Bound::Delays(_)) => {
             return Err(Error::new(
-                "loom explores no random schedules, only all within a bound of preemptions",
+                "loom explores only all schedules within a bound of preemptions",
             )
-            .help("use shuttle for random schedules and for PCT"));
+            .help("use shuttle for delays, random schedules and PCT"));
+        }
+        Engine::Loom if threads.search.cancels > 0 => {
+            return Err(Error::new("loom drops no futures").help("use shuttle for cancellations"));
         }
         Engine::Loom => settings.host = Some(host::loom()?),
     }
@@ -74,6 +79,13 @@ pub(crate) fn prepare(settings: &mut Settings) -> Result<(), Error> {
             "an exploration needs a heap of its own, which is not Options::parallel",
         )
         .help("leave the global heap and Options::parallel to a sweep"));
+    }
+    rt::set_daemon_names(&settings.daemons);
+    if settings.options.budget.is_some()
+        && let Some(threads) = &mut settings.threads
+    {
+        // Which request exceeds a budget depends on the order of all of them.
+        threads.search.reduces = false;
     }
     // Loom doesn't see requests, so they become scheduling points only if the caller wants them.
     settings.options = settings.options.clone().driven(threads.points);
@@ -85,6 +97,11 @@ pub(crate) fn prepare(settings: &mut Settings) -> Result<(), Error> {
     }
     tidy(child::is_alive);
     Ok(())
+}
+
+/// Whether all schedules within a bound are run.
+fn is_bounded(threads: &ExploreSettings) -> bool {
+    matches!(threads.mode, ScheduleMode::Bounded | ScheduleMode::Portfolio)
 }
 
 /// Explores a subject.
@@ -101,7 +118,10 @@ pub(crate) fn explore(settings: &mut Settings, subject: &dyn Subject) -> Report 
 fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
     let mut baseline = run_baseline(settings, subject)?;
-    baseline.check()?;
+    // What fails without a fault in the first schedule is found by the census, with its schedule.
+    if baseline.fails_for_other_reasons() {
+        baseline.check()?;
+    }
     report.coverage.complete = true;
     let mut found = baseline.found.clone();
     if !found.is_empty() {
@@ -124,17 +144,16 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
         let mut results = run_items(&context, &[WorkItem::Census], patience, &mut on_progress)?;
         results.pop().unwrap_or_default()
     };
-    if census.threads <= 1 && census.found.is_empty() && !threads.accepts_one_thread {
-        return Err(Error::new("the subject starts no thread of mallory::thread")
-            .help("start its threads by mallory::thread::spawn, or use Sweep if it has none"));
+    if census.found.is_empty() {
+        baseline.check()?;
     }
     check_names(settings, &baseline, &BTreeMap::new())?;
     report.peak = baseline.peak as u64;
     report.fingerprint = baseline.fingerprint;
     report.coverage.schedules = census.schedules;
-    let is_bounded = threads.mode == ScheduleMode::Bounded;
-    report.coverage.complete = census.exhausted || !is_bounded;
-    report.limit_asked = threads.schedules.or(settings.limit).is_some();
+    let is_bounded = is_bounded(&threads);
+    let is_random = threads.mode != ScheduleMode::Bounded;
+    report.coverage.complete = (census.exhausted || !is_bounded) && !census.stopped;
     report.sampled = !is_bounded;
     let (steps, results) = (census.steps, census.texts.len());
     extend_baseline(&mut baseline, &census.extra_requests, &census.texts);
@@ -144,7 +163,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     if !census.found.is_empty() {
         // What shows without a fault ends the exploration: it would show in faulted runs as well.
         let run = RunContext::new(settings, subject, &baseline);
-        let found = shrink_findings(&run, &baseline, census.found, !is_bounded)?;
+        let found = shrink_findings(&run, &baseline, census.found, is_random)?;
         return finish_report(settings, &baseline, found, report, false);
     }
     let points = points(&baseline, settings.faults);
@@ -180,16 +199,18 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     report.coverage.runs_total = left_out.saturating_mul(census.schedules);
     let mut found = Vec::new();
     // Faults whose schedules were cut off, those that ended a worker, and those that loom ended early.
-    let (mut cut, mut dead, mut ended) = (0, 0, 0);
+    let (mut cut, mut dead, mut ended, mut stopped) = (0, 0, 0, 0);
+    let weak = settings.host.is_some_and(Host::is_weak);
     for (point, result) in points.iter().zip(results) {
         for (outcome, count) in result.outcomes.iter().enumerate() {
             report.outcomes[outcome] += count;
         }
         let is_cut = !result.died && !result.is_complete(threads.mode);
+        stopped += u64::from(result.stopped);
         let expected = if is_cut || result.died { census.schedules } else { 0 };
         report.coverage.runs_total += expected.max(result.schedules);
         // Loom ends its search at a deadlock, and at an error that it reports by a panic.
-        ended += u64::from(is_cut && result.schedules < limit);
+        ended += u64::from(is_cut && !result.stopped && result.schedules < limit && weak);
         cut += u64::from(is_cut);
         dead += u64::from(result.died);
         // A request may still occur in schedules that were left out.
@@ -204,6 +225,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     }
     if is_sample && cut + left_out > 0 {
         report.sampled |= sampled;
+        report.limit_asked = sampled && settings.limit.is_some() && census.exhausted;
         let more = if is_known {
             format!("--limit {} makes all", report.coverage.runs_total)
         } else {
@@ -216,6 +238,9 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
             count(all, "fault"),
             count(limit, "schedule"),
         ));
+    } else if stopped > 0 {
+        let what = "the search of a fault ended with its first finding; so the others were not run";
+        report.notes.push(what.to_owned());
     } else if cut > ended {
         let faults = count(all, "fault");
         report.notes.push(format!(
@@ -238,7 +263,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
             count(points.len() as u64, "fault")
         ));
     }
-    let found = shrink_findings(&run, &baseline, found, sampled || !is_bounded)?;
+    let found = shrink_findings(&run, &baseline, found, sampled || is_random)?;
     let complete = report.coverage.complete;
     finish_report(settings, &baseline, found, report, complete)
 }
@@ -270,6 +295,50 @@ fn never_reached(point: Point, result: &SearchResult, baseline: &Baseline) -> Op
     })
 }
 
+/// How far the schedules without a fault were run.
+fn describe_census(settings: &Settings, threads: ExploreSettings, census: &SearchResult) -> String {
+    let threads_seen = count(census.threads, "thread");
+    let all = format!("{threads_seen}, {}", count(census.schedules, "schedule"));
+    if census.stopped {
+        return format!("{all}: ended with the first finding");
+    }
+    let bound = match threads.bound {
+        Bound::NONE => "to no bound".to_owned(),
+        Bound::Preemptions(bound) => format!("to {}", count(u64::from(bound), "preemption")),
+        Bound::Delays(bound) => format!("to {}", count(u64::from(bound), "delay")),
+    };
+    let is_weak = settings.host.is_some_and(Host::is_weak);
+    let parts = || {
+        let others = census.parts.iter().skip(1).filter(|part| part.1 > 0);
+        others.map(|(name, made)| format!(", {} by {name}", thousands(*made))).collect::<String>()
+    };
+    match threads.mode {
+        ScheduleMode::Random(_) | ScheduleMode::Pct(..) => format!("{all} at random"),
+        _ if !census.exhausted => match census.parts.first() {
+            Some((_, made)) => {
+                format!("{all}: the first {} of those {bound}{}", thousands(*made), parts())
+            }
+            None => format!(
+                "{threads_seen}, the first {} of those {bound}",
+                count(census.schedules, "schedule")
+            ),
+        },
+        _ if !census.exceeds && !is_weak => format!("{all}: exhaustive, there is no other"),
+        _ => {
+            let wakes = match threads.search.wakes {
+                _ if is_weak => String::new(),
+                wakes => format!(" and {}", count(u64::from(wakes), "early wake-up")),
+            };
+            match census.parts.first() {
+                Some((_, made)) => {
+                    format!("{all}: {} exhaustive {bound}{wakes}{}", thousands(*made), parts())
+                }
+                None => format!("{all}: exhaustive {bound}{wakes}"),
+            }
+        }
+    }
+}
+
 fn add_notes(
     settings: &Settings,
     baseline: &Baseline,
@@ -279,21 +348,9 @@ fn add_notes(
     report: &mut Report,
 ) {
     let mut note = |text: String| report.notes.push(text);
-    let schedules = count(census.schedules, "schedule");
-    match threads.mode {
-        ScheduleMode::Bounded if census.exhausted => note(format!(
-            "{}, {schedules}: exhaustive to {}",
-            count(census.threads, "thread"),
-            count(u64::from(threads.preemptions), "preemption")
-        )),
-        ScheduleMode::Bounded => note(format!(
-            "{}, the first {schedules} of those with at most {}",
-            count(census.threads, "thread"),
-            count(u64::from(threads.preemptions), "preemption")
-        )),
-        ScheduleMode::Random(_) | ScheduleMode::Pct(..) => {
-            note(format!("{}, {schedules} at random", count(census.threads, "thread")));
-        }
+    note(describe_census(settings, threads, census));
+    if census.threads <= 1 {
+        note("it starts no thread of mallory::thread: there is one schedule; see Sweep".to_owned());
     }
     if results > 1 {
         note(format!("{results} different results without a fault, depending on the schedule"));

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::explore::context::SearchContext;
+use crate::explore::context::{OTHERS_MAX, SearchContext};
 use crate::explore::extra_requests::ExtraRequests;
 use crate::explore::sampling::seed_of;
 use crate::explore::work_item::{RootCause, SearchResult, WorkItem, check_outcome, confirm, job};
@@ -23,7 +23,7 @@ use crate::schedule::Preemption;
 use crate::schedule::search::Search;
 use crate::sweep::observation::Observation;
 use crate::sweep::point::RunContext;
-use crate::sweep::settings::ScheduleMode;
+use crate::sweep::settings::{ExploreSettings, ScheduleMode};
 
 /// The most different results that a census keeps.
 const TEXTS_MAX: usize = 1000;
@@ -32,6 +32,10 @@ const TEXTS_MAX: usize = 1000;
 const CONFIRMED_MAX: u64 = 8;
 /// Bytes that a run leaks if it is abandoned as endless: the contents of its stacks, and its heap.
 const ABANDONED: usize = 64 << 10;
+
+/// The number of runs whose threads never ended after which a search is given up: each takes as long
+/// as thousands of others.
+const ENDLESS_MAX: u64 = 3;
 
 /// A work item while it is run.
 struct WorkItemRun<'a> {
@@ -53,6 +57,9 @@ struct WorkItemRun<'a> {
     leaked: usize,
     /// Under loom: for each shape how many runs had it, and the index of its first finding.
     shapes: BTreeMap<Shape, (u64, Option<usize>)>,
+    stops_at_first: bool,
+    /// Runs whose threads never ended.
+    endless: u64,
 }
 
 /// What a run shows as far as it is known without call sites: for each piece of evidence its kind, the
@@ -82,6 +89,8 @@ impl<'a> WorkItemRun<'a> {
             on_found,
             leaked: 0,
             shapes: BTreeMap::new(),
+            endless: 0,
+            stops_at_first: context.settings.threads.is_some_and(|threads| threads.stops_at_first),
         }
     }
 
@@ -119,6 +128,10 @@ impl<'a> WorkItemRun<'a> {
                     schedule.seen += 1;
                 }
                 continue;
+            }
+            let mut found = found;
+            if let (Some(part), Some(schedule)) = (search.part(), &mut found.schedule) {
+                schedule.notes.push(format!("found by {part}"));
             }
             (self.on_found)(&found);
             self.roots.insert(root, self.result.found.len());
@@ -200,6 +213,7 @@ impl ScheduledRun for WorkItemRun<'_> {
         if run.conducted.stopped.is_some() {
             self.leaked += ABANDONED;
         }
+        self.endless += u64::from(run.conducted.stopped == Some(Stopped::Endless));
         if run.conducted.stopped == Some(Stopped::Crowd) {
             self.result.too_many_threads = true;
             return false;
@@ -215,7 +229,11 @@ impl ScheduledRun for WorkItemRun<'_> {
         if !run.evidence.is_empty() {
             self.add_findings(&run, search);
         }
-        true
+        self.result.stopped = self.stops_at_first && !self.result.found.is_empty();
+        // What reaches further than the bounded search is only run where that finds nothing.
+        let is_enough =
+            search.part().is_some() && search.is_exhausted() && !self.result.found.is_empty();
+        !self.result.stopped && !is_enough && self.endless < ENDLESS_MAX
     }
 }
 
@@ -228,14 +246,20 @@ pub(crate) fn run_item(
 ) -> (SearchResult, usize) {
     let Some(host) = context.run.settings.host else { return (SearchResult::default(), 0) };
     let seed = context.run.settings.seed;
+    let ExploreSettings { bound, search: options, .. } = context.threads;
+    let limit = context.limit;
     let search = match context.threads.mode {
-        ScheduleMode::Bounded if context.sampled => {
-            Search::sampled(context.threads.preemptions, seed_of(seed, item.point()), context.limit)
+        ScheduleMode::Bounded | ScheduleMode::Portfolio if context.sampled => {
+            Search::sampled(bound, options, seed_of(seed, item.point()), limit)
         }
-        ScheduleMode::Bounded => host.bounded(context.threads.preemptions, context.limit),
-        ScheduleMode::Random(schedules) => Search::random(seed, schedules.min(context.limit)),
+        ScheduleMode::Portfolio if !host.is_weak() => {
+            let others = OTHERS_MAX[usize::from(item != WorkItem::Census)].min(limit);
+            Search::portfolio(bound, seed_of(seed, item.point()), options, limit, others)
+        }
+        ScheduleMode::Bounded | ScheduleMode::Portfolio => host.bounded(bound, options, limit),
+        ScheduleMode::Random(schedules) => Search::random(seed, options, schedules.min(limit)),
         ScheduleMode::Pct(depth, schedules) => {
-            Search::pct(depth, seed, schedules.min(context.limit))
+            Search::pct(depth, seed, options, schedules.min(limit))
         }
     };
     let search = Rc::new(RefCell::new(search.steps_max(context.steps_max)));
@@ -251,6 +275,10 @@ pub(crate) fn run_item(
     let WorkItemRun { mut result, leaked, .. } = item_run;
     result.schedules = search.begun();
     result.exhausted = search.is_exhausted();
+    result.exceeds = search.exceeds_bound();
+    if search.part().is_some() {
+        result.parts = search.results();
+    }
     for found in &mut result.found {
         if let Some(schedule) = &mut found.schedule {
             schedule.of = result.schedules;

@@ -24,7 +24,9 @@
 //! ```text
 //! schedule   = preemption *63( "," preemption )
 //!            / "loom." bound "." iteration   ; a run of loom's own search:      loom.2.417
-//! preemption = "T" thread "@" point ">T" thread
+//! preemption = "T" thread "@" point ">drop" ; the future that thread 1 awaits at its 8th
+//!                                            ; scheduling point is dropped:      T1@8>drop
+//!            / "T" thread "@" point ">T" thread
 //!                                            ; at its 8th scheduling point
 //!                                            ; thread 1 is left for thread 2:   T1@8>T2
 //! thread     = number                        ; logical thread, from 0, in spawn order

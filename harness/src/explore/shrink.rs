@@ -16,7 +16,8 @@ use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::run::ddmin::ddmin;
 use crate::schedule::Preemption;
-use crate::schedule::search::Search;
+use crate::schedule::default_order::Bound;
+use crate::schedule::search::{Search, SearchOptions};
 use crate::sweep::exit_outcome::{os_error, patience};
 use crate::sweep::grouping;
 use crate::sweep::measurements::Baseline;
@@ -26,6 +27,9 @@ use crate::sweep::suppressions::name_sites;
 
 /// No search is made for schedules with more preemptions than these.
 const PREEMPTIONS_MAX: usize = 3;
+
+/// The most schedules of each search for a shorter one.
+const SEARCHED_MAX: u64 = 3_000;
 /// The most scheduling points of a run. One with more is taken for endless.
 const STEPS_MAX: u64 = 100_000;
 /// The most findings that are shrunk. More than these are usually the same few bugs.
@@ -187,13 +191,18 @@ fn find_shorter_schedule(shrinker: &mut ScheduleShrinker<'_>) {
     if shrinker.preemptions.is_empty() {
         return;
     }
-    let fewer = shrinker.preemptions.len().saturating_sub(1).min(PREEMPTIONS_MAX);
-    let search = Search::bounded(fewer as u32, shrinker.runs_left).steps_max(STEPS_MAX);
-    let (found, _) = shrinker.find_schedule(host, shrinker.point, search);
-    let is_shorter = |found: &Vec<Preemption>| found.len() < shrinker.preemptions.len();
-    if let Some(preemptions) = found.filter(is_shorter) {
-        shrinker.runs_left = shrinker.runs_left.max(2);
-        shrinker.accept(shrinker.point, &preemptions);
+    let fewer = shrinker.preemptions.len().saturating_sub(1).clamp(1, PREEMPTIONS_MAX);
+    // Where there are many threads, few deviations of any kind are found sooner than few preemptions.
+    for bound in [Bound::Delays(fewer as u32), Bound::Preemptions(fewer as u32)] {
+        let limit = shrinker.runs_left.min(SEARCHED_MAX);
+        let search = Search::bounded(bound, SearchOptions::DEFAULT, limit).steps_max(STEPS_MAX);
+        let (found, _) = shrinker.find_schedule(host, shrinker.point, search);
+        let is_shorter = |found: &Vec<Preemption>| found.len() < shrinker.preemptions.len();
+        if let Some(preemptions) = found.filter(is_shorter) {
+            shrinker.runs_left = shrinker.runs_left.max(2);
+            shrinker.accept(shrinker.point, &preemptions);
+            return;
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 use crate::explore::shrinker::ScheduleShrinker;
 use crate::report::format::count;
 use crate::schedule::Preemption;
+use crate::schedule::default_order::Bound;
+use crate::schedule::search::SearchOptions;
 use crate::sweep::observation::{Observation, Point};
 
 /// Shrinks a finding of loom's, and returns its smallest observation.
@@ -19,7 +21,8 @@ pub(crate) fn shrink_loom(mut shrinker: ScheduleShrinker<'_>) -> Observation {
     let mut notes = Vec::new();
     if let Some(point) = shrinker.point.filter(|point| point.persistent) {
         let once = Some(Point { persistent: false, ..point });
-        let search = host.bounded(bound, shrinker.runs_left);
+        let search =
+            host.bounded(Bound::Preemptions(bound), SearchOptions::DEFAULT, shrinker.runs_left);
         if let (Some(preemptions), _) = shrinker.find_schedule(host, once, search)
             && shrinker.accept(once, &preemptions)
         {
@@ -28,7 +31,8 @@ pub(crate) fn shrink_loom(mut shrinker: ScheduleShrinker<'_>) -> Observation {
     }
     let (mut enough, mut is_needed) = (bound, bound == 0);
     for fewer in 0..bound {
-        let search = host.bounded(fewer, shrinker.runs_left);
+        let search =
+            host.bounded(Bound::Preemptions(fewer), SearchOptions::DEFAULT, shrinker.runs_left);
         let (found, is_exhausted) = shrinker.find_schedule(host, shrinker.point, search);
         if let Some(preemptions) = found {
             if shrinker.runs_left > 0 && shrinker.accept(shrinker.point, &preemptions) {

@@ -51,6 +51,12 @@ pub(crate) struct SearchResult {
     pub(crate) schedules: u64,
     /// Whether every schedule of the bound was run.
     pub(crate) exhausted: bool,
+    /// Whether schedules exist that exceed the bound.
+    pub(crate) exceeds: bool,
+    /// For each part of a portfolio its name, and how many schedules it made.
+    pub(crate) parts: Vec<(String, u64)>,
+    /// Whether the search ended with its first finding.
+    pub(crate) stopped: bool,
     /// Whether the process ended in one of the schedules.
     pub(crate) died: bool,
     /// Whether a run started more threads than can be explored.
@@ -71,6 +77,9 @@ codec_struct!(SearchResult {
     outcomes,
     schedules,
     exhausted,
+    exceeds,
+    parts,
+    stopped,
     died,
     too_many_threads,
     threads,
@@ -84,7 +93,7 @@ impl SearchResult {
     /// Whether a search ran all schedules that it was to run.
     pub(crate) fn is_complete(&self, mode: ScheduleMode) -> bool {
         match mode {
-            ScheduleMode::Bounded => self.exhausted,
+            ScheduleMode::Bounded | ScheduleMode::Portfolio => self.exhausted,
             ScheduleMode::Random(schedules) | ScheduleMode::Pct(_, schedules) => {
                 self.schedules >= schedules
             }

@@ -7,7 +7,7 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
 use crate::heap::node::{AnyPort, Core, Node, NodeRef};
@@ -56,6 +56,7 @@ impl Heap {
             bypass: options.bypass,
             driven: options.driven,
             points: options.points,
+            watches_races: AtomicBool::new(false),
             state: UnsafeCell::new(State::new(options)),
             by_number: UnsafeCell::default(),
             run,

@@ -32,6 +32,7 @@ pub(crate) mod unknown_frees;
 use std::alloc::Layout;
 use std::ptr::NonNull;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use crate::detect::block::Block;
 use crate::heap::ledger::RecordSlot;
@@ -43,7 +44,7 @@ use crate::heap::thread_context::aside;
 use crate::plan::Plan;
 use crate::port::{Port, Refused};
 use crate::process::backtrace;
-use crate::rt::{self, SharedOp, SharedOpKind};
+use crate::rt::{self, AccessKind, Object, SharedOp, SharedOpKind};
 use crate::trace::{End, Op};
 
 pub(crate) type AllocResult = Result<NonNull<[u8]>, Refused>;
@@ -145,13 +146,57 @@ impl Heap {
         self.with(|state| state.peak)
     }
 
+    /// Watches the blocks that this run allocates from here on for data races, if a model checker
+    /// drives it ([`Explore`](crate::Explore)). Atomics and cells of `mallory::sync` that are in a
+    /// block are seen to use it, and [`note_read`](Heap::note_read) and
+    /// [`note_write`](Heap::note_write) say of other accesses. A use and a free of a block that
+    /// nothing orders are a data race.
+    pub fn track_races(&self) {
+        self.core().watches_races.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that the present thread reads what is at this address. See
+    /// [`track_races`](Heap::track_races).
+    pub fn note_read<T: ?Sized>(&self, at: *const T) {
+        rt::note_block_access(at.cast::<u8>() as usize, false);
+    }
+
+    /// Says that the present thread writes what is at this address. See
+    /// [`track_races`](Heap::track_races).
+    pub fn note_write<T: ?Sized>(&self, at: *const T) {
+        rt::note_block_access(at.cast::<u8>() as usize, true);
+    }
+
+    /// Watches a new block, if blocks are watched.
+    fn watch(&self, start: NonNull<u8>, layout: Layout) {
+        if self.core().watches_races.load(Ordering::Relaxed) {
+            rt::watch_block(start.as_ptr() as usize, layout.size());
+        }
+    }
+
     /// A scheduling point of a run that a model checker drives. It comes before anything is looked
     /// at, so that what a call sees still holds when it acts on it.
     #[cold]
     #[inline(never)]
-    fn reach_scheduling_point(&self, what: SharedOpKind) {
+    fn reach_scheduling_point(&self, what: SharedOpKind, block: Option<NonNull<u8>>) {
+        let heap = self.node().id;
         if self.core().points {
-            rt::scheduling_point(SharedOp { what, object: u32::from(self.node().id) });
+            rt::scheduling_point(SharedOp { what, object: u32::from(heap) });
+        }
+        if what == SharedOpKind::Request {
+            rt::log_access(Object::Fault, AccessKind::Read);
+        }
+        if let Some(start) = block {
+            // The address only identifies the block within the run.
+            let block = Object::Block(heap, start.as_ptr() as u64);
+            rt::log_access(block, AccessKind::Write);
+            if self.core().watches_races.load(Ordering::Relaxed) {
+                if what == SharedOpKind::Free {
+                    rt::note_block_free(start.as_ptr() as usize);
+                } else {
+                    rt::log_block_access(start.as_ptr() as usize, AccessKind::CellWrite);
+                }
+            }
         }
         self.core().follow();
     }
@@ -163,10 +208,11 @@ impl Heap {
     pub(crate) fn request_fully(&self, op: Op, layout: Layout) -> AllocResult {
         let node = self.node();
         if self.core().driven {
-            self.reach_scheduling_point(SharedOpKind::Request);
+            self.reach_scheduling_point(SharedOpKind::Request, None);
             if op == Op::Alloc
                 && let Some(start) = self.request_driven(layout)
             {
+                self.watch(start, layout);
                 return Ok(NonNull::slice_from_raw_parts(start, layout.size()));
             }
         }
@@ -188,6 +234,9 @@ impl Heap {
         let address = start.as_ptr() as usize;
         entered.with(|state| state.granted(op, address, layout, node.id, node.counted));
         entered.with(|state| node.add_live(state));
+        if self.core().driven {
+            self.watch(start, layout);
+        }
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 
@@ -205,9 +254,14 @@ impl Heap {
         let request = entered.with(|state| state.request(op, layout, old, self.node().id));
         // What a closure of the plan allocates is not the subject's.
         let refuses = aside(|| rt::without_points(|| plan.refuses(&request)));
+        let crosses_threads = plan.crosses_threads();
         entered.with(|state| state.take_plan_back(plan));
         if !refuses {
             return false;
+        }
+        if crosses_threads && entered.with(|state| state.injected.is_none()) {
+            // Whether another thread's request fails depends on whether it comes before this.
+            rt::log_access(Object::Fault, AccessKind::Write);
         }
         // Code that unwinds after an earlier fault gets its memory, unless that is to be tried: a
         // second panic would abort the process and hide the first.
@@ -242,7 +296,7 @@ impl Heap {
     pub(crate) fn release_fully(&self, start: NonNull<u8>, layout: Layout) {
         let node = self.node();
         if self.core().driven {
-            self.reach_scheduling_point(SharedOpKind::Free);
+            self.reach_scheduling_point(SharedOpKind::Free, Some(start));
             if self.release_driven(start, layout) {
                 return;
             }
@@ -340,7 +394,7 @@ impl Heap {
     ) -> AllocResult {
         let node = self.node();
         if self.core().driven {
-            self.reach_scheduling_point(SharedOpKind::Request);
+            self.reach_scheduling_point(SharedOpKind::Request, Some(start));
         }
         let Some(entered) = self.enter_home() else {
             return self.refuse_foreign(op, new, start.as_ptr());

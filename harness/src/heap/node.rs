@@ -13,7 +13,7 @@ use std::any::TypeId;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::detect::block::Block;
 use crate::heap::quarantine::Quarantined;
@@ -62,6 +62,8 @@ pub(crate) struct Core {
     pub(crate) driven: bool,
     /// Whether each call is a scheduling point then.
     pub(crate) points: bool,
+    /// Whether blocks are watched for data races.
+    pub(crate) watches_races: AtomicBool,
     pub(crate) state: UnsafeCell<State>,
     /// The nodes of the heaps that are alive, by the heap's number. Touched as the state is.
     pub(crate) by_number: UnsafeCell<Vec<Option<NodeRef>>>,

@@ -22,7 +22,10 @@ use crate::rt;
 use crate::rt::AbandonedRun;
 use crate::run::outcome::{Cue, ScheduledEnd, Stopped, ThreadScheduler};
 use crate::schedule::Preemption;
-use crate::schedule::search::Search;
+use crate::schedule::data_races::data_races;
+use crate::schedule::default_order::Bound;
+use crate::schedule::search::{Search, SearchOptions};
+use crate::thread::spawn::end_of_main_thread;
 
 /// The number of loom's scheduling points in a run at which it counts as endless.
 const BRANCHES_MAX: usize = 50_000;
@@ -63,13 +66,17 @@ impl LoomShared {
         if !self.is_running.replace(false) {
             return;
         }
+        let log = rt::take_log();
         let end = ScheduledEnd {
             stopped: self.stopped.take(),
+            races: data_races(&log),
+            cancelled: false,
             diverged: None,
             threads: rt::thread_count(),
             panicked: rt::first_panic().map(|(_, message)| message),
         };
         rt::end_run();
+        rt::return_log(log);
         let search = self.search.borrow();
         if !self.with_run(|run| run.end(end, &search)) {
             self.is_finished.set(true);
@@ -115,6 +122,7 @@ fn make_run() {
     if rt::is_abandoned() {
         std::panic::resume_unwind(Box::new(AbandonedRun));
     }
+    end_of_main_thread();
     rt::end_main_thread();
 }
 
@@ -166,8 +174,8 @@ impl Host for Loom {
         rt::LOOM_THREADS_MAX
     }
 
-    fn bounded(&self, preemptions: u32, limit: u64) -> Search {
-        Search::loom(preemptions, limit)
+    fn bounded(&self, bound: Bound, _: SearchOptions, limit: u64) -> Search {
+        Search::loom(bound.limit(), limit)
     }
 
     fn search(&self, search: Rc<RefCell<Search>>, run: &mut dyn ScheduledRun) {

@@ -14,6 +14,8 @@ pub(crate) mod loom;
 pub(crate) mod scheduled_run;
 #[cfg(feature = "shuttle")]
 pub(crate) mod shuttle;
+#[cfg(all(test, mallory_model))]
+mod tests;
 
 pub(crate) use crate::host::engine::{Engine, loom, prepare_process, shuttle};
 pub(crate) use crate::host::scheduled_run::{Host, ScheduledRun};

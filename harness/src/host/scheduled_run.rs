@@ -7,7 +7,8 @@ use crate::rt::thread_set::THREADS_MAX;
 #[cfg(mallory_model)]
 use crate::run::outcome::Cue;
 use crate::run::outcome::{ScheduledEnd, ThreadScheduler};
-use crate::schedule::search::Search;
+use crate::schedule::default_order::Bound;
+use crate::schedule::search::{Search, SearchOptions};
 
 /// A run that a host makes once for each schedule of a search.
 pub(crate) trait ScheduledRun {
@@ -37,9 +38,9 @@ pub(crate) trait Host: ThreadScheduler {
         false
     }
 
-    /// All schedules of this host with at most this number of preemptions, up to `limit` of them.
-    fn bounded(&self, preemptions: u32, limit: u64) -> Search {
-        Search::bounded(preemptions, limit)
+    /// All schedules of this host within the bound, up to `limit` of them.
+    fn bounded(&self, bound: Bound, options: SearchOptions, limit: u64) -> Search {
+        Search::bounded(bound, options, limit)
     }
 }
 

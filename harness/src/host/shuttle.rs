@@ -19,11 +19,15 @@ use crate::host::scheduled_run::{Host, RehearsedRun, ScheduledRun};
 use crate::process::status;
 use crate::report::format::panic_message;
 use crate::rt;
-use crate::rt::thread_set::{THREADS_MAX, ThreadSet, bit};
+use crate::rt::run_log::Choices;
+use crate::rt::thread_set::{THREADS_MAX, ThreadSet};
 use crate::rt::{NextTask, TaskPool};
 use crate::run::outcome::{Cue, ScheduledEnd, Stopped, ThreadScheduler};
 use crate::schedule::Preemption;
+use crate::schedule::data_races::data_races;
+use crate::schedule::default_order::split_cancel;
 use crate::schedule::search::Search;
+use crate::thread::spawn::end_of_main_thread;
 
 /// The bytes of a task's stack: enough for an unwinder under a thread's requests, and for
 /// tests that print. Pages that are never touched cost nothing but address space.
@@ -49,9 +53,6 @@ struct ShuttleShared {
     is_finished: Cell<bool>,
     stopped: RefCell<Option<Stopped>>,
     threads: Cell<usize>,
-    /// By thread, the number of scheduling points that the lock table did not count: where a thread
-    /// ends, shuttle asks for decisions that belong to no operation.
-    uncounted_points: [Cell<u32>; THREADS_MAX],
 }
 
 thread_local! {
@@ -74,7 +75,6 @@ impl ShuttleShared {
             is_finished: Cell::new(false),
             stopped: RefCell::new(None),
             threads: Cell::new(1),
-            uncounted_points: [const { Cell::new(0) }; THREADS_MAX],
         }
     }
 
@@ -86,36 +86,24 @@ impl ShuttleShared {
         call(unsafe { &mut *self.run })
     }
 
-    /// The number of the scheduling point at which a thread asks for the present decision.
-    fn point(&self, thread: u16) -> u32 {
-        let uncounted = &self.uncounted_points[usize::from(thread)];
-        if !rt::take_counted_point() {
-            uncounted.set(uncounted.get() + 1);
-        }
-        rt::points(thread) + uncounted.get()
-    }
-
-    /// The first point, by the lock table's count, at which a thread has to ask for a decision
-    /// again.
-    fn next_decision(&self, thread: u16, search: &Search) -> u32 {
-        let uncounted = self.uncounted_points[usize::from(thread)].get();
-        search.next_decision(thread, rt::points(thread) + uncounted).saturating_sub(uncounted)
-    }
-
     /// Evaluates the run that has ended, if there is one.
     fn evaluate(&self) {
         if !self.is_running.replace(false) {
             return;
         }
         let mut search = self.search.borrow_mut();
+        let log = rt::take_log();
         let end = ScheduledEnd {
             stopped: self.stopped.take(),
+            races: data_races(&log),
+            cancelled: log.steps.iter().any(|step| step.cancels),
             diverged: search.diverged(),
             threads: self.threads.get(),
             panicked: rt::first_panic().map(|(_, message)| message),
         };
         rt::end_run();
-        search.end();
+        search.end(&log);
+        rt::return_log(log);
         if !self.with_run(|run| run.end(end, &search)) {
             self.is_finished.set(true);
         }
@@ -129,10 +117,6 @@ impl ShuttleShared {
             return false;
         }
         status::begin_schedule();
-        let threads = self.threads.get();
-        for uncounted in &self.uncounted_points[..threads] {
-            uncounted.set(0);
-        }
         rt::begin_run(rt::CurrentEngine::Shuttle);
         self.threads.set(1);
         self.with_run(|run| run.begin());
@@ -146,6 +130,7 @@ fn make_runs() {
     let shared = shared();
     loop {
         shared.with_run(|run| run.body());
+        end_of_main_thread();
         rt::end_main_thread();
         if !rt::wait_for_threads() {
             return;
@@ -172,9 +157,9 @@ impl Scheduler for SearchScheduler {
         &mut self,
         runnable: &[&Task],
         current: Option<TaskId>,
-        is_yielding: bool,
+        _: bool,
     ) -> Option<TaskId> {
-        let next = self.choose(runnable, current, is_yielding)?;
+        let next = self.choose(runnable, current)?;
         // Also for switches that a subject causes by shuttle itself, past our facade.
         rt::set_current_thread(usize::from(next) as u16);
         Some(next)
@@ -186,12 +171,7 @@ impl Scheduler for SearchScheduler {
 }
 
 impl SearchScheduler {
-    fn choose(
-        &self,
-        runnable: &[&Task],
-        current: Option<TaskId>,
-        is_yielding: bool,
-    ) -> Option<TaskId> {
+    fn choose(&self, runnable: &[&Task], current: Option<TaskId>) -> Option<TaskId> {
         let shared = &self.0;
         shared.decisions.set(shared.decisions.get() + 1);
         let is_runnable = |task: &TaskId| runnable.iter().any(|other| other.id() == *task);
@@ -199,28 +179,54 @@ impl SearchScheduler {
         let Some(current) = current else { return first };
         match rt::next_task() {
             NextTask::Scheduled => {}
-            NextTask::First => return first,
+            NextTask::First => {
+                rt::take_counted_point();
+                // Nobody else could go on.
+                let ready = ThreadSet::of(0);
+                rt::begin_step(0, false, Choices { ready, ..Choices::default() });
+                return first;
+            }
             NextTask::Same | NextTask::Any => return Some(current).filter(is_runnable).or(first),
         }
-        let mut threads: ThreadSet = 0;
+        let thread = usize::from(current) as u16;
+        let mut engine_runnable = ThreadSet::EMPTY;
         for task in runnable {
-            let thread = usize::from(task.id());
-            if thread >= THREADS_MAX {
+            let number = usize::from(task.id());
+            if number >= THREADS_MAX {
                 shared.stopped.replace(Some(Stopped::Crowd));
                 return None;
             }
-            threads |= bit(thread as u16);
-            shared.threads.set(shared.threads.get().max(thread + 1));
+            engine_runnable.insert(number as u16);
+            shared.threads.set(shared.threads.get().max(number + 1));
+        }
+        rt::add_foreign_threads(shared.threads.get());
+        if !rt::take_counted_point() {
+            // The subject uses shuttle past our facade.
+            rt::count_point(thread);
+            rt::take_counted_point();
+            rt::set_log_partial();
+        }
+        let mut choices = rt::choices();
+        choices.ready = (choices.ready | rt::foreign_threads()) & engine_runnable;
+        if choices.is_stuck() {
+            let is_over = rt::only_daemons_are_left();
+            shared.stopped.replace((!is_over).then_some(Stopped::Deadlock));
+            return None;
         }
         let mut search = shared.search.borrow_mut();
-        if search.is_too_long() {
+        let steps = rt::steps();
+        if search.is_too_long(steps) {
             shared.stopped.replace(Some(Stopped::Endless));
             return None;
         }
         let made = search.preemptions().len();
-        let thread = usize::from(current) as u16;
-        let to = search.decide(threads, thread, shared.point(thread), is_yielding);
-        rt::pass_points_until(shared.next_decision(to, &search));
+        let to = search.decide(&choices, thread, rt::points(thread), steps);
+        let (to, cancels) = split_cancel(to);
+        if cancels {
+            rt::cancel(to);
+        }
+        rt::begin_step(to, cancels, choices);
+        rt::pass_points_until(search.next_decision(to, rt::points(to)));
         if let Some(preemption) = search.preemptions().get(made) {
             status::add_preemption(preemption.pack());
         }

@@ -10,6 +10,14 @@ use ::shuttle::thread;
 use shuttle_engine::runtime::execution::ExecutionState;
 
 use super::*;
+use crate::schedule::default_order::Bound;
+use crate::schedule::search::SearchOptions;
+
+/// All schedules with at most this many preemptions, in every order.
+fn bounded(preemptions: u32) -> Search {
+    let options = SearchOptions { wakes: 1, cancels: 0, reduces: false };
+    Search::bounded(Bound::Preemptions(preemptions), options, u64::MAX)
+}
 
 /// Two threads that count twice each.
 fn counters() {
@@ -110,7 +118,7 @@ fn the_bounded_search_makes_as_many_runs_as_trying_everything() {
         let executions = executions.take();
         for preemptions in 0..=3 {
             let expected = executions.iter().filter(|used| **used <= preemptions).count();
-            let search = Search::bounded(preemptions, u64::MAX);
+            let search = bounded(preemptions);
             let search = Rc::new(RefCell::new(search));
             let mut runs = NotedRuns { body, schedules: Vec::new() };
             Shuttle.search(Rc::clone(&search), &mut runs);
@@ -130,7 +138,7 @@ fn pushers() {
     let threads = [1, 2].map(|number| {
         let list = Arc::clone(&list);
         crate::thread::spawn(move || {
-            for _ in 0..2 {
+            for _ in 0..3 {
                 list.lock().expect("no panic").push(number);
             }
         })
@@ -154,7 +162,7 @@ fn many_runs_are_made_in_one_execution_and_each_is_what_it_is_alone() {
         Shuttle.search(Rc::new(RefCell::new(search)), &mut runs);
         (runs.schedules, LISTS.take(), SWITCHES_BEFORE.take())
     };
-    let (schedules, together, before) = run(Search::bounded(3, u64::MAX));
+    let (schedules, together, before) = run(bounded(4));
     assert!(schedules.len() > 100, "only {} schedules", schedules.len());
     let executions = before.windows(2).filter(|pair| pair[1] < pair[0]).count() + 1;
     assert!(executions * 20 < schedules.len(), "{executions} executions");
@@ -183,7 +191,7 @@ thread_local! {
 fn what_is_started_past_us_ends_with_its_run() {
     prepare_process();
     let mut runs = NotedRuns { body: foreign_thread, schedules: Vec::new() };
-    Shuttle.search(Rc::new(RefCell::new(Search::bounded(2, u64::MAX))), &mut runs);
+    Shuttle.search(Rc::new(RefCell::new(bounded(2))), &mut runs);
     let foreign = FOREIGN.take();
     assert!(runs.schedules.len() > 1, "only {} schedules", runs.schedules.len());
     assert_eq!(foreign, vec![true; runs.schedules.len()]);
@@ -228,7 +236,7 @@ fn a_run_that_is_stuck_is_followed_by_those_that_are_left() {
     }
     prepare_process();
     let mut ends = Ends::default();
-    let search = Rc::new(RefCell::new(Search::bounded(2, u64::MAX)));
+    let search = Rc::new(RefCell::new(bounded(2)));
     Shuttle.search(Rc::clone(&search), &mut ends);
     let Ends(whole, stuck) = ends;
     assert!(search.borrow().is_exhausted());

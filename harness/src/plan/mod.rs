@@ -174,6 +174,11 @@ impl Plan {
         self.filter(|filter| filter.align = Some(align.clone()))
     }
 
+    /// Whether one thread's requests decide which requests of other threads fail.
+    pub(crate) fn crosses_threads(&self) -> bool {
+        self.rules.iter().any(Rule::crosses_threads)
+    }
+
     /// The seed of everything random in the run.
     pub(crate) fn seed(&self) -> u64 {
         self.seed

@@ -72,6 +72,16 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
+    /// Whether one thread's requests decide which requests of other threads fail.
+    pub(crate) fn crosses_threads(&self) -> bool {
+        match self.kind {
+            RuleKind::Nth(_) | RuleKind::Burst(..) | RuleKind::Seeded { .. } => false,
+            RuleKind::From(_) | RuleKind::Budget(_) | RuleKind::Closure(_) | RuleKind::Next(..) => {
+                true
+            }
+        }
+    }
+
     pub(crate) fn new(kind: RuleKind) -> Rule {
         Rule { kind, filter: Filter::default(), seen: Vec::new(), persists: false }
     }

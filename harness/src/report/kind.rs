@@ -32,6 +32,9 @@ pub enum Kind {
     PortContract,
     /// Threads wait for each other forever.
     Deadlock,
+    /// Two threads accessed the same memory, one of them to write or to free it, and nothing ordered
+    /// the two.
+    DataRace,
     /// A failed request changed the result, and no error was returned.
     SilentWrong,
     /// A failed request was returned as an error that is not out of memory.
@@ -56,7 +59,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their names in the documentation.
-    pub const ALL: [Kind; 23] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Leak,
         Kind::DoubleFree,
         Kind::InvalidFree,
@@ -70,6 +73,7 @@ impl Kind {
         Kind::OverBudget,
         Kind::PortContract,
         Kind::Deadlock,
+        Kind::DataRace,
         Kind::SilentWrong,
         Kind::WrongError,
         Kind::Absorbed,
@@ -99,6 +103,7 @@ impl Kind {
             Kind::OverBudget => "over-budget",
             Kind::PortContract => "port-contract",
             Kind::Deadlock => "deadlock",
+            Kind::DataRace => "data-race",
             Kind::SilentWrong => "silent-wrong",
             Kind::WrongError => "wrong-error",
             Kind::Absorbed => "absorbed",
@@ -128,6 +133,7 @@ impl Kind {
             Kind::OverBudget => 'B',
             Kind::PortContract => 'P',
             Kind::Deadlock => 'K',
+            Kind::DataRace => 'G',
             Kind::SilentWrong => 'S',
             Kind::WrongError => 'W',
             Kind::Absorbed => 'Q',

@@ -1,88 +1,167 @@
 //! How the threads of a model start, wait and end. Under shuttle the lock table decides which
-//! thread can run, and the engine is told. Under loom, loom decides, and the table is told, for
+//! thread can run. Under loom, loom decides, and the table is told, for
 //! reports.
 
 use std::panic::Location;
 
-#[cfg(feature = "loom")]
-use crate::rt::execution::{abandon, abandon_at_thread_limit, begin_thread};
-use crate::rt::execution::{
-    across_switch, current_thread, engine, record_operation, report_deadlock, scheduling_point,
-};
 #[cfg(feature = "shuttle")]
-use crate::rt::execution::{apply_wake_changes, count_point, scheduling_point_on};
+use crate::rt::access::Orders;
+use crate::rt::access::{AccessKind, Object};
+use crate::rt::current::current_thread;
+#[cfg(feature = "loom")]
+use crate::rt::execution::{
+    abandon, abandon_at_thread_limit, across_switch, begin_thread, report_deadlock,
+};
+use crate::rt::execution::{end_thread, engine, record_operation, scheduling_point};
+#[cfg(feature = "shuttle")]
+use crate::rt::execution::{scheduling_point_on, wait_at_point};
 use crate::rt::lock_table;
 use crate::rt::lock_table::{LockMode, ObjectId, WaitsFor};
+#[cfg(feature = "shuttle")]
+use crate::rt::lock_table::{WaitEnd, WaitLimits};
 use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
 #[cfg(feature = "loom")]
 use crate::rt::stack::on_large_stack;
 #[cfg(feature = "shuttle")]
 use crate::rt::task_pool;
 
-// ---- waiting under shuttle: the table decides, the engine is told ----
+// ---- waiting under shuttle: the table decides ----
 
-/// Blocks the present thread until the table has made it runnable again.
+/// Waits at a scheduling point until an operation on an object is possible.
 #[cfg(feature = "shuttle")]
-fn block(want: WaitsFor) {
-    use shuttle_engine::runtime::execution::ExecutionState;
-    let thread = current_thread();
-    if let Some(blocked) = lock_table::begin_wait(thread, want) {
-        report_deadlock(&blocked);
-    }
-    count_point(thread);
-    ExecutionState::with(|state| state.current_mut().block(false));
-    across_switch(shuttle_engine::runtime::thread::switch);
-    lock_table::end_wait(thread);
+fn wait_on(id: &ObjectId, what: SharedOpKind, want: WaitsFor, limits: WaitLimits) -> WaitEnd {
+    wait_at_point(SharedOp { what, object: id.number() }, want, limits)
 }
 
-/// Takes a lock, after a scheduling point. Under shuttle a lock is held by the table alone.
+/// Takes a lock, at a scheduling point. Under shuttle a lock is held by the table alone.
 #[cfg(feature = "shuttle")]
 pub(crate) fn acquire(id: &ObjectId, mode: LockMode) {
-    scheduling_point_on(id, SharedOpKind::Lock);
-    acquire_without_point(id, mode);
+    let kind = match mode {
+        LockMode::Exclusive => AccessKind::Acquire,
+        LockMode::Shared => AccessKind::AcquireShared,
+    };
+    let limits = WaitLimits { pending: Some((id.object(), kind)), ..WaitLimits::default() };
+    wait_on(id, SharedOpKind::Lock, WaitsFor::Lock(id.number(), mode), limits);
+    let is_acquired = lock_table::acquire(id.number(), current_thread(), mode, true);
+    debug_assert!(is_acquired, "[mallory bug] a thread goes on although its lock is held");
 }
 
-#[cfg(feature = "shuttle")]
-fn acquire_without_point(id: &ObjectId, mode: LockMode) {
-    let lock = id.number();
-    while !try_acquire(id, mode) {
-        block(WaitsFor::Lock(lock, mode));
-    }
-}
-
-/// Takes a lock if it is free, without a scheduling point. Returns whether it was.
+/// Takes a lock if it is free, at a scheduling point. Returns whether it was.
 #[cfg(feature = "shuttle")]
 pub(crate) fn try_acquire(id: &ObjectId, mode: LockMode) -> bool {
-    match lock_table::acquire(id.number(), current_thread(), mode) {
-        Some(changes) => {
-            apply_wake_changes(changes);
-            true
-        }
-        None => false,
-    }
+    scheduling_point_on(id, SharedOpKind::Lock);
+    lock_table::acquire(id.number(), current_thread(), mode, false)
 }
 
-/// Releases a lock, without a scheduling point.
+/// Releases a lock, at a scheduling point.
 #[cfg(feature = "shuttle")]
 pub(crate) fn release(id: &ObjectId) {
-    apply_wake_changes(lock_table::release(id.number(), current_thread()));
+    scheduling_point_on(id, SharedOpKind::Unlock);
+    lock_table::release(id.number(), current_thread());
 }
 
-/// Releases `lock` and waits for a notification, in one step; then takes the lock again.
+/// How long a thread waits at most: the wait may end without a reason if it is not a wait for a
+/// time.
 #[cfg(feature = "shuttle")]
-pub(crate) fn wait_on_condvar(condvar: &ObjectId, lock: &ObjectId) {
+fn limits_of(time: Option<u64>) -> WaitLimits {
+    WaitLimits { time, may_wake: true, ..WaitLimits::default() }
+}
+
+/// Releases `lock` and waits for a notification, for at most `time` nanoseconds; then takes the lock
+/// again. Returns whether the time was up.
+#[cfg(feature = "shuttle")]
+pub(crate) fn wait_on_condvar(condvar: &ObjectId, lock: &ObjectId, time: Option<u64>) -> bool {
     scheduling_point_on(condvar, SharedOpKind::Wait);
-    apply_wake_changes(lock_table::release(lock.number(), current_thread()));
-    block(WaitsFor::Notification(condvar.number()));
-    apply_wake_changes(lock_table::consume_notification(condvar.number(), current_thread()));
-    acquire_without_point(lock, LockMode::Exclusive);
+    let thread = current_thread();
+    let (condvar_number, lock_number) = (condvar.number(), lock.number());
+    lock_table::log_wait(condvar_number);
+    lock_table::release(lock_number, thread);
+    let want = WaitsFor::Notification { condvar: condvar_number, lock: lock_number };
+    let mut limits = limits_of(time);
+    limits.pending = Some((lock.object(), AccessKind::Acquire));
+    let end = wait_on(condvar, SharedOpKind::Lock, want, limits);
+    lock_table::consume_notification(condvar_number, thread);
+    let is_acquired = lock_table::acquire(lock_number, thread, LockMode::Exclusive, true);
+    debug_assert!(is_acquired, "[mallory bug] a wait ends although its lock is held");
+    end == WaitEnd::TimedOut
 }
 
 /// Wakes all threads that wait for a notification, or one, which the scheduler chooses.
 #[cfg(feature = "shuttle")]
 pub(crate) fn notify(condvar: &ObjectId, all: bool) {
     scheduling_point_on(condvar, SharedOpKind::Notify);
-    apply_wake_changes(lock_table::notify(condvar.number(), all));
+    lock_table::notify(condvar.number(), all);
+}
+
+/// Waits until an object has a permit or is closed, for at most `time` nanoseconds. Returns whether
+/// the time was up. The caller has told the table how many permits there are.
+#[cfg(feature = "shuttle")]
+pub(crate) fn wait_for_permit(id: &ObjectId, what: SharedOpKind, time: Option<u64>) -> bool {
+    let limits = WaitLimits { time, ..WaitLimits::default() };
+    wait_on(id, what, WaitsFor::Permit(id.number()), limits) == WaitEnd::TimedOut
+}
+
+/// Waits until the present thread is unparked, for at most `time` nanoseconds, or until nothing.
+#[cfg(feature = "shuttle")]
+pub(crate) fn park(token: &ObjectId, time: Option<u64>) {
+    let mut limits = limits_of(time);
+    limits.pending = Some((token.object(), AccessKind::Write));
+    wait_on(token, SharedOpKind::Park, WaitsFor::Permit(token.number()), limits);
+    lock_table::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
+    lock_table::set_permits(token.number(), 0, false);
+}
+
+/// Lets the thread that parks on this token continue, or not wait the next time.
+#[cfg(feature = "shuttle")]
+pub(crate) fn unpark(token: &ObjectId) {
+    scheduling_point_on(token, SharedOpKind::Unpark);
+    lock_table::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
+    lock_table::set_permits(token.number(), 1, false);
+}
+
+/// A scheduling point before a future of an object is polled, or before another operation on it. Which
+/// of them commute is not known, so none do.
+#[cfg(feature = "shuttle")]
+pub(crate) fn poll_point(id: &ObjectId) {
+    scheduling_point_on(id, SharedOpKind::Await);
+    lock_table::log_ordering_access(id.object(), AccessKind::Write, Orders::TOKEN);
+}
+
+/// Waits until a task is woken. With `is_cancellable` its future may be dropped instead: returns
+/// whether it is to be.
+#[cfg(feature = "shuttle")]
+pub(crate) fn await_wake(token: &ObjectId, is_cancellable: bool) -> bool {
+    let time = lock_table::take_wake_time(current_thread());
+    let limits = WaitLimits { time, is_cancellable, ..WaitLimits::default() };
+    let want = WaitsFor::Permit(token.number());
+    let end = wait_on(token, SharedOpKind::Await, want, limits);
+    lock_table::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
+    lock_table::set_permits(token.number(), 0, false);
+    end == WaitEnd::Cancelled
+}
+
+/// Wakes a task. It is no scheduling point: whoever wakes may have locks that no model knows.
+#[cfg(feature = "shuttle")]
+pub(crate) fn wake_task(token: &ObjectId) {
+    lock_table::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
+    lock_table::set_permits(token.number(), 1, false);
+}
+
+/// Waits until `threads` threads have arrived, this one included. Returns whether it was the last,
+/// and the arrivals in the log.
+#[cfg(feature = "shuttle")]
+pub(crate) fn arrive(barrier: &ObjectId, threads: usize) -> (bool, Object) {
+    scheduling_point_on(barrier, SharedOpKind::Arrive);
+    let number = barrier.number();
+    let phase = lock_table::phase(number);
+    let arrivals = Object::Slot(number, phase);
+    lock_table::log_access(arrivals, AccessKind::Give);
+    if lock_table::arrive(number, threads as u64) {
+        return (true, arrivals);
+    }
+    wait_on(barrier, SharedOpKind::Arrive, WaitsFor::Phase(number, phase), WaitLimits::default());
+    lock_table::log_access(arrivals, AccessKind::Pass);
+    (false, arrivals)
 }
 
 // ---- threads ----
@@ -92,6 +171,19 @@ pub(crate) struct Spawned {
     pub(crate) thread: u16,
     #[cfg(feature = "loom")]
     handle: Option<loom::thread::JoinHandle<()>>,
+}
+
+impl Spawned {
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        is_thread_finished(self.thread)
+    }
+}
+
+/// Whether a thread has ended, at a scheduling point.
+pub(crate) fn is_thread_finished(thread: u16) -> bool {
+    scheduling_point(SharedOp { what: SharedOpKind::Join, object: u32::from(thread) });
+    lock_table::has_ended(thread)
 }
 
 /// Starts a thread of the model.
@@ -104,8 +196,6 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
         }
         #[cfg(feature = "shuttle")]
         CurrentEngine::Shuttle => {
-            // Shuttle lets other threads run before it starts one.
-            count_point(current_thread());
             let thread = task_pool::start_thread(work, at);
             lock_table::add_thread(thread);
             record_operation(SharedOp { what: SharedOpKind::Spawn, object: u32::from(thread) });
@@ -125,8 +215,11 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
             let handle = across_switch(|| {
                 loom::thread::spawn(move || {
                     begin_thread(thread);
+                    lock_table::log_access(Object::Thread(thread), AccessKind::Pass);
                     on_large_stack(work);
-                    let _ = lock_table::end_thread(thread);
+                    if let Some(blocked) = lock_table::end_thread(thread) {
+                        report_deadlock(&blocked);
+                    }
                 })
             });
             record_operation(SharedOp { what: SharedOpKind::Spawn, object: u32::from(thread) });
@@ -140,7 +233,7 @@ pub(crate) fn end_main_thread() {
     if engine() != CurrentEngine::None {
         let thread = current_thread();
         record_operation(SharedOp { what: SharedOpKind::End, object: u32::from(thread) });
-        let _ = lock_table::end_thread(thread);
+        end_thread(thread);
     }
 }
 
@@ -157,22 +250,23 @@ pub(crate) fn thread_count() -> usize {
 /// Waits until a thread has ended.
 pub(crate) fn join(spawned: Spawned) {
     let thread = spawned.thread;
-    scheduling_point(SharedOp { what: SharedOpKind::Join, object: u32::from(thread) });
+    let operation = SharedOp { what: SharedOpKind::Join, object: u32::from(thread) };
     match engine() {
         CurrentEngine::None => {}
         #[cfg(feature = "shuttle")]
         CurrentEngine::Shuttle => {
-            while !lock_table::has_ended(thread) {
-                block(WaitsFor::End(thread));
-            }
+            wait_at_point(operation, WaitsFor::End(thread), WaitLimits::default());
+            lock_table::log_access(Object::Thread(thread), AccessKind::Pass);
         }
         #[cfg(feature = "loom")]
         CurrentEngine::Loom => {
+            scheduling_point(operation);
             if let Some(handle) = spawned.handle {
                 note_wait(WaitsFor::End(thread));
                 // A panic of the thread was caught in the thread itself.
                 let _ = across_switch(|| handle.join());
                 lock_table::end_wait(current_thread());
+                lock_table::log_access(Object::Thread(thread), AccessKind::Pass);
             }
         }
     }
@@ -185,7 +279,8 @@ pub(crate) fn join(spawned: Spawned) {
 /// unlocking them during the unwind would panic again.
 #[cfg(feature = "loom")]
 pub(crate) fn note_wait(want: WaitsFor) {
-    if let Some(blocked) = lock_table::begin_wait(current_thread(), want) {
+    let limits = lock_table::WaitLimits::default();
+    if let Some(blocked) = lock_table::begin_wait(current_thread(), want, limits) {
         report_deadlock(&blocked);
         abandon();
     }
@@ -195,24 +290,24 @@ pub(crate) fn note_wait(want: WaitsFor) {
 #[cfg(feature = "loom")]
 pub(crate) fn note_acquired(id: &ObjectId, mode: LockMode) {
     lock_table::end_wait(current_thread());
-    let _ = lock_table::acquire(id.number(), current_thread(), mode);
+    let _ = lock_table::acquire(id.number(), current_thread(), mode, true);
 }
 
 /// Notes that a notification has woken the present thread.
 #[cfg(feature = "loom")]
 pub(crate) fn note_woken(condvar: &ObjectId) {
     lock_table::end_wait(current_thread());
-    let _ = lock_table::consume_notification(condvar.number(), current_thread());
+    lock_table::consume_notification(condvar.number(), current_thread());
 }
 
 /// Notes that the present thread releases a lock.
 #[cfg(feature = "loom")]
 pub(crate) fn note_released(id: &ObjectId) {
-    let _ = lock_table::release(id.number(), current_thread());
+    lock_table::release(id.number(), current_thread());
 }
 
 /// Notes a notification of one or all of the threads that wait for it.
 #[cfg(feature = "loom")]
 pub(crate) fn note_notify(condvar: &ObjectId, all: bool) {
-    let _ = lock_table::notify(condvar.number(), all);
+    lock_table::notify(condvar.number(), all);
 }

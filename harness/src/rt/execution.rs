@@ -3,14 +3,17 @@
 
 use std::cell::{Cell, RefCell};
 
+use crate::rt::access::AccessKind;
 use crate::rt::backtrace_end::{backtrace_end, set_backtrace_end};
+use crate::rt::current::{current_thread, set_current_thread};
 use crate::rt::lock_table;
 use crate::rt::lock_table::{BlockedThread, ObjectId};
+#[cfg(feature = "shuttle")]
+use crate::rt::lock_table::{WaitEnd, WaitLimits, WaitsFor};
 use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
 
 thread_local! {
     static ENGINE: Cell<CurrentEngine> = const { Cell::new(CurrentEngine::None) };
-    static CURRENT_THREAD: Cell<u16> = const { Cell::new(0) };
     /// Whether scheduling points are off: the present thread runs code of the harness.
     static POINTS_OFF: Cell<bool> = const { Cell::new(false) };
     /// Whether the run is being abandoned: no thread waits for anything from then on.
@@ -25,6 +28,8 @@ thread_local! {
     /// Whether there is a listener; a fast check before `LISTENER` is borrowed.
     static HAS_LISTENER: Cell<bool> = const { Cell::new(false) };
     static LISTENER: RefCell<Option<Box<dyn ThreadListener>>> = const { RefCell::new(None) };
+    /// The names of threads that may wait for ever.
+    static DAEMONS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static FIRST_PANIC: RefCell<Option<(u16, String)>> = const { RefCell::new(None) };
 }
 
@@ -34,6 +39,11 @@ pub(crate) trait ThreadListener {
     /// `step`th one of the run. Called on the thread's own stack, just before the operation takes
     /// effect.
     fn on_operation(&mut self, step: u64, thread: u16, point: u32, operation: SharedOp);
+
+    /// `thread`, which is about to reach scheduling point `point`, asks for what it needs for
+    /// `operation`, for which it may have to wait, as the `step`th operation of the run. Called on
+    /// the thread's own stack.
+    fn on_wait(&mut self, step: u64, thread: u16, point: u32, operation: SharedOp);
 
     /// No thread can continue.
     fn on_deadlock(&mut self, blocked: &[BlockedThread]);
@@ -55,18 +65,13 @@ pub(crate) fn engine() -> CurrentEngine {
     ENGINE.get()
 }
 
-/// The number of the logical thread that runs.
-#[inline]
-pub(crate) fn current_thread() -> u16 {
-    CURRENT_THREAD.get()
-}
-
 /// Begins a run of `engine` on this OS thread, as logical thread 0.
 pub(crate) fn begin_run(engine: CurrentEngine) {
     ENGINE.set(engine);
-    CURRENT_THREAD.set(0);
+    set_current_thread(0);
     POINTS_OFF.set(false);
     PASS_UNTIL.set(0);
+    POINT_COUNTED.set(false);
     ABANDONED.set(false);
     #[cfg(feature = "loom")]
     EXCEEDED_THREAD_LIMIT.set(false);
@@ -74,16 +79,15 @@ pub(crate) fn begin_run(engine: CurrentEngine) {
     lock_table::begin_run();
 }
 
-/// Counts a scheduling point of `thread`, at which the scheduler is about to decide. Returns the
-/// point's number.
+/// Counts a scheduling point of `thread`, at which the scheduler is about to decide.
 #[cfg(feature = "shuttle")]
-pub(crate) fn count_point(thread: u16) -> u32 {
+pub(crate) fn count_point(thread: u16) {
     POINT_COUNTED.set(true);
-    lock_table::count_point(thread)
+    lock_table::count_point(thread);
 }
 
-/// Whether the scheduler's present decision belongs to a point that was counted. Where a thread
-/// ends, shuttle asks for decisions of its own, which belong to no counted point.
+/// Whether the scheduler's present decision belongs to a point that was counted. Where the subject
+/// uses shuttle past our facade, shuttle asks for decisions of its own.
 #[cfg(feature = "shuttle")]
 pub(crate) fn take_counted_point() -> bool {
     POINT_COUNTED.replace(false)
@@ -95,10 +99,20 @@ pub(crate) fn pass_points_until(point: u32) {
     PASS_UNTIL.set(point);
 }
 
+/// Sets the names of threads that may wait for ever, for all runs from here on.
+pub(crate) fn set_daemon_names(names: &[String]) {
+    DAEMONS.set(names.to_vec());
+}
+
+/// Whether a thread with this name may wait for ever.
+pub(crate) fn is_daemon_name(name: Option<&str>) -> bool {
+    name.is_some_and(|name| DAEMONS.with_borrow(|names| names.iter().any(|one| one == name)))
+}
+
 /// Ends the run, also an abandoned one.
 pub(crate) fn end_run() {
     ENGINE.set(CurrentEngine::None);
-    CURRENT_THREAD.set(0);
+    set_current_thread(0);
     set_backtrace_end(usize::MAX);
 }
 
@@ -157,23 +171,17 @@ pub(crate) fn across_switch<R>(call: impl FnOnce() -> R) -> R {
     impl Drop for RestoreThread {
         #[inline]
         fn drop(&mut self) {
-            CURRENT_THREAD.set(self.0);
+            set_current_thread(self.0);
             set_backtrace_end(self.1);
         }
     }
-    let _current = RestoreThread(CURRENT_THREAD.get(), backtrace_end());
+    let _current = RestoreThread(current_thread(), backtrace_end());
     call()
-}
-
-/// Notes that this logical thread runs from here on.
-#[cfg(feature = "shuttle")]
-pub(crate) fn set_current_thread(thread: u16) {
-    CURRENT_THREAD.set(thread);
 }
 
 /// Begins a thread's work on a fresh stack.
 pub(crate) fn begin_thread(thread: u16) {
-    CURRENT_THREAD.set(thread);
+    set_current_thread(thread);
     set_backtrace_end(usize::MAX);
 }
 
@@ -219,6 +227,41 @@ fn reach_point(operation: SharedOp) {
     record_operation(operation);
 }
 
+/// A scheduling point before an operation for which the present thread may have to wait. Returns how
+/// the wait ended. Then the operation is possible, and has to be performed at once.
+#[cfg(feature = "shuttle")]
+pub(crate) fn wait_at_point(operation: SharedOp, want: WaitsFor, limits: WaitLimits) -> WaitEnd {
+    let thread = current_thread();
+    let (step, points) = lock_table::count_operation(thread);
+    if HAS_LISTENER.get() && !POINTS_OFF.get() {
+        LISTENER.with(|listener| {
+            if let Some(listener) = listener.borrow_mut().as_mut() {
+                listener.on_wait(step, thread, points + 1, operation);
+            }
+        });
+    }
+    let suppresses_points = suppresses_points();
+    let passes = suppresses_points || lock_table::passes(thread, PASS_UNTIL.get());
+    if passes && lock_table::is_available(thread, want) {
+        if suppresses_points {
+            record_operation(operation);
+        } else if let Some((step, point)) = lock_table::pass_point(thread, PASS_UNTIL.get())
+            && HAS_LISTENER.get()
+        {
+            tell_listener(step, point, operation);
+        }
+        return WaitEnd::Ready;
+    }
+    count_point(thread);
+    if let Some(blocked) = lock_table::begin_wait(thread, want, limits) {
+        report_deadlock(&blocked);
+    }
+    across_switch(shuttle_engine::runtime::thread::switch);
+    let end = lock_table::end_wait(thread);
+    record_operation(operation);
+    end
+}
+
 #[cold]
 fn tell_listener(step: u64, point: u32, operation: SharedOp) {
     LISTENER.with(|listener| {
@@ -236,30 +279,22 @@ pub(crate) fn record_operation(operation: SharedOp) {
     }
 }
 
-/// Lets other threads run first, as [`std::thread::yield_now`].
-pub(crate) fn yield_now() {
-    match engine() {
-        CurrentEngine::None => std::thread::yield_now(),
-        #[cfg(feature = "shuttle")]
-        CurrentEngine::Shuttle if std::thread::panicking() => {}
-        #[cfg(feature = "shuttle")]
-        CurrentEngine::Shuttle => {
-            use shuttle_engine::runtime::execution::ExecutionState;
-            count_point(current_thread());
-            ExecutionState::request_yield();
-            across_switch(shuttle_engine::runtime::thread::switch);
-            record_yield();
-        }
-        #[cfg(feature = "loom")]
-        CurrentEngine::Loom => {
-            across_switch(loom::thread::yield_now);
-            record_yield();
-        }
+/// Notes that the present thread accesses memory at this address.
+pub(crate) fn note_block_access(address: usize, is_write: bool) {
+    if engine() == CurrentEngine::None {
+        return;
     }
+    let (what, kind) = match is_write {
+        true => (SharedOpKind::CellWrite, AccessKind::CellWrite),
+        false => (SharedOpKind::CellRead, AccessKind::CellRead),
+    };
+    record_operation(own_operation(what));
+    lock_table::log_block_access(address, kind);
 }
 
-fn record_yield() {
-    record_operation(SharedOp { what: SharedOpKind::Yield, object: u32::from(current_thread()) });
+/// An operation on the present thread itself.
+pub(crate) fn own_operation(what: SharedOpKind) -> SharedOp {
+    SharedOp { what, object: u32::from(current_thread()) }
 }
 
 /// Tells the listener that no thread can continue.
@@ -269,6 +304,13 @@ pub(crate) fn report_deadlock(blocked: &[BlockedThread]) {
             listener.on_deadlock(blocked);
         }
     });
+}
+
+/// Notes that a thread has ended.
+pub(crate) fn end_thread(thread: u16) {
+    if let Some(blocked) = lock_table::end_thread(thread) {
+        report_deadlock(&blocked);
+    }
 }
 
 /// The blocked threads, if the last run ended because none could continue.
@@ -287,21 +329,4 @@ pub(crate) fn exceeded_thread_limit() -> bool {
 pub(crate) fn abandon_at_thread_limit() -> ! {
     EXCEEDED_THREAD_LIMIT.set(true);
     abandon()
-}
-
-/// Tells shuttle which threads have become runnable, and which are blocked again.
-#[cfg(feature = "shuttle")]
-pub(crate) fn apply_wake_changes(changes: lock_table::WakeChanges) {
-    use shuttle_engine::runtime::execution::ExecutionState;
-    if changes.is_empty() {
-        return;
-    }
-    ExecutionState::with(|state| {
-        for thread in changes.runnable() {
-            state.get_mut(usize::from(thread).into()).unblock();
-        }
-        for thread in changes.blocked() {
-            state.get_mut(usize::from(thread).into()).block(false);
-        }
-    });
 }

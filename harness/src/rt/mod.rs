@@ -13,32 +13,54 @@
 //!
 //! | question | file |
 //! |---|---|
+//! | Which logical thread runs? | `current` |
 //! | Which engines are there, and what do threads do to what they share? | `point` |
-//! | Which thread runs? What happens at a scheduling point? How is a run abandoned? | `execution` |
+//! | What happens at a scheduling point? How is a run abandoned? | `execution` |
 //! | How do threads start, end, and wait for locks, notifications and each other? | `blocking` |
 //! | Who holds which lock, who waits for what, and is that a deadlock? | `lock_table` |
-//! | How are several threads stored in one word, and how many can there be? | `thread_set` |
+//! | How does a thread yield and sleep, and when does it have to wait for its turn? | `pauses`, `yields` |
+//! | Which operations of two threads may be exchanged? | `access` |
+//! | What did the threads of a run do, and which could have gone on instead? | `run_log` |
+//! | How are sets of threads stored, and how many threads can there be? | `thread_set` |
 //! | Where do a thread's backtraces end? | `backtrace_end` |
 //! | How does shuttle make many runs in one execution? | `task_pool` |
 //! | On which stacks do loom's threads run? | `stack` |
 //! | What do all these do in a build without a model checker? | `no_model` |
 
+#[cfg_attr(
+    not(all(feature = "shuttle", feature = "loom", feature = "ron")),
+    allow(dead_code, reason = "each engine logs a part of it")
+)]
+pub(crate) mod access;
 pub(crate) mod backtrace_end;
 #[cfg(mallory_model)]
 pub(crate) mod blocking;
 #[cfg(mallory_model)]
+pub(crate) mod current;
+#[cfg(mallory_model)]
+#[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom needs a part of it"))]
 pub(crate) mod execution;
 #[cfg(mallory_model)]
+#[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom needs a part of it"))]
 pub(crate) mod lock_table;
 #[cfg(not(mallory_model))]
 pub(crate) mod no_model;
+#[cfg(mallory_model)]
+pub(crate) mod pauses;
+#[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom needs a part of it"))]
 pub(crate) mod point;
+pub(crate) mod run_log;
 #[cfg(feature = "loom")]
 pub(crate) mod stack;
 #[cfg(feature = "shuttle")]
 pub(crate) mod task_pool;
 pub(crate) mod thread_set;
+#[cfg(mallory_model)]
+pub(crate) mod yields;
 
+#[cfg(mallory_model)]
+pub(crate) use crate::rt::access::Orders;
+pub(crate) use crate::rt::access::{AccessKind, Object};
 pub(crate) use crate::rt::backtrace_end::{backtrace_end, set_backtrace_end};
 #[cfg(feature = "loom")]
 pub(crate) use crate::rt::blocking::{
@@ -46,25 +68,45 @@ pub(crate) use crate::rt::blocking::{
     thread_count,
 };
 #[cfg(mallory_model)]
-pub(crate) use crate::rt::blocking::{Spawned, end_main_thread, join, spawn};
+pub(crate) use crate::rt::blocking::{Spawned, end_main_thread, is_thread_finished, join, spawn};
 #[cfg(feature = "shuttle")]
-pub(crate) use crate::rt::blocking::{acquire, notify, release, try_acquire, wait_on_condvar};
+pub(crate) use crate::rt::blocking::{
+    acquire, arrive, await_wake, notify, park, poll_point, release, try_acquire, unpark,
+    wait_for_permit, wait_on_condvar, wake_task,
+};
+#[cfg(mallory_model)]
+pub(crate) use crate::rt::current::current_thread;
+#[cfg(feature = "shuttle")]
+pub(crate) use crate::rt::current::set_current_thread;
 #[cfg(mallory_model)]
 pub(crate) use crate::rt::execution::{
-    AbandonedRun, ThreadListener, abandon, begin_run, current_thread, deadlock, end_run, engine,
-    first_panic, is_abandoned, listen, note_panic, scheduling_point, scheduling_point_on,
-    without_points, yield_now,
+    AbandonedRun, ThreadListener, abandon, begin_run, deadlock, end_run, engine, first_panic,
+    is_abandoned, is_daemon_name, listen, note_block_access, note_panic, record_operation,
+    scheduling_point, scheduling_point_on, set_daemon_names, without_points,
 };
 #[cfg(feature = "loom")]
-pub(crate) use crate::rt::execution::{across_switch, exceeded_thread_limit, record_operation};
+pub(crate) use crate::rt::execution::{across_switch, exceeded_thread_limit};
 #[cfg(feature = "shuttle")]
-pub(crate) use crate::rt::execution::{pass_points_until, set_current_thread, take_counted_point};
-#[cfg(feature = "shuttle")]
-pub(crate) use crate::rt::lock_table::points;
+pub(crate) use crate::rt::execution::{count_point, pass_points_until, take_counted_point};
 #[cfg(mallory_model)]
-pub(crate) use crate::rt::lock_table::{BlockedThread, LockMode, ObjectId, WaitsFor, run};
+pub(crate) use crate::rt::lock_table::{
+    BlockedThread, LockMode, ObjectId, WaitsFor, log_access, log_block_access, log_ordering_access,
+    note_block_free, return_log, run, set_daemon, take_log, watch_block,
+};
+#[cfg(feature = "shuttle")]
+pub(crate) use crate::rt::lock_table::{
+    add_foreign_threads, begin_step, cancel, choices, foreign_threads, log_ordered,
+    only_daemons_are_left, points, set_log_partial, set_permits, steps,
+};
 #[cfg(not(mallory_model))]
-pub(crate) use crate::rt::no_model::{current_thread, scheduling_point, without_points};
+pub(crate) use crate::rt::no_model::{
+    current_thread, log_access, log_block_access, note_block_access, note_block_free,
+    scheduling_point, set_daemon_names, watch_block, without_points,
+};
+#[cfg(all(mallory_model, feature = "tokio"))]
+pub(crate) use crate::rt::pauses::{present_time, wake_at};
+#[cfg(mallory_model)]
+pub(crate) use crate::rt::pauses::{simulated_now, sleep, yield_now};
 #[cfg(mallory_model)]
 pub(crate) use crate::rt::point::CurrentEngine;
 pub(crate) use crate::rt::point::{SharedOp, SharedOpKind};

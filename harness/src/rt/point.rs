@@ -26,11 +26,30 @@ pub(crate) enum SharedOpKind {
     /// Waits for a condition variable's notification.
     Wait,
     Notify,
+    /// Sends a value to a channel.
+    Send,
+    /// Receives a value from a channel.
+    Receive,
+    /// Drops a channel's end.
+    Hangup,
+    /// Arrives at a barrier.
+    Arrive,
+    /// Polls a future of an object, or waits until it is woken.
+    Await,
+    /// Parks itself.
+    Park,
+    Unpark,
+    /// Reads or writes a cell that is watched for data races.
+    CellRead,
+    CellWrite,
     Request,
     Free,
     Spawn,
     Join,
     Yield,
+    Sleep,
+    /// Reads the simulated time.
+    Clock,
     /// The thread ends.
     End,
 }
@@ -39,8 +58,8 @@ pub(crate) enum SharedOpKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SharedOp {
     pub(crate) what: SharedOpKind,
-    /// What it is done to. For locks, atomics and condition variables: their number in the order of
-    /// their first use in the run, from 0. For requests and frees: the heap's number. Otherwise:
-    /// the thread's.
+    /// What it is done to. For locks, atomics, condition variables and the like: their number in the
+    /// order of their first use in the run, from 0. For requests and frees: the heap's number.
+    /// Otherwise: the thread's.
     pub(crate) object: u32,
 }

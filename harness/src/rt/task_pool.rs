@@ -12,7 +12,9 @@ use shuttle_engine::current::TaskId;
 use shuttle_engine::runtime::execution::ExecutionState;
 use shuttle_engine::runtime::thread::switch;
 
-use crate::rt::execution::{across_switch, apply_wake_changes, begin_thread, current_thread};
+use crate::rt::access::{AccessKind, Object};
+use crate::rt::current::current_thread;
+use crate::rt::execution::{across_switch, begin_thread, count_point, end_thread};
 use crate::rt::lock_table;
 
 type TaskWork = Box<dyn FnOnce() + Send>;
@@ -116,17 +118,21 @@ fn make_task(at: &'static Location<'static>, serve: impl FnOnce() + 'static) -> 
 
 /// Runs a thread's work, as the thread with the present task's number.
 fn run_thread(work: TaskWork) {
-    begin_thread(usize::from(ExecutionState::me()) as u16);
+    let thread = usize::from(ExecutionState::me()) as u16;
+    begin_thread(thread);
+    lock_table::log_access(Object::Thread(thread), AccessKind::Pass);
     work();
-    apply_wake_changes(lock_table::end_thread(current_thread()));
+    end_thread(thread);
+    // Who goes on is decided once this task blocks or ends.
+    count_point(thread);
 }
 
-/// Starts a thread. Returns its number. Other threads may run before it starts.
+/// Starts a thread. Returns its number. It runs once the scheduler chooses it.
 pub(crate) fn start_thread(work: TaskWork, at: &'static Location<'static>) -> u16 {
     if !with_pool(|pool| pool.keeps_tasks) {
+        count_point(current_thread());
         return make_task(at, move || run_thread(work));
     }
-    across_switch(switch);
     let thread = lock_table::thread_count();
     let given = with_pool(|pool| match pool.tasks.get_mut(thread - 1) {
         Some(task) if task.is_idle => {
@@ -134,7 +140,7 @@ pub(crate) fn start_thread(work: TaskWork, at: &'static Location<'static>) -> u1
             Ok(())
         }
         _ => {
-            // The switch above was the scheduling point; making the task is none.
+            // Making the task is no scheduling point.
             pool.next = NextTask::Same;
             Err(work)
         }
@@ -177,9 +183,9 @@ pub(crate) fn wait_for_threads() -> bool {
         end_idle_tasks();
         return false;
     }
-    // Where an execution's first thread ends shuttle asks twice: before, and after unless it was
-    // the last.
-    across_switch(switch);
+    if !lock_table::all_ended() {
+        count_point(current_thread());
+    }
     while !lock_table::all_ended() {
         with_pool(|pool| pool.first_waits = true);
         block();

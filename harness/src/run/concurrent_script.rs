@@ -8,7 +8,7 @@ use crate::heap::Heap;
 use crate::heap::state::State;
 use crate::heap::thread_context::ours;
 use crate::printable;
-use crate::rt::{self, CurrentEngine};
+use crate::rt::{self, AccessKind, CurrentEngine, Object};
 use crate::run::linearizability::{self, CompletedOp, NoOrder};
 use crate::run::outcome::SubjectEnd;
 use crate::run::script_subject::{ScriptProgress, name_of, open, still_fails};
@@ -82,6 +82,8 @@ unsafe impl<S: System> Send for ThreadAccess<'_, '_, S> {}
 
 impl<S: System> SharedRun<'_, S> {
     fn tick(&self) -> u64 {
+        // Which operations overlap makes a difference to the oracle.
+        rt::log_access(Object::History, AccessKind::Write);
         self.clock.set(self.clock.get() + 1);
         self.clock.get()
     }

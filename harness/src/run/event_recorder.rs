@@ -15,6 +15,8 @@ use crate::schedule::ScheduledOp;
 #[derive(Debug, Default)]
 pub(crate) struct RecordedEvents {
     pub(crate) operations: Vec<ScheduledOp>,
+    /// What threads wait for that have not gone on since.
+    pub(crate) waiting: Vec<ScheduledOp>,
     pub(crate) taken: BTreeMap<Moment, Stack>,
 }
 
@@ -53,7 +55,19 @@ impl ThreadListener for EventRecorder {
     fn on_operation(&mut self, step: u64, thread: u16, point: u32, touch: SharedOp) {
         let mut recorded = self.recorded.borrow_mut();
         if self.all {
+            recorded.waiting.retain(|op| op.thread != thread);
             recorded.operations.push(ScheduledOp { step, thread, point, what: text(touch) });
+        }
+        if self.steps.contains(&step) {
+            recorded.taken.entry(Moment::Step(step)).or_insert_with(backtrace::stack);
+        }
+    }
+
+    fn on_wait(&mut self, step: u64, thread: u16, point: u32, touch: SharedOp) {
+        let mut recorded = self.recorded.borrow_mut();
+        if self.all {
+            recorded.waiting.retain(|op| op.thread != thread);
+            recorded.waiting.push(ScheduledOp { step, thread, point, what: text(touch) });
         }
         if self.steps.contains(&step) {
             recorded.taken.entry(Moment::Step(step)).or_insert_with(backtrace::stack);
@@ -74,11 +88,22 @@ fn text(SharedOp { what, object }: SharedOp) -> String {
         SharedOpKind::Rmw => format!("updates o{object}"),
         SharedOpKind::Wait => format!("waits for o{object}"),
         SharedOpKind::Notify => format!("notifies o{object}"),
+        SharedOpKind::Send => format!("sends to o{object}"),
+        SharedOpKind::Receive => format!("receives from o{object}"),
+        SharedOpKind::Hangup => format!("drops an end of o{object}"),
+        SharedOpKind::Arrive => format!("arrives at o{object}"),
+        SharedOpKind::Await => format!("awaits o{object}"),
+        SharedOpKind::Park => "parks".to_owned(),
+        SharedOpKind::Unpark => format!("unparks o{object}"),
+        SharedOpKind::CellRead => format!("reads o{object}"),
+        SharedOpKind::CellWrite => format!("writes o{object}"),
         SharedOpKind::Request => "requests".to_owned(),
         SharedOpKind::Free => "frees".to_owned(),
         SharedOpKind::Spawn => format!("starts T{object}"),
         SharedOpKind::Join => format!("joins T{object}"),
         SharedOpKind::Yield => "yields".to_owned(),
+        SharedOpKind::Sleep => "sleeps".to_owned(),
+        SharedOpKind::Clock => "reads the time".to_owned(),
         SharedOpKind::End => "ends".to_owned(),
     }
 }
@@ -90,8 +115,12 @@ pub(crate) fn deadlock(blocked: &[BlockedThread]) -> Evidence {
     for BlockedThread { thread, want, since, holders } in blocked {
         let wanted = match want {
             WaitsFor::Lock(lock, _) => format!("o{lock}"),
-            WaitsFor::Notification(condvar) => format!("a notification of o{condvar}"),
+            WaitsFor::Notification { condvar, .. } => format!("a notification of o{condvar}"),
             WaitsFor::End(other) => format!("the end of T{other}"),
+            WaitsFor::Permit(object) => format!("what o{object} gives"),
+            WaitsFor::Phase(object, _) => format!("others to arrive at o{object}"),
+            WaitsFor::Time => "a time".to_owned(),
+            WaitsFor::Turn => "its turn".to_owned(),
         };
         let names: Vec<String> = holders.iter().map(|(holder, _)| format!("T{holder}")).collect();
         let held_by = match names.as_slice() {

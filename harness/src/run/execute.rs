@@ -32,6 +32,8 @@ pub(crate) struct RunInProgress<'a> {
     stage: Stage<'a>,
     wants_panic: bool,
     caught: Option<CaughtCall>,
+    /// While this lives the C library's random numbers come from the seed.
+    _seeded: Option<SeededRandomness>,
     #[cfg(mallory_model)]
     recorded: Option<Rc<RefCell<RecordedEvents>>>,
 }
@@ -45,6 +47,7 @@ impl<'a> RunInProgress<'a> {
             (None, Some(port)) => port(job.options),
             (None, None) => job.options.heap(),
         };
+        let seeded = job.seeds_randomness.then(|| SeededRandomness::begin(job.plan.seed()));
         job.scratch.empty();
         let wants_panic = job.capture.as_ref().is_some_and(|c| c.moments.contains(&Moment::Panic));
         #[cfg(mallory_model)]
@@ -84,6 +87,7 @@ impl<'a> RunInProgress<'a> {
             stage,
             wants_panic,
             caught: None,
+            _seeded: seeded,
             #[cfg(mallory_model)]
             recorded,
         }
@@ -102,13 +106,15 @@ impl<'a> RunInProgress<'a> {
     fn end_with(self, conducted: ScheduledEnd, global: Option<GlobalEnd>) -> Run {
         let RunInProgress { heap, stage, caught, .. } = self;
         #[cfg(mallory_model)]
-        let RecordedEvents { operations, taken } = match self.recorded {
+        let RecordedEvents { mut operations, waiting, taken } = match self.recorded {
             Some(recorded) => {
                 rt::listen(None);
                 recorded.take()
             }
             None => RecordedEvents::default(),
         };
+        #[cfg(mallory_model)]
+        operations.extend(waiting);
         let Stage { evidence: oracles, text, starts, heap: stage_heap, .. } = stage;
         drop(stage_heap);
         let threads = heap.threads();
@@ -145,7 +151,6 @@ impl<'a> RunInProgress<'a> {
 /// Runs the subject once.
 pub(crate) fn execute(subject: &dyn Subject, job: Job<'_>) -> Run {
     let _context = ThreadContext::passing();
-    let _seeded = job.seeds_randomness.then(|| SeededRandomness::begin(job.plan.seed()));
     let (global, owns_all_threads, waits) = (job.global, job.owns_all_threads, job.waits);
     let (scheduler, preemptions, scratch) = (job.scheduler, job.preemptions, job.scratch);
     let rehearsal_job = scheduler.map(|_| job.rehearsal());

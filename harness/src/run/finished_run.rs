@@ -10,12 +10,17 @@ use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 #[cfg(mallory_model)]
 use crate::rt;
+use crate::rt::{AccessKind, Object};
 #[cfg(mallory_model)]
 use crate::run::event_recorder;
 use crate::run::outcome::{ModelMismatch, ScheduledEnd, Stopped, SubjectEnd};
 use crate::run::panic_capture::CaughtCall;
 use crate::schedule::ScheduledOp;
+use crate::schedule::data_races::DataRace;
 use crate::trace::{Event, Fingerprint, Injected};
+
+/// How loom's message begins where it finds a race.
+const LOOM_RACE: &str = "Causality violation";
 
 /// A finished run.
 #[derive(Debug)]
@@ -83,7 +88,23 @@ impl Run {
         {
             ended = SubjectEnd::Panicked(message.clone());
         }
+        // Also a thread that no other one joins has to end.
+        let is_stuck = matches!(conducted.stopped, Some(Stopped::Deadlock | Stopped::Endless));
+        if is_stuck && !matches!(ended, SubjectEnd::Panicked(_)) {
+            ended = SubjectEnd::Stopped;
+        }
+        // Loom stops at a race, with a panic that is none of the subject's.
+        let loom_race = match &ended {
+            SubjectEnd::Panicked(message) if message.contains(LOOM_RACE) => Some(message.clone()),
+            _ => None,
+        };
+        if let Some(message) = &loom_race
+            && conducted.races.is_empty()
+        {
+            state.accuse(Evidence::new(Kind::DataRace).note(message.clone()));
+        }
         let outcome = match ended {
+            _ if loom_race.is_some() => Outcome::Hung,
             _ if state.hung => {
                 let note =
                     "it kept making requests, past ten times the requests of the fault-free run";
@@ -94,7 +115,10 @@ impl Run {
                 if conducted.stopped == Some(Stopped::Deadlock) {
                     state.accuse(deadlock());
                 } else {
-                    state.accuse(Evidence::new(Kind::NoProgress).note("its threads never ended"));
+                    let help = "a loop that waits for another thread has to call \
+                                mallory::thread::yield_now";
+                    let evidence = Evidence::new(Kind::NoProgress).note("its threads never ended");
+                    state.accuse(evidence.note(help));
                 }
                 Outcome::Hung
             }
@@ -131,6 +155,16 @@ impl Run {
         for evidence in oracles {
             state.accuse(evidence);
         }
+        for race in &conducted.races {
+            state.accuse(data_race(race));
+        }
+        let is_free = |race: &DataRace| {
+            race.accesses.iter().any(|access| access.kind == AccessKind::BlockFree)
+        };
+        if conducted.races.iter().any(is_free) {
+            // That the block was used after it was freed is the same bug.
+            state.evidence.retain(|evidence| evidence.kind != Kind::UseAfterFree);
+        }
         let capture = state.capture.take().unwrap_or_default();
         let mut taken = capture.taken;
         if let Some(stack) = panic_stack {
@@ -161,6 +195,26 @@ impl Run {
             operations: Vec::new(),
         }
     }
+}
+
+/// A data race, with both accesses and what would have to order them.
+fn data_race(race: &DataRace) -> Evidence {
+    let what = |kind: AccessKind| match kind {
+        AccessKind::CellWrite => "writes",
+        AccessKind::BlockFree => "frees",
+        AccessKind::BlockUse => "uses",
+        _ => "reads",
+    };
+    let object = match race.object {
+        Object::Shared(number) => format!("the cell o{number}"),
+        _ => "a block".to_owned(),
+    };
+    let evidence = Evidence::new(Kind::DataRace);
+    let evidence = race.accesses.iter().fold(evidence, |evidence, access| {
+        let label = format!("T{} {} {object}", access.thread, what(access.kind));
+        evidence.labelled(label, Role::Accessed, Moment::Step(access.operation))
+    });
+    evidence.note(race.missing.clone())
 }
 
 /// A deadlock, with what each thread waits for as far as that is known.

@@ -5,6 +5,7 @@ use crate::report::evidence::Evidence;
 use crate::report::format::are_reordered;
 use crate::report::kind::Kind;
 use crate::schedule::Preemption;
+use crate::schedule::data_races::DataRace;
 
 /// How the subject's own code ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +96,10 @@ pub(crate) struct ScheduledEnd {
     pub(crate) threads: usize,
     /// The message of the first panic of any thread, even if another thread handled it.
     pub(crate) panicked: Option<String>,
+    /// Whether the future of a task was dropped at an await.
+    pub(crate) cancelled: bool,
+    /// Accesses of memory that nothing orders.
+    pub(crate) races: Vec<DataRace>,
 }
 
 /// What a scheduler tells a run to do.

@@ -1,46 +1,68 @@
-//! The queue of the bounded search: schedules by their number of preemptions, each as its
-//! deviations from the default schedule.
+//! The queue of the bounded search: schedules by what their deviations cost, each as its deviations
+//! from the default schedule.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::rt::thread_set::{bit, each};
+use crate::rt::run_log::RunLog;
 use crate::schedule::Preemption;
-use crate::schedule::fairness::SchedulingPoint;
+use crate::schedule::default_order::{
+    Bound, cancel, default_thread, is_possible, split_cancel, wakes_early,
+};
+use crate::schedule::options::SearchOptions;
+use crate::schedule::races::suggestions;
 use crate::schedule::reservoir::Reservoir;
+use crate::trace::mix;
 
-/// All schedules with at most `bound` preemptions.
+/// All schedules within a bound.
 pub(crate) struct Bounded {
-    bound: usize,
-    /// By number of preemptions, the schedules that wait: for each one its number of deviations,
-    /// followed by these, packed.
+    bound: Bound,
+    options: SearchOptions,
+    /// Whether schedules are left out that differ from others only in the order of steps that
+    /// commute.
+    reduces: bool,
+    /// By cost, the schedules that wait: for each one its number of deviations, followed by these,
+    /// packed.
     queues: Vec<VecDeque<u64>>,
-    /// By number of preemptions, how many schedules wait.
+    /// By cost, how many schedules wait.
     waiting: Vec<u64>,
     /// For a random sample, the schedules wait here instead.
     sample: Option<Reservoir>,
-    /// The number of preemptions of the present schedule.
-    used: usize,
-    /// Whether enough schedules wait already, so that those with one more preemption than the
-    /// present one won't be run. Then one of them is noted, to know that some were left out, and no
-    /// more.
-    is_full: bool,
-    /// Whether a schedule with one more preemption than the present one was noted.
-    noted_preemption: bool,
-    /// Where the present schedule could have deviated once more, and which thread continued there.
-    deviations: Vec<(SchedulingPoint, u16)>,
+    /// With the reduction: the schedules that wait or were run, each by a hash of its deviations.
+    known: BTreeSet<(u64, u64)>,
+    /// What the deviations of the present schedule cost.
+    present: usize,
+    /// Whether a schedule was left out since it exceeds the bound.
+    exceeded: bool,
+    /// Whether a schedule was left out since too many of its waits end early.
+    exceeded_wakes: bool,
+}
+
+/// The hash of a schedule's first deviations.
+#[derive(Clone, Copy, Default)]
+struct ScheduleHash(u64, u64);
+
+impl ScheduleHash {
+    fn add(self, deviation: Preemption) -> ScheduleHash {
+        let packed = deviation.pack();
+        ScheduleHash(mix(self.0 ^ packed), mix(self.1.rotate_left(29) ^ mix(!packed)))
+    }
 }
 
 impl Bounded {
-    pub(crate) fn new(bound: u32) -> Bounded {
+    pub(crate) fn new(bound: Bound, options: SearchOptions) -> Bounded {
         let mut bounded = Bounded {
-            bound: bound as usize,
+            bound,
+            options,
+            // Whether a delay-bounded schedule has an equal one within the bound depends on more
+            // than its races.
+            reduces: options.reduces && matches!(bound, Bound::Preemptions(_)),
             queues: Vec::new(),
             waiting: Vec::new(),
             sample: None,
-            used: 0,
-            is_full: false,
-            noted_preemption: false,
-            deviations: Vec::new(),
+            known: BTreeSet::new(),
+            present: 0,
+            exceeded: false,
+            exceeded_wakes: false,
         };
         bounded.add_queues(0);
         bounded.queues[0].push_back(0);
@@ -48,86 +70,124 @@ impl Bounded {
         bounded
     }
 
-    /// Makes the queues for up to this number of preemptions. They are made when needed, since the
-    /// bound may be far above what any schedule reaches.
-    fn add_queues(&mut self, preemptions: usize) {
-        if self.queues.len() <= preemptions {
-            self.queues.resize_with(preemptions + 1, VecDeque::new);
-            self.waiting.resize(preemptions + 1, 0);
+    /// Makes the queues for up to this cost. They are made when needed, since the bound may be far
+    /// above what any schedule reaches.
+    fn add_queues(&mut self, cost: usize) {
+        if self.queues.len() <= cost {
+            self.queues.resize_with(cost + 1, VecDeque::new);
+            self.waiting.resize(cost + 1, 0);
         }
     }
 
     /// The same schedules in random order.
-    pub(crate) fn sampled(bound: u32, seed: u64) -> Bounded {
-        Bounded { sample: Some(Reservoir::new(seed)), ..Bounded::new(bound) }
+    pub(crate) fn sampled(bound: Bound, options: SearchOptions, seed: u64) -> Bounded {
+        let sample = Some(Reservoir::new(seed));
+        Bounded { sample, reduces: false, ..Bounded::new(bound, options) }
     }
 
-    /// Whether schedules with one more preemption than the present one have to be noted.
-    #[inline]
-    pub(crate) fn notes_preemptions(&self) -> bool {
-        self.used < self.bound && !(self.is_full && self.noted_preemption)
-    }
-
-    /// Moves the next schedule into `plan`; after it at most `left` more will be run. Returns
-    /// whether there was one.
-    pub(crate) fn next(&mut self, plan: &mut Vec<Preemption>, left: u64) -> bool {
-        self.deviations.clear();
-        self.noted_preemption = false;
+    /// Moves the next schedule into `plan`. Returns whether there was one.
+    pub(crate) fn next(&mut self, plan: &mut Vec<Preemption>) -> bool {
         if let Some(sample) = &mut self.sample {
-            let Some(used) = sample.next(plan) else { return false };
-            self.used = used;
-            return true;
+            return sample.next(plan).is_some();
         }
-        let Some(preemptions) = self.waiting.iter().position(|waiting| *waiting > 0) else {
+        let Some(cost) = self.waiting.iter().position(|waiting| *waiting > 0) else {
             return false;
         };
-        self.waiting[preemptions] -= 1;
-        self.used = preemptions;
-        let most = (preemptions + 1).min(self.waiting.len() - 1);
-        self.is_full = self.waiting[..=most].iter().sum::<u64>() >= left;
-        let queue = &mut self.queues[preemptions];
+        self.waiting[cost] -= 1;
+        self.present = cost;
+        let queue = &mut self.queues[cost];
         let length = queue.pop_front().unwrap_or(0) as usize;
         plan.clear();
         plan.extend(queue.drain(..length).map(Preemption::unpack));
         true
     }
 
-    /// Adds the schedules that deviate once more than `schedule`, which has just ended; at most
-    /// `left` of them will be run. Returns whether all were added.
-    pub(crate) fn expand(&mut self, schedule: &[Preemption], left: u64) -> bool {
+    /// Adds the schedules that deviate from this run once more, at most `left` of which will be run.
+    /// `planned` is the number of deviations that were planned, and `is_cut` says that schedules were
+    /// left out before. Returns whether all were added.
+    pub(crate) fn expand(&mut self, log: &RunLog, planned: usize, left: u64, is_cut: bool) -> bool {
+        if is_cut && !self.has_room(self.present, left) {
+            // None of them would be run, and it is known already that some are left out.
+            return false;
+        }
+        let reduces = self.reduces && !log.is_partial;
+        let suggested = if reduces {
+            suggestions(log, self.bound, last_planned(log, planned))
+        } else {
+            every_deviation(log, planned)
+        };
         let mut all = true;
-        let deviations = std::mem::take(&mut self.deviations);
-        for (at, to) in &deviations {
-            let preemptions = self.used + usize::from(at.can_continue);
-            self.add_queues(preemptions);
-            for other in each(at.choices & !bit(*to)) {
-                let last = Preemption { thread: at.thread, point: at.point, to: other };
-                if let Some(sample) = &mut self.sample {
-                    all &= sample.add(preemptions, schedule, last);
+        let mut suggested = suggested.into_iter().peekable();
+        let mut made: Vec<Preemption> = Vec::new();
+        let mut hash = ScheduleHash::default();
+        let (mut used, mut wakes, mut cancelled) = (0_u32, 0_u32, 0_u32);
+        for (index, step) in log.steps.iter().enumerate().skip(1) {
+            if suggested.peek().is_none() {
+                break;
+            }
+            let Some((thread, point)) = log.arrival(index) else { continue };
+            let choices = &log.choices[step.choices as usize];
+            let default = default_thread(choices, thread);
+            let went_on = if step.cancels { cancel(step.thread) } else { step.thread };
+            while let Some((_, to)) = suggested.next_if(|(step, _)| *step == index) {
+                // With the default thread it is the schedule that this one deviates from.
+                if to == went_on || Some(to) == default || !is_possible(choices, to) {
                     continue;
                 }
-                let before: u64 = self.waiting[..=preemptions].iter().sum();
-                if before >= left {
-                    all = false;
-                    break;
+                if split_cancel(to).1 && cancelled >= self.options.cancels {
+                    continue;
                 }
-                let queue = &mut self.queues[preemptions];
-                queue.push_back(schedule.len() as u64 + 1);
-                queue.extend(schedule.iter().chain([&last]).map(|preemption| preemption.pack()));
-                self.waiting[preemptions] += 1;
+                let cost = used.saturating_add(self.bound.cost(choices, thread, to));
+                if cost > self.bound.limit() {
+                    self.exceeded = true;
+                    continue;
+                }
+                if wakes_early(choices, to) && wakes >= self.options.wakes {
+                    self.exceeded_wakes = true;
+                    continue;
+                }
+                let last = Preemption { thread, point, to };
+                let ScheduleHash(first, second) = hash.add(last);
+                if reduces && self.known.contains(&(first, second)) {
+                    continue;
+                }
+                if !self.has_room(cost as usize, left) {
+                    all = false;
+                    continue;
+                }
+                if reduces {
+                    self.known.insert((first, second));
+                }
+                all &= self.add(cost as usize, &made, last);
+            }
+            used = used.saturating_add(self.bound.cost(choices, thread, went_on));
+            wakes += u32::from(wakes_early(choices, went_on));
+            cancelled += u32::from(step.cancels);
+            if default != Some(went_on) {
+                let deviation = Preemption { thread, point, to: went_on };
+                made.push(deviation);
+                hash = hash.add(deviation);
             }
         }
-        self.deviations = deviations;
         all
     }
 
-    /// Notes that the present schedule, in which `to` continues, could deviate here once more.
-    #[inline]
-    pub(crate) fn note(&mut self, at: SchedulingPoint, to: u16) {
-        if (!at.can_continue || self.notes_preemptions()) && at.choices & !bit(to) != 0 {
-            self.noted_preemption |= at.can_continue;
-            self.deviations.push((at, to));
+    /// Whether another schedule of this cost will be run, if at most `left` are.
+    fn has_room(&mut self, cost: usize, left: u64) -> bool {
+        self.add_queues(cost);
+        self.sample.is_some() || self.waiting[..=cost].iter().sum::<u64>() < left
+    }
+
+    /// Adds the schedule of these deviations and a last one. Returns whether it will be run.
+    fn add(&mut self, cost: usize, made: &[Preemption], last: Preemption) -> bool {
+        if let Some(sample) = &mut self.sample {
+            return sample.add(cost, made, last);
         }
+        let queue = &mut self.queues[cost];
+        queue.push_back(made.len() as u64 + 1);
+        queue.extend(made.iter().chain([&last]).map(|deviation| deviation.pack()));
+        self.waiting[cost] += 1;
+        true
     }
 
     /// Whether no schedule waits.
@@ -137,4 +197,48 @@ impl Bounded {
             None => self.waiting.iter().all(|waiting| *waiting == 0),
         }
     }
+
+    /// Whether a schedule was left out since it exceeds the bound.
+    pub(crate) fn exceeded(&self) -> bool {
+        self.exceeded
+    }
+
+    /// Whether a schedule was left out since too many of its waits end early.
+    pub(crate) fn exceeded_wakes(&self) -> bool {
+        self.exceeded_wakes
+    }
+}
+
+/// The step at which the last of the planned deviations is made; 0 if there is none.
+fn last_planned(log: &RunLog, planned: usize) -> usize {
+    let mut made = 0;
+    for (index, step) in log.steps.iter().enumerate().skip(1) {
+        if made == planned {
+            break;
+        }
+        let Some((thread, _)) = log.arrival(index) else { continue };
+        let choices = &log.choices[step.choices as usize];
+        made += usize::from(step.cancels || default_thread(choices, thread) != Some(step.thread));
+        if made == planned {
+            return index;
+        }
+    }
+    0
+}
+
+/// Each step after the planned deviations, with each other thread that could have gone on there.
+fn every_deviation(log: &RunLog, planned: usize) -> Vec<(usize, u16)> {
+    let mut made = 0;
+    let mut all = Vec::new();
+    for (index, step) in log.steps.iter().enumerate().skip(1) {
+        let Some((thread, _)) = log.arrival(index) else { continue };
+        let choices = &log.choices[step.choices as usize];
+        let deviates = step.cancels || default_thread(choices, thread) != Some(step.thread);
+        if made >= planned && !deviates {
+            all.extend(choices.all().iter().map(|to| (index, to)));
+            all.extend(choices.cancellable.contains(thread).then(|| (index, cancel(thread))));
+        }
+        made += usize::from(deviates);
+    }
+    all
 }

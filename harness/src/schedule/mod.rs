@@ -1,10 +1,11 @@
 //! Schedules: how they are written, and how they are searched. Nothing here runs a thread: a host
-//! does, and asks a [`Search`](search::Search) at each scheduling point which thread continues.
+//! does, and asks a [`Search`](search::Search) which thread continues.
 //!
 //! A schedule is written as its deviations from the default one, in which each thread runs until it
-//! blocks. `T1@8>T2`: when thread 1 reaches its 8th scheduling point, thread 2 continues. Points
-//! count from 1, per thread. When a thread blocks or ends, the lowest-numbered thread that can run
-//! continues. When it yields, the next higher-numbered one does, or else the lowest.
+//! has to wait. `T1@8>T2`: when thread 1 reaches its 8th scheduling point, thread 2 continues. Points
+//! count from 1, per thread. When a thread has to wait or ends, the lowest-numbered thread that is
+//! ready continues. When it yields or sleeps, the next higher-numbered one does, or else the lowest.
+//! If none is ready, the earliest sleep or timed wait ends.
 //!
 //! Loom's schedules are its own: `loom.2.417` is the 417th iteration of its search with at most two
 //! preemptions, and stands for all of a run's deviations.
@@ -13,23 +14,40 @@
 //! |---|---|
 //! | How is a schedule written and parsed, and what does a report say of one? | `mod` (this file) |
 //! | Which schedules are run, in which order, and when is the search complete? | `search` |
+//! | Which thread continues by default, and what does a deviation cost? | `default_order` |
 //! | Which schedules wait in the bounded search? | `bounded` |
+//! | Which other schedules can show something that this one did not? | `races` |
+//! | Which ways of searching take turns? What may a search do beside switching? | `part`, `options` |
+//! | How does PCT choose? | `pct` |
+//! | Which accesses of memory does nothing order? | `data_races` |
 //! | Which of them waits where only a random sample is run? | `reservoir` |
-//! | Which threads may run at a scheduling point, and which is the default one? | `fairness` |
 
+#[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]
 pub(crate) mod bounded;
-pub(crate) mod fairness;
+#[cfg_attr(not(mallory_model), allow(dead_code, reason = "only a model's run has a log"))]
+pub(crate) mod data_races;
+pub(crate) mod default_order;
+#[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]
+pub(crate) mod options;
+#[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]
+pub(crate) mod part;
+#[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]
+pub(crate) mod pct;
+#[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]
+pub(crate) mod races;
 pub(crate) mod reservoir;
 #[cfg_attr(
     not(all(feature = "shuttle", feature = "loom")),
     allow(dead_code, reason = "each host uses a part of it")
 )]
 pub(crate) mod search;
-#[cfg(test)]
+#[cfg(all(test, mallory_model))]
 mod search_tests;
 
 use std::fmt;
 use std::str::FromStr;
+
+use crate::schedule::default_order::{cancel, split_cancel};
 
 /// One deviation from the default schedule: when `thread` reaches its scheduling point number
 /// `point`, thread `to` continues. Most deviations preempt a thread; where `thread` blocks, yields
@@ -100,7 +118,11 @@ impl fmt::Display for Preemption {
         if self.thread == LOOM {
             return write!(f, "loom.{}.{}", self.to, self.point);
         }
-        write!(f, "T{}@{}>T{}", self.thread, self.point, self.to)
+        let (to, cancels) = split_cancel(self.to);
+        if cancels {
+            return write!(f, "T{}@{}>drop", self.thread, self.point);
+        }
+        write!(f, "T{}@{}>T{to}", self.thread, self.point)
     }
 }
 
@@ -123,23 +145,30 @@ impl FromStr for Preemption {
         }
         let parts = text.strip_prefix('T').and_then(|rest| {
             let (thread, rest) = rest.split_once('@')?;
+            if let Some(point) = rest.strip_suffix(">drop") {
+                return Some([thread, point, thread]);
+            }
             let (point, to) = rest.split_once(">T")?;
             Some([thread, point, to])
         });
+        let cancels = text.ends_with(">drop");
         let parts = parts.ok_or(EXPECTED)?;
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         if !parts.iter().all(|part| digits(part)) {
             return Err(EXPECTED);
         }
         let thread = |text: &str| {
-            let thread = text.parse().ok().filter(|thread| *thread != LOOM);
+            let thread =
+                text.parse().ok().filter(|thread| split_cancel(*thread) == (*thread, false));
             thread.ok_or("the thread's number is out of range")
         };
         let point = parts[1].parse().map_err(|_| "the point's number is out of range")?;
         if point == 0 {
             return Err("points count from 1");
         }
-        Ok(Preemption { thread: thread(parts[0])?, point, to: thread(parts[2])? })
+        let to = thread(parts[2])?;
+        let to = if cancels { cancel(to) } else { to };
+        Ok(Preemption { thread: thread(parts[0])?, point, to })
     }
 }
 
@@ -171,9 +200,13 @@ mod tests {
         let schedule = [
             Preemption { thread: 1, point: 8, to: 2 },
             Preemption { thread: 2, point: u32::MAX, to: 0 },
-            Preemption { thread: 65534, point: 1, to: 65534 },
+            Preemption { thread: 32767, point: 1, to: 32767 },
+            Preemption { thread: 3, point: 2, to: cancel(3) },
         ];
-        assert_eq!(format_schedule(&schedule), "T1@8>T2,T2@4294967295>T0,T65534@1>T65534");
+        assert_eq!(
+            format_schedule(&schedule),
+            "T1@8>T2,T2@4294967295>T0,T32767@1>T32767,T3@2>drop"
+        );
         assert_eq!(parse_schedule(&format_schedule(&schedule)), Ok(schedule.to_vec()));
         for preemption in schedule {
             assert_eq!(Preemption::unpack(preemption.pack()), preemption);

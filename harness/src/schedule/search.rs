@@ -1,41 +1,24 @@
 //! Searches over schedules: which thread continues at which scheduling point. A search only
 //! decides; a host runs the threads.
 //!
-//! The *bounded* search takes every schedule with at most k preemptions, each once, those with the
-//! fewest first. It has a queue of schedules, each as its deviations from the default one. After
-//! each run it adds the schedules that deviate from that run once more, at a later point. It is
-//! exhausted when the queue is empty. Its memory is the queue.
+//! The *bounded* search takes every schedule within a bound of preemptions or of delays, each once,
+//! those that cost least first. It has a queue of schedules, each as its deviations from the default
+//! one. After each run it adds schedules that deviate once more from what that run did: all of them,
+//! or those that reverse a race (`races.rs`). It is exhausted when the queue is empty.
 //!
-//! A thread that yields lets others run, and one that yields again before those that could run have
-//! done so has to wait for them. So loops that wait for another thread end, and the search ends as
-//! well.
+//! A *portfolio* has several parts that take turns: a bounded search, a delay-bounded one, PCT of
+//! several depths, and random walks.
 
-use crate::rt::thread_set::{THREADS_MAX, ThreadSet, bit, each};
+use crate::rt::run_log::{Choices, RunLog};
 use crate::schedule::Preemption;
 use crate::schedule::bounded::Bounded;
-use crate::schedule::fairness::{Fairness, SchedulingPoint};
+use crate::schedule::default_order::{
+    Bound, cancel, default_thread, is_possible, split_cancel, wakes_early,
+};
+pub(crate) use crate::schedule::options::SearchOptions;
+use crate::schedule::part::{Part, PartKind};
+use crate::schedule::pct::Pct;
 use crate::trace::Stream;
-
-/// PCT (probabilistic concurrency testing): the thread with the highest random priority runs, and
-/// at `depth - 1` random steps the priority of the running thread drops below all others.
-struct Pct {
-    depth: u32,
-    /// By thread.
-    priorities: Vec<u64>,
-    /// The steps at which a priority drops.
-    changes: Vec<u64>,
-    /// The steps of the longest run so far: `changes` are drawn from as many.
-    longest: u64,
-}
-
-enum SearchKind {
-    Bounded(Bounded),
-    Random,
-    Pct(Pct),
-    Given,
-    /// Loom's own search with this bound of preemptions. Its runs are only counted here.
-    Loom(u32),
-}
 
 /// The number of points after which a thread has to ask for a decision, even if there is none to
 /// make.
@@ -44,176 +27,269 @@ const UNASKED_MAX: u32 = 10_000;
 /// The number of scheduling points at which a run counts as endless, unless a caller sets another.
 pub(crate) const STEPS_MAX: u64 = 1_000_000;
 
+/// A run with fewer scheduling points than this never counts as endless.
+const STEPS_MIN: u64 = 20_000;
+
+/// The number of schedules that the first part of a portfolio makes in the first round. The others
+/// make fewer, and each round has twice as many as the one before.
+const FIRST_ROUND: u64 = 64;
+
 /// What is searched, and how far the search is.
 pub(crate) struct Search {
-    kind: SearchKind,
-    fairness: Fairness,
+    parts: Vec<Part>,
+    /// The part whose turn it is, and how many schedules are left of its turn.
+    current: usize,
+    turn_left: u64,
+    round: u32,
+    options: SearchOptions,
     /// The deviations of the present schedule, and how many of them the run has made.
     plan: Vec<Preemption>,
     made: usize,
     /// Whether the run could not make a deviation, because the thread it names could not run.
     diverged: bool,
-    seed: u64,
+    /// The deviations that the present run has made, planned or not.
+    preemptions: Vec<Preemption>,
+    /// The waits of the present run that ended early.
+    woken: u32,
+    /// The futures that the present run has dropped.
+    cancelled: u32,
+    /// The number of scheduling points that the present run has reached.
+    steps: u64,
     stream: Stream,
-    /// The number of schedules to run at most.
-    limit: u64,
     steps_max: u64,
-    begun: u64,
-    exhausted: bool,
-    /// Whether schedules were left out because of the limit.
-    cut: bool,
 }
 
 impl Search {
-    fn new(kind: SearchKind, seed: u64, limit: u64) -> Search {
-        Search {
-            kind,
-            fairness: Fairness::new(),
+    fn new(parts: Vec<Part>, options: SearchOptions) -> Search {
+        let mut search = Search {
+            parts,
+            current: 0,
+            turn_left: u64::MAX,
+            round: 0,
+            options,
             plan: Vec::new(),
             made: 0,
             diverged: false,
-            seed,
-            stream: Stream::new(seed, 0),
-            limit,
+            preemptions: Vec::new(),
+            woken: 0,
+            cancelled: 0,
+            steps: 0,
+            stream: Stream::new(0, 0),
             steps_max: STEPS_MAX,
-            begun: 0,
-            exhausted: false,
-            cut: false,
+        };
+        if search.parts.len() > 1 {
+            search.turn_left = search.turn();
         }
+        search
     }
 
-    /// All schedules with at most this number of preemptions, up to `limit` of them.
-    pub(crate) fn bounded(preemptions: u32, limit: u64) -> Search {
-        Search::new(SearchKind::Bounded(Bounded::new(preemptions)), 0, limit)
+    fn of(
+        kind: PartKind,
+        name: &'static str,
+        seed: u64,
+        limit: u64,
+        options: SearchOptions,
+    ) -> Search {
+        Search::new(vec![Part::new(kind, name, seed, limit)], options)
     }
 
-    /// A random sample of the schedules with at most this number of preemptions, up to `limit` of
-    /// them. The first is the default schedule.
-    pub(crate) fn sampled(preemptions: u32, seed: u64, limit: u64) -> Search {
-        Search::new(SearchKind::Bounded(Bounded::sampled(preemptions, seed)), 0, limit)
+    /// All schedules within the bound, up to `limit` of them.
+    pub(crate) fn bounded(bound: Bound, options: SearchOptions, limit: u64) -> Search {
+        let bounded = Bounded::new(bound, options);
+        Search::of(PartKind::Bounded(Box::new(bounded)), bound_name(bound), 0, limit, options)
+    }
+
+    /// A random sample of the schedules within the bound, up to `limit` of them. The first is the
+    /// default schedule.
+    pub(crate) fn sampled(bound: Bound, options: SearchOptions, seed: u64, limit: u64) -> Search {
+        let bounded = Bounded::sampled(bound, options, seed);
+        Search::of(PartKind::Bounded(Box::new(bounded)), "a sample", 0, limit, options)
     }
 
     /// This number of schedules with a random decision at each point.
-    pub(crate) fn random(seed: u64, schedules: u64) -> Search {
-        Search::new(SearchKind::Random, seed, schedules)
+    pub(crate) fn random(seed: u64, options: SearchOptions, schedules: u64) -> Search {
+        Search::of(PartKind::Random, "random walks", seed, schedules, options)
     }
 
     /// This number of PCT schedules: random priorities that change `depth - 1` times.
-    pub(crate) fn pct(depth: u32, seed: u64, schedules: u64) -> Search {
-        let (priorities, changes) = (Vec::new(), Vec::new());
-        Search::new(
-            SearchKind::Pct(Pct { depth, priorities, changes, longest: 64 }),
-            seed,
-            schedules,
-        )
+    pub(crate) fn pct(depth: u32, seed: u64, options: SearchOptions, schedules: u64) -> Search {
+        Search::of(PartKind::Pct(Pct::new(depth)), "PCT", seed, schedules, options)
+    }
+
+    /// A portfolio: all schedules with at most this number of preemptions, up to `limit` of them,
+    /// and beside them up to `others` schedules of other searches. It ends early if the bounded part
+    /// has run all schedules there are.
+    pub(crate) fn portfolio(
+        bound: Bound,
+        seed: u64,
+        options: SearchOptions,
+        limit: u64,
+        others: u64,
+    ) -> Search {
+        let all = Bounded::new(bound, options);
+        let delays = Bound::Delays(3);
+        let delayed = Bounded::new(delays, options);
+        let bounded = |part: Bounded, bound, limit| {
+            Part::new(PartKind::Bounded(Box::new(part)), bound_name(bound), seed, limit)
+        };
+        let pct = |depth, name, share| {
+            let limit = (others / 8).max(1);
+            Part { share, ..Part::new(PartKind::Pct(Pct::new(depth)), name, seed, limit) }
+        };
+        let parts = vec![
+            Part { share: 4, ..bounded(all, bound, limit) },
+            Part { share: 2, ..bounded(delayed, delays, (others / 4).max(1)) },
+            pct(2, "PCT with depth 2", 1),
+            pct(3, "PCT with depth 3", 1),
+            pct(5, "PCT with depth 5", 1),
+            Part { share: 2, ..Part::new(PartKind::Random, "random walks", seed, others / 4) },
+        ];
+        Search::new(parts, options)
     }
 
     /// The schedules that loom chooses with at most this number of preemptions, up to `limit` of
     /// them.
     pub(crate) fn loom(preemptions: u32, limit: u64) -> Search {
-        Search::new(SearchKind::Loom(preemptions), 0, limit)
-    }
-
-    /// The bound of loom's search; 0 for any other.
-    pub(crate) fn loom_bound(&self) -> u32 {
-        if let SearchKind::Loom(preemptions) = self.kind { preemptions } else { 0 }
-    }
-
-    /// Notes that loom has made all its runs.
-    pub(crate) fn set_exhausted(&mut self) {
-        self.exhausted = true;
+        Search::of(PartKind::Loom(preemptions), "loom", 0, limit, SearchOptions::DEFAULT)
     }
 
     /// This schedule alone.
     pub(crate) fn given(schedule: &[Preemption]) -> Search {
-        let mut search = Search::new(SearchKind::Given, 0, 1);
+        let options = SearchOptions { wakes: u32::MAX, cancels: u32::MAX, reduces: false };
+        let mut search = Search::of(PartKind::Given, "the given schedule", 0, 1, options);
         search.plan = schedule.to_vec();
         search
     }
 
+    /// The bound of loom's search; 0 for any other.
+    pub(crate) fn loom_bound(&self) -> u32 {
+        match self.parts[0].kind {
+            PartKind::Loom(preemptions) => preemptions,
+            _ => 0,
+        }
+    }
+
+    /// Notes that loom has made all its runs.
+    pub(crate) fn set_exhausted(&mut self) {
+        self.parts[0].exhausted = true;
+    }
+
+    /// The number of schedules of the present part's turn.
+    fn turn(&self) -> u64 {
+        let part = &self.parts[self.current];
+        (FIRST_ROUND / 4).saturating_mul(part.share) << self.round.min(40)
+    }
+
+    /// Lets the next part take its turn. Returns whether one is left.
+    fn pass_turn(&mut self) -> bool {
+        let all_is_run = self.parts[0].exhausted && !self.exceeds_bound();
+        if all_is_run || self.parts.iter().all(Part::is_finished) {
+            return false;
+        }
+        loop {
+            self.current += 1;
+            if self.current == self.parts.len() {
+                (self.current, self.round) = (0, self.round + 1);
+            }
+            if !self.parts[self.current].is_finished() {
+                self.turn_left = self.turn();
+                return true;
+            }
+        }
+    }
+
     /// Begins the next schedule. Returns whether there is one.
     pub(crate) fn next(&mut self) -> bool {
-        if self.begun == self.limit {
-            if let SearchKind::Bounded(bounded) = &self.kind {
-                self.exhausted = !self.cut && bounded.is_empty();
+        loop {
+            if self.turn_left > 0 && self.parts[self.current].next(&mut self.plan) {
+                break;
             }
-            return false;
-        }
-        let is_chosen = match &mut self.kind {
-            SearchKind::Bounded(bounded) => {
-                bounded.next(&mut self.plan, self.limit - self.begun - 1)
+            if self.parts.len() == 1 || !self.pass_turn() {
+                return false;
             }
-            _ => true,
-        };
-        if !is_chosen {
-            self.exhausted = !self.cut;
-            return false;
         }
-        self.stream = Stream::new(self.seed, self.begun);
-        if let SearchKind::Pct(pct) = &mut self.kind {
-            pct.priorities.clear();
-            let stream = &mut self.stream;
-            let change = |_| 1 + stream.below(pct.longest as usize) as u64;
-            pct.changes = (1..pct.depth).map(change).collect();
+        self.turn_left -= 1;
+        let part = &mut self.parts[self.current];
+        self.stream = Stream::new(part.seed, part.begun - 1);
+        self.preemptions.clear();
+        match &mut part.kind {
+            PartKind::Pct(pct) => pct.begin(&mut self.stream),
+            PartKind::Loom(preemptions) => {
+                self.preemptions.push(Preemption::of_loom(*preemptions, part.begun));
+            }
+            _ => {}
         }
-        self.begun += 1;
-        self.made = 0;
-        self.diverged = false;
-        self.fairness.begin();
-        if let SearchKind::Loom(preemptions) = self.kind {
-            self.fairness.preemptions.push(Preemption::of_loom(preemptions, self.begun));
-        }
+        (self.made, self.diverged, self.steps) = (0, false, 0);
+        (self.woken, self.cancelled) = (0, 0);
         true
     }
 
-    /// Decides which thread continues where `thread` has reached its `point`th point and the
-    /// threads `runnable` can run.
+    /// Decides which thread continues where `thread` has reached its `point`th point, the run's
+    /// `step`th. There has to be a thread that can.
     #[inline]
-    pub(crate) fn decide(
-        &mut self,
-        runnable: ThreadSet,
-        thread: u16,
-        point: u32,
-        yields: bool,
-    ) -> u16 {
-        let at = self.fairness.reach(runnable, thread, point, yields);
-        let to = match &mut self.kind {
-            SearchKind::Bounded(bounded) => {
-                let to = planned(&self.plan, &mut self.made, &mut self.diverged, &at, runnable);
-                // Further deviations come after the last planned one: so each schedule is added
-                // once.
-                let is_after_plan = self.made == self.plan.len() && !is_last(&self.plan, &at);
-                if is_after_plan {
-                    bounded.note(at, to);
+    pub(crate) fn decide(&mut self, choices: &Choices, thread: u16, point: u32, step: u64) -> u16 {
+        self.steps = step;
+        let default = default_thread(choices, thread).unwrap_or(thread);
+        let part = &mut self.parts[self.current];
+        let is_random = matches!(part.kind, PartKind::Random | PartKind::Pct(_));
+        let may_cancel = is_random
+            && self.cancelled < self.options.cancels
+            && choices.cancellable.contains(thread);
+        let to = match &mut part.kind {
+            _ if may_cancel && self.stream.once_in(8) => cancel(thread),
+            PartKind::Bounded(_) | PartKind::Given | PartKind::Loom(_) => {
+                self.planned(choices, thread, point).unwrap_or(default)
+            }
+            PartKind::Random => {
+                let mut candidates = choices.ready | choices.idle;
+                candidates |= choices.next.into_iter().collect();
+                if self.woken < self.options.wakes
+                    && !choices.waking.is_empty()
+                    && self.stream.once_in(8)
+                {
+                    candidates |= choices.waking;
                 }
-                to
+                let nth = self.stream.below(candidates.len().max(1));
+                candidates.iter().nth(nth).unwrap_or(default)
             }
-            SearchKind::Given | SearchKind::Loom(_) => {
-                planned(&self.plan, &mut self.made, &mut self.diverged, &at, runnable)
+            PartKind::Pct(pct) => {
+                let early = self.woken < self.options.wakes && self.stream.once_in(8);
+                pct.choose(choices, thread, early, &mut self.stream).unwrap_or(default)
             }
-            SearchKind::Random => {
-                let nth = self.stream.below(at.choices.count_ones() as usize);
-                each(at.choices).nth(nth).unwrap_or(at.default)
-            }
-            SearchKind::Pct(pct) => pct.choose(&at, &mut self.stream, self.fairness.steps),
         };
-        self.fairness.resume(&at, to);
+        if to != default {
+            self.preemptions.push(Preemption { thread, point, to });
+        }
+        self.woken += u32::from(wakes_early(choices, to));
+        self.cancelled += u32::from(split_cancel(to).1);
         to
     }
 
+    /// The thread that continues by the plan, if it deviates from the default here. A run that could
+    /// not make one deviation makes no later one.
+    #[inline]
+    fn planned(&mut self, choices: &Choices, thread: u16, point: u32) -> Option<u16> {
+        let next = self.plan.get(self.made)?;
+        if self.diverged || (next.thread, next.point) != (thread, point) {
+            return None;
+        }
+        if !is_possible(choices, next.to) {
+            self.diverged = true;
+            return None;
+        }
+        self.made += 1;
+        Some(next.to)
+    }
+
     /// The first point at which this thread, which continues after its `point`th one, has to ask
-    /// for a decision again, as long as it neither waits nor yields. At all points before it the
+    /// for a decision again, as long as it does not have to wait. At all points before it the
     /// decision would be that the thread continues.
     #[inline]
     pub(crate) fn next_decision(&self, thread: u16, point: u32) -> u32 {
-        let next_decision = match &self.kind {
-            _ if self.fairness.yielders != 0 => return 0,
-            SearchKind::Random | SearchKind::Pct(_) | SearchKind::Loom(_) => return 0,
-            SearchKind::Given | SearchKind::Bounded(_) if self.diverged => u32::MAX,
-            SearchKind::Bounded(bounded) if self.made == self.plan.len() => {
-                if bounded.notes_preemptions() { 0 } else { u32::MAX }
-            }
-            SearchKind::Given | SearchKind::Bounded(_) => match self.plan.get(self.made) {
+        let next_decision = match &self.parts[self.current].kind {
+            PartKind::Random | PartKind::Pct(_) | PartKind::Loom(_) => return 0,
+            PartKind::Given | PartKind::Bounded(_) if self.diverged => u32::MAX,
+            PartKind::Given | PartKind::Bounded(_) => match self.plan.get(self.made) {
                 Some(next) if next.thread == thread => next.point,
                 _ => u32::MAX,
             },
@@ -222,31 +298,37 @@ impl Search {
         next_decision.min(point.saturating_add(UNASKED_MAX))
     }
 
-    /// Ends the present schedule.
-    pub(crate) fn end(&mut self) {
-        match &mut self.kind {
-            SearchKind::Bounded(bounded) => {
-                let left = self.limit - self.begun;
-                self.cut |= !bounded.expand(&self.plan, left);
+    /// Ends the present schedule, with the log of its run if it was wanted.
+    pub(crate) fn end(&mut self, log: &RunLog) {
+        self.steps = self.steps.max(log.steps.len() as u64);
+        if !self.is_too_long(self.steps) {
+            // A run that is a hundred times as long as another one counts as endless, too.
+            self.steps_max = self.steps_max.min(self.steps.saturating_mul(100).max(STEPS_MIN));
+        }
+        let part = &mut self.parts[self.current];
+        match &mut part.kind {
+            PartKind::Bounded(bounded) => {
+                let left = part.limit - part.begun;
+                part.cut |= !bounded.expand(log, self.plan.len(), left, part.cut);
             }
-            SearchKind::Pct(pct) => pct.longest = pct.longest.max(self.fairness.steps),
-            SearchKind::Random | SearchKind::Given | SearchKind::Loom(_) => {}
+            PartKind::Pct(pct) => pct.end(),
+            PartKind::Random | PartKind::Given | PartKind::Loom(_) => {}
         }
     }
 
     /// The deviations that the present run has made so far.
     pub(crate) fn preemptions(&self) -> &[Preemption] {
-        &self.fairness.preemptions
+        &self.preemptions
     }
 
     /// The number of scheduling points that the present run has reached.
     pub(crate) fn steps(&self) -> u64 {
-        self.fairness.steps
+        self.steps
     }
 
-    /// Whether the present run has reached the number of points at which it counts as endless.
-    pub(crate) fn is_too_long(&self) -> bool {
-        self.fairness.steps >= self.steps_max
+    /// Whether a run that has reached this many points counts as endless.
+    pub(crate) fn is_too_long(&self, steps: u64) -> bool {
+        steps >= self.steps_max
     }
 
     /// Makes runs count as endless at this number of points.
@@ -258,62 +340,46 @@ impl Search {
     /// After the run: the deviation that could not be made, because its point was never reached, or
     /// the thread that it names could not run.
     pub(crate) fn diverged(&self) -> Option<Preemption> {
-        self.plan.get(self.made).copied()
+        match self.parts[self.current].kind {
+            PartKind::Bounded(_) | PartKind::Given | PartKind::Loom(_) => {
+                self.plan.get(self.made).copied()
+            }
+            PartKind::Random | PartKind::Pct(_) => None,
+        }
     }
 
     /// Whether every schedule within the bound was run.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.exhausted
+        self.parts[0].exhausted
+    }
+
+    /// Whether schedules exist that exceed the bound of the first part.
+    pub(crate) fn exceeds_bound(&self) -> bool {
+        match &self.parts[0].kind {
+            PartKind::Bounded(bounded) => bounded.exceeded() || bounded.exceeded_wakes(),
+            _ => true,
+        }
     }
 
     /// The number of schedules that were begun.
     pub(crate) fn begun(&self) -> u64 {
-        self.begun
+        self.parts.iter().map(|part| part.begun).sum()
+    }
+
+    /// The name of the part that made the present schedule; `None` if there is only one.
+    pub(crate) fn part(&self) -> Option<&'static str> {
+        (self.parts.len() > 1).then(|| self.parts[self.current].name)
+    }
+
+    /// For each part its name, and how many schedules it has begun.
+    pub(crate) fn results(&self) -> Vec<(String, u64)> {
+        self.parts.iter().map(|part| (part.name.to_owned(), part.begun)).collect()
     }
 }
 
-/// Whether the plan's last deviation is at this point.
-fn is_last(plan: &[Preemption], at: &SchedulingPoint) -> bool {
-    plan.last().is_some_and(|last| (last.thread, last.point) == (at.thread, at.point))
-}
-
-/// The thread that continues by the plan. A run that could not make one deviation makes no later
-/// one.
-#[inline]
-fn planned(
-    plan: &[Preemption],
-    made: &mut usize,
-    diverged: &mut bool,
-    at: &SchedulingPoint,
-    runnable: ThreadSet,
-) -> u16 {
-    let Some(next) = plan.get(*made) else { return at.default };
-    if *diverged || (next.thread, next.point) != (at.thread, at.point) {
-        return at.default;
-    }
-    if usize::from(next.to) >= THREADS_MAX || runnable & bit(next.to) == 0 {
-        *diverged = true;
-        return at.default;
-    }
-    *made += 1;
-    next.to
-}
-
-impl Pct {
-    fn choose(&mut self, at: &SchedulingPoint, stream: &mut Stream, step: u64) -> u16 {
-        for thread in each(at.choices) {
-            let thread = usize::from(thread);
-            while self.priorities.len() <= thread {
-                // The top bit keeps random priorities above those of the changes.
-                self.priorities.push(stream.next() | 1 << 63);
-            }
-        }
-        for (lower, change) in self.changes.iter().enumerate() {
-            if *change == step && usize::from(at.thread) < self.priorities.len() {
-                self.priorities[usize::from(at.thread)] = lower as u64;
-            }
-        }
-        let priority = |thread: &u16| self.priorities[usize::from(*thread)];
-        each(at.choices).max_by_key(priority).unwrap_or(at.default)
+fn bound_name(bound: Bound) -> &'static str {
+    match bound {
+        Bound::Preemptions(_) => "the preemption-bounded search",
+        Bound::Delays(_) => "the delay-bounded search",
     }
 }

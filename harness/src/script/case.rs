@@ -20,7 +20,8 @@ use crate::report::kind::Kind;
 use crate::report::rerun::Rerun;
 #[cfg(any(feature = "cli", feature = "script-tests"))]
 use crate::schedule;
-use crate::schedule::search::Search;
+use crate::schedule::default_order::Bound;
+use crate::schedule::search::{Search, SearchOptions};
 use crate::script::failing_script::{FailingScript, FailureMessage};
 use crate::script::runner::ScriptRunner;
 use crate::script::schedule_search::find_schedule;
@@ -93,7 +94,7 @@ impl<S: System> ScriptOracle<S::Op> for InProcessOracle<'_, S> {
     ) -> ScheduleSearchOutcome<S::Op> {
         let is_it =
             |script: &Script<S::Op>| InProcessOracle::profile_if_shown(self, script).is_some();
-        let search = Search::bounded(preemptions, most);
+        let search = Search::bounded(Bound::Preemptions(preemptions), SearchOptions::DEFAULT, most);
         let wanted = Some(self.kind);
         let found = find_schedule(self.runner, script, self.scratch, search, wanted, &is_it);
         found.unwrap_or((None, 0))

@@ -165,12 +165,12 @@ where
                 script.modes.retain(|mode| *mode != Mode::Adversary);
                 let sweep = sweep.adversary(Adversary::new());
                 return Ok(match is_contended {
-                    true => Explore::over(sweep).schedules(1).scripted::<S>(&script),
+                    true => Explore::over(sweep).delays(0).wakeups(0).scripted::<S>(&script),
                     false => sweep.limit(ADVERSARY_RUNS).scripted::<S>(&script),
                 });
             }
             Driver::Sweep if is_contended => {
-                Explore::over(sweep).schedules(1).scripted::<S>(&script)
+                Explore::over(sweep).delays(0).wakeups(0).scripted::<S>(&script)
             }
             Driver::Sweep => sweep.scripted::<S>(&script),
             // A script with a fault is a single run.

@@ -13,7 +13,8 @@ use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::SharedMemory;
 use crate::process::status;
 use crate::schedule::Preemption;
-use crate::schedule::search::Search;
+use crate::schedule::default_order::Bound;
+use crate::schedule::search::{Search, SearchOptions};
 use crate::script::failing_script::{FailingScript, FailureMessage};
 use crate::script::runner::ScriptRunner;
 use crate::script::schedule_search::find_schedule;
@@ -134,7 +135,7 @@ fn try_script<S: System>(
         return Ok(shows.then_some((script, run)));
     }
     let without_fault = Script { fault: None, ..script.clone() };
-    let random = || Search::pct(DEPTH, seed, SCHEDULES);
+    let random = || Search::pct(DEPTH, seed, SearchOptions::DEFAULT, SCHEDULES);
     if let Some(found) = first_failing_run(runner, &without_fault, random(), scratch)? {
         return Ok(Some(found));
     }
@@ -142,7 +143,11 @@ fn try_script<S: System>(
         return Ok(None);
     };
     // The random schedules without the faults were few: another one may show it.
-    let search = Search::bounded(PREEMPTIONS_WITHOUT_FAULT, SCHEDULES_WITHOUT_FAULT);
+    let search = Search::bounded(
+        Bound::Preemptions(PREEMPTIONS_WITHOUT_FAULT),
+        SearchOptions::DEFAULT,
+        SCHEDULES_WITHOUT_FAULT,
+    );
     let needs_no_fault = first_failing_run(runner, &without_fault, search, scratch)?;
     Ok(Some(needs_no_fault.unwrap_or(found)))
 }

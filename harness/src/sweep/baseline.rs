@@ -21,7 +21,7 @@ use crate::run::symbolizer::Symbolizer;
 use crate::run::{Job, Run, Subject, execute};
 use crate::sweep::exit_outcome::{again_patience, first_patience, os_error};
 use crate::sweep::isolated_run::run_unprepared;
-use crate::sweep::measurements::{Baseline, ENDLESS};
+use crate::sweep::measurements::{Baseline, CROWD, ENDLESS};
 use crate::sweep::observation::{Observation, moments};
 use crate::sweep::point::RunContext;
 use crate::sweep::settings::Settings;
@@ -252,7 +252,7 @@ fn failed(run: &Run, threads_max: usize) -> Option<String> {
     match (run.outcome, &run.conducted.stopped) {
         (Outcome::Absorbed, _) => None,
         (_, Some(Stopped::Endless)) => Some(ENDLESS.to_owned()),
-        (_, Some(Stopped::Crowd)) => Some(format!("it starts more than {threads_max} threads")),
+        (_, Some(Stopped::Crowd)) => Some(format!("{CROWD} {threads_max} threads")),
         _ => Some(run.failure.clone().unwrap_or_else(|| run.outcome.name().to_owned())),
     }
 }

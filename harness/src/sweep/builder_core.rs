@@ -99,6 +99,7 @@ impl BuilderCore<Unclassified, Whole> {
             in_process: !cfg!(unix) || cfg!(miri),
             patience: None,
             threads: None,
+            daemons: Vec::new(),
             host: None,
             name,
         };

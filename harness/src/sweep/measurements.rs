@@ -79,6 +79,11 @@ impl Baseline {
         Err(Error::new(format!("the subject fails without any fault: {error}")).help(help))
     }
 
+    /// Whether runs without a fault fail for a reason that no search over schedules finds.
+    pub(crate) fn fails_for_other_reasons(&self) -> bool {
+        self.error.as_ref().is_none_or(|error| !self.found.is_empty() || error.starts_with(CROWD))
+    }
+
     /// Whether the fault-free runs showed this evidence as well, before the request that failed
     /// here. Up to there all runs are equal, so it is the same bug.
     pub(crate) fn has_shown(&self, evidence: &Evidence, injected: &Injected) -> bool {
@@ -190,6 +195,8 @@ impl Baseline {
 
 /// The failure of a subject whose threads reach scheduling points without end.
 pub(crate) const ENDLESS: &str = "its threads never end";
+/// How the error of a subject begins that starts more threads than a model can have.
+pub(crate) const CROWD: &str = "it starts more than";
 
 codec_struct!(Baseline {
     error,

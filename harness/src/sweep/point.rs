@@ -194,6 +194,8 @@ pub(crate) fn succeeds(run: &mut Run) {
             let evidence = Evidence::new(Kind::Panic).note(failure);
             run.evidence.push(evidence.step(Role::Panicked, Moment::Panic));
         }
+        // What a task was to do is missing, and that may be an error.
+        Outcome::WrongError | Outcome::Propagated if run.conducted.cancelled => {}
         Outcome::WrongError | Outcome::Propagated => {
             let note = format!("the subject fails in this schedule: {failure}");
             run.evidence.push(Evidence::new(Kind::WrongError).note(note));

@@ -24,13 +24,17 @@ use crate::report::rerun::Rerun;
 use crate::report::token::RunMode;
 use crate::run::outcome::{ResultComparison, ThreadScheduler};
 use crate::run::{Job, Run, Subject, execute, execute_apart};
+use crate::schedule::default_order::Bound;
+use crate::schedule::search::SearchOptions;
 use crate::sweep::journal::JournalPlace;
 use crate::trace::hash_bytes;
 
 /// How schedules are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScheduleMode {
-    /// All with at most [`ExploreSettings::preemptions`] preemptions.
+    /// All within the bound, and others beyond it.
+    Portfolio,
+    /// All within the bound.
     Bounded,
     /// This many random ones.
     Random(u64),
@@ -43,13 +47,14 @@ pub(crate) enum ScheduleMode {
 pub(crate) struct ExploreSettings {
     pub(crate) engine: Option<Engine>,
     pub(crate) mode: ScheduleMode,
-    pub(crate) preemptions: u32,
+    pub(crate) bound: Bound,
+    pub(crate) search: SearchOptions,
     /// The most schedules of each search, if the caller sets a limit.
     pub(crate) schedules: Option<u64>,
     /// Whether requests and frees are scheduling points.
     pub(crate) points: bool,
-    /// Whether a subject with a single thread is accepted: a script says itself how many it has.
-    pub(crate) accepts_one_thread: bool,
+    /// Whether to end with the first finding.
+    pub(crate) stops_at_first: bool,
 }
 
 /// A finding that is known and accepted.
@@ -135,6 +140,8 @@ pub(crate) struct Settings {
     pub(crate) patience: Option<Duration>,
     /// How the order of threads is explored, if it is.
     pub(crate) threads: Option<ExploreSettings>,
+    /// The names of threads that may wait for ever.
+    pub(crate) daemons: Vec<String>,
     /// The model checker that schedules the threads, once it is known to be available.
     pub(crate) host: Option<&'static dyn Host>,
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 
 use crate::rt;
-use crate::rt::{CurrentEngine, ObjectId, SharedOpKind};
+use crate::rt::{AccessKind, CurrentEngine, Object, ObjectId, Orders, SharedOpKind};
 
 /// The part of an atomic that a model checker sees: its number, and loom's atomic, if it was made
 /// in a run of loom's.
@@ -31,12 +31,45 @@ impl<L> ModelAtomic<L> {
         ModelAtomic { id: ObjectId::new(), loom }
     }
 
+    /// Adds the access to the log of the run.
+    #[inline]
+    fn log(&self, what: SharedOpKind, order: Ordering) {
+        if rt::engine() == CurrentEngine::None {
+            return;
+        }
+        let is_read = what == SharedOpKind::Load;
+        let kind = if is_read { AccessKind::Read } else { AccessKind::Write };
+        let is_write_only = what == SharedOpKind::Store;
+        let orders = Orders {
+            releases: !is_read
+                && matches!(order, Ordering::Release | Ordering::AcqRel | Ordering::SeqCst),
+            acquires: !is_write_only
+                && matches!(order, Ordering::Acquire | Ordering::AcqRel | Ordering::SeqCst),
+            continues: what == SharedOpKind::Rmw,
+        };
+        rt::log_ordering_access(self.id.object(), kind, orders);
+        rt::log_block_access(std::ptr::from_ref(self) as usize, AccessKind::BlockUse);
+    }
+
     /// Performs an operation, after a scheduling point: on loom's atomic if that was made in the
     /// present run, otherwise on std's.
     #[inline]
     fn perform<R>(
         &self,
         what: SharedOpKind,
+        order: Ordering,
+        on_loom: impl FnOnce(&L) -> R,
+        on_std: impl FnOnce() -> R,
+    ) -> R {
+        self.perform_as(what, |_| (what, order), on_loom, on_std)
+    }
+
+    /// As [`perform`](Self::perform); `logged` says by the result what the operation was.
+    #[inline]
+    fn perform_as<R>(
+        &self,
+        what: SharedOpKind,
+        logged: impl FnOnce(&R) -> (SharedOpKind, Ordering),
         on_loom: impl FnOnce(&L) -> R,
         on_std: impl FnOnce() -> R,
     ) -> R {
@@ -46,10 +79,17 @@ impl<L> ModelAtomic<L> {
             && *made_in == rt::run()
             && rt::engine() == CurrentEngine::Loom
         {
-            return rt::across_switch(|| on_loom(loom));
+            // Loom may let other threads run before it performs the operation.
+            let result = rt::across_switch(|| on_loom(loom));
+            let (what, order) = logged(&result);
+            self.log(what, order);
+            return result;
         }
         let _ = on_loom;
-        on_std()
+        let result = on_std();
+        let (what, order) = logged(&result);
+        self.log(what, order);
+        result
     }
 }
 
@@ -80,19 +120,19 @@ macro_rules! atomic {
             /// As std's.
             pub fn load(&self, order: Ordering) -> $plain {
                 let on_std = || self.std.load(order);
-                self.model.perform(SharedOpKind::Load, |loom| loom.load(order), on_std)
+                self.model.perform(SharedOpKind::Load, order, |loom| loom.load(order), on_std)
             }
 
             /// As std's.
             pub fn store(&self, value: $plain, order: Ordering) {
                 let std = || self.std.store(value, order);
-                self.model.perform(SharedOpKind::Store, |loom| loom.store(value, order), std);
+                self.model.perform(SharedOpKind::Store, order, |loom| loom.store(value, order), std);
             }
 
             /// As std's.
             pub fn swap(&self, value: $plain, order: Ordering) -> $plain {
                 let std = || self.std.swap(value, order);
-                self.model.perform(SharedOpKind::Rmw, |loom| loom.swap(value, order), std)
+                self.model.perform(SharedOpKind::Rmw, order, |loom| loom.swap(value, order), std)
             }
 
             /// As std's.
@@ -106,8 +146,13 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$plain, $plain> {
-                self.model.perform(
+                self.model.perform_as(
                     SharedOpKind::Rmw,
+                    |result: &Result<$plain, $plain>| match result {
+                        Ok(_) => (SharedOpKind::Rmw, success),
+                        // A failed attempt only reads.
+                        Err(_) => (SharedOpKind::Load, failure),
+                    },
                     |loom| loom.compare_exchange(current, new, success, failure),
                     || self.std.compare_exchange(current, new, success, failure),
                 )
@@ -191,7 +236,7 @@ macro_rules! changes {
                 /// As std's.
                 pub fn $change(&self, value: $plain, order: Ordering) -> $plain {
                     let std = || self.std.$change(value, order);
-                    self.model.perform(SharedOpKind::Rmw, |loom| loom.$change(value, order), std)
+                    self.model.perform(SharedOpKind::Rmw, order, |loom| loom.$change(value, order), std)
                 }
             )*
         }
@@ -268,6 +313,14 @@ integers! {
 
 /// As [`std::sync::atomic::fence`].
 pub fn fence(order: Ordering) {
+    if rt::engine() != CurrentEngine::None {
+        let orders = Orders {
+            releases: order != Ordering::Acquire,
+            acquires: order != Ordering::Release,
+            continues: false,
+        };
+        rt::log_ordering_access(Object::Atomics, AccessKind::Fence, orders);
+    }
     #[cfg(feature = "loom")]
     if rt::engine() == CurrentEngine::Loom {
         return rt::across_switch(|| loom::sync::atomic::fence(order));

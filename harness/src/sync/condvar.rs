@@ -9,17 +9,18 @@ use crate::rt::{CurrentEngine, ObjectId};
 use crate::sync::loom_lock::LoomCondvar;
 use crate::sync::mutex::MutexGuard;
 use crate::sync::raw::RawCondvar;
+use crate::sync::twin::guarded;
+use crate::time::{Instant, nanoseconds};
 
-/// A condition variable, as [`std::sync::Condvar`]. In a model no wait ends without a
-/// notification: there are no spurious wake-ups.
+/// A condition variable, as [`std::sync::Condvar`]. In a model a wait may end without a
+/// notification, as std's may: the exploration tries that, a limited number of times per run.
 #[derive(Debug, Default)]
 pub struct Condvar {
     raw: RawCondvar,
     std: std::sync::Condvar,
 }
 
-/// Whether a wait ended because its time was up, as [`std::sync::WaitTimeoutResult`]. In a model
-/// time does not pass, so there it never is.
+/// Whether a wait ended because its time was up, as [`std::sync::WaitTimeoutResult`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitTimeoutResult(bool);
 
@@ -53,7 +54,7 @@ impl Condvar {
         let MutexGuard { mutex, data, held } = guard;
         if held.is_modelled() {
             drop(data);
-            return mutex.lock_held(held.wait(&self.raw));
+            return mutex.lock_held(held.wait(&self.raw, None).0);
         }
         match self.std.wait(data) {
             Ok(data) => Ok(MutexGuard { mutex, data, held }),
@@ -79,8 +80,8 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// Waits for at most `time`. In a model time does not pass, so there it waits for a
-    /// notification.
+    /// Waits for at most `time`. In a model it is simulated time, and the exploration also lets it
+    /// pass while others could run. Under loom the time is never up.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -89,15 +90,12 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         time: Duration,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-        if guard.held.is_modelled() {
-            return match self.wait(guard) {
-                Ok(guard) => Ok((guard, WaitTimeoutResult(false))),
-                Err(poisoned) => {
-                    Err(PoisonError::new((poisoned.into_inner(), WaitTimeoutResult(false))))
-                }
-            };
-        }
         let MutexGuard { mutex, data, held } = guard;
+        if held.is_modelled() {
+            drop(data);
+            let (held, is_late) = held.wait(&self.raw, Some(nanoseconds(time)));
+            return guarded(mutex.lock_held(held), |guard| (guard, WaitTimeoutResult(is_late)));
+        }
         match self.std.wait_timeout(data, time) {
             Ok((data, end)) => {
                 Ok((MutexGuard { mutex, data, held }, WaitTimeoutResult(end.timed_out())))
@@ -107,6 +105,29 @@ impl Condvar {
                 let guard = MutexGuard { mutex, data, held };
                 Err(PoisonError::new((guard, WaitTimeoutResult(end.timed_out()))))
             }
+        }
+    }
+
+    /// Waits for at most `time` while the condition is true.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout_while<'a, T>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        time: Duration,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+        let start = Instant::now();
+        loop {
+            if !condition(&mut guard) {
+                return Ok((guard, WaitTimeoutResult(false)));
+            }
+            let Some(left) = time.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
+            else {
+                return Ok((guard, WaitTimeoutResult(true)));
+            };
+            guard = self.wait_timeout(guard, left)?.0;
         }
     }
 

@@ -1,5 +1,5 @@
-//! Loom's objects, made at their first use in each run. So whatever holds one may be a static, and
-//! may be made outside of a model.
+//! Objects that are made at their first use in each run, such as loom's. So whatever holds one may be
+//! a static, and may be made outside of a model.
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::rt;
 
-/// One of loom's objects for each run in which it was used.
+/// One object for each run in which it was used.
 pub(crate) struct Lazy<T> {
     /// The object of the first run. It is kept apart since most locks are made in a run and used in
     /// no other one: those need no map.
@@ -28,6 +28,18 @@ impl<T> Lazy<T> {
         let run = rt::run();
         let (made_in, first) = self.first.get_or_init(|| (run, make()));
         if *made_in == run { first } else { self.get_later(run, make) }
+    }
+
+    /// The object of the present run, to be changed, if there is one.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        let run = rt::run();
+        if let Some((made_in, first)) = self.first.get_mut()
+            && *made_in == run
+        {
+            return Some(first);
+        }
+        let later = self.later.get_mut().unwrap_or_else(PoisonError::into_inner);
+        later.get_mut(&run).map(|made| &mut **made)
     }
 
     /// The object of a run that isn't the first.

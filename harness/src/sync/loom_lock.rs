@@ -105,7 +105,7 @@ impl LoomCondvar {
         let LoomGuard::Mutex(guard) = guard else { return guard };
         rt::record_operation(SharedOp { what: SharedOpKind::Wait, object: id.number() });
         rt::note_released(lock);
-        rt::note_wait(WaitsFor::Notification(id.number()));
+        rt::note_wait(WaitsFor::Notification { condvar: id.number(), lock: lock.number() });
         let guard =
             rt::across_switch(|| self.get().wait(guard)).unwrap_or_else(PoisonError::into_inner);
         rt::note_woken(id);

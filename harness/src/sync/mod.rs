@@ -8,13 +8,13 @@
 //!
 //! # Production code
 //! Production code needs Mallory as a dev-dependency only. Four lines choose between the two, and
-//! all other code says `crate::sync` and `crate::thread`:
+//! all other code says `crate::sync`, `crate::thread` and `crate::time`:
 //!
 //! ```
 //! #[cfg(test)]
-//! pub(crate) use mallory::{sync, thread};
+//! pub(crate) use mallory::{sync, thread, time};
 //! #[cfg(not(test))]
-//! pub(crate) use std::{sync, thread};
+//! pub(crate) use std::{sync, thread, time};
 //! # fn main() { crate::thread::spawn(|| crate::sync::Mutex::new(1)).join().expect("no panic"); }
 //! ```
 //!
@@ -23,66 +23,58 @@
 //! explorations as unit tests, beside the code.
 //!
 //! # What is here
-//!
-//! | here | under shuttle | under loom |
-//! |---|---|---|
-//! | [`Mutex`], [`RwLock`], [`Condvar`], [`Barrier`] | ours | ours, over loom's lock |
-//! | [`atomic`], `fence` | sequentially consistent | loom's, with weak orderings |
-//! | [`Once`], [`OnceLock`], [`LazyLock`] | ours | ours, over loom's lock |
-//! | [`mpsc`]: `channel`, `sync_channel` | ours, of a mutex and condition variables | the same |
-//! | `thread`: `spawn`, `Builder`, `scope`, `current` | ours | loom's threads |
-//! | `thread`: `park`, `yield_now`, `sleep` | ours | ours, over loom's |
-//! | [`thread_local!`](crate::thread::thread_local) | one value per logical thread | the same |
-//! | [`Arc`], [`Weak`] | std's | std's |
-//! | [`cell::UnsafeCell`] | std's | loom's, which detects concurrent access |
-//!
-//! Anything else of std's is not here: named through `crate::sync`, it does not compile. What is
-//! named otherwise compiles, but the model checker does not see it: `std::sync` spelled out, crates
-//! with locks of their own (parking_lot, crossbeam), async runtimes. A thread that waits in one of
-//! those stops the whole model.
+//! `docs/threads.md` has a table of all primitives, also of those of shuttle and loom that are not
+//! here. Anything else of std's is not here: named through `crate::sync`, it does not compile. What
+//! is named otherwise compiles, but the model checker does not see it: `std::sync` spelled out, and
+//! crates with locks of their own (parking_lot, crossbeam). A thread that waits in one of those
+//! stops the whole model.
 //!
 //! # Differences from std
 //! - [`Arc`] and [`Weak`] are std's own. Their counts are correct by construction, so the order in
 //!   which they change need not be explored. But reading a count, or asking for the only reference
 //!   ([`Arc::get_mut`], [`Arc::try_unwrap`]), is no scheduling point.
 //! - Locks are poisoned as std's are.
-//! - In a model time does not pass, so a wait with a timeout never times out.
+//! - Time is simulated: see [`mallory::time`](crate::time).
+//! - A wait for a notification may end without one, as std's may, and a timed wait may end while
+//!   others could continue: by default once in a run
+//!   ([`Explore::wakeups`](crate::Explore::wakeups)). Under loom neither happens.
+//! - Statics that are made at their first use ([`OnceLock`], [`Once`], [`LazyLock`], and those that
+//!   `lazy_static!` declares) are made anew in each run. So the closure of a [`LazyLock`] has to be
+//!   `Fn`.
+//! - Channels and [`Barrier`] are primitives under shuttle: one scheduling point per operation, and
+//!   one where a thread then waits. Under loom they are made of a mutex and condition variables.
 //! - While a thread unwinds from a panic, no other thread runs unless the first waits for a lock:
 //!   std counts panics per OS thread.
 //! - Under shuttle every atomic is sequentially consistent. Only loom shows what weaker orderings
-//!   allow.
+//!   allow. For data races the orderings count as they are written, under both.
+//! - Only what is in a [`cell::UnsafeCell`], or in a block of a heap that
+//!   [tracks races](crate::Heap::track_races), is watched for data races. A plain reference is not
+//!   seen.
 //!
 //! # Limits of loom
 //! - Loom has to see how an atomic is made, so with the feature `loom` the atomics' `new` is no
 //!   `const fn`, and a `static` atomic does not compile. Put it into a structure that the subject
 //!   makes, or behind a [`OnceLock`]. Locks may be statics.
 //! - An atomic that was made outside of the model is std's in the model: loom does not see it.
-//! - At most five threads, the subject's own included, and at most seven past values per atomic.
-//! - Loom switches threads where a lock is taken, not where it is released. So another thread's
-//!   `try_lock` finds the lock held only if the holder does something else that loom sees while it
-//!   holds the lock. Loom's lock can't count two read guards of one [`RwLock`] in one thread.
-//! - A thread that panics and then touches anything shared ends its run, as *panicked*: loom's
-//!   locks don't survive that. A deadlock, or anything else that loom reports by a panic, ends the
-//!   search, which the report then calls incomplete.
-//! - Only what is in a [`cell::UnsafeCell`] is checked for concurrent access; a plain reference is
-//!   not seen.
+//! - At most five threads, the subject's own included. `docs/threads.md` has the other limits.
 //!
-//! # What loom's partial-order reduction can miss
-//! Loom leaves out orders that make no difference to *its* objects. What depends on anything else
-//! may differ between the orders that it leaves out: the ledger's order of events between threads
-//! that don't synchronise, a budget or a peak over all threads, a plan that makes one thread's
-//! requests fail after another thread's. So under loom requests are no scheduling points, faults
-//! apply per thread (*from* means that thread's requests from there on), and peaks are not
-//! compared. Shuttle's bounded search leaves nothing out.
+//! # What partial-order reduction can miss
+//! Schedules are left out that differ only in the order of operations that commute. Under shuttle,
+//! requests, frees and faults count, so this misses only what depends on something that Mallory
+//! does not see: [`Explore::every_order`](crate::Explore::every_order) is for such code. Loom knows
+//! *its* objects alone. So under loom requests are no scheduling points, and faults apply per
+//! thread (*from* means that thread's requests from there on).
 
 #[cfg(mallory_model)]
 pub(crate) mod atomics;
 #[cfg(mallory_model)]
 pub(crate) mod barrier;
 pub mod cell;
+#[cfg(feature = "shuttle")]
+pub(crate) mod channel_points;
 #[cfg(mallory_model)]
 pub(crate) mod condvar;
-#[cfg(feature = "loom")]
+#[cfg(mallory_model)]
 pub(crate) mod lazy;
 #[cfg(mallory_model)]
 pub(crate) mod lock_request;
@@ -104,8 +96,8 @@ pub(crate) mod twin;
 #[cfg(not(mallory_model))]
 pub use std::sync::{
     Arc, Barrier, BarrierWaitResult, Condvar, LazyLock, LockResult, Mutex, MutexGuard, Once,
-    OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, TryLockResult,
-    WaitTimeoutResult, Weak, mpsc,
+    OnceLock, OnceState, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+    TryLockResult, WaitTimeoutResult, Weak, mpsc,
 };
 
 #[cfg(mallory_model)]
@@ -118,9 +110,24 @@ pub use crate::sync::condvar::{Condvar, WaitTimeoutResult};
 #[cfg(mallory_model)]
 pub use crate::sync::mutex::{Mutex, MutexGuard};
 #[cfg(mallory_model)]
-pub use crate::sync::once::{LazyLock, Once, OnceLock};
+pub use crate::sync::once::{LazyLock, Once, OnceLock, OnceState};
 #[cfg(mallory_model)]
 pub use crate::sync::rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub use crate::__lazy_static as lazy_static;
+
+/// Declares statics that are made at their first use, as the macro of the crate `lazy_static` does.
+/// In a model they are made anew in each run.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __lazy_static {
+    ($($(#[$attr:meta])* $vis:vis static ref $name:ident: $t:ty = $init:expr;)*) => {
+        $(
+            $(#[$attr])*
+            $vis static $name: $crate::sync::LazyLock<$t> = $crate::sync::LazyLock::new(|| $init);
+        )*
+    };
+}
 
 /// Atomics, as in [`std::sync::atomic`].
 pub mod atomic {

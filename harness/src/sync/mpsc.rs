@@ -1,13 +1,21 @@
-//! The twins of std's channels, built of our mutex and condition variables.
+//! The twins of std's channels, built of our mutex and condition variables. Under shuttle each
+//! operation is one scheduling point instead (`channel_points.rs`).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
+#[cfg(feature = "shuttle")]
+use crate::rt::{self, CurrentEngine, SharedOpKind};
+#[cfg(feature = "shuttle")]
+use crate::sync::channel_points::{ChannelLevel, ChannelPoints};
 use crate::sync::condvar::Condvar;
 use crate::sync::mutex::{Mutex, MutexGuard};
+use crate::time::Instant;
+#[cfg(feature = "shuttle")]
+use crate::time::nanoseconds;
 
 #[derive(Debug)]
 struct ChannelState<T> {
@@ -31,6 +39,128 @@ struct Channel<T> {
     value_sent: Condvar,
     /// Notified when a value was received, and when the receiver is dropped.
     value_received: Condvar,
+    #[cfg(feature = "shuttle")]
+    points: ChannelPoints,
+}
+
+/// The channel under shuttle.
+#[cfg(feature = "shuttle")]
+impl<T> Channel<T> {
+    fn is_modelled() -> bool {
+        rt::engine() == CurrentEngine::Shuttle
+    }
+
+    /// The state, without a scheduling point: no thread is left while it has it.
+    fn model_state(&self) -> std::sync::MutexGuard<'_, ChannelState<T>> {
+        self.state.without_model()
+    }
+
+    fn level(&self, state: &ChannelState<T>) -> ChannelLevel {
+        ChannelLevel {
+            sent: state.sent,
+            received: state.received,
+            bound: self.bound.map(|bound| bound as u64),
+            has_senders: state.senders > 0,
+            has_receiver: state.has_receiver,
+        }
+    }
+
+    fn present_level(&self) -> ChannelLevel {
+        self.level(&self.model_state())
+    }
+
+    fn model_send(&self, value: T) -> Result<(), SendError<T>> {
+        self.points.before_send(self.present_level());
+        let number = {
+            let mut state = self.model_state();
+            if !state.has_receiver {
+                return Err(SendError(value));
+            }
+            state.waiting.push_back(value);
+            state.sent += 1;
+            self.points.sent(self.level(&state), true);
+            state.sent
+        };
+        if self.bound != Some(0) {
+            return Ok(());
+        }
+        self.points.wait_for_receipt(ChannelLevel { sent: number, ..self.present_level() });
+        let mut state = self.model_state();
+        if state.received >= number {
+            return Ok(());
+        }
+        // The receiver is gone. At most one value waits, so one that is left is this sender's.
+        state.sent -= 1;
+        state.waiting.pop_front().map_or(Ok(()), |value| Err(SendError(value)))
+    }
+
+    fn model_try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        self.points.before_attempt(self.present_level(), SharedOpKind::Send);
+        let mut state = self.model_state();
+        if !state.has_receiver {
+            return Err(TrySendError::Disconnected(value));
+        }
+        let is_accepted = self.bound != Some(0) || state.receiver_waits;
+        if self.bound == Some(0) {
+            self.points.saw_receiver();
+        }
+        if !is_accepted || !self.has_room(&state) {
+            self.points.full(self.level(&state));
+            return Err(TrySendError::Full(value));
+        }
+        state.waiting.push_back(value);
+        state.sent += 1;
+        self.points.sent(self.level(&state), false);
+        Ok(())
+    }
+
+    /// Receives a value, after waiting for it if `waits`.
+    fn model_receive(&self, waits: bool, time: Option<u64>) -> Result<T, RecvTimeoutError> {
+        let mut is_late = false;
+        if waits {
+            let level = {
+                let mut state = self.model_state();
+                state.receiver_waits = true;
+                self.level(&state)
+            };
+            self.points.receiver_waits();
+            is_late = self.points.before_receive(level, time);
+        } else {
+            self.points.before_attempt(self.present_level(), SharedOpKind::Receive);
+        }
+        let mut state = self.model_state();
+        state.receiver_waits = false;
+        if let Some(value) = state.waiting.pop_front() {
+            state.received += 1;
+            self.points.received(self.level(&state), waits && !is_late);
+            return Ok(value);
+        }
+        self.points.nothing_received(self.level(&state), waits && !is_late);
+        if state.senders == 0 {
+            Err(RecvTimeoutError::Disconnected)
+        } else {
+            Err(RecvTimeoutError::Timeout)
+        }
+    }
+
+    fn model_drop_sender(&self) {
+        self.points.before_drop();
+        let mut state = self.model_state();
+        state.senders -= 1;
+        self.points.dropped_sender(self.level(&state));
+    }
+
+    fn model_drop_receiver(&self) {
+        self.points.before_drop();
+        let left = {
+            let mut state = self.model_state();
+            state.has_receiver = false;
+            self.points.dropped_receiver(self.level(&state));
+            if self.bound == Some(0) { VecDeque::new() } else { std::mem::take(&mut state.waiting) }
+        };
+        // As outside of a model: the drop of a value may run any code.
+        drop(left);
+    }
 }
 
 impl<T> Channel<T> {
@@ -45,7 +175,14 @@ impl<T> Channel<T> {
         };
         let (value_sent, value_received) = (Condvar::new(), Condvar::new());
         let state = Mutex::new(state);
-        let channel = Arc::new(Channel { state, bound, value_sent, value_received });
+        let channel = Arc::new(Channel {
+            state,
+            bound,
+            value_sent,
+            value_received,
+            #[cfg(feature = "shuttle")]
+            points: ChannelPoints::new(),
+        });
         (Sender(Arc::clone(&channel)), Receiver(channel))
     }
 
@@ -69,6 +206,10 @@ impl<T> Channel<T> {
     /// Sends a value, after waiting for room. With a bound of 0, waits until it was received as
     /// well.
     fn send(&self, value: T) -> Result<(), SendError<T>> {
+        #[cfg(feature = "shuttle")]
+        if Self::is_modelled() {
+            return self.model_send(value);
+        }
         let mut state = self.state();
         while state.has_receiver && !self.has_room(&state) {
             state = self.wait(&self.value_received, state);
@@ -99,6 +240,10 @@ impl<T> Channel<T> {
     }
 
     fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        #[cfg(feature = "shuttle")]
+        if Self::is_modelled() {
+            return self.model_try_send(value);
+        }
         let mut state = self.state();
         if !state.has_receiver {
             return Err(TrySendError::Disconnected(value));
@@ -129,6 +274,10 @@ impl<T> Channel<T> {
 
     /// Notes that a sender was dropped.
     fn drop_sender(&self) {
+        #[cfg(feature = "shuttle")]
+        if Self::is_modelled() {
+            return self.model_drop_sender();
+        }
         let mut state = self.state();
         state.senders -= 1;
         let was_last = state.senders == 0;
@@ -177,6 +326,12 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
+        #[cfg(feature = "shuttle")]
+        if Channel::<T>::is_modelled() {
+            // No other thread can tell when this happens: the channel has a sender in any case.
+            self.0.model_state().senders += 1;
+            return Sender(Arc::clone(&self.0));
+        }
         self.0.state().senders += 1;
         Sender(Arc::clone(&self.0))
     }
@@ -218,6 +373,10 @@ impl<T> Receiver<T> {
     /// # Errors
     /// If there is none, and all senders were dropped.
     pub fn recv(&self) -> Result<T, RecvError> {
+        #[cfg(feature = "shuttle")]
+        if Channel::<T>::is_modelled() {
+            return self.0.model_receive(true, None).map_err(|_| RecvError);
+        }
         let mut state = self.0.state();
         loop {
             if let Some(value) = self.0.take(&mut state) {
@@ -232,12 +391,16 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Waits for a value, for at most `time`. In a model time does not pass, so there it waits as
+    /// Waits for a value, for at most `time`; in a model it is simulated time. Under loom it waits as
     /// long as it takes.
     ///
     /// # Errors
     /// If no value came in time, or all senders were dropped.
     pub fn recv_timeout(&self, time: Duration) -> Result<T, RecvTimeoutError> {
+        #[cfg(feature = "shuttle")]
+        if Channel::<T>::is_modelled() {
+            return self.0.model_receive(true, Some(nanoseconds(time)));
+        }
         let deadline = Instant::now().checked_add(time);
         let mut state = self.0.state();
         loop {
@@ -265,6 +428,13 @@ impl<T> Receiver<T> {
     /// # Errors
     /// If there is none. The error says whether one may still come.
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        #[cfg(feature = "shuttle")]
+        if Channel::<T>::is_modelled() {
+            return self.0.model_receive(false, None).map_err(|error| match error {
+                RecvTimeoutError::Timeout => TryRecvError::Empty,
+                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+            });
+        }
         let mut state = self.0.state();
         let has_ended = state.senders == 0;
         let error = if has_ended { TryRecvError::Disconnected } else { TryRecvError::Empty };
@@ -305,6 +475,10 @@ impl<T> IntoIterator for Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
+        #[cfg(feature = "shuttle")]
+        if Channel::<T>::is_modelled() {
+            return self.0.model_drop_receiver();
+        }
         let left = {
             let mut state = self.0.state();
             state.has_receiver = false;

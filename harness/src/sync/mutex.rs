@@ -4,6 +4,8 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+#[cfg(feature = "shuttle")]
+use std::sync::PoisonError;
 use std::sync::{LockResult, TryLockError, TryLockResult};
 
 use crate::rt;
@@ -46,6 +48,13 @@ impl<T: ?Sized> Mutex<T> {
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         let held = self.raw.try_lock(LockRequest::Mutex).ok_or(TryLockError::WouldBlock)?;
         guarded_at_once(self.data.try_lock(), |data| MutexGuard { mutex: self, data, held })
+    }
+
+    /// Takes std's lock alone: no model sees it. The thread must reach no scheduling point while it
+    /// has it.
+    #[cfg(feature = "shuttle")]
+    pub(crate) fn without_model(&self) -> std::sync::MutexGuard<'_, T> {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes std's lock, when the model's is held already.

@@ -3,28 +3,45 @@
 //! The thread that initialises a value holds a lock meanwhile. In a model a thread that reads the
 //! value takes that lock as well, for a moment: under loom the lock is what makes the writes of the
 //! initialisation visible to it.
+//!
+//! Statics live longer than a run of a model. So what a run puts into a cell belongs to that run:
+//! the next one finds the cell as it was before all runs. The values of former runs stay where they
+//! are, since `'static` references to them may exist.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::rt;
 use crate::rt::CurrentEngine;
+use crate::sync::lazy::Lazy;
 use crate::sync::lock_request::LockRequest;
 use crate::sync::raw::RawLock;
 
-/// A cell that is initialised once, as [`std::sync::OnceLock`].
+/// A cell that is initialised once, as [`std::sync::OnceLock`]. In a model it is initialised once
+/// per run, unless it was before the model's first run.
 #[derive(Default)]
 pub struct OnceLock<T> {
     raw: RawLock,
     value: std::sync::OnceLock<T>,
+    /// The values that runs of a model have made.
+    by_run: Lazy<std::sync::OnceLock<T>>,
 }
 
 impl<T> OnceLock<T> {
     /// An empty cell.
     #[must_use]
     pub const fn new() -> Self {
-        OnceLock { raw: RawLock::new(), value: std::sync::OnceLock::new() }
+        OnceLock { raw: RawLock::new(), value: std::sync::OnceLock::new(), by_run: Lazy::new() }
+    }
+
+    /// The cell that counts at present.
+    fn cell(&self) -> &std::sync::OnceLock<T> {
+        if rt::engine() == CurrentEngine::None || self.value.get().is_some() {
+            return &self.value;
+        }
+        self.by_run.get(std::sync::OnceLock::new)
     }
 
     /// The value, if there is one.
@@ -33,12 +50,15 @@ impl<T> OnceLock<T> {
             return self.value.get();
         }
         let _held = self.raw.lock(LockRequest::Mutex);
-        self.value.get()
+        self.cell().get()
     }
 
     /// The value, if there is one, to be changed.
     pub fn get_mut(&mut self) -> Option<&mut T> {
-        self.value.get_mut()
+        if rt::engine() == CurrentEngine::None || self.value.get().is_some() {
+            return self.value.get_mut();
+        }
+        self.by_run.get_mut()?.get_mut()
     }
 
     /// Initialises the cell with this value.
@@ -47,7 +67,7 @@ impl<T> OnceLock<T> {
     /// With `value`, if the cell has one already.
     pub fn set(&self, value: T) -> Result<(), T> {
         let _held = self.raw.lock(LockRequest::Mutex);
-        self.value.set(value)
+        self.cell().set(value)
     }
 
     /// The value, which `make` makes if there is none.
@@ -56,12 +76,41 @@ impl<T> OnceLock<T> {
             return self.value.get_or_init(make);
         }
         let _held = self.raw.lock(LockRequest::Mutex);
-        self.value.get_or_init(make)
+        let cell = self.cell();
+        if let Some(value) = cell.get() {
+            return value;
+        }
+        // Not inside of std's own initialisation, in which no other thread may run.
+        let made = make();
+        assert!(cell.set(made).is_ok(), "the value was set while it was made");
+        cell.get().expect("[mallory bug] a value that was just set")
+    }
+
+    /// Takes the value out, if there is one.
+    pub fn take(&mut self) -> Option<T> {
+        if rt::engine() == CurrentEngine::None || self.value.get().is_some() {
+            return self.value.take();
+        }
+        self.by_run.get_mut()?.take()
     }
 
     /// Returns the value, if there is one.
-    pub fn into_inner(self) -> Option<T> {
-        self.value.into_inner()
+    pub fn into_inner(mut self) -> Option<T> {
+        self.take()
+    }
+}
+
+impl<T: Clone> Clone for OnceLock<T> {
+    fn clone(&self) -> Self {
+        self.get().map_or_else(OnceLock::new, |value| OnceLock::from(value.clone()))
+    }
+}
+
+impl<T> From<T> for OnceLock<T> {
+    fn from(value: T) -> Self {
+        let cell = OnceLock::new();
+        let _ = cell.set(value);
+        cell
     }
 }
 
@@ -71,40 +120,125 @@ impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
     }
 }
 
-/// Work that is done once, as [`std::sync::Once`].
+/// Work that is done once, as [`std::sync::Once`]. In a model it is done once per run.
 #[derive(Debug, Default)]
 pub struct Once {
-    done: OnceLock<()>,
+    raw: RawLock,
+    by_run: Lazy<OnceProgress>,
+    std: OnceProgress,
+}
+
+/// How far the work is, for the thread that holds the lock.
+#[derive(Debug, Default)]
+struct OnceProgress {
+    lock: std::sync::Mutex<()>,
+    is_done: AtomicBool,
+    is_poisoned: AtomicBool,
+}
+
+/// Whether an earlier attempt to do the work panicked, as [`std::sync::OnceState`].
+#[derive(Debug)]
+pub struct OnceState {
+    is_poisoned: bool,
+}
+
+impl OnceState {
+    /// Whether an earlier attempt to do the work panicked.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.is_poisoned
+    }
+}
+
+impl OnceProgress {
+    const fn new() -> OnceProgress {
+        OnceProgress {
+            lock: std::sync::Mutex::new(()),
+            is_done: AtomicBool::new(false),
+            is_poisoned: AtomicBool::new(false),
+        }
+    }
+
+    /// Does the work, for the thread that holds the lock.
+    fn perform(&self, ignores_poison: bool, work: impl FnOnce(&OnceState)) {
+        struct PoisonOnPanic<'a>(&'a AtomicBool);
+        impl Drop for PoisonOnPanic<'_> {
+            fn drop(&mut self) {
+                self.0.store(std::thread::panicking(), Ordering::Relaxed);
+            }
+        }
+        if self.is_done.load(Ordering::Acquire) {
+            return;
+        }
+        let is_poisoned = self.is_poisoned.load(Ordering::Relaxed);
+        assert!(!is_poisoned || ignores_poison, "Once instance has previously been poisoned");
+        let poison = PoisonOnPanic(&self.is_poisoned);
+        work(&OnceState { is_poisoned });
+        drop(poison);
+        self.is_done.store(true, Ordering::Release);
+    }
 }
 
 impl Once {
     /// Work that is still to be done.
     #[must_use]
     pub const fn new() -> Self {
-        Once { done: OnceLock::new() }
+        Once { raw: RawLock::new(), by_run: Lazy::new(), std: OnceProgress::new() }
+    }
+
+    fn call(&self, ignores_poison: bool, work: impl FnOnce(&OnceState)) {
+        if rt::engine() == CurrentEngine::None {
+            if self.std.is_done.load(Ordering::Acquire) {
+                return;
+            }
+            let _lock = self.std.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            return self.std.perform(ignores_poison, work);
+        }
+        let _held = self.raw.lock(LockRequest::Mutex);
+        self.progress().perform(ignores_poison, work);
+    }
+
+    fn progress(&self) -> &OnceProgress {
+        let is_std =
+            rt::engine() == CurrentEngine::None || self.std.is_done.load(Ordering::Acquire);
+        if is_std { &self.std } else { self.by_run.get(OnceProgress::new) }
     }
 
     /// Does the work, unless it is done. Threads that call this meanwhile wait.
+    ///
+    /// # Panics
+    /// If the work panicked before.
     pub fn call_once(&self, work: impl FnOnce()) {
-        self.done.get_or_init(work);
+        self.call(false, |_| work());
+    }
+
+    /// Does the work, unless it is done; also if it panicked before.
+    pub fn call_once_force(&self, work: impl FnOnce(&OnceState)) {
+        self.call(true, work);
     }
 
     /// Whether the work is done.
     pub fn is_completed(&self) -> bool {
-        self.done.get().is_some()
+        if rt::engine() == CurrentEngine::None {
+            return self.std.is_done.load(Ordering::Acquire);
+        }
+        let _held = self.raw.lock(LockRequest::Mutex);
+        self.progress().is_done.load(Ordering::Acquire)
     }
 }
 
-/// A value that is made at its first use, as [`std::sync::LazyLock`].
+/// A value that is made at its first use, as [`std::sync::LazyLock`]. In a model it is made once per
+/// run, so `make` has to be a closure that can be called again.
 pub struct LazyLock<T, F = fn() -> T> {
     value: OnceLock<T>,
-    make: std::sync::Mutex<Option<F>>,
+    poisoned: OnceLock<()>,
+    make: F,
 }
 
-impl<T, F: FnOnce() -> T> LazyLock<T, F> {
+impl<T, F: Fn() -> T> LazyLock<T, F> {
     /// A value that `make` makes.
     pub const fn new(make: F) -> Self {
-        LazyLock { value: OnceLock::new(), make: std::sync::Mutex::new(Some(make)) }
+        LazyLock { value: OnceLock::new(), poisoned: OnceLock::new(), make }
     }
 
     /// Makes the value, unless it is made, and returns it.
@@ -113,13 +247,14 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// If `make` panics, and at each use after that.
     pub fn force(this: &Self) -> &T {
         this.value.get_or_init(|| {
-            let make = this.make.lock().unwrap_or_else(PoisonError::into_inner).take();
-            make.expect("the closure of this LazyLock panicked before")()
+            let is_first = this.poisoned.cell().set(()).is_ok();
+            assert!(is_first, "the closure of this LazyLock panicked before");
+            (this.make)()
         })
     }
 }
 
-impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
+impl<T, F: Fn() -> T> Deref for LazyLock<T, F> {
     type Target = T;
 
     fn deref(&self) -> &T {

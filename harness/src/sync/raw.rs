@@ -2,8 +2,6 @@
 //! lock and unlocked after it.
 
 use crate::rt;
-#[cfg(feature = "shuttle")]
-use crate::rt::SharedOpKind;
 use crate::rt::{CurrentEngine, ObjectId};
 use crate::sync::lock_request::LockRequest;
 
@@ -65,7 +63,6 @@ impl RawLock {
             CurrentEngine::None => Some(self.held(0)),
             #[cfg(feature = "shuttle")]
             CurrentEngine::Shuttle => {
-                rt::scheduling_point_on(&self.id, SharedOpKind::Lock);
                 rt::try_acquire(&self.id, request.mode()).then(|| self.held(rt::run()))
             }
             #[cfg(feature = "loom")]
@@ -78,23 +75,29 @@ impl RawLock {
 }
 
 impl<'a> HeldLock<'a> {
-    /// Unlocks it, waits for a notification, and locks it again.
+    /// Unlocks it, waits for a notification, for at most `time` nanoseconds, and locks it again.
+    /// Returns whether the time was up. Under loom time does not end a wait.
     #[cfg_attr(not(feature = "loom"), allow(unused_mut, reason = "only loom replaces its guard"))]
-    pub(crate) fn wait(mut self, condvar: &RawCondvar) -> HeldLock<'a> {
+    pub(crate) fn wait(mut self, condvar: &RawCondvar, time: Option<u64>) -> (HeldLock<'a>, bool) {
         if self.run != rt::run() {
-            return self;
+            return (self, false);
         }
+        #[cfg_attr(not(feature = "shuttle"), allow(unused_mut, reason = "only shuttle has time"))]
+        let mut is_late = false;
         match rt::engine() {
             CurrentEngine::None => {}
             #[cfg(feature = "shuttle")]
-            CurrentEngine::Shuttle => rt::wait_on_condvar(&condvar.id, &self.raw.id),
+            CurrentEngine::Shuttle => {
+                is_late = rt::wait_on_condvar(&condvar.id, &self.raw.id, time);
+            }
             #[cfg(feature = "loom")]
             CurrentEngine::Loom => {
                 let guard = self.loom.take();
                 self.loom = guard.map(|guard| condvar.loom.wait(&condvar.id, &self.raw.id, guard));
             }
         }
-        self
+        let _ = time;
+        (self, is_late)
     }
 
     /// Whether it was locked in a model.
@@ -116,7 +119,6 @@ impl Drop for HeldLock<'_> {
         }
         #[cfg(feature = "shuttle")]
         if engine == CurrentEngine::Shuttle {
-            rt::scheduling_point_on(&self.raw.id, SharedOpKind::Unlock);
             rt::release(&self.raw.id);
         }
         let _ = engine;

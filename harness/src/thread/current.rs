@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use crate::rt;
 use crate::rt::CurrentEngine;
+#[cfg(feature = "shuttle")]
+use crate::rt::ObjectId;
 use crate::sync::condvar::Condvar;
 use crate::sync::mutex::Mutex;
+#[cfg(feature = "shuttle")]
+use crate::time::nanoseconds;
 
 /// A handle to a thread, as [`std::thread::Thread`].
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ struct ModelThread {
     /// Whether it was unparked since it last left [`park`].
     token: Mutex<bool>,
     unparked: Condvar,
+    #[cfg(feature = "shuttle")]
+    token_id: ObjectId,
 }
 
 thread_local! {
@@ -62,7 +68,14 @@ impl Thread {
             let inner = known.cloned().unwrap_or_else(|| {
                 let name = name.map(str::to_owned);
                 let (token, unparked) = (Mutex::new(false), Condvar::new());
-                let inner = Arc::new(ModelThread { number, name, token, unparked });
+                let inner = Arc::new(ModelThread {
+                    number,
+                    name,
+                    token,
+                    unparked,
+                    #[cfg(feature = "shuttle")]
+                    token_id: ObjectId::new(),
+                });
                 handles.push(Arc::clone(&inner));
                 inner
             });
@@ -92,6 +105,10 @@ impl Thread {
     pub fn unpark(&self) {
         match &self.0 {
             ThreadKind::Std(thread) => thread.unpark(),
+            #[cfg(feature = "shuttle")]
+            ThreadKind::Model(inner) if rt::engine() == CurrentEngine::Shuttle => {
+                rt::unpark(&inner.token_id);
+            }
             ThreadKind::Model(inner) => {
                 *inner.token.lock().unwrap_or_else(PoisonError::into_inner) = true;
                 inner.unparked.notify_one();
@@ -119,22 +136,28 @@ pub(crate) fn drop_handle() {
     drop(handle);
 }
 
-/// Waits until another thread calls [`Thread::unpark`], as [`std::thread::park`]. In a model it
-/// never returns spuriously.
+/// Waits until another thread calls [`Thread::unpark`], as [`std::thread::park`]. In a model it may
+/// return without that, as std's may: the exploration tries it, a limited number of times per run.
 pub fn park() {
-    let Thread(ThreadKind::Model(inner)) = current() else { return std::thread::park() };
+    park_for(None);
+}
+
+/// [`park`] for at most `time`; in a model it is simulated time. Under loom the time is never up.
+pub fn park_timeout(time: Duration) {
+    park_for(Some(time));
+}
+
+fn park_for(time: Option<Duration>) {
+    let Thread(ThreadKind::Model(inner)) = current() else {
+        return time.map_or_else(std::thread::park, std::thread::park_timeout);
+    };
+    #[cfg(feature = "shuttle")]
+    if rt::engine() == CurrentEngine::Shuttle {
+        return rt::park(&inner.token_id, time.map(nanoseconds));
+    }
     let mut token = inner.token.lock().unwrap_or_else(PoisonError::into_inner);
     while !*token {
         token = inner.unparked.wait(token).unwrap_or_else(PoisonError::into_inner);
     }
     *token = false;
-}
-
-/// [`park`] for at most `time`. In a model time does not pass, so there it is [`park`].
-pub fn park_timeout(time: Duration) {
-    if rt::engine() == CurrentEngine::None {
-        std::thread::park_timeout(time);
-    } else {
-        park();
-    }
 }

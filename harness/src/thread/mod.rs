@@ -17,8 +17,6 @@ pub(crate) mod scope;
 pub(crate) mod settings;
 #[cfg(mallory_model)]
 pub(crate) mod spawn;
-#[cfg(all(test, mallory_model))]
-mod tests;
 
 #[cfg(not(mallory_model))]
 pub use std::thread::{

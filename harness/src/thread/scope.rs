@@ -34,6 +34,15 @@ enum ScopedKind {
 }
 
 impl StartedThread {
+    /// Whether a thread of std's has ended, or a call waits for it.
+    fn has_ended(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*thread {
+            Some(ScopedKind::Std(handle)) => handle.is_finished(),
+            _ => true,
+        }
+    }
+
     /// Waits for the thread, unless another call has. Returns whether this call was the one that
     /// did.
     fn wait(&self) -> bool {
@@ -86,7 +95,10 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// Whether the thread has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.result.is_set()
+        match &self.thread {
+            ScopedThread::Std(_) => self.started.has_ended(),
+            ScopedThread::Model { number, .. } => rt::is_thread_finished(*number),
+        }
     }
 }
 
@@ -151,7 +163,7 @@ impl<'scope> Scope<'scope, '_> {
             let own_handle = ScopedThread::Std(Thread::of_std(handle.thread()));
             (ScopedKind::Std(handle), own_handle)
         } else {
-            let spawned = start(work, Location::caller());
+            let spawned = start(work, name.as_deref(), Location::caller());
             let own_handle =
                 ScopedThread::Model { number: spawned.thread, name, handle: OnceLock::new() };
             (ScopedKind::Model(spawned), own_handle)

@@ -15,6 +15,7 @@ use crate::thread::current;
 use crate::thread::current::Thread;
 use crate::thread::local;
 use crate::thread::settings::ThreadSettings;
+use crate::time::nanoseconds;
 
 /// A handle to wait for a thread with, as [`std::thread::JoinHandle`].
 pub struct JoinHandle<T> {
@@ -40,10 +41,6 @@ impl<T> ThreadResult<T> {
         if let Ok(mut slot) = self.0.lock() {
             *slot = Some(result);
         }
-    }
-
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.lock().is_ok_and(|slot| slot.is_some())
     }
 
     pub(crate) fn take(&self) -> Result<T> {
@@ -94,7 +91,7 @@ impl<T> JoinHandle<T> {
     pub fn is_finished(&self) -> bool {
         match &self.kind {
             JoinKind::Std(handle) => handle.is_finished(),
-            JoinKind::Model { result, .. } => result.is_set(),
+            JoinKind::Model { spawned, .. } => spawned.has_ended(),
         }
     }
 }
@@ -128,12 +125,21 @@ pub(crate) fn spawn_with<T: Send + 'static>(
     }
     let result = ThreadResult::new();
     let work = body(work, Arc::clone(&result), settings.name.clone());
-    let spawned = start(Box::new(work), Location::caller());
+    let spawned = start(Box::new(work), settings.name.as_deref(), Location::caller());
     Ok(JoinHandle::of_model(spawned, result, settings.name))
 }
 
-pub(crate) fn start(work: Box<dyn FnOnce() + Send>, at: &'static Location<'static>) -> Spawned {
-    rt::spawn(at, work)
+/// Starts a model's thread.
+pub(crate) fn start(
+    work: Box<dyn FnOnce() + Send>,
+    name: Option<&str>,
+    at: &'static Location<'static>,
+) -> Spawned {
+    let spawned = rt::spawn(at, work);
+    if rt::is_daemon_name(name) {
+        rt::set_daemon(spawned.thread);
+    }
+    spawned
 }
 
 /// What a model's thread does: its work, then the drop of its thread-locals and its handle. A panic
@@ -158,6 +164,12 @@ pub(crate) fn body<T: Send>(
     }
 }
 
+/// What the subject's own thread does at its end: it drops its thread-locals and its handle.
+pub(crate) fn end_of_main_thread() {
+    let _ = catch(local::drop_values);
+    current::drop_handle();
+}
+
 /// Catches a thread's panic, and notes it as the run's. If the run is being abandoned, unwinds on.
 fn catch<T>(work: impl FnOnce() -> T) -> Result<T> {
     let ended = call_in_backtrace(work);
@@ -179,17 +191,17 @@ fn call_in_backtrace<T>(work: impl FnOnce() -> T) -> Result<T> {
     std::panic::catch_unwind(AssertUnwindSafe(|| backtrace::within(work)))
 }
 
-/// Lets other threads run, as [`std::thread::yield_now`]. In a model the other runnable
-/// threads come first.
+/// Lets other threads run, as [`std::thread::yield_now`]. In a model a thread that yields says that it
+/// can't get on before others have. So others go on first, and a thread that yields twice waits for
+/// each one that could have run all the time between; that it goes on all the same is explored as
+/// well, at the cost of a preemption each time.
 pub fn yield_now() {
     rt::yield_now();
 }
 
-/// Sleeps. In a model time does not pass, so there it is [`yield_now`].
+/// Sleeps. In a model it is simulated time: see [`mallory::time`](crate::time).
 pub fn sleep(time: Duration) {
-    if rt::engine() == CurrentEngine::None {
+    if !rt::sleep(nanoseconds(time)) {
         std::thread::sleep(time);
-    } else {
-        rt::yield_now();
     }
 }

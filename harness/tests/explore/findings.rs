@@ -28,6 +28,10 @@ fn pushes(heap: &Heap) -> Result<usize, TryReserveError> {
 fn a_right_one_is_clean_in_every_schedule() {
     let report = Explore::new("pushes").shuttle().run(pushes);
     report.assert_clean();
+    assert!(report.coverage().complete && report.coverage().schedules > 5, "{report}");
+    assert!(report.to_string().contains("exhaustive, there is no other"), "{report}");
+    let report = Explore::new("pushes").shuttle().preemptions(2).every_order().run(pushes);
+    report.assert_clean();
     assert!(report.coverage().complete && report.coverage().schedules > 20, "{report}");
     assert!(report.to_string().contains("exhaustive to 2 preemptions"), "{report}");
 }

@@ -1,8 +1,12 @@
 //! Explored subjects: the order of their threads, together with requests that fail, by shuttle and
 //! by loom. Without a model checker only the refusals are left.
 
+#[cfg(all(feature = "shuttle", feature = "loom"))]
+mod clean;
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(all(feature = "shuttle", feature = "loom"))]
+mod data_races;
 #[cfg(any(feature = "shuttle", feature = "loom"))]
 mod extra_requests;
 #[cfg(feature = "shuttle")]
@@ -16,6 +20,8 @@ mod refusals;
 mod sample;
 #[cfg(all(feature = "shuttle", feature = "ron"))]
 mod scripts;
+#[cfg(all(feature = "shuttle", feature = "tokio"))]
+mod tasks;
 
 #[cfg(any(feature = "shuttle", feature = "loom"))]
 use {

@@ -30,7 +30,7 @@ mod by_shuttle {
     use mallory::sync::atomic::{AtomicUsize, Ordering};
     use mallory::thread;
 
-    use mallory::Report;
+    use mallory::{Kind, Report};
 
     use super::*;
 
@@ -44,8 +44,9 @@ mod by_shuttle {
 
     #[test]
     fn a_subject_without_threads_is_one_for_a_sweep() {
-        let error = mistake(&Explore::new("nothing").shuttle().run(nothing));
-        assert!(error.contains("starts no thread"), "{error}");
+        let report = Explore::new("nothing").shuttle().run(nothing);
+        report.assert_clean();
+        assert!(report.to_string().contains("starts no thread"), "{report}");
     }
 
     #[test]
@@ -57,7 +58,8 @@ mod by_shuttle {
             #[allow(unreachable_code, reason = "it names the type of the errors")]
             Ok::<(), Refused>(())
         });
-        assert!(mistake(&report).contains("its threads never end"), "{report}");
+        let [finding] = report.findings() else { panic!("{report}") };
+        assert_eq!(finding.kind(), Kind::NoProgress, "{report}");
     }
 
     /// Waits for a flag, and yields meanwhile or not.
@@ -78,9 +80,11 @@ mod by_shuttle {
     #[test]
     fn a_loop_that_waits_without_giving_way_is_told_how() {
         spins(true).assert_clean();
-        let error = mistake(&spins(false));
-        assert!(error.contains("its threads never end"), "{error}");
-        assert!(error.contains("thread::yield_now"), "{error}");
+        let report = spins(false);
+        assert_eq!(report.findings()[0].kind(), Kind::NoProgress, "{report}");
+        let text = report.to_string();
+        assert!(text.contains("its threads never end"), "{report}");
+        assert!(text.contains("thread::yield_now"), "{report}");
     }
 
     /// Never ends if the other thread runs up to its second store first.
@@ -120,11 +124,11 @@ mod by_shuttle {
     #[test]
     fn a_crowd_is_too_many() {
         let report = Explore::new("crowd").shuttle().run(|_| {
-            let threads: Vec<_> = (0..70).map(|_| thread::spawn(|| {})).collect();
+            let threads: Vec<_> = (0..256).map(|_| thread::spawn(|| {})).collect();
             threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
             Ok::<(), Refused>(())
         });
-        assert!(mistake(&report).contains("more than 64 threads"), "{report}");
+        assert!(mistake(&report).contains("more than 256 threads"), "{report}");
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn many(heap: &Heap, leave_failed: fn(&Spare, Block) -> Option<Block>) -> Result
 const RUNS: u64 = 1_000;
 
 fn explore() -> Explore {
-    Explore::new("many").shuttle().limit(RUNS)
+    Explore::new("many").shuttle().preemptions(2).every_order().limit(RUNS)
 }
 
 fn is_a_sample(report: &Report) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::Visit;
 
 use crate::files::{File, sources};
-use crate::rules::{folder, layer};
+use crate::rules::{TWINS, folder, layer};
 
 type Module = Vec<String>;
 
@@ -191,7 +191,10 @@ impl Tree {
 
     /// Names that more than one type has, with their files.
     pub(crate) fn names_used_twice(&self) -> Vec<String> {
-        let homes = self.homes();
+        let mut homes = self.homes();
+        // The names in there are those of other crates.
+        let is_twin = |path: &str| TWINS.contains(&folder(path));
+        homes.values_mut().for_each(|paths| paths.retain(|path| !is_twin(path)));
         let twice = homes.iter().filter(|(_, paths)| paths.len() > 1);
         twice.map(|(name, paths)| format!("{name}: {}", paths.join(", "))).collect()
     }
@@ -200,7 +203,8 @@ impl Tree {
     pub(crate) fn second_impls(&self) -> BTreeSet<(String, String)> {
         let homes = self.homes();
         let is_away = |(name, path): &&(String, String)| {
-            homes.get(name.as_str()).is_some_and(|homes| !homes.contains(&path.as_str()))
+            !TWINS.contains(&folder(path))
+                && homes.get(name.as_str()).is_some_and(|homes| !homes.contains(&path.as_str()))
         };
         self.impls.iter().filter(is_away).cloned().collect()
     }

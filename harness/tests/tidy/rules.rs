@@ -14,12 +14,14 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("model checkers, which own the loop", &["host"]),
     ("one run", &["run"]),
     ("a system under test", &["system"]),
+    ("tokio's names", &["tokio"]),
+    ("tasks that poll a future", &["future"]),
     ("ways into a heap", &["global", "thread", "adapters"]),
     ("the heap", &["heap"]),
     ("detectors, and child processes", &["detect", "process"]),
     ("settings", &["env", "launch", "options"]),
     ("what is reported, what fails, what threads share", &["report", "plan", "sync"]),
-    ("which thread continues", &["schedule"]),
+    ("which thread continues, and when", &["schedule", "time"]),
     ("words that everything uses", &["port", "trace", "error", "rt"]),
     ("text that can be printed", &["printable"]),
 ];
@@ -42,6 +44,9 @@ pub(crate) fn layer(path: &str) -> Option<usize> {
     LAYERS.iter().position(|(_, folders)| folders.contains(&folder(path)))
 }
 
+/// Folders whose types have the names of another crate's, for which they are used instead.
+pub(crate) const TWINS: &[&str] = &["future", "tokio"];
+
 /// Files over [`LINES_MAX`] lines, and why each is one file.
 pub(crate) const LONG: &[(&str, &str)] = &[
     (
@@ -53,6 +58,9 @@ pub(crate) const LONG: &[(&str, &str)] = &[
     ("src/heap/mod.rs", "the four steps of request, free and resize share their helpers"),
     ("src/heap/node.rs", "`Core` and `Node` refer to each other: two files would form a circle"),
     ("src/heap/state.rs", "its counters, stops and fingerprint change together at each event"),
+    ("src/rt/lock_table.rs", "one table behind one borrow: each step may change who is ready"),
+    ("src/schedule/search_tests.rs", "a small interpreter, and the searches compared on it"),
+    ("src/sync/mpsc.rs", "the twin and its operations under shuttle share the channel's state"),
     ("src/system/script.rs", "the script, its text form, and the errors of reading it"),
 ];
 

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering as Std};
 
+use crate::host::tests::engines::{on_all_engines, results};
 use crate::rt;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::thread;
-use crate::thread::tests::engines::{on_all_engines, results};
 
 #[test]
 fn a_thread_that_parks_goes_on_once_it_is_woken_before_or_after() {

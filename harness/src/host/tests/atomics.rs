@@ -1,13 +1,13 @@
 //! Atomics: which values threads can see.
 
+#[cfg(feature = "loom")]
+use crate::host::tests::engines::on_loom;
+#[cfg(all(feature = "shuttle", feature = "loom"))]
+use crate::host::tests::engines::on_shuttle;
+use crate::host::tests::engines::{on_all_engines, results};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::thread;
-#[cfg(feature = "loom")]
-use crate::thread::tests::engines::on_loom;
-#[cfg(all(feature = "shuttle", feature = "loom"))]
-use crate::thread::tests::engines::on_shuttle;
-use crate::thread::tests::engines::{on_all_engines, results};
 
 #[test]
 fn a_load_and_a_store_lose_an_addition_and_one_change_does_not() {

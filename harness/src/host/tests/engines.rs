@@ -1,9 +1,17 @@
 //! Explores a small body in all orders of its threads, under each engine of this build.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
+use crate::host::prepare_process;
+use crate::host::scheduled_run::{Host, ScheduledRun};
+use crate::host::shuttle::Shuttle;
 use crate::rt;
 use crate::rt::CurrentEngine;
+use crate::run::outcome::{ScheduledEnd, Stopped};
+use crate::schedule::default_order::Bound;
+use crate::schedule::search::{Search, SearchOptions};
 
 /// What a body returns in all orders of its threads.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,26 +26,41 @@ pub(crate) type Body = fn() -> u64;
 
 #[cfg(feature = "shuttle")]
 pub(crate) fn on_shuttle(body: Body) -> Explored {
-    let seen: &'static std::sync::Mutex<Explored> = Box::leak(Box::default());
-    let run = move || {
-        rt::begin_run(CurrentEngine::Shuttle);
-        let result = body();
-        rt::end_run();
-        let mut seen = seen.lock().expect("no thread panics while it holds the lock");
-        seen.results.insert(result);
-        seen.runs += 1;
-    };
-    let mut config = shuttle::Config::new();
-    config.failure_persistence = shuttle::FailurePersistence::None;
-    let search = shuttle::scheduler::DfsScheduler::new(Some(200_000), false);
-    let runner = shuttle::Runner::new(search, config);
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runner.run(run)));
-    rt::end_run();
-    let mut seen =
-        std::mem::take(&mut *seen.lock().expect("no thread panics while it holds the lock"));
-    seen.deadlock = rt::deadlock().is_some();
-    assert!(ended.is_ok() || seen.deadlock, "only a deadlock ends the search early");
-    seen
+    let every_order = on_shuttle_with(body, SearchOptions { wakes: 0, cancels: 0, reduces: false });
+    let reduced = on_shuttle_with(body, SearchOptions { wakes: 0, cancels: 0, reduces: true });
+    assert_eq!(reduced.results, every_order.results, "the reduction loses a result");
+    assert_eq!(reduced.deadlock, every_order.deadlock, "the reduction loses a deadlock");
+    assert!(reduced.runs <= every_order.runs);
+    reduced
+}
+
+#[cfg(feature = "shuttle")]
+fn on_shuttle_with(body: Body, options: SearchOptions) -> Explored {
+    /// Runs the body, and notes what it returns.
+    struct Noting(Body, Explored);
+    impl ScheduledRun for Noting {
+        fn begin(&mut self) {}
+
+        fn body(&mut self) {
+            self.1.results.insert((self.0)());
+        }
+
+        fn end(&mut self, end: ScheduledEnd, _: &Search) -> bool {
+            self.1.runs += 1;
+            match end.stopped {
+                None => {}
+                Some(Stopped::Deadlock) => self.1.deadlock = true,
+                Some(other) => panic!("the run was stopped: {other:?}"),
+            }
+            assert!(self.1.runs < 200_000, "there are too many schedules");
+            true
+        }
+    }
+    prepare_process();
+    let search = Search::bounded(Bound::Preemptions(4), options, u64::MAX);
+    let mut runs = Noting(body, Explored::default());
+    Shuttle.search(Rc::new(RefCell::new(search)), &mut runs);
+    runs.1
 }
 
 #[cfg(feature = "loom")]

@@ -1,9 +1,9 @@
 //! Channels, with and without a bound.
 
+use crate::host::tests::engines::{on_all_engines, results};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, mpsc};
 use crate::thread;
-use crate::thread::tests::engines::{on_all_engines, results};
 
 #[test]
 fn a_channel_hands_over_and_ends_with_its_last_sender() {

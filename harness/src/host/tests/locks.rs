@@ -2,14 +2,14 @@
 
 use std::sync::atomic::Ordering as Std;
 
+#[cfg(not(feature = "shuttle"))]
+use crate::host::tests::engines::Body;
+#[cfg(feature = "shuttle")]
+use crate::host::tests::engines::on_shuttle;
+use crate::host::tests::engines::{on_all_engines, results};
 use crate::rt;
 use crate::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use crate::thread;
-#[cfg(not(feature = "shuttle"))]
-use crate::thread::tests::engines::Body;
-#[cfg(feature = "shuttle")]
-use crate::thread::tests::engines::on_shuttle;
-use crate::thread::tests::engines::{on_all_engines, results};
 
 #[test]
 fn a_mutex_keeps_the_other_thread_out() {

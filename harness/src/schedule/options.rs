@@ -1,0 +1,19 @@
+//! What a search over schedules may do beside switching threads.
+
+/// How threads' waits are modelled in a search, and what is left out of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SearchOptions {
+    /// The most waits of a run that end early: spuriously, or since time passes while others could
+    /// go on.
+    pub(crate) wakes: u32,
+    /// The most futures of tasks that are dropped at an await.
+    pub(crate) cancels: u32,
+    /// Whether schedules are left out that differ from others only in the order of steps that
+    /// commute.
+    pub(crate) reduces: bool,
+}
+
+impl SearchOptions {
+    /// One early wake-up, with the reduction.
+    pub(crate) const DEFAULT: SearchOptions = SearchOptions { wakes: 1, cancels: 0, reduces: true };
+}
