@@ -6,6 +6,7 @@
 //! that doesn't depend on the order of the threads.
 
 pub mod cache_rebuild;
+pub mod classics;
 pub mod intern;
 pub(crate) mod join;
 pub mod journal;
