@@ -11,6 +11,8 @@
 #[cfg(feature = "foreign-allocators")]
 pub mod allocators;
 pub mod axum;
+#[cfg(feature = "shuttle")]
+pub mod axum_shop;
 pub mod lua;
 pub mod popular;
 pub mod regex;

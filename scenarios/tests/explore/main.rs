@@ -1,5 +1,9 @@
 //! Threads in every order up to a bound, by shuttle and by loom.
 
+#[cfg(all(feature = "shuttle", feature = "foreign"))]
+mod axum_shop;
+#[cfg(feature = "shuttle")]
+mod classics;
 #[cfg(feature = "shuttle")]
 mod concurrent;
 #[cfg(feature = "loom")]
