@@ -41,7 +41,7 @@ pub(crate) struct LoomArgs {
     /// Makes absorbing a failed request a finding too.
     #[arg(long)]
     strict: bool,
-    /// Ends each scenario with its first finding.
+    /// Ends each search, without a fault and of each fault, with its first finding.
     #[arg(long)]
     stop_at_first: bool,
 }

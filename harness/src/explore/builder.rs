@@ -172,7 +172,8 @@ impl<C, V> Explore<C, V> {
         self.bounded(Bound::Delays(delays))
     }
 
-    /// Runs all schedules.
+    /// Runs all schedules. A loop that yields or sleeps may make them without end; then the search ends
+    /// at its limit, and is incomplete.
     pub fn unbounded(self) -> Self {
         self.bounded(Bound::NONE)
     }
@@ -203,7 +204,7 @@ impl<C, V> Explore<C, V> {
         self.set_threads(|threads| threads.search.reduces = false)
     }
 
-    /// Ends with the first finding.
+    /// Ends each search with its first finding: the one without a fault, and then that of each fault.
     pub fn stop_at_first(self) -> Self {
         self.set_threads(|threads| threads.stops_at_first = true)
     }

@@ -239,7 +239,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
             count(limit, "schedule"),
         ));
     } else if stopped > 0 {
-        let what = "the search of a fault ended with its first finding; so the others were not run";
+        let what = "other schedules of faults that showed something were not run, as was asked";
         report.notes.push(what.to_owned());
     } else if cut > ended {
         let faults = count(all, "fault");

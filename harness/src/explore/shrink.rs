@@ -188,10 +188,11 @@ fn shrink_schedule(shrinker: &mut ScheduleShrinker<'_>) {
 /// can't be left out one by one.
 fn find_shorter_schedule(shrinker: &mut ScheduleShrinker<'_>) {
     let Some(host) = shrinker.context.settings.host else { return };
-    if shrinker.preemptions.is_empty() {
+    if shrinker.preemptions.len() <= 1 {
+        // The only shorter one is the default schedule, which was tried.
         return;
     }
-    let fewer = shrinker.preemptions.len().saturating_sub(1).clamp(1, PREEMPTIONS_MAX);
+    let fewer = (shrinker.preemptions.len() - 1).min(PREEMPTIONS_MAX);
     // Where there are many threads, few deviations of any kind are found sooner than few preemptions.
     for bound in [Bound::Delays(fewer as u32), Bound::Preemptions(fewer as u32)] {
         let limit = shrinker.runs_left.min(SEARCHED_MAX);

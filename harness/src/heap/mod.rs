@@ -458,6 +458,12 @@ impl Heap {
         if let Some(record) = record {
             self.dispose(&entered, block, record);
         }
+        if self.core().driven && self.core().watches_races.load(Ordering::Relaxed) {
+            if fresh != start {
+                rt::note_block_free(address);
+            }
+            self.watch(fresh, new);
+        }
         Ok(NonNull::slice_from_raw_parts(fresh, new.size()))
     }
 

@@ -13,7 +13,8 @@ pub enum Verdict {
     Clean,
     /// At least one bug was found.
     Findings,
-    /// Nothing was found, but a default limit left runs out.
+    /// Nothing was found, but runs were left out: by a default limit, or by the limit of an
+    /// exploration's schedules.
     Incomplete,
     /// Nothing was found in a sample: real threads show only some of their schedules, and requests
     /// × schedules may be more than can be run. If it was a default limit that made it a sample,

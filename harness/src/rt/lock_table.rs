@@ -119,8 +119,6 @@ struct ThreadState {
     since: u64,
     /// When its wait is over in any case, in nanoseconds of the simulated time.
     deadline: Option<u64>,
-    /// Whether its wait may end without a reason.
-    may_wake: bool,
     /// Whether its wait may be given up.
     is_cancellable: bool,
     is_cancelled: bool,
@@ -601,7 +599,7 @@ pub(crate) fn begin_wait(
         let deadline = limits.time.map(|time| table.now.saturating_add(time));
         let state = table.threads.get_mut(usize::from(thread))?;
         (state.want, state.since, state.deadline) = (Some(want), state.last, deadline);
-        (state.may_wake, state.pending) = (limits.may_wake, limits.pending);
+        state.pending = limits.pending;
         (state.is_cancellable, state.is_cancelled) = (limits.is_cancellable, false);
         if limits.is_cancellable {
             table.cancellable.insert(thread);
@@ -662,7 +660,7 @@ pub(crate) fn end_wait(thread: u16) -> WaitEnd {
             (Some(_), None) => WaitEnd::Spurious,
         };
         let state = &mut table.threads[usize::from(thread)];
-        (state.want, state.deadline, state.may_wake, state.pending) = (None, None, false, None);
+        (state.want, state.deadline, state.pending) = (None, None, None);
         (state.is_cancellable, state.is_cancelled) = (false, false);
         table.cancellable.remove(thread);
         table.waiting.remove(thread);

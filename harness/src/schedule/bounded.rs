@@ -135,6 +135,8 @@ impl Bounded {
                     continue;
                 }
                 if split_cancel(to).1 && cancelled >= self.options.cancels {
+                    // Without any cancellation, schedules that have one are none of this search's.
+                    self.exceeded_wakes |= self.options.cancels > 0;
                     continue;
                 }
                 let cost = used.saturating_add(self.bound.cost(choices, thread, to));

@@ -204,6 +204,8 @@ fn what_a_subject_says_of_its_accesses_is_compared() {
         heap.track_races();
         let mut bytes: Vec<u8, Heap> = Vec::new_in(heap.clone());
         bytes.try_reserve_exact(8).map_err(|_| Refused)?;
+        // A block is watched where it has moved to as well.
+        bytes.try_reserve_exact(64).map_err(|_| Refused)?;
         let (lock, start) = (Arc::new(Mutex::new(())), bytes.as_ptr() as usize);
         let (other, its_heap) = (Arc::clone(&lock), heap.clone());
         let access = move |heap: &Heap, lock: &Mutex<()>| {
