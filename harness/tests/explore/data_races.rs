@@ -35,16 +35,12 @@ impl Shared {
 }
 
 /// One thread does `first`, another one `second`.
-fn both(
-    first: impl FnOnce(&Shared) + Send + 'static,
-    second: impl FnOnce(&Shared),
-) -> Result<u64, Refused> {
+fn both(first: impl FnOnce(&Shared) + Send + 'static, second: impl FnOnce(&Shared)) {
     let shared = Shared::new();
     let other = Arc::clone(&shared);
     let thread = thread::spawn(move || first(&other));
     second(&shared);
     thread.join().expect("no panic");
-    Ok(0)
 }
 
 fn publish(store: Ordering, load: Ordering) -> Result<u64, Refused> {
@@ -58,7 +54,8 @@ fn publish(store: Ordering, load: Ordering) -> Result<u64, Refused> {
                 shared.read();
             }
         },
-    )
+    );
+    Ok(0)
 }
 
 fn locked(second: bool) -> Result<u64, Refused> {
@@ -71,7 +68,8 @@ fn locked(second: bool) -> Result<u64, Refused> {
             let _guard = second.then(|| shared.lock.lock().expect("no panic"));
             shared.write(2);
         },
-    )
+    );
+    Ok(0)
 }
 
 /// Initialises the value once, under a lock, after a look without it.
@@ -86,7 +84,8 @@ fn double_checked(load: Ordering) -> Result<u64, Refused> {
         }
         assert_eq!(shared.read(), 1);
     };
-    both(use_it, use_it)
+    both(use_it, use_it);
+    Ok(0)
 }
 
 fn handed_over(waits: bool) -> Result<u64, Refused> {
@@ -105,7 +104,8 @@ fn handed_over(waits: bool) -> Result<u64, Refused> {
                 let _ = receiver.recv();
             }
         },
-    )
+    );
+    Ok(0)
 }
 
 fn races(report: &Report) -> usize {
