@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::collections::TryReserveError;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use crate::common::shared::SharedCounter;
@@ -197,18 +197,24 @@ fn a_thread_may_outlive_the_run() {
 #[test]
 #[cfg(unix)]
 fn a_subject_may_fork_beside_threads_that_ask() {
+    const FORKS: u32 = 50;
     let report = sweep("forks").plan(mallory::Plan::none()).run(|_| {
-        static STOP: AtomicBool = AtomicBool::new(false);
-        STOP.store(false, Ordering::Relaxed);
+        static BEGUN: AtomicU32 = AtomicU32::new(0);
+        BEGUN.store(0, Ordering::Relaxed);
+        // As many requests for each fork, so that their number is the same on every machine.
         let allocate = || {
-            while !STOP.load(Ordering::Relaxed) {
-                drop(bytes(100));
+            for fork in 1..=FORKS {
+                while BEGUN.load(Ordering::Relaxed) < fork {
+                    std::thread::yield_now();
+                }
+                (0..100).for_each(|_| drop(bytes(100)));
             }
         };
         let ended = std::thread::scope(|scope| {
             scope.spawn(allocate);
             scope.spawn(allocate);
-            let ended = (0..50).all(|_| {
+            let ended = (0..FORKS).map(|_| {
+                BEGUN.fetch_add(1, Ordering::Relaxed);
                 // SAFETY: the child uses memory and ends.
                 unsafe {
                     let child = libc::fork();
@@ -222,8 +228,7 @@ fn a_subject_may_fork_beside_threads_that_ask() {
                     status == 0
                 }
             });
-            STOP.store(true, Ordering::Relaxed);
-            ended
+            ended.fold(true, |all, ended| all && ended)
         });
         Ok::<_, TryReserveError>(ended)
     });
