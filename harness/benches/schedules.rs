@@ -63,6 +63,31 @@ fn with_heap(heap: &Heap) -> Result<usize, TryReserveError> {
     Ok(length)
 }
 
+/// The subject on a heap again, where each thread's accesses to the list are checked for data races.
+fn with_watched_list(heap: &Heap) -> Result<usize, TryReserveError> {
+    heap.track_races();
+    let list = Arc::new(mallory::sync::Mutex::new(HeapVec::new_in(heap.clone())));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let (list, heap) = (Arc::clone(&list), heap.clone());
+            mallory::thread::spawn(move || {
+                for n in 0..PUSHES {
+                    let mut list = list.lock().expect("no panic");
+                    list.try_reserve(1)?;
+                    heap.note_write(list.as_ptr());
+                    list.push(thread * PUSHES + n);
+                }
+                Ok::<(), TryReserveError>(())
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("no panic")?;
+    }
+    let length = list.lock().expect("no panic").len();
+    Ok(length)
+}
+
 /// Two threads with `requests` requests each. Each request is two faults: once, and for good.
 fn boxes(heap: &Heap, requests: usize) -> Result<usize, TryReserveError> {
     let total = Arc::new(mallory::sync::Mutex::new(0));
@@ -188,6 +213,12 @@ fn main() {
     rates(title, &rows, |row| usize::from(row != 0 && row != 3));
     #[cfg(feature = "loom")]
     measure_loom();
+    let random = || explore(ledger(), Faults::None).random(SCHEDULES as u64);
+    let rows = [
+        Row("ours, random, unwatched", Box::new(|| runs(&random().run(with_heap)))),
+        Row("ours, random, watched for races", Box::new(|| runs(&random().run(with_watched_list)))),
+    ];
+    rates("what watching blocks for data races costs", &rows, |_| 0);
     if is_wanted("faults x schedules") {
         measure_product();
     }
