@@ -13,7 +13,7 @@
 //! | What is run if requests × schedules exceed the limit? | `sampling` |
 //! | Which requests and results occur in other schedules only? | `extra_requests` |
 //! | How does a finding's schedule get short? | `shrink` (order of the passes), `shrinker` (one try), `shrink_loom` |
-//! | Which two operations does a finding depend on? | `critical_pair`, from the log in `operation_log` |
+//! | Which two operations does a finding depend on? | `critical_pair`, from the log in `operation_log`; under loom `loom_pair` |
 //!
 //! The flow: `builder` → `engine`: a baseline run → a *census* (all schedules without a fault) → one
 //! work item for each fault, in `workers` → `shrink` → report.
@@ -42,6 +42,7 @@ pub(crate) mod critical_pair;
 pub(crate) mod engine;
 pub(crate) mod extra_requests;
 pub(crate) mod item_run;
+pub(crate) mod loom_pair;
 pub(crate) mod operation_log;
 pub(crate) mod sampling;
 pub(crate) mod shrink;

@@ -8,6 +8,7 @@ use crate::explore::critical_pair::critical_pair;
 use crate::explore::shrink_loom::shrink_loom;
 use crate::explore::shrinker::ScheduleShrinker;
 use crate::explore::work_item::{RootCause, root_cause};
+use crate::host::Host;
 use crate::process::child;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
@@ -120,7 +121,7 @@ fn merge_by_site(
 
 /// Runs the passes on one finding, and returns its smallest observation.
 fn shrink(mut shrinker: ScheduleShrinker<'_>, is_random: bool) -> Observation {
-    if Preemption::loom_iteration(&shrinker.preemptions).is_some() {
+    if shrinker.context.settings.host.is_some_and(Host::is_weak) {
         return shrink_loom(shrinker);
     }
     let (point_before, preemptions_before) = (shrinker.point, shrinker.preemptions.len());

@@ -1,7 +1,8 @@
 //! The passes that shrink what loom found. Loom chooses its schedules itself, so nothing can be left
 //! out of one. Instead the search is repeated: for a request that fails once instead of for good, and
-//! with fewer preemptions. The critical pair stays unknown, since loom offers no order to change.
+//! with fewer preemptions. Then the critical pair is looked for in neighbouring runs.
 
+use crate::explore::loom_pair::loom_pair;
 use crate::explore::shrinker::ScheduleShrinker;
 use crate::report::format::count;
 use crate::schedule::Preemption;
@@ -11,10 +12,10 @@ use crate::sweep::observation::{Observation, Point};
 
 /// Shrinks a finding of loom's, and returns its smallest observation.
 pub(crate) fn shrink_loom(mut shrinker: ScheduleShrinker<'_>) -> Observation {
-    let (Some(host), Some((bound, _))) =
-        (shrinker.context.settings.host, Preemption::loom_iteration(&shrinker.preemptions))
-    else {
-        return shrinker.best;
+    let Some(host) = shrinker.context.settings.host else { return shrinker.best };
+    let Some((bound, _)) = Preemption::loom_iteration(&shrinker.preemptions) else {
+        // The default schedule: nothing can be left out of it.
+        return with_pair(shrinker);
     };
     // Loom has to repeat a search to reach a schedule: `accept` does so twice for each one found.
     shrinker.runs_left /= 3;
@@ -50,8 +51,18 @@ pub(crate) fn shrink_loom(mut shrinker: ScheduleShrinker<'_>) -> Observation {
         _ => {}
     }
     if let Some(schedule) = &mut shrinker.best.schedule {
-        schedule.preemptions = shrinker.preemptions;
+        schedule.preemptions.clone_from(&shrinker.preemptions);
         schedule.notes = notes;
+    }
+    with_pair(shrinker)
+}
+
+/// The smallest observation, with its critical pair.
+fn with_pair(mut shrinker: ScheduleShrinker<'_>) -> Observation {
+    let pair = loom_pair(&shrinker);
+    if let (Some(schedule), Some((pair, stacks))) = (&mut shrinker.best.schedule, pair) {
+        schedule.pair = pair;
+        shrinker.best.stacks.extend(stacks);
     }
     shrinker.best
 }

@@ -21,7 +21,7 @@ const RUNS_MAX: u64 = 10_000;
 /// One finding while it is shrunk.
 pub(crate) struct ScheduleShrinker<'a> {
     pub(crate) context: &'a RunContext<'a>,
-    scratch: &'a ScratchDir,
+    pub(crate) scratch: &'a ScratchDir,
     root: RootCause,
     /// The smallest observation so far; `point` and `preemptions` are its fault and schedule.
     pub(crate) best: Observation,

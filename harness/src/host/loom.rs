@@ -76,6 +76,7 @@ impl LoomShared {
             panicked: rt::first_panic().map(|(_, message)| message),
         };
         rt::end_run();
+        self.with_run(|run| run.read_log(&log));
         rt::return_log(log);
         let search = self.search.borrow();
         if !self.with_run(|run| run.end(end, &search)) {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::rt::run_log::RunLog;
 use crate::rt::thread_set::THREADS_MAX;
 #[cfg(mallory_model)]
 use crate::run::outcome::Cue;
@@ -17,6 +18,10 @@ pub(crate) trait ScheduledRun {
 
     /// Runs the subject, as the run's first thread.
     fn body(&mut self);
+
+    /// Sees the log of the run, before [`end`](Self::end).
+    #[cfg_attr(not(feature = "loom"), allow(dead_code, reason = "only loom's runs are compared"))]
+    fn read_log(&mut self, _: &RunLog) {}
 
     /// Evaluates the run, after the last of its threads. Returns whether the search continues.
     fn end(&mut self, end: ScheduledEnd, search: &Search) -> bool;

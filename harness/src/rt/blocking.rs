@@ -279,7 +279,13 @@ pub(crate) fn join(spawned: Spawned) {
 /// unlocking them during the unwind would panic again.
 #[cfg(feature = "loom")]
 pub(crate) fn note_wait(want: WaitsFor) {
-    let limits = lock_table::WaitLimits::default();
+    let pending = match want {
+        WaitsFor::Lock(number, LockMode::Exclusive) => Some((number, AccessKind::Acquire)),
+        WaitsFor::Lock(number, LockMode::Shared) => Some((number, AccessKind::AcquireShared)),
+        _ => None,
+    };
+    let pending = pending.map(|(number, kind)| (Object::Shared(number), kind));
+    let limits = lock_table::WaitLimits { pending, ..lock_table::WaitLimits::default() };
     if let Some(blocked) = lock_table::begin_wait(current_thread(), want, limits) {
         report_deadlock(&blocked);
         abandon();

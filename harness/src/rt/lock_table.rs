@@ -886,6 +886,12 @@ pub(crate) fn log_ordering_access(object: Object, kind: AccessKind, orders: Orde
     with_table(|table| table.ordering_access(object, kind, orders));
 }
 
+/// Adds what the latest access of an atomic saw, and what the atomic holds now.
+#[cfg(feature = "loom")]
+pub(crate) fn log_value(seen: Option<u64>, latest: u64) {
+    with_table(|table| table.log.add_value(seen, latest));
+}
+
 /// Watches a block of memory for data races, until it is freed.
 pub(crate) fn watch_block(address: usize, size: usize) {
     with_table(|table| {

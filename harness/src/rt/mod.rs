@@ -88,6 +88,8 @@ pub(crate) use crate::rt::execution::{
 pub(crate) use crate::rt::execution::{across_switch, exceeded_thread_limit};
 #[cfg(feature = "shuttle")]
 pub(crate) use crate::rt::execution::{count_point, pass_points_until, take_counted_point};
+#[cfg(feature = "loom")]
+pub(crate) use crate::rt::lock_table::log_value;
 #[cfg(mallory_model)]
 pub(crate) use crate::rt::lock_table::{
     BlockedThread, LockMode, ObjectId, WaitsFor, log_access, log_block_access, log_ordering_access,

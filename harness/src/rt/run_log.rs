@@ -64,12 +64,27 @@ pub(crate) struct Access {
     pub(crate) orders: Orders,
 }
 
+/// What an operation on an atomic saw, and what the atomic held after it. It is noted where a load may
+/// see an older value than the latest.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "loom"), allow(dead_code, reason = "only loom's atomics are weak"))]
+pub(crate) struct AtomicValue {
+    /// The index of the access.
+    pub(crate) access: u32,
+    /// `None` if it only stores.
+    pub(crate) seen: Option<u64>,
+    pub(crate) latest: u64,
+}
+
 /// The log of a run.
 #[derive(Debug, Default)]
 pub(crate) struct RunLog {
     pub(crate) steps: Vec<Step>,
     pub(crate) choices: Vec<Choices>,
     pub(crate) accesses: Vec<Access>,
+    /// The values of atomics, in the order of `accesses`; empty if all of them are sequentially
+    /// consistent.
+    pub(crate) values: Vec<AtomicValue>,
     /// What the threads wait for that never went on, each with what it would have accessed.
     pub(crate) pending: Vec<(u16, Object, AccessKind)>,
     /// Objects whose accesses of the kind [`AccessKind::Give`] count as writes: the subject has seen
@@ -87,6 +102,7 @@ impl RunLog {
         self.steps.clear();
         self.choices.clear();
         self.accesses.clear();
+        self.values.clear();
         self.pending.clear();
         self.ordered.clear();
         self.is_partial = false;
@@ -120,6 +136,13 @@ impl RunLog {
         let step = (self.steps.len() as u32).saturating_sub(1);
         self.watches |= kind >= AccessKind::CellRead && kind != AccessKind::Fence;
         self.accesses.push(Access { step, thread, operation, object, kind, orders });
+    }
+
+    /// Adds the values of the access that was added last.
+    #[cfg(feature = "loom")]
+    pub(crate) fn add_value(&mut self, seen: Option<u64>, latest: u64) {
+        let access = (self.accesses.len() as u32).saturating_sub(1);
+        self.values.push(AtomicValue { access, seen, latest });
     }
 
     /// The scheduling point at which the thread of the step before asked who goes on: the thread,

@@ -8,6 +8,13 @@ use std::sync::atomic::Ordering;
 use crate::rt;
 use crate::rt::{AccessKind, CurrentEngine, Object, ObjectId, Orders, SharedOpKind};
 
+/// What an operation on loom's atomic saw, and what the atomic holds after it.
+#[cfg_attr(not(feature = "loom"), allow(dead_code, reason = "no operation is loom's"))]
+struct Values {
+    seen: Option<u64>,
+    latest: u64,
+}
+
 /// The part of an atomic that a model checker sees: its number, and loom's atomic, if it was made
 /// in a run of loom's.
 struct ModelAtomic<L> {
@@ -31,9 +38,9 @@ impl<L> ModelAtomic<L> {
         ModelAtomic { id: ObjectId::new(), loom }
     }
 
-    /// Adds the access to the log of the run.
+    /// Adds the access to the log of the run, and then what it saw.
     #[inline]
-    fn log(&self, what: SharedOpKind, order: Ordering) {
+    fn log(&self, what: SharedOpKind, order: Ordering, add_value: impl FnOnce()) {
         if rt::engine() == CurrentEngine::None {
             return;
         }
@@ -48,17 +55,19 @@ impl<L> ModelAtomic<L> {
             continues: what == SharedOpKind::Rmw,
         };
         rt::log_ordering_access(self.id.object(), kind, orders);
+        add_value();
         rt::log_block_access(std::ptr::from_ref(self) as usize, AccessKind::BlockUse);
     }
 
     /// Performs an operation, after a scheduling point: on loom's atomic if that was made in the
-    /// present run, otherwise on std's.
+    /// present run, otherwise on std's. What is done to loom's is done to std's as well, which so holds
+    /// the value that was stored last: loom doesn't say which store a load sees.
     #[inline]
     fn perform<R>(
         &self,
         what: SharedOpKind,
         order: Ordering,
-        on_loom: impl FnOnce(&L) -> R,
+        on_loom: impl FnOnce(&L) -> (R, Values),
         on_std: impl FnOnce() -> R,
     ) -> R {
         self.perform_as(what, |_| (what, order), on_loom, on_std)
@@ -70,7 +79,7 @@ impl<L> ModelAtomic<L> {
         &self,
         what: SharedOpKind,
         logged: impl FnOnce(&R) -> (SharedOpKind, Ordering),
-        on_loom: impl FnOnce(&L) -> R,
+        on_loom: impl FnOnce(&L) -> (R, Values),
         on_std: impl FnOnce() -> R,
     ) -> R {
         rt::scheduling_point_on(&self.id, what);
@@ -80,15 +89,15 @@ impl<L> ModelAtomic<L> {
             && rt::engine() == CurrentEngine::Loom
         {
             // Loom may let other threads run before it performs the operation.
-            let result = rt::across_switch(|| on_loom(loom));
+            let (result, Values { seen, latest }) = rt::across_switch(|| on_loom(loom));
             let (what, order) = logged(&result);
-            self.log(what, order);
+            self.log(what, order, || rt::log_value(seen, latest));
             return result;
         }
         let _ = on_loom;
         let result = on_std();
         let (what, order) = logged(&result);
-        self.log(what, order);
+        self.log(what, order, || {});
         result
     }
 }
@@ -117,22 +126,39 @@ macro_rules! atomic {
                 $name { std: std::sync::atomic::$name::new(value), model }
             }
 
+            /// What an operation that saw this leaves.
+            fn values(&self, seen: Option<$plain>) -> Values {
+                let latest = self.std.load(Ordering::Relaxed) as u64;
+                Values { seen: seen.map(|value| value as u64), latest }
+            }
+
             /// As std's.
             pub fn load(&self, order: Ordering) -> $plain {
                 let on_std = || self.std.load(order);
-                self.model.perform(SharedOpKind::Load, order, |loom| loom.load(order), on_std)
+                self.model.perform(SharedOpKind::Load, order, |loom| {
+                    let seen = loom.load(order);
+                    (seen, self.values(Some(seen)))
+                }, on_std)
             }
 
             /// As std's.
             pub fn store(&self, value: $plain, order: Ordering) {
                 let std = || self.std.store(value, order);
-                self.model.perform(SharedOpKind::Store, order, |loom| loom.store(value, order), std);
+                self.model.perform(SharedOpKind::Store, order, |loom| {
+                    loom.store(value, order);
+                    self.std.store(value, Ordering::Relaxed);
+                    ((), self.values(None))
+                }, std);
             }
 
             /// As std's.
             pub fn swap(&self, value: $plain, order: Ordering) -> $plain {
                 let std = || self.std.swap(value, order);
-                self.model.perform(SharedOpKind::Rmw, order, |loom| loom.swap(value, order), std)
+                self.model.perform(SharedOpKind::Rmw, order, |loom| {
+                    let seen = loom.swap(value, order);
+                    self.std.store(value, Ordering::Relaxed);
+                    (seen, self.values(Some(seen)))
+                }, std)
             }
 
             /// As std's.
@@ -153,7 +179,14 @@ macro_rules! atomic {
                         // A failed attempt only reads.
                         Err(_) => (SharedOpKind::Load, failure),
                     },
-                    |loom| loom.compare_exchange(current, new, success, failure),
+                    |loom| {
+                        let result = loom.compare_exchange(current, new, success, failure);
+                        if result.is_ok() {
+                            self.std.store(new, Ordering::Relaxed);
+                        }
+                        let (Ok(seen) | Err(seen)) = result;
+                        (result, self.values(Some(seen)))
+                    },
                     || self.std.compare_exchange(current, new, success, failure),
                 )
             }
@@ -236,7 +269,13 @@ macro_rules! changes {
                 /// As std's.
                 pub fn $change(&self, value: $plain, order: Ordering) -> $plain {
                     let std = || self.std.$change(value, order);
-                    self.model.perform(SharedOpKind::Rmw, order, |loom| loom.$change(value, order), std)
+                    self.model.perform(SharedOpKind::Rmw, order, |loom| {
+                        let seen = loom.$change(value, order);
+                        // The other one may hold a store that this operation did not see.
+                        self.std.store(seen, Ordering::Relaxed);
+                        self.std.$change(value, Ordering::Relaxed);
+                        (seen, self.values(Some(seen)))
+                    }, std)
                 }
             )*
         }

@@ -15,6 +15,8 @@ mod findings;
 mod loom_counters;
 #[cfg(feature = "loom")]
 mod loom_orders;
+#[cfg(feature = "loom")]
+mod loom_pairs;
 mod refusals;
 #[cfg(feature = "shuttle")]
 mod sample;
