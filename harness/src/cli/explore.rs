@@ -23,10 +23,12 @@ pub(crate) struct LoomArgs {
     /// Runs all schedules.
     #[arg(long, conflicts_with = "preemptions")]
     unbounded: bool,
-    /// The most schedules of each fault. If there are more, the verdict is "incomplete".
+    /// The most schedules of each fault. If there are more, the verdict is "incomplete". Loom then runs as
+    /// many again with fewer preemptions, and says up to how many all were run.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     schedules: Option<u64>,
-    /// The most faulted runs of a scenario. If there are more, a random sample is run.
+    /// The most faulted runs of a scenario. If there are more, a random sample is run (loom: of the
+    /// faults, each in schedules with few preemptions first).
     #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// The seed of all random choices. Default: 0.

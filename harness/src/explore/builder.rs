@@ -66,6 +66,7 @@ impl Explore {
             mode: ScheduleMode::Portfolio,
             bound: Bound::Preemptions(PREEMPTIONS),
             search: SearchOptions::DEFAULT,
+            asks_wakes: false,
             schedules: None,
             points: true,
             stops_at_first: false,
@@ -150,7 +151,9 @@ impl<C, V> Explore<C, V> {
         self.set_threads(|threads| threads.engine = Some(Engine::Shuttle))
     }
 
-    /// Explores with loom, which models weak memory orderings. Needs the feature `loom`.
+    /// Explores with loom, which models weak memory orderings. Needs the feature `loom`. What loom does
+    /// not do is refused: delays, random schedules, PCT, early wake-ups, cancellations, every order and
+    /// daemons.
     pub fn loom(self) -> Self {
         self.set_threads(|threads| threads.engine = Some(Engine::Loom))
     }
@@ -184,22 +187,22 @@ impl<C, V> Explore<C, V> {
 
     /// The most waits of a run that end early: a wait for a notification or to be unparked that ends
     /// without one, and a wait for a limited time whose time is up while others could go on. 1 unless
-    /// set.
+    /// set. Loom lets no wait end early, and refuses any number but 0.
     pub fn wakeups(self, wakeups: u32) -> Self {
-        self.set_threads(|threads| threads.search.wakes = wakeups)
+        self.set_threads(|threads| (threads.search.wakes, threads.asks_wakes) = (wakeups, true))
     }
 
     /// Drops the futures of tasks at their awaits: at most this many per run, at each await that is
     /// reached. 0 unless set. A task is what [`mallory::future::spawn`](crate::future::spawn) starts.
     /// Its handle then returns an error, as that of a task that was aborted; it must leave no block
-    /// behind, and what it shares whole.
+    /// behind, and what it shares whole. Loom refuses any number but 0.
     pub fn cancellations(self, cancellations: u32) -> Self {
         self.set_threads(|threads| threads.search.cancels = cancellations)
     }
 
     /// Runs schedules as well that differ from others only in the order of operations that commute,
     /// such as two requests of different threads. For code whose threads also meet in ways that
-    /// `mallory::sync` does not see.
+    /// `mallory::sync` does not see. Loom refuses it.
     pub fn every_order(self) -> Self {
         self.set_threads(|threads| threads.search.reduces = false)
     }
@@ -210,7 +213,7 @@ impl<C, V> Explore<C, V> {
     }
 
     /// Threads with this name may wait for ever: a run ends when all others have ended. Without this,
-    /// a thread that can't go on is a deadlock, also if no thread joins it.
+    /// a thread that can't go on is a deadlock, also if no thread joins it. Loom refuses it.
     pub fn daemon(self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.set(|settings| settings.daemons.push(name))
@@ -218,7 +221,9 @@ impl<C, V> Explore<C, V> {
 
     /// The most schedules of each fault, and of the census; those that cost least come first. 0
     /// counts as 1. The other searches of a portfolio together make at most as many again. If there
-    /// are more, the verdict is [`Incomplete`](crate::Verdict::Incomplete).
+    /// are more, the verdict is [`Incomplete`](crate::Verdict::Incomplete). Loom, which goes depth first,
+    /// then runs at most as many again with fewer preemptions: all without any, all with at most one, and
+    /// so on. The report says how far that went.
     pub fn schedules(self, schedules: u64) -> Self {
         self.set_threads(|threads| threads.schedules = Some(schedules.max(1)))
     }
@@ -226,8 +231,8 @@ impl<C, V> Explore<C, V> {
     /// The most faulted runs in all; 0 counts as 1. If requests × schedules exceed it, a sample by the
     /// seed is run: some of the faults, those at new call sites first, and some schedules of each. The
     /// verdict is then [`Sampled`](crate::Verdict::Sampled). Without a limit, a sample of four million
-    /// runs is made, and [`Report::assert_clean`] panics since nobody asked for a sample. Loom's
-    /// schedules can't be sampled: the first ones of each fault are run.
+    /// runs is made, and [`Report::assert_clean`] panics since nobody asked for a sample. Under loom only
+    /// the faults are drawn: of each those schedules come first that have the fewest preemptions.
     pub fn limit(self, runs: u64) -> Self {
         self.set(|settings| settings.limit = Some(runs.max(1)))
     }

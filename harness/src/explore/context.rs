@@ -21,6 +21,10 @@ pub(crate) struct SearchContext<'a> {
     pub(crate) limit: u64,
     /// Whether these are a random sample of all schedules, instead of the first ones.
     pub(crate) sampled: bool,
+    /// Whether loom begins with fewer preemptions, since not all schedules can be run.
+    pub(crate) lower_first: bool,
+    /// The most schedules with fewer preemptions that loom runs if it could not run all.
+    pub(crate) more: u64,
     /// The most scheduling points of a run. One with more is taken for endless.
     pub(crate) steps_max: u64,
 }
@@ -33,7 +37,16 @@ impl<'a> SearchContext<'a> {
         threads: ExploreSettings,
     ) -> SearchContext<'a> {
         let limit = schedules_max(&threads);
-        SearchContext { run, baseline, threads, limit, sampled: false, steps_max: STEPS_MAX }
+        SearchContext {
+            run,
+            baseline,
+            threads,
+            limit,
+            sampled: false,
+            lower_first: false,
+            more: limit,
+            steps_max: STEPS_MAX,
+        }
     }
 }
 

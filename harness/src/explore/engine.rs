@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use crate::error::Error;
 use crate::explore::context::{SearchContext, schedules_max};
 use crate::explore::extra_requests::extend_baseline;
+use crate::explore::notes::{add_notes, describe_levels};
 use crate::explore::sampling::{SampleShare, share};
 use crate::explore::shrink::shrink_findings;
 use crate::explore::work_item::{SearchResult, WorkItem};
@@ -63,16 +64,10 @@ pub(crate) fn prepare(settings: &mut Settings) -> Result<(), Error> {
     let Some(threads) = settings.threads else { return Ok(()) };
     match choose_engine(&threads)? {
         Engine::Shuttle => settings.host = Some(host::shuttle()?),
-        Engine::Loom if !is_bounded(&threads) || matches!(threads.bound, Bound::Delays(_)) => {
-            return Err(Error::new(
-                "loom explores only all schedules within a bound of preemptions",
-            )
-            .help("use shuttle for delays, random schedules and PCT"));
+        Engine::Loom => {
+            refuse_for_loom(&threads, &settings.daemons)?;
+            settings.host = Some(host::loom()?);
         }
-        Engine::Loom if threads.search.cancels > 0 => {
-            return Err(Error::new("loom drops no futures").help("use shuttle for cancellations"));
-        }
-        Engine::Loom => settings.host = Some(host::loom()?),
     }
     if settings.global.is_some() || settings.options.parallel {
         return Err(Error::new(
@@ -97,6 +92,38 @@ pub(crate) fn prepare(settings: &mut Settings) -> Result<(), Error> {
     }
     tidy(child::is_alive);
     Ok(())
+}
+
+/// Refuses what loom does not do.
+fn refuse_for_loom(threads: &ExploreSettings, daemons: &[String]) -> Result<(), Error> {
+    let is_bounded = is_bounded(threads) && !matches!(threads.bound, Bound::Delays(_));
+    let refusals = [
+        (
+            !is_bounded,
+            "loom explores only all schedules within a bound of preemptions",
+            "use shuttle for delays, random schedules and PCT",
+        ),
+        (threads.search.cancels > 0, "loom drops no futures", "use shuttle for cancellations"),
+        (
+            threads.asks_wakes && threads.search.wakes > 0,
+            "loom lets no wait end early",
+            "use shuttle for early wake-ups, or leave out `wakeups`",
+        ),
+        (
+            !threads.search.reduces,
+            "loom always leaves out schedules that differ only in the order of operations that commute",
+            "use shuttle for every order, or leave out `every_order`",
+        ),
+        (
+            !daemons.is_empty(),
+            "loom ends a run only when all its threads have ended",
+            "use shuttle for daemons, or let the thread end",
+        ),
+    ];
+    match refusals.into_iter().find(|(is_asked, ..)| *is_asked) {
+        Some((_, what, help)) => Err(Error::new(what).help(help)),
+        None => Ok(()),
+    }
 }
 
 /// Whether all schedules within a bound are run.
@@ -191,11 +218,16 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     } else {
         (points, limit)
     };
-    let sampled = is_sample && is_bounded && !settings.host.is_some_and(Host::is_weak);
+    let weak = settings.host.is_some_and(Host::is_weak);
+    let is_drawn = is_sample && is_bounded;
+    let sampled = is_drawn && !weak;
     let run = RunContext::new(settings, subject, &baseline);
     let steps_max = steps.saturating_mul(10).saturating_add(1_000);
+    let lower_first = !census.exhausted || limit < census.schedules;
+    let more = if is_sample { 0 } else { limit };
+    let (run, baseline) = (&run, &baseline);
     let context =
-        SearchContext { run: &run, baseline: &baseline, threads, limit, sampled, steps_max };
+        SearchContext { run, baseline, threads, limit, sampled, lower_first, more, steps_max };
     let items: Vec<WorkItem> = points.iter().copied().map(WorkItem::Fault).collect();
     let total = if is_sample { runs.min(product) } else { product };
     let mut on_progress = |runs: u64| show_progress(runs, total.max(runs));
@@ -206,7 +238,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     let mut found = Vec::new();
     // Faults whose schedules were cut off, those that ended a worker, and those that loom ended early.
     let (mut cut, mut dead, mut ended, mut stopped) = (0, 0, 0, 0);
-    let weak = settings.host.is_some_and(Host::is_weak);
+    let mut levels = Vec::new();
     for (point, result) in points.iter().zip(results) {
         for (outcome, count) in result.outcomes.iter().enumerate() {
             report.outcomes[outcome] += count;
@@ -218,6 +250,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
         // Loom ends its search at a deadlock, and at an error that it reports by a panic.
         ended += u64::from(is_cut && !result.stopped && result.schedules < limit && weak);
         cut += u64::from(is_cut);
+        levels.extend((is_cut && !result.stopped).then_some(result.complete_to));
         dead += u64::from(result.died);
         // A request may still occur in schedules that were left out.
         found.extend((!is_cut).then(|| never_reached(*point, &result, &baseline)).flatten());
@@ -230,8 +263,8 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
         report.coverage.runs_total = report.coverage.runs;
     }
     if is_sample && cut + left_out > 0 {
-        report.sampled |= sampled;
-        report.limit_asked = sampled && settings.limit.is_some() && census.exhausted;
+        report.sampled |= is_drawn;
+        report.limit_asked = is_drawn && settings.limit.is_some() && census.exhausted;
         let more = if is_known {
             format!("--limit {} makes all", report.coverage.runs_total)
         } else {
@@ -255,6 +288,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
             thousands(limit)
         ));
     }
+    report.notes.extend(describe_levels(&levels));
     if ended > 0 {
         let faults = count(all, "fault");
         let ended = thousands(ended);
@@ -299,75 +333,4 @@ fn never_reached(point: Point, result: &SearchResult, baseline: &Baseline) -> Op
         let note = "no schedule reached the request that was to fail: runs are not alike";
         observation_at(point, Evidence::new(Kind::Nondeterminism).note(note), baseline)
     })
-}
-
-/// How far the schedules without a fault were run.
-fn describe_census(settings: &Settings, threads: ExploreSettings, census: &SearchResult) -> String {
-    let threads_seen = count(census.threads, "thread");
-    let all = format!("{threads_seen}, {}", count(census.schedules, "schedule"));
-    if census.stopped {
-        return format!("{all}: ended with the first finding");
-    }
-    let bound = match threads.bound {
-        Bound::NONE => "to no bound".to_owned(),
-        Bound::Preemptions(bound) => format!("to {}", count(u64::from(bound), "preemption")),
-        Bound::Delays(bound) => format!("to {}", count(u64::from(bound), "delay")),
-    };
-    let is_weak = settings.host.is_some_and(Host::is_weak);
-    let parts = || {
-        let others = census.parts.iter().skip(1).filter(|part| part.1 > 0);
-        others.map(|(name, made)| format!(", {} by {name}", thousands(*made))).collect::<String>()
-    };
-    match threads.mode {
-        ScheduleMode::Random(_) | ScheduleMode::Pct(..) => format!("{all} at random"),
-        _ if !census.exhausted => match census.parts.first() {
-            Some((_, made)) => {
-                format!("{all}: the first {} of those {bound}{}", thousands(*made), parts())
-            }
-            None => format!(
-                "{threads_seen}, the first {} of those {bound}",
-                count(census.schedules, "schedule")
-            ),
-        },
-        _ if !census.exceeds && !is_weak => format!("{all}: exhaustive, there is no other"),
-        _ => {
-            let wakes = match threads.search.wakes {
-                _ if is_weak => String::new(),
-                wakes => format!(" and {}", count(u64::from(wakes), "early wake-up")),
-            };
-            match census.parts.first() {
-                Some((_, made)) => {
-                    format!("{all}: {} exhaustive {bound}{wakes}{}", thousands(*made), parts())
-                }
-                None => format!("{all}: exhaustive {bound}{wakes}"),
-            }
-        }
-    }
-}
-
-fn add_notes(
-    settings: &Settings,
-    baseline: &Baseline,
-    threads: ExploreSettings,
-    census: &SearchResult,
-    results: usize,
-    report: &mut Report,
-) {
-    let mut note = |text: String| report.notes.push(text);
-    note(describe_census(settings, threads, census));
-    if census.threads <= 1 {
-        note("it starts no thread of mallory::thread: there is one schedule; see Sweep".to_owned());
-    }
-    if results > 1 {
-        note(format!("{results} different results without a fault, depending on the schedule"));
-    }
-    if baseline.lacks_sites() {
-        note(settings.lacks_sites());
-    }
-    if !settings.classified {
-        note("errors unclassified: every Err counts as out of memory; see Explore::oom".to_owned());
-    }
-    if settings.in_process {
-        note("runs were made in process: an abort would have ended it".to_owned());
-    }
 }

@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 use crate::explore::context::{OTHERS_MAX, SearchContext};
 use crate::explore::extra_requests::ExtraRequests;
+use crate::explore::levels::{LevelLimits, search_levels};
 use crate::explore::sampling::seed_of;
 use crate::explore::work_item::{RootCause, SearchResult, WorkItem, check_outcome, confirm, job};
-use crate::host::ScheduledRun;
+use crate::host::{Host, ScheduledRun};
 use crate::plan::Plan;
 use crate::process::backtrace::Capture;
 use crate::process::scratch_dir::ScratchDir;
@@ -60,6 +61,8 @@ struct WorkItemRun<'a> {
     stops_at_first: bool,
     /// Runs whose threads never ended.
     endless: u64,
+    /// Whether no further run is wanted.
+    is_over: bool,
 }
 
 /// What a run shows as far as it is known without call sites: for each piece of evidence its kind, the
@@ -90,6 +93,7 @@ impl<'a> WorkItemRun<'a> {
             leaked: 0,
             shapes: BTreeMap::new(),
             endless: 0,
+            is_over: false,
             stops_at_first: context.settings.threads.is_some_and(|threads| threads.stops_at_first),
         }
     }
@@ -216,6 +220,7 @@ impl ScheduledRun for WorkItemRun<'_> {
         self.endless += u64::from(run.conducted.stopped == Some(Stopped::Endless));
         if run.conducted.stopped == Some(Stopped::Crowd) {
             self.result.too_many_threads = true;
+            self.is_over = true;
             return false;
         }
         if self.item == WorkItem::Census {
@@ -233,7 +238,8 @@ impl ScheduledRun for WorkItemRun<'_> {
         // What reaches further than the bounded search is only run where that finds nothing.
         let is_enough =
             search.part().is_some() && search.is_exhausted() && !self.result.found.is_empty();
-        !self.result.stopped && !is_enough && self.endless < ENDLESS_MAX
+        self.is_over = self.result.stopped || is_enough || self.endless >= ENDLESS_MAX;
+        !self.is_over
     }
 }
 
@@ -248,15 +254,18 @@ pub(crate) fn run_item(
     let seed = context.run.settings.seed;
     let ExploreSettings { bound, search: options, .. } = context.threads;
     let limit = context.limit;
+    if host.is_weak() {
+        return run_item_by_levels(context, host, item, scratch, on_found);
+    }
     let search = match context.threads.mode {
         ScheduleMode::Bounded | ScheduleMode::Portfolio if context.sampled => {
             Search::sampled(bound, options, seed_of(seed, item.point()), limit)
         }
-        ScheduleMode::Portfolio if !host.is_weak() => {
+        ScheduleMode::Portfolio => {
             let others = OTHERS_MAX[usize::from(item != WorkItem::Census)].min(limit);
             Search::portfolio(bound, seed_of(seed, item.point()), options, limit, others)
         }
-        ScheduleMode::Bounded | ScheduleMode::Portfolio => host.bounded(bound, options, limit),
+        ScheduleMode::Bounded => host.bounded(bound, options, limit),
         ScheduleMode::Random(schedules) => Search::random(seed, options, schedules.min(limit)),
         ScheduleMode::Pct(depth, schedules) => {
             Search::pct(depth, seed, options, schedules.min(limit))
@@ -264,10 +273,8 @@ pub(crate) fn run_item(
     };
     let search = Rc::new(RefCell::new(search.steps_max(context.steps_max)));
     let mut item_run = WorkItemRun::new(context.run, item, scratch, on_found);
-    let captures_at_once = item == WorkItem::Census && host.is_weak();
-    item_run.known_requests = captures_at_once.then(|| context.baseline.by_thread.clone());
     host.search(Rc::clone(&search), &mut item_run);
-    if item == WorkItem::Census && !captures_at_once {
+    if item == WorkItem::Census {
         let known = |thread| context.baseline.count(thread);
         item_run.add_extra_requests(&known, context.run.settings.known_file);
     }
@@ -279,10 +286,40 @@ pub(crate) fn run_item(
     if search.part().is_some() {
         result.parts = search.results();
     }
+    (finished(result), leaked)
+}
+
+/// Runs a work item under loom.
+fn run_item_by_levels(
+    context: &SearchContext<'_>,
+    host: &dyn Host,
+    item: WorkItem,
+    scratch: &ScratchDir,
+    on_found: &mut dyn FnMut(&Observation),
+) -> (SearchResult, usize) {
+    let mut item_run = WorkItemRun::new(context.run, item, scratch, on_found);
+    let is_census = item == WorkItem::Census;
+    item_run.known_requests = is_census.then(|| context.baseline.by_thread.clone());
+    let SearchContext { limit: schedules, more, lower_first, .. } = *context;
+    let limits = LevelLimits { schedules, more, lower_first };
+    let bound = context.threads.bound.limit();
+    let levels = search_levels(host, bound, limits, &mut |host, search| {
+        host.search(search, &mut item_run);
+        !item_run.is_over
+    });
+    let WorkItemRun { mut result, leaked, .. } = item_run;
+    (result.schedules, result.exhausted) = (levels.schedules, levels.exhausted);
+    result.complete_to = levels.complete_to;
+    result.exceeds = true;
+    (finished(result), leaked)
+}
+
+/// The result, with each finding told how many schedules there were.
+fn finished(mut result: SearchResult) -> SearchResult {
     for found in &mut result.found {
         if let Some(schedule) = &mut found.schedule {
             schedule.of = result.schedules;
         }
     }
-    (result, leaked)
+    result
 }

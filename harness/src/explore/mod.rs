@@ -10,7 +10,8 @@
 //! | What is a work item (one fault, or none, in every schedule of a search), and what is its result? | `work_item` |
 //! | How are all schedules of a work item run? | `item_run` |
 //! | How do child processes run work items, and what if one dies? | `workers` |
-//! | What is run if requests × schedules exceed the limit? | `sampling` |
+//! | What is run if requests × schedules exceed the limit? | `sampling`; under loom also `levels` |
+//! | What does the report say about how far the searches went? | `notes` |
 //! | Which requests and results occur in other schedules only? | `extra_requests` |
 //! | How does a finding's schedule get short? | `shrink` (order of the passes), `shrinker` (one try), `shrink_loom` |
 //! | Which two operations does a finding depend on? | `critical_pair`, from the log in `operation_log`; under loom `loom_pair` |
@@ -42,7 +43,9 @@ pub(crate) mod critical_pair;
 pub(crate) mod engine;
 pub(crate) mod extra_requests;
 pub(crate) mod item_run;
+pub(crate) mod levels;
 pub(crate) mod loom_pair;
+pub(crate) mod notes;
 pub(crate) mod operation_log;
 pub(crate) mod sampling;
 pub(crate) mod shrink;

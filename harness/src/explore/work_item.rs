@@ -51,6 +51,8 @@ pub(crate) struct SearchResult {
     pub(crate) schedules: u64,
     /// Whether every schedule of the bound was run.
     pub(crate) exhausted: bool,
+    /// Under loom, if not all are run: the most preemptions of which all schedules were run.
+    pub(crate) complete_to: Option<u32>,
     /// Whether schedules exist that exceed the bound.
     pub(crate) exceeds: bool,
     /// For each part of a portfolio its name, and how many schedules it made.
@@ -77,6 +79,7 @@ codec_struct!(SearchResult {
     outcomes,
     schedules,
     exhausted,
+    complete_to,
     exceeds,
     parts,
     stopped,

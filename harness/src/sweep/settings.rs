@@ -49,6 +49,8 @@ pub(crate) struct ExploreSettings {
     pub(crate) mode: ScheduleMode,
     pub(crate) bound: Bound,
     pub(crate) search: SearchOptions,
+    /// Whether the caller set the number of early wake-ups.
+    pub(crate) asks_wakes: bool,
     /// The most schedules of each search, if the caller sets a limit.
     pub(crate) schedules: Option<u64>,
     /// Whether requests and frees are scheduling points.

@@ -14,6 +14,8 @@ mod findings;
 #[cfg(feature = "loom")]
 mod loom_counters;
 #[cfg(feature = "loom")]
+mod loom_levels;
+#[cfg(feature = "loom")]
 mod loom_orders;
 #[cfg(feature = "loom")]
 mod loom_pairs;
