@@ -225,9 +225,16 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     let steps_max = steps.saturating_mul(10).saturating_add(1_000);
     let lower_first = !census.exhausted || limit < census.schedules;
     let more = if is_sample { 0 } else { limit };
-    let (run, baseline) = (&run, &baseline);
-    let context =
-        SearchContext { run, baseline, threads, limit, sampled, lower_first, more, steps_max };
+    let context = SearchContext {
+        run: &run,
+        baseline: &baseline,
+        threads,
+        limit,
+        sampled,
+        lower_first,
+        more,
+        steps_max,
+    };
     let items: Vec<WorkItem> = points.iter().copied().map(WorkItem::Fault).collect();
     let total = if is_sample { runs.min(product) } else { product };
     let mut on_progress = |runs: u64| show_progress(runs, total.max(runs));

@@ -303,7 +303,7 @@ fn run_item_by_levels(
     let SearchContext { limit: schedules, more, lower_first, .. } = *context;
     let limits = LevelLimits { schedules, more, lower_first };
     let bound = context.threads.bound.limit();
-    let levels = search_levels(host, bound, limits, &mut |host, search| {
+    let levels = search_levels(bound, limits, &mut |search| {
         host.search(search, &mut item_run);
         !item_run.is_over
     });
