@@ -228,7 +228,7 @@ fn a_subject_may_fork_beside_threads_that_ask() {
                     status == 0
                 }
             });
-            ended.fold(true, |all, ended| all && ended)
+            ended.filter(|ended| !ended).count() == 0
         });
         Ok::<_, TryReserveError>(ended)
     });
