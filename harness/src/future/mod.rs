@@ -5,8 +5,11 @@
 //! services use of tokio is in [`mallory::tokio`](crate::tokio) (feature `tokio`).
 //!
 //! With [`Explore::cancellations`](crate::Explore::cancellations) the exploration also drops the futures
-//! of tasks, at each await that is reached.
+//! of tasks, at each await that is reached, and futures inside of a task that are [`cancellable`].
 
+pub(crate) mod cancellable;
+#[cfg(mallory_model)]
+pub(crate) mod inner_wait;
 #[cfg(not(mallory_model))]
 pub(crate) mod no_model;
 #[cfg(mallory_model)]
@@ -16,7 +19,8 @@ pub(crate) mod task;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-pub use crate::future::task::{JoinError, JoinHandle, block_on, spawn};
+pub use crate::future::cancellable::{Cancelled, cancellable};
+pub use crate::future::task::{AbortHandle, JoinError, JoinHandle, block_on, spawn};
 
 /// Lets other tasks run first, once.
 pub fn yield_now() -> impl Future<Output = ()> {

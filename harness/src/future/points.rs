@@ -1,9 +1,14 @@
 //! How a task of a model waits to be woken, and where other threads may run.
 
+#[cfg(feature = "tokio")]
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "tokio")]
 use std::task::{Context, Poll};
 
+#[cfg(feature = "shuttle")]
+use crate::future::inner_wait;
+pub(crate) use crate::future::inner_wait::InnerWait;
 use crate::rt;
 #[cfg(any(feature = "shuttle", feature = "tokio"))]
 use crate::rt::CurrentEngine;
@@ -30,13 +35,22 @@ impl TaskToken {
         }
     }
 
-    /// Waits until it is woken. Returns whether the future is to be dropped instead.
-    pub(crate) fn wait(&self, is_cancellable: bool) -> bool {
+    /// Waits until it is woken, or one of the futures that wait in the task is to be dropped. Returns
+    /// whether the task's own future is to be dropped, if it `is_task`.
+    pub(crate) fn wait(&self, is_task: bool) -> bool {
         #[cfg(feature = "shuttle")]
         if rt::engine() == CurrentEngine::Shuttle {
-            return rt::await_wake(&self.id, is_cancellable);
+            let drops = inner_wait::drops() | u64::from(is_task);
+            return match rt::await_wake(&self.id, drops) {
+                Some(0) => true,
+                Some(nth) => {
+                    inner_wait::drop_nth(usize::from(nth));
+                    false
+                }
+                None => false,
+            };
         }
-        let _ = is_cancellable;
+        let _ = is_task;
         while !self.is_woken.swap(false, Ordering::SeqCst) {
             if rt::is_abandoned() {
                 rt::abandon();
@@ -72,6 +86,33 @@ impl TaskPoint {
         if rt::engine() == CurrentEngine::Shuttle {
             rt::poll_point(&self.id);
         }
+    }
+}
+
+/// The order in which a `select!` polls its branches, with what its latest poll chose.
+#[cfg(feature = "tokio")]
+#[derive(Debug, Default)]
+pub(crate) struct SelectOrder {
+    /// The step of the choice, and 1; 0 before the first one.
+    step: AtomicUsize,
+}
+
+#[cfg(feature = "tokio")]
+impl SelectOrder {
+    /// The branch that is polled first, of this many. Outside of a model it is the first one.
+    pub(crate) fn first(&self, branches: u32) -> u32 {
+        #[cfg(feature = "shuttle")]
+        if rt::engine() == CurrentEngine::Shuttle && branches > 1 {
+            if let Some(step) = self.step.load(Ordering::Relaxed).checked_sub(1) {
+                // No branch was ready, so the order of the poll before made no difference.
+                rt::withdraw_offer(step);
+            }
+            let (first, step) = rt::choose_branch(branches as u8);
+            self.step.store(step + 1, Ordering::Relaxed);
+            return u32::from(first);
+        }
+        let _ = (branches, &self.step);
+        0
     }
 }
 

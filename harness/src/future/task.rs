@@ -130,6 +130,16 @@ struct TaskSlot<T> {
 }
 
 impl<T> TaskState<T> {
+    fn end(&self) {
+        self.point.reach();
+        self.abort.set();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.point.reach();
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).is_finished
+    }
+
     fn finish(&self, output: Result<T, JoinError>) {
         self.point.reach();
         let waiter = {
@@ -142,23 +152,71 @@ impl<T> TaskState<T> {
     }
 }
 
+/// What ends a task, whatever its output is.
+trait Abort: Send + Sync {
+    fn abort(&self);
+    fn is_finished(&self) -> bool;
+}
+
+impl<T: Send> Abort for TaskState<T> {
+    fn abort(&self) {
+        self.end();
+    }
+
+    fn is_finished(&self) -> bool {
+        self.has_ended()
+    }
+}
+
+/// Ends a task, as [`JoinHandle::abort`] does, and can't wait for it.
+#[derive(Clone)]
+pub struct AbortHandle {
+    state: Arc<dyn Abort>,
+}
+
+impl AbortHandle {
+    /// Drops the task's future at its next await. A task that ends before has its output.
+    pub fn abort(&self) {
+        self.state.abort();
+    }
+
+    /// Whether the task has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state.is_finished()
+    }
+}
+
+impl fmt::Debug for AbortHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AbortHandle")
+    }
+}
+
 /// A handle to wait for a task with. The task goes on if it is dropped.
 pub struct JoinHandle<T> {
     state: Arc<TaskState<T>>,
 }
 
 impl<T> JoinHandle<T> {
-    /// Drops the task's future at its next await.
+    /// Drops the task's future at its next await. A task that ends before has its output.
     pub fn abort(&self) {
-        self.state.point.reach();
-        self.state.abort.set();
+        self.state.end();
     }
 
     /// Whether the task has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.state.point.reach();
-        self.state.slot.lock().unwrap_or_else(PoisonError::into_inner).is_finished
+        self.state.has_ended()
+    }
+
+    /// A handle that only ends the task.
+    #[must_use]
+    pub fn abort_handle(&self) -> AbortHandle
+    where
+        T: Send + 'static,
+    {
+        AbortHandle { state: Arc::<TaskState<T>>::clone(&self.state) }
     }
 }
 
@@ -170,6 +228,10 @@ impl<T> Future for JoinHandle<T> {
         let mut slot = self.state.slot.lock().unwrap_or_else(PoisonError::into_inner);
         match slot.output.take() {
             Some(output) => Poll::Ready(output),
+            None if slot.is_finished => {
+                drop(slot);
+                panic!("JoinHandle polled after completion")
+            }
             None => {
                 slot.waiter = Some(context.waker().clone());
                 Poll::Pending

@@ -19,13 +19,13 @@ use crate::host::scheduled_run::{Host, RehearsedRun, ScheduledRun};
 use crate::process::status;
 use crate::report::format::panic_message;
 use crate::rt;
+use crate::rt::own_choice::OwnChoice;
 use crate::rt::run_log::Choices;
 use crate::rt::thread_set::{THREADS_MAX, ThreadSet};
 use crate::rt::{NextTask, TaskPool};
 use crate::run::outcome::{Cue, ScheduledEnd, Stopped, ThreadScheduler};
 use crate::schedule::Preemption;
 use crate::schedule::data_races::data_races;
-use crate::schedule::default_order::split_cancel;
 use crate::schedule::search::Search;
 use crate::thread::spawn::end_of_main_thread;
 
@@ -96,7 +96,7 @@ impl ShuttleShared {
         let end = ScheduledEnd {
             stopped: self.stopped.take(),
             races: data_races(&log),
-            cancelled: log.steps.iter().any(|step| step.cancels),
+            cancelled: log.steps.iter().any(|step| step.own.is_drop()),
             diverged: search.diverged(),
             threads: self.threads.get(),
             panicked: rt::first_panic().map(|(_, message)| message),
@@ -183,7 +183,7 @@ impl SearchScheduler {
                 rt::take_counted_point();
                 // Nobody else could go on.
                 let ready = ThreadSet::of(0);
-                rt::begin_step(0, false, Choices { ready, ..Choices::default() });
+                rt::begin_step(0, OwnChoice::Nothing, Choices { ready, ..Choices::default() });
                 return first;
             }
             NextTask::Same | NextTask::Any => return Some(current).filter(is_runnable).or(first),
@@ -221,11 +221,8 @@ impl SearchScheduler {
         }
         let made = search.preemptions().len();
         let to = search.decide(&choices, thread, rt::points(thread), steps);
-        let (to, cancels) = split_cancel(to);
-        if cancels {
-            rt::cancel(to);
-        }
-        rt::begin_step(to, cancels, choices);
+        let (to, own) = OwnChoice::split(to);
+        rt::begin_step(to, own, choices);
         rt::pass_points_until(search.next_decision(to, rt::points(to)));
         if let Some(preemption) = search.preemptions().get(made) {
             status::add_preemption(preemption.pack());

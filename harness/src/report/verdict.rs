@@ -61,8 +61,10 @@ impl fmt::Display for Replayed {
             Replayed::Diverged(preemption) => write!(
                 f,
                 "diverged at {preemption}: T{} never reached its point {}, \
-                 or T{} could not run there",
-                preemption.thread, preemption.point, preemption.to
+                 or {}",
+                preemption.thread,
+                preemption.point,
+                preemption.obstacle()
             ),
         }
     }

@@ -14,11 +14,13 @@ use crate::rt::execution::{
 };
 use crate::rt::execution::{end_thread, engine, record_operation, scheduling_point};
 #[cfg(feature = "shuttle")]
-use crate::rt::execution::{scheduling_point_on, wait_at_point};
+use crate::rt::execution::{own_operation, scheduling_point_on, wait_at_point};
 use crate::rt::lock_table;
 use crate::rt::lock_table::{LockMode, ObjectId, WaitsFor};
 #[cfg(feature = "shuttle")]
 use crate::rt::lock_table::{WaitEnd, WaitLimits};
+#[cfg(feature = "shuttle")]
+use crate::rt::own_choice::{Offers, OwnChoice};
 use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
 #[cfg(feature = "loom")]
 use crate::rt::stack::on_large_stack;
@@ -127,17 +129,47 @@ pub(crate) fn poll_point(id: &ObjectId) {
     lock_table::log_ordering_access(id.object(), AccessKind::Write, Orders::TOKEN);
 }
 
-/// Waits until a task is woken. With `is_cancellable` its future may be dropped instead: returns
-/// whether it is to be.
+/// Waits until a task is woken. One of the futures with a bit in `drops` may be dropped instead:
+/// returns its number if one is to be.
 #[cfg(feature = "shuttle")]
-pub(crate) fn await_wake(token: &ObjectId, is_cancellable: bool) -> bool {
-    let time = lock_table::take_wake_time(current_thread());
-    let limits = WaitLimits { time, is_cancellable, ..WaitLimits::default() };
+pub(crate) fn await_wake(token: &ObjectId, drops: u64) -> Option<u8> {
+    let thread = current_thread();
+    let time = lock_table::take_wake_time(thread);
+    let limits = WaitLimits { time, drops, ..WaitLimits::default() };
     let want = WaitsFor::Permit(token.number());
+    let is_woken = lock_table::is_available(thread, want);
     let end = wait_on(token, SharedOpKind::Await, want, limits);
     lock_table::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
     lock_table::set_permits(token.number(), 0, false);
-    end == WaitEnd::Cancelled
+    match end {
+        WaitEnd::Cancelled(nth) => Some(nth),
+        // What was handed to a task that waited is lost with a future that is dropped only now.
+        _ if !is_woken && drops != 0 => match choose(Offers { drops, branches: 0 }) {
+            OwnChoice::Drop(nth) => Some(nth),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A scheduling point at which the present thread may choose by itself.
+#[cfg(feature = "shuttle")]
+fn choose(offers: Offers) -> OwnChoice {
+    if std::thread::panicking() {
+        return OwnChoice::Nothing;
+    }
+    lock_table::offer(offers);
+    scheduling_point(own_operation(SharedOpKind::Choose));
+    lock_table::take_own_choice(current_thread())
+}
+
+/// Chooses which of this many branches is polled first, at a scheduling point. Returns the step as
+/// well, for which the offer may be withdrawn.
+#[cfg(feature = "shuttle")]
+pub(crate) fn choose_branch(branches: u8) -> (u8, usize) {
+    let own = choose(Offers { drops: 0, branches });
+    let nth = if let OwnChoice::Branch(nth) = own { nth } else { 0 };
+    (nth, lock_table::present_step())
 }
 
 /// Wakes a task. It is no scheduling point: whoever wakes may have locks that no model knows.

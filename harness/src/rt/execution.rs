@@ -10,6 +10,8 @@ use crate::rt::lock_table;
 use crate::rt::lock_table::{BlockedThread, ObjectId};
 #[cfg(feature = "shuttle")]
 use crate::rt::lock_table::{WaitEnd, WaitLimits, WaitsFor};
+#[cfg(feature = "shuttle")]
+use crate::rt::own_choice::Offers;
 use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
 
 thread_local! {
@@ -241,6 +243,9 @@ pub(crate) fn wait_at_point(operation: SharedOp, want: WaitsFor, limits: WaitLim
         });
     }
     let suppresses_points = suppresses_points();
+    if limits.drops != 0 && !suppresses_points {
+        lock_table::offer(Offers { drops: limits.drops, branches: 0 });
+    }
     let passes = suppresses_points || lock_table::passes(thread, PASS_UNTIL.get());
     if passes && lock_table::is_available(thread, want) {
         if suppresses_points {

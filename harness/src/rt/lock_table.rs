@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::rt::access::{AccessKind, Object, Orders};
 use crate::rt::current::current_thread;
+use crate::rt::own_choice::{Offers, OwnChoice};
 use crate::rt::run_log::{Choices, RunLog};
 use crate::rt::thread_set::ThreadSet;
 use crate::rt::yields::Yields;
@@ -119,9 +120,8 @@ struct ThreadState {
     since: u64,
     /// When its wait is over in any case, in nanoseconds of the simulated time.
     deadline: Option<u64>,
-    /// Whether its wait may be given up.
-    is_cancellable: bool,
-    is_cancelled: bool,
+    /// What it chose by itself at its latest point.
+    own: OwnChoice,
     /// When its task is to be woken at the latest.
     wake_at: Option<u64>,
     /// What its next operation accesses, where it waits for that.
@@ -138,8 +138,8 @@ pub(crate) struct LockTable {
     waiting: ThreadSet,
     /// The threads with a deadline, or whose wait may end without a reason.
     special: ThreadSet,
-    /// The threads whose wait may be given up.
-    cancellable: ThreadSet,
+    /// What the thread that reaches a point may choose by itself there.
+    offers: Offers,
     yields: Yields,
     /// The objects of the run are the first `used` ones. The rest is kept for later runs.
     objects: Vec<SharedObject>,
@@ -282,7 +282,7 @@ impl LockTable {
                 earliest = Some((deadline, thread));
             }
         }
-        choices.cancellable = self.cancellable;
+        choices.offers = self.offers;
         let yielded = self.yields.waiting() - self.ready;
         choices.idle |= yielded;
         choices.next = earliest.map(|(_, thread)| thread).or_else(|| yielded.first());
@@ -353,12 +353,13 @@ impl LockTable {
     /// Begins a step of a thread, which goes on at its latest point. `choices` are those before it,
     /// if they are known.
     #[inline]
-    fn begin_step(&mut self, thread: u16, cancels: bool, choices: Option<Choices>) {
+    fn begin_step(&mut self, thread: u16, own: OwnChoice, choices: Option<Choices>) {
         let is_other = self.choices_changed || self.log.steps.is_empty();
         let choices = choices.or_else(|| is_other.then(|| self.choices()));
         let point = self.threads.get(usize::from(thread)).map_or(0, |state| state.points);
-        self.log.add_step(thread, point, cancels, choices);
-        self.choices_changed = false;
+        self.log.add_step(thread, point, own, choices);
+        // Offers are for one point.
+        self.choices_changed = std::mem::take(&mut self.offers) != Offers::NONE;
         if self.yields.is_active() {
             self.note_step_of_yielders(thread);
         }
@@ -392,12 +393,12 @@ pub(crate) fn begin_run() {
         table.ready = ThreadSet::of(0);
         table.waiting = ThreadSet::EMPTY;
         table.special = ThreadSet::EMPTY;
-        table.cancellable = ThreadSet::EMPTY;
+        table.offers = Offers::NONE;
         table.daemons = ThreadSet::EMPTY;
         table.yields.clear();
         table.log.clear();
         table.choices_changed = true;
-        table.begin_step(0, false, None);
+        table.begin_step(0, OwnChoice::Nothing, None);
     });
 }
 
@@ -438,8 +439,13 @@ pub(crate) fn count_point(thread: u16) {
 /// Begins the step with which a thread goes on after the decision of the scheduler, which had these
 /// choices.
 #[cfg(feature = "shuttle")]
-pub(crate) fn begin_step(thread: u16, cancels: bool, choices: Choices) {
-    with_table(|table| table.begin_step(thread, cancels, Some(choices)));
+pub(crate) fn begin_step(thread: u16, own: OwnChoice, choices: Choices) {
+    with_table(|table| {
+        if let Some(state) = table.threads.get_mut(usize::from(thread)) {
+            state.own = own;
+        }
+        table.begin_step(thread, own, Some(choices));
+    });
 }
 
 /// Whether a thread passes its next point, if that is one before the point `until`.
@@ -461,7 +467,7 @@ pub(crate) fn pass_point(thread: u16, until: u32) -> Option<(u64, u32)> {
         state.points += 1;
         table.points += 1;
         (state.points < until && table.foreign.is_empty()).then(|| {
-            table.begin_step(thread, false, None);
+            table.begin_step(thread, OwnChoice::Nothing, None);
             table.count_operation(thread)
         })
     })
@@ -583,8 +589,8 @@ pub(crate) struct WaitLimits {
     pub(crate) time: Option<u64>,
     /// Whether it may end without a reason.
     pub(crate) may_wake: bool,
-    /// Whether it may be given up.
-    pub(crate) is_cancellable: bool,
+    /// A bit for each future of the task that may be dropped instead.
+    pub(crate) drops: u64,
     /// What the operation after the wait accesses, if it is known.
     pub(crate) pending: Option<(Object, AccessKind)>,
 }
@@ -600,10 +606,6 @@ pub(crate) fn begin_wait(
         let state = table.threads.get_mut(usize::from(thread))?;
         (state.want, state.since, state.deadline) = (Some(want), state.last, deadline);
         state.pending = limits.pending;
-        (state.is_cancellable, state.is_cancelled) = (limits.is_cancellable, false);
-        if limits.is_cancellable {
-            table.cancellable.insert(thread);
-        }
         table.waiting.insert(thread);
         if deadline.is_some() || limits.may_wake {
             table.special.insert(thread);
@@ -629,8 +631,8 @@ pub(crate) enum WaitEnd {
     TimedOut,
     /// For no reason.
     Spurious,
-    /// It was given up.
-    Cancelled,
+    /// The future with this number is dropped instead.
+    Cancelled(u8),
 }
 
 /// Notes that a thread has ceased to wait, and how its wait ended. If its time was up, time passes
@@ -640,7 +642,7 @@ pub(crate) fn end_wait(thread: u16) -> WaitEnd {
         let Some(state) = table.threads.get(usize::from(thread)) else { return WaitEnd::Ready };
         let (want, deadline) = (state.want, state.deadline);
         let end = match (want, deadline) {
-            _ if state.is_cancelled => WaitEnd::Cancelled,
+            _ if let OwnChoice::Drop(nth) = state.own => WaitEnd::Cancelled(nth),
             (Some(want), _) if table.is_available(thread, want) => {
                 if want == WaitsFor::Time {
                     table.access(Object::Clock, AccessKind::Read);
@@ -661,8 +663,7 @@ pub(crate) fn end_wait(thread: u16) -> WaitEnd {
         };
         let state = &mut table.threads[usize::from(thread)];
         (state.want, state.deadline, state.pending) = (None, None, None);
-        (state.is_cancellable, state.is_cancelled) = (false, false);
-        table.cancellable.remove(thread);
+        state.own = OwnChoice::Nothing;
         table.waiting.remove(thread);
         table.special.remove(thread);
         table.yields.end(thread);
@@ -675,14 +676,41 @@ pub(crate) fn end_wait(thread: u16) -> WaitEnd {
     })
 }
 
-/// Gives up the wait of a thread, which goes on next.
+/// Lets the present thread choose by itself at the point that it reaches next.
 #[cfg(feature = "shuttle")]
-pub(crate) fn cancel(thread: u16) {
+pub(crate) fn offer(offers: Offers) {
     with_table(|table| {
-        if let Some(state) = table.threads.get_mut(usize::from(thread)) {
-            state.is_cancelled = state.is_cancellable;
+        table.choices_changed |= offers != table.offers;
+        table.offers = offers;
+    });
+}
+
+/// What a thread chose by itself at its latest point. It is asked once.
+#[cfg(feature = "shuttle")]
+pub(crate) fn take_own_choice(thread: u16) -> OwnChoice {
+    with_table(|table| {
+        // It is left where the point was passed without a step.
+        table.offers = Offers::NONE;
+        let state = table.threads.get_mut(usize::from(thread));
+        state.map_or(OwnChoice::Nothing, |state| std::mem::take(&mut state.own))
+    })
+}
+
+/// Notes that what the present thread was offered at the step with this number made no difference.
+#[cfg(feature = "shuttle")]
+pub(crate) fn withdraw_offer(step: usize) {
+    with_table(|table| {
+        let Some(step) = table.log.steps.get(step) else { return };
+        if let Some(choices) = table.log.choices.get_mut(step.choices as usize) {
+            choices.offers = Offers::NONE;
         }
     });
+}
+
+/// The number of the present step in the log.
+#[cfg(feature = "shuttle")]
+pub(crate) fn present_step() -> usize {
+    with_table(|table| table.log.steps.len().saturating_sub(1))
 }
 
 /// Wakes the task of a thread at this time, if it waits then.

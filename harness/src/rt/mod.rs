@@ -20,6 +20,7 @@
 //! | Who holds which lock, who waits for what, and is that a deadlock? | `lock_table` |
 //! | How does a thread yield and sleep, and when does it have to wait for its turn? | `pauses`, `yields` |
 //! | Which operations of two threads may be exchanged? | `access` |
+//! | What may a task choose by itself at a point? | `own_choice` |
 //! | What did the threads of a run do, and which could have gone on instead? | `run_log` |
 //! | How are sets of threads stored, and how many threads can there be? | `thread_set` |
 //! | Where do a thread's backtraces end? | `backtrace_end` |
@@ -45,6 +46,8 @@ pub(crate) mod execution;
 pub(crate) mod lock_table;
 #[cfg(not(mallory_model))]
 pub(crate) mod no_model;
+#[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom's tasks choose nothing"))]
+pub(crate) mod own_choice;
 #[cfg(mallory_model)]
 pub(crate) mod pauses;
 #[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom needs a part of it"))]
@@ -71,8 +74,8 @@ pub(crate) use crate::rt::blocking::{
 pub(crate) use crate::rt::blocking::{Spawned, end_main_thread, is_thread_finished, join, spawn};
 #[cfg(feature = "shuttle")]
 pub(crate) use crate::rt::blocking::{
-    acquire, arrive, await_wake, notify, park, poll_point, release, try_acquire, unpark,
-    wait_for_permit, wait_on_condvar, wake_task,
+    acquire, arrive, await_wake, choose_branch, notify, park, poll_point, release, try_acquire,
+    unpark, wait_for_permit, wait_on_condvar, wake_task,
 };
 #[cfg(mallory_model)]
 pub(crate) use crate::rt::current::current_thread;
@@ -97,8 +100,8 @@ pub(crate) use crate::rt::lock_table::{
 };
 #[cfg(feature = "shuttle")]
 pub(crate) use crate::rt::lock_table::{
-    add_foreign_threads, begin_step, cancel, choices, foreign_threads, log_ordered,
-    only_daemons_are_left, points, set_log_partial, set_permits, steps,
+    add_foreign_threads, begin_step, choices, foreign_threads, log_ordered, only_daemons_are_left,
+    points, set_log_partial, set_permits, steps, withdraw_offer,
 };
 #[cfg(not(mallory_model))]
 pub(crate) use crate::rt::no_model::{

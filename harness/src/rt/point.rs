@@ -36,6 +36,8 @@ pub(crate) enum SharedOpKind {
     Arrive,
     /// Polls a future of an object, or waits until it is woken.
     Await,
+    /// Chooses by itself: which branch of a `select!` is polled first, or whether a future is dropped.
+    Choose,
     /// Parks itself.
     Park,
     Unpark,

@@ -5,6 +5,7 @@
 //! next: the operation at the first one, and code that no other thread notices.
 
 use crate::rt::access::{AccessKind, Object, Orders};
+use crate::rt::own_choice::{Offers, OwnChoice};
 use crate::rt::thread_set::ThreadSet;
 
 /// The threads that could go on before a step.
@@ -17,8 +18,8 @@ pub(crate) struct Choices {
     pub(crate) idle: ThreadSet,
     /// Threads that wait, and whose wait may end early: spuriously, or since its time is up.
     pub(crate) waking: ThreadSet,
-    /// Threads that wait in an await of a task, whose future may be dropped there.
-    pub(crate) cancellable: ThreadSet,
+    /// What the thread that asks may choose by itself.
+    pub(crate) offers: Offers,
     /// The thread that goes on if none is ready: the sleeper or timed wait with the earliest end, or
     /// else one that yielded.
     pub(crate) next: Option<u16>,
@@ -42,8 +43,8 @@ pub(crate) struct Step {
     pub(crate) thread: u16,
     /// The thread's scheduling point at which it begins; 0 for the beginning of the thread.
     pub(crate) point: u32,
-    /// Whether the thread's future is dropped, instead of what it waits for.
-    pub(crate) cancels: bool,
+    /// What the thread chose by itself.
+    pub(crate) own: OwnChoice,
     /// The index of the choices before it.
     pub(crate) choices: u32,
     /// Threads that could have gone on with an operation that this step makes impossible, and that
@@ -116,12 +117,12 @@ impl RunLog {
         &mut self,
         thread: u16,
         point: u32,
-        cancels: bool,
+        own: OwnChoice,
         choices: Option<Choices>,
     ) {
         self.choices.extend(choices);
         let choices = (self.choices.len() as u32).saturating_sub(1);
-        self.steps.push(Step { thread, point, cancels, choices, rivals: ThreadSet::EMPTY });
+        self.steps.push(Step { thread, point, own, choices, rivals: ThreadSet::EMPTY });
     }
 
     /// Adds an access of the present step.

@@ -93,6 +93,7 @@ fn text(SharedOp { what, object }: SharedOp) -> String {
         SharedOpKind::Hangup => format!("drops an end of o{object}"),
         SharedOpKind::Arrive => format!("arrives at o{object}"),
         SharedOpKind::Await => format!("awaits o{object}"),
+        SharedOpKind::Choose => "chooses how it goes on".to_owned(),
         SharedOpKind::Park => "parks".to_owned(),
         SharedOpKind::Unpark => format!("unparks o{object}"),
         SharedOpKind::CellRead => format!("reads o{object}"),

@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use crate::rt::own_choice::OwnChoice;
 use crate::rt::run_log::RunLog;
 use crate::schedule::Preemption;
-use crate::schedule::default_order::{
-    Bound, cancel, default_thread, is_possible, split_cancel, wakes_early,
-};
+use crate::schedule::default_order::{Bound, default_thread, is_possible, wakes_early};
 use crate::schedule::options::SearchOptions;
 use crate::schedule::races::suggestions;
 use crate::schedule::reservoir::Reservoir;
@@ -128,13 +127,13 @@ impl Bounded {
             let Some((thread, point)) = log.arrival(index) else { continue };
             let choices = &log.choices[step.choices as usize];
             let default = default_thread(choices, thread);
-            let went_on = if step.cancels { cancel(step.thread) } else { step.thread };
+            let went_on = step.own.by(step.thread);
             while let Some((_, to)) = suggested.next_if(|(step, _)| *step == index) {
                 // With the default thread it is the schedule that this one deviates from.
                 if to == went_on || Some(to) == default || !is_possible(choices, to) {
                     continue;
                 }
-                if split_cancel(to).1 && cancelled >= self.options.cancels {
+                if OwnChoice::split(to).1.is_drop() && cancelled >= self.options.cancels {
                     // Without any cancellation, schedules that have one are none of this search's.
                     self.exceeded_wakes |= self.options.cancels > 0;
                     continue;
@@ -164,7 +163,7 @@ impl Bounded {
             }
             used = used.saturating_add(self.bound.cost(choices, thread, went_on));
             wakes += u32::from(wakes_early(choices, went_on));
-            cancelled += u32::from(step.cancels);
+            cancelled += u32::from(step.own.is_drop());
             if default != Some(went_on) {
                 let deviation = Preemption { thread, point, to: went_on };
                 made.push(deviation);
@@ -220,7 +219,7 @@ fn last_planned(log: &RunLog, planned: usize) -> usize {
         }
         let Some((thread, _)) = log.arrival(index) else { continue };
         let choices = &log.choices[step.choices as usize];
-        made += usize::from(step.cancels || default_thread(choices, thread) != Some(step.thread));
+        made += usize::from(default_thread(choices, thread) != Some(step.own.by(step.thread)));
         if made == planned {
             return index;
         }
@@ -235,10 +234,10 @@ fn every_deviation(log: &RunLog, planned: usize) -> Vec<(usize, u16)> {
     for (index, step) in log.steps.iter().enumerate().skip(1) {
         let Some((thread, _)) = log.arrival(index) else { continue };
         let choices = &log.choices[step.choices as usize];
-        let deviates = step.cancels || default_thread(choices, thread) != Some(step.thread);
+        let deviates = default_thread(choices, thread) != Some(step.own.by(step.thread));
         if made >= planned && !deviates {
             all.extend(choices.all().iter().map(|to| (index, to)));
-            all.extend(choices.cancellable.contains(thread).then(|| (index, cancel(thread))));
+            all.extend(choices.offers.all().map(|own| (index, own.by(thread))));
         }
         made += usize::from(deviates);
     }

@@ -4,34 +4,24 @@
 //! that is ready goes on, or after a thread that yields or sleeps, the next higher-numbered one. If
 //! none is ready, the earliest sleep or timed wait ends.
 
+use crate::rt::own_choice::OwnChoice;
 use crate::rt::run_log::Choices;
-
-/// Added to a thread's number where its future is dropped at an await, instead of what it waits for.
-const CANCEL: u16 = 1 << 15;
-
-/// The successor that drops the future of this thread.
-pub(crate) fn cancel(thread: u16) -> u16 {
-    thread | CANCEL
-}
-
-/// The thread that goes on, and whether its future is dropped.
-#[inline]
-pub(crate) fn split_cancel(to: u16) -> (u16, bool) {
-    (to & !CANCEL, to & CANCEL != 0)
-}
 
 /// Whether this successor is possible.
 #[inline]
 pub(crate) fn is_possible(choices: &Choices, to: u16) -> bool {
-    let (thread, cancels) = split_cancel(to);
-    if cancels { choices.cancellable.contains(thread) } else { choices.all().contains(thread) }
+    match OwnChoice::split(to) {
+        (thread, OwnChoice::Nothing) => choices.all().contains(thread),
+        (_, own) => choices.offers.contains(own),
+    }
 }
 
 /// A limit to the deviations of a schedule from the default one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
     /// At most this many preemptions: switches away from a thread that could go on. Letting a thread
-    /// go on that yields or sleeps, although others could, counts as well.
+    /// go on that yields or sleeps, although others could, counts as well, and so does polling another
+    /// branch of a `select!` first.
     Preemptions(u32),
     /// At most this many deviations of any kind.
     Delays(u32),
@@ -49,7 +39,11 @@ impl Bound {
     /// What it costs that thread `to` goes on where `thread` has reached a scheduling point.
     pub(crate) fn cost(self, choices: &Choices, thread: u16, to: u16) -> u32 {
         let costs = match self {
-            _ if split_cancel(to).1 => false,
+            _ if let (_, own @ (OwnChoice::Drop(_) | OwnChoice::Branch(_))) =
+                OwnChoice::split(to) =>
+            {
+                !own.is_drop()
+            }
             Bound::Delays(_) => default_thread(choices, thread) != Some(to),
             Bound::Preemptions(_) if choices.ready.is_empty() => {
                 choices.next != Some(to) && choices.idle.contains(to)
@@ -78,7 +72,7 @@ pub(crate) fn default_thread(choices: &Choices, thread: u16) -> Option<u16> {
 /// Whether a wait of thread `to` ends early: a notification, or the end of its time, may still come.
 #[inline]
 pub(crate) fn wakes_early(choices: &Choices, to: u16) -> bool {
-    !split_cancel(to).1
+    OwnChoice::split(to).1 == OwnChoice::Nothing
         && choices.waking.contains(to)
         && !(choices.ready.is_empty() && choices.next == Some(to))
 }

@@ -7,6 +7,10 @@
 //! ready continues. When it yields or sleeps, the next higher-numbered one does, or else the lowest.
 //! If none is ready, the earliest sleep or timed wait ends.
 //!
+//! A task also chooses by itself: `T1@8>drop` drops its future at an await, `T1@8>drop2` the second
+//! `cancellable` one that waits in it, and `T1@8>branch1` polls branch 1 of a `select!` first, counted
+//! from 0.
+//!
 //! Loom's schedules are its own: `loom.2.417` is the 417th iteration of its search with at most two
 //! preemptions, and stands for all of a run's deviations.
 //!
@@ -47,7 +51,7 @@ mod search_tests;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::schedule::default_order::{cancel, split_cancel};
+use crate::rt::own_choice::OwnChoice;
 
 /// One deviation from the default schedule: when `thread` reaches its scheduling point number
 /// `point`, thread `to` continues. Most deviations preempt a thread; where `thread` blocks, yields
@@ -102,6 +106,15 @@ impl Preemption {
         Some((u32::from(*to), *point))
     }
 
+    /// What may have been impossible at its point.
+    pub(crate) fn obstacle(&self) -> String {
+        match OwnChoice::split(self.to) {
+            (to, OwnChoice::Nothing) => format!("T{to} could not run there"),
+            (_, OwnChoice::Drop(_)) => "no such future waited there".to_owned(),
+            (_, OwnChoice::Branch(_)) => "no such branch was polled there".to_owned(),
+        }
+    }
+
     /// The deviation in one word, for shared memory.
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.point) << 32 | u64::from(self.thread) << 16 | u64::from(self.to)
@@ -118,11 +131,13 @@ impl fmt::Display for Preemption {
         if self.thread == LOOM {
             return write!(f, "loom.{}.{}", self.to, self.point);
         }
-        let (to, cancels) = split_cancel(self.to);
-        if cancels {
-            return write!(f, "T{}@{}>drop", self.thread, self.point);
+        write!(f, "T{}@{}>", self.thread, self.point)?;
+        match OwnChoice::split(self.to) {
+            (to, OwnChoice::Nothing) => write!(f, "T{to}"),
+            (_, OwnChoice::Drop(0)) => f.write_str("drop"),
+            (_, OwnChoice::Drop(nth)) => write!(f, "drop{nth}"),
+            (_, OwnChoice::Branch(nth)) => write!(f, "branch{nth}"),
         }
-        write!(f, "T{}@{}>T{to}", self.thread, self.point)
     }
 }
 
@@ -145,30 +160,49 @@ impl FromStr for Preemption {
         }
         let parts = text.strip_prefix('T').and_then(|rest| {
             let (thread, rest) = rest.split_once('@')?;
-            if let Some(point) = rest.strip_suffix(">drop") {
-                return Some([thread, point, thread]);
-            }
-            let (point, to) = rest.split_once(">T")?;
-            Some([thread, point, to])
+            let (point, to) = rest.split_once('>')?;
+            Some((thread, point, to))
         });
-        let cancels = text.ends_with(">drop");
-        let parts = parts.ok_or(EXPECTED)?;
+        let (thread, point, to) = parts.ok_or(EXPECTED)?;
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if !parts.iter().all(|part| digits(part)) {
+        let number = |text: &str| {
+            let number: Option<u16> = text.parse().ok().filter(|number| *number < 1 << 15);
+            number.ok_or("the thread's number is out of range")
+        };
+        if !digits(thread) || !digits(point) {
             return Err(EXPECTED);
         }
-        let thread = |text: &str| {
-            let thread =
-                text.parse().ok().filter(|thread| split_cancel(*thread) == (*thread, false));
-            thread.ok_or("the thread's number is out of range")
+        let thread = number(thread)?;
+        let to = match to.strip_prefix('T') {
+            Some(to) if digits(to) => number(to)?,
+            _ => {
+                let own = own_choice(to).ok_or(EXPECTED)?;
+                if OwnChoice::split(own.by(thread)) != (thread, own) {
+                    return Err("the thread's number, or that of its choice, is out of range");
+                }
+                own.by(thread)
+            }
         };
-        let point = parts[1].parse().map_err(|_| "the point's number is out of range")?;
+        let point = point.parse().map_err(|_| "the point's number is out of range")?;
         if point == 0 {
             return Err("points count from 1");
         }
-        let to = thread(parts[2])?;
-        let to = if cancels { cancel(to) } else { to };
-        Ok(Preemption { thread: thread(parts[0])?, point, to })
+        Ok(Preemption { thread, point, to })
+    }
+}
+
+/// A task's own choice as it is written: `drop`, `drop2`, `branch1`. The default has no text.
+fn own_choice(text: &str) -> Option<OwnChoice> {
+    let nth = |text: &str| {
+        let is_number = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+        let nth: u8 = text.parse().ok().filter(|_| is_number)?;
+        Some(nth)
+    };
+    match (text.strip_prefix("drop"), text.strip_prefix("branch")) {
+        (Some(""), _) => Some(OwnChoice::Drop(0)),
+        (Some(text), _) => nth(text).map(OwnChoice::Drop),
+        (_, Some(text)) => nth(text).map(OwnChoice::Branch),
+        _ => None,
     }
 }
 
@@ -201,11 +235,13 @@ mod tests {
             Preemption { thread: 1, point: 8, to: 2 },
             Preemption { thread: 2, point: u32::MAX, to: 0 },
             Preemption { thread: 32767, point: 1, to: 32767 },
-            Preemption { thread: 3, point: 2, to: cancel(3) },
+            Preemption { thread: 3, point: 2, to: OwnChoice::Drop(0).by(3) },
+            Preemption { thread: 255, point: 2, to: OwnChoice::Drop(63).by(255) },
+            Preemption { thread: 0, point: 5, to: OwnChoice::Branch(1).by(0) },
         ];
         assert_eq!(
             format_schedule(&schedule),
-            "T1@8>T2,T2@4294967295>T0,T32767@1>T32767,T3@2>drop"
+            "T1@8>T2,T2@4294967295>T0,T32767@1>T32767,T3@2>drop,T255@2>drop63,T0@5>branch1"
         );
         assert_eq!(parse_schedule(&format_schedule(&schedule)), Ok(schedule.to_vec()));
         for preemption in schedule {
@@ -231,6 +267,16 @@ mod tests {
 
     #[test]
     fn what_is_no_schedule_is_refused() {
+        for bad in [
+            "T256@8>drop",
+            "T1@8>drop0",
+            "T1@8>drop64",
+            "T1@8>branch",
+            "T1@8>branch0",
+            "T1@8>drop-1",
+        ] {
+            assert!(parse_schedule(bad).is_err(), "{bad}");
+        }
         for bad in ["", "T1@8", "T1>T2", "T1@8>2", "T1@0>T2", "T1@8>T2,", "T1@-8>T2", "T70000@1>T2"]
         {
             assert!(parse_schedule(bad).is_err(), "{bad}");

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use crate::rt::access::{AccessKind, Object};
 use crate::rt::run_log::{Access, RunLog};
 use crate::rt::thread_set::ThreadSet;
-use crate::schedule::default_order::{Bound, cancel};
+use crate::schedule::default_order::Bound;
 
 /// For each thread the number of its steps that are ordered before something.
 type Clock = Vec<u32>;
@@ -176,9 +176,7 @@ impl RaceFinder<'_> {
         if (choices.idle | choices.waking).contains(thread) {
             self.suggested.push((step, thread));
         }
-        if choices.cancellable.contains(thread) {
-            self.suggested.push((step, cancel(thread)));
-        }
+        self.suggested.extend(choices.offers.all().map(|own| (step, own.by(thread))));
         if choices.idle.contains(thread) {
             // Who goes on after a yield makes a difference to it.
             self.suggested.extend(choices.ready.iter().map(|ready| (step, ready)));

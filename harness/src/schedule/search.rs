@@ -9,12 +9,11 @@
 //! A *portfolio* has several parts that take turns: a bounded search, a delay-bounded one, PCT of
 //! several depths, and random walks.
 
+use crate::rt::own_choice::{Offers, OwnChoice};
 use crate::rt::run_log::{Choices, RunLog};
 use crate::schedule::Preemption;
 use crate::schedule::bounded::Bounded;
-use crate::schedule::default_order::{
-    Bound, cancel, default_thread, is_possible, split_cancel, wakes_early,
-};
+use crate::schedule::default_order::{Bound, default_thread, is_possible, wakes_early};
 pub(crate) use crate::schedule::options::SearchOptions;
 use crate::schedule::part::{Part, PartKind};
 use crate::schedule::pct::Pct;
@@ -232,11 +231,14 @@ impl Search {
         let default = default_thread(choices, thread).unwrap_or(thread);
         let part = &mut self.parts[self.current];
         let is_random = matches!(part.kind, PartKind::Random | PartKind::Pct(_));
-        let may_cancel = is_random
-            && self.cancelled < self.options.cancels
-            && choices.cancellable.contains(thread);
+        let may_cancel = is_random && self.cancelled < self.options.cancels;
+        let own = if is_random {
+            random_choice(choices.offers, may_cancel, &mut self.stream)
+        } else {
+            None
+        };
         let to = match &mut part.kind {
-            _ if may_cancel && self.stream.once_in(8) => cancel(thread),
+            _ if let Some(own) = own => own.by(thread),
             PartKind::Bounded(_) | PartKind::Given | PartKind::Loom(_) => {
                 self.planned(choices, thread, point).unwrap_or(default)
             }
@@ -261,7 +263,7 @@ impl Search {
             self.preemptions.push(Preemption { thread, point, to });
         }
         self.woken += u32::from(wakes_early(choices, to));
-        self.cancelled += u32::from(split_cancel(to).1);
+        self.cancelled += u32::from(OwnChoice::split(to).1.is_drop());
         to
     }
 
@@ -375,6 +377,19 @@ impl Search {
     pub(crate) fn results(&self) -> Vec<(String, u64)> {
         self.parts.iter().map(|part| (part.name.to_owned(), part.begun)).collect()
     }
+}
+
+/// What a thread that is offered this chooses at random, if it is not the default.
+fn random_choice(offers: Offers, may_cancel: bool, stream: &mut Stream) -> Option<OwnChoice> {
+    let drops = offers.drops.count_ones() as usize;
+    if may_cancel && drops > 0 && stream.once_in(8) {
+        return offers.drops().nth(stream.below(drops));
+    }
+    if offers.branches == 0 {
+        return None;
+    }
+    let nth = stream.below(usize::from(offers.branches)) as u8;
+    (nth > 0).then_some(OwnChoice::Branch(nth))
 }
 
 fn bound_name(bound: Bound) -> &'static str {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rt::access::{AccessKind, Object, Orders};
+use crate::rt::own_choice::OwnChoice;
 use crate::rt::run_log::{Choices, RunLog};
 use crate::rt::thread_set::ThreadSet;
 use crate::rt::yields::Yields;
@@ -161,7 +162,7 @@ fn run_program(program: &Program, choose: &mut Choose<'_>) -> (RanProgram, RunLo
         yields: Yields::default(),
         log: RunLog::default(),
     };
-    run.log.add_step(0, 0, false, Some(run.choices()));
+    run.log.add_step(0, 0, OwnChoice::Nothing, Some(run.choices()));
     run.perform(0);
     let mut points = vec![0_u32; threads];
     let (mut thread, mut order, mut steps) = (0_u16, vec![0], 0);
@@ -181,7 +182,7 @@ fn run_program(program: &Program, choose: &mut Choose<'_>) -> (RanProgram, RunLo
             return ((order, (run.seen, run.values, all_ended)), run.log);
         }
         thread = choose(&choices, thread, points[usize::from(thread)], steps);
-        run.log.add_step(thread, points[usize::from(thread)], false, Some(choices));
+        run.log.add_step(thread, points[usize::from(thread)], OwnChoice::Nothing, Some(choices));
         run.yields.note_step(thread, choices.ready);
         order.push(thread);
         run.perform(thread);

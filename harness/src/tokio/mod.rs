@@ -28,6 +28,9 @@ pub mod oneshot;
 #[cfg(mallory_model)]
 pub(crate) mod point;
 #[cfg(mallory_model)]
+#[doc(hidden)]
+pub mod select;
+#[cfg(mallory_model)]
 pub(crate) mod semaphore;
 #[cfg(mallory_model)]
 pub mod sync;
@@ -39,7 +42,11 @@ pub mod time;
 #[doc(hidden)]
 pub mod watch;
 
-pub use ::tokio::{join, pin, select, try_join};
+#[cfg(mallory_model)]
+pub use crate::tokio::select::select;
+#[cfg(not(mallory_model))]
+pub use ::tokio::select;
+pub use ::tokio::{join, pin, try_join};
 #[cfg(not(mallory_model))]
 pub use ::tokio::{spawn, sync, task, time};
 

@@ -49,6 +49,35 @@ impl fmt::Display for JoinError {
 
 impl std::error::Error for JoinError {}
 
+/// Ends a task and can't wait for it, as [`tokio::task::AbortHandle`].
+#[derive(Clone, Debug)]
+pub struct AbortHandle(AbortKind);
+
+#[derive(Clone, Debug)]
+enum AbortKind {
+    Tokio(::tokio::task::AbortHandle),
+    Model(future::AbortHandle),
+}
+
+impl AbortHandle {
+    /// Drops the task's future at its next await. A task that ends before has its output.
+    pub fn abort(&self) {
+        match &self.0 {
+            AbortKind::Tokio(handle) => handle.abort(),
+            AbortKind::Model(handle) => handle.abort(),
+        }
+    }
+
+    /// Whether the task has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        match &self.0 {
+            AbortKind::Tokio(handle) => handle.is_finished(),
+            AbortKind::Model(handle) => handle.is_finished(),
+        }
+    }
+}
+
 /// A handle to wait for a task with, as [`tokio::task::JoinHandle`].
 #[derive(Debug)]
 pub struct JoinHandle<T>(HandleKind<T>);
@@ -60,7 +89,7 @@ enum HandleKind<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Drops the task's future at its next await.
+    /// Drops the task's future at its next await. A task that ends before has its output.
     pub fn abort(&self) {
         match &self.0 {
             HandleKind::Tokio(handle) => handle.abort(),
@@ -75,6 +104,18 @@ impl<T> JoinHandle<T> {
             HandleKind::Tokio(handle) => handle.is_finished(),
             HandleKind::Model(handle) => handle.is_finished(),
         }
+    }
+
+    /// A handle that only ends the task.
+    #[must_use]
+    pub fn abort_handle(&self) -> AbortHandle
+    where
+        T: Send + 'static,
+    {
+        AbortHandle(match &self.0 {
+            HandleKind::Tokio(handle) => AbortKind::Tokio(handle.abort_handle()),
+            HandleKind::Model(handle) => AbortKind::Model(handle.abort_handle()),
+        })
     }
 }
 
@@ -134,8 +175,11 @@ impl<T: Send + 'static> JoinSet<T> {
 
     /// Starts a task of the set.
     #[track_caller]
-    pub fn spawn<F: Future<Output = T> + Send + 'static>(&mut self, task: F) {
-        self.tasks.push(spawn(task));
+    pub fn spawn<F: Future<Output = T> + Send + 'static>(&mut self, task: F) -> AbortHandle {
+        let task = spawn(task);
+        let handle = task.abort_handle();
+        self.tasks.push(task);
+        handle
     }
 
     /// The number of tasks that were not waited for so far.
@@ -171,6 +215,12 @@ impl<T: Send + 'static> JoinSet<T> {
     /// Aborts all tasks.
     pub fn abort_all(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
+    }
+
+    /// Aborts all tasks, and waits until they have ended.
+    pub async fn shutdown(&mut self) {
+        self.abort_all();
+        while self.join_next().await.is_some() {}
     }
 }
 

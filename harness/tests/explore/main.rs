@@ -1,6 +1,8 @@
 //! Explored subjects: the order of their threads, together with requests that fail, by shuttle and
 //! by loom. Without a model checker only the refusals are left.
 
+#[cfg(all(feature = "shuttle", feature = "tokio"))]
+mod cancellation;
 #[cfg(all(feature = "shuttle", feature = "loom"))]
 mod clean;
 #[path = "../common/mod.rs"]
