@@ -11,6 +11,8 @@ pub mod intern;
 pub(crate) mod join;
 pub mod journal;
 pub mod lfs_batch;
+#[cfg(feature = "shuttle")]
+pub mod queue;
 pub mod slab;
 pub mod system_port;
 
@@ -66,11 +68,21 @@ pub const SUBJECTS: [Subject; 7] = [
     },
 ];
 
+/// The subjects whose threads are async tasks: no real threads run them.
+#[cfg(feature = "shuttle")]
+const TASKS: &[Subject] = &[Subject {
+    name: "concurrent/queue",
+    about: "a message queue of async tasks, whose supervisor replaces a worker that was dropped",
+    run: queue::deliver,
+}];
+#[cfg(not(feature = "shuttle"))]
+const TASKS: &[Subject] = &[];
+
 /// The subjects, as the command line has them.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
     let scenario = |Subject { name, about, run, .. }| {
         Scenario::threads(name, about, move |explore| explore.oom(|_: &Refused| true).run(run))
     };
-    SUBJECTS.into_iter().map(scenario).collect()
+    SUBJECTS.into_iter().chain(TASKS.iter().copied()).map(scenario).collect()
 }

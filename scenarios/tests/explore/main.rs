@@ -14,6 +14,8 @@ mod pairs;
 #[path = "../support/program.rs"]
 mod program;
 #[cfg(feature = "shuttle")]
+mod queue;
+#[cfg(feature = "shuttle")]
 mod racy;
 #[cfg(feature = "shuttle")]
 mod scripts;
