@@ -1,65 +1,40 @@
 //! Tokio's channels for many senders, with scheduling points.
 
-use std::sync::Arc;
-
 use ::tokio::sync::mpsc as inner;
 pub use ::tokio::sync::mpsc::error;
 
-use crate::future::points::TaskPoint;
-use crate::tokio::point::pointed;
+use crate::tokio::point::{End, pointed};
 
 /// Declares the ends of a channel.
 macro_rules! channel_ends {
     ($Sender:ident, $Receiver:ident) => {
         #[doc = concat!("As [`tokio::sync::mpsc::", stringify!($Sender), "`].")]
         #[derive(Debug)]
-        pub struct $Sender<T> {
-            point: Arc<TaskPoint>,
-            inner: Option<inner::$Sender<T>>,
-        }
+        pub struct $Sender<T>(End<inner::$Sender<T>>);
 
         #[doc = concat!("As [`tokio::sync::mpsc::", stringify!($Receiver), "`].")]
         #[derive(Debug)]
-        pub struct $Receiver<T> {
-            point: Arc<TaskPoint>,
-            inner: Option<inner::$Receiver<T>>,
-        }
+        pub struct $Receiver<T>(End<inner::$Receiver<T>>);
 
         impl<T> $Sender<T> {
-            fn inner(&self) -> &inner::$Sender<T> {
-                self.inner.as_ref().expect("[mallory bug] a sender without its channel")
-            }
-
             /// Whether the receiver was dropped or closed.
             #[must_use]
             pub fn is_closed(&self) -> bool {
-                self.point.reach();
-                self.inner().is_closed()
+                self.0.reach().is_closed()
             }
         }
 
         impl<T> Clone for $Sender<T> {
             fn clone(&self) -> Self {
-                $Sender { point: Arc::clone(&self.point), inner: self.inner.clone() }
-            }
-        }
-
-        impl<T> Drop for $Sender<T> {
-            fn drop(&mut self) {
-                self.point.reach();
-                self.inner = None;
+                $Sender(self.0.clone())
             }
         }
 
         impl<T> $Receiver<T> {
-            fn inner(&mut self) -> &mut inner::$Receiver<T> {
-                self.inner.as_mut().expect("[mallory bug] a receiver without its channel")
-            }
-
             /// Waits for a value; `None` once there is none and no sender is left.
             pub async fn recv(&mut self) -> Option<T> {
-                let point = Arc::clone(&self.point);
-                pointed(&point, self.inner().recv()).await
+                let (point, inner) = self.0.split();
+                pointed(point, inner.recv()).await
             }
 
             /// Takes a value if there is one.
@@ -67,21 +42,12 @@ macro_rules! channel_ends {
             /// # Errors
             /// If there is none. The error says whether one may still come.
             pub fn try_recv(&mut self) -> Result<T, error::TryRecvError> {
-                self.point.reach();
-                self.inner().try_recv()
+                self.0.reach_mut().try_recv()
             }
 
             /// Lets no value be sent any more.
             pub fn close(&mut self) {
-                self.point.reach();
-                self.inner().close();
-            }
-        }
-
-        impl<T> Drop for $Receiver<T> {
-            fn drop(&mut self) {
-                self.point.reach();
-                self.inner = None;
+                self.0.reach_mut().close();
             }
         }
     };
@@ -96,19 +62,15 @@ channel_ends!(UnboundedSender, UnboundedReceiver);
 /// If `bound` is 0.
 #[must_use]
 pub fn channel<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
-    let (sender, receiver) = inner::channel(bound);
-    let point: Arc<TaskPoint> = Arc::default();
-    let sender = Sender { point: Arc::clone(&point), inner: Some(sender) };
-    (sender, Receiver { point, inner: Some(receiver) })
+    let (sender, receiver) = End::pair(inner::channel(bound));
+    (Sender(sender), Receiver(receiver))
 }
 
 /// A channel without a bound, as [`tokio::sync::mpsc::unbounded_channel`].
 #[must_use]
 pub fn unbounded_channel<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
-    let (sender, receiver) = inner::unbounded_channel();
-    let point: Arc<TaskPoint> = Arc::default();
-    let sender = UnboundedSender { point: Arc::clone(&point), inner: Some(sender) };
-    (sender, UnboundedReceiver { point, inner: Some(receiver) })
+    let (sender, receiver) = End::pair(inner::unbounded_channel());
+    (UnboundedSender(sender), UnboundedReceiver(receiver))
 }
 
 impl<T> Sender<T> {
@@ -117,7 +79,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// With the value, if the receiver was dropped or closed.
     pub async fn send(&self, value: T) -> Result<(), error::SendError<T>> {
-        pointed(&self.point, self.inner().send(value)).await
+        pointed(self.0.point(), self.0.get().send(value)).await
     }
 
     /// Sends a value if there is room.
@@ -125,8 +87,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// With the value, if there is no room, or the receiver was dropped or closed.
     pub fn try_send(&self, value: T) -> Result<(), error::TrySendError<T>> {
-        self.point.reach();
-        self.inner().try_send(value)
+        self.0.reach().try_send(value)
     }
 }
 
@@ -136,7 +97,6 @@ impl<T> UnboundedSender<T> {
     /// # Errors
     /// With the value, if the receiver was dropped or closed.
     pub fn send(&self, value: T) -> Result<(), error::SendError<T>> {
-        self.point.reach();
-        self.inner().send(value)
+        self.0.reach().send(value)
     }
 }
