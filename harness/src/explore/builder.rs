@@ -194,6 +194,7 @@ impl<C, V> Explore<C, V> {
 
     /// Drops the futures of tasks at their awaits: at most this many per run, at each await that is
     /// reached. 0 unless set. A task is what [`mallory::future::spawn`](crate::future::spawn) starts.
+    /// Futures that it awaits through [`cancellable`](crate::future::cancellable()) are dropped alone, too.
     /// Its handle then returns an error, as that of a task that was aborted; it must leave no block
     /// behind, and what it shares whole. Loom refuses any number but 0.
     pub fn cancellations(self, cancellations: u32) -> Self {

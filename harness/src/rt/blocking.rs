@@ -165,7 +165,7 @@ fn choose(offers: Offers) -> OwnChoice {
 
 /// Chooses which of this many branches is polled first, at a scheduling point. Returns the step as
 /// well, for which the offer may be withdrawn.
-#[cfg(feature = "shuttle")]
+#[cfg(all(feature = "shuttle", feature = "tokio"))]
 pub(crate) fn choose_branch(branches: u8) -> (u8, usize) {
     let own = choose(Offers { drops: 0, branches });
     let nth = if let OwnChoice::Branch(nth) = own { nth } else { 0 };

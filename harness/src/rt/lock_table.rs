@@ -697,7 +697,7 @@ pub(crate) fn take_own_choice(thread: u16) -> OwnChoice {
 }
 
 /// Notes that what the present thread was offered at the step with this number made no difference.
-#[cfg(feature = "shuttle")]
+#[cfg(all(feature = "shuttle", feature = "tokio"))]
 pub(crate) fn withdraw_offer(step: usize) {
     with_table(|table| {
         let Some(step) = table.log.steps.get(step) else { return };
@@ -708,7 +708,7 @@ pub(crate) fn withdraw_offer(step: usize) {
 }
 
 /// The number of the present step in the log.
-#[cfg(feature = "shuttle")]
+#[cfg(all(feature = "shuttle", feature = "tokio"))]
 pub(crate) fn present_step() -> usize {
     with_table(|table| table.log.steps.len().saturating_sub(1))
 }

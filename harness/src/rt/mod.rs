@@ -65,6 +65,8 @@ pub(crate) mod yields;
 pub(crate) use crate::rt::access::Orders;
 pub(crate) use crate::rt::access::{AccessKind, Object};
 pub(crate) use crate::rt::backtrace_end::{backtrace_end, set_backtrace_end};
+#[cfg(all(feature = "shuttle", feature = "tokio"))]
+pub(crate) use crate::rt::blocking::choose_branch;
 #[cfg(feature = "loom")]
 pub(crate) use crate::rt::blocking::{
     LOOM_THREADS_MAX, note_acquired, note_notify, note_released, note_wait, note_woken,
@@ -74,8 +76,8 @@ pub(crate) use crate::rt::blocking::{
 pub(crate) use crate::rt::blocking::{Spawned, end_main_thread, is_thread_finished, join, spawn};
 #[cfg(feature = "shuttle")]
 pub(crate) use crate::rt::blocking::{
-    acquire, arrive, await_wake, choose_branch, notify, park, poll_point, release, try_acquire,
-    unpark, wait_for_permit, wait_on_condvar, wake_task,
+    acquire, arrive, await_wake, notify, park, poll_point, release, try_acquire, unpark,
+    wait_for_permit, wait_on_condvar, wake_task,
 };
 #[cfg(mallory_model)]
 pub(crate) use crate::rt::current::current_thread;
@@ -93,6 +95,8 @@ pub(crate) use crate::rt::execution::{across_switch, exceeded_thread_limit};
 pub(crate) use crate::rt::execution::{count_point, pass_points_until, take_counted_point};
 #[cfg(feature = "loom")]
 pub(crate) use crate::rt::lock_table::log_value;
+#[cfg(all(feature = "shuttle", feature = "tokio"))]
+pub(crate) use crate::rt::lock_table::withdraw_offer;
 #[cfg(mallory_model)]
 pub(crate) use crate::rt::lock_table::{
     BlockedThread, LockMode, ObjectId, WaitsFor, log_access, log_block_access, log_ordering_access,
@@ -101,7 +105,7 @@ pub(crate) use crate::rt::lock_table::{
 #[cfg(feature = "shuttle")]
 pub(crate) use crate::rt::lock_table::{
     add_foreign_threads, begin_step, choices, foreign_threads, log_ordered, only_daemons_are_left,
-    points, set_log_partial, set_permits, steps, withdraw_offer,
+    points, set_log_partial, set_permits, steps,
 };
 #[cfg(not(mallory_model))]
 pub(crate) use crate::rt::no_model::{
