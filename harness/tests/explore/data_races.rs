@@ -6,6 +6,7 @@ use mallory::sync::cell::UnsafeCell;
 use mallory::sync::{Arc, Mutex, mpsc};
 use mallory::thread;
 use mallory::{Explore, Heap, Kind, Refused, Report};
+use std::hint::black_box;
 
 /// A number that several threads may reach.
 struct Shared {
@@ -34,7 +35,9 @@ impl Shared {
     }
 }
 
-/// One thread does `first`, another one `second`.
+/// One thread does `first`, another one `second`. Call chains are compared, so the compiler must neither
+/// merge this function with others nor jump to what it calls last.
+#[inline(never)]
 fn both(first: impl FnOnce(&Shared) + Send + 'static, second: impl FnOnce(&Shared)) {
     let shared = Shared::new();
     let other = Arc::clone(&shared);
@@ -55,9 +58,10 @@ fn publish(store: Ordering, load: Ordering) -> Result<u64, Refused> {
             }
         },
     );
-    Ok(0)
+    black_box(Ok(0))
 }
 
+#[inline(never)]
 fn locked(second: bool) -> Result<u64, Refused> {
     both(
         |shared| {
@@ -69,7 +73,7 @@ fn locked(second: bool) -> Result<u64, Refused> {
             shared.write(2);
         },
     );
-    Ok(0)
+    black_box(Ok(0))
 }
 
 /// Initialises the value once, under a lock, after a look without it.
@@ -85,7 +89,7 @@ fn double_checked(load: Ordering) -> Result<u64, Refused> {
         assert_eq!(shared.read(), 1);
     };
     both(use_it, use_it);
-    Ok(0)
+    black_box(Ok(0))
 }
 
 fn handed_over(waits: bool) -> Result<u64, Refused> {
@@ -105,7 +109,7 @@ fn handed_over(waits: bool) -> Result<u64, Refused> {
             }
         },
     );
-    Ok(0)
+    black_box(Ok(0))
 }
 
 fn races(report: &Report) -> usize {
