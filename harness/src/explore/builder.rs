@@ -208,6 +208,13 @@ impl<C, V> Explore<C, V> {
         self.set_threads(|threads| threads.search.reduces = false)
     }
 
+    /// Runs the schedules of each fault in the order of those without one, instead of first those that
+    /// preempt a thread near to where the fault changes what it does. A search that ends has run the
+    /// same schedules either way.
+    pub fn unguided(self) -> Self {
+        self.set_threads(|threads| threads.search.guided = false)
+    }
+
     /// Ends each search with its first finding: the one without a fault, and then that of each fault.
     pub fn stop_at_first(self) -> Self {
         self.set_threads(|threads| threads.stops_at_first = true)

@@ -1,5 +1,6 @@
 //! What all searches of one exploration share: the subject, its baseline, and the limits.
 
+use crate::schedule::fault_focus::ThreadSteps;
 use crate::schedule::search::STEPS_MAX;
 use crate::sweep::measurements::Baseline;
 use crate::sweep::point::RunContext;
@@ -27,6 +28,8 @@ pub(crate) struct SearchContext<'a> {
     pub(crate) more: u64,
     /// The most scheduling points of a run. One with more is taken for endless.
     pub(crate) steps_max: u64,
+    /// The steps of each thread in the default schedule without a fault.
+    pub(crate) default_run: &'a [ThreadSteps],
 }
 
 impl<'a> SearchContext<'a> {
@@ -46,6 +49,7 @@ impl<'a> SearchContext<'a> {
             lower_first: false,
             more: limit,
             steps_max: STEPS_MAX,
+            default_run: &[],
         }
     }
 }

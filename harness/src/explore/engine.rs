@@ -234,6 +234,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
         lower_first,
         more,
         steps_max,
+        default_run: &census.default_run,
     };
     let items: Vec<WorkItem> = points.iter().copied().map(WorkItem::Fault).collect();
     let total = if is_sample { runs.min(product) } else { product };

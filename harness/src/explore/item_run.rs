@@ -21,6 +21,7 @@ use crate::report::outcome::Outcome;
 use crate::run::outcome::{ScheduledEnd, Stopped};
 use crate::run::{Run, RunInProgress, execute};
 use crate::schedule::Preemption;
+use crate::schedule::fault_focus::Guide;
 use crate::schedule::search::Search;
 use crate::sweep::observation::Observation;
 use crate::sweep::point::RunContext;
@@ -271,7 +272,12 @@ pub(crate) fn run_item(
             Search::pct(depth, seed, options, schedules.min(limit))
         }
     };
-    let search = Rc::new(RefCell::new(search.steps_max(context.steps_max)));
+    let guide = match item {
+        WorkItem::Census => Guide::Record(Vec::new()),
+        WorkItem::Fault(_) => Guide::Compare(context.default_run.to_vec()),
+    };
+    let search = search.steps_max(context.steps_max).guide(guide);
+    let search = Rc::new(RefCell::new(search));
     let mut item_run = WorkItemRun::new(context.run, item, scratch, on_found);
     host.search(Rc::clone(&search), &mut item_run);
     if item == WorkItem::Census {
@@ -282,6 +288,7 @@ pub(crate) fn run_item(
     let WorkItemRun { mut result, leaked, .. } = item_run;
     result.schedules = search.begun();
     result.exhausted = search.is_exhausted();
+    result.default_run = search.default_run().to_vec();
     result.exceeds = search.exceeds_bound();
     if search.part().is_some() {
         result.parts = search.results();

@@ -12,6 +12,7 @@ use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::{Job, Run, execute};
+use crate::schedule::fault_focus::ThreadSteps;
 use crate::schedule::{FoundSchedule, Preemption};
 use crate::sweep::observation::{Observation, Point, moments};
 use crate::sweep::point::{RunContext, succeeds};
@@ -71,6 +72,8 @@ pub(crate) struct SearchResult {
     pub(crate) texts: Vec<String>,
     /// In a census: requests that the baseline run doesn't make.
     pub(crate) extra_requests: Vec<ExtraRequests>,
+    /// In a census: the steps of each thread in the default schedule.
+    pub(crate) default_run: Vec<ThreadSteps>,
     /// One observation for each root cause, from the first schedule that showed it.
     pub(crate) found: Vec<Observation>,
 }
@@ -89,6 +92,7 @@ codec_struct!(SearchResult {
     steps,
     texts,
     extra_requests,
+    default_run,
     found
 });
 

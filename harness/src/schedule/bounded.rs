@@ -1,12 +1,14 @@
-//! The queue of the bounded search: schedules by what their deviations cost, each as its deviations
-//! from the default schedule.
+//! The queue of the bounded search: schedules by what their deviations cost, those of equal cost by how
+//! near they are to what a fault changes, each as its deviations from the default schedule.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use crate::rt::own_choice::OwnChoice;
 use crate::rt::run_log::RunLog;
 use crate::schedule::Preemption;
 use crate::schedule::default_order::{Bound, default_thread, is_possible, wakes_early};
+use crate::schedule::fault_focus::{FaultFocus, ScheduleRank};
 use crate::schedule::options::SearchOptions;
 use crate::schedule::races::suggestions;
 use crate::schedule::reservoir::Reservoir;
@@ -19,17 +21,19 @@ pub(crate) struct Bounded {
     /// Whether schedules are left out that differ from others only in the order of steps that
     /// commute.
     reduces: bool,
-    /// By cost, the schedules that wait: for each one its number of deviations, followed by these,
-    /// packed.
+    /// By cost and rank, the schedules that wait: for each one its number of deviations, followed by
+    /// these, packed.
     queues: Vec<VecDeque<u64>>,
-    /// By cost, how many schedules wait.
+    /// By cost and rank, how many schedules wait.
     waiting: Vec<u64>,
     /// For a random sample, the schedules wait here instead.
     sample: Option<Reservoir>,
     /// With the reduction: the schedules that wait or were run, each by a hash of its deviations.
     known: BTreeSet<(u64, u64)>,
-    /// What the deviations of the present schedule cost.
+    /// The queue of the present schedule.
     present: usize,
+    /// What a fault changes, if that is known.
+    focus: Option<Rc<FaultFocus>>,
     /// Whether a schedule was left out since it exceeds the bound.
     exceeded: bool,
     /// Whether a schedule was left out since too many of its waits end early.
@@ -60,6 +64,7 @@ impl Bounded {
             sample: None,
             known: BTreeSet::new(),
             present: 0,
+            focus: None,
             exceeded: false,
             exceeded_wakes: false,
         };
@@ -69,12 +74,17 @@ impl Bounded {
         bounded
     }
 
-    /// Makes the queues for up to this cost. They are made when needed, since the bound may be far
-    /// above what any schedule reaches.
-    fn add_queues(&mut self, cost: usize) {
-        if self.queues.len() <= cost {
-            self.queues.resize_with(cost + 1, VecDeque::new);
-            self.waiting.resize(cost + 1, 0);
+    /// Lets schedules near to what a fault changes come before others that cost as much.
+    pub(crate) fn set_focus(&mut self, focus: Rc<FaultFocus>) {
+        self.focus = Some(focus);
+    }
+
+    /// Makes the queues up to this one. They are made when needed, since the bound may be far above
+    /// what any schedule reaches.
+    fn add_queues(&mut self, queue: usize) {
+        if self.queues.len() <= queue {
+            self.queues.resize_with(queue + 1, VecDeque::new);
+            self.waiting.resize(queue + 1, 0);
         }
     }
 
@@ -89,12 +99,12 @@ impl Bounded {
         if let Some(sample) = &mut self.sample {
             return sample.next(plan).is_some();
         }
-        let Some(cost) = self.waiting.iter().position(|waiting| *waiting > 0) else {
+        let Some(first) = self.waiting.iter().position(|waiting| *waiting > 0) else {
             return false;
         };
-        self.waiting[cost] -= 1;
-        self.present = cost;
-        let queue = &mut self.queues[cost];
+        self.waiting[first] -= 1;
+        self.present = first;
+        let queue = &mut self.queues[first];
         let length = queue.pop_front().unwrap_or(0) as usize;
         plan.clear();
         plan.extend(queue.drain(..length).map(Preemption::unpack));
@@ -105,7 +115,7 @@ impl Bounded {
     /// `planned` is the number of deviations that were planned, and `is_cut` says that schedules were
     /// left out before. Returns whether all were added.
     pub(crate) fn expand(&mut self, log: &RunLog, planned: usize, left: u64, is_cut: bool) -> bool {
-        if is_cut && !self.has_room(self.present, left) {
+        if is_cut && !self.has_room(self.present - self.present % ScheduleRank::COUNT, left) {
             // None of them would be run, and it is known already that some are left out.
             return false;
         }
@@ -120,6 +130,7 @@ impl Bounded {
         let mut made: Vec<Preemption> = Vec::new();
         let mut hash = ScheduleHash::default();
         let (mut used, mut wakes, mut cancelled) = (0_u32, 0_u32, 0_u32);
+        let mut rank = ScheduleRank::NONE;
         for (index, step) in log.steps.iter().enumerate().skip(1) {
             if suggested.peek().is_none() {
                 break;
@@ -138,7 +149,8 @@ impl Bounded {
                     self.exceeded_wakes |= self.options.cancels > 0;
                     continue;
                 }
-                let cost = used.saturating_add(self.bound.cost(choices, thread, to));
+                let own_cost = self.bound.cost(choices, thread, to);
+                let cost = used.saturating_add(own_cost);
                 if cost > self.bound.limit() {
                     self.exceeded = true;
                     continue;
@@ -152,16 +164,20 @@ impl Bounded {
                 if reduces && self.known.contains(&(first, second)) {
                     continue;
                 }
-                if !self.has_room(cost as usize, left) {
+                let rank = self.rank(rank, (thread, point), own_cost).number();
+                let queue = cost as usize * ScheduleRank::COUNT + rank;
+                if !self.has_room(queue, left) {
                     all = false;
                     continue;
                 }
                 if reduces {
                     self.known.insert((first, second));
                 }
-                all &= self.add(cost as usize, &made, last);
+                all &= self.add(queue, &made, last);
             }
-            used = used.saturating_add(self.bound.cost(choices, thread, went_on));
+            let own_cost = self.bound.cost(choices, thread, went_on);
+            used = used.saturating_add(own_cost);
+            rank = self.rank(rank, (thread, point), own_cost);
             wakes += u32::from(wakes_early(choices, went_on));
             cancelled += u32::from(step.own.is_drop());
             if default != Some(went_on) {
@@ -173,21 +189,29 @@ impl Bounded {
         all
     }
 
-    /// Whether another schedule of this cost will be run, if at most `left` are.
-    fn has_room(&mut self, cost: usize, left: u64) -> bool {
-        self.add_queues(cost);
-        self.sample.is_some() || self.waiting[..=cost].iter().sum::<u64>() < left
+    /// The rank of a schedule that has this rank up to a point, and deviates there at this cost.
+    fn rank(&self, before: ScheduleRank, (thread, point): (u16, u32), cost: u32) -> ScheduleRank {
+        match &self.focus {
+            Some(focus) if cost > 0 => before.add(focus.nearness(thread, point)),
+            _ => before,
+        }
+    }
+
+    /// Whether another schedule of this queue will be run, if at most `left` are.
+    fn has_room(&mut self, queue: usize, left: u64) -> bool {
+        self.add_queues(queue);
+        self.sample.is_some() || self.waiting[..=queue].iter().sum::<u64>() < left
     }
 
     /// Adds the schedule of these deviations and a last one. Returns whether it will be run.
-    fn add(&mut self, cost: usize, made: &[Preemption], last: Preemption) -> bool {
+    fn add(&mut self, index: usize, made: &[Preemption], last: Preemption) -> bool {
         if let Some(sample) = &mut self.sample {
-            return sample.add(cost, made, last);
+            return sample.add(index / ScheduleRank::COUNT, made, last);
         }
-        let queue = &mut self.queues[cost];
+        let queue = &mut self.queues[index];
         queue.push_back(made.len() as u64 + 1);
         queue.extend(made.iter().chain([&last]).map(|deviation| deviation.pack()));
-        self.waiting[cost] += 1;
+        self.waiting[index] += 1;
         true
     }
 

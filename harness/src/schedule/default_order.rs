@@ -36,6 +36,14 @@ impl Bound {
         }
     }
 
+    /// The name of a search within this bound.
+    pub(crate) fn search_name(self) -> &'static str {
+        match self {
+            Bound::Preemptions(_) => "the preemption-bounded search",
+            Bound::Delays(_) => "the delay-bounded search",
+        }
+    }
+
     /// What it costs that thread `to` goes on where `thread` has reached a scheduling point.
     pub(crate) fn cost(self, choices: &Choices, thread: u16, to: u16) -> u32 {
         let costs = match self {

@@ -21,6 +21,7 @@
 //! | Which thread continues by default, and what does a deviation cost? | `default_order` |
 //! | Which schedules wait in the bounded search? | `bounded` |
 //! | Which other schedules can show something that this one did not? | `races` |
+//! | Where does a fault change what threads do, and which schedules come first for that? | `fault_focus` |
 //! | Which ways of searching take turns? What may a search do beside switching? | `part`, `options` |
 //! | How does PCT choose? | `pct` |
 //! | Which accesses of memory does nothing order? | `data_races` |
@@ -31,6 +32,8 @@ pub(crate) mod bounded;
 #[cfg_attr(not(mallory_model), allow(dead_code, reason = "only a model's run has a log"))]
 pub(crate) mod data_races;
 pub(crate) mod default_order;
+#[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]
+pub(crate) mod fault_focus;
 #[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]
 pub(crate) mod options;
 #[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]

@@ -11,9 +11,16 @@ pub(crate) struct SearchOptions {
     /// Whether schedules are left out that differ from others only in the order of steps that
     /// commute.
     pub(crate) reduces: bool,
+    /// Whether the schedules near to what a fault changes come first.
+    pub(crate) guided: bool,
 }
 
 impl SearchOptions {
-    /// One early wake-up, with the reduction.
-    pub(crate) const DEFAULT: SearchOptions = SearchOptions { wakes: 1, cancels: 0, reduces: true };
+    /// One early wake-up, with the reduction, and near ones first.
+    pub(crate) const DEFAULT: SearchOptions =
+        SearchOptions { wakes: 1, cancels: 0, reduces: true, guided: true };
+
+    /// Everything that a schedule may do, for one that is given.
+    pub(crate) const UNLIMITED: SearchOptions =
+        SearchOptions { wakes: u32::MAX, cancels: u32::MAX, reduces: false, guided: false };
 }

@@ -1,7 +1,10 @@
 //! One way of searching over schedules, and how far it is.
 
+use std::rc::Rc;
+
 use crate::schedule::Preemption;
 use crate::schedule::bounded::Bounded;
+use crate::schedule::fault_focus::FaultFocus;
 use crate::schedule::pct::Pct;
 
 /// How a part of a search chooses schedules.
@@ -36,6 +39,13 @@ impl Part {
 
     pub(crate) fn is_finished(&self) -> bool {
         self.exhausted || self.begun >= self.limit
+    }
+
+    /// Lets schedules near to what a fault changes come first.
+    pub(crate) fn set_focus(&mut self, focus: &Rc<FaultFocus>) {
+        if let PartKind::Bounded(bounded) = &mut self.kind {
+            bounded.set_focus(Rc::clone(focus));
+        }
     }
 
     /// Moves the next schedule's deviations into `plan`. Returns whether there is one.

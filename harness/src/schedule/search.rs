@@ -14,6 +14,7 @@ use crate::rt::run_log::{Choices, RunLog};
 use crate::schedule::Preemption;
 use crate::schedule::bounded::Bounded;
 use crate::schedule::default_order::{Bound, default_thread, is_possible, wakes_early};
+use crate::schedule::fault_focus::{Guide, ThreadSteps};
 pub(crate) use crate::schedule::options::SearchOptions;
 use crate::schedule::part::{Part, PartKind};
 use crate::schedule::pct::Pct;
@@ -56,6 +57,7 @@ pub(crate) struct Search {
     steps: u64,
     stream: Stream,
     steps_max: u64,
+    guide: Guide,
 }
 
 impl Search {
@@ -75,6 +77,7 @@ impl Search {
             steps: 0,
             stream: Stream::new(0, 0),
             steps_max: STEPS_MAX,
+            guide: Guide::Off,
         };
         if search.parts.len() > 1 {
             search.turn_left = search.turn();
@@ -95,7 +98,7 @@ impl Search {
     /// All schedules within the bound, up to `limit` of them.
     pub(crate) fn bounded(bound: Bound, options: SearchOptions, limit: u64) -> Search {
         let bounded = Bounded::new(bound, options);
-        Search::of(PartKind::Bounded(Box::new(bounded)), bound_name(bound), 0, limit, options)
+        Search::of(PartKind::Bounded(Box::new(bounded)), bound.search_name(), 0, limit, options)
     }
 
     /// A random sample of the schedules within the bound, up to `limit` of them. The first is the
@@ -128,8 +131,8 @@ impl Search {
         let all = Bounded::new(bound, options);
         let delays = Bound::Delays(3);
         let delayed = Bounded::new(delays, options);
-        let bounded = |part: Bounded, bound, limit| {
-            Part::new(PartKind::Bounded(Box::new(part)), bound_name(bound), seed, limit)
+        let bounded = |part: Bounded, bound: Bound, limit| {
+            Part::new(PartKind::Bounded(Box::new(part)), bound.search_name(), seed, limit)
         };
         let pct = |depth, name, share| {
             let limit = (others / 8).max(1);
@@ -154,8 +157,8 @@ impl Search {
 
     /// This schedule alone.
     pub(crate) fn given(schedule: &[Preemption]) -> Search {
-        let options = SearchOptions { wakes: u32::MAX, cancels: u32::MAX, reduces: false };
-        let mut search = Search::of(PartKind::Given, "the given schedule", 0, 1, options);
+        let name = "the given schedule";
+        let mut search = Search::of(PartKind::Given, name, 0, 1, SearchOptions::UNLIMITED);
         search.plan = schedule.to_vec();
         search
     }
@@ -307,6 +310,12 @@ impl Search {
             // A run that is a hundred times as long as another one counts as endless, too.
             self.steps_max = self.steps_max.min(self.steps.saturating_mul(100).max(STEPS_MIN));
         }
+        // The first run of a bounded search is that of the default schedule.
+        if self.begun() == 1
+            && let Some(focus) = self.guide.note(log)
+        {
+            self.parts.iter_mut().for_each(|part| part.set_focus(&focus));
+        }
         let part = &mut self.parts[self.current];
         match &mut part.kind {
             PartKind::Bounded(bounded) => {
@@ -331,6 +340,19 @@ impl Search {
     /// Whether a run that has reached this many points counts as endless.
     pub(crate) fn is_too_long(&self, steps: u64) -> bool {
         steps >= self.steps_max
+    }
+
+    /// Says what the search does with the run of the default schedule, if that is its first one.
+    pub(crate) fn guide(mut self, guide: Guide) -> Search {
+        if self.options.guided && matches!(self.parts[0].kind, PartKind::Bounded(_)) {
+            self.guide = guide;
+        }
+        self
+    }
+
+    /// The steps of the default schedule's run, if they were recorded.
+    pub(crate) fn default_run(&self) -> &[ThreadSteps] {
+        self.guide.recorded()
     }
 
     /// Makes runs count as endless at this number of points.
@@ -390,11 +412,4 @@ fn random_choice(offers: Offers, may_cancel: bool, stream: &mut Stream) -> Optio
     }
     let nth = stream.below(usize::from(offers.branches)) as u8;
     (nth > 0).then_some(OwnChoice::Branch(nth))
-}
-
-fn bound_name(bound: Bound) -> &'static str {
-    match bound {
-        Bound::Preemptions(_) => "the preemption-bounded search",
-        Bound::Delays(_) => "the delay-bounded search",
-    }
 }

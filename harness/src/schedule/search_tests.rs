@@ -238,7 +238,7 @@ fn run_search(
     (all, search)
 }
 
-const EVERY_ORDER: SearchOptions = SearchOptions { wakes: 1, cancels: 0, reduces: false };
+const EVERY_ORDER: SearchOptions = SearchOptions { reduces: false, ..SearchOptions::DEFAULT };
 
 fn preemptions(limit: u32) -> Bound {
     Bound::Preemptions(limit)

@@ -1,0 +1,197 @@
+//! Programs whose bug needs a failed request and a preemption in or near to what a thread does after
+//! the failure, among many other scheduling points. Beside each bug the same program without it.
+//!
+//! Also the subjects of `benches/guidance.rs`, which counts the schedules until the bug shows.
+
+use allocator_api2::collections::TryReserveError;
+use allocator_api2::vec::Vec as HeapVec;
+use mallory::Heap;
+use mallory::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use mallory::sync::{Arc, Mutex};
+use mallory::thread;
+
+/// A program, with its bug if so wanted.
+pub(crate) type ErrorPath = fn(&Heap, bool) -> Result<(), TryReserveError>;
+
+/// The programs: the name, the program, and the preemptions that its bug needs.
+pub(crate) const ERROR_PATHS: [(&str, ErrorPath, u32); 4] = [
+    ("early-unlock", early_unlock, 1),
+    ("late-mark", late_mark, 1),
+    ("stale-check", stale_check, 1),
+    ("two-undo", two_undo, 2),
+];
+
+/// What the threads do beside: counters and a list, which all of them use.
+#[derive(Default)]
+struct Work {
+    done: [AtomicUsize; 2],
+    list: Mutex<Vec<usize>>,
+}
+
+impl Work {
+    fn rounds(&self, rounds: usize) {
+        for round in 0..rounds {
+            self.done[round % 2].fetch_add(1, SeqCst);
+            self.list.lock().expect("no panic").push(round);
+        }
+    }
+}
+
+/// One request, the failure of which is returned.
+fn request(heap: &Heap) -> Result<(), TryReserveError> {
+    HeapVec::<u64, Heap>::new_in(heap.clone()).try_reserve_exact(4)
+}
+
+/// Two threads beside each other: the first works, the second makes the request. Returns what the
+/// second one returns.
+fn beside<S: Send + Sync + 'static>(
+    heap: &Heap,
+    state: S,
+    first: impl FnOnce(&S) + Send + 'static,
+    second: impl FnOnce(&S, &Heap) -> Result<(), TryReserveError> + Send + 'static,
+) -> Result<(), TryReserveError> {
+    let state = Arc::new(state);
+    let (own, its, heap) = (Arc::clone(&state), state, heap.clone());
+    let one = thread::spawn(move || first(&own));
+    let other = thread::spawn(move || second(&its, &heap));
+    one.join().expect("the invariant holds");
+    other.join().expect("the invariant holds")
+}
+
+/// An account of two halves that are to be equal whenever its lock is free. After a failure the bug
+/// gives the lock up before it takes the change back.
+fn early_unlock(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
+    let state = (Work::default(), Mutex::new((0, 0)));
+    let check = |halves: &Mutex<(u32, u32)>| {
+        let halves = halves.lock().expect("no panic");
+        assert_eq!(halves.0, halves.1, "the halves are equal while the lock is free");
+    };
+    let first = move |(work, halves): &(Work, Mutex<(u32, u32)>)| {
+        work.rounds(3);
+        check(halves);
+        work.rounds(3);
+        check(halves);
+    };
+    beside(heap, state, first, move |(work, halves), heap| {
+        work.rounds(6);
+        let mut changed = halves.lock().expect("no panic");
+        changed.0 += 1;
+        let done = request(heap);
+        if done.is_ok() {
+            changed.1 += 1;
+        } else if has_bug {
+            drop(changed);
+            halves.lock().expect("no panic").0 -= 1;
+        } else {
+            changed.0 -= 1;
+        }
+        work.rounds(6);
+        done
+    })
+}
+
+/// A buffer that is closed after a failure. The bug marks it as closed only after it has taken the
+/// contents out.
+fn late_mark(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
+    struct Buffer {
+        work: Work,
+        is_closed: AtomicBool,
+        contents: Mutex<Option<u32>>,
+    }
+    let (work, is_closed) = (Work::default(), AtomicBool::new(false));
+    let state = Buffer { work, is_closed, contents: Mutex::new(Some(1)) };
+    let first = |buffer: &Buffer| {
+        buffer.work.rounds(6);
+        let contents = buffer.contents.lock().expect("no panic");
+        if !buffer.is_closed.load(SeqCst) {
+            assert!(contents.is_some(), "an open buffer has contents");
+        }
+        drop(contents);
+        buffer.work.rounds(6);
+    };
+    beside(heap, state, first, move |buffer, heap| {
+        buffer.work.rounds(6);
+        let done = request(heap);
+        if done.is_err() {
+            if !has_bug {
+                buffer.is_closed.store(true, SeqCst);
+            }
+            buffer.contents.lock().expect("no panic").take();
+            buffer.is_closed.store(true, SeqCst);
+        }
+        buffer.work.rounds(6);
+        done
+    })
+}
+
+/// A reader that looks whether the contents are still there and then takes them for granted, while a
+/// failure of the other thread takes them away. The preemption that shows it is the reader's.
+fn stale_check(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
+    struct Cell {
+        work: Work,
+        is_there: AtomicBool,
+        contents: Mutex<Option<u32>>,
+    }
+    let (work, is_there) = (Work::default(), AtomicBool::new(true));
+    let state = Cell { work, is_there, contents: Mutex::new(Some(1)) };
+    let first = move |cell: &Cell| {
+        cell.work.rounds(6);
+        if cell.is_there.load(SeqCst) {
+            let contents = cell.contents.lock().expect("no panic");
+            assert!(contents.is_some() || !has_bug, "what was there is still there");
+        }
+        cell.work.rounds(6);
+    };
+    beside(heap, state, first, |cell, heap| {
+        let done = request(heap);
+        if done.is_err() {
+            cell.is_there.store(false, SeqCst);
+            cell.contents.lock().expect("no panic").take();
+        }
+        cell.work.rounds(6);
+        done
+    })
+}
+
+/// Two threads that take back what they did after a failure of either. With the bug they look
+/// whether it was taken back, and note it later, in two steps.
+fn two_undo(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
+    struct Undo {
+        work: Work,
+        has_failed: AtomicBool,
+        is_undone: AtomicBool,
+        undone: AtomicUsize,
+    }
+    fn undo(undo: &Undo, has_bug: bool) {
+        if !undo.has_failed.load(SeqCst) {
+            return;
+        }
+        let is_mine = match has_bug {
+            true => !undo.is_undone.load(SeqCst),
+            false => !undo.is_undone.swap(true, SeqCst),
+        };
+        if is_mine {
+            undo.is_undone.store(true, SeqCst);
+            let times = undo.undone.fetch_add(1, SeqCst) + 1;
+            assert_eq!(times, 1, "it is undone once");
+        }
+    }
+    let (has_failed, is_undone) = (AtomicBool::new(false), AtomicBool::new(false));
+    let undone = AtomicUsize::new(0);
+    let state = Undo { work: Work::default(), has_failed, is_undone, undone };
+    let first = move |state: &Undo| {
+        state.work.rounds(3);
+        undo(state, has_bug);
+        state.work.rounds(3);
+    };
+    beside(heap, state, first, move |state, heap| {
+        state.work.rounds(3);
+        let done = request(heap);
+        if done.is_err() {
+            state.has_failed.store(true, SeqCst);
+        }
+        undo(state, has_bug);
+        state.work.rounds(3);
+        done
+    })
+}
