@@ -15,7 +15,7 @@ use crate::schedule::search::SearchOptions;
 
 /// All schedules with at most this many preemptions, in every order.
 fn bounded(preemptions: u32) -> Search {
-    let options = SearchOptions { wakes: 1, cancels: 0, reduces: false };
+    let options = SearchOptions { reduces: false, ..SearchOptions::DEFAULT };
     Search::bounded(Bound::Preemptions(preemptions), options, u64::MAX)
 }
 

@@ -162,6 +162,11 @@ impl FaultFocus {
         Some(FaultFocus { near })
     }
 
+    /// The points that are not far, by thread and number.
+    pub(crate) fn points(&self) -> impl Iterator<Item = (u16, u32)> {
+        self.near.keys().copied()
+    }
+
     /// How near the point of a thread is.
     pub(crate) fn nearness(&self, thread: u16, point: u32) -> Nearness {
         self.near.get(&(thread, point)).copied().unwrap_or(Nearness::Far)

@@ -34,6 +34,8 @@ pub(crate) mod data_races;
 pub(crate) mod default_order;
 #[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]
 pub(crate) mod fault_focus;
+#[cfg(all(test, mallory_model))]
+mod fault_focus_tests;
 #[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]
 pub(crate) mod options;
 #[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom has a search of its own"))]

@@ -43,8 +43,10 @@ impl Part {
 
     /// Lets schedules near to what a fault changes come first.
     pub(crate) fn set_focus(&mut self, focus: &Rc<FaultFocus>) {
-        if let PartKind::Bounded(bounded) = &mut self.kind {
-            bounded.set_focus(Rc::clone(focus));
+        match &mut self.kind {
+            PartKind::Bounded(bounded) => bounded.set_focus(Rc::clone(focus)),
+            PartKind::Pct(pct) => pct.set_focus(focus),
+            PartKind::Random | PartKind::Given | PartKind::Loom(_) => {}
         }
     }
 

@@ -5,9 +5,12 @@
 //!
 //! Points at which only one thread can go on don't count. How many others there are is measured: the
 //! first schedule makes no change.
+//!
+//! Where it is known what a fault changes, half of the changes are at points near to that.
 
 use crate::rt::run_log::Choices;
 use crate::rt::thread_set::ThreadSet;
+use crate::schedule::fault_focus::FaultFocus;
 use crate::trace::Stream;
 
 pub(crate) struct Pct {
@@ -18,6 +21,9 @@ pub(crate) struct Pct {
     lowest: i64,
     /// The points at which a priority drops.
     changes: Vec<u64>,
+    /// Points near to what a fault changes, and those of them at which a priority drops.
+    near: Vec<(u16, u32)>,
+    near_changes: Vec<(u16, u32)>,
     /// The points of the present run so far, and those of the longest one.
     points: u64,
     longest: u64,
@@ -26,16 +32,28 @@ pub(crate) struct Pct {
 impl Pct {
     pub(crate) fn new(depth: u32) -> Pct {
         let (priorities, changes) = (Vec::new(), Vec::new());
-        Pct { depth, priorities, lowest: 0, changes, points: 0, longest: 0 }
+        let (near, near_changes) = (Vec::new(), Vec::new());
+        Pct { depth, priorities, lowest: 0, changes, near, near_changes, points: 0, longest: 0 }
+    }
+
+    /// Lets half of the changes be at points near to what a fault changes.
+    pub(crate) fn set_focus(&mut self, focus: &FaultFocus) {
+        self.near = focus.points().collect();
     }
 
     /// Begins a schedule.
     pub(crate) fn begin(&mut self, stream: &mut Stream) {
         self.priorities.clear();
         (self.lowest, self.points) = (0, 0);
-        let change = |_| 1 + stream.below(self.longest as usize) as u64;
+        (self.changes.clear(), self.near_changes.clear());
         let changes = if self.longest == 0 { 1 } else { self.depth };
-        self.changes = (1..changes).map(change).collect();
+        for _ in 1..changes {
+            if !self.near.is_empty() && stream.once_in(2) {
+                self.near_changes.push(self.near[stream.below(self.near.len())]);
+            } else {
+                self.changes.push(1 + stream.below(self.longest as usize) as u64);
+            }
+        }
     }
 
     /// Ends a schedule.
@@ -50,12 +68,12 @@ impl Pct {
         }
     }
 
-    /// The thread that goes on where `thread` has reached a point. With `early`, it may be one whose
+    /// The thread that goes on where `thread` has reached its `point`th point. With `early`, it may be one whose
     /// wait ends early.
     pub(crate) fn choose(
         &mut self,
         choices: &Choices,
-        thread: u16,
+        (thread, point): (u16, u32),
         early: bool,
         stream: &mut Stream,
     ) -> Option<u16> {
@@ -72,7 +90,10 @@ impl Pct {
             return candidates.first();
         }
         self.points += 1;
-        if choices.idle.contains(thread) || self.changes.contains(&self.points) {
+        if choices.idle.contains(thread)
+            || self.changes.contains(&self.points)
+            || self.near_changes.contains(&(thread, point))
+        {
             self.drop_below_all(thread);
         }
         candidates.iter().max_by_key(|candidate| self.priorities[usize::from(*candidate)])

@@ -259,7 +259,7 @@ impl Search {
             }
             PartKind::Pct(pct) => {
                 let early = self.woken < self.options.wakes && self.stream.once_in(8);
-                pct.choose(choices, thread, early, &mut self.stream).unwrap_or(default)
+                pct.choose(choices, (thread, point), early, &mut self.stream).unwrap_or(default)
             }
         };
         if to != default {

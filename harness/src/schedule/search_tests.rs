@@ -14,7 +14,7 @@ use crate::trace::Stream;
 
 /// What a thread of a tiny program does. Before each operation there is a scheduling point.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Op {
+pub(super) enum Op {
     Step,
     /// Reads a variable.
     Read(u32),
@@ -34,17 +34,17 @@ enum Op {
 
 use Op::{Change, Join, Lock, Read, Set, Spin, Step, Try, Unlock};
 
-type Program = Vec<Vec<Op>>;
+pub(super) type Program = Vec<Vec<Op>>;
 
 /// Chooses the thread that continues, by the choices, the thread that asks, its point, and the number
 /// of points so far.
 type Choose<'a> = dyn FnMut(&Choices, u16, u32, u64) -> u16 + 'a;
 
 /// What a run has shown: what each thread saw, the values in the end, and whether all threads ended.
-type Shown = (Vec<Vec<u64>>, BTreeMap<u32, u64>, bool);
+pub(super) type Shown = (Vec<Vec<u64>>, BTreeMap<u32, u64>, bool);
 
 /// The threads in the order of their steps, and what the run has shown.
-type RanProgram = (Vec<u16>, Shown);
+pub(super) type RanProgram = (Vec<u16>, Shown);
 
 const FLAG: u32 = 100;
 
@@ -222,7 +222,7 @@ fn all_runs(program: &Program, bound: Bound) -> BTreeSet<RanProgram> {
 }
 
 /// The schedules of a search, each with its deviations and its run.
-fn run_search(
+pub(super) fn run_search(
     program: &Program,
     mut search: Search,
 ) -> (Vec<(Vec<Preemption>, RanProgram)>, Search) {

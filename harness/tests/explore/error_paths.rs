@@ -14,12 +14,16 @@ use mallory::thread;
 pub(crate) type ErrorPath = fn(&Heap, bool) -> Result<(), TryReserveError>;
 
 /// The programs: the name, the program, and the preemptions that its bug needs.
-pub(crate) const ERROR_PATHS: [(&str, ErrorPath, u32); 4] = [
+pub(crate) const ERROR_PATHS: [(&str, ErrorPath, u32); 5] = [
     ("early-unlock", early_unlock, 1),
     ("late-mark", late_mark, 1),
     ("stale-check", stale_check, 1),
-    ("two-undo", two_undo, 2),
+    ("hand-over", hand_over, 2),
+    ("two-stages", two_stages, 3),
 ];
+
+/// How long the threads work before and after what matters.
+const ROUNDS: usize = 8;
 
 /// What the threads do beside: counters and a list, which all of them use.
 #[derive(Default)]
@@ -63,17 +67,17 @@ fn beside<S: Send + Sync + 'static>(
 fn early_unlock(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
     let state = (Work::default(), Mutex::new((0, 0)));
     let check = |halves: &Mutex<(u32, u32)>| {
-        let halves = halves.lock().expect("no panic");
-        assert_eq!(halves.0, halves.1, "the halves are equal while the lock is free");
+        let (one, other) = *halves.lock().expect("no panic");
+        assert_eq!(one, other, "the halves are equal while the lock is free");
     };
     let first = move |(work, halves): &(Work, Mutex<(u32, u32)>)| {
-        work.rounds(3);
+        work.rounds(ROUNDS / 2);
         check(halves);
-        work.rounds(3);
+        work.rounds(ROUNDS / 2);
         check(halves);
     };
     beside(heap, state, first, move |(work, halves), heap| {
-        work.rounds(6);
+        work.rounds(ROUNDS);
         let mut changed = halves.lock().expect("no panic");
         changed.0 += 1;
         let done = request(heap);
@@ -85,7 +89,7 @@ fn early_unlock(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
         } else {
             changed.0 -= 1;
         }
-        work.rounds(6);
+        work.rounds(ROUNDS);
         done
     })
 }
@@ -101,16 +105,15 @@ fn late_mark(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
     let (work, is_closed) = (Work::default(), AtomicBool::new(false));
     let state = Buffer { work, is_closed, contents: Mutex::new(Some(1)) };
     let first = |buffer: &Buffer| {
-        buffer.work.rounds(6);
+        buffer.work.rounds(ROUNDS);
         let contents = buffer.contents.lock().expect("no panic");
-        if !buffer.is_closed.load(SeqCst) {
-            assert!(contents.is_some(), "an open buffer has contents");
-        }
+        let is_right = buffer.is_closed.load(SeqCst) || contents.is_some();
         drop(contents);
-        buffer.work.rounds(6);
+        assert!(is_right, "an open buffer has contents");
+        buffer.work.rounds(ROUNDS);
     };
     beside(heap, state, first, move |buffer, heap| {
-        buffer.work.rounds(6);
+        buffer.work.rounds(ROUNDS);
         let done = request(heap);
         if done.is_err() {
             if !has_bug {
@@ -119,7 +122,7 @@ fn late_mark(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
             buffer.contents.lock().expect("no panic").take();
             buffer.is_closed.store(true, SeqCst);
         }
-        buffer.work.rounds(6);
+        buffer.work.rounds(ROUNDS);
         done
     })
 }
@@ -135,12 +138,12 @@ fn stale_check(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
     let (work, is_there) = (Work::default(), AtomicBool::new(true));
     let state = Cell { work, is_there, contents: Mutex::new(Some(1)) };
     let first = move |cell: &Cell| {
-        cell.work.rounds(6);
+        cell.work.rounds(ROUNDS);
         if cell.is_there.load(SeqCst) {
-            let contents = cell.contents.lock().expect("no panic");
+            let contents = *cell.contents.lock().expect("no panic");
             assert!(contents.is_some() || !has_bug, "what was there is still there");
         }
-        cell.work.rounds(6);
+        cell.work.rounds(ROUNDS);
     };
     beside(heap, state, first, |cell, heap| {
         let done = request(heap);
@@ -148,50 +151,71 @@ fn stale_check(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
             cell.is_there.store(false, SeqCst);
             cell.contents.lock().expect("no panic").take();
         }
-        cell.work.rounds(6);
+        cell.work.rounds(ROUNDS);
         done
     })
 }
 
-/// Two threads that take back what they did after a failure of either. With the bug they look
-/// whether it was taken back, and note it later, in two steps.
-fn two_undo(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
-    struct Undo {
+/// A job that is offered to the other thread after a failure, and withdrawn if nobody takes it. The
+/// bug takes and withdraws it by looking first, so that both may happen.
+fn hand_over(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
+    #[derive(Default)]
+    struct Offer {
         work: Work,
-        has_failed: AtomicBool,
-        is_undone: AtomicBool,
-        undone: AtomicUsize,
+        is_open: AtomicBool,
+        is_withdrawn: AtomicBool,
     }
-    fn undo(undo: &Undo, has_bug: bool) {
-        if !undo.has_failed.load(SeqCst) {
-            return;
-        }
-        let is_mine = match has_bug {
-            true => !undo.is_undone.load(SeqCst),
-            false => !undo.is_undone.swap(true, SeqCst),
-        };
-        if is_mine {
-            undo.is_undone.store(true, SeqCst);
-            let times = undo.undone.fetch_add(1, SeqCst) + 1;
-            assert_eq!(times, 1, "it is undone once");
-        }
-    }
-    let (has_failed, is_undone) = (AtomicBool::new(false), AtomicBool::new(false));
-    let undone = AtomicUsize::new(0);
-    let state = Undo { work: Work::default(), has_failed, is_undone, undone };
-    let first = move |state: &Undo| {
-        state.work.rounds(3);
-        undo(state, has_bug);
-        state.work.rounds(3);
+    let take = move |offer: &Offer| match has_bug {
+        true => offer.is_open.load(SeqCst),
+        false => offer.is_open.swap(false, SeqCst),
     };
-    beside(heap, state, first, move |state, heap| {
-        state.work.rounds(3);
+    let first = move |offer: &Offer| {
+        offer.work.rounds(ROUNDS);
+        if take(offer) {
+            assert!(!offer.is_withdrawn.load(SeqCst), "what was taken is not withdrawn");
+        }
+        offer.work.rounds(ROUNDS);
+    };
+    beside(heap, Offer::default(), first, move |offer, heap| {
+        offer.work.rounds(ROUNDS);
         let done = request(heap);
         if done.is_err() {
-            state.has_failed.store(true, SeqCst);
+            offer.is_open.store(true, SeqCst);
+            if take(offer) {
+                offer.is_open.store(false, SeqCst);
+                offer.is_withdrawn.store(true, SeqCst);
+            }
         }
-        undo(state, has_bug);
-        state.work.rounds(3);
+        offer.work.rounds(ROUNDS);
+        done
+    })
+}
+
+/// A clean-up in stages after a failure. The bug of its reader is to look twice, and to see one stage
+/// and then the next one.
+fn two_stages(heap: &Heap, has_bug: bool) -> Result<(), TryReserveError> {
+    #[derive(Default)]
+    struct CleanUp {
+        work: Work,
+        stage: AtomicUsize,
+    }
+    let first = move |clean_up: &CleanUp| {
+        clean_up.work.rounds(ROUNDS);
+        let stage = clean_up.stage.load(SeqCst);
+        if stage == 1 && has_bug {
+            assert_ne!(clean_up.stage.load(SeqCst), 2, "the stage is still the same");
+        }
+        clean_up.work.rounds(ROUNDS);
+    };
+    beside(heap, CleanUp::default(), first, |clean_up, heap| {
+        clean_up.work.rounds(ROUNDS);
+        let done = request(heap);
+        if done.is_err() {
+            for stage in [1, 2, 0] {
+                clean_up.stage.store(stage, SeqCst);
+            }
+        }
+        clean_up.work.rounds(ROUNDS);
         done
     })
 }

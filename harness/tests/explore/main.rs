@@ -9,10 +9,14 @@ mod clean;
 mod common;
 #[cfg(all(feature = "shuttle", feature = "loom"))]
 mod data_races;
+#[cfg(feature = "shuttle")]
+mod error_paths;
 #[cfg(any(feature = "shuttle", feature = "loom"))]
 mod extra_requests;
 #[cfg(feature = "shuttle")]
 mod findings;
+#[cfg(feature = "shuttle")]
+mod guided;
 #[cfg(feature = "loom")]
 mod loom_counters;
 #[cfg(feature = "loom")]

@@ -26,8 +26,9 @@ pub(crate) type Body = fn() -> u64;
 
 #[cfg(feature = "shuttle")]
 pub(crate) fn on_shuttle(body: Body) -> Explored {
-    let every_order = on_shuttle_with(body, SearchOptions { wakes: 0, cancels: 0, reduces: false });
-    let reduced = on_shuttle_with(body, SearchOptions { wakes: 0, cancels: 0, reduces: true });
+    let every_order =
+        on_shuttle_with(body, SearchOptions { wakes: 0, reduces: false, ..SearchOptions::DEFAULT });
+    let reduced = on_shuttle_with(body, SearchOptions { wakes: 0, ..SearchOptions::DEFAULT });
     assert_eq!(reduced.results, every_order.results, "the reduction loses a result");
     assert_eq!(reduced.deadlock, every_order.deadlock, "the reduction loses a deadlock");
     assert!(reduced.runs <= every_order.runs);
