@@ -8,7 +8,7 @@ use crate::schedule::default_order::Bound;
 use crate::schedule::fault_focus::Guide;
 use crate::schedule::search::{Search, SearchOptions};
 use crate::schedule::search_tests::Op::{Change, Lock, Read, Unlock};
-use crate::schedule::search_tests::{Program, run_search};
+use crate::schedule::search_tests::{Program, run_program, run_search};
 
 const BOUND: Bound = Bound::Preemptions(2);
 
@@ -88,14 +88,33 @@ fn what_does_the_same_has_no_point_to_be_near_to() {
     assert_eq!(with, unguided);
 }
 
+/// The same program, with as many changes of another variable before and after.
+fn longer(fails: bool) -> Program {
+    let around = vec![Change(3); 20];
+    let threads = program(fails).into_iter();
+    threads.map(|thread| [around.clone(), thread, around.clone()].concat()).collect()
+}
+
 #[test]
 fn pct_changes_priorities_there_more_often() {
-    let seen = |guided| {
-        let options = SearchOptions { guided, ..SearchOptions::DEFAULT };
-        let portfolio = Search::portfolio(BOUND, 5, options, 1, 4_000);
-        let found = schedules(portfolio);
-        found.iter().flatten().filter(|one| is_unlocked(**one)).count()
+    let portfolio =
+        |guide| Search::portfolio(BOUND, 5, SearchOptions::DEFAULT, 1, 4_000).guide(guide);
+    let (_, recorded) = run_search(&longer(false), portfolio(Guide::Record(Vec::new())));
+    let without = recorded.default_run().to_vec();
+    // How often the first thread is preempted where it has given the lock up.
+    let seen = |mut search: Search| {
+        let mut seen = 0;
+        while search.next() {
+            let (_, log) = run_program(&longer(true), &mut |choices, thread, point, step| {
+                search.decide(choices, thread, point, step)
+            });
+            let is_there = |one: &&Preemption| (one.thread, one.point) == (0, 26);
+            let is_pct = search.part().is_some_and(|name| name.starts_with("PCT"));
+            seen += search.preemptions().iter().filter(is_there).filter(|_| is_pct).count();
+            search.end(&log);
+        }
+        seen
     };
-    let (with, without) = (seen(true), seen(false));
-    assert!(with * 2 > without * 3, "{with} instead of {without}");
+    let (with, without) = (seen(portfolio(Guide::Compare(without))), seen(portfolio(Guide::Off)));
+    assert!(with > 2 * without && without > 0, "{with} instead of {without}");
 }

@@ -45,7 +45,8 @@ impl Pct {
     pub(crate) fn begin(&mut self, stream: &mut Stream) {
         self.priorities.clear();
         (self.lowest, self.points) = (0, 0);
-        (self.changes.clear(), self.near_changes.clear());
+        self.changes.clear();
+        self.near_changes.clear();
         let changes = if self.longest == 0 { 1 } else { self.depth };
         for _ in 1..changes {
             if !self.near.is_empty() && stream.once_in(2) {

@@ -38,7 +38,7 @@ pub(super) type Program = Vec<Vec<Op>>;
 
 /// Chooses the thread that continues, by the choices, the thread that asks, its point, and the number
 /// of points so far.
-type Choose<'a> = dyn FnMut(&Choices, u16, u32, u64) -> u16 + 'a;
+pub(super) type Choose<'a> = dyn FnMut(&Choices, u16, u32, u64) -> u16 + 'a;
 
 /// What a run has shown: what each thread saw, the values in the end, and whether all threads ended.
 pub(super) type Shown = (Vec<Vec<u64>>, BTreeMap<u32, u64>, bool);
@@ -151,7 +151,7 @@ impl TinyRun<'_> {
 }
 
 /// Runs a program, and returns the log as well.
-fn run_program(program: &Program, choose: &mut Choose<'_>) -> (RanProgram, RunLog) {
+pub(super) fn run_program(program: &Program, choose: &mut Choose<'_>) -> (RanProgram, RunLog) {
     let threads = program.len();
     let mut run = TinyRun {
         program,
