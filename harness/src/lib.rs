@@ -134,6 +134,16 @@ pub mod time;
 pub mod tokio;
 mod trace;
 
+/// Hints to the compiler and the processor, as in [`std::hint`].
+pub mod hint {
+    pub use std::hint::{assert_unchecked, black_box, unreachable_unchecked};
+
+    #[cfg(mallory_model)]
+    pub use crate::thread::spawn::spin_loop;
+    #[cfg(not(mallory_model))]
+    pub use std::hint::spin_loop;
+}
+
 pub use conformance::conformance;
 pub use error::Error;
 pub use explore::builder::Explore;

@@ -21,6 +21,8 @@ use std::task::Poll;
 
 pub use crate::future::cancellable::{Cancelled, cancellable};
 pub use crate::future::task::{AbortHandle, JoinError, JoinHandle, block_on, spawn};
+#[doc(hidden)]
+pub use crate::rt::refused::spawn_local;
 
 /// Lets other tasks run first, once.
 pub fn yield_now() -> impl Future<Output = ()> {

@@ -195,10 +195,22 @@ impl LockTable {
         object.taken.is_empty() || (mode == LockMode::Shared && !object.exclusive)
     }
 
+    /// Whether a thread has locked this for reading already, and another thread waits to write. With
+    /// std's lock the reader may then wait for the writer, and so for itself: what std documents as
+    /// a possible deadlock.
+    fn reads_behind_writer(&self, thread: u16, lock: u32) -> bool {
+        let reads = self.objects[lock as usize].taken.iter().any(|(holder, _)| *holder == thread);
+        let write = Some(WaitsFor::Lock(lock, LockMode::Exclusive));
+        reads && self.waiting.iter().any(|other| self.threads[usize::from(other)].want == write)
+    }
+
     /// Whether a thread would get what it waits for now.
     fn is_available(&self, thread: u16, want: WaitsFor) -> bool {
         match want {
-            WaitsFor::Lock(lock, mode) => self.is_free(lock, mode),
+            WaitsFor::Lock(lock, mode) => {
+                self.is_free(lock, mode)
+                    && (mode == LockMode::Exclusive || !self.reads_behind_writer(thread, lock))
+            }
             WaitsFor::Notification { condvar, lock } => {
                 let notifications = &self.objects[condvar as usize].notifications;
                 notifications.iter().any(|one| one.wakes.contains(thread))
@@ -612,6 +624,12 @@ pub(crate) fn begin_wait(
         }
         if want == WaitsFor::Turn {
             table.yields.begin(thread, table.ready);
+        }
+        if let WaitsFor::Lock(lock, LockMode::Exclusive) = want
+            && !table.is_free(lock, LockMode::Exclusive)
+        {
+            // A thread that reads and is about to read again waits for this one from now on.
+            table.recheck_lock(lock);
         }
         if table.is_available(thread, want) {
             return None;

@@ -26,6 +26,7 @@
 //! | Where do a thread's backtraces end? | `backtrace_end` |
 //! | How does shuttle make many runs in one execution? | `task_pool` |
 //! | On which stacks do loom's threads run? | `stack` |
+//! | What do peers have that is not here, and what does the compiler say to it? | `refused` |
 //! | What do all these do in a build without a model checker? | `no_model` |
 
 #[cfg_attr(
@@ -52,6 +53,7 @@ pub(crate) mod own_choice;
 pub(crate) mod pauses;
 #[cfg_attr(not(feature = "shuttle"), allow(dead_code, reason = "loom needs a part of it"))]
 pub(crate) mod point;
+pub(crate) mod refused;
 pub(crate) mod run_log;
 #[cfg(feature = "loom")]
 pub(crate) mod stack;

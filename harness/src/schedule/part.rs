@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use crate::rt::own_choice::{Offers, OwnChoice};
 use crate::schedule::Preemption;
 use crate::schedule::bounded::Bounded;
 use crate::schedule::fault_focus::FaultFocus;
 use crate::schedule::pct::Pct;
+use crate::trace::Stream;
 
 /// How a part of a search chooses schedules.
 pub(crate) enum PartKind {
@@ -67,4 +69,21 @@ impl Part {
         self.begun += 1;
         true
     }
+}
+
+/// What a thread that is offered this chooses at random, if it is not the default.
+pub(crate) fn random_choice(
+    offers: Offers,
+    may_cancel: bool,
+    stream: &mut Stream,
+) -> Option<OwnChoice> {
+    let drops = offers.drops.count_ones() as usize;
+    if may_cancel && drops > 0 && stream.once_in(8) {
+        return offers.drops().nth(stream.below(drops));
+    }
+    if offers.branches == 0 {
+        return None;
+    }
+    let nth = stream.below(usize::from(offers.branches)) as u8;
+    (nth > 0).then_some(OwnChoice::Branch(nth))
 }

@@ -1,22 +1,20 @@
 //! Searches over schedules: which thread continues at which scheduling point. A search only
 //! decides; a host runs the threads.
 //!
-//! The *bounded* search takes every schedule within a bound of preemptions or of delays, each once,
-//! those that cost least first. It has a queue of schedules, each as its deviations from the default
-//! one. After each run it adds schedules that deviate once more from what that run did: all of them,
-//! or those that reverse a race (`races.rs`). It is exhausted when the queue is empty.
+//! The *bounded* search takes every schedule within a bound, each once, those that cost least first,
+//! from a queue (`bounded.rs`). After each run it adds schedules that deviate once more from what that
+//! run did: all of them, or those that reverse a race (`races.rs`).
 //!
-//! A *portfolio* has several parts that take turns: a bounded search, a delay-bounded one, PCT of
-//! several depths, and random walks.
+//! A *portfolio* has several parts that take turns: bounded searches, PCT, and random walks.
 
-use crate::rt::own_choice::{Offers, OwnChoice};
+use crate::rt::own_choice::OwnChoice;
 use crate::rt::run_log::{Choices, RunLog};
 use crate::schedule::Preemption;
 use crate::schedule::bounded::Bounded;
 use crate::schedule::default_order::{Bound, default_thread, is_possible, wakes_early};
 use crate::schedule::fault_focus::{Guide, ThreadSteps};
 pub(crate) use crate::schedule::options::SearchOptions;
-use crate::schedule::part::{Part, PartKind};
+use crate::schedule::part::{Part, PartKind, random_choice};
 use crate::schedule::pct::Pct;
 use crate::trace::Stream;
 
@@ -399,17 +397,4 @@ impl Search {
     pub(crate) fn results(&self) -> Vec<(String, u64)> {
         self.parts.iter().map(|part| (part.name.to_owned(), part.begun)).collect()
     }
-}
-
-/// What a thread that is offered this chooses at random, if it is not the default.
-fn random_choice(offers: Offers, may_cancel: bool, stream: &mut Stream) -> Option<OwnChoice> {
-    let drops = offers.drops.count_ones() as usize;
-    if may_cancel && drops > 0 && stream.once_in(8) {
-        return offers.drops().nth(stream.below(drops));
-    }
-    if offers.branches == 0 {
-        return None;
-    }
-    let nth = stream.below(usize::from(offers.branches)) as u8;
-    (nth > 0).then_some(OwnChoice::Branch(nth))
 }

@@ -6,101 +6,9 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 
 use crate::rt;
-use crate::rt::{AccessKind, CurrentEngine, Object, ObjectId, Orders, SharedOpKind};
-
-/// What an operation on loom's atomic saw, and what the atomic holds after it.
-#[cfg_attr(not(feature = "loom"), allow(dead_code, reason = "no operation is loom's"))]
-struct Values {
-    seen: Option<u64>,
-    latest: u64,
-}
-
-/// The part of an atomic that a model checker sees: its number, and loom's atomic, if it was made
-/// in a run of loom's.
-struct ModelAtomic<L> {
-    id: ObjectId,
-    #[cfg(feature = "loom")]
-    loom: Option<(u64, L)>,
-    #[cfg(not(feature = "loom"))]
-    _none: std::marker::PhantomData<fn() -> L>,
-}
-
-impl<L> ModelAtomic<L> {
-    #[cfg(not(feature = "loom"))]
-    const fn new() -> Self {
-        ModelAtomic { id: ObjectId::new(), _none: std::marker::PhantomData }
-    }
-
-    /// Loom has to see how an atomic is made.
-    #[cfg(feature = "loom")]
-    fn new(make: impl FnOnce() -> L) -> Self {
-        let loom = (rt::engine() == CurrentEngine::Loom).then(|| (rt::run(), make()));
-        ModelAtomic { id: ObjectId::new(), loom }
-    }
-
-    /// Adds the access to the log of the run, and then what it saw.
-    #[inline]
-    fn log(&self, what: SharedOpKind, order: Ordering, add_value: impl FnOnce()) {
-        if rt::engine() == CurrentEngine::None {
-            return;
-        }
-        let is_read = what == SharedOpKind::Load;
-        let kind = if is_read { AccessKind::Read } else { AccessKind::Write };
-        let is_write_only = what == SharedOpKind::Store;
-        let orders = Orders {
-            releases: !is_read
-                && matches!(order, Ordering::Release | Ordering::AcqRel | Ordering::SeqCst),
-            acquires: !is_write_only
-                && matches!(order, Ordering::Acquire | Ordering::AcqRel | Ordering::SeqCst),
-            continues: what == SharedOpKind::Rmw,
-        };
-        rt::log_ordering_access(self.id.object(), kind, orders);
-        add_value();
-        rt::log_block_access(std::ptr::from_ref(self) as usize, AccessKind::BlockUse);
-    }
-
-    /// Performs an operation, after a scheduling point: on loom's atomic if that was made in the
-    /// present run, otherwise on std's. What is done to loom's is done to std's as well, which so holds
-    /// the value that was stored last: loom doesn't say which store a load sees.
-    #[inline]
-    fn perform<R>(
-        &self,
-        what: SharedOpKind,
-        order: Ordering,
-        on_loom: impl FnOnce(&L) -> (R, Values),
-        on_std: impl FnOnce() -> R,
-    ) -> R {
-        self.perform_as(what, |_| (what, order), on_loom, on_std)
-    }
-
-    /// As [`perform`](Self::perform); `logged` says by the result what the operation was.
-    #[inline]
-    fn perform_as<R>(
-        &self,
-        what: SharedOpKind,
-        logged: impl FnOnce(&R) -> (SharedOpKind, Ordering),
-        on_loom: impl FnOnce(&L) -> (R, Values),
-        on_std: impl FnOnce() -> R,
-    ) -> R {
-        rt::scheduling_point_on(&self.id, what);
-        #[cfg(feature = "loom")]
-        if let Some((made_in, loom)) = &self.loom
-            && *made_in == rt::run()
-            && rt::engine() == CurrentEngine::Loom
-        {
-            // Loom may let other threads run before it performs the operation.
-            let (result, Values { seen, latest }) = rt::across_switch(|| on_loom(loom));
-            let (what, order) = logged(&result);
-            self.log(what, order, || rt::log_value(seen, latest));
-            return result;
-        }
-        let _ = on_loom;
-        let result = on_std();
-        let (what, order) = logged(&result);
-        self.log(what, order, || {});
-        result
-    }
-}
+use crate::rt::refused::LoomsAtomicMethods;
+use crate::rt::{AccessKind, CurrentEngine, Object, Orders, SharedOpKind};
+use crate::sync::model_atomic::{ModelAtomic, Values};
 
 /// Defines an atomic of the type `$plain`, with the methods that all atomics have.
 macro_rules! atomic {
@@ -228,6 +136,63 @@ macro_rules! atomic {
                 Err(found)
             }
 
+            /// Changes the value to the one that `change` returns for it, as std's. Returns the former
+            /// value.
+            ///
+            /// Std has this since Rust 1.95.
+            pub fn update(
+                &self,
+                set: Ordering,
+                fetch: Ordering,
+                mut change: impl FnMut($plain) -> $plain,
+            ) -> $plain {
+                let changed = self.fetch_update(set, fetch, |value| Some(change(value)));
+                changed.unwrap_or_else(|value| value)
+            }
+
+            /// As [`fetch_update`](Self::fetch_update). Std has this since Rust 1.95.
+            ///
+            /// # Errors
+            /// With the present value, if `change` returns `None` for it.
+            pub fn try_update(
+                &self,
+                set: Ordering,
+                fetch: Ordering,
+                change: impl FnMut($plain) -> Option<$plain>,
+            ) -> Result<$plain, $plain> {
+                self.fetch_update(set, fetch, change)
+            }
+
+            /// As std's, where it is deprecated as well.
+            #[deprecated(note = "use `compare_exchange`, as std says")]
+            pub fn compare_and_swap(&self, current: $plain, new: $plain, order: Ordering) -> $plain {
+                let failure = match order {
+                    Ordering::Release => Ordering::Relaxed,
+                    Ordering::AcqRel => Ordering::Acquire,
+                    other => other,
+                };
+                let exchanged = self.compare_exchange(current, new, order, failure);
+                exchanged.unwrap_or_else(|found| found)
+            }
+
+            /// Of loom, and not here: std has no such method.
+            #[doc(hidden)]
+            pub fn unsync_load<'a>(&'a self) -> $plain
+            where
+                Self: LoomsAtomicMethods<'a>,
+            {
+                self.load(Ordering::Relaxed)
+            }
+
+            /// Of loom, and not here: std has no such method.
+            #[doc(hidden)]
+            pub fn with_mut<'a, R>(&'a mut self, change: impl FnOnce(&mut $plain) -> R) -> R
+            where
+                Self: LoomsAtomicMethods<'a>,
+            {
+                change(&mut self.load(Ordering::Relaxed))
+            }
+
             /// Borrows the value. With the feature `loom` there is no such method.
             #[cfg(not(feature = "loom"))]
             pub fn get_mut(&mut self) -> &mut $plain {
@@ -259,6 +224,64 @@ macro_rules! atomic {
             }
         }
     };
+}
+
+impl<T> fmt::Pointer for AtomicPtr<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Pointer::fmt(&self.load(Ordering::Relaxed), f)
+    }
+}
+
+/// Changes of pointers, which std has since Rust 1.91.
+impl<T> AtomicPtr<T> {
+    /// Performs a change as one operation.
+    fn change(&self, order: Ordering, change: impl Fn(*mut T) -> *mut T) -> *mut T {
+        let update = |found| Some(change(found));
+        let on_std = || self.std.fetch_update(order, Ordering::Relaxed, update);
+        let on_loom = |loom: &LoomPtr<T>| {
+            let result = loom.fetch_update(order, Ordering::Relaxed, update);
+            let (Ok(seen) | Err(seen)) = result;
+            self.std.store(change(seen), Ordering::Relaxed);
+            (result, self.values(Some(seen)))
+        };
+        let result = self.model.perform(SharedOpKind::Rmw, order, on_loom, on_std);
+        result.unwrap_or_else(|found| found)
+    }
+
+    /// As std's.
+    pub fn fetch_ptr_add(&self, count: usize, order: Ordering) -> *mut T {
+        self.change(order, |pointer| pointer.wrapping_add(count))
+    }
+
+    /// As std's.
+    pub fn fetch_ptr_sub(&self, count: usize, order: Ordering) -> *mut T {
+        self.change(order, |pointer| pointer.wrapping_sub(count))
+    }
+
+    /// As std's.
+    pub fn fetch_byte_add(&self, bytes: usize, order: Ordering) -> *mut T {
+        self.change(order, |pointer| pointer.wrapping_byte_add(bytes))
+    }
+
+    /// As std's.
+    pub fn fetch_byte_sub(&self, bytes: usize, order: Ordering) -> *mut T {
+        self.change(order, |pointer| pointer.wrapping_byte_sub(bytes))
+    }
+
+    /// As std's.
+    pub fn fetch_or(&self, bits: usize, order: Ordering) -> *mut T {
+        self.change(order, |pointer| pointer.map_addr(|address| address | bits))
+    }
+
+    /// As std's.
+    pub fn fetch_and(&self, bits: usize, order: Ordering) -> *mut T {
+        self.change(order, |pointer| pointer.map_addr(|address| address & bits))
+    }
+
+    /// As std's.
+    pub fn fetch_xor(&self, bits: usize, order: Ordering) -> *mut T {
+        self.change(order, |pointer| pointer.map_addr(|address| address ^ bits))
+    }
 }
 
 /// Implements read-modify-write operations that take one value.
@@ -316,9 +339,10 @@ atomics! {
 }
 
 #[cfg(feature = "loom")]
-atomic!(AtomicPtr<T>, *mut T, loom::sync::atomic::AtomicPtr<T>);
+type LoomPtr<T> = loom::sync::atomic::AtomicPtr<T>;
 #[cfg(not(feature = "loom"))]
-atomic!(AtomicPtr<T>, *mut T, std::sync::atomic::AtomicPtr<T>);
+type LoomPtr<T> = std::sync::atomic::AtomicPtr<T>;
+atomic!(AtomicPtr<T>, *mut T, LoomPtr<T>);
 
 impl<T> Default for AtomicPtr<T> {
     fn default() -> Self {
@@ -327,6 +351,13 @@ impl<T> Default for AtomicPtr<T> {
 }
 
 changes!(AtomicBool, bool, fetch_and fetch_nand fetch_or fetch_xor);
+
+impl AtomicBool {
+    /// As std's.
+    pub fn fetch_not(&self, order: Ordering) -> bool {
+        self.fetch_xor(true, order)
+    }
+}
 
 macro_rules! integers {
     ($($name:ident, $plain:ty;)*) => {

@@ -1,6 +1,8 @@
 //! A cell that model checkers watch: two threads that access it, at least one of them to write, must
 //! be ordered by something. Elsewhere it is std's.
 
+#[doc(hidden)]
+pub use crate::rt::refused::Cell;
 #[cfg(mallory_model)]
 use crate::rt::{self, AccessKind, CurrentEngine, ObjectId, SharedOp, SharedOpKind};
 

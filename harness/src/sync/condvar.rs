@@ -3,10 +3,6 @@
 use std::sync::{LockResult, PoisonError};
 use std::time::Duration;
 
-use crate::rt;
-use crate::rt::{CurrentEngine, ObjectId};
-#[cfg(feature = "loom")]
-use crate::sync::loom_lock::LoomCondvar;
 use crate::sync::mutex::MutexGuard;
 use crate::sync::raw::RawCondvar;
 use crate::sync::twin::guarded;
@@ -36,14 +32,7 @@ impl Condvar {
     /// A condition variable that no thread waits on.
     #[must_use]
     pub const fn new() -> Self {
-        Condvar {
-            raw: RawCondvar {
-                id: ObjectId::new(),
-                #[cfg(feature = "loom")]
-                loom: LoomCondvar::new(),
-            },
-            std: std::sync::Condvar::new(),
-        }
+        Condvar { raw: RawCondvar::new(), std: std::sync::Condvar::new() }
     }
 
     /// Unlocks the mutex, waits for a notification, and locks the mutex again.
@@ -142,13 +131,7 @@ impl Condvar {
     }
 
     fn notify(&self, all: bool) {
-        match rt::engine() {
-            CurrentEngine::None => {}
-            #[cfg(feature = "shuttle")]
-            CurrentEngine::Shuttle => rt::notify(&self.raw.id, all),
-            #[cfg(feature = "loom")]
-            CurrentEngine::Loom => self.raw.loom.notify(&self.raw.id, all),
-        }
+        self.raw.notify(all);
         if all {
             self.std.notify_all();
         } else {

@@ -34,6 +34,8 @@
 //!   which they change need not be explored. But reading a count, or asking for the only reference
 //!   ([`Arc::get_mut`], [`Arc::try_unwrap`]), is no scheduling point.
 //! - Locks are poisoned as std's are.
+//! - A thread that reads an [`RwLock`] which it reads already waits behind a writer that waits, and so for
+//!   ever. Std leaves open whether it does. Under loom it doesn't.
 //! - Time is simulated: see [`mallory::time`](crate::time).
 //! - A wait for a notification may end without one, as std's may, and a timed wait may end while
 //!   others could continue: by default once in a run
@@ -81,6 +83,8 @@ pub(crate) mod lock_request;
 #[cfg(feature = "loom")]
 pub(crate) mod loom_lock;
 #[cfg(mallory_model)]
+pub(crate) mod model_atomic;
+#[cfg(mallory_model)]
 pub mod mpsc;
 #[cfg(mallory_model)]
 pub(crate) mod mutex;
@@ -115,6 +119,8 @@ pub use crate::sync::once::{LazyLock, Once, OnceLock, OnceState};
 pub use crate::sync::rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use crate::__lazy_static as lazy_static;
+#[doc(hidden)]
+pub use crate::rt::refused::Notify;
 
 /// Declares statics that are made at their first use, as the macro of the crate `lazy_static` does.
 /// In a model they are made anew in each run.
@@ -131,13 +137,13 @@ macro_rules! __lazy_static {
 
 /// Atomics, as in [`std::sync::atomic`].
 pub mod atomic {
-    #[cfg(mallory_model)]
-    pub use std::sync::atomic::Ordering;
     #[cfg(not(mallory_model))]
     pub use std::sync::atomic::{
         AtomicBool, AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicIsize, AtomicPtr, AtomicU8,
-        AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
+    #[cfg(mallory_model)]
+    pub use std::sync::atomic::{Ordering, compiler_fence};
 
     #[cfg(mallory_model)]
     pub use crate::sync::atomics::{

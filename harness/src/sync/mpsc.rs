@@ -2,6 +2,7 @@
 //! operation is one scheduling point instead (`channel_points.rs`).
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,6 @@ use crate::time::Instant;
 #[cfg(feature = "shuttle")]
 use crate::time::nanoseconds;
 
-#[derive(Debug)]
 struct ChannelState<T> {
     waiting: VecDeque<T>,
     senders: usize,
@@ -29,7 +29,6 @@ struct ChannelState<T> {
     receiver_waits: bool,
 }
 
-#[derive(Debug)]
 struct Channel<T> {
     state: Mutex<ChannelState<T>>,
     /// The number of values that may wait, if there is a bound. With 0 a sender waits until its
@@ -289,16 +288,26 @@ impl<T> Channel<T> {
 }
 
 /// The sending end of a channel, as [`std::sync::mpsc::Sender`].
-#[derive(Debug)]
 pub struct Sender<T>(Arc<Channel<T>>);
 
 /// The sending end of a channel with a bound, as [`std::sync::mpsc::SyncSender`].
-#[derive(Debug)]
 pub struct SyncSender<T>(Sender<T>);
 
 /// The receiving end of a channel, as [`std::sync::mpsc::Receiver`].
-#[derive(Debug)]
 pub struct Receiver<T>(Arc<Channel<T>>);
+
+/// Prints an end of a channel as std does: without the values, which may not be printable.
+macro_rules! debug {
+    ($($End:ident)*) => {
+        $(impl<T> fmt::Debug for $End<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($End)).finish_non_exhaustive()
+            }
+        })*
+    };
+}
+
+debug!(Sender SyncSender Receiver);
 
 /// A channel without a bound, as [`std::sync::mpsc::channel`].
 #[must_use]
@@ -442,13 +451,46 @@ impl<T> Receiver<T> {
     }
 
     /// Waits for each value, until all senders were dropped.
-    pub fn iter(&self) -> impl Iterator<Item = T> {
-        std::iter::from_fn(|| self.recv().ok())
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter(self)
     }
 
     /// Takes the values that are there, without waiting.
-    pub fn try_iter(&self) -> impl Iterator<Item = T> {
-        std::iter::from_fn(|| self.try_recv().ok())
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter(self)
+    }
+}
+
+/// Waits for each value of a channel, as [`std::sync::mpsc::Iter`].
+#[derive(Debug)]
+pub struct Iter<'a, T>(&'a Receiver<T>);
+
+impl<T> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.0.recv().ok()
+    }
+}
+
+/// Takes the values that are there, as [`std::sync::mpsc::TryIter`].
+#[derive(Debug)]
+pub struct TryIter<'a, T>(&'a Receiver<T>);
+
+impl<T> Iterator for TryIter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.0.try_recv().ok()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
     }
 }
 

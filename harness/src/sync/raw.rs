@@ -132,3 +132,24 @@ pub(crate) struct RawCondvar {
     #[cfg(feature = "loom")]
     pub(crate) loom: crate::sync::loom_lock::LoomCondvar,
 }
+
+impl RawCondvar {
+    pub(crate) const fn new() -> RawCondvar {
+        RawCondvar {
+            id: ObjectId::new(),
+            #[cfg(feature = "loom")]
+            loom: crate::sync::loom_lock::LoomCondvar::new(),
+        }
+    }
+
+    /// Wakes one thread that waits in a model, or all of them.
+    pub(crate) fn notify(&self, all: bool) {
+        match rt::engine() {
+            CurrentEngine::None => {}
+            #[cfg(feature = "shuttle")]
+            CurrentEngine::Shuttle => rt::notify(&self.id, all),
+            #[cfg(feature = "loom")]
+            CurrentEngine::Loom => self.loom.notify(&self.id, all),
+        }
+    }
+}

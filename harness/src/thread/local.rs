@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 pub use std::thread::AccessError;
@@ -27,7 +28,10 @@ struct LocalSlot {
 }
 
 thread_local! {
-    static SLOTS: RefCell<Vec<LocalSlot>> = const { RefCell::new(Vec::new()) };
+    /// Not dropped at the end of the OS thread: what is left then belongs to an abandoned run, and its
+    /// drop could wait for ever for a lock that the run still holds.
+    static SLOTS: RefCell<ManuallyDrop<Vec<LocalSlot>>> =
+        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
 }
 
 impl<T: 'static> LocalKey<T> {
@@ -67,7 +71,7 @@ impl<T: 'static> LocalKey<T> {
                 // Only abandoned runs leave values. They are leaked: dropping them could touch what
                 // those runs' stacks still hold.
                 let (present, old) = slots.drain(..).partition(|slot: &LocalSlot| slot.run == run);
-                *slots = present;
+                **slots = present;
                 std::mem::forget::<Vec<LocalSlot>>(old);
                 let is_wanted = |slot: &&LocalSlot| (slot.thread, slot.key) == (thread, key);
                 let slot = slots.iter().find(is_wanted)?;
@@ -128,7 +132,26 @@ impl<T: 'static> LocalKey<RefCell<T>> {
         self.with(|cell| call(&mut cell.borrow_mut()))
     }
 
+    /// Puts a value into the cell.
+    ///
+    /// # Panics
+    /// If the value is borrowed.
+    pub fn set(&'static self, value: T) {
+        self.replace(value);
+    }
+
+    /// Puts a value into the cell. Returns the former one.
+    ///
+    /// # Panics
+    /// If the value is borrowed.
+    pub fn replace(&'static self, value: T) -> T {
+        self.with(|cell| cell.replace(value))
+    }
+
     /// Takes the cell's value, and leaves the default.
+    ///
+    /// # Panics
+    /// If the value is borrowed.
     pub fn take(&'static self) -> T
     where
         T: Default,

@@ -20,10 +20,10 @@ pub(crate) mod spawn;
 
 #[cfg(not(mallory_model))]
 pub use std::thread::{
-    AccessError, Builder, JoinHandle, LocalKey, Scope, ScopedJoinHandle, Thread, ThreadId, current,
-    park, park_timeout, scope, sleep, yield_now,
+    AccessError, Builder, JoinHandle, LocalKey, Scope, ScopedJoinHandle, Thread, ThreadId,
+    available_parallelism, current, park, park_timeout, scope, sleep, yield_now,
 };
-pub use std::thread::{Result, available_parallelism, panicking};
+pub use std::thread::{Result, panicking};
 #[cfg(not(mallory_model))]
 pub use std::thread_local;
 
@@ -40,7 +40,7 @@ pub use crate::thread::local::{AccessError, LocalKey};
 #[cfg(mallory_model)]
 pub use crate::thread::scope::{Scope, ScopedJoinHandle, scope};
 #[cfg(mallory_model)]
-pub use crate::thread::spawn::{JoinHandle, sleep, spawn, yield_now};
+pub use crate::thread::spawn::{JoinHandle, available_parallelism, sleep, spawn, yield_now};
 
 /// Starts a thread whose requests are the subject's if those of the present thread are.
 ///

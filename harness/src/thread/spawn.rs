@@ -3,6 +3,7 @@
 use crate::report::format::panic_message;
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Result;
@@ -143,7 +144,7 @@ pub(crate) fn start(
 }
 
 /// What a model's thread does: its work, then the drop of its thread-locals and its handle. A panic
-/// of either of the first two becomes its result.
+/// of either of the first two becomes its result, if a thread can still join it.
 pub(crate) fn body<T: Send>(
     work: impl FnOnce() -> T + Send,
     result: Arc<ThreadResult<T>>,
@@ -155,12 +156,15 @@ pub(crate) fn body<T: Send>(
             Thread::of_model(rt::current_thread(), name.as_deref());
         }
         let ended = catch(work);
-        let ended = match catch(local::drop_values) {
-            Ok(()) => ended,
-            Err(payload) => Err(payload),
-        };
-        current::drop_handle();
         result.set(ended);
+        // As in std, a result that no thread can get any more is dropped now, while the thread still
+        // has its thread-locals.
+        let shared = Arc::downgrade(&result);
+        let dropped = catch(|| drop(result)).and(catch(local::drop_values));
+        if let (Err(payload), Some(result)) = (dropped, shared.upgrade()) {
+            result.set(Err(payload));
+        }
+        current::drop_handle();
     }
 }
 
@@ -197,6 +201,27 @@ fn call_in_backtrace<T>(work: impl FnOnce() -> T) -> Result<T> {
 /// well, at the cost of a preemption each time.
 pub fn yield_now() {
     rt::yield_now();
+}
+
+/// Says that the present thread waits in a loop, as [`std::hint::spin_loop`]. In a model it yields: see
+/// [`yield_now`].
+pub fn spin_loop() {
+    if rt::engine() == CurrentEngine::None {
+        return std::hint::spin_loop();
+    }
+    rt::yield_now();
+}
+
+/// The number of threads that can run at once, as [`std::thread::available_parallelism`]. In a model it
+/// is always 2: what a run does must not depend on the machine.
+///
+/// # Errors
+/// If the operating system does not say.
+pub fn available_parallelism() -> io::Result<NonZeroUsize> {
+    match rt::engine() {
+        CurrentEngine::None => std::thread::available_parallelism(),
+        _ => Ok(NonZeroUsize::MIN.saturating_add(1)),
+    }
 }
 
 /// Sleeps. In a model it is simulated time: see [`mallory::time`](crate::time).

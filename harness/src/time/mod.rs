@@ -10,10 +10,12 @@
 #[cfg(mallory_model)]
 pub(crate) mod instant;
 
-pub use std::time::Duration;
 #[cfg(not(mallory_model))]
 pub use std::time::Instant;
+pub use std::time::{Duration, TryFromFloatSecsError};
 
+#[doc(hidden)]
+pub use crate::rt::refused::SystemTime;
 #[cfg(mallory_model)]
 pub use crate::time::instant::Instant;
 #[cfg(mallory_model)]

@@ -6,7 +6,7 @@ use crate::host::tests::engines::on_loom;
 use crate::host::tests::engines::on_shuttle;
 use crate::host::tests::engines::{on_all_engines, results};
 use crate::sync::Arc;
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, compiler_fence};
 use crate::thread;
 
 #[test]
@@ -55,4 +55,67 @@ fn only_loom_sees_a_publication_without_an_order() {
     assert_eq!(on_loom(|| published(Ordering::Release)).results, results([0, 1, 11]));
     #[cfg(feature = "shuttle")]
     assert_eq!(on_shuttle(|| published(Ordering::Relaxed)).results, results([0, 1, 11]));
+}
+
+#[test]
+fn atomics_have_stds_newer_and_older_changes() {
+    fn changed() -> u64 {
+        let flag = AtomicBool::new(true);
+        assert!(flag.fetch_not(Ordering::SeqCst));
+        assert!(!flag.fetch_nand(true, Ordering::SeqCst));
+        assert!(flag.load(Ordering::SeqCst));
+        let number = AtomicU8::new(250);
+        let add = |value: u8| value.checked_add(3);
+        assert_eq!(number.try_update(Ordering::SeqCst, Ordering::SeqCst, add), Ok(250));
+        assert_eq!(number.try_update(Ordering::SeqCst, Ordering::SeqCst, add), Err(253));
+        assert_eq!(number.update(Ordering::AcqRel, Ordering::Acquire, |value| value / 11), 253);
+        #[allow(deprecated, reason = "std has it as well")]
+        let swapped = |order| number.compare_and_swap(23, 24, order);
+        assert_eq!((swapped(Ordering::AcqRel), swapped(Ordering::Release)), (23, 24));
+        let mut numbers = [1_u16, 2, 3];
+        let first = &raw mut numbers[0];
+        let place = AtomicPtr::new(first);
+        assert_eq!(place.fetch_ptr_add(2, Ordering::SeqCst), first);
+        assert_eq!(place.fetch_byte_sub(2, Ordering::SeqCst), &raw mut numbers[2]);
+        assert_eq!(place.fetch_ptr_sub(1, Ordering::SeqCst), &raw mut numbers[1]);
+        assert_eq!(place.fetch_byte_add(2, Ordering::SeqCst), first);
+        assert_eq!(place.fetch_ptr_sub(1, Ordering::SeqCst), &raw mut numbers[1]);
+        assert_eq!(place.fetch_or(1, Ordering::SeqCst), first);
+        assert_eq!(place.fetch_xor(1, Ordering::SeqCst).addr(), first.addr() | 1);
+        assert_eq!(place.fetch_and(!1, Ordering::SeqCst), first);
+        assert_eq!(format!("{place:p}"), format!("{first:p}"));
+        compiler_fence(Ordering::SeqCst);
+        u64::from(number.load(Ordering::SeqCst))
+    }
+    assert_eq!(on_all_engines(changed).results, results([24]));
+    assert_eq!(changed(), 24, "and outside of a model");
+}
+
+#[test]
+fn a_change_of_a_pointer_is_one_operation() {
+    fn counted() -> u64 {
+        let place = Arc::new(AtomicPtr::<u8>::default());
+        let cloned = Arc::clone(&place);
+        let other = thread::spawn(move || cloned.fetch_byte_add(1, Ordering::Relaxed).addr());
+        place.fetch_byte_add(1, Ordering::Relaxed);
+        other.join().expect("no panic");
+        place.load(Ordering::Relaxed).addr() as u64
+    }
+    assert_eq!(on_all_engines(counted).results, results([2]));
+}
+
+#[test]
+fn a_loop_that_spins_waits_for_the_other_thread() {
+    fn awaited() -> u64 {
+        let flag = Arc::new(AtomicBool::new(false));
+        let cloned = Arc::clone(&flag);
+        let other = thread::spawn(move || cloned.store(true, Ordering::Release));
+        while !flag.load(Ordering::Acquire) {
+            crate::hint::spin_loop();
+        }
+        other.join().expect("no panic");
+        1
+    }
+    assert_eq!(on_all_engines(awaited).results, results([1]));
+    assert_eq!(awaited(), 1, "and outside of a model");
 }

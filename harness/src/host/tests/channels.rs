@@ -65,3 +65,28 @@ fn a_sender_that_waits_gets_its_value_back_where_nobody_receives_any_more() {
     drop(receiver);
     assert_eq!(sender.try_send(3), Err(mpsc::TrySendError::Disconnected(3)));
 }
+
+#[test]
+fn a_receiver_can_be_iterated_in_each_of_stds_ways() {
+    /// Has no `Debug`, unlike the ends of its channel.
+    struct Plain(u64);
+    fn received() -> u64 {
+        let (sender, receiver) = mpsc::channel();
+        assert!(receiver.try_iter().next().is_none(), "nothing was sent, and it doesn't wait");
+        let other = thread::spawn(move || (1..=4).for_each(|n| drop(sender.send(Plain(n)))));
+        let mut digits = 0;
+        for Plain(value) in &receiver {
+            digits = digits * 10 + value;
+            if value == 2 {
+                break;
+            }
+        }
+        other.join().expect("no panic");
+        digits = receiver.try_iter().take(1).fold(digits, |all, one| all * 10 + one.0);
+        assert_eq!(format!("{receiver:?}"), "Receiver { .. }");
+        receiver.into_iter().fold(digits, |all, one| all * 10 + one.0)
+    }
+    let seen = on_all_engines(received);
+    assert_eq!((seen.results, seen.deadlock), (results([1234]), false));
+    assert_eq!(received(), 1234, "and outside of a model");
+}

@@ -1,16 +1,26 @@
 //! Explores a small body in all orders of its threads, under each engine of this build.
 
+#[cfg(feature = "shuttle")]
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+#[cfg(feature = "shuttle")]
 use std::rc::Rc;
 
+#[cfg(feature = "shuttle")]
 use crate::host::prepare_process;
+#[cfg(feature = "shuttle")]
 use crate::host::scheduled_run::{Host, ScheduledRun};
+#[cfg(feature = "shuttle")]
 use crate::host::shuttle::Shuttle;
+#[cfg(feature = "loom")]
 use crate::rt;
+#[cfg(feature = "loom")]
 use crate::rt::CurrentEngine;
+#[cfg(feature = "shuttle")]
 use crate::run::outcome::{ScheduledEnd, Stopped};
+#[cfg(feature = "shuttle")]
 use crate::schedule::default_order::Bound;
+#[cfg(feature = "shuttle")]
 use crate::schedule::search::{Search, SearchOptions};
 
 /// What a body returns in all orders of its threads.

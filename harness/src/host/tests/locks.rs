@@ -8,7 +8,7 @@ use crate::host::tests::engines::Body;
 use crate::host::tests::engines::on_shuttle;
 use crate::host::tests::engines::{on_all_engines, results};
 use crate::rt;
-use crate::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
+use crate::sync::{Arc, Condvar, Mutex, Once, OnceLock, RwLock};
 use crate::thread;
 
 #[test]
@@ -84,6 +84,39 @@ fn readers_read_together_and_writers_write_alone() {
     // Loom does not switch threads while a lock is held and nothing else happens.
     #[cfg(feature = "shuttle")]
     assert_eq!(on_shuttle(|| beside(true)).results, results([0, 1]));
+}
+
+/// Std lets a reader wait behind a writer that waits. So a thread that reads while it reads may wait
+/// for itself. A lock that no thread writes, and two locks, are no danger.
+#[cfg(feature = "shuttle")]
+#[test]
+fn a_thread_that_reads_twice_waits_for_a_writer_that_waits_for_it() {
+    fn reading(writes: bool, twice: bool) -> u64 {
+        let shared = Arc::new((RwLock::new(1_u64), RwLock::new(2_u64)));
+        let cloned = Arc::clone(&shared);
+        let other = thread::spawn(move || {
+            if writes {
+                *cloned.0.write().expect("no poisoning") += 2;
+            } else {
+                drop(cloned.0.read().expect("no poisoning"));
+            }
+        });
+        let sum = {
+            let first = shared.0.read().expect("no poisoning");
+            let lock = if twice { &shared.0 } else { &shared.1 };
+            let second = lock.read().expect("no poisoning");
+            *first + *second
+        };
+        other.join().expect("no panic");
+        sum
+    }
+    let crossed = on_shuttle(|| reading(true, true));
+    assert_eq!((crossed.results, crossed.deadlock), (results([2, 6]), true));
+    let unwritten = on_shuttle(|| reading(false, true));
+    assert_eq!((unwritten.results, unwritten.deadlock), (results([2]), false));
+    let apart = on_shuttle(|| reading(true, false));
+    assert_eq!((apart.results, apart.deadlock), (results([3, 5]), false));
+    assert_eq!(reading(false, true), 2, "and outside of a model");
 }
 
 #[test]
@@ -163,4 +196,96 @@ fn a_value_is_made_once_whoever_comes_first() {
         value
     }
     assert_eq!(on_all_engines(made).results, results([1, 2]));
+}
+
+#[test]
+fn a_thread_waits_for_a_value_that_another_one_sets() {
+    fn awaited(sets: bool) -> u64 {
+        let place = Arc::new(OnceLock::new());
+        let cloned = Arc::clone(&place);
+        let other =
+            thread::spawn(move || if sets { cloned.set(7_u64).map_or(0, |()| 1) } else { 0 });
+        let value = *place.wait();
+        assert_eq!(format!("{place:?}"), "OnceLock(7)");
+        assert!(*place == OnceLock::from(7) && *place != OnceLock::new());
+        value + other.join().expect("no panic")
+    }
+    let set = on_all_engines(|| awaited(true));
+    assert_eq!((set.results, set.deadlock), (results([8]), false));
+    assert!(on_all_engines(|| awaited(false)).deadlock, "nothing sets it");
+    assert_eq!(awaited(true), 8, "and outside of a model");
+}
+
+#[test]
+fn a_thread_waits_until_work_is_done_or_has_panicked() {
+    fn awaited() -> u64 {
+        let once = Arc::new(Once::new());
+        let cloned = Arc::clone(&once);
+        let other = thread::spawn(move || {
+            cloned.wait();
+            u64::from(cloned.is_completed())
+        });
+        once.call_once(|| {});
+        other.join().expect("no panic")
+    }
+    fn poisoned(is_repeated: bool) -> u64 {
+        let once = Arc::new(Once::new());
+        let cloned = Arc::clone(&once);
+        let waiter =
+            thread::spawn(move || if is_repeated { cloned.wait_force() } else { cloned.wait() });
+        let worker = Arc::clone(&once);
+        let work = thread::spawn(move || worker.call_once(|| panic!("the work fails")));
+        assert!(work.join().is_err());
+        if is_repeated {
+            once.call_once_force(|state| assert!(state.is_poisoned()));
+        }
+        u64::from(waiter.join().is_ok())
+    }
+    let seen = on_all_engines(awaited);
+    assert_eq!((seen.results, seen.deadlock), (results([1]), false));
+    assert_eq!(awaited(), 1, "and outside of a model");
+    // Under loom a run ends with a thread that panics and then notifies others.
+    #[cfg(feature = "shuttle")]
+    {
+        assert_eq!(on_shuttle(|| poisoned(false)).results, results([0]));
+        assert_eq!(on_shuttle(|| poisoned(true)).results, results([1]));
+    }
+    assert_eq!((poisoned(false), poisoned(true)), (0, 1), "and outside of a model");
+}
+
+#[test]
+fn locks_give_their_values_up_and_are_cured() {
+    fn cured() -> u64 {
+        let mut locks = (Mutex::new(1_u64), RwLock::new(2_u64));
+        let broken = |lock: &Mutex<u64>| {
+            let hold = || {
+                let _guard = lock.lock();
+                panic!("while it is held");
+            };
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(hold)).is_err()
+        };
+        assert!(broken(&locks.0) && locks.0.is_poisoned() && locks.0.get_mut().is_err());
+        locks.0.clear_poison();
+        *locks.0.get_mut().expect("it was cured") += 2;
+        *locks.1.get_mut().expect("it was never poisoned") += 4;
+        let first = locks.0.into_inner().expect("it was cured");
+        first * 10 + locks.1.into_inner().expect("it was never poisoned")
+    }
+    assert_eq!(on_all_engines(cured).results, results([36]));
+    assert_eq!(cured(), 36, "and outside of a model");
+}
+
+/// What std's types promise to `catch_unwind` and to other threads, ours promise as well.
+#[test]
+fn the_twins_have_the_auto_traits_of_stds_types() {
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    fn unwinds<T: UnwindSafe + RefUnwindSafe>() {}
+    fn is_shared<T: Send + Sync>() {}
+    type Plain = std::cell::Cell<u8>;
+    unwinds::<(Mutex<Plain>, RwLock<Plain>, Condvar, Once)>();
+    unwinds::<(crate::sync::Barrier, OnceLock<u8>, crate::sync::LazyLock<u8>)>();
+    unwinds::<(crate::sync::atomic::AtomicUsize, crate::sync::atomic::AtomicPtr<u8>)>();
+    is_shared::<(Mutex<Plain>, RwLock<u8>, Condvar, Once, crate::sync::Barrier, OnceLock<u8>)>();
+    is_shared::<(crate::sync::atomic::AtomicPtr<Plain>, crate::sync::mpsc::Sender<Plain>)>();
+    is_shared::<(thread::Thread, thread::JoinHandle<u8>, thread::Scope<'_, '_>)>();
 }

@@ -1,12 +1,14 @@
 //! Threads: parking, names, scopes, panics, thread-locals and numbers.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering as Std};
 
+#[cfg(feature = "shuttle")]
+use crate::host::tests::engines::on_shuttle;
 use crate::host::tests::engines::{on_all_engines, results};
 use crate::rt;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, mpsc};
 use crate::thread;
 
 #[test]
@@ -142,4 +144,83 @@ fn each_thread_knows_its_number_after_every_change() {
         all
     }
     assert_eq!(on_all_engines(numbered).results, results([12]));
+}
+
+#[test]
+fn thread_locals_in_cells_are_set_replaced_and_taken() {
+    crate::thread::thread_local!(static PLACE: RefCell<u64> = const { RefCell::new(1) });
+    fn replaced() -> u64 {
+        PLACE.set(1);
+        let other = thread::spawn(|| {
+            PLACE.set(5);
+            PLACE.replace(6) * 10 + PLACE.take()
+        });
+        let others = other.join().expect("no panic");
+        others * 10 + PLACE.replace(2)
+    }
+    assert_eq!(on_all_engines(replaced).results, results([561]));
+    assert_eq!(replaced(), 561, "and outside of a model");
+}
+
+#[test]
+fn a_run_never_knows_how_many_cores_the_machine_has() {
+    fn cores() -> u64 {
+        thread::available_parallelism().map_or(0, |cores| cores.get() as u64)
+    }
+    assert_eq!(on_all_engines(cores).results, results([2]));
+    let real = std::thread::available_parallelism().map_or(0, |cores| cores.get() as u64);
+    assert_eq!(cores(), real, "but outside of a model it does");
+}
+
+#[cfg(feature = "shuttle")]
+#[test]
+fn what_an_abandoned_run_leaves_in_thread_locals_is_never_dropped() {
+    static DROPPED: AtomicBool = AtomicBool::new(false);
+    struct Noted;
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            DROPPED.store(true, Std::Relaxed);
+        }
+    }
+    crate::thread::thread_local!(static NOTED: Noted = Noted);
+    fn stuck() -> u64 {
+        NOTED.with(|_| {});
+        let lock = Mutex::new(());
+        let _held = lock.lock();
+        let _never = lock.lock();
+        0
+    }
+    // The thread ends, and with it its thread-locals.
+    let other = std::thread::spawn(|| on_shuttle(stuck).deadlock);
+    assert!(other.join().expect("no panic"));
+    assert!(!DROPPED.load(Std::Relaxed));
+}
+
+#[test]
+fn a_result_that_nobody_can_get_is_dropped_while_the_thread_has_its_thread_locals() {
+    crate::thread::thread_local!(static PLACE: Cell<u64> = const { Cell::new(0) });
+    struct SendsLocal(mpsc::Sender<u64>);
+    impl Drop for SendsLocal {
+        fn drop(&mut self) {
+            let _ = self.0.send(PLACE.get());
+        }
+    }
+    fn sent(is_detached: bool) -> u64 {
+        let (sender, receiver) = mpsc::channel();
+        let (go, gone) = mpsc::channel();
+        let other = thread::spawn(move || {
+            PLACE.set(1);
+            gone.recv().expect("it is sent");
+            SendsLocal(sender)
+        });
+        let kept = (!is_detached).then_some(other);
+        go.send(()).expect("there is a receiver");
+        // The thread that joins the other one drops its result, and has a value of its own.
+        PLACE.set(2);
+        drop(kept.map(thread::JoinHandle::join));
+        receiver.recv().expect("it is sent")
+    }
+    assert_eq!(on_all_engines(|| sent(true)).results, results([1]));
+    assert_eq!(on_all_engines(|| sent(false)).results, results([2]));
+    assert_eq!((sent(true), sent(false)), (1, 2), "and outside of a model");
 }
