@@ -112,7 +112,7 @@ impl TinyRun<'_> {
             }
             Change(of) => {
                 access(Object::Shared(of), AccessKind::Write);
-                let changed = value(&self.values, of) * 5 + u64::from(thread) + 1;
+                let changed = value(&self.values, of).wrapping_mul(5) + u64::from(thread) + 1;
                 self.values.insert(of, changed);
             }
             Lock(lock) => {
