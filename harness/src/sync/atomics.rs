@@ -237,14 +237,17 @@ impl<T> AtomicPtr<T> {
     /// Performs a change as one operation.
     fn change(&self, order: Ordering, change: impl Fn(*mut T) -> *mut T) -> *mut T {
         let update = |found| Some(change(found));
-        let on_std = || self.std.fetch_update(order, Ordering::Relaxed, update);
-        let on_loom = |loom: &LoomPtr<T>| {
-            let result = loom.fetch_update(order, Ordering::Relaxed, update);
-            let (Ok(seen) | Err(seen)) = result;
-            self.std.store(change(seen), Ordering::Relaxed);
-            (result, self.values(Some(seen)))
-        };
-        let result = self.model.perform(SharedOpKind::Rmw, order, on_loom, on_std);
+        let result = self.model.perform(
+            SharedOpKind::Rmw,
+            order,
+            |loom| {
+                let result = loom.fetch_update(order, Ordering::Relaxed, update);
+                let (Ok(seen) | Err(seen)) = result;
+                self.std.store(change(seen), Ordering::Relaxed);
+                (result, self.values(Some(seen)))
+            },
+            || self.std.fetch_update(order, Ordering::Relaxed, update),
+        );
         result.unwrap_or_else(|found| found)
     }
 
@@ -339,10 +342,9 @@ atomics! {
 }
 
 #[cfg(feature = "loom")]
-type LoomPtr<T> = loom::sync::atomic::AtomicPtr<T>;
+atomic!(AtomicPtr<T>, *mut T, loom::sync::atomic::AtomicPtr<T>);
 #[cfg(not(feature = "loom"))]
-type LoomPtr<T> = std::sync::atomic::AtomicPtr<T>;
-atomic!(AtomicPtr<T>, *mut T, LoomPtr<T>);
+atomic!(AtomicPtr<T>, *mut T, std::sync::atomic::AtomicPtr<T>);
 
 impl<T> Default for AtomicPtr<T> {
     fn default() -> Self {
