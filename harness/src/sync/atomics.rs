@@ -5,9 +5,8 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use crate::rt;
 use crate::rt::refused::LoomsAtomicMethods;
-use crate::rt::{AccessKind, CurrentEngine, Object, Orders, SharedOpKind};
+use crate::rt::{self, AccessKind, CurrentEngine, Object, Orders, SharedOpKind};
 use crate::sync::model_atomic::{ModelAtomic, Values};
 
 /// Defines an atomic of the type `$plain`, with the methods that all atomics have.
