@@ -25,7 +25,7 @@ use crate::sweep::measurements::{Baseline, CROWD, ENDLESS};
 use crate::sweep::observation::{Observation, moments};
 use crate::sweep::point::RunContext;
 use crate::sweep::settings::Settings;
-use crate::sweep::trace_difference::{Compared, describe, first_difference};
+use crate::sweep::trace_difference::{Compared, describe, first_difference, other_operation};
 use crate::sweep::{address_reuse, guarded, leak_trend, vacuity};
 use crate::trace::Coordinate;
 
@@ -144,9 +144,11 @@ pub(crate) fn measure(
         return Baseline { error: Some(error), found, ..Baseline::default() };
     }
     let started = Instant::now();
-    let first = run_with(&|job| job.record = true);
+    let has_schedule = settings.host.is_some();
+    let recorded = |job: &mut Job<'_>| (job.record, job.record_operations) = (true, has_schedule);
+    let first = run_with(&recorded);
     let micros = started.elapsed().as_micros() as u64;
-    let second = run_with(&|job| job.record = true);
+    let second = run_with(&recorded);
     let mut baseline = Baseline {
         error: failed(&first, threads_max),
         requests: first.requests.iter().sum(),
@@ -169,6 +171,12 @@ pub(crate) fn measure(
     let compared = in_order.then(|| Compared::of(settings));
     if let Some(found) = difference(&first, &second, compared, &run_with) {
         baseline.found.push(found);
+        baseline.dead_end = Some("its runs differ without any fault".to_owned());
+        return baseline;
+    }
+    if let Some(note) = other_operation(&first.operations, &second.operations) {
+        let evidence = Evidence::new(Kind::Nondeterminism).note(note).note(CAUSES);
+        baseline.found.push(faultless(&first, vec![evidence]));
         baseline.dead_end = Some("its runs differ without any fault".to_owned());
         return baseline;
     }
@@ -269,6 +277,10 @@ fn different_results(first: &Run, others: &[&str]) -> Observation {
     faultless(first, vec![Evidence::new(Kind::Nondeterminism).note(note).note(diff)])
 }
 
+/// Why two equal runs may differ.
+const CAUSES: &str =
+    "look for random hash seeds, clocks, addresses, and state kept from run to run";
+
 /// Compares the traces of two fault-free runs, and names the first difference with its call site.
 /// `compared` is `None` for real threads, whose traces are not compared.
 fn difference(
@@ -287,7 +299,7 @@ fn difference(
     );
     let evidence = Evidence::new(Kind::Nondeterminism)
         .note(note)
-        .note("look for random hash seeds, clocks, addresses, and state kept from run to run")
+        .note(CAUSES)
         .step(Role::Requested, Moment::Event(nth));
     let moments = BTreeSet::from([Moment::Event(nth)]);
     let again = run_with(&|job| job.capture = Some(Capture::of(moments.clone())));

@@ -1,6 +1,8 @@
-//! The first event in which the traces of two runs differ, in words.
+//! The first event in which the traces of two runs differ, or the first operation of their threads, in
+//! words.
 
 use crate::report::format::count;
+use crate::schedule::ScheduledOp;
 use crate::sweep::settings::Settings;
 use crate::trace::{End, Event, Op};
 
@@ -52,4 +54,19 @@ pub(crate) fn describe(event: Event) -> String {
         End::Refused => ", refused",
     };
     format!("T{thread} {op} of {} (align {align}){end}", count(size as u64, "byte"))
+}
+
+/// Says in which of the threads' operations two runs of one schedule differ first, if they do.
+pub(crate) fn other_operation(first: &[ScheduledOp], second: &[ScheduledOp]) -> Option<String> {
+    let is_same = |a: &ScheduledOp, b: &ScheduledOp| {
+        (a.thread, a.point, &a.what) == (b.thread, b.point, &b.what)
+    };
+    let same = first.iter().zip(second).take_while(|(a, b)| is_same(a, b)).count();
+    let [a, b] = [first.get(same), second.get(same)];
+    a.or(b)?;
+    let [a, b] = [a, b].map(|operation| match operation {
+        Some(ScheduledOp { thread, what, .. }) => format!("T{thread} {what}"),
+        None => "the end".to_owned(),
+    });
+    Some(format!("two runs of one schedule differ: {a} in the first, {b} in the second"))
 }

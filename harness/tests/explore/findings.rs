@@ -6,7 +6,7 @@ use crate::{HeapVec, push};
 use allocator_api2::collections::TryReserveError;
 use mallory::sync::{Arc, Mutex};
 use mallory::thread;
-use mallory::{Explore, Heap, Kind};
+use mallory::{Explore, Heap, Kind, Refused};
 
 /// Two threads push onto one list behind a lock.
 fn pushes(heap: &Heap) -> Result<usize, TryReserveError> {
@@ -272,4 +272,30 @@ fn threads_that_never_end_once_a_request_has_failed_make_no_progress() {
     let finding = only(&report);
     assert_eq!(finding.kind(), Kind::NoProgress, "{report}");
     assert_eq!(finding.fault().map(|at| at.to_string()).as_deref(), Some("T1#1"));
+}
+
+/// A subject that locks more often the longer its process lives, without a request that would differ.
+/// In random walks no schedule is run twice, so only the first runs can show it.
+#[test]
+fn threads_that_do_something_else_in_the_next_run_are_nondeterministic() {
+    static RUNS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    fn locked(times: usize) -> Result<(), Refused> {
+        let lock = Arc::new(Mutex::new(0));
+        let cloned = Arc::clone(&lock);
+        let other = thread::spawn(move || {
+            for _ in 0..times {
+                *cloned.lock().expect("no panic") += 1;
+            }
+        });
+        other.join().expect("no panic");
+        Ok(())
+    }
+    let runs = || RUNS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let counting = Explore::new("counting").shuttle().random(10).in_process();
+    let report = counting.run(|_| locked(runs()));
+    assert_eq!(kinds(&report), [Kind::Nondeterminism], "{report}");
+    assert!(report.to_string().contains("two runs of one schedule differ: T"), "{report}");
+    let same = Explore::new("same").shuttle().random(10).in_process();
+    let report = same.run(|_| locked(3));
+    assert_eq!(kinds(&report), [], "{report}");
 }

@@ -260,3 +260,25 @@ fn a_block_that_a_dropped_future_forgets_is_a_leak() {
     let again = explore("forgets").replay(token).run(subject);
     assert!(again.row().contains("reproduced"), "{again}");
 }
+
+/// A handle that outlives the one that waits ends the task, which then leaves nothing behind.
+#[test]
+fn a_task_is_ended_by_a_handle_of_its_own() {
+    fn ended(heap: &Heap, aborts: bool) -> Result<(), Refused> {
+        let list = HeapBox::try_new_in(7, heap.clone()).map_err(|_| Refused)?;
+        let task = future::spawn(async move {
+            let _list = list;
+            std::future::pending::<()>().await;
+        });
+        let handle = task.abort_handle();
+        if aborts {
+            handle.clone().abort();
+        }
+        let error = future::block_on(task).expect_err("it never gets an output");
+        assert!(error.is_cancelled() && handle.is_finished());
+        Ok(())
+    }
+    Explore::new("aborted").shuttle().run(|heap| ended(heap, true)).assert_clean();
+    let report = Explore::new("awaited").shuttle().run(|heap| ended(heap, false));
+    assert_eq!(kinds(&report), [Kind::Deadlock], "{report}");
+}
