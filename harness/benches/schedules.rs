@@ -42,39 +42,30 @@ fn plain() {
 
 /// The subject on a heap.
 fn with_heap(heap: &Heap) -> Result<usize, TryReserveError> {
-    let list = Arc::new(mallory::sync::Mutex::new(HeapVec::new_in(heap.clone())));
-    let threads: Vec<_> = (0..THREADS)
-        .map(|thread| {
-            let list = Arc::clone(&list);
-            mallory::thread::spawn(move || {
-                for n in 0..PUSHES {
-                    let mut list = list.lock().expect("no panic");
-                    list.try_reserve(1)?;
-                    list.push(thread * PUSHES + n);
-                }
-                Ok::<(), TryReserveError>(())
-            })
-        })
-        .collect();
-    for thread in threads {
-        thread.join().expect("no panic")?;
-    }
-    let length = list.lock().expect("no panic").len();
-    Ok(length)
+    push_all(heap, |_| ())
 }
 
-/// The subject on a heap again, where each thread's accesses to the list are checked for data races.
+/// The subject on a heap, where each thread's accesses to the list are checked for data races.
 fn with_watched_list(heap: &Heap) -> Result<usize, TryReserveError> {
     heap.track_races();
+    let watched = heap.clone();
+    push_all(heap, move |list| watched.note_write(list.as_ptr()))
+}
+
+/// Each thread calls `before_push` while it holds the lock.
+fn push_all(
+    heap: &Heap,
+    before_push: impl Fn(&HeapVec<u64, Heap>) + Clone + Send + 'static,
+) -> Result<usize, TryReserveError> {
     let list = Arc::new(mallory::sync::Mutex::new(HeapVec::new_in(heap.clone())));
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
-            let (list, heap) = (Arc::clone(&list), heap.clone());
+            let (list, before_push) = (Arc::clone(&list), before_push.clone());
             mallory::thread::spawn(move || {
                 for n in 0..PUSHES {
                     let mut list = list.lock().expect("no panic");
                     list.try_reserve(1)?;
-                    heap.note_write(list.as_ptr());
+                    before_push(&list);
                     list.push(thread * PUSHES + n);
                 }
                 Ok::<(), TryReserveError>(())

@@ -1,6 +1,5 @@
 //! How the threads of a model start, wait and end. Under shuttle the lock table decides which
-//! thread can run. Under loom, loom decides, and the table is told, for
-//! reports.
+//! thread can run. Under loom, loom decides, and the table is told, for reports.
 
 use std::panic::Location;
 
@@ -15,10 +14,8 @@ use crate::rt::execution::{
 use crate::rt::execution::{end_thread, engine, record_operation, scheduling_point};
 #[cfg(feature = "shuttle")]
 use crate::rt::execution::{own_operation, scheduling_point_on, wait_at_point};
-use crate::rt::lock_table;
-use crate::rt::lock_table::{LockMode, ObjectId, WaitsFor};
-#[cfg(feature = "shuttle")]
-use crate::rt::lock_table::{WaitEnd, WaitLimits};
+use crate::rt::lock_table::{LockMode, WaitsFor};
+use crate::rt::object_id::ObjectId;
 #[cfg(feature = "shuttle")]
 use crate::rt::own_choice::{Offers, OwnChoice};
 use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
@@ -26,6 +23,9 @@ use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
 use crate::rt::stack::on_large_stack;
 #[cfg(feature = "shuttle")]
 use crate::rt::task_pool;
+#[cfg(feature = "shuttle")]
+use crate::rt::waits::{WaitEnd, WaitLimits};
+use crate::rt::{access_log, locks, run_threads, waits};
 
 // ---- waiting under shuttle: the table decides ----
 
@@ -44,7 +44,7 @@ pub(crate) fn acquire(id: &ObjectId, mode: LockMode) {
     };
     let limits = WaitLimits { pending: Some((id.object(), kind)), ..WaitLimits::default() };
     wait_on(id, SharedOpKind::Lock, WaitsFor::Lock(id.number(), mode), limits);
-    let is_acquired = lock_table::acquire(id.number(), current_thread(), mode, true);
+    let is_acquired = locks::acquire(id.number(), current_thread(), mode, true);
     debug_assert!(is_acquired, "[mallory bug] a thread goes on although its lock is held");
 }
 
@@ -52,14 +52,14 @@ pub(crate) fn acquire(id: &ObjectId, mode: LockMode) {
 #[cfg(feature = "shuttle")]
 pub(crate) fn try_acquire(id: &ObjectId, mode: LockMode) -> bool {
     scheduling_point_on(id, SharedOpKind::Lock);
-    lock_table::acquire(id.number(), current_thread(), mode, false)
+    locks::acquire(id.number(), current_thread(), mode, false)
 }
 
 /// Releases a lock, at a scheduling point.
 #[cfg(feature = "shuttle")]
 pub(crate) fn release(id: &ObjectId) {
     scheduling_point_on(id, SharedOpKind::Unlock);
-    lock_table::release(id.number(), current_thread());
+    locks::release(id.number(), current_thread());
 }
 
 /// How long a thread waits at most: the wait may end without a reason if it is not a wait for a
@@ -76,14 +76,14 @@ pub(crate) fn wait_on_condvar(condvar: &ObjectId, lock: &ObjectId, time: Option<
     scheduling_point_on(condvar, SharedOpKind::Wait);
     let thread = current_thread();
     let (condvar_number, lock_number) = (condvar.number(), lock.number());
-    lock_table::log_wait(condvar_number);
-    lock_table::release(lock_number, thread);
+    locks::log_wait(condvar_number);
+    locks::release(lock_number, thread);
     let want = WaitsFor::Notification { condvar: condvar_number, lock: lock_number };
     let mut limits = limits_of(time);
     limits.pending = Some((lock.object(), AccessKind::Acquire));
     let end = wait_on(condvar, SharedOpKind::Lock, want, limits);
-    lock_table::consume_notification(condvar_number, thread);
-    let is_acquired = lock_table::acquire(lock_number, thread, LockMode::Exclusive, true);
+    locks::consume_notification(condvar_number, thread);
+    let is_acquired = locks::acquire(lock_number, thread, LockMode::Exclusive, true);
     debug_assert!(is_acquired, "[mallory bug] a wait ends although its lock is held");
     end == WaitEnd::TimedOut
 }
@@ -92,7 +92,7 @@ pub(crate) fn wait_on_condvar(condvar: &ObjectId, lock: &ObjectId, time: Option<
 #[cfg(feature = "shuttle")]
 pub(crate) fn notify(condvar: &ObjectId, all: bool) {
     scheduling_point_on(condvar, SharedOpKind::Notify);
-    lock_table::notify(condvar.number(), all);
+    locks::notify(condvar.number(), all);
 }
 
 /// Waits until an object has a permit or is closed, for at most `time` nanoseconds. Returns whether
@@ -109,16 +109,16 @@ pub(crate) fn park(token: &ObjectId, time: Option<u64>) {
     let mut limits = limits_of(time);
     limits.pending = Some((token.object(), AccessKind::Write));
     wait_on(token, SharedOpKind::Park, WaitsFor::Permit(token.number()), limits);
-    lock_table::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
-    lock_table::set_permits(token.number(), 0, false);
+    access_log::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
+    locks::set_permits(token.number(), 0, false);
 }
 
 /// Lets the thread that parks on this token continue, or not wait the next time.
 #[cfg(feature = "shuttle")]
 pub(crate) fn unpark(token: &ObjectId) {
     scheduling_point_on(token, SharedOpKind::Unpark);
-    lock_table::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
-    lock_table::set_permits(token.number(), 1, false);
+    access_log::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
+    locks::set_permits(token.number(), 1, false);
 }
 
 /// A scheduling point before a future of an object is polled, or before another operation on it. Which
@@ -126,7 +126,7 @@ pub(crate) fn unpark(token: &ObjectId) {
 #[cfg(feature = "shuttle")]
 pub(crate) fn poll_point(id: &ObjectId) {
     scheduling_point_on(id, SharedOpKind::Await);
-    lock_table::log_ordering_access(id.object(), AccessKind::Write, Orders::TOKEN);
+    access_log::log_ordering_access(id.object(), AccessKind::Write, Orders::TOKEN);
 }
 
 /// Waits until a task is woken. One of the futures with a bit in `drops` may be dropped instead:
@@ -134,13 +134,13 @@ pub(crate) fn poll_point(id: &ObjectId) {
 #[cfg(feature = "shuttle")]
 pub(crate) fn await_wake(token: &ObjectId, drops: u64) -> Option<u8> {
     let thread = current_thread();
-    let time = lock_table::take_wake_time(thread);
+    let time = waits::take_wake_time(thread);
     let limits = WaitLimits { time, drops, ..WaitLimits::default() };
     let want = WaitsFor::Permit(token.number());
-    let is_woken = lock_table::is_available(thread, want);
+    let is_woken = waits::is_available(thread, want);
     let end = wait_on(token, SharedOpKind::Await, want, limits);
-    lock_table::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
-    lock_table::set_permits(token.number(), 0, false);
+    access_log::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
+    locks::set_permits(token.number(), 0, false);
     match end {
         WaitEnd::Cancelled(nth) => Some(nth),
         // What was handed to a task that waited is lost with a future that is dropped only now.
@@ -158,9 +158,9 @@ fn choose(offers: Offers) -> OwnChoice {
     if std::thread::panicking() {
         return OwnChoice::Nothing;
     }
-    lock_table::offer(offers);
+    waits::offer(offers);
     scheduling_point(own_operation(SharedOpKind::Choose));
-    lock_table::take_own_choice(current_thread())
+    waits::take_own_choice(current_thread())
 }
 
 /// Chooses which of this many branches is polled first, at a scheduling point. Returns the step as
@@ -169,14 +169,14 @@ fn choose(offers: Offers) -> OwnChoice {
 pub(crate) fn choose_branch(branches: u8) -> (u8, usize) {
     let own = choose(Offers { drops: 0, branches });
     let nth = if let OwnChoice::Branch(nth) = own { nth } else { 0 };
-    (nth, lock_table::present_step())
+    (nth, waits::present_step())
 }
 
 /// Wakes a task. It is no scheduling point: whoever wakes may have locks that no model knows.
 #[cfg(feature = "shuttle")]
 pub(crate) fn wake_task(token: &ObjectId) {
-    lock_table::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
-    lock_table::set_permits(token.number(), 1, false);
+    access_log::log_ordering_access(token.object(), AccessKind::Write, Orders::TOKEN);
+    locks::set_permits(token.number(), 1, false);
 }
 
 /// Waits until `threads` threads have arrived, this one included. Returns whether it was the last,
@@ -185,14 +185,14 @@ pub(crate) fn wake_task(token: &ObjectId) {
 pub(crate) fn arrive(barrier: &ObjectId, threads: usize) -> (bool, Object) {
     scheduling_point_on(barrier, SharedOpKind::Arrive);
     let number = barrier.number();
-    let phase = lock_table::phase(number);
+    let phase = locks::phase(number);
     let arrivals = Object::Slot(number, phase);
-    lock_table::log_access(arrivals, AccessKind::Give);
-    if lock_table::arrive(number, threads as u64) {
+    access_log::log_access(arrivals, AccessKind::Give);
+    if locks::arrive(number, threads as u64) {
         return (true, arrivals);
     }
     wait_on(barrier, SharedOpKind::Arrive, WaitsFor::Phase(number, phase), WaitLimits::default());
-    lock_table::log_access(arrivals, AccessKind::Pass);
+    access_log::log_access(arrivals, AccessKind::Pass);
     (false, arrivals)
 }
 
@@ -215,7 +215,7 @@ impl Spawned {
 /// Whether a thread has ended, at a scheduling point.
 pub(crate) fn is_thread_finished(thread: u16) -> bool {
     scheduling_point(SharedOp { what: SharedOpKind::Join, object: u32::from(thread) });
-    lock_table::has_ended(thread)
+    run_threads::has_ended(thread)
 }
 
 /// Starts a thread of the model.
@@ -229,7 +229,7 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
         #[cfg(feature = "shuttle")]
         CurrentEngine::Shuttle => {
             let thread = task_pool::start_thread(work, at);
-            lock_table::add_thread(thread);
+            run_threads::add_thread(thread);
             record_operation(SharedOp { what: SharedOpKind::Spawn, object: u32::from(thread) });
             Spawned {
                 thread,
@@ -239,17 +239,17 @@ pub(crate) fn spawn(at: &'static Location<'static>, work: Box<dyn FnOnce() + Sen
         }
         #[cfg(feature = "loom")]
         CurrentEngine::Loom => {
-            let thread = lock_table::thread_count() as u16;
+            let thread = run_threads::thread_count() as u16;
             if usize::from(thread) == LOOM_THREADS_MAX {
                 abandon_at_thread_limit();
             }
-            lock_table::add_thread(thread);
+            run_threads::add_thread(thread);
             let handle = across_switch(|| {
                 loom::thread::spawn(move || {
                     begin_thread(thread);
-                    lock_table::log_access(Object::Thread(thread), AccessKind::Pass);
+                    access_log::log_access(Object::Thread(thread), AccessKind::Pass);
                     on_large_stack(work);
-                    if let Some(blocked) = lock_table::end_thread(thread) {
+                    if let Some(blocked) = run_threads::end_thread(thread) {
                         report_deadlock(&blocked);
                     }
                 })
@@ -276,7 +276,7 @@ pub(crate) const LOOM_THREADS_MAX: usize = 5;
 /// The number of threads that the run has had so far.
 #[cfg(feature = "loom")]
 pub(crate) fn thread_count() -> usize {
-    lock_table::thread_count()
+    run_threads::thread_count()
 }
 
 /// Waits until a thread has ended.
@@ -288,7 +288,7 @@ pub(crate) fn join(spawned: Spawned) {
         #[cfg(feature = "shuttle")]
         CurrentEngine::Shuttle => {
             wait_at_point(operation, WaitsFor::End(thread), WaitLimits::default());
-            lock_table::log_access(Object::Thread(thread), AccessKind::Pass);
+            access_log::log_access(Object::Thread(thread), AccessKind::Pass);
         }
         #[cfg(feature = "loom")]
         CurrentEngine::Loom => {
@@ -297,8 +297,8 @@ pub(crate) fn join(spawned: Spawned) {
                 note_wait(WaitsFor::End(thread));
                 // A panic of the thread was caught in the thread itself.
                 let _ = across_switch(|| handle.join());
-                lock_table::end_wait(current_thread());
-                lock_table::log_access(Object::Thread(thread), AccessKind::Pass);
+                waits::end_wait(current_thread());
+                access_log::log_access(Object::Thread(thread), AccessKind::Pass);
             }
         }
     }
@@ -317,8 +317,8 @@ pub(crate) fn note_wait(want: WaitsFor) {
         _ => None,
     };
     let pending = pending.map(|(number, kind)| (Object::Shared(number), kind));
-    let limits = lock_table::WaitLimits { pending, ..lock_table::WaitLimits::default() };
-    if let Some(blocked) = lock_table::begin_wait(current_thread(), want, limits) {
+    let limits = waits::WaitLimits { pending, ..waits::WaitLimits::default() };
+    if let Some(blocked) = waits::begin_wait(current_thread(), want, limits) {
         report_deadlock(&blocked);
         abandon();
     }
@@ -327,25 +327,25 @@ pub(crate) fn note_wait(want: WaitsFor) {
 /// Notes that the present thread has taken a lock.
 #[cfg(feature = "loom")]
 pub(crate) fn note_acquired(id: &ObjectId, mode: LockMode) {
-    lock_table::end_wait(current_thread());
-    let _ = lock_table::acquire(id.number(), current_thread(), mode, true);
+    waits::end_wait(current_thread());
+    let _ = locks::acquire(id.number(), current_thread(), mode, true);
 }
 
 /// Notes that a notification has woken the present thread.
 #[cfg(feature = "loom")]
 pub(crate) fn note_woken(condvar: &ObjectId) {
-    lock_table::end_wait(current_thread());
-    lock_table::consume_notification(condvar.number(), current_thread());
+    waits::end_wait(current_thread());
+    locks::consume_notification(condvar.number(), current_thread());
 }
 
 /// Notes that the present thread releases a lock.
 #[cfg(feature = "loom")]
 pub(crate) fn note_released(id: &ObjectId) {
-    lock_table::release(id.number(), current_thread());
+    locks::release(id.number(), current_thread());
 }
 
 /// Notes a notification of one or all of the threads that wait for it.
 #[cfg(feature = "loom")]
 pub(crate) fn note_notify(condvar: &ObjectId, all: bool) {
-    lock_table::notify(condvar.number(), all);
+    locks::notify(condvar.number(), all);
 }

@@ -6,13 +6,16 @@ use std::cell::{Cell, RefCell};
 use crate::rt::access::AccessKind;
 use crate::rt::backtrace_end::{backtrace_end, set_backtrace_end};
 use crate::rt::current::{current_thread, set_current_thread};
-use crate::rt::lock_table;
-use crate::rt::lock_table::{BlockedThread, ObjectId};
 #[cfg(feature = "shuttle")]
-use crate::rt::lock_table::{WaitEnd, WaitLimits, WaitsFor};
+use crate::rt::lock_table::WaitsFor;
+use crate::rt::lock_table::{self, BlockedThread};
+use crate::rt::object_id::ObjectId;
 #[cfg(feature = "shuttle")]
 use crate::rt::own_choice::Offers;
 use crate::rt::point::{CurrentEngine, SharedOp, SharedOpKind};
+#[cfg(feature = "shuttle")]
+use crate::rt::waits::{self, WaitEnd, WaitLimits};
+use crate::rt::{access_log, run_threads};
 
 thread_local! {
     static ENGINE: Cell<CurrentEngine> = const { Cell::new(CurrentEngine::None) };
@@ -85,7 +88,7 @@ pub(crate) fn begin_run(engine: CurrentEngine) {
 #[cfg(feature = "shuttle")]
 pub(crate) fn count_point(thread: u16) {
     POINT_COUNTED.set(true);
-    lock_table::count_point(thread);
+    run_threads::count_point(thread);
 }
 
 /// Whether the scheduler's present decision belongs to a point that was counted. Where the subject
@@ -217,7 +220,7 @@ fn reach_point(operation: SharedOp) {
     if ENGINE.get() == CurrentEngine::Shuttle && !suppresses_points() {
         // At most points there is nothing to decide: the scheduler has said how far this thread
         // continues.
-        if let Some((step, point)) = lock_table::pass_point(current_thread(), PASS_UNTIL.get()) {
+        if let Some((step, point)) = run_threads::pass_point(current_thread(), PASS_UNTIL.get()) {
             if HAS_LISTENER.get() {
                 tell_listener(step, point, operation);
             }
@@ -234,7 +237,7 @@ fn reach_point(operation: SharedOp) {
 #[cfg(feature = "shuttle")]
 pub(crate) fn wait_at_point(operation: SharedOp, want: WaitsFor, limits: WaitLimits) -> WaitEnd {
     let thread = current_thread();
-    let (step, points) = lock_table::count_operation(thread);
+    let (step, points) = run_threads::count_operation(thread);
     if HAS_LISTENER.get() && !POINTS_OFF.get() {
         LISTENER.with(|listener| {
             if let Some(listener) = listener.borrow_mut().as_mut() {
@@ -244,13 +247,13 @@ pub(crate) fn wait_at_point(operation: SharedOp, want: WaitsFor, limits: WaitLim
     }
     let suppresses_points = suppresses_points();
     if limits.drops != 0 && !suppresses_points {
-        lock_table::offer(Offers { drops: limits.drops, branches: 0 });
+        waits::offer(Offers { drops: limits.drops, branches: 0 });
     }
-    let passes = suppresses_points || lock_table::passes(thread, PASS_UNTIL.get());
-    if passes && lock_table::is_available(thread, want) {
+    let passes = suppresses_points || run_threads::passes(thread, PASS_UNTIL.get());
+    if passes && waits::is_available(thread, want) {
         if suppresses_points {
             record_operation(operation);
-        } else if let Some((step, point)) = lock_table::pass_point(thread, PASS_UNTIL.get())
+        } else if let Some((step, point)) = run_threads::pass_point(thread, PASS_UNTIL.get())
             && HAS_LISTENER.get()
         {
             tell_listener(step, point, operation);
@@ -258,11 +261,11 @@ pub(crate) fn wait_at_point(operation: SharedOp, want: WaitsFor, limits: WaitLim
         return WaitEnd::Ready;
     }
     count_point(thread);
-    if let Some(blocked) = lock_table::begin_wait(thread, want, limits) {
+    if let Some(blocked) = waits::begin_wait(thread, want, limits) {
         report_deadlock(&blocked);
     }
     across_switch(shuttle_engine::runtime::thread::switch);
-    let end = lock_table::end_wait(thread);
+    let end = waits::end_wait(thread);
     record_operation(operation);
     end
 }
@@ -278,7 +281,7 @@ fn tell_listener(step: u64, point: u32, operation: SharedOp) {
 
 /// Counts an operation that the present thread performs now, and tells the listener.
 pub(crate) fn record_operation(operation: SharedOp) {
-    let (step, point) = lock_table::count_operation(current_thread());
+    let (step, point) = run_threads::count_operation(current_thread());
     if HAS_LISTENER.get() && !POINTS_OFF.get() {
         tell_listener(step, point, operation);
     }
@@ -294,7 +297,7 @@ pub(crate) fn note_block_access(address: usize, is_write: bool) {
         false => (SharedOpKind::CellRead, AccessKind::CellRead),
     };
     record_operation(own_operation(what));
-    lock_table::log_block_access(address, kind);
+    access_log::log_block_access(address, kind);
 }
 
 /// An operation on the present thread itself.
@@ -313,14 +316,14 @@ pub(crate) fn report_deadlock(blocked: &[BlockedThread]) {
 
 /// Notes that a thread has ended.
 pub(crate) fn end_thread(thread: u16) {
-    if let Some(blocked) = lock_table::end_thread(thread) {
+    if let Some(blocked) = run_threads::end_thread(thread) {
         report_deadlock(&blocked);
     }
 }
 
 /// The blocked threads, if the last run ended because none could continue.
 pub(crate) fn deadlock() -> Option<Vec<BlockedThread>> {
-    lock_table::deadlock()
+    run_threads::deadlock()
 }
 
 /// Whether the run was abandoned because it started more threads than loom can have.

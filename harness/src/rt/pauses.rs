@@ -7,10 +7,12 @@ use crate::rt::execution::wait_at_point;
 #[cfg(feature = "loom")]
 use crate::rt::execution::{across_switch, record_operation};
 use crate::rt::execution::{engine, own_operation, scheduling_point};
-use crate::rt::lock_table;
 #[cfg(feature = "shuttle")]
-use crate::rt::lock_table::{WaitLimits, WaitsFor};
+use crate::rt::lock_table::WaitsFor;
 use crate::rt::point::{CurrentEngine, SharedOpKind};
+use crate::rt::waits;
+#[cfg(feature = "shuttle")]
+use crate::rt::waits::WaitLimits;
 
 /// Lets other threads run first, as [`std::thread::yield_now`].
 pub(crate) fn yield_now() {
@@ -47,7 +49,7 @@ pub(crate) fn sleep(nanoseconds: u64) -> bool {
         }
         #[cfg(feature = "loom")]
         CurrentEngine::Loom => {
-            lock_table::advance(nanoseconds);
+            waits::advance(nanoseconds);
             across_switch(loom::thread::yield_now);
             record_operation(own_operation(SharedOpKind::Sleep));
         }
@@ -61,13 +63,13 @@ pub(crate) fn simulated_now() -> Option<u64> {
         return None;
     }
     scheduling_point(own_operation(SharedOpKind::Clock));
-    Some(lock_table::now())
+    Some(waits::now())
 }
 
 /// The simulated time, without a scheduling point.
 #[cfg(feature = "tokio")]
 pub(crate) fn present_time() -> u64 {
-    lock_table::now()
+    waits::now()
 }
 
 /// Wakes the present task at this time. Loom has no time: there it is woken at once, as late as that.
@@ -76,8 +78,8 @@ pub(crate) fn wake_at(time: u64) {
     match engine() {
         CurrentEngine::None => {}
         #[cfg(feature = "shuttle")]
-        CurrentEngine::Shuttle => lock_table::wake_at(current_thread(), time),
+        CurrentEngine::Shuttle => waits::wake_at(current_thread(), time),
         #[cfg(feature = "loom")]
-        CurrentEngine::Loom => lock_table::advance(time.saturating_sub(lock_table::now())),
+        CurrentEngine::Loom => waits::advance(time.saturating_sub(waits::now())),
     }
 }

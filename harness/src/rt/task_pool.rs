@@ -15,7 +15,7 @@ use shuttle_engine::runtime::thread::switch;
 use crate::rt::access::{AccessKind, Object};
 use crate::rt::current::current_thread;
 use crate::rt::execution::{across_switch, begin_thread, count_point, end_thread};
-use crate::rt::lock_table;
+use crate::rt::{access_log, run_threads};
 
 type TaskWork = Box<dyn FnOnce() + Send>;
 
@@ -120,7 +120,7 @@ fn make_task(at: &'static Location<'static>, serve: impl FnOnce() + 'static) -> 
 fn run_thread(work: TaskWork) {
     let thread = usize::from(ExecutionState::me()) as u16;
     begin_thread(thread);
-    lock_table::log_access(Object::Thread(thread), AccessKind::Pass);
+    access_log::log_access(Object::Thread(thread), AccessKind::Pass);
     work();
     end_thread(thread);
     // Who goes on is decided once this task blocks or ends.
@@ -133,7 +133,7 @@ pub(crate) fn start_thread(work: TaskWork, at: &'static Location<'static>) -> u1
         count_point(current_thread());
         return make_task(at, move || run_thread(work));
     }
-    let thread = lock_table::thread_count();
+    let thread = run_threads::thread_count();
     let given = with_pool(|pool| match pool.tasks.get_mut(thread - 1) {
         Some(task) if task.is_idle => {
             *task = Task { is_idle: false, work: Some(work) };
@@ -163,7 +163,7 @@ fn run_threads(first: TaskWork) {
     let mut next = Some(first);
     while let Some(work) = next {
         run_thread(work);
-        if with_pool(|pool| pool.first_waits) && lock_table::all_ended() {
+        if with_pool(|pool| pool.first_waits) && run_threads::all_ended() {
             with_pool(|pool| pool.next = NextTask::First);
             unblock(0);
         }
@@ -183,10 +183,10 @@ pub(crate) fn wait_for_threads() -> bool {
         end_idle_tasks();
         return false;
     }
-    if !lock_table::all_ended() {
+    if !run_threads::all_ended() {
         count_point(current_thread());
     }
-    while !lock_table::all_ended() {
+    while !run_threads::all_ended() {
         with_pool(|pool| pool.first_waits = true);
         block();
     }

@@ -2,7 +2,7 @@
 //! are found, and correct code is clean in every schedule.
 
 use crate::common::{kinds, only};
-use crate::{HeapVec, push};
+use crate::{HeapVec, miscounted, push};
 use allocator_api2::collections::TryReserveError;
 use mallory::sync::{Arc, Mutex};
 use mallory::thread;
@@ -139,30 +139,6 @@ fn a_deadlock_that_needs_a_failed_request_names_both() {
     assert!(text.contains("  first T") && text.contains("  then  T"), "{report}");
     let again = explore().replay(finding.token().clone()).run(|heap| embrace(heap, true));
     assert!(again.row().contains("reproduced"), "{again}");
-}
-
-/// Two owners of one block, whose reference count is read and written in two steps: if both read
-/// before either writes, nobody frees the block.
-fn miscounted(heap: &Heap) -> Result<(), TryReserveError> {
-    use mallory::sync::atomic::{AtomicUsize, Ordering};
-    let block = Arc::new(Mutex::new(None));
-    let owners = Arc::new(AtomicUsize::new(2));
-    let mut list = HeapVec::new_in(heap.clone());
-    push(&mut list, 1)?;
-    *block.lock().expect("no panic") = Some(std::mem::ManuallyDrop::new(list));
-    let release = move || {
-        let left = owners.load(Ordering::SeqCst) - 1;
-        owners.store(left, Ordering::SeqCst);
-        if left == 0
-            && let Some(list) = block.lock().expect("no panic").take()
-        {
-            drop(std::mem::ManuallyDrop::into_inner(list));
-        }
-    };
-    let other = thread::spawn(release.clone());
-    release();
-    other.join().expect("no panic");
-    Ok(())
 }
 
 #[test]

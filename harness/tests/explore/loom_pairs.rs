@@ -2,7 +2,7 @@
 //! another store. What shows in every order depends on none.
 
 use crate::common::only;
-use crate::{HeapVec, push};
+use crate::{HeapVec, miscounted, push};
 use allocator_api2::collections::TryReserveError;
 use mallory::sync::atomic::{AtomicUsize, Ordering};
 use mallory::sync::{Arc, Mutex};
@@ -18,29 +18,6 @@ fn schedule_lines(report: &Report) -> String {
     let end = lines.iter().position(|line| line.starts_with("  seen "));
     let (Some(first), Some(end)) = (first, end) else { panic!("no pair: {report}") };
     lines[first - 1..end].join("\n")
-}
-
-/// Two owners of one block, whose reference count is read and written in two steps: if both read
-/// before either writes, nobody frees the block.
-fn miscounted(heap: &Heap) -> Outcome {
-    let block = Arc::new(Mutex::new(None));
-    let owners = Arc::new(AtomicUsize::new(2));
-    let mut list = HeapVec::new_in(heap.clone());
-    push(&mut list, 1)?;
-    *block.lock().expect("no panic") = Some(std::mem::ManuallyDrop::new(list));
-    let release = move || {
-        let left = owners.load(Ordering::SeqCst) - 1;
-        owners.store(left, Ordering::SeqCst);
-        if left == 0
-            && let Some(list) = block.lock().expect("no panic").take()
-        {
-            drop(std::mem::ManuallyDrop::into_inner(list));
-        }
-    };
-    let other = thread::spawn(release.clone());
-    release();
-    other.join().expect("no panic");
-    Ok(())
 }
 
 #[test]

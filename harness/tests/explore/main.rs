@@ -46,3 +46,29 @@ fn push(list: &mut HeapVec<u64, Heap>, n: u64) -> Result<(), TryReserveError> {
     list.push(n);
     Ok(())
 }
+
+/// Two owners of one block, whose reference count is read and written in two steps: if both read
+/// before either writes, nobody frees the block.
+#[cfg(any(feature = "shuttle", feature = "loom"))]
+fn miscounted(heap: &Heap) -> Result<(), TryReserveError> {
+    use mallory::sync::atomic::{AtomicUsize, Ordering};
+    use mallory::sync::{Arc, Mutex};
+    let block = Arc::new(Mutex::new(None));
+    let owners = Arc::new(AtomicUsize::new(2));
+    let mut list = HeapVec::new_in(heap.clone());
+    push(&mut list, 1)?;
+    *block.lock().expect("no panic") = Some(std::mem::ManuallyDrop::new(list));
+    let release = move || {
+        let left = owners.load(Ordering::SeqCst) - 1;
+        owners.store(left, Ordering::SeqCst);
+        if left == 0
+            && let Some(list) = block.lock().expect("no panic").take()
+        {
+            drop(std::mem::ManuallyDrop::into_inner(list));
+        }
+    };
+    let other = mallory::thread::spawn(release.clone());
+    release();
+    other.join().expect("no panic");
+    Ok(())
+}

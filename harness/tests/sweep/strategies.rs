@@ -120,7 +120,7 @@ fn every_death_is_told_in_each_way() {
         }
         if Owned::new(heap, 64).is_err() {
             // One instruction, so that each sample of it has the same line.
-            #[allow(clippy::empty_loop, reason = "it hangs on purpose")]
+            #[allow(clippy::empty_loop, reason = "the subject is to hang here")]
             loop {}
         }
         if Owned::new(heap, 80).is_err() {

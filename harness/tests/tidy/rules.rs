@@ -58,7 +58,6 @@ pub(crate) const LONG: &[(&str, &str)] = &[
     ("src/heap/mod.rs", "the four steps of request, free and resize share their helpers"),
     ("src/heap/node.rs", "`Core` and `Node` refer to each other: two files would form a circle"),
     ("src/heap/state.rs", "its counters, stops and fingerprint change together at each event"),
-    ("src/rt/lock_table.rs", "one table behind one borrow: each step may change who is ready"),
     ("src/schedule/search_tests.rs", "a small interpreter, and the searches compared on it"),
     ("src/sync/mpsc.rs", "the twin and its operations under shuttle share the channel's state"),
     ("src/system/script.rs", "the script, its text form, and the errors of reading it"),
