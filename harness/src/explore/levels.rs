@@ -1,6 +1,6 @@
 //! The order of loom's searches of one work item. Loom goes depth first: if its search is cut off, all
 //! that was run differs near the end only. So the schedules with fewer preemptions are searched level by
-//! level: those with none, those with at most one, and so on. Each level is complete or is the last.
+//! level: those with none, those with at most one, and so on. Every level but the last is complete.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -41,11 +41,11 @@ pub(crate) fn search_levels(
     let mut result = LevelResult::default();
     let mut left = limits.schedules;
     let mut run = |level: u32, left: u64, result: &mut LevelResult| {
-        let levels = Rc::new(RefCell::new(Search::loom(level, left)));
-        let is_wanted = search(Rc::clone(&levels));
-        let levels = levels.borrow();
-        result.schedules += levels.begun();
-        (levels.begun(), levels.is_exhausted(), is_wanted)
+        let one = Rc::new(RefCell::new(Search::loom(level, left)));
+        let is_wanted = search(Rc::clone(&one));
+        let one = one.borrow();
+        result.schedules += one.begun();
+        (one.begun(), one.is_exhausted(), is_wanted)
     };
     if !limits.lower_first {
         let (begun, is_exhausted, is_wanted) = run(bound, left, &mut result);

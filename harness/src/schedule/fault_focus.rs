@@ -19,8 +19,9 @@ use crate::rt::run_log::RunLog;
 /// The number of steps of a changed part that count.
 const WINDOW: usize = 16;
 
-/// What a thread accesses in one step: for each access its kind and its object, numbered in the
-/// order in which the thread first uses them, and the object's number in the run.
+/// What a thread accesses in one step. Of each access, as integers since processes send them to each
+/// other: a code of its kind and of its object, numbered in the order in which the thread first uses
+/// them; and the object's number in the run.
 type StepAccesses = Vec<(u32, u32)>;
 
 /// The steps of one thread in the default schedule, from its beginning.
