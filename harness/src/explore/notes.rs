@@ -76,7 +76,9 @@ pub(crate) fn add_notes(
 ) {
     let mut note = |text: String| report.notes.push(text);
     note(describe_census(settings, threads, census));
-    if census.threads <= 1 {
+    // One thread may still have choices of its own: futures to drop, branches of a `select!`.
+    let has_choices = census.exhausted && census.schedules > 1;
+    if census.threads <= 1 && !has_choices {
         note("it starts no thread of mallory::thread: there is one schedule; see Sweep".to_owned());
     }
     if results > 1 {

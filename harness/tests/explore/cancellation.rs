@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use allocator_api2::boxed::Box as HeapBox;
-use mallory::future::{block_on, cancellable};
+use mallory::future::{self, block_on, cancellable};
 use mallory::tokio;
 use mallory::tokio::sync::{Semaphore, mpsc, oneshot};
 use mallory::tokio::task::JoinSet;
@@ -267,4 +267,18 @@ fn outside_of_an_exploration_nothing_is_dropped() {
     sender.send(7).expect("the task waits");
     let ended = block_on(async { cancellable(task).await.map(|joined| joined.expect("no panic")) });
     assert_eq!(ended, Ok(7));
+}
+
+/// A task without other threads has one schedule, unless it can be dropped somewhere.
+#[test]
+fn only_what_has_no_choice_is_said_to_have_one_schedule() {
+    let run = |cancellations| {
+        let explore = explore("alone").cancellations(cancellations);
+        explore.run(on_heap(|| async { cancellable(future::yield_now()).await.map_or(1, |()| 1) }))
+    };
+    let note = "there is one schedule";
+    assert!(run(0).to_string().contains(note));
+    let dropped = run(1);
+    assert_eq!(dropped.coverage().schedules, 2, "{dropped}");
+    assert!(!dropped.to_string().contains(note), "{dropped}");
 }
