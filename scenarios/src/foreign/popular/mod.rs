@@ -72,8 +72,8 @@ pub const SUBJECTS: [ForeignSubject; 18] = [
     infallible!("url", 17, 17, parsers::url, "parses, joins and changes addresses"),
     infallible!(
         "tokio",
-        13,
-        13,
+        14,
+        14,
         machinery::tokio,
         "runs tasks that talk over channels on one thread"
     ),
