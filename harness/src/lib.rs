@@ -107,12 +107,15 @@ pub mod conformance;
 mod detect;
 mod env;
 mod error;
+#[cfg(any(feature = "exec", feature = "preload"))]
+mod exec;
 mod explore;
 pub mod future;
 mod global;
 mod heap;
 mod host;
 mod launch;
+mod memory;
 mod options;
 pub mod plan;
 mod port;
@@ -156,6 +159,15 @@ pub use report::{Finding, Kind, Outcome, Report, Token, Verdict};
 pub use scenario::Scenario;
 pub use sweep::Sweep;
 pub use system::System;
+
+/// What the library that is preloaded into programs is made of (`harness/preload`).
+#[cfg(feature = "preload")]
+#[doc(hidden)]
+pub mod preload {
+    pub use crate::exec::c_calls;
+    pub use crate::exec::entry;
+    pub use crate::memory::own::{OwnMemory, move_apart};
+}
 
 /// The adversarial heap: it does everything that the allocator contract permits and a friendly
 /// `malloc` never does.

@@ -11,7 +11,9 @@ use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::alloc::{GlobalAlloc, System as StdSystem};
+use std::alloc::GlobalAlloc;
+
+use crate::memory::c_library::CLibrary;
 
 pub(crate) mod counters;
 
@@ -171,19 +173,19 @@ unsafe impl Port for Malloc {
     #[inline]
     fn alloc(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the size is not zero after `at_least_one`.
-        block(unsafe { StdSystem.alloc(at_least_one(layout)) }, layout.size())
+        block(unsafe { CLibrary.alloc(at_least_one(layout)) }, layout.size())
     }
 
     #[inline]
     fn alloc_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
         // SAFETY: the size is not zero after `at_least_one`.
-        block(unsafe { StdSystem.alloc_zeroed(at_least_one(layout)) }, layout.size())
+        block(unsafe { CLibrary.alloc_zeroed(at_least_one(layout)) }, layout.size())
     }
 
     #[inline]
     unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: a live block of this port with its own layout (the caller's promise).
-        unsafe { StdSystem.dealloc(block.as_ptr(), at_least_one(layout)) }
+        unsafe { CLibrary.dealloc(block.as_ptr(), at_least_one(layout)) }
     }
 
     unsafe fn grow(
@@ -199,7 +201,7 @@ unsafe impl Port for Malloc {
         let (old, size) = (at_least_one(old), new.size().max(1));
         // SAFETY: a live block of this port, its own layout, a new size above zero, and `new` is a
         // `Layout`, so its size rounded up to the alignment does not overflow.
-        block(unsafe { StdSystem.realloc(old_block.as_ptr(), old, size) }, new.size())
+        block(unsafe { CLibrary.realloc(old_block.as_ptr(), old, size) }, new.size())
     }
 
     unsafe fn shrink(

@@ -12,5 +12,5 @@ fn main() -> ExitCode {
     let mut scenarios = mallory_scenarios::scenarios();
     #[cfg(feature = "foreign")]
     scenarios.extend(mallory_scenarios::foreign::scenarios(&HEAP));
-    mallory::cli::main(&scenarios)
+    mallory::cli::main_with_exec(&scenarios, mallory_preload::LIBRARY)
 }

@@ -8,6 +8,8 @@
 //! - `usage` reads the flags, and says what is wrong with them.
 //! - `output` prints reports and errors, and `progress` draws the bar.
 
+#[cfg(feature = "exec")]
+pub(crate) mod exec;
 pub(crate) mod explore;
 pub(crate) mod fuzz_setup;
 pub(crate) mod input;
@@ -99,6 +101,14 @@ EXAMPLES:
 EXAMPLE:
   mallory loom racy/publication --preemptions 3")]
     Loom(LoomArgs),
+    /// Fails every request for memory of an installed program in turn, in any language.
+    #[cfg(feature = "exec")]
+    #[command(after_help = "\
+EXAMPLES:
+  mallory exec -- jq . data.json
+  mallory exec --stdin page.html -- xmllint --html -
+  mallory exec --no-faults -- ./tests/all       leaks and memory errors of a usual run")]
+    Exec(exec::ExecArgs),
     /// Replays a token, the last line of a finding, and says whether the finding shows again.
     #[command(after_help = "\
 EXAMPLE:
@@ -225,6 +235,19 @@ impl From<StrategyArg> for Strategy {
 /// ```
 #[must_use]
 pub fn main(scenarios: &[Scenario]) -> ExitCode {
+    main_with(scenarios, &[])
+}
+
+/// As [`main`], with the library that `exec` preloads into programs (the crate `mallory-preload`).
+#[cfg(feature = "exec")]
+#[must_use]
+pub fn main_with_exec(scenarios: &[Scenario], library: &[u8]) -> ExitCode {
+    main_with(scenarios, library)
+}
+
+fn main_with(scenarios: &[Scenario], library: &[u8]) -> ExitCode {
+    #[cfg(not(feature = "exec"))]
+    let _ = library;
     crate::script::case::in_command_line();
     let words: Vec<_> = std::env::args_os().collect();
     let Cli { command, format } = match usage::parse(&words) {
@@ -236,6 +259,8 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
         Command::Sweep(args) => sweep(scenarios, &args, format),
         Command::Explore(args) => explore::explore(scenarios, &args, format),
         Command::Loom(args) => explore::loom(scenarios, &args, format),
+        #[cfg(feature = "exec")]
+        Command::Exec(args) => exec::exec(&args, library, format),
         Command::Replay(args) => replay(scenarios, &args, format),
         Command::Run(args) => scripts::run(scenarios, &args, format),
         Command::Minimise(args) => scripts::minimise(scenarios, &args, format),

@@ -62,6 +62,14 @@ impl Bar {
         }
     }
 
+    /// Removes the bar.
+    #[cfg(feature = "exec")]
+    pub(crate) fn clear(self) {
+        if let Some(bar) = self.drawn.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            bar.finish_and_clear();
+        }
+    }
+
     /// Removes the bar, and prints how long it took if the bar was drawn.
     pub(crate) fn finish(self, report: &Report) {
         let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner).take();

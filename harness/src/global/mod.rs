@@ -16,6 +16,8 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod armed;
+#[cfg(feature = "preload")]
+pub(crate) mod c_calls;
 pub(crate) mod inner_port;
 pub(crate) mod survivors;
 pub(crate) mod wild;
@@ -36,6 +38,7 @@ use crate::heap::thread_context::{
     INSIDE, PASSING, ThreadContext, attribute, is_attributed, place,
 };
 use crate::heap::{AllocResult, Heap, redzone};
+use crate::memory::c_library::CLibrary;
 use crate::options::Options;
 use crate::process::backtrace::is_machinery;
 use crate::trace::Op;
@@ -323,7 +326,7 @@ impl<A: GlobalAlloc + 'static> GlobalHeap<A> {
     /// Whether the subject frees or resizes what can be no block, which is then reported.
     fn refuses(&self, op: Op, start: NonNull<u8>, layout: Layout) -> bool {
         let Some(access) = self.access() else { return false };
-        let is_malloc = TypeId::of::<A>() == TypeId::of::<System>();
+        let is_malloc = is_c_library::<A>();
         let Some(reason) = wild::reason(start.as_ptr() as usize, layout, is_malloc) else {
             return false;
         };
@@ -375,6 +378,11 @@ impl<A: GlobalAlloc + 'static> GlobalHeap<A> {
         }
         fresh
     }
+}
+
+/// Whether blocks of this allocator are `malloc`'s.
+fn is_c_library<A: 'static>() -> bool {
+    [TypeId::of::<System>(), TypeId::of::<CLibrary>()].contains(&TypeId::of::<A>())
 }
 
 fn or_null(result: AllocResult) -> *mut u8 {
@@ -433,7 +441,7 @@ unsafe impl<A: GlobalAlloc + Sync + 'static> GlobalAlloc for GlobalHeap<A> {
 impl<A: GlobalAlloc + Sync + 'static> Global for GlobalHeap<A> {
     fn heap(&'static self, options: Options) -> Heap {
         let options = options.global();
-        if TypeId::of::<A>() == TypeId::of::<System>() {
+        if is_c_library::<A>() {
             return options.heap();
         }
         options.heap_over(InnerPort(&self.inner))

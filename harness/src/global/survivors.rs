@@ -54,6 +54,16 @@ impl Survivors {
         })
     }
 
+    /// The layout of the survivor at this address.
+    #[cfg(feature = "preload")]
+    pub(crate) fn layout_of(&self, start: NonNull<u8>) -> Option<std::alloc::Layout> {
+        let address = start.as_ptr() as usize;
+        self.with(|kept| {
+            let find = |kind: SurvivorKind| kept.table.find(address, kind as u16);
+            SurvivorKind::ALL.into_iter().find_map(find).map(|slot| kept.table.block(slot).layout())
+        })
+    }
+
     /// Takes the survivor at this address out of the table.
     pub(crate) fn take(&self, start: NonNull<u8>) -> Option<(Block, SurvivorKind)> {
         self.with(|kept| {

@@ -93,6 +93,8 @@ use crate::heap::record::SIZE_SIDE;
 use crate::heap::state::State;
 use crate::heap::thread_context::ThreadContext;
 use crate::heap::{AllocResult, Heap, redzone};
+#[cfg(unix)]
+use crate::memory::c_library;
 use crate::port::Refused;
 use crate::trace::{End, Op};
 
@@ -108,8 +110,7 @@ fn malloc(layout: Layout) -> Option<NonNull<u8>> {
     // On Unix std's `System` is the C library's `malloc` and `free`, behind a choice by alignment
     // that `is_ordinary` has made already.
     #[cfg(unix)]
-    // SAFETY: takes any size.
-    let start = unsafe { libc::malloc(layout.size()) }.cast();
+    let start = c_library::malloc(layout.size());
     #[cfg(not(unix))]
     // SAFETY: an ordinary layout is not empty.
     let start = unsafe { System.alloc(layout) };
@@ -126,7 +127,7 @@ unsafe fn free(start: NonNull<u8>, layout: Layout) {
     // SAFETY: the caller's promise; `System` frees such a block in the same way.
     unsafe {
         let _ = layout;
-        libc::free(start.as_ptr().cast());
+        c_library::free(start.as_ptr());
     }
     #[cfg(not(unix))]
     // SAFETY: the caller's promise.

@@ -1,11 +1,12 @@
 //! The last blocks that a run freed, so that a free of one of them is reported as a double free.
 #![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::ptr::NonNull;
 
 use crate::heap::record::Record;
 use crate::heap::record_table::zeroed;
+use crate::memory::own::OwnMemory;
 
 /// The number of freed blocks that are remembered: few enough that writing them stays in the cache.
 pub(crate) const FREED_MAX: usize = 1024;
@@ -74,7 +75,7 @@ impl Drop for FreedRing {
     fn drop(&mut self) {
         if self.is_open {
             // SAFETY: allocated by `open` with this layout.
-            unsafe { System.dealloc(self.ring.as_ptr().cast(), Layout::new::<Ring>()) }
+            unsafe { OwnMemory.dealloc(self.ring.as_ptr().cast(), Layout::new::<Ring>()) }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! dropped, and how a run ends.
 #![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -15,6 +15,7 @@ use crate::heap::run_lock::{RunLock, SHARED, SOLO, look_for_threads, mark, new_r
 use crate::heap::state::{State, pool_lead};
 use crate::heap::survivor::{KeepSurvivors, SurvivorKind};
 use crate::heap::{AllocResult, Heap, is_more};
+use crate::memory::own::OwnMemory;
 use crate::options::Options;
 use crate::port::{Malloc, Port};
 use crate::report::evidence::Moment;
@@ -111,7 +112,7 @@ impl Heap {
         let node = Node::new(run, id, counts, pool, home, port);
         let layout = Layout::new::<Node<P>>();
         // SAFETY: a node is never zero-sized.
-        let Some(place) = NonNull::new(unsafe { System.alloc(layout) }.cast::<Node<P>>()) else {
+        let Some(place) = NonNull::new(unsafe { OwnMemory.alloc(layout) }.cast::<Node<P>>()) else {
             std::alloc::handle_alloc_error(layout)
         };
         // SAFETY: `place` was just allocated with the layout of a node.
@@ -139,10 +140,10 @@ impl Heap {
         drop(entered);
         let layout = Layout::for_value(self.node());
         // SAFETY: this was the last handle (the count fell to zero), so nobody else can reach the
-        // node; it was allocated by `attach` from `System` with this layout.
+        // node; it was allocated by `attach` from `OwnMemory` with this layout.
         unsafe {
             self.node.drop_in_place();
-            System.dealloc(self.node.as_ptr().cast(), layout);
+            OwnMemory.dealloc(self.node.as_ptr().cast(), layout);
         }
         // SAFETY: the node held one share of the run; the run lives until the last is gone.
         if unsafe { run.as_ref() }.nodes.fetch_sub(1, Ordering::Release) == 1 {

@@ -5,10 +5,11 @@
 //! order for output, since that order depends on addresses.
 #![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::ptr::NonNull;
 
 use crate::heap::record::Record;
+use crate::memory::own::OwnMemory;
 
 /// Blocks this many bytes apart (as a power of two) are in neighbouring places: the size of the
 /// smallest block of most allocators.
@@ -154,7 +155,7 @@ impl RecordTable {
             .expect("[mallory bug] the layout was valid when the table was allocated");
         // SAFETY: `enlarge` allocated a table of this capacity with this layout, and its owner has
         // just given it up.
-        unsafe { System.dealloc(table.as_ptr().cast(), layout) }
+        unsafe { OwnMemory.dealloc(table.as_ptr().cast(), layout) }
     }
 }
 
@@ -169,7 +170,7 @@ impl Drop for RecordTable {
 pub(crate) fn zeroed(layout: Layout) -> NonNull<u8> {
     debug_assert!(layout.size() > 0);
     // SAFETY: the callers' layouts, of a table and of a ring, are not empty.
-    let Some(fresh) = NonNull::new(unsafe { System.alloc_zeroed(layout) }) else {
+    let Some(fresh) = NonNull::new(unsafe { OwnMemory.alloc_zeroed(layout) }) else {
         // The machine itself is out of memory, so the run can't be observed any longer.
         std::alloc::handle_alloc_error(layout)
     };

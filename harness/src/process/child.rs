@@ -15,6 +15,7 @@ use crate::process::exit::{Death, DeathRecord};
 #[cfg(target_os = "linux")]
 use crate::process::leftovers::{self, Adopting};
 use crate::process::pipe::{Pipe, pipe};
+use crate::process::preloaded::is_preloaded;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::signal_handlers;
 use crate::process::status;
@@ -67,9 +68,12 @@ pub(crate) fn fork<'a>(
                 drop((read, streams));
                 isolate(parent);
                 file_lock::close_in_child();
-                output_capture::remove();
+                if !is_preloaded() {
+                    silence();
+                    output_capture::remove();
+                }
                 #[cfg(target_os = "linux")]
-                leftovers::mark();
+                leftovers::mark(!is_preloaded());
                 status::attach(status);
                 signal_handlers::watch_bad_accesses();
                 signal_handlers::watch_stalls();
@@ -129,7 +133,7 @@ fn has_other_threads() -> bool {
     threads > 2 || (threads == 2 && !is_nextest())
 }
 
-/// Makes a new child silent, and makes it die with its parent.
+/// Makes a new child die with its parent, and without a core dump.
 fn isolate(parent: u32) {
     #[cfg(target_os = "linux")]
     // SAFETY: the arguments are plain numbers. The parent may have ended before the first call
@@ -144,9 +148,18 @@ fn isolate(parent: u32) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = parent;
-    // The subject's output would appear thousands of times, mixed with the report. SAFETY: the path
-    // is a C string, `dup2` and `close` get open descriptors, `no_core` outlives the call, and
-    // `setenv` runs on the child's only thread.
+    // SAFETY: `no_core` outlives the call.
+    unsafe {
+        let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core);
+    }
+}
+
+/// Makes a new child silent: the subject's output would appear thousands of times, mixed with the
+/// report.
+fn silence() {
+    // SAFETY: the path is a C string, `dup2` and `close` get open descriptors, and `setenv` runs on
+    // the child's only thread.
     unsafe {
         let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
         if null >= 0 {
@@ -157,8 +170,6 @@ fn isolate(parent: u32) {
                 libc::close(null);
             }
         }
-        let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core);
         // std would take about 200 ms to print a backtrace before it aborts for want of memory, and
         // nobody reads it.
         libc::setenv(c"RUST_BACKTRACE".as_ptr(), c"0".as_ptr(), 1);

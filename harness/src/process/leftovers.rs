@@ -65,10 +65,14 @@ fn name_of(child: u32) -> String {
     format!("mallory-{child}")
 }
 
-/// Marks this process, a new child with one thread, and all that it will start.
-pub(crate) fn mark() {
+/// Makes this process, a new child with one thread, adopt all that it will start, and with `visibly`
+/// marks it and them.
+pub(crate) fn mark(visibly: bool) {
     let own = std::process::id();
     set_reaper(true);
+    if !visibly {
+        return;
+    }
     let (name, number) = (format!("{}\0", name_of(own)), format!("{own}\0"));
     let variable = format!("{VARIABLE}\0");
     // SAFETY: all three are C strings, which the kernel and the C library copy, and this is the

@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
+use crate::process::descriptors::out_of_the_way;
 use crate::process::{codec, status};
 
 /// The read and the write end of a new pipe, which programs that the subject starts don't inherit.
@@ -21,6 +22,7 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     }
     // SAFETY: both descriptors were just opened, and nothing else owns them.
     let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+    let (read, write) = (out_of_the_way(read), out_of_the_way(write));
     for end in [&read, &write] {
         // SAFETY: plain flags on an open descriptor.
         unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };

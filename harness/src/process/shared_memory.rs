@@ -91,7 +91,7 @@ pub(crate) struct ChildStatus {
 impl ChildStatus {
     const WORDS: usize = 1020;
     const LAST_WORDS: usize = 32;
-    const OUTCOMES: usize = 10;
+    const OUTCOMES: usize = 11;
     const PREEMPTIONS: usize = 64;
 
     /// Prepares for a new child of the same job.

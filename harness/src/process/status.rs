@@ -170,12 +170,26 @@ pub(crate) fn bug_text(status: &ChildStatus) -> String {
 /// Whether an address lies in the same program or library as this code. The debug information of
 /// any other, such as the C library, may take longer to read than all the rest.
 pub(crate) fn is_in_this_library(address: usize) -> bool {
-    let base = |address: *const c_void| {
-        // SAFETY: zeroed is a valid `Dl_info`, and `dladdr` fills it in where it knows the address.
-        unsafe {
-            let mut info: libc::Dl_info = MaybeUninit::zeroed().assume_init();
-            (libc::dladdr(address, &raw mut info) != 0).then_some(info.dli_fbase)
-        }
-    };
-    base(address as *const c_void) == base(is_in_this_library as *const c_void)
+    let base = |address: usize| module_info(address).map(|info| info.dli_fbase);
+    base(address) == base(is_in_this_library as *const c_void as usize)
+}
+
+/// What the dynamic linker knows of the module that contains an address.
+fn module_info(address: usize) -> Option<libc::Dl_info> {
+    // SAFETY: zeroed is a valid `Dl_info`, and `dladdr` fills it in where it knows the address.
+    unsafe {
+        let mut info: libc::Dl_info = MaybeUninit::zeroed().assume_init();
+        (libc::dladdr(address as *const c_void, &raw mut info) != 0).then_some(info)
+    }
+}
+
+/// The path of the module that contains an address, and how far into it that is.
+pub(crate) fn module_of(address: usize) -> Option<(String, usize)> {
+    let info = module_info(address)?;
+    if info.dli_fname.is_null() {
+        return None;
+    }
+    // SAFETY: the name is a C string of the dynamic linker's, which stays while the module is loaded.
+    let name = unsafe { std::ffi::CStr::from_ptr(info.dli_fname) };
+    Some((name.to_string_lossy().into_owned(), address.saturating_sub(info.dli_fbase as usize)))
 }

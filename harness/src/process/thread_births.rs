@@ -7,7 +7,7 @@
 //! starts, numbers are given out as threads make their first requests.
 #![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use libc::{c_int, c_void};
 
+use crate::memory::own::OwnMemory;
 use crate::process::shared_memory::SharedMemory;
 
 /// The run under way, or 0.
@@ -248,7 +249,7 @@ unsafe extern "C-unwind" fn begin_thread(start: *mut c_void) -> *mut c_void {
     // SAFETY: `mallory_pthread_create` passed a `ThreadStart` that it allocated for this thread alone.
     let ThreadStart { routine, argument, birth } = unsafe {
         let read = start.cast::<ThreadStart>().read();
-        System.dealloc(start.cast(), Layout::new::<ThreadStart>());
+        OwnMemory.dealloc(start.cast(), Layout::new::<ThreadStart>());
         read
     };
     BIRTH.set(birth);
@@ -276,7 +277,7 @@ unsafe extern "C" fn mallory_pthread_create(
     // The system's allocator, since this is no request of the subject's.
     let layout = Layout::new::<ThreadStart>();
     // SAFETY: the size of a `ThreadStart` is not zero.
-    let start = if run == 0 { std::ptr::null_mut() } else { unsafe { System.alloc(layout) } };
+    let start = if run == 0 { std::ptr::null_mut() } else { unsafe { OwnMemory.alloc(layout) } };
     if start.is_null() {
         // SAFETY: the caller's promise.
         return unsafe { create(thread, attributes, routine, argument) };
@@ -290,7 +291,7 @@ unsafe extern "C" fn mallory_pthread_create(
         let result = create(thread, attributes, begin_thread, start.cast());
         if result != 0 {
             forget(birth);
-            System.dealloc(start.cast(), layout);
+            OwnMemory.dealloc(start.cast(), layout);
         }
         result
     }

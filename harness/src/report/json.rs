@@ -50,6 +50,8 @@ pub(crate) struct JsonOutcomes {
     propagated: u64,
     absorbed: u64,
     silent_wrong: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    degraded: u64,
     wrong_error: u64,
     panicked: u64,
     aborted: u64,
@@ -105,6 +107,7 @@ impl JsonOutcomes {
             propagated: of(Outcome::Propagated),
             absorbed: of(Outcome::Absorbed),
             silent_wrong: of(Outcome::SilentWrong),
+            degraded: of(Outcome::Degraded),
             wrong_error: of(Outcome::WrongError),
             panicked: of(Outcome::Panicked),
             aborted: of(Outcome::Aborted),

@@ -37,6 +37,8 @@ pub enum Kind {
     DataRace,
     /// A failed request changed the result, and no error was returned.
     SilentWrong,
+    /// A failed request changed the output of a program, which said so, although the sweep is strict.
+    Degraded,
     /// A failed request was returned as an error that is not out of memory.
     WrongError,
     /// A failed request changed nothing, although the sweep is strict.
@@ -59,7 +61,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their names in the documentation.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 25] = [
         Kind::Leak,
         Kind::DoubleFree,
         Kind::InvalidFree,
@@ -75,6 +77,7 @@ impl Kind {
         Kind::Deadlock,
         Kind::DataRace,
         Kind::SilentWrong,
+        Kind::Degraded,
         Kind::WrongError,
         Kind::Absorbed,
         Kind::NotRecovered,
@@ -105,6 +108,7 @@ impl Kind {
             Kind::Deadlock => "deadlock",
             Kind::DataRace => "data-race",
             Kind::SilentWrong => "silent-wrong",
+            Kind::Degraded => "degraded",
             Kind::WrongError => "wrong-error",
             Kind::Absorbed => "absorbed",
             Kind::NotRecovered => "not-recovered",
@@ -135,6 +139,7 @@ impl Kind {
             Kind::Deadlock => 'K',
             Kind::DataRace => 'G',
             Kind::SilentWrong => 'S',
+            Kind::Degraded => 'Y',
             Kind::WrongError => 'W',
             Kind::Absorbed => 'Q',
             Kind::NotRecovered => 'R',

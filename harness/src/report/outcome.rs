@@ -10,6 +10,9 @@ pub enum Outcome {
     Absorbed,
     /// It returned `Ok`, and the result differs from the fault-free one.
     SilentWrong,
+    /// A program said on standard error that something went wrong, but exited with the usual status, and
+    /// its output differs from the fault-free one.
+    Degraded,
     /// It returned `Err`, and that doesn't mean out of memory.
     WrongError,
     /// The subject panicked.
@@ -28,10 +31,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order in which reports count them.
-    pub const ALL: [Outcome; 10] = [
+    pub const ALL: [Outcome; 11] = [
         Outcome::Propagated,
         Outcome::Absorbed,
         Outcome::SilentWrong,
+        Outcome::Degraded,
         Outcome::WrongError,
         Outcome::Panicked,
         Outcome::Aborted,
@@ -47,6 +51,7 @@ impl Outcome {
             Outcome::Propagated => "propagated",
             Outcome::Absorbed => "absorbed",
             Outcome::SilentWrong => "silent_wrong",
+            Outcome::Degraded => "degraded",
             Outcome::WrongError => "wrong_error",
             Outcome::Panicked => "panicked",
             Outcome::Aborted => "aborted",

@@ -10,6 +10,9 @@ pub(crate) enum Rerun {
     /// A test, or a program without that command line, such as one written in C: the command that
     /// runs it.
     Program(String),
+    /// A command with the token as an option, and what follows that.
+    #[cfg(feature = "preload")]
+    Exec(String, String),
     /// This whole line, for runs that no token describes.
     #[cfg(feature = "ron")]
     Line(String),
@@ -21,6 +24,8 @@ impl Rerun {
         match self {
             #[cfg(feature = "ron")]
             Rerun::Line(line) => line.clone(),
+            #[cfg(feature = "preload")]
+            Rerun::Exec(command, rest) => format!("{command} --replay '{token}' {rest}"),
             Rerun::Command(program) => format!("{program} replay '{token}'"),
             Rerun::Program(program) => format!("MALLORY_REPLAY='{token}' {program}"),
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::heap::state::State;
 use crate::process::backtrace::{Census, Stack};
+use crate::process::preloaded;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
@@ -146,8 +147,14 @@ impl Run {
             }
             SubjectEnd::Oom => Outcome::Propagated,
             SubjectEnd::Ok { differs: None } => Outcome::Absorbed,
+            SubjectEnd::Degraded => Outcome::Degraded,
             SubjectEnd::Ok { differs: Some(diff) } => {
-                let note = "it returned Ok, but the result differs from the fault-free one:";
+                let note = match preloaded::is_preloaded() {
+                    true => {
+                        "it said nothing of it, but its output differs from the fault-free one:"
+                    }
+                    false => "it returned Ok, but the result differs from the fault-free one:",
+                };
                 state.accuse(Evidence::new(Kind::SilentWrong).note(note).note(diff));
                 Outcome::SilentWrong
             }

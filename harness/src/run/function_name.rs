@@ -7,12 +7,24 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::process::preloaded::is_preloaded;
+
 /// The function that calls the subject: a call site ends there.
 const BOUNDARY: &str = "mallory::run::boundary";
 
 /// The function in which std starts a thread of the subject: further out there are only frames of
 /// the system.
 const THREAD: &str = "__rust_begin_short_backtrace";
+
+/// The functions that call `main` and the first function of a thread.
+const PROGRAM_BOUNDARIES: [&str; 6] = [
+    "__libc_start_call_main",
+    "__libc_start_main_impl",
+    "__libc_start_main",
+    "_start",
+    "start_thread",
+    "clone3",
+];
 
 /// Crates whose frames say nothing about the subject.
 const LEFT_OUT: [&str; 10] = [
@@ -40,6 +52,9 @@ const PRIMITIVES: [&str; 17] = [
 
 /// Whether a call site ends at this function.
 pub(crate) fn is_boundary(function: &str, file: Option<&Path>) -> bool {
+    if is_preloaded() && PROGRAM_BOUNDARIES.contains(&function) {
+        return true;
+    }
     let is_ours = || file.is_some_and(|file| crate_of(file) == Some("mallory"));
     function.contains(BOUNDARY)
         || function.contains(THREAD)
@@ -87,7 +102,9 @@ fn is_left_out_name(function: &str) -> bool {
         return LEFT_OUT.contains(&krate);
     }
     // A bare C symbol.
-    ["_start", "main", "rust_eh_personality"].contains(&function)
+    ["_start", "rust_eh_personality"].contains(&function)
+        // In a program of C's it is the subject.
+        || function == "main" && !is_preloaded()
         || function.starts_with("__")
         // Mallory's functions that C code calls.
         || function.starts_with("mallory_") && !function.contains("::")

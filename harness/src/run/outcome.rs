@@ -12,6 +12,9 @@ use crate::schedule::data_races::DataRace;
 pub(crate) enum SubjectEnd {
     /// `Ok`. `differs` is the difference to the fault-free result, if there is any.
     Ok { differs: Option<String> },
+    /// A program ended as usual, but its output differs from the fault-free one, and it said
+    /// that something was wrong.
+    Degraded,
     /// `Err` that means out of memory.
     Oom,
     /// `Err` that doesn't; its text.

@@ -11,7 +11,8 @@ use std::sync::OnceLock;
 use crate::printable;
 use crate::process::backtrace::Stack;
 use crate::process::codec::codec_struct;
-use crate::process::shared_log;
+use crate::process::preloaded::is_preloaded;
+use crate::process::{shared_log, status};
 use crate::report::call_site::{Frame, Site};
 use crate::run::function_name::{is_boundary, is_left_out, plain};
 
@@ -64,12 +65,16 @@ impl Symbolizer {
             // library's, may take longer to read than all the rest.
             for address in stack {
                 let frames = self.look_up(*address);
+                if is_preloaded() && status::is_in_this_library(*address) {
+                    continue;
+                }
                 if frames.iter().any(|(name, file, _)| is_boundary(name, file.as_deref())) {
                     break;
                 }
             }
         }
-        if stacks.iter().any(|stack| !stack.is_empty())
+        if !is_preloaded()
+            && stacks.iter().any(|stack| !stack.is_empty())
             && !self.frames.values().flatten().any(|(name, file, _)| {
                 file.is_some() && !is_left_out(name, file.as_deref()) && !name.starts_with("__")
             })
@@ -93,6 +98,9 @@ impl Symbolizer {
 
     fn look_up(&mut self, address: usize) -> &[Resolved] {
         self.frames.entry(address).or_insert_with(|| {
+            if is_preloaded() && status::is_in_this_library(address) {
+                return Vec::new();
+            }
             let shared = self.shared.get_or_insert_with(shared_frames);
             shared.get(&address).cloned().unwrap_or_else(|| {
                 self.fresh.push(address);
@@ -152,6 +160,7 @@ impl Symbolizer {
             }
             let place = match (file, line) {
                 (Some(file), Some(line)) => format!("{}:{line}", self.relative(file)),
+                (Some(module), None) if is_preloaded() => file_name(module),
                 _ => String::new(),
             };
             site.frames.push(Frame {
@@ -191,8 +200,34 @@ fn shared_frames() -> BTreeMap<usize, Vec<Resolved>> {
     shared_log::read::<Vec<SharedFrames>>().into_iter().flatten().map(known).collect()
 }
 
-/// The functions at an address: the one that contains it, and those that were inlined there.
+/// The last part of a path.
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The functions at an address: the one that contains it, and those that were inlined there. In a
+/// program without debug information the file is the module's, and where nothing is known of the
+/// function its name is the module's with an offset.
 fn resolve(address: usize) -> Vec<Resolved> {
+    let mut frames = resolve_symbols(address);
+    if !is_preloaded() {
+        return frames;
+    }
+    frames.retain(|(name, ..)| !name.is_empty());
+    let Some((module, offset)) = status::module_of(address) else { return frames };
+    let module = PathBuf::from(module);
+    if frames.is_empty() {
+        // The call itself is before the address to which it returns.
+        let name = format!("{}+{:#x}", file_name(&module), offset.saturating_sub(1));
+        return vec![(name, None, None)];
+    }
+    for (_, file, line) in frames.iter_mut().filter(|(_, _, line)| line.is_none()) {
+        (*file, *line) = (Some(module.clone()), None);
+    }
+    frames
+}
+
+fn resolve_symbols(address: usize) -> Vec<Resolved> {
     let mut frames = Vec::new();
     backtrace::resolve(address as *mut std::ffi::c_void, |symbol| {
         let name = symbol.name().map(|name| plain(&format!("{name:#}"))).unwrap_or_default();

@@ -18,7 +18,7 @@ use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::outcome::{ResultComparison, Stopped};
 use crate::run::symbolizer::Symbolizer;
-use crate::run::{Job, Run, Subject, execute};
+use crate::run::{Job, Run, Subject};
 use crate::sweep::exit_outcome::{again_patience, first_patience, os_error};
 use crate::sweep::isolated_run::run_unprepared;
 use crate::sweep::measurements::{Baseline, CROWD, ENDLESS};
@@ -39,6 +39,13 @@ pub(crate) fn run_baseline(settings: &Settings, subject: &dyn Subject) -> Result
         return Ok(measure(settings, subject, &ScratchDir::new(std::process::id())));
     }
     let mut baseline = measure_apart(settings, subject)?;
+    if settings.is_program {
+        // Nothing is kept from run to run, and leaks are told by reachability.
+        if baseline.dead_end.is_none() {
+            check_request_after_last(settings, subject, &baseline)?;
+        }
+        return Ok(baseline);
+    }
     let seen = guarded::guard(settings, subject, &baseline)?;
     if seen.writes {
         // What the plain runs show is the consequence of stray writes, and may differ each time.
@@ -181,8 +188,9 @@ pub(crate) fn measure(
         return baseline;
     }
     let in_place = run_with(&|job| job.options.moving = false);
-    baseline.misses_global =
-        settings.global.is_some() && vacuity::misses_allocator(settings, scratch);
+    baseline.misses_global = settings.global.is_some()
+        && !settings.is_program
+        && vacuity::misses_allocator(settings, scratch);
     baseline.peak = in_place.peak;
     baseline.budget_used = in_place.budget_used;
     let census = run_with(&|job| job.capture = Some(Capture::census()));
@@ -241,7 +249,8 @@ fn check_request_after_last(
 /// What the detectors showed in a fault-free run, with call sites. Leaks under the global allocator
 /// are looked for by repetition instead (`leak_trend`).
 fn shown(settings: &Settings, run: &Run, run_with: &RunWith<'_>) -> Option<Observation> {
-    let is_sure = |evidence: &&Evidence| settings.global.is_none() || evidence.kind != Kind::Leak;
+    let is_sure =
+        |evidence: &&Evidence| !settings.repeats_for_leaks() || evidence.kind != Kind::Leak;
     let evidence: Vec<Evidence> = run.evidence.iter().filter(is_sure).cloned().collect();
     if evidence.is_empty() {
         return None;
@@ -323,7 +332,7 @@ pub(crate) fn compare_results(
     let answer = child::ask::<ResultComparison>(first_patience(settings), &|pipe| {
         let scratch = ScratchDir::new(owner);
         let usual = baseline.texts.first().map_or("", String::as_str);
-        let results = (0..RESULTS).map(|_| execute(subject, settings.job(&scratch)).text);
+        let results = (0..RESULTS).map(|_| settings.execute(subject, settings.job(&scratch)).text);
         let compared =
             results.map(|text| ResultComparison::of(usual, text.as_deref().unwrap_or_default()));
         let compared = compared.max().unwrap_or_default();

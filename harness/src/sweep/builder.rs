@@ -174,6 +174,20 @@ impl<C, V> Sweep<C, V> {
         self.set(|settings| settings.journal = Some(place))
     }
 
+    /// Sweeps the whole program in which this code is a preloaded library.
+    #[cfg(feature = "preload")]
+    pub(crate) fn program(self, program: &dyn Subject, only_check: bool) -> Report {
+        let whole = self.set(|settings| {
+            settings.is_program = true;
+            settings.only_check = only_check;
+            settings.classified = true;
+            settings.recovers = true;
+            settings.strategy = Strategy::Rerun;
+            settings.apart.set(true);
+        });
+        whole.core.split().0.run(program, &EveryRequest)
+    }
+
     /// Says that the subject is a C program.
     #[cfg(feature = "c")]
     pub(crate) fn of_c(self) -> Self {

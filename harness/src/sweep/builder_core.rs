@@ -68,6 +68,7 @@ impl BuilderCore<Unclassified, Whole> {
             limit: None,
             strict: false,
             is_c: false,
+            is_program: false,
             only_check: false,
             accepts_no_requests: false,
             benign: Vec::new(),

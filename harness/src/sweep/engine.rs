@@ -223,7 +223,7 @@ fn notes(settings: &Settings, baseline: &Baseline, report: &mut Report) {
     if settings.in_process {
         note("runs were made in process: an abort would have ended it".to_owned());
     }
-    if settings.apart.get() {
+    if settings.apart.get() && !settings.is_program {
         note("each run was made in a process of its own: in one process they differ".to_owned());
     }
     match baseline.comparison {

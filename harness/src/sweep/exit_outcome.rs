@@ -11,6 +11,7 @@ use crate::process::backtrace::Stack;
 use crate::process::child;
 use crate::process::exit::{Abort, Death, DeathRecord};
 use crate::process::guard_pages::{self, GuardHit};
+use crate::process::preloaded;
 use crate::process::status;
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::format::count;
@@ -170,9 +171,12 @@ fn abort_kinds(deaths: &[DeathRecord]) -> Result<Vec<Option<Abort>>, Error> {
     Ok(kinds.into_iter().map(kind).collect())
 }
 
-/// The frames inside the program itself, whose names are found quickly.
+/// The frames inside the program itself, whose names are found quickly. In a preloaded library those of
+/// all others.
 pub(crate) fn own_frames(stack: &[usize]) -> Stack {
-    stack.iter().copied().filter(|address| status::is_in_this_library(*address)).collect()
+    let is_program =
+        |address: &usize| status::is_in_this_library(*address) != preloaded::is_preloaded();
+    stack.iter().copied().filter(is_program).collect()
 }
 
 /// The error of a system call that failed: `cannot WHAT: …`.

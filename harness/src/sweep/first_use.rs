@@ -98,7 +98,7 @@ pub(crate) fn sweep_first_uses(
     settings: &Settings,
     subject: &dyn Subject,
 ) -> Result<FirstUse, Error> {
-    let has_none = settings.global.is_none()
+    let has_none = !settings.repeats_for_leaks()
         || settings.in_process
         || settings.host.is_some()
         || settings.only_check;

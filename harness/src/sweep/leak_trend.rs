@@ -277,7 +277,7 @@ pub(crate) fn confirm(
     mut found: Vec<Observation>,
     own_plan: Option<&Plan>,
 ) -> Result<Vec<Observation>, Error> {
-    if context.settings.global.is_none() {
+    if !context.settings.repeats_for_leaks() {
         return Ok(found);
     }
     found.sort_by_key(|found| found.point);

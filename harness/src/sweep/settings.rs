@@ -91,6 +91,9 @@ pub(crate) struct Settings {
     /// Whether the subject is a C program, whose compiler is told with `-g` what Cargo is told with
     /// `debug`.
     pub(crate) is_c: bool,
+    /// Whether the subject is a whole program, in which this code is a preloaded library. Each run is a
+    /// fork of it at its entry, since `main` can be entered once.
+    pub(crate) is_program: bool,
     /// Whether only the fault-free runs are made.
     pub(crate) only_check: bool,
     /// Whether a subject that makes no request is accepted.
@@ -197,6 +200,12 @@ impl Settings {
     pub(crate) fn lacks_sites(&self) -> String {
         let how = if self.is_c { "build with -g" } else { "build with debug = 1" };
         format!("sites unavailable: {how} to see them")
+    }
+
+    /// Whether leaks are told from what statics keep by repeated runs: under the global allocator,
+    /// except in a whole program.
+    pub(crate) fn repeats_for_leaks(&self) -> bool {
+        self.global.is_some() && !self.is_program
     }
 
     /// Whether runs can be made in processes of their own, and aren't yet. Under a model checker a

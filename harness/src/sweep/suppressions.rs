@@ -36,6 +36,8 @@ pub(crate) fn check_outcome(
         Outcome::Absorbed if settings.strict && !is_benign() => {
             Evidence::new(Kind::Absorbed).note("it went on as if nothing had happened")
         }
+        Outcome::Degraded if settings.strict && !is_benign() => Evidence::new(Kind::Degraded)
+            .note("it said that something was wrong, but ended as usual with another output"),
         Outcome::Propagated if !settings.benign.is_empty() && is_benign() => {
             Evidence::new(Kind::WrongError)
                 .note("the call site is declared benign, but its failure returned an Err")

@@ -1,0 +1,208 @@
+//! The library that `mallory exec` preloads into programs. Here are only the names under which C
+//! finds its functions: what they do is in `mallory`.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+#![allow(unsafe_code, non_camel_case_types)]
+
+use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use mallory::preload::{OwnMemory, c_calls, entry, move_apart};
+
+/// The memory of the harness's own.
+#[global_allocator]
+static OWN: OwnMemory = OwnMemory;
+
+/// Runs when the library is loaded, before anything asks for memory through it.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOADED: extern "C" fn() = {
+    extern "C" fn loaded() {
+        move_apart();
+    }
+    loaded
+};
+
+/// See `malloc(3)`.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(size: usize) -> *mut c_void {
+    c_calls::malloc(size)
+}
+
+/// See `calloc(3)`.
+#[unsafe(no_mangle)]
+pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    c_calls::calloc(count, size)
+}
+
+/// See `free(3)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(start: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { c_calls::free(start) }
+}
+
+/// See `cfree(3)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfree(start: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { c_calls::free(start) }
+}
+
+/// See `realloc(3)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(start: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { c_calls::realloc(start, size) }
+}
+
+/// See `reallocarray(3)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reallocarray(
+    start: *mut c_void,
+    count: usize,
+    size: usize,
+) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { c_calls::reallocarray(start, count, size) }
+}
+
+/// See `memalign(3)`.
+#[unsafe(no_mangle)]
+pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
+    c_calls::memalign(align, size)
+}
+
+/// See `aligned_alloc(3)`.
+#[unsafe(no_mangle)]
+pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
+    c_calls::aligned_alloc(align, size)
+}
+
+/// See `posix_memalign(3)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_memalign(
+    place: *mut *mut c_void,
+    align: usize,
+    size: usize,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { c_calls::posix_memalign(place, align, size) }
+}
+
+/// See `valloc(3)`.
+#[unsafe(no_mangle)]
+pub extern "C" fn valloc(size: usize) -> *mut c_void {
+    c_calls::valloc(size)
+}
+
+/// See `pvalloc(3)`.
+#[unsafe(no_mangle)]
+pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
+    c_calls::pvalloc(size)
+}
+
+/// See `malloc_usable_size(3)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(start: *mut c_void) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { c_calls::malloc_usable_size(start) }
+}
+
+/// The C library's function that calls `main`.
+type StartMain = unsafe extern "C" fn(
+    entry::Main,
+    c_int,
+    *mut *mut c_char,
+    *mut c_void,
+    *mut c_void,
+    *mut c_void,
+    *mut c_void,
+) -> c_int;
+
+/// The C library's definition of a function that this library takes the place of.
+fn next(name: &std::ffi::CStr) -> *mut c_void {
+    // SAFETY: the name is a C string.
+    unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) }
+}
+
+/// What a program's first instructions call: it prepares the C library and calls `main`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_start_main(
+    main: entry::Main,
+    argc: c_int,
+    argv: *mut *mut c_char,
+    init: *mut c_void,
+    fini: *mut c_void,
+    rtld_fini: *mut c_void,
+    stack_end: *mut c_void,
+) -> c_int {
+    // SAFETY: the function of this name has this type; the arguments are passed on, with another
+    // `main` if there is an order, which nobody has seen yet.
+    unsafe {
+        let start = std::mem::transmute::<*mut c_void, StartMain>(next(c"__libc_start_main"));
+        let main = match entry::takes_over(main, argc, argv) {
+            true => entry::stop_at_main,
+            false => main,
+        };
+        start(main, argc, argv, init, fini, rtld_fini, stack_end)
+    }
+}
+
+/// A function with its argument, as C++ and Rust register destructors of thread-locals.
+type Destructor = unsafe extern "C" fn(*mut c_void);
+type Register = unsafe extern "C" fn(Destructor, *mut c_void, *mut c_void) -> c_int;
+
+unsafe extern "C" {
+    /// The first and the last byte of this library, which the linker defines.
+    static __ehdr_start: u8;
+    static _end: u8;
+}
+
+/// Registers the destructor of a thread-local, unless that is the harness's own: its thread-locals are
+/// needed after the program's exit.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __cxa_thread_atexit_impl(
+    call: Destructor,
+    object: *mut c_void,
+    library: *mut c_void,
+) -> c_int {
+    static NEXT: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+    let own = (&raw const __ehdr_start as usize)..(&raw const _end as usize);
+    if own.contains(&(library as usize)) {
+        return 0;
+    }
+    let mut register = NEXT.load(Ordering::Relaxed);
+    if register.is_null() {
+        register = next(c"__cxa_thread_atexit_impl");
+        NEXT.store(register, Ordering::Relaxed);
+    }
+    if register.is_null() {
+        return -1;
+    }
+    // SAFETY: the C library's function of this name has this type.
+    unsafe { std::mem::transmute::<*mut c_void, Register>(register)(call, object, library) }
+}

@@ -1,0 +1,181 @@
+//! `mallory exec`: sweeps an installed program.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::cli::input::cores;
+use crate::cli::output::{Format, print, say};
+use crate::cli::progress::Bar;
+use crate::error::Error;
+use crate::exec::order::Order;
+use crate::exec::start::{Start, sweep};
+use crate::sweep::settings::Progress;
+
+#[derive(Args)]
+pub(crate) struct ExecArgs {
+    /// The program and its arguments, after `--`.
+    #[arg(required = true, last = true, value_name = "PROGRAM")]
+    words: Vec<OsString>,
+    /// The file that each run reads as its standard input. Default: an empty one.
+    #[arg(long, value_name = "FILE")]
+    stdin: Option<PathBuf>,
+    /// Sets a variable of the program's environment. Can be repeated.
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
+    /// A folder of which each run gets a fresh copy to work in.
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    /// A file that belongs to the result, besides standard output. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    compare: Vec<PathBuf>,
+    /// The seed of all random choices. Default: 0.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Child processes that share the work. Default: one per core. The report is the same for any.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// The most faulted runs, those of new call sites first.
+    #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Makes other output and absorbed failures findings too.
+    #[arg(long)]
+    strict: bool,
+    /// Only keeps the ledger: no guards around blocks, and freed ones are given out again.
+    #[arg(long)]
+    ledger: bool,
+    /// Makes nothing fail: shows what the program does wrong by itself.
+    #[arg(long)]
+    no_faults: bool,
+    /// How many seconds a run may go without asking for memory before it counts as hung.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: Option<u64>,
+    /// Replays this token instead.
+    #[arg(long, value_name = "TOKEN")]
+    replay: Option<String>,
+    /// Continues a sweep that was killed.
+    #[arg(long)]
+    resume: bool,
+}
+
+/// Sweeps the program.
+///
+/// # Errors
+/// A mistake in the flags, or a program that can't be swept.
+pub(crate) fn exec(args: &ExecArgs, library: &[u8], format: Format) -> Result<u8, Error> {
+    let Some((program, _)) = args.words.split_first() else {
+        return Err(Error::new("no program is named").help("mallory exec -- PROGRAM ARGS"));
+    };
+    let start = Start {
+        file: find(program)?,
+        words: args.words.clone(),
+        variables: args.variables.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
+    };
+    let name = name_of(program);
+    let order = order(args, &name)?;
+    let bar = Bar::start(&name, "runs", std::io::stderr().is_terminal());
+    let draw = bar.on_progress();
+    let report = sweep(&start, library, &order, &mut |done, total| draw(Progress { done, total }))?;
+    bar.clear();
+    match format {
+        Format::Json if !report.is_error => print(&(report.json + "\n"))?,
+        _ if report.is_error => say(&report.text),
+        _ => print(&report.text)?,
+    }
+    Ok(report.exit_code)
+}
+
+/// What the library is asked for.
+fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let absolute = |path: &Path| here.join(path).to_string_lossy().into_owned();
+    let existing = |path: &PathBuf| match path.exists() {
+        true => Ok(absolute(path)),
+        false => Err(Error::new("there is no such file").at(path.display().to_string())),
+    };
+    Ok(Order {
+        name: name.to_owned(),
+        seed: args.seed.unwrap_or(0),
+        jobs: args.jobs.map_or_else(cores, usize::from),
+        limit: args.limit,
+        strict: args.strict,
+        ledger: args.ledger,
+        no_faults: args.no_faults,
+        replay: args.replay.clone(),
+        rerun: rerun(args),
+        journal: Some((absolute(&super::journal_folder()), args.resume)),
+        stdin: args.stdin.as_ref().map(existing).transpose()?,
+        folder: args.dir.as_ref().map(existing).transpose()?,
+        compared: args.compare.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+        patience: args.timeout.map(|seconds| seconds * 1000),
+    })
+}
+
+/// The command that replays a token, before and after the token.
+fn rerun(args: &ExecArgs) -> (String, String) {
+    let mut before = "mallory exec".to_owned();
+    let mut add = |name: &str, value: &str| {
+        before.push_str(&format!(" {name} {}", quoted(value)));
+    };
+    if let Some(stdin) = &args.stdin {
+        add("--stdin", &stdin.to_string_lossy());
+    }
+    for variable in &args.variables {
+        add("--env", variable);
+    }
+    if let Some(dir) = &args.dir {
+        add("--dir", &dir.to_string_lossy());
+    }
+    for path in &args.compare {
+        add("--compare", &path.to_string_lossy());
+    }
+    let words = args.words.iter().map(|word| quoted(&word.to_string_lossy()));
+    (before, format!("-- {}", words.collect::<Vec<_>>().join(" ")))
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+fn variable(text: &str) -> Result<(OsString, OsString), Error> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| Error::new(format!("expected NAME=VALUE, found `{text}`")).at("--env"))?;
+    Ok((name.into(), value.into()))
+}
+
+/// The file of a program, as a shell finds it.
+fn find(program: &OsString) -> Result<PathBuf, Error> {
+    let path = Path::new(program);
+    let is_program = |path: &Path| path.is_file();
+    if path.components().count() > 1 {
+        return match is_program(path) {
+            true => Ok(path.to_owned()),
+            false => Err(Error::new("there is no such program").at(path.display().to_string())),
+        };
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&folders).map(|folder| folder.join(path)).find(|p| is_program(p));
+    found.ok_or_else(|| {
+        Error::new("there is no such program")
+            .at(path.display().to_string())
+            .help("is it installed, and in a folder of PATH?")
+    })
+}
+
+/// The name of a sweep of this program: its file's name, as far as names may have its characters.
+fn name_of(program: &OsString) -> String {
+    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let plain = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' });
+    let name: String = plain.collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() { "program".to_owned() } else { name.chars().take(40).collect() }
+}

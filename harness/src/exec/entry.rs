@@ -1,0 +1,198 @@
+//! The way into the program and back. The C library calls [`stop_at_main`] in place of `main`. It goes
+//! over to a stack of the harness's own, on which the sweep is made. Each run, in a process of its own,
+//! goes back to the program's stack and enters `main` there; when the program exits, the run goes on
+//! on the harness's stack.
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+
+use libc::{c_char, c_int, c_void, ucontext_t};
+
+use crate::exec::{order, serve};
+use crate::process::preloaded;
+use crate::rt::set_backtrace_end;
+
+/// A program's `main`.
+pub type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c_int;
+
+/// The bytes of the harness's own stack.
+const STACK_SIZE: usize = 16 << 20;
+
+unsafe extern "C" {
+    fn on_exit(call: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+}
+
+/// The state of a stack that is not running.
+struct Resting(UnsafeCell<MaybeUninit<ucontext_t>>);
+
+// SAFETY: only the first thread of the process uses it.
+unsafe impl Sync for Resting {}
+
+/// The program's stack, just before `main`; and the harness's, while `main` runs.
+static PROGRAM: Resting = Resting(UnsafeCell::new(MaybeUninit::uninit()));
+static HARNESS: Resting = Resting(UnsafeCell::new(MaybeUninit::uninit()));
+
+/// The program's `main`.
+static MAIN: AtomicUsize = AtomicUsize::new(0);
+/// The socket to the command line.
+static SOCKET: AtomicI32 = AtomicI32::new(-1);
+/// Whether `main` runs in this process, and with which status the program exited.
+static IS_RUNNING: AtomicBool = AtomicBool::new(false);
+static EXIT_STATUS: AtomicI32 = AtomicI32::new(0);
+
+/// Whether an order was given to this process, with `main` to be called later. Takes the order's
+/// variable and this library out of the environment.
+///
+/// # Safety
+/// - `argv` and what follows it are the vectors that the kernel gave to the process, and nobody else
+///   uses them meanwhile.
+pub unsafe fn takes_over(main: Main, argc: c_int, argv: *mut *mut c_char) -> bool {
+    // SAFETY: the environment follows the arguments and a null (the caller's promise).
+    let environment = unsafe { argv.add(argc as usize + 1) };
+    // SAFETY: as above.
+    let Some(number) = (unsafe { take_variable(environment, order::VARIABLE.as_bytes()) }) else {
+        return false;
+    };
+    // SAFETY: as above.
+    unsafe { restore_preload(environment) };
+    let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+    SOCKET.store(number.unwrap_or(-1), Ordering::Relaxed);
+    MAIN.store(main as usize, Ordering::Relaxed);
+    true
+}
+
+/// Takes a variable out of the environment. Returns its value.
+///
+/// # Safety
+/// - `environment` is a vector of C strings that ends with a null.
+unsafe fn take_variable(environment: *mut *mut c_char, name: &[u8]) -> Option<&'static [u8]> {
+    // SAFETY: the entries up to the null are C strings, which live as long as the process.
+    unsafe {
+        let mut at = environment;
+        while !(*at).is_null() {
+            let entry: &'static [u8] = CStr::from_ptr(*at).to_bytes();
+            if let Some(value) = entry.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) {
+                while !(*at).is_null() {
+                    *at = *at.add(1);
+                    at = at.add(1);
+                }
+                return Some(value);
+            }
+            at = at.add(1);
+        }
+    }
+    None
+}
+
+/// Takes the first library, which is this one, out of `LD_PRELOAD`, and the variable if there is no
+/// other.
+///
+/// # Safety
+/// - As for [`take_variable`].
+unsafe fn restore_preload(environment: *mut *mut c_char) {
+    const NAME: &[u8] = b"LD_PRELOAD=";
+    // SAFETY: as in `take_variable`; the entry is shortened in place.
+    unsafe {
+        let mut at = environment;
+        while !(*at).is_null() {
+            let entry = CStr::from_ptr(*at).to_bytes();
+            if let Some(libraries) = entry.strip_prefix(NAME) {
+                let colon = libraries.iter().position(|byte| *byte == b':');
+                let own = &libraries[..colon.unwrap_or(libraries.len())];
+                let own = own.strip_prefix(order::PRELOADED.as_bytes()).unwrap_or_default();
+                let number = std::str::from_utf8(own).ok().and_then(|number| number.parse().ok());
+                // It is mapped by now.
+                number.map(|number| libc::close(number));
+                match colon {
+                    Some(colon) => {
+                        let rest = (*at).add(NAME.len() + colon + 1);
+                        let length = libraries.len() - colon;
+                        rest.copy_to((*at).add(NAME.len()), length);
+                    }
+                    None => {
+                        take_variable(environment, &NAME[..NAME.len() - 1]);
+                    }
+                }
+                return;
+            }
+            at = at.add(1);
+        }
+    }
+}
+
+/// What the C library calls in place of the program's `main`.
+///
+/// # Safety
+/// - It is called once, on the first thread, with what `main` is to be called with.
+pub unsafe extern "C" fn stop_at_main(
+    argc: c_int,
+    argv: *mut *mut c_char,
+    environment: *mut *mut c_char,
+) -> c_int {
+    preloaded::set();
+    // SAFETY: new memory for a stack, which is never given back; both contexts are this thread's own.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let stack = libc::mmap(std::ptr::null_mut(), STACK_SIZE, access, flags, -1, 0);
+        if stack == libc::MAP_FAILED {
+            libc::_exit(serve::NO_MEMORY);
+        }
+        libc::mprotect(stack, 4096, libc::PROT_NONE);
+        let harness = (*HARNESS.0.get()).as_mut_ptr();
+        libc::getcontext(harness);
+        (*harness).uc_stack.ss_sp = stack;
+        (*harness).uc_stack.ss_size = STACK_SIZE;
+        (*harness).uc_link = std::ptr::null_mut();
+        libc::makecontext(harness, sweep_here, 0);
+        libc::swapcontext((*PROGRAM.0.get()).as_mut_ptr(), harness);
+        // From here on this is a run, in a process of its own.
+        let main = std::mem::transmute::<usize, Main>(MAIN.load(Ordering::Relaxed));
+        libc::exit(main(argc, argv, environment))
+    }
+}
+
+/// What runs on the harness's stack: the whole sweep.
+extern "C" fn sweep_here() {
+    let socket: RawFd = SOCKET.load(Ordering::Relaxed);
+    // SAFETY: the command line gave this descriptor to the library alone.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    let code = serve::serve(socket);
+    // SAFETY: `_exit` has no precondition: the program, which never began, has nothing to tidy.
+    unsafe { libc::_exit(code) }
+}
+
+/// Enters the program, and returns its exit status.
+pub(crate) fn run_program() -> c_int {
+    IS_RUNNING.store(true, Ordering::Relaxed);
+    // Backtraces on the program's stack end at that stack's end.
+    let end = set_backtrace_end(usize::MAX);
+    // SAFETY: this process, a fork for one run, has not left the program's stack since `stop_at_main`;
+    // the context is written before anything can return to it.
+    unsafe {
+        on_exit(come_back, std::ptr::null_mut());
+        libc::swapcontext((*HARNESS.0.get()).as_mut_ptr(), (*PROGRAM.0.get()).as_ptr());
+    }
+    set_backtrace_end(end);
+    IS_RUNNING.store(false, Ordering::Relaxed);
+    EXIT_STATUS.load(Ordering::Relaxed)
+}
+
+/// The last of the program's exit handlers: goes back to the harness.
+extern "C" fn come_back(status: c_int, _: *mut c_void) {
+    // A process that the program forked exits here as well, and goes its own way.
+    if !crate::process::status::is_owner() {
+        return;
+    }
+    EXIT_STATUS.store(status, Ordering::Relaxed);
+    // SAFETY: `fflush` takes null for all streams. The context was written by `run_program` on this
+    // thread, whose frames on the harness's stack are still there.
+    unsafe {
+        libc::fflush(std::ptr::null_mut());
+        libc::setcontext((*HARNESS.0.get()).as_ptr());
+    }
+}

@@ -1,0 +1,34 @@
+//! Programs that were never built for Mallory, in any language: `mallory exec`.
+//!
+//! ```text
+//!  mallory exec ──order──▶ the program, with the library preloaded ──▶ the sweep, in the program's
+//!       ▲                                                              own process before `main`
+//!       └──────────────────── progress, report ────────────────────────────────┘
+//! ```
+//!
+//! The command line starts the program once, with a library preloaded that takes the place of `malloc`
+//! and its kin. The library stops the program at the entry of `main`, and makes the sweep right there:
+//! each run is a fork of the process as it is then, so all runs have the same addresses, the same
+//! random numbers of the kernel and the same environment. `main` never runs in the process itself.
+//!
+//! On the side of the program (feature `preload`):
+//! - `c_calls` are the functions of the C library's allocator family, on the heap that they share;
+//! - `entry` stops at `main`, enters it in each run, and comes back when the program exits;
+//! - `program` is the subject: its output and its exit status are the result that is compared;
+//! - `serve` makes the sweep that the order asks for.
+//!
+//! On the side of the command line (feature `exec`):
+//! - `start` starts the program and hears what the library sends;
+//! - `order` is what both say to each other.
+
+#[cfg(feature = "preload")]
+pub mod c_calls;
+#[cfg(feature = "preload")]
+pub mod entry;
+pub(crate) mod order;
+#[cfg(feature = "preload")]
+pub(crate) mod program;
+#[cfg(feature = "preload")]
+pub(crate) mod serve;
+#[cfg(feature = "exec")]
+pub(crate) mod start;

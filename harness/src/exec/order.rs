@@ -1,0 +1,108 @@
+//! What the command line and the preloaded library say to each other, as messages on a socket.
+
+use crate::process::codec::{Codec, codec_struct};
+
+/// The variable that tells the library the number of its socket. The library removes it before the
+/// program can see it.
+pub(crate) const VARIABLE: &str = "MALLORY_EXEC";
+
+/// The folder of the library's file, whose name is the number of a descriptor. The library closes it.
+pub(crate) const PRELOADED: &str = "/proc/self/fd/";
+
+/// What the command line asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Order {
+    /// The name of the sweep, as tokens have it.
+    pub(crate) name: String,
+    pub(crate) seed: u64,
+    pub(crate) jobs: usize,
+    pub(crate) limit: Option<u64>,
+    pub(crate) strict: bool,
+    /// Whether only the ledger watches: no guards, no poison.
+    pub(crate) ledger: bool,
+    /// Whether no request is made to fail.
+    pub(crate) no_faults: bool,
+    /// The token to replay.
+    pub(crate) replay: Option<String>,
+    /// The command in front of a token that replays it, and behind it.
+    pub(crate) rerun: (String, String),
+    /// The folder of the journal, and whether to go on from it.
+    pub(crate) journal: Option<(String, bool)>,
+    /// The file that each run reads as its standard input.
+    pub(crate) stdin: Option<String>,
+    /// The folder of which each run gets a copy to work in.
+    pub(crate) folder: Option<String>,
+    /// Files that belong to the result.
+    pub(crate) compared: Vec<String>,
+    /// How many milliseconds a run may go without a request.
+    pub(crate) patience: Option<u64>,
+}
+
+codec_struct!(Order {
+    name,
+    seed,
+    jobs,
+    limit,
+    strict,
+    ledger,
+    no_faults,
+    replay,
+    rerun,
+    journal,
+    stdin,
+    folder,
+    compared,
+    patience,
+});
+
+/// What the library answers.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// The program has reached `main`, and the sweep begins.
+    Started,
+    /// So many runs are done, of so many.
+    Progress(u64, u64),
+    /// The sweep is over.
+    Report(SentReport),
+}
+
+/// A report as it is printed.
+#[derive(Clone, Debug)]
+pub(crate) struct SentReport {
+    pub(crate) exit_code: u8,
+    pub(crate) text: String,
+    /// One line of JSON; empty if there is an error instead of a result.
+    pub(crate) json: String,
+    /// Whether the text is that of an error.
+    pub(crate) is_error: bool,
+}
+
+codec_struct!(SentReport { exit_code, text, json, is_error });
+
+impl Codec for Answer {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Answer::Started => 0_u64.put(out),
+            Answer::Progress(done, total) => {
+                1_u64.put(out);
+                (*done, *total).put(out);
+            }
+            Answer::Report(report) => {
+                2_u64.put(out);
+                report.put(out);
+            }
+        }
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        Some(match u64::get(from)? {
+            0 => Answer::Started,
+            1 => {
+                let (done, total) = Codec::get(from)?;
+                Answer::Progress(done, total)
+            }
+            2 => Answer::Report(Codec::get(from)?),
+            _ => return None,
+        })
+    }
+}

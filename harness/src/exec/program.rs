@@ -1,0 +1,110 @@
+//! The subject of `mallory exec`: the whole program. Its result is what its user sees: the exit status,
+//! standard output, and the files that were named.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+
+use crate::exec::entry;
+use crate::heap::thread_context::ours;
+use crate::process::descriptors::{self, StreamFile};
+use crate::report::format::diff;
+use crate::run::outcome::{ResultComparison, SubjectEnd};
+use crate::run::{Stage, Subject};
+
+/// How the first line of a result begins.
+const STATUS: &str = "exit status ";
+/// How its last one begins: the lines on standard error are counted. What they say may well differ
+/// from run to run.
+const SAID: &str = "\nlines on standard error: ";
+
+/// The whole program, from `main` to its exit.
+pub(crate) struct Program {
+    /// What each run reads.
+    pub(crate) stdin: PathBuf,
+    /// The folder of which each run gets a copy.
+    pub(crate) folder: Option<PathBuf>,
+    /// Files that belong to the result.
+    pub(crate) compared: Vec<PathBuf>,
+}
+
+impl Subject for Program {
+    fn call(&self, stage: &mut Stage<'_>) -> SubjectEnd {
+        let (mut out, mut err) = match self.prepare(stage) {
+            Ok(streams) => streams,
+            Err(error) => return SubjectEnd::Err(format!("the run can't be prepared: {error}")),
+        };
+        stage.arm();
+        let status = ours(entry::run_program);
+        stage.disarm();
+        let said = err.read().unwrap_or_default();
+        let said = said.iter().filter(|byte| **byte == b'\n').count();
+        let mut result = format!("{STATUS}{status}\n");
+        result.push_str(&text(&out.read().unwrap_or_default()));
+        for path in &self.compared {
+            let _ = match fs::read(path) {
+                Ok(bytes) => write!(result, "--- {}\n{}", path.display(), text(&bytes)),
+                Err(error) => writeln!(result, "--- {}: {}", path.display(), error.kind()),
+            };
+        }
+        let Some(usual) = stage.baseline.and_then(<[String]>::first) else {
+            let _ = write!(result, "{SAID}{said}");
+            return stage.ok(&|out| out.write_str(&result));
+        };
+        let (usual, usually_said) = usual.rsplit_once(SAID).unwrap_or((usual, ""));
+        if status != 0 && status_of(usual) != Some(status) {
+            // It failed where it succeeds without a fault.
+            return SubjectEnd::Oom;
+        }
+        if ResultComparison::of(usual, &result) <= stage.comparison {
+            return SubjectEnd::Ok { differs: None };
+        }
+        if usually_said != said.to_string() {
+            return SubjectEnd::Degraded;
+        }
+        SubjectEnd::Ok { differs: Some(diff(usual, &result)) }
+    }
+}
+
+impl Program {
+    /// Prepares the streams and the working folder of a run.
+    fn prepare(&self, stage: &Stage<'_>) -> std::io::Result<(StreamFile, StreamFile)> {
+        if let Some(folder) = &self.folder {
+            let copy = stage.scratch().join("work");
+            copy_folder(folder, &copy)?;
+            std::env::set_current_dir(copy)?;
+        }
+        descriptors::open_as(&self.stdin, 0)?;
+        Ok((StreamFile::in_place_of(1)?, StreamFile::in_place_of(2)?))
+    }
+}
+
+/// The exit status that a result begins with.
+fn status_of(result: &str) -> Option<i32> {
+    result.strip_prefix(STATUS)?.lines().next()?.parse().ok()
+}
+
+/// Bytes as text. What is no text becomes escapes, so that different bytes are different texts.
+fn text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => format!("{}\n", bytes.escape_ascii()),
+    }
+}
+
+/// Copies a folder with all that is in it. Links are copied as links.
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The calls of C's allocator on a global heap. C names no size when it frees or resizes a block, so
+//! the run's ledger says what it was.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+use crate::global::GlobalHeap;
+use crate::heap::thread_context::{INSIDE, place};
+
+/// The layout of a block that nobody knows. Only its address is looked at.
+const UNKNOWN: Layout = Layout::new::<()>();
+
+impl<A: GlobalAlloc + Sync + 'static> GlobalHeap<A> {
+    /// `malloc`: every block is aligned to 16 bytes by the allocator inside, whatever its layout.
+    pub(crate) fn malloc(&self, size: usize) -> *mut u8 {
+        match Layout::from_size_align(size, 1) {
+            // SAFETY: the allocator inside takes a size of zero too (`CLibrary`), and heaps do.
+            Ok(layout) => unsafe { GlobalAlloc::alloc(self, layout) },
+            Err(_) => std::ptr::null_mut(),
+        }
+    }
+
+    /// `calloc`.
+    pub(crate) fn calloc(&self, count: usize, size: usize) -> *mut u8 {
+        let bytes = count.checked_mul(size);
+        match bytes.and_then(|bytes| Layout::from_size_align(bytes, 1).ok()) {
+            // SAFETY: as in `malloc`.
+            Some(layout) => unsafe { GlobalAlloc::alloc_zeroed(self, layout) },
+            None => std::ptr::null_mut(),
+        }
+    }
+
+    /// `memalign` and its kin. `align` is a power of two.
+    pub(crate) fn memalign(&self, align: usize, size: usize) -> *mut u8 {
+        match Layout::from_size_align(size, align) {
+            // SAFETY: as in `malloc`.
+            Ok(layout) => unsafe { GlobalAlloc::alloc(self, layout) },
+            Err(_) => std::ptr::null_mut(),
+        }
+    }
+
+    /// `free`.
+    ///
+    /// # Safety
+    /// - `start` is what the caller wants to free. Outside of a run it is a block of the allocator
+    ///   inside.
+    pub(crate) unsafe fn free_unsized(&self, start: NonNull<u8>) {
+        if self.busy.load(Ordering::Relaxed) == 0 {
+            // SAFETY: the caller's promise; C's allocator looks at the address alone.
+            return unsafe { self.inside().dealloc(start.as_ptr(), UNKNOWN) };
+        }
+        let layout = self.layout_of(start).unwrap_or(UNKNOWN);
+        // SAFETY: the heap checks whether it is a block before anything is done to it.
+        unsafe { GlobalAlloc::dealloc(self, start.as_ptr(), layout) }
+    }
+
+    /// `realloc` of a block to a size above zero. `unwatched` tells the size of a block that was
+    /// allocated before the run.
+    ///
+    /// # Safety
+    /// - As for [`free_unsized`](Self::free_unsized).
+    pub(crate) unsafe fn realloc_unsized(
+        &self,
+        start: NonNull<u8>,
+        size: usize,
+        unwatched: impl FnOnce(NonNull<u8>) -> usize,
+    ) -> *mut u8 {
+        let old = self.layout_of(start);
+        let layout =
+            old.unwrap_or_else(|| Layout::from_size_align(unwatched(start), 1).unwrap_or(UNKNOWN));
+        // SAFETY: as in `free_unsized`; the size is checked there.
+        unsafe { GlobalAlloc::realloc(self, start.as_ptr(), layout, size) }
+    }
+
+    /// The layout of a live block of the run, or of one that outlived it.
+    pub(crate) fn layout_of(&self, start: NonNull<u8>) -> Option<Layout> {
+        if self.busy.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        if place() != INSIDE
+            && let Some(access) = self.access()
+        {
+            let (address, heap) = (start.as_ptr() as usize, access.heap.node().id);
+            let known = access.entered.with(|state| {
+                let slot = state.ledger.find(address, heap)?;
+                Some(state.ledger.block(slot).layout())
+            });
+            if known.is_some() {
+                return known;
+            }
+        }
+        self.survivors.layout_of(start)
+    }
+}

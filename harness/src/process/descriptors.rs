@@ -1,0 +1,112 @@
+//! The harness's descriptors in a preloaded library, out of the program's way: the lowest free number
+//! is what a program gets when it opens something, and many a program closes all that it didn't open.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::process::preloaded::is_preloaded;
+
+/// The highest number that a descriptor of the harness's is looked for from.
+const BASE_MAX: RawFd = 1 << 19;
+/// How many numbers below the system's limit are the harness's.
+const OWN: RawFd = 64;
+
+/// The lowest number of the harness's descriptors; 0 until it is known.
+static BASE: AtomicI32 = AtomicI32::new(0);
+
+fn base() -> RawFd {
+    let known = BASE.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is written.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let limit = RawFd::try_from(limit.rlim_cur).unwrap_or(RawFd::MAX);
+    let base = limit.min(BASE_MAX).saturating_sub(OWN).max(3);
+    BASE.store(base, Ordering::Relaxed);
+    base
+}
+
+/// Whether a descriptor is the harness's, and none that the program could have opened.
+pub(crate) fn is_own(descriptor: RawFd) -> bool {
+    is_preloaded() && descriptor >= base() && descriptor < base() + OWN
+}
+
+/// Where the harness's descriptors begin and end, if there are any.
+pub(crate) fn own_range() -> Option<(RawFd, RawFd)> {
+    is_preloaded().then(|| (base(), base() + OWN))
+}
+
+/// Moves a descriptor out of the way, if this is a preloaded library. Programs that the program starts
+/// don't inherit it.
+pub(crate) fn out_of_the_way(descriptor: OwnedFd) -> OwnedFd {
+    if !is_preloaded() {
+        return descriptor;
+    }
+    // SAFETY: plain numbers; the copy, if there is one, is nobody else's.
+    unsafe {
+        let copy = libc::fcntl(descriptor.as_raw_fd(), libc::F_DUPFD_CLOEXEC, base());
+        if copy < 0 { descriptor } else { OwnedFd::from_raw_fd(copy) }
+    }
+}
+
+/// A file in memory, which stands for one of the program's streams.
+pub(crate) struct StreamFile(File);
+
+impl StreamFile {
+    /// An empty file in place of this descriptor.
+    ///
+    /// # Errors
+    /// The system's error if it refuses a file.
+    pub(crate) fn in_place_of(stream: RawFd) -> io::Result<StreamFile> {
+        // SAFETY: the name is a C string, and the new descriptor nobody else's.
+        let file = unsafe {
+            let new = libc::memfd_create(c"stream".as_ptr(), libc::MFD_CLOEXEC);
+            if new < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            out_of_the_way(OwnedFd::from_raw_fd(new))
+        };
+        replace(stream, file.as_raw_fd())?;
+        Ok(StreamFile(File::from(file)))
+    }
+
+    /// All that was written.
+    ///
+    /// # Errors
+    /// The system's error if it can't be read.
+    pub(crate) fn read(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.0.rewind()?;
+        self.0.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Opens a file to be read through this descriptor, from its beginning.
+///
+/// # Errors
+/// The system's error if it can't be opened.
+pub(crate) fn open_as(path: &Path, stream: RawFd) -> io::Result<()> {
+    let file = File::open(path)?;
+    if file.as_raw_fd() == stream {
+        // SAFETY: plain numbers: the program shall inherit it.
+        unsafe { libc::fcntl(file.into_raw_fd(), libc::F_SETFD, 0) };
+        return Ok(());
+    }
+    replace(stream, file.as_raw_fd())
+}
+
+/// Makes `stream` a copy of another descriptor.
+fn replace(stream: RawFd, with: RawFd) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    if unsafe { libc::dup2(with, stream) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
