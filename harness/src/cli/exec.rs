@@ -14,6 +14,9 @@ use crate::exec::order::Order;
 use crate::exec::start::{Start, sweep};
 use crate::sweep::settings::Progress;
 
+/// How many requests of each call stack are made to fail by default.
+const PER_SITE: u64 = 2;
+
 #[derive(Args)]
 pub(crate) struct ExecArgs {
     /// The program and its arguments, after `--`.
@@ -40,6 +43,13 @@ pub(crate) struct ExecArgs {
     /// The most faulted runs, those of new call sites first.
     #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+    /// The most requests of each call stack that are made to fail: its first, its last, then the
+    /// others. Default: 2.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    per_site: Option<u64>,
+    /// Fails every request.
+    #[arg(long, conflicts_with = "per_site")]
+    all: bool,
     /// Makes other output and absorbed failures findings too.
     #[arg(long)]
     strict: bool,
@@ -100,6 +110,8 @@ fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
         seed: args.seed.unwrap_or(0),
         jobs: args.jobs.map_or_else(cores, usize::from),
         limit: args.limit,
+        per_stack: (!args.all).then_some(args.per_site.unwrap_or(PER_SITE)),
+        asks_per_stack: args.all || args.per_site.is_some(),
         strict: args.strict,
         ledger: args.ledger,
         no_faults: args.no_faults,

@@ -8,12 +8,12 @@ use std::cell::UnsafeCell;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
-use libc::{c_char, c_int, c_void, ucontext_t};
+use libc::{c_char, c_int, ucontext_t};
 
-use crate::exec::{order, serve};
-use crate::process::preloaded;
+use crate::exec::{exits, order, serve};
+use crate::process::{preloaded, reachability};
 use crate::rt::set_backtrace_end;
 
 /// A program's `main`.
@@ -23,7 +23,9 @@ pub type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) 
 const STACK_SIZE: usize = 16 << 20;
 
 unsafe extern "C" {
-    fn on_exit(call: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+    /// The first and the last byte of this library, which the linker defines.
+    static __ehdr_start: u8;
+    static _end: u8;
 }
 
 /// The state of a stack that is not running.
@@ -40,9 +42,6 @@ static HARNESS: Resting = Resting(UnsafeCell::new(MaybeUninit::uninit()));
 static MAIN: AtomicUsize = AtomicUsize::new(0);
 /// The socket to the command line.
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
-/// Whether `main` runs in this process, and with which status the program exited.
-static IS_RUNNING: AtomicBool = AtomicBool::new(false);
-static EXIT_STATUS: AtomicI32 = AtomicI32::new(0);
 
 /// Whether an order was given to this process, with `main` to be called later. Takes the order's
 /// variable and this library out of the environment.
@@ -143,6 +142,8 @@ pub unsafe extern "C" fn stop_at_main(
             libc::_exit(serve::NO_MEMORY);
         }
         libc::mprotect(stack, 4096, libc::PROT_NONE);
+        reachability::leave_out(stack as usize..stack as usize + STACK_SIZE);
+        reachability::leave_out(&raw const __ehdr_start as usize..&raw const _end as usize);
         let harness = (*HARNESS.0.get()).as_mut_ptr();
         libc::getcontext(harness);
         (*harness).uc_stack.ss_sp = stack;
@@ -168,31 +169,24 @@ extern "C" fn sweep_here() {
 
 /// Enters the program, and returns its exit status.
 pub(crate) fn run_program() -> c_int {
-    IS_RUNNING.store(true, Ordering::Relaxed);
     // Backtraces on the program's stack end at that stack's end.
     let end = set_backtrace_end(usize::MAX);
+    exits::watch();
     // SAFETY: this process, a fork for one run, has not left the program's stack since `stop_at_main`;
     // the context is written before anything can return to it.
     unsafe {
-        on_exit(come_back, std::ptr::null_mut());
         libc::swapcontext((*HARNESS.0.get()).as_mut_ptr(), (*PROGRAM.0.get()).as_ptr());
     }
     set_backtrace_end(end);
-    IS_RUNNING.store(false, Ordering::Relaxed);
-    EXIT_STATUS.load(Ordering::Relaxed)
+    exits::status()
 }
 
-/// The last of the program's exit handlers: goes back to the harness.
-extern "C" fn come_back(status: c_int, _: *mut c_void) {
-    // A process that the program forked exits here as well, and goes its own way.
-    if !crate::process::status::is_owner() {
-        return;
-    }
-    EXIT_STATUS.store(status, Ordering::Relaxed);
-    // SAFETY: `fflush` takes null for all streams. The context was written by `run_program` on this
-    // thread, whose frames on the harness's stack are still there.
+/// Leaves the program's stack for the harness's, on the first thread: [`run_program`] returns.
+pub(crate) fn back_to_harness() -> ! {
+    // SAFETY: the context was written by `run_program` on this thread, whose frames on the harness's
+    // stack are still there.
     unsafe {
-        libc::fflush(std::ptr::null_mut());
         libc::setcontext((*HARNESS.0.get()).as_ptr());
     }
+    std::process::abort()
 }

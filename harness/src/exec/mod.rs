@@ -14,6 +14,7 @@
 //! On the side of the program (feature `preload`):
 //! - `c_calls` are the functions of the C library's allocator family, on the heap that they share;
 //! - `entry` stops at `main`, enters it in each run, and comes back when the program exits;
+//! - `exits` are the ways in which a program ends;
 //! - `program` is the subject: its output and its exit status are the result that is compared;
 //! - `serve` makes the sweep that the order asks for.
 //!
@@ -25,6 +26,8 @@
 pub mod c_calls;
 #[cfg(feature = "preload")]
 pub mod entry;
+#[cfg(feature = "preload")]
+pub mod exits;
 pub(crate) mod order;
 #[cfg(feature = "preload")]
 pub(crate) mod program;

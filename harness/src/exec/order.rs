@@ -17,6 +17,10 @@ pub(crate) struct Order {
     pub(crate) seed: u64,
     pub(crate) jobs: usize,
     pub(crate) limit: Option<u64>,
+    /// The most requests of each call stack that are made to fail; `None` for all.
+    pub(crate) per_stack: Option<u64>,
+    /// Whether the user chose that number.
+    pub(crate) asks_per_stack: bool,
     pub(crate) strict: bool,
     /// Whether only the ledger watches: no guards, no poison.
     pub(crate) ledger: bool,
@@ -43,6 +47,8 @@ codec_struct!(Order {
     seed,
     jobs,
     limit,
+    per_stack,
+    asks_per_stack,
     strict,
     ledger,
     no_faults,

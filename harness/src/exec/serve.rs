@@ -60,6 +60,7 @@ fn receive(socket: &mut UnixStream) -> Option<Order> {
 /// Makes the sweep.
 fn make(order: Order, progress: impl Fn(u64, u64) + Send + Sync + 'static) -> Report {
     let Order { name, seed, jobs, limit, strict, ledger, no_faults, replay, .. } = order;
+    let (per_stack, asks_per_stack) = (order.per_stack, order.asks_per_stack);
     let program = Program {
         stdin: PathBuf::from(order.stdin.unwrap_or_else(|| "/dev/null".to_owned())),
         folder: order.folder.map(PathBuf::from),
@@ -92,7 +93,7 @@ fn make(order: Order, progress: impl Fn(u64, u64) + Send + Sync + 'static) -> Re
         Some(Err(error)) => return sweep.failed(error),
         None => {}
     }
-    sweep.program(&program, no_faults)
+    sweep.per_stack(per_stack, asks_per_stack).program(&program, no_faults)
 }
 
 /// A report as the command line prints it.

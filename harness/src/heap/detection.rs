@@ -12,7 +12,9 @@ use crate::heap::ledger::RecordSlot;
 use crate::heap::state::{ForeignCall, State};
 use crate::heap::unknown_frees::UnknownFree;
 use crate::printable;
+use crate::process::preloaded::is_preloaded;
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
+use crate::report::format::count;
 use crate::report::kind::Kind;
 use crate::trace::{End, Op};
 
@@ -57,7 +59,10 @@ impl State {
     }
 
     fn info_of(&self, block: &Block) -> BlockInfo {
-        detect::block::subject(self.heaps.infos(), block)
+        let info = detect::block::subject(self.heaps.infos(), block);
+        // C's `malloc` is asked for no alignment.
+        let align = if is_preloaded() && info.align == 1 { 0 } else { info.align };
+        BlockInfo { align, ..info }
     }
 
     /// Keeps evidence, if its detector is on.
@@ -219,6 +224,17 @@ impl State {
 
     pub(crate) fn report_leak(&mut self, block: &Block) {
         self.accuse(detect::leak(self.info_of(block)));
+    }
+
+    /// Reports a block that nothing leads to, with the number and the bytes of the blocks that only it
+    /// leads to.
+    pub(crate) fn report_lost(&mut self, block: &Block, (blocks, bytes): (u64, u64)) {
+        let mut evidence = detect::leak(self.info_of(block));
+        if blocks > 0 {
+            let (blocks, bytes) = (count(blocks, "block"), count(bytes, "byte"));
+            evidence = evidence.note(format!("{blocks} more, {bytes}, that only it leads to"));
+        }
+        self.accuse(evidence);
     }
 
     /// Reports a parked call of a foreign thread, the `nth` of the run.

@@ -33,12 +33,12 @@ fn base() -> RawFd {
 }
 
 /// Whether a descriptor is the harness's, and none that the program could have opened.
-pub(crate) fn is_own(descriptor: RawFd) -> bool {
+pub fn is_own(descriptor: RawFd) -> bool {
     is_preloaded() && descriptor >= base() && descriptor < base() + OWN
 }
 
 /// Where the harness's descriptors begin and end, if there are any.
-pub(crate) fn own_range() -> Option<(RawFd, RawFd)> {
+pub fn own_range() -> Option<(RawFd, RawFd)> {
     is_preloaded().then(|| (base(), base() + OWN))
 }
 
@@ -52,6 +52,28 @@ pub(crate) fn out_of_the_way(descriptor: OwnedFd) -> OwnedFd {
     unsafe {
         let copy = libc::fcntl(descriptor.as_raw_fd(), libc::F_DUPFD_CLOEXEC, base());
         if copy < 0 { descriptor } else { OwnedFd::from_raw_fd(copy) }
+    }
+}
+
+/// The file in place of standard error, or -1.
+static SAID: AtomicI32 = AtomicI32::new(-1);
+
+/// Reads the end of what the program has said on standard error. Returns the number of bytes. Signal
+/// handlers call this.
+pub(crate) fn last_said(buffer: &mut [u8]) -> usize {
+    let file = SAID.load(Ordering::Relaxed);
+    if file < 0 {
+        return 0;
+    }
+    // SAFETY: `stat` is written, and the buffer has the length that is given.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        if libc::fstat(file, &raw mut stat) != 0 {
+            return 0;
+        }
+        let from = (stat.st_size - buffer.len() as libc::off_t).max(0);
+        usize::try_from(libc::pread(file, buffer.as_mut_ptr().cast(), buffer.len(), from))
+            .unwrap_or(0)
     }
 }
 
@@ -73,6 +95,9 @@ impl StreamFile {
             out_of_the_way(OwnedFd::from_raw_fd(new))
         };
         replace(stream, file.as_raw_fd())?;
+        if stream == 2 {
+            SAID.store(file.as_raw_fd(), Ordering::Relaxed);
+        }
         Ok(StreamFile(File::from(file)))
     }
 

@@ -64,6 +64,8 @@ pub(crate) mod page_tables;
 pub(crate) mod pipe;
 pub(crate) mod preloaded;
 pub(crate) mod randomness;
+#[cfg(target_os = "linux")]
+pub(crate) mod reachability;
 pub(crate) mod scratch_dir;
 pub(crate) mod shared_log;
 pub(crate) mod shared_memory;

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 
-use crate::process::forked_call;
+use crate::process::preloaded::is_preloaded;
 use crate::process::shared_memory::{ChildStatus, Mark};
 use crate::process::stalls::{self, SampledFrame};
 use crate::process::status::own;
-use crate::process::{guard_pages, guard_region};
+use crate::process::{descriptors, forked_call, guard_pages, guard_region};
 
 /// The handlers that ours replaced, by signal.
 struct PreviousHandlers([(c_int, UnsafeCell<MaybeUninit<libc::sigaction>>); 7]);
@@ -126,12 +126,23 @@ fn keep_abort_message(status: &ChildStatus) {
     // SAFETY: the place is glibc's variable (`find_abort_message`), which is null or points to a
     // mapped message of `size` bytes, text and size together.
     unsafe {
-        let Some(message) = place.as_ref().and_then(|place| place.as_ref()) else { return };
+        let Some(message) = place.as_ref().and_then(|place| place.as_ref()) else {
+            let mut said = [0; LENGTH_MAX];
+            let length = descriptors::last_said(&mut said);
+            return status.set_last_words(last_statement(&said[..length]));
+        };
         let length = (message.size as usize).min(LENGTH_MAX);
         let text = std::slice::from_raw_parts((&raw const message.text).cast::<u8>(), length);
         let end = text.iter().position(|byte| *byte == 0).unwrap_or(length);
         status.set_last_words(&text[..end]);
     }
+}
+
+/// The last line that is not indented: the others explain it.
+fn last_statement(text: &[u8]) -> &[u8] {
+    let is_statement =
+        |line: &&[u8]| line.first().is_some_and(|first| !first.is_ascii_whitespace());
+    text.split(|byte| *byte == b'\n').rfind(is_statement).unwrap_or_default()
 }
 
 extern "C" fn on_bad_access(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
@@ -230,6 +241,12 @@ fn registers(context: *mut c_void) -> Option<(usize, usize)> {
 /// Writes the present call stack to the status. Its readers take every address for one behind a
 /// call, so the address of the interrupted instruction is written plus 1.
 fn push_call_stack(status: &ChildStatus, interrupted: Option<usize>) {
+    if is_preloaded() {
+        // The frame of the signal is the C library's, and not to be told from the program's.
+        return push_frames(interrupted, &mut |address| {
+            status.push_word(address as u64);
+        });
+    }
     // SAFETY: this system's unwinder may be used by several threads at once. It was used once
     // before (`child::fork`), so it loads nothing now.
     unsafe {
@@ -322,7 +339,8 @@ extern "C" fn on_abort(signal: c_int, _: *mut siginfo_t, context: *mut c_void) {
             status.set_mark(Mark::Aborting);
             keep_abort_message(status);
         }
-        push_call_stack(status, program_counter(context).filter(|_| signal != libc::SIGABRT));
+        let is_known = |_: &usize| signal != libc::SIGABRT || is_preloaded();
+        push_call_stack(status, program_counter(context).filter(is_known));
     }
     restore(signal);
     // SAFETY: sends a signal to this thread; it is delivered when this handler returns.

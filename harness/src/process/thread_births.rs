@@ -118,6 +118,12 @@ pub(crate) fn number(run: u64) -> Option<u16> {
     })
 }
 
+/// Says that the threads of this run have been stopped: they are not waited for.
+#[cfg(feature = "preload")]
+pub(crate) fn all_stopped() {
+    LIVING.store(0, Ordering::Release);
+}
+
 /// When the threads of a run are waited for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {

@@ -51,6 +51,11 @@ impl Site {
         hash_bytes(functions.join("\n").as_bytes())
     }
 
+    /// The same of its innermost functions alone.
+    pub(crate) fn innermost(&self, count: usize) -> u64 {
+        Site { frames: self.frames.iter().take(count).cloned().collect() }.key()
+    }
+
     /// The upper 24 bits of the key, as tokens hold them.
     pub(crate) fn short(&self) -> u32 {
         (self.key() >> 40) as u32

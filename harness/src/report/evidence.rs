@@ -90,6 +90,7 @@ pub(crate) enum Moment {
 pub(crate) struct BlockInfo {
     pub(crate) number: u64,
     pub(crate) size: usize,
+    /// Its alignment; 0 where none was asked for, as by `malloc`.
     pub(crate) align: usize,
     pub(crate) heap: String,
 }

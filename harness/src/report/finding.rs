@@ -146,16 +146,23 @@ impl Finding {
 
     /// The block in words: `1 block, 96 bytes (align 8), heap `main``.
     pub(crate) fn block_line(&self, block: &BlockInfo) -> String {
-        let each = format!("{} (align {})", count(block.size as u64, "byte"), block.align);
+        let size = count(block.size as u64, "byte");
+        // C names no alignment, and a program has one heap.
+        let (each, heap) = match block.align {
+            0 => (size, String::new()),
+            align => (
+                format!("{size} (align {align})"),
+                format!(", heap `{}`", printable::sentence(&block.heap)),
+            ),
+        };
         let BlockTally { times, blocks } = &self.tally;
-        let heap = printable::sentence(&block.heap);
         if blocks.len() > 1 {
             let all = count(blocks.len() as u64, "block");
             let bytes = count(blocks.values().sum(), "byte");
-            return format!("{all}, {bytes}, the first {each}, heap `{heap}`");
+            return format!("{all}, {bytes}, the first {each}{heap}");
         }
         let times = if *times > 1 { format!(", {times} times") } else { String::new() };
-        format!("1 block, {each}, heap `{heap}`{times}")
+        format!("1 block, {each}{heap}{times}")
     }
 
     /// Whether a function's path in one of its call sites contains this text.

@@ -26,6 +26,9 @@ const PROGRAM_BOUNDARIES: [&str; 6] = [
     "clone3",
 ];
 
+/// Functions of the C library through which a program aborts.
+const WAYS_TO_ABORT: [&str; 5] = ["abort", "raise", "gsignal", "pthread_kill", "kill"];
+
 /// Crates whose frames say nothing about the subject.
 const LEFT_OUT: [&str; 10] = [
     "__rustc",
@@ -103,6 +106,8 @@ fn is_left_out_name(function: &str) -> bool {
     }
     // A bare C symbol.
     ["_start", "rust_eh_personality"].contains(&function)
+        // On the way from a program to its end.
+        || is_preloaded() && WAYS_TO_ABORT.contains(&function)
         // In a program of C's it is the subject.
         || function == "main" && !is_preloaded()
         || function.starts_with("__")

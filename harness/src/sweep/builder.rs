@@ -174,6 +174,13 @@ impl<C, V> Sweep<C, V> {
         self.set(|settings| settings.journal = Some(place))
     }
 
+    /// Makes at most this many requests of each call stack fail. `is_asked` says whether a user chose
+    /// that.
+    #[cfg(feature = "preload")]
+    pub(crate) fn per_stack(self, most: Option<u64>, is_asked: bool) -> Self {
+        self.set(|settings| (settings.per_stack, settings.asks_per_stack) = (most, is_asked))
+    }
+
     /// Sweeps the whole program in which this code is a preloaded library.
     #[cfg(feature = "preload")]
     pub(crate) fn program(self, program: &dyn Subject, only_check: bool) -> Report {

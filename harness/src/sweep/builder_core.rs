@@ -69,6 +69,8 @@ impl BuilderCore<Unclassified, Whole> {
             strict: false,
             is_c: false,
             is_program: false,
+            per_stack: None,
+            asks_per_stack: false,
             only_check: false,
             accepts_no_requests: false,
             benign: Vec::new(),

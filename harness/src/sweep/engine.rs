@@ -16,9 +16,10 @@ use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::sweep::baseline::{compare_results, run_baseline};
 use crate::sweep::first_use::{self, FirstUse};
 use crate::sweep::measurements::Baseline;
+use crate::sweep::novel_points::novel_points;
 use crate::sweep::observation::Observation;
 use crate::sweep::point::RunContext;
-use crate::sweep::points::{check_names, points};
+use crate::sweep::points::{check_names, points, points_in_all};
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::finish_report;
 use crate::sweep::workers::{LOST, SweepResults, judge_points};
@@ -147,15 +148,20 @@ fn sweep_points(
         finish_report(settings, baseline, baseline.found.clone(), report, true)?;
         return Ok(SweepEnd::Done);
     }
-    let mut points = points(baseline, settings.faults);
+    let all = points_in_all(baseline, settings.faults);
+    let mut points = match settings.is_program {
+        true => novel_points(baseline, settings.faults, settings.per_stack.unwrap_or(u64::MAX)),
+        false => points(baseline, settings.faults),
+    };
     let requests = baseline.requests.max(1);
     let is_whole = (points.len() as u64).saturating_mul(requests) <= REQUESTS_WHOLE;
     let default_limit =
         if is_whole { u64::MAX } else { (REQUESTS_SAMPLE / requests).max(RUNS_MIN) };
     let limit = settings.limit.unwrap_or(default_limit).saturating_sub(first_use.runs());
-    report.coverage.runs_total = points.len() as u64;
-    report.coverage.complete = points.len() as u64 <= limit;
-    report.limit_asked = settings.limit.is_some();
+    report.coverage.runs_total = all;
+    report.coverage.complete = all <= limit && points.len() as u64 == all;
+    report.limit_asked = settings.limit.is_some() || settings.asks_per_stack;
+    report.sampled |= (points.len() as u64) < all;
     points.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     report.coverage.runs = points.len() as u64;
     report.coverage.complete &= baseline.unattributed == 0;
@@ -163,13 +169,16 @@ fn sweep_points(
         let left = report.coverage.runs_total - report.coverage.runs;
         let sites = points.iter().filter_map(|point| baseline.site(point.at)).map(Site::key);
         let sites: BTreeSet<u64> = sites.collect();
+        let makes_all = match settings.per_stack {
+            Some(_) => "--all makes all".to_owned(),
+            None => format!("--limit {} makes all", report.coverage.runs_total),
+        };
         report.notes.push(format!(
-            "{} of {} were not made ({} of {} were reached); --limit {} makes all",
+            "{} of {} were not made ({} of {} were reached); {makes_all}",
             thousands(left),
             count(report.coverage.runs_total, "run"),
-            sites.len(),
+            thousands(sites.len() as u64),
             count(report.coverage.sites, "site"),
-            report.coverage.runs_total,
         ));
     }
     let warm_sites = baseline.sites.iter().map(Site::key).collect();

@@ -11,7 +11,7 @@ use crate::process::backtrace::Stack;
 use crate::process::child;
 use crate::process::exit::{Abort, Death, DeathRecord};
 use crate::process::guard_pages::{self, GuardHit};
-use crate::process::preloaded;
+use crate::process::preloaded::is_preloaded;
 use crate::process::status;
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::format::count;
@@ -113,6 +113,7 @@ fn describe_one(record: &DeathRecord, abort: Option<Abort>) -> DescribedDeath {
     {
         evidence = evidence.note(match said.starts_with("panicked") {
             true => said.to_owned(),
+            false if is_preloaded() => format!("it said: {said}"),
             false => format!("{C_LIBRARY_SAID}{said}"),
         });
     }
@@ -174,8 +175,7 @@ fn abort_kinds(deaths: &[DeathRecord]) -> Result<Vec<Option<Abort>>, Error> {
 /// The frames inside the program itself, whose names are found quickly. In a preloaded library those of
 /// all others.
 pub(crate) fn own_frames(stack: &[usize]) -> Stack {
-    let is_program =
-        |address: &usize| status::is_in_this_library(*address) != preloaded::is_preloaded();
+    let is_program = |address: &usize| status::is_in_this_library(*address) != is_preloaded();
     stack.iter().copied().filter(is_program).collect()
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::process::backtrace::Stack;
+use crate::process::preloaded::is_preloaded;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::finding::{BlockTally, FaultAt, Finding, FindingStep, ScheduleAt};
@@ -44,6 +45,9 @@ fn is_about_fault(kind: Kind) -> bool {
             | Kind::Exit
     )
 }
+
+/// How many functions, from the innermost one, tell where a program died.
+pub(crate) const DEATH_FRAMES: usize = 2;
 
 /// The observations of one root cause.
 struct Group {
@@ -128,6 +132,14 @@ pub(crate) fn root(
     steps: &[FindingStep],
     injected: bool,
 ) -> Vec<u64> {
+    if is_preloaded()
+        && matches!(evidence.kind, Kind::Crash | Kind::Abort)
+        && let Some(died) = steps.iter().find(|step| step.role == Role::Died)
+        && !died.site.frames.is_empty()
+    {
+        // Many requests of a program lead to one place where it can't go on.
+        return vec![died.site.innermost(DEATH_FRAMES)];
+    }
     // Where a thread is joined follows from what the joined thread waits for; and where a process
     // dies of a fault, from the fault.
     let is_root = |step: &&FindingStep| match step.role {

@@ -11,7 +11,8 @@
 //!    `trace_difference` compares their events. `guarded` repeats them with inaccessible pages around every block, and `address_reuse` with
 //!    addresses that are given out again at once.
 //!    Before them, `first_use` fails the requests that only the first run of a process makes.
-//! 4. `points` lists what to fail: each request, once and for good, new call sites first.
+//! 4. `points` lists what to fail: each request, once and for good, new call sites first. Of a whole
+//!    program `novel_points` takes some requests of each call stack, the most novel first.
 //! 5. `workers` has every point run in child processes, by the `strategy` that suits: from the
 //!    beginning in worker processes, or by `fork` off one pass. `journal` notes what is done (`journal_text` is its form).
 //! 6. `point` makes the one faulted run of a point, and repeats it for call sites if it shows a
@@ -43,6 +44,7 @@ pub(crate) mod journal;
 pub(crate) mod journal_text;
 pub(crate) mod leak_trend;
 pub(crate) mod measurements;
+pub(crate) mod novel_points;
 pub(crate) mod observation;
 pub(crate) mod point;
 pub(crate) mod point_status;

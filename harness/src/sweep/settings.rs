@@ -94,6 +94,10 @@ pub(crate) struct Settings {
     /// Whether the subject is a whole program, in which this code is a preloaded library. Each run is a
     /// fork of it at its entry, since `main` can be entered once.
     pub(crate) is_program: bool,
+    /// The most requests of each call stack that are made to fail; `None` for all.
+    pub(crate) per_stack: Option<u64>,
+    /// Whether the caller set that number.
+    pub(crate) asks_per_stack: bool,
     /// Whether only the fault-free runs are made.
     pub(crate) only_check: bool,
     /// Whether a subject that makes no request is accepted.

@@ -170,7 +170,7 @@ impl PointRunner<'_> {
                     }
                     let is_at_point = |child: &&ChildStatus| child.current_item() == Some(point);
                     let mut children = (0..memory.jobs).map(|job| memory.status(job));
-                    if !context.in_order
+                    if (!context.in_order || context.settings.is_program)
                         && let Some(child) = children.find(is_at_point)
                     {
                         results.records.insert(points[point], DeathRecord::read(death, child));

@@ -15,8 +15,9 @@ use crate::report::evidence::Evidence;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::sweep::exit_outcome::{
-    DescribedDeath, describe, kind_of, observation_at, os_error, outcome_of, patience,
+    DescribedDeath, describe, kind_of, observation_at, os_error, outcome_of, own_frames, patience,
 };
+use crate::sweep::grouping::DEATH_FRAMES;
 use crate::sweep::isolated_run::{IsolatedRun, run_isolated};
 use crate::sweep::journal::Journal;
 use crate::sweep::journal_text::Key;
@@ -27,6 +28,7 @@ use crate::sweep::point_status::{FOUND, decode, encode};
 use crate::sweep::settings::Progress;
 use crate::sweep::strategy::{PointResults, PointRunner};
 use crate::sweep::suppressions::check_outcome;
+use crate::trace::hash_bytes;
 
 /// The results of all points of a sweep.
 pub(crate) struct SweepResults {
@@ -202,7 +204,9 @@ fn confirm_deaths(
     let mut grouped = Vec::with_capacity(deaths.len());
     for (point, death) in deaths {
         let site = baseline.site(point.at).filter(|_| baseline.has_sites);
-        let root = (kind_of(death), site.map_or(point.at.ordinal, Site::key));
+        let place = records.get(&point).filter(|_| context.settings.is_program).and_then(place_of);
+        let cause = place.unwrap_or_else(|| site.map_or(point.at.ordinal, Site::key));
+        let root = (kind_of(death), cause);
         let group = match confirmed.get(&root) {
             Some(group) => *group,
             None => {
@@ -242,6 +246,13 @@ fn confirm_deaths(
         found.push(dead);
     }
     Ok(found)
+}
+
+/// Where a program died: its addresses are the same in all runs.
+fn place_of(record: &DeathRecord) -> Option<u64> {
+    let frames = own_frames(&record.stack);
+    let innermost = frames.first_chunk::<DEATH_FRAMES>()?;
+    Some(hash_bytes(&innermost.map(usize::to_le_bytes).concat()))
 }
 
 /// How often a run of real threads is repeated until it shows again what it showed once.

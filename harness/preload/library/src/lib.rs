@@ -6,7 +6,9 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use mallory::preload::{OwnMemory, c_calls, entry, move_apart};
+use mallory::preload::{
+    OwnMemory, before_quick_exit, c_calls, entry, exit_at_once, is_own, move_apart, own_range,
+};
 
 /// The memory of the harness's own.
 #[global_allocator]
@@ -167,6 +169,66 @@ pub unsafe extern "C" fn __libc_start_main(
         };
         start(main, argc, argv, init, fini, rtld_fini, stack_end)
     }
+}
+
+/// See `_exit(2)`.
+#[unsafe(no_mangle)]
+pub extern "C" fn _exit(status: c_int) -> ! {
+    exit_at_once(status)
+}
+
+/// See `_Exit(3)`.
+#[unsafe(no_mangle)]
+pub extern "C" fn _Exit(status: c_int) -> ! {
+    exit_at_once(status)
+}
+
+/// See `quick_exit(3)`.
+#[unsafe(no_mangle)]
+pub extern "C" fn quick_exit(status: c_int) -> ! {
+    before_quick_exit(status);
+    let quick_exit = next(c"quick_exit");
+    if !quick_exit.is_null() {
+        // SAFETY: the C library's function of this name has this type.
+        unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(c_int)>(quick_exit)(status) };
+    }
+    exit_at_once(status)
+}
+
+/// See `close(2)`. A descriptor of the harness's is none that the program has opened.
+#[unsafe(no_mangle)]
+pub extern "C" fn close(descriptor: c_int) -> c_int {
+    // SAFETY: plain numbers.
+    unsafe {
+        if is_own(descriptor) {
+            *libc::__errno_location() = libc::EBADF;
+            return -1;
+        }
+        libc::syscall(libc::SYS_close, descriptor) as c_int
+    }
+}
+
+/// See `close_range(2)`: what is the harness's is left out.
+#[unsafe(no_mangle)]
+pub extern "C" fn close_range(first: u32, last: u32, flags: c_int) -> c_int {
+    let close = |first: u32, last: u32| match first <= last {
+        // SAFETY: plain numbers.
+        true => unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) as c_int },
+        false => 0,
+    };
+    let Some((from, to)) = own_range() else { return close(first, last) };
+    let (from, to) = (from.cast_unsigned(), to.cast_unsigned());
+    let below = close(first, last.min(from.saturating_sub(1)));
+    if below != 0 {
+        return below;
+    }
+    close(first.max(to), last)
+}
+
+/// See `closefrom(3)`.
+#[unsafe(no_mangle)]
+pub extern "C" fn closefrom(first: c_int) {
+    close_range(first.max(0).cast_unsigned(), u32::MAX, 0);
 }
 
 /// A function with its argument, as C++ and Rust register destructors of thread-locals.
