@@ -166,7 +166,7 @@ pub use system::System;
 pub mod preload {
     pub use crate::exec::c_calls;
     pub use crate::exec::entry;
-    pub use crate::exec::exits::{before_quick_exit, exit_at_once};
+    pub use crate::exec::exits::{before_quick_exit, exit_at_once, sigaction};
     pub use crate::memory::own::{OwnMemory, move_apart};
     pub use crate::process::descriptors::{is_own, own_range};
 }

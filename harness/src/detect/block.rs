@@ -2,6 +2,7 @@
 
 use std::alloc::Layout;
 
+use crate::memory::preloaded::is_preloaded;
 use crate::printable;
 use crate::report::evidence::{BlockInfo, Role};
 
@@ -84,7 +85,8 @@ pub(crate) fn subject(heaps: &[HeapInfo], block: &Block) -> BlockInfo {
     BlockInfo {
         number: block.number,
         size: block.size,
-        align: block.align,
+        // C's `malloc` is asked for no alignment.
+        align: if is_preloaded() && block.align == 1 { 0 } else { block.align },
         heap: printable::line(heaps[usize::from(block.heap)].name),
     }
 }

@@ -3,6 +3,7 @@
 use std::alloc::Layout;
 
 use crate::detect::block::BadFree;
+use crate::memory::preloaded::is_preloaded;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::format::count;
 use crate::report::kind::Kind;
@@ -20,18 +21,21 @@ pub(crate) fn check(free: &BadFree<'_>) -> Evidence {
     } else {
         (evidence, "no heap of this run gave out this address".to_owned())
     };
-    evidence
-        .step(free.role, Moment::Event(free.event))
-        .note(note)
-        .note(format!("freed through heap `{}`", free.name(free.heap)))
+    let evidence = evidence.step(free.role, Moment::Event(free.event)).note(note);
+    if is_preloaded() {
+        return evidence;
+    }
+    evidence.note(format!("freed through heap `{}`", free.name(free.heap)))
 }
 
 /// An address that can be no block's, under the global allocator, where blocks from before the run
 /// are freed as well. `reason` says why.
 pub(crate) fn wild(role: Role, event: u64, layout: Layout, reason: &str) -> Evidence {
+    let evidence = Evidence::new(Kind::InvalidFree).step(role, Moment::Event(event)).note(reason);
+    if is_preloaded() {
+        // C's calls say nothing.
+        return evidence;
+    }
     let bytes = count(layout.size() as u64, "byte");
-    Evidence::new(Kind::InvalidFree)
-        .step(role, Moment::Event(event))
-        .note(reason)
-        .note(format!("the call says {bytes} (align {})", layout.align()))
+    evidence.note(format!("the call says {bytes} (align {})", layout.align()))
 }

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use libc::{c_char, c_int, ucontext_t};
 
 use crate::exec::{exits, order, serve};
-use crate::process::{preloaded, reachability};
+use crate::memory::preloaded;
+use crate::process::reachability;
 use crate::rt::set_backtrace_end;
 
 /// A program's `main`.

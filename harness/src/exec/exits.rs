@@ -14,7 +14,7 @@ use libc::{c_int, c_void};
 
 use crate::exec::entry;
 use crate::heap::thread_context::{ThreadContext, aside, place};
-use crate::process::{reachability, status, thread_births};
+use crate::process::{reachability, signal_handlers, status, thread_births};
 
 /// The signal that a thread is stopped by. Programs hardly ever use the last one.
 fn stop_signal() -> c_int {
@@ -50,7 +50,6 @@ fn thread() -> c_int {
 
 /// Prepares the ways out of a program that is about to begin, on this thread.
 pub(crate) fn watch() {
-    FIRST.store(thread(), Ordering::Relaxed);
     // What the C library requests for its lists is no request of the program's.
     let _context = ThreadContext::passing();
     // SAFETY: the handlers have the right types, and `action` is a valid action for a signal that the
@@ -64,6 +63,7 @@ pub(crate) fn watch() {
         libc::sigfillset(&raw mut action.sa_mask);
         libc::sigaction(stop_signal(), &raw const action, std::ptr::null_mut());
     }
+    FIRST.store(thread(), Ordering::Relaxed);
 }
 
 /// The status with which the program ended.
@@ -109,6 +109,23 @@ pub fn exit_at_once(status: c_int) -> ! {
         libc::syscall(libc::SYS_exit_group, status);
     }
     std::process::abort()
+}
+
+/// See `sigaction(2)`: a program's action at a signal that the harness handles follows ours. `None` if
+/// the C library is to be asked.
+///
+/// # Safety
+/// - `new` and `old` are null or as for the C library's.
+pub unsafe fn sigaction(
+    signal: c_int,
+    new: *const libc::sigaction,
+    old: *mut libc::sigaction,
+) -> Option<c_int> {
+    if FIRST.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { signal_handlers::set_next(signal, new, old) }
 }
 
 /// Goes back to the harness with this status, from whichever thread.

@@ -8,13 +8,12 @@ use std::path::PathBuf;
 use crate::exec::entry;
 use crate::heap::thread_context::ours;
 use crate::process::descriptors::{self, StreamFile};
+use crate::process::signal_handlers;
 use crate::report::format::diff;
-use crate::run::outcome::{ResultComparison, SubjectEnd};
+use crate::run::outcome::{EXIT_STATUS, ResultComparison, SubjectEnd, exit_status};
 use crate::run::{Stage, Subject};
 
-/// How the first line of a result begins.
-const STATUS: &str = "exit status ";
-/// How its last one begins: the lines on standard error are counted. What they say may well differ
+/// How the last line of a result begins: the lines on standard error are counted. What they say may well differ
 /// from run to run.
 const SAID: &str = "\nlines on standard error: ";
 
@@ -39,7 +38,7 @@ impl Subject for Program {
         stage.disarm();
         let said = err.read().unwrap_or_default();
         let said = said.iter().filter(|byte| **byte == b'\n').count();
-        let mut result = format!("{STATUS}{status}\n");
+        let mut result = format!("{EXIT_STATUS}{status}\n");
         result.push_str(&text(&out.read().unwrap_or_default()));
         for path in &self.compared {
             let _ = match fs::read(path) {
@@ -47,12 +46,13 @@ impl Subject for Program {
                 Err(error) => writeln!(result, "--- {}: {}", path.display(), error.kind()),
             };
         }
+        signal_handlers::die_of_handled(status != 0);
         let Some(usual) = stage.baseline.and_then(<[String]>::first) else {
             let _ = write!(result, "{SAID}{said}");
             return stage.ok(&|out| out.write_str(&result));
         };
         let (usual, usually_said) = usual.rsplit_once(SAID).unwrap_or((usual, ""));
-        if status != 0 && status_of(usual) != Some(status) {
+        if status != 0 && exit_status(usual) != Some(status) {
             // It failed where it succeeds without a fault.
             return SubjectEnd::Oom;
         }
@@ -77,11 +77,6 @@ impl Program {
         descriptors::open_as(&self.stdin, 0)?;
         Ok((StreamFile::in_place_of(1)?, StreamFile::in_place_of(2)?))
     }
-}
-
-/// The exit status that a result begins with.
-fn status_of(result: &str) -> Option<i32> {
-    result.strip_prefix(STATUS)?.lines().next()?.parse().ok()
 }
 
 /// Bytes as text. What is no text becomes escapes, so that different bytes are different texts.

@@ -12,7 +12,6 @@ use crate::heap::ledger::RecordSlot;
 use crate::heap::state::{ForeignCall, State};
 use crate::heap::unknown_frees::UnknownFree;
 use crate::printable;
-use crate::process::preloaded::is_preloaded;
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::format::count;
 use crate::report::kind::Kind;
@@ -59,10 +58,7 @@ impl State {
     }
 
     fn info_of(&self, block: &Block) -> BlockInfo {
-        let info = detect::block::subject(self.heaps.infos(), block);
-        // C's `malloc` is asked for no alignment.
-        let align = if is_preloaded() && info.align == 1 { 0 } else { info.align };
-        BlockInfo { align, ..info }
+        detect::block::subject(self.heaps.infos(), block)
     }
 
     /// Keeps evidence, if its detector is on.

@@ -16,9 +16,9 @@ use crate::heap::state::{State, pool_lead};
 use crate::heap::survivor::{KeepSurvivors, SurvivorKind};
 use crate::heap::{AllocResult, Heap, is_more};
 use crate::memory::own::OwnMemory;
+use crate::memory::preloaded::is_preloaded;
 use crate::options::Options;
 use crate::port::{Malloc, Port};
-use crate::process::preloaded::is_preloaded;
 #[cfg(target_os = "linux")]
 use crate::process::reachability;
 use crate::report::evidence::Moment;

@@ -7,3 +7,4 @@
 
 pub(crate) mod c_library;
 pub(crate) mod own;
+pub(crate) mod preloaded;

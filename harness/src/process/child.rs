@@ -9,13 +9,13 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::memory::preloaded::is_preloaded;
 use crate::process::child_handle::{Child, POLL_INTERVAL, wait};
 use crate::process::codec;
 use crate::process::exit::{Death, DeathRecord};
 #[cfg(target_os = "linux")]
 use crate::process::leftovers::{self, Adopting};
 use crate::process::pipe::{Pipe, pipe};
-use crate::process::preloaded::is_preloaded;
 use crate::process::shared_memory::{ChildStatus, SharedMemory};
 use crate::process::signal_handlers;
 use crate::process::status;

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use crate::process::preloaded::is_preloaded;
+use crate::memory::preloaded::is_preloaded;
 
 /// The highest number that a descriptor of the harness's is looked for from.
 const BASE_MAX: RawFd = 1 << 19;

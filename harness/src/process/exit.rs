@@ -73,6 +73,7 @@ impl Death {
         let words = || status.words().map(|word| word as usize);
         match self {
             Death::Signal(_) | Death::Guard(_) => words().collect(),
+            Death::Overflow => circle(words()),
             Death::Stall => stalls::common_stack(words()),
             _ => Stack::new(),
         }
@@ -81,6 +82,28 @@ impl Death {
     pub(crate) fn is_abort(self) -> bool {
         self == Death::Signal(libc::SIGABRT)
     }
+}
+
+/// The longest circle of calls that is looked for.
+const CIRCLE_MAX: usize = 64;
+
+/// The calls that repeat at the end of a stack that overflowed; all of it if none do.
+fn circle(stack: impl Iterator<Item = usize>) -> Stack {
+    let mut stack: Stack = stack.collect();
+    let repeats = |length: &usize| {
+        let pairs = stack.iter().zip(&stack[*length..]);
+        stack.len() >= 4 * length
+            && pairs.clone().filter(|(one, next)| one == next).count() * 8 > pairs.count() * 7
+    };
+    if let Some(length) = (1..=CIRCLE_MAX.min(stack.len())).find(repeats) {
+        // The innermost calls may be those to where it happened to end.
+        let from = stack.len() / 2;
+        stack = stack[from..from + length].to_vec();
+        let first = stack.iter().enumerate().min_by_key(|(_, address)| **address);
+        let first = first.map_or(0, |(index, _)| index);
+        stack.rotate_left(first);
+    }
+    stack
 }
 
 /// A death, and what is left of the process to tell why.
@@ -251,6 +274,15 @@ mod tests {
         #[cfg(target_os = "linux")]
         assert_eq!(name(libc::SIGRTMIN() + 3), "SIGRTMIN+3");
         assert_eq!(name(0), "signal 0");
+    }
+
+    #[test]
+    fn a_stack_that_overflowed_is_cut_to_its_circle() {
+        let deep = [9, 8].into_iter().chain((0..300).map(|n| [3, 7, 5][n % 3])).chain([1, 2]);
+        assert_eq!(circle(deep), [3, 7, 5]);
+        assert_eq!(circle([4; 50].into_iter()), [4]);
+        assert_eq!(circle([1, 2, 3].into_iter()), [1, 2, 3]);
+        assert_eq!(circle([].into_iter()), Stack::new());
     }
 
     #[test]

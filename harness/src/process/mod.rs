@@ -62,7 +62,6 @@ pub(crate) mod leftovers;
 pub(crate) mod output_capture;
 pub(crate) mod page_tables;
 pub(crate) mod pipe;
-pub(crate) mod preloaded;
 pub(crate) mod randomness;
 #[cfg(target_os = "linux")]
 pub(crate) mod reachability;

@@ -94,6 +94,13 @@ impl ChildStatus {
     const OUTCOMES: usize = 11;
     const PREEMPTIONS: usize = 64;
 
+    /// Forgets the mark of a signal that the subject has dealt with.
+    #[cfg(feature = "preload")]
+    pub(crate) fn forget_mark(&self) {
+        self.mark.store(0, Ordering::Relaxed);
+        self.word_count.store(0, Ordering::Relaxed);
+    }
+
     /// Prepares for a new child of the same job.
     pub(crate) fn reset(&self) {
         self.item.store(0, Ordering::Relaxed);

@@ -8,11 +8,11 @@
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
 
-use crate::process::preloaded::is_preloaded;
+use crate::memory::preloaded::is_preloaded;
 use crate::process::shared_memory::{ChildStatus, Mark};
 use crate::process::stalls::{self, SampledFrame};
 use crate::process::status::own;
@@ -41,6 +41,15 @@ pub(crate) const STALL_SIGNAL: c_int = libc::SIGURG;
 
 type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
+#[cfg(all(feature = "preload", target_env = "gnu"))]
+unsafe extern "C" {
+    /// The C library's `sigaction`, by the name that a preloaded library doesn't take the place of.
+    #[link_name = "__sigaction"]
+    fn set_action(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int;
+}
+#[cfg(not(all(feature = "preload", target_env = "gnu")))]
+use libc::sigaction as set_action;
+
 fn install(signal: c_int, handler: Handler, flags: c_int) {
     let Some((_, previous)) = PREVIOUS.0.iter().find(|(known, _)| *known == signal) else { return };
     // SAFETY: zeroed is a valid `sigaction`; the handler has the signature that SA_SIGINFO asks
@@ -50,7 +59,7 @@ fn install(signal: c_int, handler: Handler, flags: c_int) {
         action.sa_sigaction = handler as usize;
         action.sa_flags = libc::SA_SIGINFO | flags;
         libc::sigemptyset(&raw mut action.sa_mask);
-        libc::sigaction(signal, &raw const action, previous.get().cast());
+        set_action(signal, &raw const action, previous.get().cast());
     }
 }
 
@@ -58,7 +67,63 @@ fn install(signal: c_int, handler: Handler, flags: c_int) {
 fn restore(signal: c_int) {
     if let Some((_, previous)) = PREVIOUS.0.iter().find(|(known, _)| *known == signal) {
         // SAFETY: `install` filled the entry in, or it is zeroed, which is the default action.
-        unsafe { libc::sigaction(signal, previous.get().cast(), std::ptr::null_mut()) };
+        unsafe { set_action(signal, previous.get().cast(), std::ptr::null_mut()) };
+    }
+}
+
+/// The signal whose handler has run; 0 if none has.
+static HANDLED: AtomicI32 = AtomicI32::new(0);
+
+/// Sets what a program wants to be done at a signal that the harness handles: its action follows ours.
+/// `None` if the harness doesn't handle the signal.
+///
+/// # Safety
+/// - `new` and `old` are null or as for `sigaction(2)`.
+#[cfg(feature = "preload")]
+pub(crate) unsafe fn set_next(
+    signal: c_int,
+    new: *const libc::sigaction,
+    old: *mut libc::sigaction,
+) -> Option<c_int> {
+    let (_, next) =
+        PREVIOUS.0.iter().find(|(known, _)| *known == signal && signal != STALL_SIGNAL)?;
+    let next = next.get().cast::<libc::sigaction>();
+    // SAFETY: the caller's promise. A zeroed entry is the default action. A program that sets handlers
+    // on several threads at once has the same race without us.
+    unsafe {
+        let before = next.read();
+        if !new.is_null() {
+            next.write(new.read());
+        }
+        if !old.is_null() {
+            old.write(before);
+        }
+    }
+    Some(0)
+}
+
+/// Dies of the signal that this process has handled, if the program's own handler went on to end it
+/// with an error. A program that has dealt with the signal goes on as if there had been none.
+#[cfg(feature = "preload")]
+pub(crate) fn die_of_handled(has_failed: bool) {
+    let signal = HANDLED.load(Ordering::Relaxed);
+    if signal == 0 {
+        return;
+    }
+    if !has_failed {
+        if let Some(status) = own() {
+            status.forget_mark();
+        }
+        return;
+    }
+    // SAFETY: plain numbers and a set of signals that is initialised before it is used.
+    unsafe {
+        let by_default: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        set_action(signal, &raw const by_default, std::ptr::null_mut());
+        let mut only: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+        libc::sigaddset(&raw mut only, signal);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const only, std::ptr::null_mut());
+        libc::kill(libc::getpid(), signal);
     }
 }
 
@@ -170,7 +235,9 @@ extern "C" fn on_bad_access(signal: c_int, info: *mut siginfo_t, context: *mut c
             Some(_) => Mark::BadAccess,
             None => Mark::BadAccessOrOverflow,
         });
-        if matches!(status.mark(), Some(Mark::GuardPage | Mark::BadAccess)) {
+        HANDLED.store(signal, Ordering::Relaxed);
+        let has_stack = matches!(status.mark(), Some(Mark::GuardPage | Mark::BadAccess));
+        if has_stack || is_preloaded() {
             push_call_stack(status, program_counter(context));
         }
     }
@@ -340,6 +407,7 @@ extern "C" fn on_abort(signal: c_int, _: *mut siginfo_t, context: *mut c_void) {
             keep_abort_message(status);
         }
         let is_known = |_: &usize| signal != libc::SIGABRT || is_preloaded();
+        HANDLED.store(signal, Ordering::Relaxed);
         push_call_stack(status, program_counter(context).filter(is_known));
     }
     restore(signal);

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::heap::state::State;
+use crate::memory::preloaded;
 use crate::process::backtrace::{Census, Stack};
-use crate::process::preloaded;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;

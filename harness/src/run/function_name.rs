@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::process::preloaded::is_preloaded;
+use crate::memory::preloaded::is_preloaded;
 
 /// The function that calls the subject: a call site ends there.
 const BOUNDARY: &str = "mallory::run::boundary";

@@ -27,6 +27,14 @@ pub(crate) enum SubjectEnd {
     Stopped,
 }
 
+/// How the result of a whole program begins: with its exit status.
+pub(crate) const EXIT_STATUS: &str = "exit status ";
+
+/// The exit status in the result of a whole program.
+pub(crate) fn exit_status(result: &str) -> Option<i32> {
+    result.strip_prefix(EXIT_STATUS)?.lines().next()?.parse().ok()
+}
+
 /// How a result is compared with the fault-free one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ResultComparison {

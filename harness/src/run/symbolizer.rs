@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::memory::preloaded::is_preloaded;
 use crate::printable;
 use crate::process::backtrace::Stack;
 use crate::process::codec::codec_struct;
-use crate::process::preloaded::is_preloaded;
 use crate::process::{shared_log, status};
 use crate::report::call_site::{Frame, Site};
 use crate::run::function_name::{is_boundary, is_left_out, plain};

@@ -10,8 +10,9 @@ use crate::report::Report;
 use crate::report::call_site::Site;
 use crate::report::format::{count, thousands};
 use crate::report::kind::Kind;
+use crate::report::outcome::Outcome;
 use crate::run::Subject;
-use crate::run::outcome::ResultComparison;
+use crate::run::outcome::{ResultComparison, exit_status};
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::sweep::baseline::{compare_results, run_baseline};
 use crate::sweep::first_use::{self, FirstUse};
@@ -30,6 +31,8 @@ const REQUESTS_WHOLE: u64 = 400_000_000;
 /// Beyond that, and if the caller sets no limit, runs are made up to this many requests in all, new
 /// call sites first.
 const REQUESTS_SAMPLE: u64 = 50_000_000;
+/// A program with at most this many is swept whole, unless the user chooses otherwise.
+const RUNS_FEW: u64 = 2_000;
 /// A sweep that is cut short makes at least this many runs.
 const RUNS_MIN: u64 = 100;
 
@@ -141,16 +144,15 @@ fn sweep_points(
         return Ok(SweepEnd::Done);
     }
     if settings.only_check {
-        report
-            .notes
-            .push("nothing was made to fail: .run(..) fails every request in turn".to_owned());
+        report.notes.push(nothing_failed(settings.is_program));
         report.coverage.complete = true;
         finish_report(settings, baseline, baseline.found.clone(), report, true)?;
         return Ok(SweepEnd::Done);
     }
     let all = points_in_all(baseline, settings.faults);
+    let per_stack = settings.per_stack.filter(|_| settings.asks_per_stack || all > RUNS_FEW);
     let mut points = match settings.is_program {
-        true => novel_points(baseline, settings.faults, settings.per_stack.unwrap_or(u64::MAX)),
+        true => novel_points(baseline, settings.faults, per_stack.unwrap_or(u64::MAX)),
         false => points(baseline, settings.faults),
     };
     let requests = baseline.requests.max(1);
@@ -192,6 +194,9 @@ fn sweep_points(
     for outcome in &outcomes {
         report.outcomes[*outcome as usize] += 1;
     }
+    if settings.is_program && !points.is_empty() {
+        report.notes.push(outcome_counts(&report.outcomes));
+    }
     if stray_accesses::is_astray(&context, &found)? {
         return Ok(SweepEnd::Astray);
     }
@@ -206,6 +211,21 @@ fn sweep_points(
     let is_complete = report.coverage.complete;
     finish_report(settings, baseline, found, report, is_complete)?;
     Ok(SweepEnd::Done)
+}
+
+/// The note of a sweep whose faults are left out.
+fn nothing_failed(is_program: bool) -> String {
+    let how = if is_program { "without --no-faults it fails" } else { ".run(..) fails" };
+    format!("nothing was made to fail: {how} every request in turn")
+}
+
+/// The note of how many runs of a program ended in which way.
+fn outcome_counts(outcomes: &[u64]) -> String {
+    let named = Outcome::ALL.into_iter().zip(outcomes).filter(|(_, runs)| **runs > 0);
+    let named = named.map(|(outcome, runs)| {
+        format!("{} {}", thousands(*runs), outcome.name().replace('_', "-"))
+    });
+    format!("runs by outcome: {}", named.collect::<Vec<_>>().join(", "))
 }
 
 /// The note of a subject whose fault-free runs end the sweep.
@@ -234,6 +254,13 @@ fn notes(settings: &Settings, baseline: &Baseline, report: &mut Report) {
     }
     if settings.apart.get() && !settings.is_program {
         note("each run was made in a process of its own: in one process they differ".to_owned());
+    }
+    let status = baseline.texts.first().and_then(|text| exit_status(text));
+    if let Some(status) = status.filter(|status| settings.is_program && *status != 0) {
+        note(format!(
+            "the program exits with status {status} without any fault: what it does with one proves \
+             little"
+        ));
     }
     match baseline.comparison {
         ResultComparison::Exact => {}

@@ -6,12 +6,12 @@ use std::io;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::memory::preloaded::is_preloaded;
 use crate::process::access_size;
 use crate::process::backtrace::Stack;
 use crate::process::child;
 use crate::process::exit::{Abort, Death, DeathRecord};
 use crate::process::guard_pages::{self, GuardHit};
-use crate::process::preloaded::is_preloaded;
 use crate::process::status;
 use crate::report::evidence::{BlockInfo, Evidence, Moment, Role};
 use crate::report::format::count;
@@ -104,6 +104,9 @@ fn describe_one(record: &DeathRecord, abort: Option<Abort>) -> DescribedDeath {
         Some(abort) => abort.note().to_owned(),
         None => record.death.to_string(),
     });
+    if record.death == Death::Overflow && !evidence.steps.is_empty() {
+        evidence = evidence.note("these functions call each other in a circle");
+    }
     if abort == Some(Abort::AllocError) && record.refused > 0 {
         let bytes = count(record.refused, "byte");
         evidence = evidence.note(format!("the allocator refused a request of {bytes} by itself"));

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::memory::preloaded::is_preloaded;
 use crate::process::backtrace::Stack;
-use crate::process::preloaded::is_preloaded;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::finding::{BlockTally, FaultAt, Finding, FindingStep, ScheduleAt};

@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use mallory::preload::{
-    OwnMemory, before_quick_exit, c_calls, entry, exit_at_once, is_own, move_apart, own_range,
+    self, OwnMemory, before_quick_exit, c_calls, entry, exit_at_once, is_own, move_apart, own_range,
 };
 
 /// The memory of the harness's own.
@@ -193,6 +193,48 @@ pub extern "C" fn quick_exit(status: c_int) -> ! {
         unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(c_int)>(quick_exit)(status) };
     }
     exit_at_once(status)
+}
+
+/// See `sigaction(2)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sigaction(
+    signal: c_int,
+    new: *const libc::sigaction,
+    old: *mut libc::sigaction,
+) -> c_int {
+    type Action =
+        unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
+    static NEXT: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+    // SAFETY: the caller's promise.
+    if let Some(answer) = unsafe { preload::sigaction(signal, new, old) } {
+        return answer;
+    }
+    let mut action = NEXT.load(Ordering::Relaxed);
+    if action.is_null() {
+        action = next(c"sigaction");
+        NEXT.store(action, Ordering::Relaxed);
+    }
+    // SAFETY: the C library's function of this name has this type; the caller's promise.
+    unsafe { std::mem::transmute::<*mut c_void, Action>(action)(signal, new, old) }
+}
+
+/// See `signal(2)`, as glibc has it: interrupted calls go on, and the handler stays.
+#[unsafe(no_mangle)]
+pub extern "C" fn signal(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
+    // SAFETY: zeroed is a valid action; both are on this function's stack.
+    unsafe {
+        let (mut new, mut old): (libc::sigaction, libc::sigaction) =
+            (std::mem::zeroed(), std::mem::zeroed());
+        new.sa_sigaction = handler;
+        new.sa_flags = libc::SA_RESTART;
+        match sigaction(signal, &raw const new, &raw mut old) {
+            0 => old.sa_sigaction,
+            _ => libc::SIG_ERR,
+        }
+    }
 }
 
 /// See `close(2)`. A descriptor of the harness's is none that the program has opened.

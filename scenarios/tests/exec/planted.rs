@@ -1,0 +1,69 @@
+//! Each planted bug is found as what it is, and no near miss of one.
+
+use crate::program::is_as_reviewed_but_for;
+use crate::workshop::Workshop;
+
+/// Compares the report of a program with the reviewed one.
+fn is_as_reviewed(name: &str, options: &[&str]) {
+    let program = Workshop::of(name);
+    let report = program.report(options, &[], 1);
+    // What the C++ library has inside differs by its version.
+    let inside =
+        [(r"libstdc\+\+\.so\.6\+0x[0-9a-f]+", "libstdc++.so.6+0xNN"), ("bits/.*", "bits/…")];
+    is_as_reviewed_but_for(&inside, &format!("exec-{}", name.replace('_', "-")), &report);
+    assert_eq!(program.report(&[options, &["--jobs", "1"]].concat(), &[], 1), report, "{name}");
+}
+
+macro_rules! bugs {
+    ($($name:ident $(($($option:literal),*))?;)*) => {$(
+        #[test]
+        fn $name() {
+            is_as_reviewed(stringify!($name), &[$($($option),*)?]);
+        }
+    )*};
+}
+
+bugs! {
+    leak;
+    leak_list;
+    double_free;
+    invalid_free;
+    overflow;
+    underflow;
+    use_after_free;
+    silent_wrong;
+    crash;
+    own_handler;
+    recursion;
+    uncaught;
+    assertion;
+    retries;
+    endless ("--timeout", "1");
+    degraded ("--strict");
+}
+
+#[test]
+fn near_misses_are_clean() {
+    for name in ["leak_near_miss", "double_free_near_miss", "overflow_near_miss", "degraded"] {
+        let report = Workshop::of(name).report(&[], &[], 0);
+        assert!(report.contains("✓ clean"), "{report}");
+    }
+}
+
+#[test]
+fn a_finding_replays_in_another_folder() {
+    let first = Workshop::of("leak").json(&[], 1);
+    let finding = &first["findings"][0];
+    let token = finding["replay"].as_str().expect("a finding has a token");
+    let again = Workshop::of("leak").report(&["--replay", token], &[], 1);
+    assert!(again.lines().next().is_some_and(|row| row.ends_with(" reproduced")), "{again}");
+    assert!(again.contains(finding["id"].as_str().expect("an id")), "{again}");
+}
+
+#[test]
+fn without_faults_only_what_shows_by_itself_is_reported() {
+    let report = Workshop::of("leak").report(&["--no-faults"], &[], 0);
+    assert!(report.contains("nothing was made to fail"), "{report}");
+    let report = Workshop::of("exits").report(&["--no-faults"], &[], 1);
+    assert!(report.contains("seen without any fault"), "{report}");
+}

@@ -1,0 +1,65 @@
+//! Builds the programs of `scenarios/exec`, and sweeps them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::program::mallory_command;
+
+/// A folder with one program, `./NAME`.
+pub(crate) struct Workshop {
+    folder: tempfile::TempDir,
+    name: String,
+}
+
+impl Workshop {
+    /// Compiles the program of this name.
+    pub(crate) fn of(name: &str) -> Workshop {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("exec");
+        let c = sources.join(format!("{name}.c"));
+        let (compiler, source) = match c.exists() {
+            true => ("cc", c),
+            false => ("c++", sources.join(format!("{name}.cpp"))),
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(compiler);
+        // The compiler writes the names as they are given here into the debug information.
+        command.current_dir(&sources).args(["-g", "-O0", "-o"]).arg(folder.path().join(name));
+        command.arg(source.file_name().expect("it has a name")).arg("-lpthread");
+        let made = command.output().expect("a C compiler is installed");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Workshop { folder, name: name.to_owned() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The program's file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder().join(&self.name)
+    }
+
+    /// Runs `mallory exec` with these options on the program with these arguments.
+    pub(crate) fn exec(&self, options: &[&str], arguments: &[&str]) -> Output {
+        let mut command = mallory_command(self.folder());
+        command.arg("exec").args(options).arg("--").arg(format!("./{}", self.name)).args(arguments);
+        command.output().expect("the program starts")
+    }
+
+    /// The report, which must exit with this code.
+    pub(crate) fn report(&self, options: &[&str], arguments: &[&str], code: i32) -> String {
+        let output = self.exec(options, arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let out = String::from_utf8(output.stdout).expect("reports are text");
+        assert_eq!(output.status.code(), Some(code), "{}: {said}\n{out}", self.name);
+        out
+    }
+
+    /// The same as an object.
+    pub(crate) fn json(&self, options: &[&str], code: i32) -> Value {
+        let line = self.report(&[&["--format", "json"], options].concat(), &[], code);
+        serde_json::from_str(&line).expect("a report is an object")
+    }
+}
