@@ -78,6 +78,11 @@ fn is_run() -> bool {
     FIRST.load(Ordering::Relaxed) != 0 && status::is_owner()
 }
 
+/// Whether a program is running, in this process or in one that forked this one.
+pub(crate) fn is_running() -> bool {
+    FIRST.load(Ordering::Relaxed) != 0
+}
+
 /// The last of the program's exit handlers.
 extern "C" fn on_exit_handler(status: c_int, _: *mut c_void) {
     if is_run() {
@@ -138,6 +143,8 @@ fn leave(status: c_int) -> ! {
     if !IS_ENDING.swap(true, Ordering::Relaxed) {
         STATUS.store(status, Ordering::Relaxed);
     }
+    // The time is the system's, whatever the program's is.
+    let _context = ThreadContext::passing();
     let deadline = Instant::now() + NOTICE_MAX;
     // The first thread comes back in its handler, unless it is inside of the heap just now.
     while Instant::now() < deadline {

@@ -15,6 +15,7 @@
 //! - `c_calls` are the functions of the C library's allocator family, on the heap that they share;
 //! - `entry` stops at `main`, enters it in each run, and comes back when the program exits;
 //! - `exits` are the ways in which a program ends;
+//! - `world` are the clock and the random numbers that the program sees;
 //! - `program` is the subject: its output and its exit status are the result that is compared;
 //! - `serve` makes the sweep that the order asks for.
 //!
@@ -35,3 +36,5 @@ pub(crate) mod program;
 pub(crate) mod serve;
 #[cfg(feature = "exec")]
 pub(crate) mod start;
+#[cfg(feature = "preload")]
+pub mod world;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::exec::entry;
+use crate::exec::world::FixedClock;
 use crate::heap::thread_context::ours;
 use crate::process::descriptors::{self, StreamFile};
 use crate::process::signal_handlers;
@@ -23,6 +24,8 @@ pub(crate) struct Program {
     pub(crate) stdin: PathBuf,
     /// The folder of which each run gets a copy.
     pub(crate) folder: Option<PathBuf>,
+    /// Whether the program's clock is fixed.
+    pub(crate) has_fixed_clock: bool,
     /// Files that belong to the result.
     pub(crate) compared: Vec<PathBuf>,
 }
@@ -33,9 +36,11 @@ impl Subject for Program {
             Ok(streams) => streams,
             Err(error) => return SubjectEnd::Err(format!("the run can't be prepared: {error}")),
         };
+        let clock = self.has_fixed_clock.then(FixedClock::begin);
         stage.arm();
         let status = ours(entry::run_program);
         stage.disarm();
+        drop(clock);
         let said = err.read().unwrap_or_default();
         let said = said.iter().filter(|byte| **byte == b'\n').count();
         let mut result = format!("{EXIT_STATUS}{status}\n");

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use libc::c_int;
@@ -13,8 +13,8 @@ use crate::exec::c_calls::HEAP;
 use crate::exec::order::{Answer, Order, SentReport};
 use crate::exec::program::Program;
 use crate::process::{codec, descriptors};
-use crate::report::Report;
 use crate::report::rerun::Rerun;
+use crate::report::{Finding, Kind, Report};
 use crate::sweep::Sweep;
 
 /// The exit status of a library that has no memory for its stack, or no order.
@@ -33,11 +33,10 @@ pub(crate) fn serve(socket: OwnedFd) -> c_int {
         }
     };
     send(&Answer::Started);
-    let send = std::sync::Arc::new(send);
-    let report = make(order, {
-        let send = std::sync::Arc::clone(&send);
-        move |done, total| send(&Answer::Progress(done, total))
-    });
+    let send = Arc::new(send);
+    let tell = Arc::clone(&send);
+    let progress: Progressed = Arc::new(move |done, total| tell(&Answer::Progress(done, total)));
+    let report = make(&order, &progress);
     send(&Answer::Report(sent(&report)));
     0
 }
@@ -57,43 +56,68 @@ fn receive(socket: &mut UnixStream) -> Option<Order> {
     }
 }
 
-/// Makes the sweep.
-fn make(order: Order, progress: impl Fn(u64, u64) + Send + Sync + 'static) -> Report {
-    let Order { name, seed, jobs, limit, strict, ledger, no_faults, replay, .. } = order;
-    let (per_stack, asks_per_stack) = (order.per_stack, order.asks_per_stack);
+/// Makes the sweep. Runs that differ may do so by the clock, and are then made with a fixed one.
+fn make(order: &Order, progress: &Progressed) -> Report {
+    let first = attempt(order, progress, false);
+    if !differs(&first) {
+        return first;
+    }
+    let mut second = attempt(order, progress, true);
+    if differs(&second) {
+        return first;
+    }
+    second.notes.push(
+        "the program's runs differ by the time: they were made with a fixed clock".to_owned(),
+    );
+    second
+}
+
+/// Whether nothing was swept, since the runs without a fault differ.
+fn differs(report: &Report) -> bool {
+    let is_it = |finding: &Finding| finding.kind() == Kind::Nondeterminism;
+    report.coverage().runs_total == 0 && report.findings().iter().any(is_it)
+}
+
+/// What is told the progress.
+type Progressed = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+fn attempt(order: &Order, progress: &Progressed, has_fixed_clock: bool) -> Report {
     let program = Program {
-        stdin: PathBuf::from(order.stdin.unwrap_or_else(|| "/dev/null".to_owned())),
-        folder: order.folder.map(PathBuf::from),
-        compared: order.compared.into_iter().map(PathBuf::from).collect(),
+        stdin: PathBuf::from(order.stdin.as_deref().unwrap_or("/dev/null")),
+        folder: order.folder.as_ref().map(PathBuf::from),
+        has_fixed_clock,
+        compared: order.compared.iter().map(PathBuf::from).collect(),
     };
-    let (before, after) = order.rerun;
-    let mut sweep = Sweep::new(name)
+    let (before, after) = order.rerun.clone();
+    let progress = Arc::clone(progress);
+    let mut sweep = Sweep::new(order.name.clone())
         .global(&HEAP)
-        .seed(seed)
-        .jobs(jobs)
+        .seed(order.seed)
+        .jobs(order.jobs)
         .rerun_by(Rerun::Exec(before, after))
+        .per_stack(order.per_stack, order.asks_per_stack)
         .on_progress(move |at| progress(at.done, at.total));
-    if let Some(limit) = limit {
+    if let Some(limit) = order.limit {
         sweep = sweep.limit(limit);
     }
-    if strict {
+    if order.strict {
         sweep = sweep.strict();
     }
     if let Some(millis) = order.patience {
         sweep = sweep.patience(Duration::from_millis(millis));
     }
     if let Some((folder, resume)) = &order.journal {
-        sweep = sweep.journal(std::path::Path::new(folder), *resume);
+        sweep = sweep.journal(folder, *resume);
     }
-    if ledger {
+    if order.ledger {
         sweep = sweep.options(crate::Options::new().ledger_only());
     }
-    match replay.map(|line| line.parse()) {
+    match order.replay.as_ref().map(|line| line.parse()) {
         Some(Ok(token)) => sweep = sweep.replay(token),
         Some(Err(error)) => return sweep.failed(error),
         None => {}
     }
-    sweep.per_stack(per_stack, asks_per_stack).program(&program, no_faults)
+    sweep.program(&program, order.no_faults)
 }
 
 /// A report as the command line prints it.

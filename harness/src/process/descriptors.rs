@@ -113,6 +113,25 @@ impl StreamFile {
     }
 }
 
+/// A new file with these bytes, at the lowest free number, to be read from its beginning.
+///
+/// # Errors
+/// The system's error if it refuses a file.
+#[cfg(feature = "preload")]
+pub(crate) fn file_of(bytes: &[u8]) -> io::Result<OwnedFd> {
+    // SAFETY: the name is a C string, and the new descriptor nobody else's.
+    let mut file = unsafe {
+        let new = libc::memfd_create(c"random".as_ptr(), 0);
+        if new < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        File::from_raw_fd(new)
+    };
+    io::Write::write_all(&mut file, bytes)?;
+    file.rewind()?;
+    Ok(OwnedFd::from(file))
+}
+
 /// Opens a file to be read through this descriptor, from its beginning.
 ///
 /// # Errors

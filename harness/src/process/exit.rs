@@ -25,6 +25,8 @@ pub(crate) enum Death {
     Stall,
     /// It was stopped by this signal, and was killed.
     Stopped(i32),
+    /// It became another program (`exec`).
+    Replaced,
     /// It is gone, and its wait status went to another waiter.
     Unseen,
 }
@@ -36,6 +38,7 @@ impl Death {
         if !libc::WIFSIGNALED(wait_status) {
             return match mark {
                 Some(Mark::Endless) => Death::Endless,
+                Some(Mark::Replaced) => Death::Replaced,
                 _ => Death::Exit(libc::WEXITSTATUS(wait_status)),
             };
         }
@@ -138,6 +141,7 @@ impl codec::Codec for Death {
             Death::Stopped(signal) => (6, signal),
             Death::Unseen => (7, 0),
             Death::Guard(signal) => (8, signal),
+            Death::Replaced => (9, 0),
         };
         (u64::from(kind as u8), number as u32).put(out);
     }
@@ -155,6 +159,7 @@ impl codec::Codec for Death {
             6 => Death::Stopped(number),
             7 => Death::Unseen,
             8 => Death::Guard(number),
+            9 => Death::Replaced,
             _ => return None,
         })
     }
@@ -176,6 +181,7 @@ impl std::fmt::Display for Death {
                 f.write_str("it kept making requests, also when none of them failed any longer")
             }
             Death::Stall => f.write_str("it made no request for too long and was killed"),
+            Death::Replaced => f.write_str("it became another program (exec)"),
             Death::Stopped(signal) => write!(f, "it stopped itself by {}", name(*signal)),
             Death::Unseen => f.write_str(
                 "it ended, but how is unknown: SIGCHLD is ignored, or other code waited for it",

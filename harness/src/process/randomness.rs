@@ -32,7 +32,7 @@ impl Drop for SeededRandomness {
 }
 
 /// Fills the bytes from the seed, if a run is under way.
-fn fill(bytes: &mut [u8]) -> bool {
+pub(crate) fn fill(bytes: &mut [u8]) -> bool {
     if DRAWN.load(Ordering::Relaxed) == 0 {
         return false;
     }

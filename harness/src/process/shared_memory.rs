@@ -40,10 +40,12 @@ pub(crate) enum Mark {
     Aborting,
     /// It made no request for too long, and wrote where it is.
     Stalled,
+    /// It became another program, whose path is its last words.
+    Replaced,
 }
 
 impl Mark {
-    const ALL: [Mark; 8] = [
+    const ALL: [Mark; 9] = [
         Mark::Endless,
         Mark::Bug,
         Mark::BadAccess,
@@ -52,6 +54,7 @@ impl Mark {
         Mark::BadAccessOrOverflow,
         Mark::Aborting,
         Mark::Stalled,
+        Mark::Replaced,
     ];
 }
 

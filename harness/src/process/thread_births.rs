@@ -170,7 +170,8 @@ pub(crate) fn wait_for_ends(wait: Wait) -> usize {
     }
 }
 
-type Routine = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+/// The first function of a thread.
+pub type Routine = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 type Create = unsafe extern "C" fn(
     *mut libc::pthread_t,
     *const libc::pthread_attr_t,
@@ -272,7 +273,7 @@ unsafe extern "C-unwind" fn begin_thread(start: *mut c_void) -> *mut c_void {
 /// # Safety
 /// As the C library's.
 #[cfg_attr(not(mallory_births), allow(dead_code, reason = "nothing calls it"))]
-unsafe extern "C" fn mallory_pthread_create(
+pub unsafe extern "C" fn mallory_pthread_create(
     thread: *mut libc::pthread_t,
     attributes: *const libc::pthread_attr_t,
     routine: Routine,

@@ -54,7 +54,7 @@ pub(crate) const C_LIBRARY_SAID: &str = "the C library said: ";
 /// The kind of the finding that a death is.
 pub(crate) fn kind_of(death: Death) -> Kind {
     match death {
-        Death::Exit(_) | Death::Unseen => Kind::Exit,
+        Death::Exit(_) | Death::Unseen | Death::Replaced => Kind::Exit,
         Death::Endless | Death::Stall | Death::Stopped(_) => Kind::NoProgress,
         death if death.is_abort() => Kind::Abort,
         Death::Signal(_) | Death::Unhandled(_) | Death::Guard(_) | Death::Overflow => Kind::Crash,
@@ -104,6 +104,10 @@ fn describe_one(record: &DeathRecord, abort: Option<Abort>) -> DescribedDeath {
         Some(abort) => abort.note().to_owned(),
         None => record.death.to_string(),
     });
+    if record.death == Death::Replaced {
+        evidence = evidence
+            .note(format!("sweep the other one instead: mallory exec -- {}", record.last_words));
+    }
     if record.death == Death::Overflow && !evidence.steps.is_empty() {
         evidence = evidence.note("these functions call each other in a circle");
     }

@@ -237,6 +237,222 @@ pub extern "C" fn signal(signal: c_int, handler: libc::sighandler_t) -> libc::si
     }
 }
 
+/// The C library's function of this name as a value of its type, looked up once.
+macro_rules! next {
+    ($name:literal as $type:ty) => {{
+        static NEXT: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+        let mut known = NEXT.load(Ordering::Relaxed);
+        if known.is_null() {
+            known = next($name);
+            NEXT.store(known, Ordering::Relaxed);
+        }
+        // SAFETY: the C library's function of this name has this type.
+        unsafe { std::mem::transmute::<*mut c_void, $type>(known) }
+    }};
+}
+
+/// See `pthread_create(3)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_create(
+    thread: *mut libc::pthread_t,
+    attributes: *const libc::pthread_attr_t,
+    routine: preload::Routine,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { preload::mallory_pthread_create(thread, attributes, routine, argument) }
+}
+
+/// See `clock_gettime(2)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int {
+    type Clock = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> c_int;
+    match preload::fixed_time() {
+        // SAFETY: the caller's promise.
+        Some(fixed) if !time.is_null() => unsafe { time.write(fixed) },
+        // SAFETY: the caller's promise.
+        _ => return unsafe { next!(c"clock_gettime" as Clock)(clock, time) },
+    }
+    0
+}
+
+/// See `gettimeofday(2)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gettimeofday(time: *mut libc::timeval, zone: *mut c_void) -> c_int {
+    type Clock = unsafe extern "C" fn(*mut libc::timeval, *mut c_void) -> c_int;
+    match preload::fixed_time() {
+        Some(fixed) if !time.is_null() => {
+            let micros = fixed.tv_nsec / 1_000;
+            // SAFETY: the caller's promise.
+            unsafe { time.write(libc::timeval { tv_sec: fixed.tv_sec, tv_usec: micros }) };
+        }
+        // SAFETY: the caller's promise.
+        _ => return unsafe { next!(c"gettimeofday" as Clock)(time, zone) },
+    }
+    0
+}
+
+/// See `time(2)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn time(place: *mut libc::time_t) -> libc::time_t {
+    type Clock = unsafe extern "C" fn(*mut libc::time_t) -> libc::time_t;
+    let Some(fixed) = preload::fixed_time() else {
+        // SAFETY: the caller's promise.
+        return unsafe { next!(c"time" as Clock)(place) };
+    };
+    if !place.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { place.write(fixed.tv_sec) };
+    }
+    fixed.tv_sec
+}
+
+/// The functions that open a file by its path, whose last argument is only there for some flags. The
+/// callers of a variadic function pass it as those of this one do.
+macro_rules! opens {
+    ($($name:ident, $text:literal;)*) => {$(
+        /// See `open(2)`.
+        ///
+        /// # Safety
+        /// - As for the C library's.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(path: *const c_char, flags: c_int, mode: c_int) -> c_int {
+            type Open = unsafe extern "C" fn(*const c_char, c_int, ...) -> c_int;
+            // SAFETY: the caller's promise.
+            unsafe {
+                match preload::random_device(path) {
+                    Some(device) => device,
+                    None => next!($text as Open)(path, flags, mode),
+                }
+            }
+        }
+    )*};
+}
+opens! {
+    open, c"open";
+    open64, c"open64";
+}
+
+/// The same, as programs call them whose headers check arguments.
+macro_rules! checked_opens {
+    ($($name:ident, $open:ident;)*) => {$(
+        /// See `open(2)`.
+        ///
+        /// # Safety
+        /// - As for the C library's.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(path: *const c_char, flags: c_int) -> c_int {
+            // SAFETY: the caller's promise: the flags need no mode.
+            unsafe { $open(path, flags, 0) }
+        }
+    )*};
+}
+checked_opens! {
+    __open_2, open;
+    __open64_2, open64;
+}
+
+/// The same for paths that are relative to a folder.
+macro_rules! opens_at {
+    ($($name:ident, $text:literal;)*) => {$(
+        /// See `openat(2)`.
+        ///
+        /// # Safety
+        /// - As for the C library's.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(
+            folder: c_int,
+            path: *const c_char,
+            flags: c_int,
+            mode: c_int,
+        ) -> c_int {
+            type Open = unsafe extern "C" fn(c_int, *const c_char, c_int, ...) -> c_int;
+            // SAFETY: the caller's promise.
+            unsafe {
+                match preload::random_device(path) {
+                    Some(device) => device,
+                    None => next!($text as Open)(folder, path, flags, mode),
+                }
+            }
+        }
+    )*};
+}
+opens_at! {
+    openat, c"openat";
+    openat64, c"openat64";
+}
+
+/// Vectors of C strings.
+type Words = *const *const c_char;
+
+/// See `execve(2)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execve(path: *const c_char, words: Words, variables: Words) -> c_int {
+    type Exec = unsafe extern "C" fn(*const c_char, Words, Words) -> c_int;
+    // SAFETY: the caller's promise.
+    unsafe { becoming(path, || next!(c"execve" as Exec)(path, words, variables)) }
+}
+
+/// See `execv(3)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execv(path: *const c_char, words: Words) -> c_int {
+    type Exec = unsafe extern "C" fn(*const c_char, Words) -> c_int;
+    // SAFETY: the caller's promise.
+    unsafe { becoming(path, || next!(c"execv" as Exec)(path, words)) }
+}
+
+/// See `execvp(3)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execvp(file: *const c_char, words: Words) -> c_int {
+    type Exec = unsafe extern "C" fn(*const c_char, Words) -> c_int;
+    // SAFETY: the caller's promise.
+    unsafe { becoming(file, || next!(c"execvp" as Exec)(file, words)) }
+}
+
+/// See `execvpe(3)`.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execvpe(file: *const c_char, words: Words, variables: Words) -> c_int {
+    type Exec = unsafe extern "C" fn(*const c_char, Words, Words) -> c_int;
+    // SAFETY: the caller's promise.
+    unsafe { becoming(file, || next!(c"execvpe" as Exec)(file, words, variables)) }
+}
+
+/// Calls a function that returns only where the system refuses the other program.
+///
+/// # Safety
+/// - `path` is null or a C string.
+unsafe fn becoming(path: *const c_char, exec: impl FnOnce() -> c_int) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { preload::before_exec(path) };
+    let refused = exec();
+    preload::after_exec();
+    refused
+}
+
 /// See `close(2)`. A descriptor of the harness's is none that the program has opened.
 #[unsafe(no_mangle)]
 pub extern "C" fn close(descriptor: c_int) -> c_int {
