@@ -166,10 +166,9 @@ pub use system::System;
 pub mod preload {
     pub use crate::exec::c_calls;
     pub use crate::exec::entry;
-    pub use crate::exec::exits::{before_quick_exit, exit_at_once, sigaction};
+    pub use crate::exec::exits::{before_quick_exit, descriptors_kept, exit_at_once, sigaction};
     pub use crate::exec::world::{after_exec, before_exec, fixed_time, random_device};
     pub use crate::memory::own::{OwnMemory, move_apart};
-    pub use crate::process::descriptors::{is_own, own_range};
     pub use crate::process::thread_births::{Routine, mallory_pthread_create};
 }
 

@@ -62,6 +62,9 @@ pub(crate) struct ExecArgs {
     /// How many seconds a run may go without asking for memory before it counts as hung.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
+    /// Prints how many microseconds one of so many fault-free runs takes.
+    #[arg(long, value_name = "RUNS", hide = true)]
+    time: Option<u64>,
     /// Replays this token instead.
     #[arg(long, value_name = "TOKEN")]
     replay: Option<String>,
@@ -121,6 +124,7 @@ fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
         stdin: args.stdin.as_ref().map(existing).transpose()?,
         folder: args.dir.as_ref().map(existing).transpose()?,
         compared: args.compare.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+        timed: args.time,
         patience: args.timeout.map(|seconds| seconds * 1000),
     })
 }

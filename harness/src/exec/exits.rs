@@ -14,7 +14,7 @@ use libc::{c_int, c_void};
 
 use crate::exec::entry;
 use crate::heap::thread_context::{ThreadContext, aside, place};
-use crate::process::{reachability, signal_handlers, status, thread_births};
+use crate::process::{descriptors, reachability, signal_handlers, status, thread_births};
 
 /// The signal that a thread is stopped by. Programs hardly ever use the last one.
 fn stop_signal() -> c_int {
@@ -81,6 +81,11 @@ fn is_run() -> bool {
 /// Whether a program is running, in this process or in one that forked this one.
 pub(crate) fn is_running() -> bool {
     FIRST.load(Ordering::Relaxed) != 0
+}
+
+/// The descriptors that the program must not close, from the first up to the one behind the last.
+pub fn descriptors_kept() -> Option<(c_int, c_int)> {
+    (is_running() && place() == 0).then(descriptors::own_range)
 }
 
 /// The last of the program's exit handlers.

@@ -38,6 +38,8 @@ pub(crate) struct Order {
     pub(crate) folder: Option<String>,
     /// Files that belong to the result.
     pub(crate) compared: Vec<String>,
+    /// How many runs are timed instead of a sweep.
+    pub(crate) timed: Option<u64>,
     /// How many milliseconds a run may go without a request.
     pub(crate) patience: Option<u64>,
 }
@@ -58,6 +60,7 @@ codec_struct!(Order {
     stdin,
     folder,
     compared,
+    timed,
     patience,
 });
 

@@ -12,6 +12,7 @@ use libc::c_int;
 use crate::exec::c_calls::HEAP;
 use crate::exec::order::{Answer, Order, SentReport};
 use crate::exec::program::Program;
+use crate::heap::thread_context::ThreadContext;
 use crate::process::{codec, descriptors};
 use crate::report::rerun::Rerun;
 use crate::report::{Finding, Kind, Report};
@@ -23,6 +24,7 @@ pub(crate) const NO_MEMORY: c_int = 125;
 /// Reads the order, makes the sweep and sends the report. Returns the exit status of the process, which
 /// nobody reads where the report arrives.
 pub(crate) fn serve(socket: OwnedFd) -> c_int {
+    let _context = ThreadContext::passing();
     let mut socket = UnixStream::from(descriptors::out_of_the_way(socket));
     let Some(order) = receive(&mut socket) else { return NO_MEMORY };
     let socket = Mutex::new(socket);
@@ -36,8 +38,11 @@ pub(crate) fn serve(socket: OwnedFd) -> c_int {
     let send = Arc::new(send);
     let tell = Arc::clone(&send);
     let progress: Progressed = Arc::new(move |done, total| tell(&Answer::Progress(done, total)));
-    let report = make(&order, &progress);
-    send(&Answer::Report(sent(&report)));
+    let report = match order.timed {
+        Some(runs) => timed(&order, &progress, runs),
+        None => sent(&make(&order, &progress)),
+    };
+    send(&Answer::Report(report));
     0
 }
 
@@ -81,13 +86,38 @@ fn differs(report: &Report) -> bool {
 /// What is told the progress.
 type Progressed = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
-fn attempt(order: &Order, progress: &Progressed, has_fixed_clock: bool) -> Report {
-    let program = Program {
+/// The program that is ordered.
+fn program(order: &Order, has_fixed_clock: bool) -> Program {
+    Program {
         stdin: PathBuf::from(order.stdin.as_deref().unwrap_or("/dev/null")),
         folder: order.folder.as_ref().map(PathBuf::from),
         has_fixed_clock,
         compared: order.compared.iter().map(PathBuf::from).collect(),
+    }
+}
+
+fn attempt(order: &Order, progress: &Progressed, has_fixed_clock: bool) -> Report {
+    let program = program(order, has_fixed_clock);
+    let sweep = sweep(order, progress);
+    match order.replay.as_ref().map(|line| line.parse()) {
+        Some(Ok(token)) => sweep.replay(token).program(&program, order.no_faults),
+        Some(Err(error)) => sweep.failed(error),
+        None => sweep.program(&program, order.no_faults),
+    }
+}
+
+/// The microseconds that a run takes in the mean, as a report's text.
+fn timed(order: &Order, progress: &Progressed, runs: u64) -> SentReport {
+    let time = sweep(order, progress).time_program(&program(order, false), runs);
+    let (is_error, text) = match time {
+        Ok(micros) => (false, format!("{micros}\n")),
+        Err(error) => (true, format!("error: {error}\n")),
     };
+    SentReport { exit_code: if is_error { 2 } else { 0 }, text, json: String::new(), is_error }
+}
+
+/// The sweep that is ordered, without its program.
+fn sweep(order: &Order, progress: &Progressed) -> Sweep {
     let (before, after) = order.rerun.clone();
     let progress = Arc::clone(progress);
     let mut sweep = Sweep::new(order.name.clone())
@@ -112,12 +142,7 @@ fn attempt(order: &Order, progress: &Progressed, has_fixed_clock: bool) -> Repor
     if order.ledger {
         sweep = sweep.options(crate::Options::new().ledger_only());
     }
-    match order.replay.as_ref().map(|line| line.parse()) {
-        Some(Ok(token)) => sweep = sweep.replay(token),
-        Some(Err(error)) => return sweep.failed(error),
-        None => {}
-    }
-    sweep.program(&program, order.no_faults)
+    sweep
 }
 
 /// A report as the command line prints it.

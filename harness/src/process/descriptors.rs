@@ -32,14 +32,10 @@ fn base() -> RawFd {
     base
 }
 
-/// Whether a descriptor is the harness's, and none that the program could have opened.
-pub fn is_own(descriptor: RawFd) -> bool {
-    is_preloaded() && descriptor >= base() && descriptor < base() + OWN
-}
-
-/// Where the harness's descriptors begin and end, if there are any.
-pub fn own_range() -> Option<(RawFd, RawFd)> {
-    is_preloaded().then(|| (base(), base() + OWN))
+/// The numbers of the harness's descriptors, from the first up to the one behind the last.
+#[cfg(feature = "preload")]
+pub(crate) fn own_range() -> (RawFd, RawFd) {
+    (base(), base() + OWN)
 }
 
 /// Moves a descriptor out of the way, if this is a preloaded library. Programs that the program starts

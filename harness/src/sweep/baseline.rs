@@ -102,6 +102,30 @@ pub(crate) fn measure_apart(settings: &Settings, subject: &dyn Subject) -> Resul
     }
 }
 
+/// Makes so many fault-free runs in a child process, and returns how many microseconds one took in the
+/// mean.
+///
+/// # Errors
+/// If no child can be started.
+#[cfg(feature = "preload")]
+pub(crate) fn time_runs(
+    settings: &Settings,
+    subject: &dyn Subject,
+    runs: u64,
+) -> Result<u64, Error> {
+    let owner = std::process::id();
+    let answer = child::ask::<u64>(first_patience(settings), &|pipe| {
+        let scratch = ScratchDir::new(owner);
+        let started = Instant::now();
+        for _ in 0..runs {
+            settings.execute(subject, settings.job(&scratch));
+        }
+        pipe.send(&(started.elapsed().as_micros() as u64 / runs.max(1)));
+    });
+    let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
+    answer.messages.pop().ok_or_else(|| Error::new("the program dies without any fault"))
+}
+
 /// The baseline of a subject that dies without any fault: what was found before its death, and the
 /// death. `seen` is how the measuring child died. The run is made once more, in a child that sends
 /// what it finds as it finds it.

@@ -22,6 +22,8 @@ use crate::run::script_subject::ScriptSubject;
 use crate::run::subject::{
     By, Classify, ClosureSubject, Observe, Returned, StagedSubject, Unclassified, Whole,
 };
+#[cfg(feature = "preload")]
+use crate::sweep::baseline;
 use crate::sweep::builder_core::{BuilderCore, shared_settings};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::run_loop::RunLoop;
@@ -184,15 +186,29 @@ impl<C, V> Sweep<C, V> {
     /// Sweeps the whole program in which this code is a preloaded library.
     #[cfg(feature = "preload")]
     pub(crate) fn program(self, program: &dyn Subject, only_check: bool) -> Report {
-        let whole = self.set(|settings| {
+        let whole = self.of_program().set(|settings| settings.only_check = only_check);
+        whole.core.split().0.run(program, &EveryRequest)
+    }
+
+    #[cfg(feature = "preload")]
+    fn of_program(self) -> Self {
+        self.set(|settings| {
             settings.is_program = true;
-            settings.only_check = only_check;
             settings.classified = true;
             settings.recovers = true;
             settings.strategy = Strategy::Rerun;
             settings.apart.set(true);
-        });
-        whole.core.split().0.run(program, &EveryRequest)
+        })
+    }
+
+    /// Runs the whole program so often without a fault, and returns how many microseconds a run took in
+    /// the mean. For the benchmark.
+    ///
+    /// # Errors
+    /// If no child can be started.
+    #[cfg(feature = "preload")]
+    pub(crate) fn time_program(self, program: &dyn Subject, runs: u64) -> Result<u64, Error> {
+        baseline::time_runs(&self.of_program().core.settings, program, runs)
     }
 
     /// Says that the subject is a C program.

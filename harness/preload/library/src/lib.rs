@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use mallory::preload::{
-    self, OwnMemory, before_quick_exit, c_calls, entry, exit_at_once, is_own, move_apart, own_range,
+    self, OwnMemory, before_quick_exit, c_calls, descriptors_kept, entry, exit_at_once, move_apart,
 };
 
 /// The memory of the harness's own.
@@ -458,7 +458,7 @@ unsafe fn becoming(path: *const c_char, exec: impl FnOnce() -> c_int) -> c_int {
 pub extern "C" fn close(descriptor: c_int) -> c_int {
     // SAFETY: plain numbers.
     unsafe {
-        if is_own(descriptor) {
+        if descriptors_kept().is_some_and(|(from, to)| (from..to).contains(&descriptor)) {
             *libc::__errno_location() = libc::EBADF;
             return -1;
         }
@@ -474,7 +474,7 @@ pub extern "C" fn close_range(first: u32, last: u32, flags: c_int) -> c_int {
         true => unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) as c_int },
         false => 0,
     };
-    let Some((from, to)) = own_range() else { return close(first, last) };
+    let Some((from, to)) = descriptors_kept() else { return close(first, last) };
     let (from, to) = (from.cast_unsigned(), to.cast_unsigned());
     let below = close(first, last.min(from.saturating_sub(1)));
     if below != 0 {
