@@ -14,7 +14,7 @@ use libc::{c_int, c_void};
 
 use crate::exec::entry;
 use crate::heap::thread_context::{ThreadContext, aside, place};
-use crate::process::{descriptors, reachability, signal_handlers, status, thread_births};
+use crate::process::{descriptors, handled_signals, reachability, status, thread_births};
 
 /// The signal that a thread is stopped by. Programs hardly ever use the last one.
 fn stop_signal() -> c_int {
@@ -135,7 +135,7 @@ pub unsafe fn sigaction(
         return None;
     }
     // SAFETY: the caller's promise.
-    unsafe { signal_handlers::set_next(signal, new, old) }
+    unsafe { handled_signals::set_next(signal, new, old) }
 }
 
 /// Goes back to the harness with this status, from whichever thread.

@@ -28,7 +28,7 @@ pub mod c_calls;
 #[cfg(feature = "preload")]
 pub mod entry;
 #[cfg(feature = "preload")]
-pub mod exits;
+pub(crate) mod exits;
 pub(crate) mod order;
 #[cfg(feature = "preload")]
 pub(crate) mod program;
@@ -37,4 +37,4 @@ pub(crate) mod serve;
 #[cfg(feature = "exec")]
 pub(crate) mod start;
 #[cfg(feature = "preload")]
-pub mod world;
+pub(crate) mod world;

@@ -9,7 +9,7 @@ use crate::exec::entry;
 use crate::exec::world::FixedClock;
 use crate::heap::thread_context::ours;
 use crate::process::descriptors::{self, StreamFile};
-use crate::process::signal_handlers;
+use crate::process::handled_signals;
 use crate::report::format::diff;
 use crate::run::outcome::{EXIT_STATUS, ResultComparison, SubjectEnd, exit_status};
 use crate::run::{Stage, Subject};
@@ -51,7 +51,7 @@ impl Subject for Program {
                 Err(error) => writeln!(result, "--- {}: {}", path.display(), error.kind()),
             };
         }
-        signal_handlers::die_of_handled(status != 0);
+        handled_signals::die_of_handled(status != 0);
         let Some(usual) = stage.baseline.and_then(<[String]>::first) else {
             let _ = write!(result, "{SAID}{said}");
             return stage.ok(&|out| out.write_str(&result));

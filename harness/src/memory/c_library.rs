@@ -5,7 +5,7 @@
 pub(crate) use std::alloc::System as CLibrary;
 
 #[cfg(all(feature = "preload", target_os = "linux", target_env = "gnu"))]
-pub use self::glibc::CLibrary;
+pub(crate) use self::glibc::CLibrary;
 
 /// A block of at least 16 bytes' alignment from the C library, or null.
 #[cfg(unix)]
@@ -53,7 +53,7 @@ mod glibc {
 
     /// The C library's allocator, by the names that nothing takes the place of.
     #[derive(Clone, Copy, Debug, Default)]
-    pub struct CLibrary;
+    pub(crate) struct CLibrary;
 
     // SAFETY: glibc's functions keep the contract: `malloc` aligns to 16, `memalign` to any power of
     // two, `free` takes the blocks of both, and `realloc` keeps an alignment of at most 16.

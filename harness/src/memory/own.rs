@@ -6,7 +6,9 @@
 pub(crate) use std::alloc::System as OwnMemory;
 
 #[cfg(feature = "preload")]
-pub use self::region::{OwnMemory, move_apart, region};
+pub(crate) use self::region::region;
+#[cfg(feature = "preload")]
+pub use self::region::{OwnMemory, move_apart};
 
 #[cfg(feature = "preload")]
 mod region {
@@ -40,7 +42,7 @@ mod region {
     }
 
     /// The addresses of the region that are in use.
-    pub fn region() -> Range<usize> {
+    pub(crate) fn region() -> Range<usize> {
         START.load(Ordering::Relaxed)..USED.load(Ordering::Relaxed)
     }
 

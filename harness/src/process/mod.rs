@@ -56,6 +56,8 @@ pub(crate) mod fork_pool;
 pub(crate) mod forked_call;
 pub(crate) mod guard_pages;
 pub(crate) mod guard_region;
+#[cfg(feature = "preload")]
+pub(crate) mod handled_signals;
 pub(crate) mod heartbeat;
 #[cfg(target_os = "linux")]
 pub(crate) mod leftovers;

@@ -45,10 +45,14 @@ type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 unsafe extern "C" {
     /// The C library's `sigaction`, by the name that a preloaded library doesn't take the place of.
     #[link_name = "__sigaction"]
-    fn set_action(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int;
+    pub(crate) fn set_action(
+        signal: c_int,
+        new: *const libc::sigaction,
+        old: *mut libc::sigaction,
+    ) -> c_int;
 }
 #[cfg(not(all(feature = "preload", target_env = "gnu")))]
-use libc::sigaction as set_action;
+pub(crate) use libc::sigaction as set_action;
 
 fn install(signal: c_int, handler: Handler, flags: c_int) {
     let Some((_, previous)) = PREVIOUS.0.iter().find(|(known, _)| *known == signal) else { return };
@@ -74,57 +78,18 @@ fn restore(signal: c_int) {
 /// The signal whose handler has run; 0 if none has.
 static HANDLED: AtomicI32 = AtomicI32::new(0);
 
-/// Sets what a program wants to be done at a signal that the harness handles: its action follows ours.
-/// `None` if the harness doesn't handle the signal.
-///
-/// # Safety
-/// - `new` and `old` are null or as for `sigaction(2)`.
+/// That signal.
 #[cfg(feature = "preload")]
-pub(crate) unsafe fn set_next(
-    signal: c_int,
-    new: *const libc::sigaction,
-    old: *mut libc::sigaction,
-) -> Option<c_int> {
-    let (_, next) =
-        PREVIOUS.0.iter().find(|(known, _)| *known == signal && signal != STALL_SIGNAL)?;
-    let next = next.get().cast::<libc::sigaction>();
-    // SAFETY: the caller's promise. A zeroed entry is the default action. A program that sets handlers
-    // on several threads at once has the same race without us.
-    unsafe {
-        let before = next.read();
-        if !new.is_null() {
-            next.write(new.read());
-        }
-        if !old.is_null() {
-            old.write(before);
-        }
-    }
-    Some(0)
+pub(crate) fn handled() -> c_int {
+    HANDLED.load(Ordering::Relaxed)
 }
 
-/// Dies of the signal that this process has handled, if the program's own handler went on to end it
-/// with an error. A program that has dealt with the signal goes on as if there had been none.
+/// The action that follows ours at a signal: the program's.
 #[cfg(feature = "preload")]
-pub(crate) fn die_of_handled(has_failed: bool) {
-    let signal = HANDLED.load(Ordering::Relaxed);
-    if signal == 0 {
-        return;
-    }
-    if !has_failed {
-        if let Some(status) = own() {
-            status.forget_mark();
-        }
-        return;
-    }
-    // SAFETY: plain numbers and a set of signals that is initialised before it is used.
-    unsafe {
-        let by_default: libc::sigaction = MaybeUninit::zeroed().assume_init();
-        set_action(signal, &raw const by_default, std::ptr::null_mut());
-        let mut only: libc::sigset_t = MaybeUninit::zeroed().assume_init();
-        libc::sigaddset(&raw mut only, signal);
-        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const only, std::ptr::null_mut());
-        libc::kill(libc::getpid(), signal);
-    }
+pub(crate) fn next_action(signal: c_int) -> Option<*mut libc::sigaction> {
+    let (_, next) =
+        PREVIOUS.0.iter().find(|(known, _)| *known == signal && signal != STALL_SIGNAL)?;
+    Some(next.get().cast())
 }
 
 /// Bytes of the stack on which a handler runs when the thread's own stack has overflowed.

@@ -22,8 +22,6 @@ use crate::run::script_subject::ScriptSubject;
 use crate::run::subject::{
     By, Classify, ClosureSubject, Observe, Returned, StagedSubject, Unclassified, Whole,
 };
-#[cfg(feature = "preload")]
-use crate::sweep::baseline;
 use crate::sweep::builder_core::{BuilderCore, shared_settings};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::run_loop::RunLoop;
@@ -65,7 +63,7 @@ impl Sweep {
 shared_settings!(Sweep);
 
 /// The loop of a sweep: every request in turn, on threads that the system schedules.
-struct EveryRequest;
+pub(crate) struct EveryRequest;
 
 impl RunLoop for EveryRequest {
     fn prepare_replay(&self, _: &mut Settings, token: &Token) -> Result<(), Error> {
@@ -174,41 +172,6 @@ impl<C, V> Sweep<C, V> {
     pub fn journal(self, folder: impl Into<std::path::PathBuf>, resume: bool) -> Self {
         let place = journal::JournalPlace { dir: folder.into(), resume };
         self.set(|settings| settings.journal = Some(place))
-    }
-
-    /// Makes at most this many requests of each call stack fail. `is_asked` says whether a user chose
-    /// that.
-    #[cfg(feature = "preload")]
-    pub(crate) fn per_stack(self, most: Option<u64>, is_asked: bool) -> Self {
-        self.set(|settings| (settings.per_stack, settings.asks_per_stack) = (most, is_asked))
-    }
-
-    /// Sweeps the whole program in which this code is a preloaded library.
-    #[cfg(feature = "preload")]
-    pub(crate) fn program(self, program: &dyn Subject, only_check: bool) -> Report {
-        let whole = self.of_program().set(|settings| settings.only_check = only_check);
-        whole.core.split().0.run(program, &EveryRequest)
-    }
-
-    #[cfg(feature = "preload")]
-    fn of_program(self) -> Self {
-        self.set(|settings| {
-            settings.is_program = true;
-            settings.classified = true;
-            settings.recovers = true;
-            settings.strategy = Strategy::Rerun;
-            settings.apart.set(true);
-        })
-    }
-
-    /// Runs the whole program so often without a fault, and returns how many microseconds a run took in
-    /// the mean. For the benchmark.
-    ///
-    /// # Errors
-    /// If no child can be started.
-    #[cfg(feature = "preload")]
-    pub(crate) fn time_program(self, program: &dyn Subject, runs: u64) -> Result<u64, Error> {
-        baseline::time_runs(&self.of_program().core.settings, program, runs)
     }
 
     /// Says that the subject is a C program.

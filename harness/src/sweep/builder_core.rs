@@ -339,7 +339,10 @@ macro_rules! shared_settings {
                 self.set(|settings| settings.rerun = rerun)
             }
 
-            fn set(mut self, change: impl FnOnce(&mut $crate::sweep::settings::Settings)) -> Self {
+            pub(crate) fn set(
+                mut self,
+                change: impl FnOnce(&mut $crate::sweep::settings::Settings),
+            ) -> Self {
                 self.core = self.core.set(change);
                 self
             }

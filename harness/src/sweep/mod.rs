@@ -49,6 +49,8 @@ pub(crate) mod observation;
 pub(crate) mod point;
 pub(crate) mod point_status;
 pub(crate) mod points;
+#[cfg(feature = "preload")]
+pub(crate) mod program;
 pub(crate) mod replay;
 pub(crate) mod run_loop;
 pub(crate) mod run_request;

@@ -8,6 +8,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("the crate's root", &["lib"]),
     ("command line and C", &["cli", "c"]),
     ("named subjects", &["scenario"]),
+    ("programs that were never built for it", &["exec"]),
     ("scripts, and the contract of a port", &["script", "conformance"]),
     ("faults crossed with schedules", &["explore"]),
     ("every request in turn", &["sweep"]),
@@ -23,7 +24,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("what is reported, what fails, what threads share", &["report", "plan", "sync"]),
     ("which thread continues, and when", &["schedule", "time"]),
     ("words that everything uses", &["port", "trace", "error", "rt"]),
-    ("text that can be printed", &["printable"]),
+    ("text that can be printed, memory that is never watched", &["printable", "memory"]),
 ];
 
 /// How many files may lie flat in `src`.
@@ -65,6 +66,7 @@ pub(crate) const LONG: &[(&str, &str)] = &[
 
 /// Inherent `impl`s that are not in their type's file, and why.
 pub(crate) const SECOND_IMPLS: &[(&str, &str, &str)] = &[
+    ("GlobalHeap", "global/c_calls.rs", "C's calls, which only a preloaded library has"),
     ("Heap", "adapters/c_heap.rs", "public methods that need C's tables, a layer above heaps"),
     ("Heap", "heap/fast_path.rs", "the short and the full routes call each other"),
     ("Heap", "heap/lifecycle.rs", "how a heap is made and how a run ends, apart from its calls"),
@@ -73,6 +75,7 @@ pub(crate) const SECOND_IMPLS: &[(&str, &str, &str)] = &[
         "heap/lifecycle.rs",
         "the last step makes a heap, which options, below, don't know",
     ),
+    ("Sweep", "sweep/program.rs", "for whole programs, which only a preloaded library has"),
     ("State", "heap/detection.rs", "recording may find something, and finding records an event"),
 ];
 
@@ -94,6 +97,12 @@ pub(crate) const UNSAFE: &[&str] = &[
     "conformance/call.rs",
     "conformance/contract.rs",
     "conformance/stress.rs",
+    "exec/c_calls.rs",
+    "exec/entry.rs",
+    "exec/exits.rs",
+    "exec/start.rs",
+    "exec/world.rs",
+    "global/c_calls.rs",
     "global/inner_port.rs",
     "global/mod.rs",
     "global/survivors.rs",
@@ -111,20 +120,25 @@ pub(crate) const UNSAFE: &[&str] = &[
     "heap/run_lock.rs",
     "host/loom.rs",
     "host/shuttle.rs",
+    "memory/c_library.rs",
+    "memory/own.rs",
     "port.rs",
     "process/access_size.rs",
     "process/backtrace.rs",
     "process/child.rs",
     "process/child_handle.rs",
+    "process/descriptors.rs",
     "process/file_lock.rs",
     "process/fork_pool.rs",
     "process/forked_call.rs",
     "process/guard_pages.rs",
     "process/guard_region.rs",
+    "process/handled_signals.rs",
     "process/leftovers.rs",
     "process/page_tables.rs",
     "process/pipe.rs",
     "process/randomness.rs",
+    "process/reachability.rs",
     "process/shared_log.rs",
     "process/shared_memory.rs",
     "process/signal_handlers.rs",

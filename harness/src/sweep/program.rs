@@ -1,0 +1,41 @@
+//! The sweep of a whole program, in which this code is a preloaded library.
+
+use crate::error::Error;
+use crate::report::Report;
+use crate::report::outcome::Strategy;
+use crate::run::Subject;
+use crate::sweep::baseline;
+use crate::sweep::builder::{EveryRequest, Sweep};
+
+impl<C, V> Sweep<C, V> {
+    /// Makes at most this many requests of each call stack fail. `is_asked` says whether a user chose
+    /// that.
+    pub(crate) fn per_stack(self, most: Option<u64>, is_asked: bool) -> Self {
+        self.set(|settings| (settings.per_stack, settings.asks_per_stack) = (most, is_asked))
+    }
+
+    /// Sweeps the whole program in which this code is a preloaded library.
+    pub(crate) fn program(self, program: &dyn Subject, only_check: bool) -> Report {
+        let whole = self.of_program().set(|settings| settings.only_check = only_check);
+        whole.core.split().0.run(program, &EveryRequest)
+    }
+
+    fn of_program(self) -> Self {
+        self.set(|settings| {
+            settings.is_program = true;
+            settings.classified = true;
+            settings.recovers = true;
+            settings.strategy = Strategy::Rerun;
+            settings.apart.set(true);
+        })
+    }
+
+    /// Runs the whole program so often without a fault, and returns how many microseconds a run took in
+    /// the mean. For the benchmark.
+    ///
+    /// # Errors
+    /// If no child can be started.
+    pub(crate) fn time_program(self, program: &dyn Subject, runs: u64) -> Result<u64, Error> {
+        baseline::time_runs(&self.of_program().core.settings, program, runs)
+    }
+}
