@@ -194,7 +194,7 @@ fn sweep_points(
     for outcome in &outcomes {
         report.outcomes[*outcome as usize] += 1;
     }
-    if settings.is_program && !points.is_empty() {
+    if settings.is_program && !points.is_empty() && context.in_order {
         report.notes.push(outcome_counts(&report.outcomes));
     }
     if stray_accesses::is_astray(&context, &found)? {
