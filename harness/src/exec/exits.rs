@@ -153,6 +153,9 @@ fn leave(status: c_int) -> ! {
     let deadline = Instant::now() + NOTICE_MAX;
     // The first thread comes back in its handler, unless it is inside of the heap just now.
     while Instant::now() < deadline {
+        if IS_STOPPING.load(Ordering::Acquire) {
+            stay()
+        }
         signal(FIRST.load(Ordering::Relaxed));
         std::thread::sleep(PAUSE);
     }
@@ -215,9 +218,14 @@ extern "C" fn on_stop(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
         return;
     }
     if IS_STOPPING.load(Ordering::Acquire) {
-        STOPPED.fetch_add(1, Ordering::Release);
-        loop {
-            std::thread::sleep(NOTICE_MAX);
-        }
+        stay()
+    }
+}
+
+/// Stops this thread for good.
+fn stay() -> ! {
+    STOPPED.fetch_add(1, Ordering::Release);
+    loop {
+        std::thread::sleep(NOTICE_MAX);
     }
 }
