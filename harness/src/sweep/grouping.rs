@@ -209,12 +209,10 @@ fn finding(
     });
     // Where the failed request itself ended the process, its call site says it all.
     let is_said = |step: &FindingStep| {
-        if is_preloaded() {
-            // In C the request seldom ends the process itself.
-            return false;
-        }
         let fault = fault.as_ref().map(|fault| fault.site.key());
-        step.role == Role::Died && (step.site.frames.is_empty() || fault == Some(step.site.key()))
+        // In C it is what follows the failed request that ends the process.
+        let is_at_fault = !is_preloaded() && fault == Some(step.site.key());
+        step.role == Role::Died && (step.site.frames.is_empty() || is_at_fault)
     };
     let steps = steps.into_iter().filter(|step| !is_said(step)).collect();
     Finding {
