@@ -80,6 +80,7 @@ impl FindingSource<'_> {
                 fingerprint: Fingerprint(fingerprint).short(),
             },
             rerun: Rerun::Program(again),
+            c_call: String::new(),
         }
     }
 }

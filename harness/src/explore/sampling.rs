@@ -56,7 +56,8 @@ mod tests {
     /// Two threads with `requests` requests each, which cycle through three call sites.
     fn baseline_of(requests: u64) -> Baseline {
         let site = |function: &str| Site {
-            frames: vec![Frame { function: function.to_owned(), place: String::new() }],
+            frames: vec![Frame { function: function.to_owned(), ..Frame::default() }],
+            ..Site::default()
         };
         let by_request = |_| (0..requests as u32).map(|nth| nth % 3).collect();
         Baseline {

@@ -97,6 +97,11 @@ impl StreamFile {
         Ok(StreamFile(File::from(file)))
     }
 
+    /// How many bytes it has.
+    pub(crate) fn size(&self) -> u64 {
+        self.0.metadata().map_or(0, |file| file.len())
+    }
+
     /// All that was written.
     ///
     /// # Errors

@@ -40,6 +40,9 @@
 //! A message can get lost, for instance if the subject closes the pipe. The item's byte then still
 //! says that there was a finding, and the caller runs the item again.
 //!
+//! [`descriptors`] keeps our files out of the way of a whole program, and `file_limit` bounds what one
+//! writes.
+//!
 //! [`atomic_file`] is here because two processes may write the same file at once, and [`shared_log`]
 //! because children learn the same names one after the other.
 
@@ -51,6 +54,8 @@ pub(crate) mod child_handle;
 pub(crate) mod codec;
 pub(crate) mod descriptors;
 pub(crate) mod exit;
+#[cfg(feature = "preload")]
+pub(crate) mod file_limit;
 pub(crate) mod file_lock;
 pub(crate) mod fork_pool;
 pub(crate) mod forked_call;

@@ -7,12 +7,15 @@ use std::fmt::Write as _;
 use crate::trace::hash_bytes;
 
 /// One function on the way from the subject to a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frame {
     /// The function's path, without hashes and generic arguments.
     pub(crate) function: String,
     /// The line of the call, as `file:line`; empty if the debug information has none.
     pub(crate) place: String,
+    /// The file of the program or the library that contains it, without its folder; empty where the
+    /// subject is no whole program.
+    pub(crate) module: String,
 }
 
 impl Frame {
@@ -40,6 +43,31 @@ impl Frame {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Site {
     pub(crate) frames: Vec<Frame>,
+    /// The function of the C library that a whole program called, if the request is one that it makes
+    /// by itself; empty otherwise, and where it was asked for memory that the caller gets, as by
+    /// `strdup`.
+    pub(crate) c_call: String,
+}
+
+/// What the names of the C library's files begin with: it is divided into several.
+const C_LIBRARY: [&str; 12] = [
+    "libc.so",
+    "libc-",
+    "ld-linux",
+    "libpthread",
+    "libm.so",
+    "libdl.so",
+    "librt.so",
+    "libresolv.so",
+    "libnss_",
+    "libnsl.so",
+    "libutil.so",
+    "libanl.so",
+];
+
+/// Whether a module is part of the C library.
+pub(crate) fn is_c_library(module: &str) -> bool {
+    C_LIBRARY.iter().any(|name| module.starts_with(name))
 }
 
 impl Site {
@@ -53,7 +81,8 @@ impl Site {
 
     /// The same of its innermost functions alone.
     pub(crate) fn innermost(&self, count: usize) -> u64 {
-        Site { frames: self.frames.iter().take(count).cloned().collect() }.key()
+        let frames = self.frames.iter().take(count).cloned().collect();
+        Site { frames, ..Site::default() }.key()
     }
 
     /// The upper 24 bits of the key, as tokens hold them.
@@ -64,6 +93,26 @@ impl Site {
     /// Whether the path of one of its functions contains this text.
     pub(crate) fn mentions(&self, text: &str) -> bool {
         self.frames.iter().any(|frame| frame.function.contains(text))
+    }
+
+    /// Whether only the C library takes part in it.
+    pub(crate) fn is_c_library_alone(&self) -> bool {
+        let is_empty = self.frames.is_empty() && self.c_call.is_empty();
+        !is_empty && self.frames.iter().all(|frame| is_c_library(&frame.module))
+    }
+
+    /// Whether both are in the same call of a function of the C library's.
+    pub(crate) fn is_in_same_c_call(&self, other: &Site) -> bool {
+        let callers = |site: &Site| -> Vec<Frame> {
+            let of_caller = |frame: &&Frame| !is_c_library(&frame.module);
+            site.frames.iter().filter(of_caller).cloned().collect()
+        };
+        !self.c_call.is_empty() && self.c_call == other.c_call && callers(self) == callers(other)
+    }
+
+    /// The same of its functions and their modules.
+    pub(crate) fn passes_through(&self, text: &str) -> bool {
+        self.mentions(text) || self.frames.iter().any(|frame| frame.module.contains(text))
     }
 }
 
@@ -114,8 +163,8 @@ mod tests {
             assert_eq!(without_crates(function), short, "{function}");
         }
         let site = |function: &str| {
-            let frame = Frame { function: function.to_owned(), place: String::new() };
-            Site { frames: vec![frame] }.key()
+            let frame = Frame { function: function.to_owned(), ..Frame::default() };
+            Site { frames: vec![frame], ..Site::default() }.key()
         };
         assert_eq!(site("props::queue::Queue::push"), site("scripts::queue::Queue::push"));
         assert_ne!(site("props::queue::Queue::push"), site("props::stack::Queue::push"));

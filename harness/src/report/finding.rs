@@ -84,6 +84,9 @@ pub struct Finding {
     pub(crate) of: u64,
     pub(crate) token: Token,
     pub(crate) rerun: Rerun,
+    /// The function of the C library in one call of which the request failed and all the rest
+    /// happened; empty for what is the subject's own doing.
+    pub(crate) c_call: String,
 }
 
 impl Finding {

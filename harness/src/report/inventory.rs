@@ -65,6 +65,15 @@ pub(crate) fn allowed(inventory: &[Finding]) -> String {
     format!("{title}\n{}\n", rows(&inventory.iter().collect::<Vec<_>>()))
 }
 
+/// What the C library does wrong by itself, as a report prints it.
+pub(crate) fn c_library(findings: &[Finding]) -> String {
+    if findings.is_empty() {
+        return String::new();
+    }
+    let all: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    format!("the C library's own, and no finding of the program:\n\n{all}")
+}
+
 /// Findings as a report prints them: each as a whole, unless many are aborts for want of memory. Code
 /// that doesn't try to survive it aborts at each of its call sites, so of these one is printed as a
 /// whole, after the other findings, and the others are an inventory, unless it `is_counted`: a list of

@@ -25,6 +25,9 @@ pub(crate) struct JsonLine<'a> {
     /// Allowed aborts, by call site.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) allowed: Vec<JsonFinding<'a>>,
+    /// What the C library does wrong by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) c_library: Vec<JsonFinding<'a>>,
     /// Left out where real threads reach another peak each time.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) peak_bytes: u64,

@@ -59,6 +59,12 @@ pub struct Report {
     /// Faulted runs by outcome.
     pub(crate) outcomes: [u64; Outcome::ALL.len()],
     pub(crate) findings: Vec<Finding>,
+    /// What the C library does wrong by itself, in one call of a function of it.
+    pub(crate) c_library: Vec<Finding>,
+    /// Whether part of the subject is not watched, as the notes say.
+    pub(crate) partial: bool,
+    /// Whether the result of a whole program differs without any fault.
+    pub(crate) differs: bool,
     /// Findings of first runs, until the report is completed.
     pub(crate) first_use: Vec<Finding>,
     /// Aborts that the caller allows, by call site.
@@ -85,6 +91,9 @@ impl Report {
             sampled: false,
             outcomes: [0; Outcome::ALL.len()],
             findings: Vec::new(),
+            c_library: Vec::new(),
+            partial: false,
+            differs: false,
             first_use: Vec::new(),
             inventory: Vec::new(),
             miscounts: Vec::new(),
@@ -120,6 +129,8 @@ impl Report {
     pub fn verdict(&self) -> Verdict {
         if !self.findings.is_empty() {
             Verdict::Findings
+        } else if self.partial || self.differs {
+            Verdict::Incomplete
         } else if self.sampled {
             Verdict::Sampled
         } else if self.is_cut() {
@@ -129,9 +140,10 @@ impl Report {
         }
     }
 
-    /// Whether a default limit left something out.
+    /// Whether something was left out that the caller didn't ask to leave out: by a default limit, or
+    /// because it can't be watched.
     fn is_cut(&self) -> bool {
-        !self.coverage.complete && !self.limit_asked
+        self.partial || self.differs || !self.coverage.complete && !self.limit_asked
     }
 
     /// Whether the faulted runs were forked off one pass or made from the beginning. It is never
@@ -251,7 +263,11 @@ impl Report {
         }
         let requests = count(requests, "request");
         let sites = count(sites, "site");
-        let of = if complete { String::new() } else { format!(" of {}", thousands(runs_total)) };
+        let of = if complete || runs == runs_total {
+            String::new()
+        } else {
+            format!(" of {}", thousands(runs_total))
+        };
         let runs = count(runs, "run");
         let schedules = match schedules {
             0 => String::new(),
@@ -275,6 +291,7 @@ impl Report {
                 inventory::findings(&self.findings, are_counted)
                     + &miscounts.collect::<String>()
                     + &inventory::allowed(&self.inventory)
+                    + &inventory::c_library(&self.c_library)
             }
         }
     }
@@ -297,6 +314,7 @@ impl Report {
             outcomes: JsonOutcomes::of(&self.outcomes),
             findings: self.findings.iter().map(JsonFinding::of).collect(),
             allowed: self.inventory.iter().map(JsonFinding::of).collect(),
+            c_library: self.c_library.iter().map(JsonFinding::of).collect(),
             peak_bytes: self.peak,
             fingerprint: Fingerprint(self.fingerprint).to_string(),
         };

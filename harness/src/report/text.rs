@@ -71,6 +71,9 @@ impl fmt::Display for Finding {
         if let Some(fault) = &self.fault {
             write_site(f, &format!("{} in ", fault.line(self.kind)), &fault.site)?;
         }
+        if !self.c_call.is_empty() {
+            writeln!(f, "  all in one call of the C library's {}", self.c_call)?;
+        }
         let in_schedules = match &self.schedule {
             None => String::new(),
             Some(schedule) => {

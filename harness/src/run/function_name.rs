@@ -53,6 +53,41 @@ const PRIMITIVES: [&str; 17] = [
     "i32", "i64", "i128", "isize",
 ];
 
+/// Functions of the C library whose caller gets the memory that they ask for.
+const GIVES_MEMORY: [&str; 18] = [
+    "strdup",
+    "strndup",
+    "wcsdup",
+    "getline",
+    "getdelim",
+    "asprintf",
+    "vasprintf",
+    "reallocarray",
+    "malloc",
+    "calloc",
+    "realloc",
+    "aligned_alloc",
+    "memalign",
+    "posix_memalign",
+    "getcwd",
+    "realpath",
+    "canonicalize_file_name",
+    "get_current_dir_name",
+];
+
+/// Whether this is a function of the C library whose caller gets the memory that it asks for. Inside
+/// of it each has several names, such as `__GI___strdup` and `__asprintf_chk`.
+pub(crate) fn gives_memory(function: &str) -> bool {
+    let mut name = function.trim_start_matches('_');
+    for prefix in ["GI_", "IO_"] {
+        name = name.strip_prefix(prefix).unwrap_or(name).trim_start_matches('_');
+    }
+    for suffix in ["_internal", "_chk"] {
+        name = name.strip_suffix(suffix).unwrap_or(name);
+    }
+    GIVES_MEMORY.contains(&name)
+}
+
 /// Whether a call site ends at this function.
 pub(crate) fn is_boundary(function: &str, file: Option<&Path>) -> bool {
     if is_preloaded() && PROGRAM_BOUNDARIES.contains(&function) {

@@ -20,7 +20,7 @@
 //!
 //! [`linearizability`] looks for an order of concurrent operations that explains their replies,
 //! [`symbolizer`] turns backtraces into call sites ([`function_name`]), and [`ddmin`] makes lists shorter. They are
-//! here because several folders above use them. [`demands`] is what the compiler says to callers.
+//! here because several folders above use them, as [`program_result`] is, the result of a whole program. [`demands`] is what the compiler says to callers.
 
 mod apart;
 #[cfg(all(feature = "shuttle", feature = "ron"))]
@@ -38,6 +38,7 @@ pub(crate) mod linearizability;
 pub(crate) mod message;
 pub(crate) mod outcome;
 pub(crate) mod panic_capture;
+pub(crate) mod program_result;
 pub(crate) mod script_subject;
 mod stage;
 pub(crate) mod subject;

@@ -13,8 +13,8 @@ use crate::printable;
 use crate::process::backtrace::Stack;
 use crate::process::codec::codec_struct;
 use crate::process::{shared_log, status};
-use crate::report::call_site::{Frame, Site};
-use crate::run::function_name::{is_boundary, is_left_out, plain};
+use crate::report::call_site::{Frame, Site, is_c_library};
+use crate::run::function_name::{gives_memory, is_boundary, is_left_out, plain};
 
 /// A function with its file and line, from the debug information.
 type Resolved = (String, Option<PathBuf>, Option<u32>);
@@ -45,6 +45,8 @@ pub(crate) struct Symbolizer {
     shared: Option<BTreeMap<usize, Vec<Resolved>>>,
     /// What this one found out, and hasn't shared yet.
     fresh: Vec<usize>,
+    /// The modules of addresses, in a preloaded library.
+    modules: BTreeMap<usize, String>,
     /// The workspace's folder, which is cut off every path.
     root: Option<PathBuf>,
     /// The path of a file relative to that folder.
@@ -83,6 +85,11 @@ impl Symbolizer {
         }
         self.root = self.find_root();
         self.share();
+        if is_preloaded() {
+            for address in stacks.iter().flatten() {
+                self.modules.entry(*address).or_insert_with(|| module_name(*address));
+            }
+        }
         Some(stacks.iter().map(|stack| self.site(stack)).collect())
     }
 
@@ -150,8 +157,10 @@ impl Symbolizer {
     }
 
     fn site(&self, stack: &[usize]) -> Site {
-        let mut site = Site::default();
-        for (function, file, line) in stack.iter().filter_map(|ip| self.frames.get(ip)).flatten() {
+        let mut site = Site { c_call: self.c_call(stack), ..Site::default() };
+        let frames = stack.iter().filter_map(|ip| Some((ip, self.frames.get(ip)?)));
+        let frames = frames.flat_map(|(ip, all)| all.iter().map(move |frame| (ip, frame)));
+        for (address, (function, file, line)) in frames {
             if is_boundary(function, file.as_deref()) {
                 break;
             }
@@ -166,9 +175,34 @@ impl Symbolizer {
             site.frames.push(Frame {
                 function: printable::line(function),
                 place: printable::line(&place),
+                module: self.modules.get(address).cloned().unwrap_or_default(),
             });
         }
         site
+    }
+
+    /// The function of the C library that a program called for what begins this stack: see
+    /// [`Site::c_call`].
+    fn c_call(&self, stack: &[usize]) -> String {
+        let mut outermost = "";
+        for address in stack {
+            let Some(frames) = self.frames.get(address).filter(|frames| !frames.is_empty()) else {
+                // Ours, before the first of others.
+                continue;
+            };
+            let is_inside = self.modules.get(address).is_some_and(|name| is_c_library(name));
+            if !is_inside || frames.iter().any(|(name, file, _)| is_boundary(name, file.as_deref()))
+            {
+                break;
+            }
+            for (name, ..) in frames {
+                if gives_memory(name) {
+                    return String::new();
+                }
+                outermost = name;
+            }
+        }
+        printable::line(outermost)
     }
 
     /// A path without the part that differs between machines.
@@ -198,6 +232,12 @@ fn shared_frames() -> BTreeMap<usize, Vec<Resolved>> {
         (address, frames.collect())
     };
     shared_log::read::<Vec<SharedFrames>>().into_iter().flatten().map(known).collect()
+}
+
+/// The name of the file that contains an address.
+fn module_name(address: usize) -> String {
+    let module = status::module_of(address).map(|(module, _)| module);
+    module.map(|module| printable::line(&file_name(Path::new(&module)))).unwrap_or_default()
 }
 
 /// The last part of a path.
@@ -271,7 +311,7 @@ mod tests {
                 "<<Text as Show>::Pen as Write>::write",
             ),
         ] {
-            let frame = Frame { function: function.into(), place: String::new() };
+            let frame = Frame { function: function.into(), ..Frame::default() };
             assert_eq!(frame.short_name(), expected);
         }
     }

@@ -277,6 +277,7 @@ impl PreparedRunner {
             of: run.requests.iter().sum(),
             token: token.clone(),
             rerun: rerun.clone(),
+            c_call: String::new(),
         };
         report.findings = named.into_iter().map(finding).collect();
         report.findings.sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));

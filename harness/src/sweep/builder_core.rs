@@ -23,7 +23,7 @@ use crate::run::symbolizer;
 use crate::sweep::run_request::RunRequest;
 #[cfg(feature = "ron")]
 use crate::sweep::settings::Allowance;
-use crate::sweep::settings::Settings;
+use crate::sweep::settings::{ChosenSites, Settings};
 #[cfg(feature = "ron")]
 use crate::system::System;
 #[cfg(feature = "ron")]
@@ -71,6 +71,9 @@ impl BuilderCore<Unclassified, Whole> {
             is_program: false,
             per_stack: None,
             asks_per_stack: false,
+            chosen: ChosenSites::default(),
+            unwatched: Vec::new(),
+            output_max: 0,
             only_check: false,
             accepts_no_requests: false,
             benign: Vec::new(),
@@ -193,7 +196,7 @@ impl<C, V> BuilderCore<C, V> {
         }
         for (kind, allowed) in allowances {
             let Allowed { function: site, max, reason, .. } = allowed.clone();
-            self.settings.allowances.push(Allowance { kind, site, max, reason });
+            self.settings.allowances.push(Allowance { kind, site, max, reason, place: None });
         }
         Ok((self, keeps_failing))
     }
@@ -239,7 +242,8 @@ macro_rules! shared_settings {
                 reason: &str,
             ) -> Self {
                 let (site, reason) = (function.to_owned(), reason.to_owned());
-                let allowance = $crate::sweep::settings::Allowance { kind, site, max, reason };
+                let allowance =
+                    $crate::sweep::settings::Allowance { kind, site, max, reason, place: None };
                 self.set(|settings| settings.allowances.push(allowance))
             }
 

@@ -15,6 +15,7 @@ use crate::run::Subject;
 use crate::run::outcome::{ResultComparison, exit_status};
 use crate::run::panic_capture::{hook_panics, learn_machinery};
 use crate::sweep::baseline::{compare_results, run_baseline};
+use crate::sweep::chosen_sites::choose;
 use crate::sweep::first_use::{self, FirstUse};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::novel_points::novel_points;
@@ -23,6 +24,7 @@ use crate::sweep::point::RunContext;
 use crate::sweep::points::{check_names, points, points_in_all};
 use crate::sweep::settings::Settings;
 use crate::sweep::suppressions::finish_report;
+use crate::sweep::whole_program::{differs_later, forget_results, not_compared};
 use crate::sweep::workers::{LOST, SweepResults, judge_points};
 use crate::sweep::{leak_trend, stray_accesses, vacuity};
 
@@ -128,10 +130,15 @@ fn sweep_points(
 ) -> Result<SweepEnd, Error> {
     baseline.check()?;
     vacuity::check(settings, baseline, !first_use.is_empty())?;
+    if settings.is_program && baseline.dead_end.is_none() && !settings.only_check {
+        report.notes.extend(choose(&settings.chosen, baseline)?);
+    }
     let baseline = &*baseline;
     if baseline.dead_end.is_none() {
         check_names(settings, baseline, &first_use.sites)?;
     }
+    report.partial = !settings.unwatched.is_empty();
+    report.differs = settings.is_program && baseline.comparison == ResultComparison::Never;
     report.sampled |= baseline.threads > 1;
     report.peak = if baseline.is_in_order(settings) { baseline.peak as u64 } else { 0 };
     report.fingerprint = baseline.fingerprint;
@@ -161,8 +168,9 @@ fn sweep_points(
         if is_whole { u64::MAX } else { (REQUESTS_SAMPLE / requests).max(RUNS_MIN) };
     let limit = settings.limit.unwrap_or(default_limit).saturating_sub(first_use.runs());
     report.coverage.runs_total = all;
-    report.coverage.complete = all <= limit && points.len() as u64 == all;
-    report.limit_asked = settings.limit.is_some() || settings.asks_per_stack;
+    let is_narrow = settings.chosen.is_narrow();
+    report.coverage.complete = all <= limit && points.len() as u64 == all && !is_narrow;
+    report.limit_asked = settings.limit.is_some() || settings.asks_per_stack || is_narrow;
     report.sampled |= (points.len() as u64) < all;
     points.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     report.coverage.runs = points.len() as u64;
@@ -194,9 +202,6 @@ fn sweep_points(
     for outcome in &outcomes {
         report.outcomes[*outcome as usize] += 1;
     }
-    if settings.is_program && !points.is_empty() && context.in_order {
-        report.notes.push(outcome_counts(&report.outcomes));
-    }
     if stray_accesses::is_astray(&context, &found)? {
         return Ok(SweepEnd::Astray);
     }
@@ -205,6 +210,16 @@ fn sweep_points(
     }
     if settings.sheltered.get() {
         stray_accesses::guard_points(&context, &points, &mut found)?;
+    }
+    if settings.is_program
+        && let Some(difference) = differs_later(settings, subject, baseline, &found)?
+    {
+        forget_results(&mut found, &mut report.outcomes);
+        report.notes.push(not_compared(&difference));
+        report.differs = true;
+    }
+    if settings.is_program && !points.is_empty() && context.in_order {
+        report.notes.push(outcome_counts(&report.outcomes));
     }
     found.extend(baseline.found.clone());
     let found = leak_trend::confirm(&context, baseline, found, None)?;
@@ -264,6 +279,14 @@ fn notes(settings: &Settings, baseline: &Baseline, report: &mut Report) {
     }
     match baseline.comparison {
         ResultComparison::Exact => {}
+        ResultComparison::Unordered if settings.is_program => note(
+            "the lines of the program's result are compared in any order, which differs without any \
+             fault"
+                .to_owned(),
+        ),
+        ResultComparison::Never if settings.is_program => {
+            note(not_compared(&baseline.difference));
+        }
         ResultComparison::Unordered => note(
             "results are compared in any order, which differs without any fault; \
              .observe(|result| ..) can sort them"
@@ -274,6 +297,9 @@ fn notes(settings: &Settings, baseline: &Baseline, report: &mut Report) {
              .observe(|result| ..) chooses a part that doesn't"
                 .to_owned(),
         ),
+    }
+    for unwatched in &settings.unwatched {
+        note(unwatched.clone());
     }
     if let (Some(used), Some(budget)) = (baseline.budget_used, settings.options.budget)
         && (80..=100).contains(&used)

@@ -26,9 +26,13 @@ use crate::trace::{Injected, Op};
 /// How long the fault-free runs may go without a request before they count as hung.
 pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(120);
 
+/// The same of a whole program, which may well be one that waits for ever.
+const PROGRAM_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long the fault-free runs of a subject may: see `Sweep::patience`.
 pub(crate) fn first_patience(settings: &Settings) -> Duration {
-    settings.patience.unwrap_or(FIRST_PATIENCE)
+    let usual = if settings.is_program { PROGRAM_PATIENCE } else { FIRST_PATIENCE };
+    settings.patience.unwrap_or(usual)
 }
 
 /// How long the run may that confirms how the fault-free runs ended. One that hung is not waited for
@@ -56,9 +60,15 @@ pub(crate) fn kind_of(death: Death) -> Kind {
     match death {
         Death::Exit(_) | Death::Unseen | Death::Replaced => Kind::Exit,
         Death::Endless | Death::Stall | Death::Stopped(_) => Kind::NoProgress,
+        death if is_beyond_file_limit(death) => Kind::NoProgress,
         death if death.is_abort() => Kind::Abort,
         Death::Signal(_) | Death::Unhandled(_) | Death::Guard(_) | Death::Overflow => Kind::Crash,
     }
+}
+
+/// Whether a whole program was stopped because it wrote too much.
+fn is_beyond_file_limit(death: Death) -> bool {
+    is_preloaded() && death == Death::Signal(libc::SIGXFSZ)
 }
 
 /// The outcome of a run that ended in a death.
@@ -102,6 +112,9 @@ fn describe_one(record: &DeathRecord, abort: Option<Abort>) -> DescribedDeath {
     }
     evidence = evidence.note(match abort {
         Some(abort) => abort.note().to_owned(),
+        None if is_beyond_file_limit(record.death) => {
+            "it wrote a file beyond the limit (--max-output), and was stopped".to_owned()
+        }
         None => record.death.to_string(),
     });
     if record.death == Death::Replaced {

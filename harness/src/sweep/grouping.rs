@@ -214,6 +214,7 @@ fn finding(
         let is_at_fault = !is_preloaded() && fault == Some(step.site.key());
         step.role == Role::Died && (step.site.frames.is_empty() || is_at_fault)
     };
+    let c_call = c_call(fault.as_ref(), &steps);
     let steps = steps.into_iter().filter(|step| !is_said(step)).collect();
     Finding {
         kind: evidence.kind,
@@ -229,7 +230,16 @@ fn finding(
         of: baseline.requests,
         token: token(settings, baseline, found),
         rerun: settings.rerun.clone(),
+        c_call,
     }
+}
+
+/// The function of the C library in one call of which the request failed and all steps happened, if
+/// there is one.
+fn c_call(fault: Option<&FaultAt>, steps: &[FindingStep]) -> String {
+    let Some(fault) = fault.filter(|_| !steps.is_empty()) else { return String::new() };
+    let is_inside = |step: &FindingStep| fault.site.is_in_same_c_call(&step.site);
+    if steps.iter().all(is_inside) { fault.site.c_call.clone() } else { String::new() }
 }
 
 /// The schedule of an observation, under a model checker.

@@ -26,6 +26,8 @@ pub(crate) struct Baseline {
     pub(crate) peak: usize,
     /// The `Debug` texts of the results: one, unless schedules differ in it.
     pub(crate) texts: Vec<String>,
+    /// Where the results of a whole program differ; empty if they don't.
+    pub(crate) difference: String,
     /// How results are compared with them.
     pub(crate) comparison: ResultComparison,
     /// Whether there is debug information to name call sites by.
@@ -33,6 +35,8 @@ pub(crate) struct Baseline {
     pub(crate) sites: Vec<Site>,
     /// The index in `sites` of each request, by thread and ordinal.
     pub(crate) by_request: Vec<Vec<u32>>,
+    /// Which of `sites` are left out, whose requests are not made to fail; empty for none.
+    pub(crate) left_out: Vec<bool>,
     /// The operation and the bytes of each request, by thread and ordinal.
     pub(crate) asked: Vec<Vec<(Op, u64)>>,
     /// Bugs that show without any fault.
@@ -71,12 +75,22 @@ impl Baseline {
             self.dead_end.get_or_insert(format!("the subject fails without any fault: {error}"));
             return Ok(());
         }
-        let help = if error == ENDLESS {
-            "a loop that waits for another thread has to call mallory::thread::yield_now"
-        } else {
-            "a sweep needs a subject that succeeds while there is memory"
+        self.failure().map_or(Ok(()), Err)
+    }
+
+    /// The mistake of a subject that fails without any fault.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        let error = self.error.as_deref()?;
+        let help = match error {
+            ENDLESS => {
+                "a loop that waits for another thread has to call mallory::thread::yield_now"
+            }
+            TOO_MANY => {
+                "give it a task that ends, and a small one: each run makes all requests again"
+            }
+            _ => "a sweep needs a subject that succeeds while there is memory",
         };
-        Err(Error::new(format!("the subject fails without any fault: {error}")).help(help))
+        Some(Error::new(format!("the subject fails without any fault: {error}")).help(help))
     }
 
     /// Whether runs without a fault fail for a reason that no search over schedules finds.
@@ -155,12 +169,19 @@ impl Baseline {
         self.by_thread.get(usize::from(thread)).copied().unwrap_or(0)
     }
 
-    /// Every coordinate, thread by thread.
+    /// Every coordinate of a request that may be made to fail, thread by thread.
     pub(crate) fn coordinates(&self) -> impl Iterator<Item = Coordinate> {
         let threads = (0..).zip(&self.by_thread);
-        threads.flat_map(|(thread, count)| {
+        let all = threads.flat_map(|(thread, count)| {
             (1..=*count).map(move |ordinal| Coordinate { thread, ordinal })
-        })
+        });
+        all.filter(|at| !self.is_left_out(*at))
+    }
+
+    /// Whether a request's call site is left out.
+    fn is_left_out(&self, at: Coordinate) -> bool {
+        let is_out = |site: usize| self.left_out.get(site).copied().unwrap_or_default();
+        !self.left_out.is_empty() && self.site_number(at).is_some_and(is_out)
     }
 
     /// Which occurrence of its call site this request is in its thread, from 1; 0 without sites.
@@ -195,6 +216,8 @@ impl Baseline {
 
 /// The failure of a subject whose threads reach scheduling points without end.
 pub(crate) const ENDLESS: &str = "its threads never end";
+/// The failure of a whole program that makes more than `PROGRAM_REQUESTS_MAX`.
+pub(crate) const TOO_MANY: &str = "it makes more than 5,000,000 requests";
 /// How the error of a subject begins that starts more threads than a model can have.
 pub(crate) const CROWD: &str = "it starts more than";
 
@@ -205,10 +228,12 @@ codec_struct!(Baseline {
     fingerprint,
     peak,
     texts,
+    difference,
     comparison,
     has_sites,
     sites,
     by_request,
+    left_out,
     asked,
     found,
     dead_end,

@@ -12,7 +12,8 @@
 //!    addresses that are given out again at once.
 //!    Before them, `first_use` fails the requests that only the first run of a process makes.
 //! 4. `points` lists what to fail: each request, once and for good, new call sites first. Of a whole
-//!    program `novel_points` takes some requests of each call stack, the most novel first.
+//!    program `novel_points` takes some requests of each call stack, the most novel first, and
+//!    `chosen_sites` leaves out what the user names, and what the C library does by itself.
 //! 5. `workers` has every point run in child processes, by the `strategy` that suits: from the
 //!    beginning in worker processes, or by `fork` off one pass. `journal` notes what is done (`journal_text` is its form).
 //! 6. `point` makes the one faulted run of a point, and repeats it for call sites if it shows a
@@ -21,7 +22,7 @@
 //!    `exit_outcome` names them. `leak_trend` confirms leaks of the global allocator by repetition.
 //!    If runs learn from each other, or write where they may not (`stray_accesses`), the engine
 //!    begins again: each run then has a process of its own, or guarded memory.
-//!    `vacuity` refuses what would pass for nothing.
+//!    `vacuity` refuses what would pass for nothing. `whole_program` has what only programs need.
 //! 8. `suppressions` names the call sites, lets `grouping` make one finding of each root cause,
 //!    takes out what the caller allows (`allowed_file` is its committed list), and so completes
 //!    the report.
@@ -33,6 +34,7 @@ pub(crate) mod allowed_file;
 pub(crate) mod baseline;
 pub(crate) mod builder;
 pub(crate) mod builder_core;
+pub(crate) mod chosen_sites;
 pub(crate) mod engine;
 pub(crate) mod exit_outcome;
 pub(crate) mod first_use;
@@ -60,6 +62,7 @@ pub(crate) mod stray_accesses;
 pub(crate) mod suppressions;
 pub(crate) mod trace_difference;
 pub(crate) mod vacuity;
+pub(crate) mod whole_program;
 pub(crate) mod workers;
 
 pub use self::builder::{Setup, Sweep};

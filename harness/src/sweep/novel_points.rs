@@ -76,8 +76,9 @@ mod tests {
 
     /// A baseline of one thread, each of whose requests comes from the stack of this number.
     fn baseline(stacks: &[&str], requests: &[u32]) -> Baseline {
-        let frame = |name: char| Frame { function: name.to_string(), place: String::new() };
-        let site = |stack: &&str| Site { frames: stack.chars().map(frame).collect() };
+        let frame = |name: char| Frame { function: name.to_string(), ..Frame::default() };
+        let site =
+            |stack: &&str| Site { frames: stack.chars().map(frame).collect(), ..Site::default() };
         Baseline {
             has_sites: true,
             sites: stacks.iter().map(site).collect(),

@@ -31,10 +31,10 @@ pub(crate) fn points_new_first(baseline: &Baseline, faults: Faults) -> (Vec<Poin
     (both_ways(first.into_iter(), faults), both_ways(rest.into_iter(), faults))
 }
 
-/// How many points there are in all.
+/// How many points there are in all, without call sites that are left out.
 pub(crate) fn points_in_all(baseline: &Baseline, faults: Faults) -> u64 {
     let ways = if faults == Faults::Both { 2 } else { 1 };
-    baseline.by_thread.iter().sum::<u64>() * ways
+    baseline.coordinates().count() as u64 * ways
 }
 
 /// The points of these requests: each fails once, for good, or in both ways.

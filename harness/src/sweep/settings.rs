@@ -18,6 +18,7 @@ use crate::process::guard_region::{GuardMode, GuardSide};
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status::LIFELINE;
 use crate::process::thread_births::ThreadWaits;
+use crate::report::call_site::Site;
 use crate::report::kind::Kind;
 use crate::report::outcome::Strategy;
 use crate::report::rerun::Rerun;
@@ -28,6 +29,9 @@ use crate::schedule::default_order::Bound;
 use crate::schedule::search::SearchOptions;
 use crate::sweep::journal::JournalPlace;
 use crate::trace::hash_bytes;
+
+/// The most requests of a whole program. One that makes them without end is stopped so.
+pub(crate) const PROGRAM_REQUESTS_MAX: u64 = 5_000_000;
 
 /// How schedules are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +72,33 @@ pub(crate) struct Allowance {
     /// The most requests at which it may show.
     pub(crate) max: u64,
     pub(crate) reason: String,
+    /// Where it is written, if that is a file.
+    pub(crate) place: Option<String>,
+}
+
+/// Which requests are made to fail, by their call sites.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ChosenSites {
+    /// Only those whose call site passes through one of these functions or modules; empty for all.
+    pub(crate) only: Vec<String>,
+    /// None whose call site passes through one of these.
+    pub(crate) skip: Vec<String>,
+    /// Also those that the C library makes by itself. What it does wrong then is a finding like any
+    /// other.
+    pub(crate) c_library: bool,
+}
+
+impl ChosenSites {
+    /// Whether the user names some.
+    pub(crate) fn is_narrow(&self) -> bool {
+        !self.only.is_empty() || !self.skip.is_empty()
+    }
+
+    /// Whether requests of this call site are left out because the user says so.
+    pub(crate) fn leaves_out(&self, site: &Site) -> bool {
+        let has_one = |texts: &[String]| texts.iter().any(|text| site.passes_through(text));
+        has_one(&self.skip) || !self.only.is_empty() && !has_one(&self.only)
+    }
 }
 
 /// How far a sweep or an exploration has come.
@@ -98,6 +129,12 @@ pub(crate) struct Settings {
     pub(crate) per_stack: Option<u64>,
     /// Whether the caller set that number.
     pub(crate) asks_per_stack: bool,
+    /// Which requests of a whole program are made to fail.
+    pub(crate) chosen: ChosenSites,
+    /// What of a whole program is not watched, a sentence each.
+    pub(crate) unwatched: Vec<String>,
+    /// The most bytes that a run of a whole program may write to one file; 0 for any number.
+    pub(crate) output_max: u64,
     /// Whether only the fault-free runs are made.
     pub(crate) only_check: bool,
     /// Whether a subject that makes no request is accepted.
@@ -178,7 +215,7 @@ impl Settings {
             owns_all_threads: !self.in_process,
             waits: self.waits.as_ref(),
             plan,
-            bound: u64::MAX,
+            bound: if self.is_program { PROGRAM_REQUESTS_MAX } else { u64::MAX },
             lifeline: (!self.in_process).then_some(LIFELINE),
             baseline: None,
             comparison: self.comparison.get(),

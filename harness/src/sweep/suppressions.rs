@@ -83,6 +83,7 @@ pub(crate) fn finish_report(
         }
         if allowed.is_empty() {
             let error = Error::new(format!("{what}: nothing of the kind was found"));
+            let error = allowance.place.iter().fold(error, |error, place| error.at(place));
             let same_kind = findings.iter().filter(|finding| finding.kind() == allowance.kind);
             let same_kind: Vec<&Finding> = same_kind.collect();
             return Err(match same_kind[..] {
@@ -112,7 +113,10 @@ pub(crate) fn finish_report(
     if let Some(file) = &settings.allowed_file {
         allowed_file::apply(file, settings.update, &mut findings, report, is_complete)?;
     }
+    let is_own = |finding: &Finding| finding.c_call.is_empty() || settings.chosen.c_library;
+    let (findings, of_c_library) = findings.into_iter().partition(is_own);
     report.findings = findings;
+    report.c_library = of_c_library;
     Ok(())
 }
 

@@ -28,6 +28,10 @@ pub(crate) fn check(
         return Ok(());
     }
     let (what, help) = match settings.global {
+        _ if settings.is_program => (
+            "the program asks for no memory after its start, so nothing can fail",
+            "give it a task that needs memory",
+        ),
         None => (
             "no request reached the heap; did the code use it?",
             "make collections on the heap that the closure is given, as Vec::new_in(heap.clone()); \
