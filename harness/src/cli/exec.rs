@@ -10,14 +10,18 @@ use crate::cli::input::cores;
 use crate::cli::output::{Format, print, say};
 use crate::cli::progress::Bar;
 use crate::error::Error;
+use crate::exec::config::{self, CommandConfig};
+use crate::exec::inspect::{Inspected, inspect};
 use crate::exec::order::Order;
-use crate::exec::start::{Start, sweep};
+use crate::exec::start::sweep;
 use crate::sweep::settings::Progress;
 
 /// How many requests of each call stack are made to fail by default.
 const PER_SITE: u64 = 2;
+/// The MiB that a run may write by default.
+const OUTPUT_MAX: u64 = 32;
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct ExecArgs {
     /// The program and its arguments, after `--`.
     #[arg(required = true, last = true, value_name = "PROGRAM")]
@@ -59,7 +63,22 @@ pub(crate) struct ExecArgs {
     /// Makes nothing fail: shows what the program does wrong by itself.
     #[arg(long)]
     no_faults: bool,
-    /// How many seconds a run may go without asking for memory before it counts as hung.
+    /// Fails only requests whose call site passes through a function or a module (a program or a library)
+    /// with this text in its name. Can be repeated.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Fails no requests whose call site passes through one. Can be repeated.
+    #[arg(long, value_name = "NAME")]
+    skip: Vec<String>,
+    /// Also fails the requests that the C library makes by itself, and counts what goes wrong inside of
+    /// it as findings.
+    #[arg(long)]
+    libc: bool,
+    /// The most MiB that a run may write to its standard output or to another file. Default: 32.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..1 << 20))]
+    max_output: Option<u64>,
+    /// How many seconds a run may go without asking for memory before it counts as hung. Default: 30
+    /// without a fault; with one 10, or 50 times the run without.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
     /// Prints how many microseconds one of so many fault-free runs takes.
@@ -78,16 +97,14 @@ pub(crate) struct ExecArgs {
 /// # Errors
 /// A mistake in the flags, or a program that can't be swept.
 pub(crate) fn exec(args: &ExecArgs, library: &[u8], format: Format) -> Result<u8, Error> {
-    let Some((program, _)) = args.words.split_first() else {
-        return Err(Error::new("no program is named").help("mallory exec -- PROGRAM ARGS"));
-    };
-    let start = Start {
-        file: find(program)?,
-        words: args.words.clone(),
-        variables: args.variables.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
-    };
-    let name = name_of(program);
-    let order = order(args, &name)?;
+    let program = args.words.first().cloned().unwrap_or_default();
+    let file_name = Path::new(&program).file_name().unwrap_or_default();
+    let config = config::of_command(file_name)?;
+    let args = &with_config(args.clone(), &config);
+    let variables = args.variables.iter().map(|text| variable(text)).collect::<Result<_, _>>()?;
+    let Inspected { start, unwatched } = inspect(&args.words, variables)?;
+    let name = name_of(&program);
+    let order = Order { unwatched, allowances: config.allowances, ..order(args, &name)? };
     let bar = Bar::start(&name, "runs", std::io::stderr().is_terminal());
     let draw = bar.on_progress();
     let report = sweep(&start, library, &order, &mut |done, total| draw(Progress { done, total }))?;
@@ -98,6 +115,24 @@ pub(crate) fn exec(args: &ExecArgs, library: &[u8], format: Format) -> Result<u8
         _ => print(&report.text)?,
     }
     Ok(report.exit_code)
+}
+
+/// The options, completed by what the project has committed: the command line comes first.
+fn with_config(mut args: ExecArgs, config: &CommandConfig) -> ExecArgs {
+    args.stdin = args.stdin.or_else(|| config.stdin.clone());
+    args.dir = args.dir.or_else(|| config.dir.clone());
+    args.limit = args.limit.or(config.limit);
+    args.timeout = args.timeout.or(config.timeout);
+    args.max_output = args.max_output.or(config.max_output);
+    args.strict |= config.strict;
+    args.libc |= config.libc;
+    args.compare.extend(config.compare.iter().cloned());
+    args.only.extend(config.only.iter().cloned());
+    args.skip.extend(config.skip.iter().cloned());
+    let committed = config.env.iter().map(|(name, value)| format!("{name}={value}"));
+    // A later one replaces one before it.
+    args.variables.splice(0..0, committed);
+    args
 }
 
 /// What the library is asked for.
@@ -126,6 +161,11 @@ fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
         compared: args.compare.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
         timed: args.time,
         patience: args.timeout.map(|seconds| seconds * 1000),
+        output_max: args.max_output.unwrap_or(OUTPUT_MAX) << 20,
+        only: args.only.clone(),
+        skip: args.skip.clone(),
+        c_library: args.libc,
+        ..Order::default()
     })
 }
 
@@ -147,6 +187,9 @@ fn rerun(args: &ExecArgs) -> (String, String) {
     for path in &args.compare {
         add("--compare", &path.to_string_lossy());
     }
+    if let Some(megabytes) = args.max_output {
+        add("--max-output", &megabytes.to_string());
+    }
     let words = args.words.iter().map(|word| quoted(&word.to_string_lossy()));
     (before, format!("-- {}", words.collect::<Vec<_>>().join(" ")))
 }
@@ -165,26 +208,6 @@ fn variable(text: &str) -> Result<(OsString, OsString), Error> {
         .split_once('=')
         .ok_or_else(|| Error::new(format!("expected NAME=VALUE, found `{text}`")).at("--env"))?;
     Ok((name.into(), value.into()))
-}
-
-/// The file of a program, as a shell finds it.
-fn find(program: &OsString) -> Result<PathBuf, Error> {
-    let path = Path::new(program);
-    let is_program = |path: &Path| path.is_file();
-    if path.components().count() > 1 {
-        return match is_program(path) {
-            true => Ok(path.to_owned()),
-            false => Err(Error::new("there is no such program").at(path.display().to_string())),
-        };
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let found =
-        std::env::split_paths(&folders).map(|folder| folder.join(path)).find(|p| is_program(p));
-    found.ok_or_else(|| {
-        Error::new("there is no such program")
-            .at(path.display().to_string())
-            .help("is it installed, and in a folder of PATH?")
-    })
 }
 
 /// The name of a sweep of this program: its file's name, as far as names may have its characters.

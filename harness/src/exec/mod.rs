@@ -20,15 +20,24 @@
 //! - `serve` makes the sweep that the order asks for.
 //!
 //! On the side of the command line (feature `exec`):
+//! - `inspect` finds the program that a command names, and `elf` reads from its file whether it can be
+//!   watched;
+//! - `config` reads the options and the accepted findings that a project has committed;
 //! - `start` starts the program and hears what the library sends;
 //! - `order` is what both say to each other.
 
 #[cfg(feature = "preload")]
 pub mod c_calls;
+#[cfg(feature = "exec")]
+pub(crate) mod config;
+#[cfg(feature = "exec")]
+pub(crate) mod elf;
 #[cfg(feature = "preload")]
 pub mod entry;
 #[cfg(feature = "preload")]
 pub(crate) mod exits;
+#[cfg(feature = "exec")]
+pub(crate) mod inspect;
 pub(crate) mod order;
 #[cfg(feature = "preload")]
 pub(crate) mod program;

@@ -1,6 +1,7 @@
 //! What the command line and the preloaded library say to each other, as messages on a socket.
 
 use crate::process::codec::{Codec, codec_struct};
+use crate::sweep::settings::Allowance;
 
 /// The variable that tells the library the number of its socket. The library removes it before the
 /// program can see it.
@@ -42,6 +43,17 @@ pub(crate) struct Order {
     pub(crate) timed: Option<u64>,
     /// How many milliseconds a run may go without a request.
     pub(crate) patience: Option<u64>,
+    /// The most bytes that a run may write to one file, its standard output among them.
+    pub(crate) output_max: u64,
+    /// What of the program is not watched.
+    pub(crate) unwatched: Vec<String>,
+    /// Functions or modules whose requests alone are made to fail, or are not.
+    pub(crate) only: Vec<String>,
+    pub(crate) skip: Vec<String>,
+    /// Whether the C library is held to account for what it does by itself.
+    pub(crate) c_library: bool,
+    /// Findings that are accepted.
+    pub(crate) allowances: Vec<Allowance>,
 }
 
 codec_struct!(Order {
@@ -62,7 +74,15 @@ codec_struct!(Order {
     compared,
     timed,
     patience,
+    output_max,
+    unwatched,
+    only,
+    skip,
+    c_library,
+    allowances,
 });
+
+codec_struct!(Allowance { kind, site, max, reason, place });
 
 /// What the library answers.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! The subject of `mallory exec`: the whole program. Its result is what its user sees: the exit status,
 //! standard output, and the files that were named.
 
-use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
@@ -9,14 +8,11 @@ use crate::exec::entry;
 use crate::exec::world::FixedClock;
 use crate::heap::thread_context::ours;
 use crate::process::descriptors::{self, StreamFile};
+use crate::process::file_limit::{FileLimit, end_by_limit};
 use crate::process::handled_signals;
 use crate::report::format::diff;
-use crate::run::outcome::{EXIT_STATUS, ResultComparison, SubjectEnd, exit_status};
-use crate::run::{Stage, Subject};
-
-/// How the last line of a result begins: the lines on standard error are counted. What they say may well differ
-/// from run to run.
-const SAID: &str = "\nlines on standard error: ";
+use crate::run::outcome::{ResultComparison, SubjectEnd, exit_status};
+use crate::run::{Stage, Subject, program_result};
 
 /// The whole program, from `main` to its exit.
 pub(crate) struct Program {
@@ -28,6 +24,8 @@ pub(crate) struct Program {
     pub(crate) has_fixed_clock: bool,
     /// Files that belong to the result.
     pub(crate) compared: Vec<PathBuf>,
+    /// The most bytes that a run may write to one file.
+    pub(crate) output_max: u64,
 }
 
 impl Subject for Program {
@@ -36,27 +34,30 @@ impl Subject for Program {
             Ok(streams) => streams,
             Err(error) => return SubjectEnd::Err(format!("the run can't be prepared: {error}")),
         };
+        let limit = FileLimit::set(self.output_max);
         let clock = self.has_fixed_clock.then(FixedClock::begin);
         stage.arm();
         let status = ours(entry::run_program);
         stage.disarm();
         drop(clock);
+        drop(limit);
+        if out.size().max(err.size()) >= self.output_max {
+            end_by_limit();
+        }
         let said = err.read().unwrap_or_default();
         let said = said.iter().filter(|byte| **byte == b'\n').count();
-        let mut result = format!("{EXIT_STATUS}{status}\n");
-        result.push_str(&text(&out.read().unwrap_or_default()));
+        let mut result = program_result::begin(status, &text(&out.read().unwrap_or_default()));
         for path in &self.compared {
-            let _ = match fs::read(path) {
-                Ok(bytes) => write!(result, "--- {}\n{}", path.display(), text(&bytes)),
-                Err(error) => writeln!(result, "--- {}: {}", path.display(), error.kind()),
-            };
+            let content = fs::read(path).map(|bytes| text(&bytes)).map_err(|error| error.kind());
+            let content = content.as_deref().map_err(|error| *error);
+            program_result::add_file(&mut result, &path.to_string_lossy(), content);
         }
         handled_signals::die_of_handled(status != 0);
         let Some(usual) = stage.baseline.and_then(<[String]>::first) else {
-            let _ = write!(result, "{SAID}{said}");
+            program_result::end(&mut result, said);
             return stage.ok(&|out| out.write_str(&result));
         };
-        let (usual, usually_said) = usual.rsplit_once(SAID).unwrap_or((usual, ""));
+        let (usual, usually_said) = program_result::split(usual);
         if status != 0 && exit_status(usual) != Some(status) {
             // It failed where it succeeds without a fault.
             return SubjectEnd::Oom;

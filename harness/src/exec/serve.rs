@@ -17,6 +17,7 @@ use crate::process::{codec, descriptors};
 use crate::report::rerun::Rerun;
 use crate::report::{Finding, Kind, Report};
 use crate::sweep::Sweep;
+use crate::sweep::settings::ChosenSites;
 
 /// The exit status of a library that has no memory for its stack, or no order.
 pub(crate) const NO_MEMORY: c_int = 125;
@@ -77,10 +78,10 @@ fn make(order: &Order, progress: &Progressed) -> Report {
     second
 }
 
-/// Whether nothing was swept, since the runs without a fault differ.
+/// Whether the runs without a fault differ: then nothing was swept, or the results were not compared.
 fn differs(report: &Report) -> bool {
     let is_it = |finding: &Finding| finding.kind() == Kind::Nondeterminism;
-    report.coverage().runs_total == 0 && report.findings().iter().any(is_it)
+    report.differs || report.coverage().runs_total == 0 && report.findings().iter().any(is_it)
 }
 
 /// What is told the progress.
@@ -93,6 +94,7 @@ fn program(order: &Order, has_fixed_clock: bool) -> Program {
         folder: order.folder.as_ref().map(PathBuf::from),
         has_fixed_clock,
         compared: order.compared.iter().map(PathBuf::from).collect(),
+        output_max: order.output_max,
     }
 }
 
@@ -125,7 +127,6 @@ fn sweep(order: &Order, progress: &Progressed) -> Sweep {
         .seed(order.seed)
         .jobs(order.jobs)
         .rerun_by(Rerun::Exec(before, after))
-        .per_stack(order.per_stack, order.asks_per_stack)
         .on_progress(move |at| progress(at.done, at.total));
     if let Some(limit) = order.limit {
         sweep = sweep.limit(limit);
@@ -142,7 +143,16 @@ fn sweep(order: &Order, progress: &Progressed) -> Sweep {
     if order.ledger {
         sweep = sweep.options(crate::Options::new().ledger_only());
     }
-    sweep
+    sweep.with_settings(|settings| {
+        settings.chosen = ChosenSites {
+            only: order.only.clone(),
+            skip: order.skip.clone(),
+            c_library: order.c_library,
+        };
+        settings.unwatched.clone_from(&order.unwatched);
+        settings.allowances.clone_from(&order.allowances);
+        settings.output_max = order.output_max;
+    })
 }
 
 /// A report as the command line prints it.

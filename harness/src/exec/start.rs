@@ -85,10 +85,13 @@ fn no_report(
     };
     let error = match has_begun {
         true => Error::new(format!("[mallory bug] the sweep has no result: {end}")),
+        false if text.contains("error while loading shared libraries") => {
+            Error::new("the program can't be loaded").help("install the library that is missing")
+        }
         false => Error::new("the program can't be watched: it never called the C library's start")
             .help(
-                "it is linked statically, set-user-ID, or has a runtime of its own (Go); sweep one \
-                 that is linked dynamically with glibc",
+                "it may have a start of its own, as runtimes without C do; sweep one that begins at \
+                 the C library's",
             ),
     };
     error.at(start.file.display().to_string()).listing(&lines)
