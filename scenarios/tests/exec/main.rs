@@ -1,8 +1,13 @@
 //! `mallory exec`: programs in C and C++ that were never built for it. Each is compiled by the test.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
+mod choices;
+mod committed;
+mod endings;
+mod page;
 mod planted;
 #[path = "../support/program.rs"]
 mod program;
+mod refused;
 mod surroundings;
 mod workshop;

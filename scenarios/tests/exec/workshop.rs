@@ -16,6 +16,11 @@ pub(crate) struct Workshop {
 impl Workshop {
     /// Compiles the program of this name.
     pub(crate) fn of(name: &str) -> Workshop {
+        Workshop::built(name, &[])
+    }
+
+    /// The same with these flags of the compiler's.
+    pub(crate) fn built(name: &str, flags: &[&str]) -> Workshop {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("exec");
         let c = sources.join(format!("{name}.c"));
         let (compiler, source) = match c.exists() {
@@ -26,7 +31,7 @@ impl Workshop {
         let mut command = Command::new(compiler);
         // The compiler writes the names as they are given here into the debug information.
         command.current_dir(&sources).args(["-g", "-O0", "-o"]).arg(folder.path().join(name));
-        command.arg(source.file_name().expect("it has a name")).arg("-lpthread");
+        command.arg(source.file_name().expect("it has a name")).args(flags).arg("-lpthread");
         let made = command.output().expect("a C compiler is installed");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         Workshop { folder, name: name.to_owned() }
@@ -55,6 +60,15 @@ impl Workshop {
         let out = String::from_utf8(output.stdout).expect("reports are text");
         assert_eq!(output.status.code(), Some(code), "{}: {said}\n{out}", self.name);
         out
+    }
+
+    /// The mistake that it says instead of making a report.
+    pub(crate) fn mistake(&self, options: &[&str], arguments: &[&str]) -> String {
+        let output = self.exec(options, arguments);
+        let said = String::from_utf8(output.stderr).expect("mistakes are text");
+        assert_eq!(output.status.code(), Some(2), "{}: {said}", self.name);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{}: {said}", self.name);
+        said
     }
 
     /// The same as an object.
