@@ -55,9 +55,6 @@ const ALLOCATORS: [(&str, &str, &[&str], &str); 4] = [
 /// A function of every CPython, also as a library.
 const PYTHON: [&str; 2] = ["Py_BytesMain", "Py_Main"];
 
-/// What is seen of a program only in part: why, and what to do about it.
-pub(crate) type Unwatched = String;
-
 /// Whether this is the beginning of an ELF file.
 pub(crate) fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
@@ -68,7 +65,7 @@ pub(crate) fn is_elf(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// A program that can't be watched.
-pub(crate) fn check(bytes: &[u8], uses_malloc: bool) -> Result<Vec<Unwatched>, Error> {
+pub(crate) fn check(bytes: &[u8], uses_malloc: bool) -> Result<Vec<String>, Error> {
     check_machine(bytes)?;
     let file =
         ElfFile::<FileHeader64<Endianness>>::parse(bytes).map_err(|error| damaged(&error))?;
@@ -239,7 +236,7 @@ impl Facts {
     }
 
     /// What of a program that can be watched can't be.
-    fn unwatched(&self, uses_malloc: bool) -> Vec<Unwatched> {
+    fn unwatched(&self, uses_malloc: bool) -> Vec<String> {
         let mut unwatched = Vec::new();
         if self.is_go {
             unwatched.push(

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::exec::elf::{self, Unwatched};
+use crate::exec::elf;
 use crate::exec::start::Start;
 
 /// As many interpreters of interpreters are followed, as the kernel does.
@@ -21,7 +21,7 @@ const FIRST_LINE: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Inspected {
     pub(crate) start: Start,
-    pub(crate) unwatched: Vec<Unwatched>,
+    pub(crate) unwatched: Vec<String>,
 }
 
 /// Finds what is to be started for these words: the program's file or, for a script, the file of its

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::host::Host;
-use crate::memory::preloaded::is_preloaded;
 use crate::plan::Plan;
 use crate::process::backtrace::{Capture, Census, Stack};
 use crate::process::child;
@@ -18,7 +17,6 @@ use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
 use crate::run::outcome::{ResultComparison, Stopped};
-use crate::run::program_result::difference_between;
 use crate::run::symbolizer::Symbolizer;
 use crate::run::{Job, Run, Subject};
 use crate::sweep::exit_outcome::{again_patience, first_patience, os_error};
@@ -132,9 +130,7 @@ pub(crate) fn time_runs(
 /// death. `seen` is how the measuring child died. The run is made once more, in a child that sends
 /// what it finds as it finds it.
 fn died(settings: &Settings, subject: &dyn Subject, seen: DeathRecord) -> Result<Baseline, Error> {
-    if let Some(mistake) = whole_program::mistake(settings, seen.death) {
-        return Err(mistake);
-    }
+    whole_program::check(settings, seen.death)?;
     let unmeasured = Baseline::default();
     let context =
         RunContext { requests: u64::MAX, ..RunContext::new(settings, subject, &unmeasured) };
@@ -225,11 +221,7 @@ pub(crate) fn measure(
     baseline.budget_used = in_place.budget_used;
     let census = run_with(&|job| job.capture = Some(Capture::census()));
     let texts = [&second, &in_place, &census].map(|run| run.text.as_deref().unwrap_or_default());
-    if settings.is_program {
-        let usual = &baseline.texts[0];
-        let other = texts.iter().find(|text| **text != *usual).unwrap_or(&texts[0]);
-        baseline.difference = difference_between(usual, other);
-    }
+    baseline.difference = whole_program::difference(settings, &baseline.texts[0], &texts);
     let comparisons = texts.map(|text| ResultComparison::of(&baseline.texts[0], text));
     baseline.comparison = comparisons.into_iter().fold(settings.comparison.get(), Ord::max);
     // The adversarial heap and a fixed schedule leave nothing to chance but what the subject reads.
@@ -304,7 +296,7 @@ fn failed(run: &Run, threads_max: usize) -> Option<String> {
     match (run.outcome, &run.conducted.stopped) {
         (Outcome::Absorbed, _) => None,
         (_, Some(Stopped::Endless)) => Some(ENDLESS.to_owned()),
-        (Outcome::Hung, None) if is_preloaded() => Some(TOO_MANY.to_owned()),
+        _ if whole_program::asks_without_end(run) => Some(TOO_MANY.to_owned()),
         (_, Some(Stopped::Crowd)) => Some(format!("{CROWD} {threads_max} threads")),
         _ => Some(run.failure.clone().unwrap_or_else(|| run.outcome.name().to_owned())),
     }

@@ -4,26 +4,29 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::memory::preloaded::is_preloaded;
 use crate::process::child;
 use crate::process::exit::Death;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::status;
 use crate::report::kind::Kind;
 use crate::report::outcome::Outcome;
-use crate::run::Subject;
 use crate::run::outcome::ResultComparison;
 use crate::run::program_result::difference_between;
+use crate::run::{Run, Subject};
 use crate::sweep::exit_outcome::{first_patience, os_error};
 use crate::sweep::measurements::{Baseline, TOO_MANY};
 use crate::sweep::observation::Observation;
 use crate::sweep::settings::Settings;
 
-/// The mistake behind the end of a program without any fault, if it was stopped by a limit of ours.
-pub(crate) fn mistake(settings: &Settings, death: Death) -> Option<Error> {
-    if !settings.is_program {
-        return None;
-    }
-    match death {
+/// Checks that the end of a program without any fault is its own: it may have been stopped by a limit
+/// of ours.
+///
+/// # Errors
+/// If it was.
+pub(crate) fn check(settings: &Settings, death: Death) -> Result<(), Error> {
+    let mistake = match death {
+        _ if !settings.is_program => None,
         Death::Endless => {
             let too_many = Baseline { error: Some(TOO_MANY.to_owned()), ..Baseline::default() };
             too_many.failure()
@@ -40,7 +43,19 @@ pub(crate) fn mistake(settings: &Settings, death: Death) -> Option<Error> {
             )
         }
         _ => None,
-    }
+    };
+    mistake.map_or(Ok(()), Err)
+}
+
+/// Whether a run of a program was stopped because it made requests without end.
+pub(crate) fn asks_without_end(run: &Run) -> bool {
+    is_preloaded() && run.outcome == Outcome::Hung
+}
+
+/// Where the results of a program differ without any fault; empty if they don't.
+pub(crate) fn difference(settings: &Settings, usual: &str, others: &[&str]) -> String {
+    let other = others.iter().find(|text| settings.is_program && **text != usual);
+    other.map_or_else(String::new, |other| difference_between(usual, other))
 }
 
 /// What a user can do about the end of a program without any fault, to go on the line that says it.
