@@ -32,7 +32,7 @@ const PREFIX: &str = "MALLORY_";
 
 /// The variables that there are. A fuzz target reads three of the last four; a program that a subject
 /// starts inherits the last one.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "MALLORY_DISABLE_CUSTOM_ALLOCATORS",
     "MALLORY_HISTOGRAM",
     "MALLORY_JOBS",
@@ -46,6 +46,7 @@ const KNOWN: [&str; 13] = [
     "MALLORY_TRIAGE",
     "MALLORY_CHILD",
     "MALLORY_EXEC",
+    "MALLORY_CARGO",
 ];
 
 /// Refuses a variable that looks like one of ours and is none: a misspelt one would silently ask for

@@ -101,6 +101,8 @@
 pub mod adapters;
 #[cfg(feature = "c")]
 pub mod c;
+#[cfg(feature = "exec")]
+pub mod cargo;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod conformance;

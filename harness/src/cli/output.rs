@@ -11,7 +11,7 @@ use crate::report::{self, Report, json};
 use crate::scenario::Scenario;
 
 /// The form of what a command prints.
-#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Text for people.
     #[default]

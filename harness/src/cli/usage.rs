@@ -37,7 +37,7 @@ pub(crate) fn parse<Cli: Parser>(words: &[OsString]) -> Result<Cli, u8> {
 }
 
 /// The form in which a mistake is printed where the flags could not be read.
-fn asked_format(words: &[OsString]) -> Format {
+pub(crate) fn asked_format(words: &[OsString]) -> Format {
     let flags: Vec<&str> =
         words.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
     let asks = flags.contains(&"--format=json")

@@ -37,7 +37,8 @@ pub(crate) fn inspect(
         return Err(Error::new("no program is named").help("mallory exec -- PROGRAM ARGS"));
     };
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut start = Start { file: find(program, &path)?, words: words.to_vec(), variables };
+    let mut start =
+        Start { file: find(program, &path)?, words: words.to_vec(), variables, hidden: Vec::new() };
     for _ in 0..SCRIPTS_MAX {
         let place = start.file.display().to_string();
         let bytes = read(&start.file).map_err(|error| error.at(&place))?;

@@ -23,6 +23,7 @@
 //! - `inspect` finds the program that a command names, and `elf` reads from its file whether it can be
 //!   watched;
 //! - `config` reads the options and the accepted findings that a project has committed;
+//! - `functions` tells a test program's own functions from libtest's and the standard library's;
 //! - `start` starts the program and hears what the library sends;
 //! - `order` is what both say to each other.
 
@@ -36,6 +37,8 @@ pub(crate) mod elf;
 pub mod entry;
 #[cfg(feature = "preload")]
 pub(crate) mod exits;
+#[cfg(feature = "exec")]
+pub(crate) mod functions;
 #[cfg(feature = "exec")]
 pub(crate) mod inspect;
 pub(crate) mod order;

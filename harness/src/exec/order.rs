@@ -1,6 +1,10 @@
 //! What the command line and the preloaded library say to each other, as messages on a socket.
 
+#[cfg(feature = "exec")]
+use crate::error::Error;
 use crate::process::codec::{Codec, codec_struct};
+use crate::process::test_scope::TestProgram;
+use crate::report::kind::Kind;
 use crate::sweep::settings::Allowance;
 
 /// The variable that tells the library the number of its socket. The library removes it before the
@@ -54,6 +58,8 @@ pub(crate) struct Order {
     pub(crate) c_library: bool,
     /// Findings that are accepted.
     pub(crate) allowances: Vec<Allowance>,
+    /// The functions of the program, if it runs one test: then only the test's requests count.
+    pub(crate) test: Option<TestProgram>,
 }
 
 codec_struct!(Order {
@@ -80,6 +86,7 @@ codec_struct!(Order {
     skip,
     c_library,
     allowances,
+    test,
 });
 
 codec_struct!(Allowance { kind, site, max, reason, place });
@@ -96,7 +103,7 @@ pub(crate) enum Answer {
 }
 
 /// A report as it is printed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SentReport {
     pub(crate) exit_code: u8,
     pub(crate) text: String,
@@ -104,9 +111,71 @@ pub(crate) struct SentReport {
     pub(crate) json: String,
     /// Whether the text is that of an error.
     pub(crate) is_error: bool,
+    /// The requests, their call sites, and the faulted runs.
+    pub(crate) requests: u64,
+    pub(crate) sites: u64,
+    pub(crate) runs: u64,
+    /// Faulted runs by outcome.
+    pub(crate) outcomes: Vec<u64>,
+    /// Whether every run was made.
+    pub(crate) is_complete: bool,
+    pub(crate) findings: Vec<SentFinding>,
 }
 
-codec_struct!(SentReport { exit_code, text, json, is_error });
+codec_struct!(SentReport {
+    exit_code,
+    text,
+    json,
+    is_error,
+    requests,
+    sites,
+    runs,
+    outcomes,
+    is_complete,
+    findings,
+});
+
+impl SentReport {
+    /// The report of a sweep that could not be made.
+    #[cfg(feature = "exec")]
+    pub(crate) fn failed(name: &str, error: &Error) -> SentReport {
+        SentReport {
+            exit_code: 2,
+            text: format!("error: {name}: {error}\n"),
+            is_error: true,
+            ..SentReport::default()
+        }
+    }
+}
+
+/// A finding as it is printed.
+#[derive(Clone, Debug)]
+pub(crate) struct SentFinding {
+    pub(crate) kind: Kind,
+    pub(crate) id: String,
+    pub(crate) text: String,
+    /// Its line in a file of allowed call sites.
+    pub(crate) line: String,
+    /// Whether the program aborted because it had no memory and no way to say so.
+    pub(crate) is_out_of_memory: bool,
+    /// The crate that asked for the memory.
+    pub(crate) krate: String,
+    /// The function that promises an error instead, if there is one on the call stack.
+    pub(crate) promise: Option<String>,
+}
+
+impl SentFinding {
+    /// Whether it is only counted: code that can't report an error aborts when memory runs out, unless
+    /// one of its functions promises to.
+    #[cfg(feature = "exec")]
+    pub(crate) fn is_counted(&self) -> bool {
+        // These two promise an error of another kind.
+        let is_promise = |name: &String| !["try_from", "try_into"].contains(&&**name);
+        self.is_out_of_memory && !self.promise.as_ref().is_some_and(is_promise)
+    }
+}
+
+codec_struct!(SentFinding { kind, id, text, line, is_out_of_memory, krate, promise });
 
 impl Codec for Answer {
     fn put(&self, out: &mut Vec<u8>) {

@@ -26,6 +26,9 @@ pub(crate) struct Program {
     pub(crate) compared: Vec<PathBuf>,
     /// The most bytes that a run may write to one file.
     pub(crate) output_max: u64,
+    /// Whether it runs one test. The test says itself whether the result is right, so the exit status is
+    /// all that is compared, and has to be 0 without a fault.
+    pub(crate) is_test: bool,
 }
 
 impl Subject for Program {
@@ -45,6 +48,9 @@ impl Subject for Program {
             end_by_limit();
         }
         let said = err.read().unwrap_or_default();
+        if self.is_test {
+            return judge_test(stage, status, &[out.read().unwrap_or_default(), said]);
+        }
         let said = said.iter().filter(|byte| **byte == b'\n').count();
         let mut result = program_result::begin(status, &text(&out.read().unwrap_or_default()));
         for path in &self.compared {
@@ -82,6 +88,18 @@ impl Program {
         }
         descriptors::open_as(&self.stdin, 0)?;
         Ok((StreamFile::in_place_of(1)?, StreamFile::in_place_of(2)?))
+    }
+}
+
+/// The end of a run of a test: its exit status, and what it said on its two streams.
+fn judge_test(stage: &mut Stage<'_>, status: i32, said: &[Vec<u8>]) -> SubjectEnd {
+    match (status, stage.baseline) {
+        (0, _) => stage.ok(&|out| out.write_str("passed")),
+        (_, Some(_)) => SubjectEnd::Oom,
+        (_, None) => {
+            let said = said.iter().map(|bytes| text(bytes)).collect::<String>();
+            SubjectEnd::Err(format!("exit status {status}\n{}", said.trim_end()))
+        }
     }
 }
 

@@ -10,14 +10,15 @@ use std::time::Duration;
 use libc::c_int;
 
 use crate::exec::c_calls::HEAP;
-use crate::exec::order::{Answer, Order, SentReport};
+use crate::exec::order::{Answer, Order, SentFinding, SentReport};
 use crate::exec::program::Program;
 use crate::heap::thread_context::ThreadContext;
-use crate::process::{codec, descriptors};
+use crate::process::exit::Abort;
+use crate::process::{codec, descriptors, test_scope};
 use crate::report::rerun::Rerun;
-use crate::report::{Finding, Kind, Report};
-use crate::sweep::Sweep;
+use crate::report::{Finding, Kind, Report, inventory};
 use crate::sweep::settings::ChosenSites;
+use crate::sweep::{Sweep, allowed_file};
 
 /// The exit status of a library that has no memory for its stack, or no order.
 pub(crate) const NO_MEMORY: c_int = 125;
@@ -64,6 +65,9 @@ fn receive(socket: &mut UnixStream) -> Option<Order> {
 
 /// Makes the sweep. Runs that differ may do so by the clock, and are then made with a fixed one.
 fn make(order: &Order, progress: &Progressed) -> Report {
+    if let Some(test) = &order.test {
+        test_scope::set(test.clone());
+    }
     let first = attempt(order, progress, false);
     if !differs(&first) {
         return first;
@@ -93,6 +97,7 @@ fn program(order: &Order, has_fixed_clock: bool) -> Program {
         stdin: PathBuf::from(order.stdin.as_deref().unwrap_or("/dev/null")),
         folder: order.folder.as_ref().map(PathBuf::from),
         has_fixed_clock,
+        is_test: order.test.is_some(),
         compared: order.compared.iter().map(PathBuf::from).collect(),
         output_max: order.output_max,
     }
@@ -115,7 +120,8 @@ fn timed(order: &Order, progress: &Progressed, runs: u64) -> SentReport {
         Ok(micros) => (false, format!("{micros}\n")),
         Err(error) => (true, format!("error: {error}\n")),
     };
-    SentReport { exit_code: if is_error { 2 } else { 0 }, text, json: String::new(), is_error }
+    let exit_code = if is_error { 2 } else { 0 };
+    SentReport { exit_code, text, is_error, ..SentReport::default() }
 }
 
 /// The sweep that is ordered, without its program.
@@ -128,6 +134,9 @@ fn sweep(order: &Order, progress: &Progressed) -> Sweep {
         .jobs(order.jobs)
         .rerun_by(Rerun::Exec(before, after))
         .on_progress(move |at| progress(at.done, at.total));
+    if order.test.is_some() {
+        sweep = sweep.allow_no_requests();
+    }
     if let Some(limit) = order.limit {
         sweep = sweep.limit(limit);
     }
@@ -163,5 +172,30 @@ fn sent(report: &Report) -> SentReport {
         text: if is_error { report.details() } else { report.to_string() },
         json: report.to_json("exec").unwrap_or_default(),
         is_error,
+        requests: report.coverage.requests,
+        sites: report.coverage.sites,
+        runs: report.coverage.runs,
+        outcomes: report.outcomes.to_vec(),
+        is_complete: report.coverage.complete,
+        findings: report.findings.iter().map(sent_finding).collect(),
+    }
+}
+
+/// Whether the program aborted because it had no memory and no way to say so.
+fn is_out_of_memory(finding: &Finding) -> bool {
+    let notes = &finding.notes;
+    finding.fault.is_some() && notes.iter().any(|note| note == Abort::AllocError.note())
+}
+
+/// A finding as the command line prints it.
+fn sent_finding(finding: &Finding) -> SentFinding {
+    SentFinding {
+        kind: finding.kind(),
+        id: finding.id().to_owned(),
+        text: finding.to_string(),
+        line: allowed_file::line(finding),
+        is_out_of_memory: is_out_of_memory(finding),
+        krate: inventory::crate_of_fault(finding),
+        promise: inventory::promise(finding),
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Start {
     pub(crate) words: Vec<OsString>,
     /// Variables that are set for it.
     pub(crate) variables: Vec<(OsString, OsString)>,
+    /// Variables that it doesn't see.
+    pub(crate) hidden: Vec<OsString>,
 }
 
 /// Starts the program, has the library make the sweep, and returns the report. `on_progress` is called
@@ -108,6 +110,9 @@ fn spawn(start: &Start, library: &[u8]) -> io::Result<(Child, UnixStream, File)>
     if let Some((name, arguments)) = start.words.split_first() {
         command.arg0(name).args(arguments);
     }
+    start.hidden.iter().for_each(|name| {
+        command.env_remove(name);
+    });
     command.envs(start.variables.iter().map(|(name, value)| (name, value)));
     // The program inherits the file, which the library closes.
     let place = format!("{PRELOADED}{}", file.as_raw_fd());

@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::process::codec::Codec;
+use crate::process::test_scope;
 use crate::report::evidence::Moment;
 use crate::rt::{backtrace_end, set_backtrace_end};
 use crate::trace::Op;
 
 /// At most this many frames are taken of a stack.
 const FRAMES_MAX: usize = 128;
+
+/// In a census, the place of a request that is not of the test's (`test_scope`).
+pub(crate) const LEFT_OUT: u32 = u32::MAX - 1;
 
 /// A stack's raw return addresses, innermost first. They mean the same only in this process and its
 /// forks.
@@ -33,7 +37,8 @@ pub(crate) struct Census {
     known_requests: Vec<u64>,
     /// Each distinct backtrace once.
     pub(crate) stacks: Vec<Stack>,
-    /// For each thread and request an index into `stacks`; `u32::MAX` if none was taken.
+    /// For each thread and request an index into `stacks`; `u32::MAX` if none was taken, and
+    /// [`LEFT_OUT`].
     pub(crate) by_request: Vec<Vec<u32>>,
     /// For each thread and request its operation and size in bytes.
     pub(crate) asked: Vec<Vec<(Op, u64)>>,
@@ -101,6 +106,11 @@ impl Capture {
         } else {
             let stack = stack();
             let next = census.stacks.len() as u32;
+            if !test_scope::is_tests(thread as u16, &stack) {
+                census.by_request[thread].push(LEFT_OUT);
+                census.asked[thread].push((op, size as u64));
+                return;
+            }
             *census.known.entry(stack).or_insert_with_key(|stack| {
                 census.stacks.push(stack.clone());
                 next

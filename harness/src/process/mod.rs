@@ -17,6 +17,7 @@
 //!    number from shared memory. [`randomness`] answers the run's random numbers from its seed. The
 //!    run sends a [`heartbeat`] while it makes requests, and has a
 //!    directory of its own ([`scratch_dir`]). [`thread_births`] numbers the threads that it starts.
+//!    Of a test program's requests, [`test_scope`] tells which are the test's.
 //! 4. **Report.** *Findings* come back as messages through the [`pipe`], in the byte format of
 //!    [`codec`], by a worker after each item, by an isolated
 //!    run as soon as each is known.
@@ -78,6 +79,7 @@ pub(crate) mod shared_memory;
 pub(crate) mod signal_handlers;
 pub(crate) mod stalls;
 pub(crate) mod status;
+pub(crate) mod test_scope;
 pub(crate) mod thread_births;
 pub(crate) mod watchdog;
 pub(crate) mod worker_pool;

@@ -3,7 +3,8 @@
 //!
 //! Every word is taken for a pointer that looks like one, also into the middle of a block. The search
 //! begins with all memory that can be written to, but for the blocks themselves, the harness's own
-//! memory, and what is below the program's stack. Blocks that are found are searched in turn.
+//! memory, what is below the program's stack, and the stacks of threads that have ended. Blocks that are
+//! found are searched in turn.
 #![allow(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,9 @@ use std::fs;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[cfg(feature = "preload")]
+use crate::process::thread_births;
 
 /// The most bytes that are read at a time.
 const CHUNK: usize = 1 << 16;
@@ -72,6 +76,10 @@ fn writable(maps: &str, stack: usize) -> Vec<Range<usize>> {
         let range = address(start)?..address(end)?;
         if !rest.starts_with("rw") {
             return None;
+        }
+        #[cfg(feature = "preload")]
+        if let Some(end) = thread_births::end_of_left_stack(&range) {
+            return Some(end..range.end);
         }
         Some(if range.contains(&stack) { stack..range.end } else { range })
     };

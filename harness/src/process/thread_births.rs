@@ -31,6 +31,13 @@ const PLACES: usize = 256;
 static BIRTHS: [AtomicU64; PLACES] = [const { AtomicU64::new(0) }; PLACES];
 /// The number in this run of a thread that was started in an earlier one.
 static NUMBERS: [AtomicU16; PLACES] = [const { AtomicU16::new(0) }; PLACES];
+/// An address on the stack of each of those threads that has one, and such addresses of threads that
+/// have ended: a search for pointers leaves out what the latter left behind.
+#[cfg(feature = "preload")]
+static STACKS: [AtomicUsize; PLACES] = [const { AtomicUsize::new(0) }; PLACES];
+#[cfg(feature = "preload")]
+static ENDED: [AtomicUsize; PLACES] = [const { AtomicUsize::new(0) }; PLACES];
+
 /// The number of births so far.
 static BORN: AtomicU64 = AtomicU64::new(0);
 
@@ -171,6 +178,10 @@ pub(crate) fn wait_for_ends(wait: Wait) -> usize {
 }
 
 /// The first function of a thread.
+#[cfg_attr(
+    not(feature = "preload"),
+    allow(unreachable_pub, reason = "only a preloaded library exports it")
+)]
 pub type Routine = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 type Create = unsafe extern "C" fn(
     *mut libc::pthread_t,
@@ -224,11 +235,37 @@ fn key() -> Option<libc::pthread_key_t> {
 unsafe extern "C" fn ended(run: *mut c_void) {
     let birth = BIRTH.get();
     if let Some(place) = BIRTHS.get(birth.place) {
+        #[cfg(feature = "preload")]
+        note_end(birth.place);
         place.store(0, Ordering::Relaxed);
     }
     if run as u64 == RUN.load(Ordering::Relaxed) {
         LIVING.fetch_sub(1, Ordering::Release);
     }
+}
+
+/// Notes that the thread of this place has ended.
+#[cfg(feature = "preload")]
+fn note_end(place: usize) {
+    let address = STACKS[place].swap(0, Ordering::Relaxed);
+    let takes = |ended: &AtomicUsize| {
+        let taken = ended.compare_exchange(0, address, Ordering::Relaxed, Ordering::Relaxed);
+        // A later thread had the same stack.
+        taken.is_ok() || taken == Err(address)
+    };
+    let _ = address == 0 || ENDED.iter().any(takes);
+}
+
+/// Where the stack ends, towards higher addresses, of a thread that has ended, if it lies in this range of
+/// memory. The C library keeps it for a thread to come, with all that was on it. Its own data of the
+/// thread is above.
+#[cfg(feature = "preload")]
+pub(crate) fn end_of_left_stack(range: &std::ops::Range<usize>) -> Option<usize> {
+    let within = |stacks: &[AtomicUsize]| {
+        let mut all = stacks.iter().map(|stack| stack.load(Ordering::Relaxed));
+        all.find(|stack| range.contains(stack))
+    };
+    within(&ENDED).filter(|_| within(&STACKS).is_none())
 }
 
 /// Registers a thread that is about to start.
@@ -260,6 +297,10 @@ unsafe extern "C-unwind" fn begin_thread(start: *mut c_void) -> *mut c_void {
         read
     };
     BIRTH.set(birth);
+    #[cfg(feature = "preload")]
+    if let Some(stack) = STACKS.get(birth.place) {
+        stack.store(std::ptr::from_ref(&birth) as usize, Ordering::Relaxed);
+    }
     if let Some(key) = key() {
         // SAFETY: the key exists, and the value is only a number.
         unsafe { libc::pthread_setspecific(key, birth.run as *const c_void) };
@@ -273,6 +314,10 @@ unsafe extern "C-unwind" fn begin_thread(start: *mut c_void) -> *mut c_void {
 /// # Safety
 /// As the C library's.
 #[cfg_attr(not(mallory_births), allow(dead_code, reason = "nothing calls it"))]
+#[cfg_attr(
+    not(feature = "preload"),
+    allow(unreachable_pub, reason = "only a preloaded library exports it")
+)]
 pub unsafe extern "C" fn mallory_pthread_create(
     thread: *mut libc::pthread_t,
     attributes: *const libc::pthread_attr_t,

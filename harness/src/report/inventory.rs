@@ -142,7 +142,7 @@ fn rows(inventory: &[&Finding]) -> String {
 }
 
 /// The outermost function of a finding's call site whose name begins with `try_`.
-fn promise(finding: &Finding) -> Option<String> {
+pub(crate) fn promise(finding: &Finding) -> Option<String> {
     let frames = &finding.fault.as_ref()?.site.frames;
     let names = frames.iter().rev().map(|frame| last_segment(&frame.function));
     names.into_iter().find(|name| name.starts_with("try_")).map(str::to_owned)
@@ -151,6 +151,13 @@ fn promise(finding: &Finding) -> Option<String> {
 /// The name of a function without its path, and without the closures in it.
 fn last_segment(function: &str) -> &str {
     function.rsplit("::").find(|segment| !segment.starts_with("{{")).unwrap_or(function)
+}
+
+/// The crate that asked for the memory that a finding needs to be refused; empty if that is unknown.
+#[cfg(feature = "preload")]
+pub(crate) fn crate_of_fault(finding: &Finding) -> String {
+    let frame = finding.fault.as_ref().and_then(|fault| fault.site.frames.first());
+    frame.map_or_else(String::new, |frame| crate_of(&frame.function).to_owned())
 }
 
 /// The crate that a function belongs to.

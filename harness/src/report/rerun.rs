@@ -25,7 +25,10 @@ impl Rerun {
             #[cfg(feature = "ron")]
             Rerun::Line(line) => line.clone(),
             #[cfg(feature = "preload")]
-            Rerun::Exec(command, rest) => format!("{command} --replay '{token}' {rest}"),
+            Rerun::Exec(command, rest) => {
+                let line = format!("{command} --replay '{token}' {rest}");
+                line.trim_end().to_owned()
+            }
             Rerun::Command(program) => format!("{program} replay '{token}'"),
             Rerun::Program(program) => format!("MALLORY_REPLAY='{token}' {program}"),
         }

@@ -31,7 +31,7 @@ pub(crate) mod demands;
 pub(crate) mod event_recorder;
 mod execute;
 mod finished_run;
-mod function_name;
+pub(crate) mod function_name;
 mod job;
 #[cfg(all(feature = "shuttle", feature = "ron"))]
 pub(crate) mod linearizability;

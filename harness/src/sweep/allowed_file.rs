@@ -89,7 +89,7 @@ pub(crate) fn apply(
 }
 
 /// A finding's line.
-fn line(finding: &Finding) -> String {
+pub(crate) fn line(finding: &Finding) -> String {
     let mut line = format!("{} {}", finding.kind(), finding.id());
     let frames = finding.fault.as_ref().map_or(&[][..], |fault| &fault.site.frames);
     for (nth, frame) in frames.iter().enumerate() {
@@ -99,7 +99,7 @@ fn line(finding: &Finding) -> String {
 }
 
 /// The lines of the file by id. A file that isn't there has none.
-fn read(path: &Path) -> Result<BTreeMap<String, String>, Error> {
+pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, String>, Error> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
@@ -130,7 +130,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, Error> {
 }
 
 /// Writes the file, sorted by functions, so that a new line stands where its neighbours are.
-fn write(path: &Path, allowed: &BTreeMap<String, String>) -> Result<(), Error> {
+pub(crate) fn write(path: &Path, allowed: &BTreeMap<String, String>) -> Result<(), Error> {
     let mut lines: Vec<&String> = allowed.values().collect();
     lines.sort_by_key(|line| (line.split_once("  ").map_or("", |(_, site)| site), *line));
     let mut text = HEAD.to_owned();

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::process::backtrace::{Capture, Census, Stack};
+use crate::process::backtrace::{Capture, Census, LEFT_OUT, Stack};
 use crate::process::child;
 use crate::process::exit::{Death, DeathRecord};
 use crate::process::scratch_dir::ScratchDir;
@@ -284,7 +284,9 @@ fn shown(settings: &Settings, run: &Run, run_with: &RunWith<'_>) -> Option<Obser
     }
     let moments = moments(&evidence);
     let again = run_with(&|job| job.capture = Some(Capture::of(moments.clone())));
-    Some(Observation { stacks: again.taken, ..faultless(run, evidence) })
+    let mut shown = Observation { stacks: again.taken, ..faultless(run, evidence) };
+    shown.leave_out_libtests();
+    (!shown.evidence.is_empty()).then_some(shown)
 }
 
 fn faultless(run: &Run, evidence: Vec<Evidence>) -> Observation {
@@ -382,7 +384,8 @@ pub(crate) fn take_sites(baseline: &mut Baseline, mut census: Census, known_file
             asked.truncate(*count as usize);
         }
     }
-    let used = census.by_request.iter().flatten().max().map_or(0, |last| *last as usize + 1);
+    let known = census.by_request.iter().flatten().filter(|index| **index < LEFT_OUT);
+    let used = known.max().map_or(0, |last| *last as usize + 1);
     census.stacks.truncate(used);
     baseline.asked = census.asked;
     let stacks: &[Stack] = &census.stacks;
@@ -397,4 +400,5 @@ pub(crate) fn take_sites(baseline: &mut Baseline, mut census: Census, known_file
             baseline.by_request = census.by_request.iter().map(|of| vec![0; of.len()]).collect();
         }
     }
+    baseline.mark_outside_test();
 }

@@ -139,10 +139,10 @@ fn sweep_points(
     }
     report.partial = !settings.unwatched.is_empty();
     report.differs = settings.is_program && baseline.comparison == ResultComparison::Never;
-    report.sampled |= baseline.threads > 1;
+    report.sampled |= baseline.subject_threads() > 1;
     report.peak = if baseline.is_in_order(settings) { baseline.peak as u64 } else { 0 };
     report.fingerprint = baseline.fingerprint;
-    report.coverage.requests = baseline.requests;
+    report.coverage.requests = baseline.subject_requests();
     report.coverage.sites = if baseline.has_sites { baseline.site_count() } else { 0 };
     notes(settings, baseline, report);
     if let Some(why) = &baseline.dead_end {

@@ -129,6 +129,8 @@ fn describe_one(record: &DeathRecord, abort: Option<Abort>) -> DescribedDeath {
         evidence = evidence.note(format!("the allocator refused a request of {bytes} by itself"));
     }
     if record.death.is_abort()
+        // What std says then is that, and how to see a backtrace.
+        && !(is_preloaded() && abort == Some(Abort::AllocError))
         && let Some(said) = record.last_words.lines().next()
     {
         evidence = evidence.note(match said.starts_with("panicked") {

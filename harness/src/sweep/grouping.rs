@@ -227,7 +227,7 @@ fn finding(
         fault,
         schedule: schedule(found, sites),
         count: 1,
-        of: baseline.requests,
+        of: baseline.subject_requests(),
         token: token(settings, baseline, found),
         rerun: settings.rerun.clone(),
         c_call,

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
+use crate::process::backtrace::LEFT_OUT;
 use crate::process::codec::codec_struct;
+use crate::process::test_scope;
 use crate::report::call_site::Site;
 use crate::report::evidence::{Evidence, Moment};
 use crate::report::kind::Kind;
@@ -37,6 +39,8 @@ pub(crate) struct Baseline {
     pub(crate) by_request: Vec<Vec<u32>>,
     /// Which of `sites` are left out, whose requests are not made to fail; empty for none.
     pub(crate) left_out: Vec<bool>,
+    /// The index in `sites` that stands for requests that are not of the test's, in a test program.
+    pub(crate) outside_test: Option<u32>,
     /// The operation and the bytes of each request, by thread and ordinal.
     pub(crate) asked: Vec<Vec<(Op, u64)>>,
     /// Bugs that show without any fault.
@@ -88,9 +92,15 @@ impl Baseline {
             TOO_MANY => {
                 "give it a task that ends, and a small one: each run makes all requests again"
             }
+            _ if test_scope::is_set() => "make it pass, or leave it out: `-- --skip NAME`",
             _ => "a sweep needs a subject that succeeds while there is memory",
         };
-        Some(Error::new(format!("the subject fails without any fault: {error}")).help(help))
+        let (why, said) = error.split_once('\n').unwrap_or((error, ""));
+        let said = said.lines().filter(|line| !line.trim().is_empty()).take(SAID_MAX);
+        let said: Vec<String> = said.map(str::to_owned).collect();
+        let subject = if test_scope::is_set() { "test" } else { "subject" };
+        let what = format!("the {subject} fails without any fault: {why}");
+        Some(Error::new(what).listing(&said).help(help))
     }
 
     /// Whether runs without a fault fail for a reason that no search over schedules finds.
@@ -164,6 +174,18 @@ impl Baseline {
         Some(*sites.get(usize::try_from(at.ordinal.checked_sub(1)?).ok()?)? as usize)
     }
 
+    /// Gives the requests that are not of the test's a call site of their own, in a test program.
+    pub(crate) fn mark_outside_test(&mut self) {
+        if !test_scope::is_set() {
+            return;
+        }
+        let left_out = self.sites.len() as u32;
+        self.sites.push(Site::default());
+        let places = self.by_request.iter_mut().flatten();
+        places.filter(|place| **place == LEFT_OUT).for_each(|place| *place = left_out);
+        self.outside_test = Some(left_out);
+    }
+
     /// Requests of a thread.
     pub(crate) fn count(&self, thread: u16) -> u64 {
         self.by_thread.get(usize::from(thread)).copied().unwrap_or(0)
@@ -175,13 +197,38 @@ impl Baseline {
         let all = threads.flat_map(|(thread, count)| {
             (1..=*count).map(move |ordinal| Coordinate { thread, ordinal })
         });
-        all.filter(|at| !self.is_left_out(*at))
+        all.filter(|at| self.is_subjects(*at) && !self.is_left_out(*at))
     }
 
     /// Whether a request's call site is left out.
     fn is_left_out(&self, at: Coordinate) -> bool {
         let is_out = |site: usize| self.left_out.get(site).copied().unwrap_or_default();
         !self.left_out.is_empty() && self.site_number(at).is_some_and(is_out)
+    }
+
+    /// Whether a request is the subject's: all are, but in a test program only the test's.
+    fn is_subjects(&self, at: Coordinate) -> bool {
+        let Some(outside) = self.outside_test else { return true };
+        self.site_number(at).is_some_and(|site| site != outside as usize)
+    }
+
+    /// The number of the subject's requests.
+    pub(crate) fn subject_requests(&self) -> u64 {
+        match self.outside_test {
+            Some(_) => self.coordinates().count() as u64,
+            None => self.requests,
+        }
+    }
+
+    /// The number of threads that make requests of the subject's.
+    pub(crate) fn subject_threads(&self) -> u64 {
+        match self.outside_test {
+            Some(_) => {
+                let threads: BTreeSet<u16> = self.coordinates().map(|at| at.thread).collect();
+                threads.len() as u64
+            }
+            None => self.threads,
+        }
     }
 
     /// Which occurrence of its call site this request is in its thread, from 1; 0 without sites.
@@ -209,10 +256,15 @@ impl Baseline {
 
     /// The number of different call sites.
     pub(crate) fn site_count(&self) -> u64 {
-        let keys: BTreeSet<u64> = self.sites.iter().map(Site::key).collect();
+        let is_subjects = |(nth, _): &(u32, &Site)| Some(*nth) != self.outside_test;
+        let sites = (0..).zip(&self.sites).filter(is_subjects);
+        let keys: BTreeSet<u64> = sites.map(|(_, site)| site.key()).collect();
         keys.len() as u64
     }
 }
+
+/// The most lines of what a failing subject said that are printed.
+const SAID_MAX: usize = 12;
 
 /// The failure of a subject whose threads reach scheduling points without end.
 pub(crate) const ENDLESS: &str = "its threads never end";
@@ -234,6 +286,7 @@ codec_struct!(Baseline {
     sites,
     by_request,
     left_out,
+    outside_test,
     asked,
     found,
     dead_end,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::process::backtrace::Stack;
 use crate::process::codec::{Codec, codec_struct};
+use crate::process::test_scope;
 use crate::report::evidence::{Evidence, Moment};
+use crate::report::kind::Kind;
 use crate::schedule::FoundSchedule;
 use crate::trace::{Coordinate, Injected};
 
@@ -30,6 +32,21 @@ pub(crate) struct Observation {
     /// Under a model checker: the schedule of the run, and in how many of the schedules with this
     /// fault the bug was seen.
     pub(crate) schedule: Option<FoundSchedule>,
+}
+
+impl Observation {
+    /// Takes out leaks of a test program that are not the test's: what libtest and the standard library
+    /// leave to the end of the process.
+    pub(crate) fn leave_out_libtests(&mut self) {
+        let stacks = &self.stacks;
+        self.evidence.retain(|evidence| {
+            let known = evidence.steps.iter().filter_map(|(_, moment)| stacks.get(moment));
+            let known: Vec<&Stack> = known.collect();
+            evidence.kind != Kind::Leak
+                || known.is_empty()
+                || known.into_iter().any(|stack| test_scope::mentions_test(stack))
+        });
+    }
 }
 
 /// The moments whose backtraces this evidence needs.

@@ -75,7 +75,7 @@ pub(crate) fn single(
 fn describe(baseline: &Baseline, report: &mut Report) {
     report.peak = baseline.peak as u64;
     report.fingerprint = baseline.fingerprint;
-    report.coverage.requests = baseline.requests;
+    report.coverage.requests = baseline.subject_requests();
     report.coverage.sites = baseline.site_count();
 }
 

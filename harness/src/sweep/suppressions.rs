@@ -130,6 +130,7 @@ pub(crate) fn named_findings(
     found: &mut [Observation],
 ) -> Result<Vec<Finding>, Error> {
     complete_requests(baseline, found);
+    found.iter_mut().for_each(Observation::leave_out_libtests);
     let sites = name_sites(settings, found)?;
     Ok(grouping::findings(settings, baseline, found, &sites))
 }

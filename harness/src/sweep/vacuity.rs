@@ -3,16 +3,20 @@
 
 use crate::error::Error;
 use crate::process::scratch_dir::ScratchDir;
+use crate::process::test_scope;
 use crate::run::outcome::SubjectEnd;
 use crate::run::{Stage, Subject, execute};
 use crate::sweep::measurements::Baseline;
 use crate::sweep::settings::Settings;
 
+/// How many requests libtest makes at the least.
+const LIBTESTS_LEAST: u64 = 100;
+
 /// Checks that there was something to fail.
 ///
 /// # Errors
 /// No request was made, and the caller didn't say that this is meant; or the given global heap is not
-/// the program's allocator.
+/// the program's allocator; or a test program has an allocator of its own.
 pub(crate) fn check(
     settings: &Settings,
     baseline: &Baseline,
@@ -22,6 +26,9 @@ pub(crate) fn check(
         let what = "the GlobalHeap that was given is not the program's allocator";
         return Err(Error::new(what)
             .help("declare it with #[global_allocator], in this program and not in another one"));
+    }
+    if test_scope::is_set() && baseline.count(0) < LIBTESTS_LEAST {
+        return Err(Error::new(test_scope::HIDDEN));
     }
     let has_result = baseline.requests > 0 || has_first_uses || !baseline.found.is_empty();
     if has_result || settings.accepts_no_requests || baseline.dead_end.is_some() {

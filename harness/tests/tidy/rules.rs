@@ -6,6 +6,7 @@ use crate::files::File;
 /// they may go anywhere but in a circle. Folders of one row know nothing of each other.
 pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("the crate's root", &["lib"]),
+    ("the tests of a crate", &["cargo"]),
     ("command line and C", &["cli", "c"]),
     ("named subjects", &["scenario"]),
     ("programs that were never built for it", &["exec"]),
@@ -145,6 +146,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "process/shared_memory.rs",
     "process/signal_handlers.rs",
     "process/status.rs",
+    "process/test_scope.rs",
     "process/thread_births.rs",
     "run/concurrent_script.rs",
     "sweep/fork.rs",
