@@ -137,8 +137,8 @@ impl<P: Port> Suite<'_, P> {
             work(pipe, child_status);
             child_status.set_item(None);
         });
-        let result = result.map_err(|error| os_error("start a child", &error))?;
-        let Some(record) = result.death.filter(|_| !child_status.is_done()) else {
+        let mut result = result.map_err(|error| os_error("start a child", &error))?;
+        let Some(record) = result.early_death(child_status) else {
             return Ok(SuiteChild { messages: result.messages, death: None });
         };
         let position = Position::unpack(child_status.current_item().unwrap_or(0));

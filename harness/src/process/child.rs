@@ -198,6 +198,15 @@ pub(crate) struct ChildAnswer<T> {
     pub(crate) preemptions: Vec<u64>,
 }
 
+impl<T> ChildAnswer<T> {
+    /// How it died before its work was done, by the status that `work` keeps. A subject that ends the
+    /// process died as well if its exit code says that all is well.
+    pub(crate) fn early_death(&mut self, status: &ChildStatus) -> Option<DeathRecord> {
+        let died = || Death::Exit(0).without_trace();
+        (!status.is_done()).then(|| self.death.take().unwrap_or_else(died))
+    }
+}
+
 /// Runs `work` in one child and returns all that it sent, with its death if it died. A child that
 /// seems to wait for a lock that another thread held at the fork is killed and replaced.
 ///

@@ -94,6 +94,8 @@ pub(crate) struct FailureMessage {
     pub(crate) run: Option<ScriptRun>,
     /// The script's text, if the parent doesn't know it.
     pub(crate) text: String,
+    /// The requests of all runs.
+    pub(crate) requests: u64,
     pub(crate) runs: u64,
     pub(crate) faults: u64,
     pub(crate) preemptions: u64,
@@ -101,4 +103,14 @@ pub(crate) struct FailureMessage {
     pub(crate) sizes: u64,
 }
 
-codec_struct!(FailureMessage { nth, run, text, runs, faults, preemptions, operations, sizes });
+codec_struct!(FailureMessage {
+    nth,
+    run,
+    text,
+    requests,
+    runs,
+    faults,
+    preemptions,
+    operations,
+    sizes
+});

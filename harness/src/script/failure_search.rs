@@ -12,6 +12,7 @@ use crate::process::child;
 use crate::process::scratch_dir::ScratchDir;
 use crate::process::shared_memory::SharedMemory;
 use crate::process::status;
+use crate::report::format;
 use crate::schedule::Preemption;
 use crate::schedule::default_order::Bound;
 use crate::schedule::search::{Search, SearchOptions};
@@ -31,8 +32,21 @@ const DEPTH: u32 = 3;
 const PREEMPTIONS_WITHOUT_FAULT: u32 = 2;
 const SCHEDULES_WITHOUT_FAULT: u64 = 2_000;
 
-/// How many scripts were run, and the first that showed something.
-type FailureSearchOutcome<Op> = (u64, Option<FailingScript<Op>>);
+/// What a search showed.
+pub(crate) struct FailureSearchOutcome<Op> {
+    /// How many scripts were run.
+    pub(crate) runs: u64,
+    /// The requests that they made. Counted only if none of them failed.
+    pub(crate) requests: u64,
+    /// The first that showed something.
+    pub(crate) failure: Option<FailingScript<Op>>,
+}
+
+impl<Op> FailureSearchOutcome<Op> {
+    fn found(nth: u64, failure: FailingScript<Op>) -> Self {
+        FailureSearchOutcome { runs: nth + 1, requests: 0, failure: Some(failure) }
+    }
+}
 
 /// A script that shows something, and the run that showed it.
 type FailingRun<Op> = Option<(Script<Op>, ScriptRun)>;
@@ -40,7 +54,8 @@ type FailingRun<Op> = Option<(Script<Op>, ScriptRun)>;
 /// Runs the scripts `script(0)` to `script(count - 1)` in order, up to the first that shows something.
 ///
 /// # Errors
-/// If this build can't run such scripts, or no child process can be started.
+/// If this build can't run such scripts, no child process can be started, or one didn't run all of them
+/// for a reason that no script shows by itself.
 pub(crate) fn find_failure<S: System>(
     runner: &ScriptRunner<S>,
     count: u64,
@@ -53,11 +68,14 @@ where
     if runner.inner.settings.in_process {
         let scratch = ScratchDir::new(owner);
         for nth in 0..count {
-            if let Some((script, run)) = try_script(runner, script(nth), nth, &scratch)? {
-                return Ok((nth + 1, FailingScript::new(runner, script, run)));
+            if let Some((script, run)) = try_script(runner, script(nth), nth, &scratch)?
+                && let Some(failure) = FailingScript::new(runner, script, run)
+            {
+                return Ok(FailureSearchOutcome::found(nth, failure));
             }
         }
-        return Ok((count, None));
+        let requests = runner.requests();
+        return Ok(FailureSearchOutcome { runs: count, requests, failure: None });
     }
     host::prepare_process();
     // What is wrong with every script is returned as an error here, where it can be.
@@ -78,30 +96,57 @@ where
                 };
                 let run = Some(run);
                 pipe.send(&FailureMessage { nth, run, text, ..FailureMessage::default() });
-                break;
+                child_status.set_item(None);
+                return;
             }
         }
+        let requests = runner.requests();
+        pipe.send(&FailureMessage { nth: count, requests, ..FailureMessage::default() });
         child_status.set_item(None);
     });
     let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
-    if let Some(FailureMessage { nth, run: Some(run), text, .. }) = answer.messages.pop() {
-        let script = match &*text {
-            "" => script(nth),
-            text => Script::read(text, "the script that was found")?,
-        };
-        return Ok((nth + 1, FailingScript::new(runner, script, run)));
+    let died = answer.early_death(child_status).is_some();
+    match answer.messages.pop() {
+        Some(FailureMessage { nth, run: Some(run), text, .. }) => {
+            let script = match &*text {
+                "" => script(nth),
+                text => Script::read(text, "the script that was found")?,
+            };
+            let failure =
+                FailingScript::new(runner, script, run).ok_or_else(|| unheard(nth + 1))?;
+            Ok(FailureSearchOutcome::found(nth, failure))
+        }
+        Some(FailureMessage { nth, requests, .. }) if nth == count => {
+            Ok(FailureSearchOutcome { runs: count, requests, failure: None })
+        }
+        _ if died => {
+            let nth = child_status.current_item().unwrap_or(0) as u64;
+            let schedule: Vec<Preemption> =
+                answer.preemptions.into_iter().map(Preemption::unpack).collect();
+            let failure = confirm_death(runner, script(nth), &schedule)?;
+            let failure = failure.ok_or_else(|| died_after_others(nth))?;
+            Ok(FailureSearchOutcome::found(nth, failure))
+        }
+        _ => Err(unheard(count)),
     }
-    if answer.death.is_some() && !child_status.is_done() {
-        let nth = child_status.current_item().unwrap_or(0) as u64;
-        let schedule: Vec<Preemption> =
-            answer.preemptions.into_iter().map(Preemption::unpack).collect();
-        return Ok((nth + 1, confirm_death(runner, script(nth), &schedule)?));
-    }
-    Ok((count, None))
+}
+
+/// The error of a process that ended in a script which ends none when it is run alone. The scripts after
+/// it were not run, so the search must not pass.
+fn died_after_others(nth: u64) -> Error {
+    let which = nth + 1;
+    Error::new(format!("the process ended in script {which}, which ends none when it is run alone"))
+        .help("a static keeps something from script to script: let `open` begin anew")
+}
+
+/// The error of a process whose results were lost on the way.
+fn unheard(scripts: u64) -> Error {
+    Error::new(format!("what {} showed was lost", format::count(scripts, "script")))
+        .help("does the system close or replace file descriptors that it didn't open?")
 }
 
 /// Runs the script in which the child process died by itself. It may survive, if the scripts before it
-/// had a part in the death; then there is nothing to report.
+/// had a part in the death; then it shows nothing.
 fn confirm_death<S: System>(
     runner: &ScriptRunner<S>,
     script: Script<S::Op>,

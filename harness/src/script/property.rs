@@ -55,6 +55,7 @@ where
         seed,
         folder: None,
         limits: Limits::default(),
+        accepts_no_requests: false,
     }
 }
 
@@ -76,6 +77,7 @@ pub struct Property<S: System> {
     seed: u64,
     folder: Option<PathBuf>,
     limits: Limits,
+    accepts_no_requests: bool,
 }
 
 impl<S: System> Property<S>
@@ -121,6 +123,13 @@ where
         self
     }
 
+    /// Accepts a system that asks for no memory in any script. Otherwise that is an error: where no
+    /// request is made, none fails, and only the comparison with the model is left.
+    pub fn allow_no_requests(mut self) -> Self {
+        self.accepts_no_requests = true;
+        self
+    }
+
     /// Runs the property. Random scripts are only a sample, so without a finding the verdict is
     /// [`Sampled`](crate::Verdict::Sampled). A caller's mistake is the report's
     /// [error](Report::error).
@@ -139,8 +148,15 @@ where
             let range = ScriptRange { operations: most, modes: true, threads };
             random_script::<S::Op>(S::NAME, range, mix(seed) ^ nth)
         };
-        let (runs, failure) = find_failure(&runner, u64::from(self.cases), &script)?;
-        let mut report = match failure {
+        let found = find_failure(&runner, u64::from(self.cases), &script)?;
+        let asks = found.requests > 0 || found.failure.is_some() || self.accepts_no_requests;
+        if !asks {
+            return Err(Error::new("no request reached the heap; did the system use it?").help(
+                "make collections on the heap that `open` is given, as Vec::new_in(heap.clone()); \
+                 .allow_no_requests() accepts this",
+            ));
+        }
+        let mut report = match found.failure {
             None => Report::empty(S::NAME, seed),
             Some(failure) => {
                 let failure = shrink_failure(&runner, failure, self.limits)?;
@@ -156,7 +172,7 @@ where
             }
         };
         (report.seed, report.sampled) = (seed, true);
-        report.coverage.runs = runs;
+        report.coverage.runs = found.runs;
         report.coverage.runs_total = u64::from(self.cases);
         report.coverage.complete = true;
         Ok(report)

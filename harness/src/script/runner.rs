@@ -1,5 +1,6 @@
 //! Runs scripts of one system: prepares each one, which needs the system's type, and passes it on.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use crate::system::script::Script;
 /// Runs scripts of one system.
 pub(crate) struct ScriptRunner<S> {
     pub(crate) inner: PreparedRunner,
+    /// What all runs in this process have asked for.
+    requests: Cell<u64>,
     system: PhantomData<fn() -> S>,
 }
 
@@ -28,7 +31,8 @@ impl<S: System> ScriptRunner<S> {
     /// If an environment variable of Mallory's is wrong.
     #[track_caller]
     pub(crate) fn new(input: Arc<[u8]>) -> Result<Self, Error> {
-        PreparedRunner::new(S::NAME, input).map(|inner| ScriptRunner { inner, system: PhantomData })
+        let inner = PreparedRunner::new(S::NAME, input)?;
+        Ok(ScriptRunner { inner, requests: Cell::new(0), system: PhantomData })
     }
 
     /// A script as a subject.
@@ -49,7 +53,14 @@ impl<S: System> ScriptRunner<S> {
         scratch: &ScratchDir,
         wanted: Option<Kind>,
     ) -> Result<ScriptRun, Error> {
-        self.inner.run_here(&self.prepare(script)?, scratch, wanted, None)
+        let run = self.inner.run_here(&self.prepare(script)?, scratch, wanted, None)?;
+        self.requests.set(self.requests.get() + run.requests.iter().sum::<u64>());
+        Ok(run)
+    }
+
+    /// How many requests all calls of [`run_here`](Self::run_here) have seen together.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.get()
     }
 
     /// See [`PreparedRunner::run_once`].

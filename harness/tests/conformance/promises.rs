@@ -167,7 +167,7 @@ fn aborts() {
 
 #[test]
 fn exits() {
-    let said = "it ended the process with exit code 3";
+    let said = "it ended the process with exit code 0";
     caught(suite, Flaw::Exits, said, "a1 = alloc 0 align 64");
 }
 

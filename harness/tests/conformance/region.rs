@@ -141,7 +141,7 @@ unsafe impl Port for Region {
             return Err(Refused);
         }
         if self.has(Flaw::Exits) && layout.align() == 64 {
-            std::process::exit(3);
+            std::process::exit(0);
         }
         let align =
             if self.has(Flaw::Misaligned) { layout.align().min(16) } else { layout.align() };

@@ -6,6 +6,8 @@
 mod attacks;
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "proptest")]
+mod properties;
 #[cfg(any(feature = "proptest", all(feature = "script-tests", feature = "arbitrary")))]
 mod queue;
 mod refused;
