@@ -245,6 +245,12 @@ impl<C, V> Explore<C, V> {
         self.set(|settings| settings.limit = Some(runs.max(1)))
     }
 
+    /// Accepts a subject that starts no thread and asks for no memory, such as one of simulated time.
+    /// Otherwise that is an error: there is one run, in which nothing fails.
+    pub fn allow_no_requests(self) -> Self {
+        self.set(|settings| settings.accepts_no_requests = true)
+    }
+
     /// Runs this many random schedules instead of all within the bound: at each scheduling point any
     /// thread may run next.
     pub fn random(self, schedules: u64) -> Self {

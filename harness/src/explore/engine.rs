@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use crate::error::Error;
 use crate::explore::context::{SearchContext, schedules_max};
 use crate::explore::extra_requests::extend_baseline;
-use crate::explore::notes::{add_notes, describe_levels};
+use crate::explore::notes::{add_notes, describe_levels, has_one_schedule};
 use crate::explore::sampling::{SampleShare, share};
 use crate::explore::shrink::shrink_findings;
 use crate::explore::work_item::{SearchResult, WorkItem};
@@ -201,7 +201,7 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     }
     let points = points(&baseline, settings.faults);
     if points.is_empty() {
-        return Ok(());
+        return check_choices(settings, &baseline, &census);
     }
     let all = points.len() as u64;
     let product = all.saturating_mul(census.schedules);
@@ -314,6 +314,25 @@ fn run_all(settings: &Settings, subject: &dyn Subject, report: &mut Report) -> R
     let found = shrink_findings(&run, &baseline, found, sampled || is_random)?;
     let complete = report.coverage.complete;
     finish_report(settings, &baseline, found, report, complete)
+}
+
+/// Checks that a subject without a point had at least schedules to run.
+///
+/// # Errors
+/// It made no request, nothing in it could be run in another order, and the caller didn't say that this
+/// is meant.
+fn check_choices(
+    settings: &Settings,
+    baseline: &Baseline,
+    census: &SearchResult,
+) -> Result<(), Error> {
+    if baseline.requests > 0 || settings.accepts_no_requests || !has_one_schedule(census) {
+        return Ok(());
+    }
+    Err(Error::new("no request reached the heap, and no thread was started").help(
+        "start threads by mallory::thread, and make collections on the heap that the closure is given; \
+         .allow_no_requests() accepts this",
+    ))
 }
 
 /// Runs the census for a replay, which is compared with the same results as the exploration was.

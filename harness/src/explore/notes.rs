@@ -65,6 +65,13 @@ fn describe_census(settings: &Settings, threads: ExploreSettings, census: &Searc
     }
 }
 
+/// Whether there is nothing that could be run in another order.
+pub(crate) fn has_one_schedule(census: &SearchResult) -> bool {
+    // One thread may still have choices of its own: futures to drop, branches of a `select!`.
+    let has_choices = census.exhausted && census.schedules > 1;
+    census.threads <= 1 && !has_choices
+}
+
 /// Adds what the census shows, and what the settings make of it.
 pub(crate) fn add_notes(
     settings: &Settings,
@@ -76,9 +83,7 @@ pub(crate) fn add_notes(
 ) {
     let mut note = |text: String| report.notes.push(text);
     note(describe_census(settings, threads, census));
-    // One thread may still have choices of its own: futures to drop, branches of a `select!`.
-    let has_choices = census.exhausted && census.schedules > 1;
-    if census.threads <= 1 && !has_choices {
+    if has_one_schedule(census) {
         note("it starts no thread of mallory::thread: there is one schedule; see Sweep".to_owned());
     }
     if results > 1 {

@@ -273,7 +273,7 @@ fn outside_of_an_exploration_nothing_is_dropped() {
 #[test]
 fn only_what_has_no_choice_is_said_to_have_one_schedule() {
     let run = |cancellations| {
-        let explore = explore("alone").cancellations(cancellations);
+        let explore = explore("alone").allow_no_requests().cancellations(cancellations);
         explore.run(on_heap(|| async { cancellable(future::yield_now()).await.map_or(1, |()| 1) }))
     };
     let note = "there is one schedule";

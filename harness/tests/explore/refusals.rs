@@ -1,6 +1,6 @@
 //! Subjects and tokens that cannot be explored are refused with a reason and a help.
 
-use crate::common::mistake;
+use crate::common::{Owned, mistake};
 use mallory::{Explore, Heap, Refused, Sweep, Token};
 
 fn token(line: &str) -> Token {
@@ -44,9 +44,17 @@ mod by_shuttle {
 
     #[test]
     fn a_subject_without_threads_is_one_for_a_sweep() {
-        let report = Explore::new("nothing").shuttle().run(nothing);
+        let report = Explore::new("alone").shuttle().run(|heap| Owned::new(heap, 16).map(drop));
         report.assert_clean();
         assert!(report.to_string().contains("starts no thread"), "{report}");
+    }
+
+    #[test]
+    fn a_subject_without_threads_and_requests_is_an_error() {
+        let error = mistake(&Explore::new("nothing").shuttle().run(nothing));
+        assert!(error.contains("no request reached the heap, and no thread"), "{error}");
+        // What threads do to each other is explored also where nobody asks for memory.
+        Explore::new("two").shuttle().run(two).assert_clean();
     }
 
     #[test]
