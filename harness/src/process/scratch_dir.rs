@@ -239,6 +239,8 @@ fn outer(process: u32) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     /// A directory as `tidy` finds it, with a file in it.
@@ -307,6 +309,37 @@ mod tests {
         assert!(outer(process).join("files").is_dir());
         ScratchDir::remove(process);
         assert!(!outer(process).exists());
+        fs::remove_dir_all(victim).expect("removed");
+    }
+
+    #[test]
+    fn links_that_are_planted_all_the_time_are_not_followed() {
+        let victim = std::env::temp_dir().join(format!("loop-test-{}", std::process::id()));
+        fs::create_dir_all(&victim).expect("made");
+        let process = 0x7FFF_FFF3;
+        let entries = || fs::read_dir(&victim).expect("still there").count();
+        let (mut made, mut refused) = (0, 0);
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Whoever shares the directory may plant links, and remove only their own.
+                while !is_done.load(Ordering::Relaxed) {
+                    let _ = std::os::unix::fs::symlink(&victim, outer(process));
+                    let _ = fs::remove_file(outer(process));
+                }
+            });
+            while (made < 100 || refused < 100) && entries() == 0 {
+                match create(process) {
+                    Ok(()) => made += 1,
+                    Err(_) => refused += 1,
+                }
+                let _ = fs::write(outer(process).join("files/it"), "what a subject writes");
+                ScratchDir::remove(process);
+            }
+            is_done.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(entries(), 0, "{made} times made, {refused} times refused");
+        let _ = fs::remove_file(outer(process));
         fs::remove_dir_all(victim).expect("removed");
     }
 }
