@@ -28,7 +28,7 @@ pub(crate) struct Env {
 }
 
 /// What the names of all variables begin with.
-const PREFIX: &str = "MALLORY_";
+pub(crate) const PREFIX: &str = "MALLORY_";
 
 /// The variables that there are. A fuzz target reads three of the last four; a program that a subject
 /// starts inherits the last one.

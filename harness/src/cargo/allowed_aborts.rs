@@ -30,8 +30,8 @@ impl AllowedAborts {
 
     /// Whether an abort is in the file, or comes into it.
     pub(super) fn accepts(&mut self, finding: &SentFinding) -> bool {
-        let is_known = self.lines.contains_key(&finding.id);
-        self.seen.insert(finding.id.clone(), finding.line.clone());
+        let is_known = self.lines.contains_key(&finding.place);
+        self.seen.insert(finding.place.clone(), finding.line.clone());
         self.path.is_some() && (is_known || self.is_updated)
     }
 

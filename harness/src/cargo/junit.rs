@@ -139,6 +139,7 @@ mod tests {
             kind: Kind::Leak,
             id: "L-1".to_owned(),
             text: "leak & more\u{1}\n".to_owned(),
+            place: String::new(),
             line: String::new(),
             is_out_of_memory: false,
             krate: String::new(),

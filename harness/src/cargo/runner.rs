@@ -12,11 +12,12 @@ use crate::cargo::results::{self, Ending, TestResult};
 use crate::cargo::settings::{RunnerSettings, VARIABLE, restored};
 use crate::cli::output::{Format, print, print_error, say};
 use crate::cli::progress::Bar;
+use crate::env::PREFIX;
 use crate::error::Error;
 use crate::exec::functions::{self, Functions};
 use crate::exec::order::{Order, SentReport};
 use crate::exec::start::{Start, sweep};
-use crate::process::test_scope::HIDDEN;
+use crate::process::test_scope::{HIDDEN, TestProgram};
 use crate::report::token::NAME_MAX;
 use crate::sweep::settings::Progress;
 use crate::trace::hash_bytes;
@@ -181,7 +182,10 @@ impl Runner<'_> {
             replay: settings.replay.as_ref().map(|(token, _)| token.clone()),
             rerun: settings.rerun.clone(),
             patience: settings.patience,
-            test: Some(functions.program.clone()),
+            test: Some(TestProgram {
+                test: test.rsplit("::").next().unwrap_or(test).to_owned(),
+                ..functions.program.clone()
+            }),
             ..Order::default()
         };
         let bar = Bar::start(&name, "runs", settings.draws && std::io::stderr().is_terminal());
@@ -190,13 +194,7 @@ impl Runner<'_> {
             draw(Progress { done, total });
         });
         bar.clear();
-        let mut report = report.unwrap_or_else(|error| SentReport::failed(&name, &error));
-        // The test itself promises nothing, whatever its name.
-        let own = test.rsplit("::").next();
-        for finding in &mut report.findings {
-            finding.promise.take_if(|promise| Some(&**promise) == own);
-        }
-        report
+        report.unwrap_or_else(|error| SentReport::failed(&name, &error))
     }
 
     /// Runs the program as if nobody watched, and returns its exit code.
@@ -232,9 +230,11 @@ impl Runner<'_> {
         self.runner_before().into_iter().chain([quiet]).collect()
     }
 
-    /// What it doesn't have. Cargo may be started by a test, and is no business of ours then.
+    /// What it doesn't have: nothing of ours. A test may start cargo, which is to find no runner.
     fn hidden(&self) -> Vec<OsString> {
-        vec![VARIABLE.into(), OsString::from(&self.settings.variable)]
+        let all = std::env::vars_os().map(|(name, _)| name);
+        let ours = all.filter(|name| name.to_string_lossy().starts_with(PREFIX));
+        ours.chain([OsString::from(&self.settings.variable)]).collect()
     }
 
     /// The variable of cargo's runner as the user has set it.
@@ -294,7 +294,7 @@ mod tests {
         assert_ne!(names[0], names[1]);
         for name in &names {
             assert!(name.len() <= NAME_MAX && name.starts_with(|c: char| c.is_alphanumeric()));
-            assert!(is_plain(name), "{name}");
+            assert!(name.chars().all(is_plain), "{name}");
         }
     }
 

@@ -56,7 +56,7 @@ impl<'a> TestSummary<'a> {
                     summary.add(report);
                     for finding in &report.findings {
                         let new = || SharedFinding { finding, tests: BTreeSet::new() };
-                        let key = (finding.is_counted(), rank(finding), finding.id.as_str());
+                        let key = (finding.is_counted(), rank(finding), finding.key());
                         found.entry(key).or_insert_with(new).tests.insert(result.name());
                     }
                 }
@@ -87,7 +87,8 @@ impl<'a> TestSummary<'a> {
 
     /// Whether a finding is accepted by the user's file.
     pub(super) fn allows(&self, finding: &SentFinding) -> bool {
-        self.allowed.iter().any(|allowed| allowed.finding.id == finding.id)
+        finding.is_counted()
+            && self.allowed.iter().any(|allowed| allowed.finding.place == finding.place)
     }
 
     /// The exit code: a mistake outranks findings, and findings outrank what is incomplete.
@@ -188,7 +189,7 @@ impl<'a> TestSummary<'a> {
         let aborts = if aborts == 0 {
             String::new()
         } else {
-            format!(", and aborts at {}", count(aborts, "call site"))
+            format!(", and aborts in {}", count(aborts, "function"))
         };
         let _ = writeln!(text, "{findings}{aborts}");
         if self.not_watched > 0 {
@@ -235,7 +236,7 @@ fn rank(finding: &SentFinding) -> usize {
     FIRST.iter().position(|kind| *kind == finding.kind).unwrap_or(FIRST.len())
 }
 
-/// Writes a line for each crate, the one with the most call sites first.
+/// Writes a line for each crate, the one with the most functions first.
 fn write_crates(text: &mut String, aborts: &[SharedFinding<'_>]) {
     let mut crates: BTreeMap<&str, (u64, BTreeSet<&String>)> = BTreeMap::new();
     for abort in aborts {
@@ -249,8 +250,8 @@ fn write_crates(text: &mut String, aborts: &[SharedFinding<'_>]) {
         |krate: &str| if krate.is_empty() { "(unknown)".to_owned() } else { krate.to_owned() };
     let width = crates.iter().map(|(krate, _)| name(krate).len()).max().unwrap_or(0);
     for (krate, (sites, tests)) in crates {
-        let (sites, tests) = (count(sites, "call site"), count(tests.len() as u64, "test"));
-        let _ = writeln!(text, "  {:<width$}  {sites} in {tests}", name(krate));
+        let (sites, tests) = (count(sites, "function"), count(tests.len() as u64, "test"));
+        let _ = writeln!(text, "  {:<width$}  {sites}, in {tests}", name(krate));
     }
 }
 
@@ -274,7 +275,9 @@ fn row(name: &str, width: usize, result: &TestResult, summary: &TestSummary<'_>)
 fn verdict(report: &SentReport, summary: &TestSummary<'_>) -> String {
     let aborts = |is_wanted: &dyn Fn(&SentFinding) -> bool| {
         let aborts = report.findings.iter().filter(|finding| finding.is_counted());
-        aborts.filter(|finding| is_wanted(finding)).count() as u64
+        let aborts: BTreeSet<&str> =
+            aborts.filter(|finding| is_wanted(finding)).map(SentFinding::key).collect();
+        aborts.len() as u64
     };
     let findings = report.findings.iter().filter(|finding| !finding.is_counted()).count() as u64;
     let (allowed, aborts) = (aborts(&|it| summary.allows(it)), aborts(&|it| !summary.allows(it)));

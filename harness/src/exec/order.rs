@@ -154,7 +154,9 @@ pub(crate) struct SentFinding {
     pub(crate) kind: Kind,
     pub(crate) id: String,
     pub(crate) text: String,
-    /// Its line in a file of allowed call sites.
+    /// What it is counted by if it is an abort for want of memory: a hash of the function that asked.
+    pub(crate) place: String,
+    /// The line of that place in a file of allowed aborts.
     pub(crate) line: String,
     /// Whether the program aborted because it had no memory and no way to say so.
     pub(crate) is_out_of_memory: bool,
@@ -173,9 +175,15 @@ impl SentFinding {
         let is_promise = |name: &String| !["try_from", "try_into"].contains(&&**name);
         self.is_out_of_memory && !self.promise.as_ref().is_some_and(is_promise)
     }
+
+    /// What it is counted by.
+    #[cfg(feature = "exec")]
+    pub(crate) fn key(&self) -> &str {
+        if self.is_counted() { &self.place } else { &self.id }
+    }
 }
 
-codec_struct!(SentFinding { kind, id, text, line, is_out_of_memory, krate, promise });
+codec_struct!(SentFinding { kind, id, text, place, line, is_out_of_memory, krate, promise });
 
 impl Codec for Answer {
     fn put(&self, out: &mut Vec<u8>) {

@@ -49,7 +49,7 @@ impl Subject for Program {
         }
         let said = err.read().unwrap_or_default();
         if self.is_test {
-            return judge_test(stage, status, &[out.read().unwrap_or_default(), said]);
+            return judge_test(stage, status, &[said, out.read().unwrap_or_default()]);
         }
         let said = said.iter().filter(|byte| **byte == b'\n').count();
         let mut result = program_result::begin(status, &text(&out.read().unwrap_or_default()));

@@ -15,10 +15,11 @@ use crate::exec::program::Program;
 use crate::heap::thread_context::ThreadContext;
 use crate::process::exit::Abort;
 use crate::process::{codec, descriptors, test_scope};
+use crate::report::call_site::Frame;
 use crate::report::rerun::Rerun;
 use crate::report::{Finding, Kind, Report, inventory};
 use crate::sweep::settings::ChosenSites;
-use crate::sweep::{Sweep, allowed_file};
+use crate::sweep::{Sweep, grouping};
 
 /// The exit status of a library that has no memory for its stack, or no order.
 pub(crate) const NO_MEMORY: c_int = 125;
@@ -42,7 +43,7 @@ pub(crate) fn serve(socket: OwnedFd) -> c_int {
     let progress: Progressed = Arc::new(move |done, total| tell(&Answer::Progress(done, total)));
     let report = match order.timed {
         Some(runs) => timed(&order, &progress, runs),
-        None => sent(&make(&order, &progress)),
+        None => sent(&make(&order, &progress), order.test.as_ref().map_or("", |test| &test.test)),
     };
     send(&Answer::Report(report));
     0
@@ -164,8 +165,8 @@ fn sweep(order: &Order, progress: &Progressed) -> Sweep {
     })
 }
 
-/// A report as the command line prints it.
-fn sent(report: &Report) -> SentReport {
+/// A report as the command line prints it, of the test with this function, if it is one.
+fn sent(report: &Report, test: &str) -> SentReport {
     let is_error = report.error().is_some();
     SentReport {
         exit_code: report.exit_code(),
@@ -177,7 +178,7 @@ fn sent(report: &Report) -> SentReport {
         runs: report.coverage.runs,
         outcomes: report.outcomes.to_vec(),
         is_complete: report.coverage.complete,
-        findings: report.findings.iter().map(sent_finding).collect(),
+        findings: report.findings.iter().map(|finding| sent_finding(finding, test)).collect(),
     }
 }
 
@@ -187,15 +188,19 @@ fn is_out_of_memory(finding: &Finding) -> bool {
     finding.fault.is_some() && notes.iter().any(|note| note == Abort::AllocError.note())
 }
 
-/// A finding as the command line prints it.
-fn sent_finding(finding: &Finding) -> SentFinding {
+/// A finding as the command line prints it, of the test with this function, if it is one.
+fn sent_finding(finding: &Finding, test: &str) -> SentFinding {
+    let asked = finding.fault.as_ref().map(|fault| &fault.site);
+    let place = grouping::id(finding.kind(), &[asked.map_or(0, |site| site.innermost(1))]);
+    let function = asked.and_then(|site| site.frames.first()).map(Frame::short_name);
     SentFinding {
         kind: finding.kind(),
         id: finding.id().to_owned(),
         text: finding.to_string(),
-        line: allowed_file::line(finding),
+        line: format!("{} {place}  {}", finding.kind(), function.unwrap_or_default()),
+        place,
         is_out_of_memory: is_out_of_memory(finding),
         krate: inventory::crate_of_fault(finding),
-        promise: inventory::promise(finding),
+        promise: inventory::promise_below(finding, test),
     }
 }

@@ -64,9 +64,11 @@ pub(crate) struct TestProgram {
     pub(crate) functions: Vec<FunctionRange>,
     /// The standard library's count of panics that unwind.
     pub(crate) panics: Option<u64>,
+    /// The name of the test's own function, without its path.
+    pub(crate) test: String,
 }
 
-codec_struct!(TestProgram { entry, functions, panics });
+codec_struct!(TestProgram { entry, functions, panics, test });
 
 /// Why the tests of a program can't be watched whose own requests, libtest's too, never come here.
 pub(crate) const HIDDEN: &str =

@@ -142,10 +142,16 @@ fn rows(inventory: &[&Finding]) -> String {
 }
 
 /// The outermost function of a finding's call site whose name begins with `try_`.
-pub(crate) fn promise(finding: &Finding) -> Option<String> {
+fn promise(finding: &Finding) -> Option<String> {
+    promise_below(finding, "")
+}
+
+/// The same below the function of a test, which promises nothing whatever its name is.
+pub(crate) fn promise_below(finding: &Finding, test: &str) -> Option<String> {
     let frames = &finding.fault.as_ref()?.site.frames;
     let names = frames.iter().rev().map(|frame| last_segment(&frame.function));
-    names.into_iter().find(|name| name.starts_with("try_")).map(str::to_owned)
+    let below = names.skip_while(|name| *name == test);
+    below.into_iter().find(|name| name.starts_with("try_")).map(str::to_owned)
 }
 
 /// The name of a function without its path, and without the closures in it.

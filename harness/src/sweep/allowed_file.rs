@@ -89,7 +89,7 @@ pub(crate) fn apply(
 }
 
 /// A finding's line.
-pub(crate) fn line(finding: &Finding) -> String {
+fn line(finding: &Finding) -> String {
     let mut line = format!("{} {}", finding.kind(), finding.id());
     let frames = finding.fault.as_ref().map_or(&[][..], |fault| &fault.site.frames);
     for (nth, frame) in frames.iter().enumerate() {

@@ -9,12 +9,6 @@ use crate::sweep::builder::{EveryRequest, Sweep};
 use crate::sweep::settings::Settings;
 
 impl<C, V> Sweep<C, V> {
-    /// Makes at most this many requests of each call stack fail. `is_asked` says whether a user chose
-    /// that.
-    pub(crate) fn per_stack(self, most: Option<u64>, is_asked: bool) -> Self {
-        self.set(|settings| (settings.per_stack, settings.asks_per_stack) = (most, is_asked))
-    }
-
     /// Changes settings that only the sweep of a whole program has.
     pub(crate) fn with_settings(self, change: impl FnOnce(&mut Settings)) -> Self {
         self.set(change)

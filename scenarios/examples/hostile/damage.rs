@@ -2,7 +2,6 @@
 
 use std::alloc::Layout;
 use std::fs;
-use std::time::Duration;
 
 use mallory::script::Script;
 use mallory::{Port, Refused, Report, Sweep, Token};
@@ -44,7 +43,7 @@ fn sweep() -> Sweep {
 
 /// Loses a block if a second one is refused.
 fn swept(sweep: Sweep) -> Report {
-    sweep.run(|heap| kills::subject(heap, Duration::ZERO))
+    sweep.run(kills::subject)
 }
 
 /// Replays damaged tokens: each is refused, or replayed, and never passes.

@@ -9,11 +9,16 @@ use mallory::{Heap, Port, Refused, Report, Sweep};
 
 use crate::{Part, names};
 
+/// The blocks that the subject asks for, which is how long its journal gets.
+const BLOCKS: usize = 30;
+/// The same for a journal of some ten pages.
+const MANY_BLOCKS: usize = 600;
+
 /// Asks for blocks one after the other, loses one in the end if another one is refused, and takes its
 /// time if `pause` is not zero.
-pub(crate) fn subject(heap: &Heap, pause: Duration) -> Result<usize, Refused> {
+fn asks(heap: &Heap, blocks: usize, pause: Duration) -> Result<usize, Refused> {
     let layout = std::alloc::Layout::new::<[u64; 3]>();
-    for nth in 0..30 {
+    for nth in 0..blocks {
         std::thread::sleep(pause);
         let block = heap.alloc(layout)?;
         let free = |block: NonNull<[u8]>| {
@@ -23,40 +28,50 @@ pub(crate) fn subject(heap: &Heap, pause: Duration) -> Result<usize, Refused> {
                 heap.free(block.cast(), layout);
             }
         };
-        if nth == 29 {
+        if nth + 1 == blocks {
             free(heap.alloc(layout)?);
         }
         free(block);
     }
-    Ok(30)
+    Ok(blocks)
 }
 
-fn swept(folder: &Path, resume: bool, pause: Duration) -> Report {
-    Sweep::new("killed").quick().journal(folder, resume).run(move |heap| subject(heap, pause))
+/// The subject without pauses.
+pub(crate) fn subject(heap: &Heap) -> Result<usize, Refused> {
+    asks(heap, BLOCKS, Duration::ZERO)
+}
+
+fn swept(folder: &Path, resume: bool, blocks: usize, pause: Duration) -> Report {
+    Sweep::new("killed").quick().journal(folder, resume).run(move |heap| asks(heap, blocks, pause))
 }
 
 /// The sweep without pauses.
 pub(crate) fn quick(folder: &Path, resume: bool) -> Report {
-    swept(folder, resume, Duration::ZERO)
+    swept(folder, resume, BLOCKS, Duration::ZERO)
 }
 
-/// What the program does when it is started for this: sweeps, and prints the report.
-pub(crate) fn sweep(folder: &Path, resume: bool) -> ExitCode {
-    print!("{}", swept(folder, resume, Duration::from_micros(300)));
+/// What the program does when it is started for this: sweeps, and prints the report. It takes its time,
+/// so that it can be killed, or else keeps a long journal.
+pub(crate) fn sweep(what: &str, folder: &Path, resume: bool) -> ExitCode {
+    let report = match what {
+        "long" => swept(folder, resume, MANY_BLOCKS, Duration::ZERO),
+        _ => swept(folder, resume, BLOCKS, Duration::from_micros(300)),
+    };
+    print!("{report}");
     ExitCode::SUCCESS
 }
 
 /// The program itself, with its temporary files in a folder of their own.
-fn command(folder: &Path, temporary: &Path, resume: bool) -> Command {
+pub(crate) fn command(what: &str, folder: &Path, temporary: &Path, resume: bool) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the path of this program"));
-    command.arg("sweep").arg(folder).arg(if resume { "resume" } else { "anew" });
+    command.args(["sweep", what]).arg(folder).arg(if resume { "resume" } else { "anew" });
     command.env("TMPDIR", temporary).stdin(Stdio::null()).stderr(Stdio::null());
     command
 }
 
 /// The report of a sweep that ends.
-pub(crate) fn report(folder: &Path, temporary: &Path, resume: bool) -> String {
-    let output = command(folder, temporary, resume).output().expect("it starts");
+fn report(folder: &Path, temporary: &Path, resume: bool) -> String {
+    let output = command("slow", folder, temporary, resume).output().expect("it starts");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -85,8 +100,10 @@ pub(crate) fn attack(attempts: u64) -> Part {
     let mut killed = 0;
     for nth in 0..attempts {
         let folder = base.path().join(format!("killed-{nth}"));
-        let mut sweep =
-            command(&folder, &temporary, false).stdout(Stdio::null()).spawn().expect("it starts");
+        let mut sweep = command("slow", &folder, &temporary, false)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("it starts");
         std::thread::sleep(Duration::from_micros(random.u64(..700_000)));
         if random.bool() {
             let _ = sweep.kill();

@@ -16,7 +16,7 @@ fn aborts_in_the_file_are_accepted_and_new_ones_are_not() {
     assert!(text.contains("abort A-") && text.contains("fixture::join"), "{text}");
     let out = workshop.printed(&words, 0);
     assert!(out.contains("✓ 1 allowed") && out.contains("allowed: aborts for want"), "{out}");
-    // The same function, called from another test, is the same abort; others are new.
+    // Another function is another abort.
     let all = ["test", "--allowed", "aborts.txt"];
     let out = workshop.printed(&all, 1);
     assert!(out.contains("MALLORY_UPDATE=1 adds them to aborts.txt"), "{out}");

@@ -20,7 +20,7 @@ fn nextest_shows_the_same() {
     let (out, err) = (&printed.out, &printed.err);
     assert_eq!(printed.code, Some(1), "{out}\n{err}");
     assert_eq!(row(out, "tests::clean"), "✓ clean 3 requests 1 site 6 runs");
-    assert_eq!(row(out, "tests::leaks"), "✗ 1 finding 2 requests 2 sites 4 runs");
+    assert_eq!(row(out, "tests::leaks"), "✗ 1 finding 2 requests 1 site 4 runs");
     assert_eq!(row(out, "tests::aborts"), "✗ 1 abort 1 request 1 site 2 runs");
     assert_eq!(row(out, "tests::prints"), "✓ clean 1 request 1 site 2 runs");
     // To nextest a test fails that has to be looked into, and its output is the report.
