@@ -223,7 +223,7 @@ fn nothing_ran(
     let error = Error::new("no test was selected");
     match ignored {
         0 => error.help("does the crate have tests, and do the names behind `--` match some?"),
-        _ => error.help("all that match are #[ignore]; `-- --ignored` runs those"),
+        _ => error.help("all that match are ignored; `-- --ignored` runs those"),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::env::PREFIX;
 use crate::error::Error;
 use crate::exec::functions::{self, Functions};
 use crate::exec::order::{Order, SentReport};
-use crate::exec::start::{Start, sweep};
+use crate::exec::start::{ProgramStart, sweep};
 use crate::process::test_scope::{HIDDEN, TestProgram};
 use crate::report::token::NAME_MAX;
 use crate::sweep::settings::Progress;
@@ -164,7 +164,7 @@ impl Runner<'_> {
         let settings = &self.settings;
         let words = ["--exact", test, "--include-ignored", "--test-threads=1", "--nocapture"];
         let path = self.program.path.clone().into_os_string();
-        let start = Start {
+        let start = ProgramStart {
             file: self.program.path.clone(),
             words: std::iter::once(path).chain(words.map(OsString::from)).collect(),
             variables: self.variables(),

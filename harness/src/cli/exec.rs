@@ -81,7 +81,7 @@ pub(crate) struct ExecArgs {
     /// without a fault; with one 10, or 50 times the run without.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
-    /// Prints how many microseconds one of so many fault-free runs takes.
+    /// Makes this many fault-free runs, and prints how many microseconds one takes.
     #[arg(long, value_name = "RUNS", hide = true)]
     time: Option<u64>,
     /// Replays this token instead.

@@ -82,7 +82,7 @@ pub unsafe fn realloc(start: *mut c_void, size: usize) -> *mut c_void {
         return answer(std::ptr::null_mut());
     }
     // SAFETY: the caller's promise.
-    answer(unsafe { HEAP.realloc_unsized(block, size, |start| usable(start)) })
+    answer(unsafe { HEAP.realloc_unsized(block, size, usable) })
 }
 
 /// See `reallocarray(3)`.

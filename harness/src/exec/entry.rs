@@ -4,40 +4,17 @@
 //! on the harness's stack.
 #![allow(unsafe_code)]
 
-use std::cell::UnsafeCell;
 use std::ffi::CStr;
-use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
-use libc::{c_char, c_int, ucontext_t};
+use libc::{c_char, c_int};
 
-use crate::exec::{exits, order, serve};
+use crate::exec::{order, serve, stacks};
 use crate::memory::preloaded;
-use crate::process::reachability;
-use crate::rt::set_backtrace_end;
 
 /// A program's `main`.
 pub type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c_int;
-
-/// The bytes of the harness's own stack.
-const STACK_SIZE: usize = 16 << 20;
-
-unsafe extern "C" {
-    /// The first and the last byte of this library, which the linker defines.
-    static __ehdr_start: u8;
-    static _end: u8;
-}
-
-/// The state of a stack that is not running.
-struct Resting(UnsafeCell<MaybeUninit<ucontext_t>>);
-
-// SAFETY: only the first thread of the process uses it.
-unsafe impl Sync for Resting {}
-
-/// The program's stack, just before `main`; and the harness's, while `main` runs.
-static PROGRAM: Resting = Resting(UnsafeCell::new(MaybeUninit::uninit()));
-static HARNESS: Resting = Resting(UnsafeCell::new(MaybeUninit::uninit()));
 
 /// The program's `main`.
 static MAIN: AtomicUsize = AtomicUsize::new(0);
@@ -134,24 +111,11 @@ pub unsafe extern "C" fn stop_at_main(
     environment: *mut *mut c_char,
 ) -> c_int {
     preloaded::set();
-    // SAFETY: new memory for a stack, which is never given back; both contexts are this thread's own.
+    // SAFETY: the caller's promise; what is called ends the process. `MAIN` holds the program's `main`.
     unsafe {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let stack = libc::mmap(std::ptr::null_mut(), STACK_SIZE, access, flags, -1, 0);
-        if stack == libc::MAP_FAILED {
+        if !stacks::leave_program(sweep_here) {
             libc::_exit(serve::NO_MEMORY);
         }
-        libc::mprotect(stack, 4096, libc::PROT_NONE);
-        reachability::leave_out(stack as usize..stack as usize + STACK_SIZE);
-        reachability::leave_out(&raw const __ehdr_start as usize..&raw const _end as usize);
-        let harness = (*HARNESS.0.get()).as_mut_ptr();
-        libc::getcontext(harness);
-        (*harness).uc_stack.ss_sp = stack;
-        (*harness).uc_stack.ss_size = STACK_SIZE;
-        (*harness).uc_link = std::ptr::null_mut();
-        libc::makecontext(harness, sweep_here, 0);
-        libc::swapcontext((*PROGRAM.0.get()).as_mut_ptr(), harness);
         // From here on this is a run, in a process of its own.
         let main = std::mem::transmute::<usize, Main>(MAIN.load(Ordering::Relaxed));
         libc::exit(main(argc, argv, environment))
@@ -166,28 +130,4 @@ extern "C" fn sweep_here() {
     let code = serve::serve(socket);
     // SAFETY: `_exit` has no precondition: the program, which never began, has nothing to tidy.
     unsafe { libc::_exit(code) }
-}
-
-/// Enters the program, and returns its exit status.
-pub(crate) fn run_program() -> c_int {
-    // Backtraces on the program's stack end at that stack's end.
-    let end = set_backtrace_end(usize::MAX);
-    exits::watch();
-    // SAFETY: this process, a fork for one run, has not left the program's stack since `stop_at_main`;
-    // the context is written before anything can return to it.
-    unsafe {
-        libc::swapcontext((*HARNESS.0.get()).as_mut_ptr(), (*PROGRAM.0.get()).as_ptr());
-    }
-    set_backtrace_end(end);
-    exits::status()
-}
-
-/// Leaves the program's stack for the harness's, on the first thread: [`run_program`] returns.
-pub(crate) fn back_to_harness() -> ! {
-    // SAFETY: the context was written by `run_program` on this thread, whose frames on the harness's
-    // stack are still there.
-    unsafe {
-        libc::setcontext((*HARNESS.0.get()).as_ptr());
-    }
-    std::process::abort()
 }

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use libc::{c_int, c_void};
 
-use crate::exec::entry;
+use crate::exec::stacks;
 use crate::heap::thread_context::{ThreadContext, aside, place};
 use crate::process::{descriptors, handled_signals, reachability, status, thread_births};
+use crate::rt::set_backtrace_end;
 
 /// The signal that a thread is stopped by. Programs hardly ever use the last one.
 fn stop_signal() -> c_int {
@@ -49,7 +50,7 @@ fn thread() -> c_int {
 }
 
 /// Prepares the ways out of a program that is about to begin, on this thread.
-pub(crate) fn watch() {
+fn watch() {
     // What the C library requests for its lists is no request of the program's.
     let _context = ThreadContext::passing();
     // SAFETY: the handlers have the right types, and `action` is a valid action for a signal that the
@@ -66,8 +67,18 @@ pub(crate) fn watch() {
     FIRST.store(thread(), Ordering::Relaxed);
 }
 
+/// Enters the program, and returns its exit status.
+pub(crate) fn run_program() -> c_int {
+    // Backtraces on the program's stack end at that stack's end.
+    let end = set_backtrace_end(usize::MAX);
+    watch();
+    stacks::enter_program();
+    set_backtrace_end(end);
+    ended_with()
+}
+
 /// The status with which the program ended.
-pub(crate) fn status() -> c_int {
+fn ended_with() -> c_int {
     FIRST.store(0, Ordering::Relaxed);
     STATUS.load(Ordering::Relaxed)
 }
@@ -174,7 +185,7 @@ fn come_back() -> ! {
     if aside(stop_others) {
         thread_births::all_stopped();
     }
-    entry::back_to_harness()
+    stacks::back_to_harness()
 }
 
 /// Sends the signal that stops a thread.

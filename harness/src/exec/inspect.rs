@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::exec::elf;
-use crate::exec::start::Start;
+use crate::exec::start::ProgramStart;
 
 /// As many interpreters of interpreters are followed, as the kernel does.
 const SCRIPTS_MAX: usize = 5;
@@ -20,7 +20,7 @@ const FIRST_LINE: usize = 256;
 /// A program to be started, and what of it can't be watched.
 #[derive(Debug)]
 pub(crate) struct Inspected {
-    pub(crate) start: Start,
+    pub(crate) start: ProgramStart,
     pub(crate) unwatched: Vec<String>,
 }
 
@@ -37,8 +37,12 @@ pub(crate) fn inspect(
         return Err(Error::new("no program is named").help("mallory exec -- PROGRAM ARGS"));
     };
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut start =
-        Start { file: find(program, &path)?, words: words.to_vec(), variables, hidden: Vec::new() };
+    let mut start = ProgramStart {
+        file: find(program, &path)?,
+        words: words.to_vec(),
+        variables,
+        hidden: Vec::new(),
+    };
     for _ in 0..SCRIPTS_MAX {
         let place = start.file.display().to_string();
         let bytes = read(&start.file).map_err(|error| error.at(&place))?;
@@ -168,7 +172,7 @@ fn check_rights(path: &Path, file: &Metadata, rights: Rights) -> Result<(), Erro
 
 /// Changes what is started from a script to its interpreter, as the kernel does. What `env` would
 /// start is started in its place.
-fn follow(start: &mut Start, bytes: &[u8]) -> Result<(), Error> {
+fn follow(start: &mut ProgramStart, bytes: &[u8]) -> Result<(), Error> {
     let script = start.file.clone();
     let place = script.display().to_string();
     let Some(rest) = bytes.strip_prefix(b"#!") else {

@@ -14,6 +14,7 @@
 //! On the side of the program (feature `preload`):
 //! - `c_calls` are the functions of the C library's allocator family, on the heap that they share;
 //! - `entry` stops at `main`, enters it in each run, and comes back when the program exits;
+//! - `stacks` are the two stacks between which a run goes;
 //! - `exits` are the ways in which a program ends;
 //! - `world` are the clock and the random numbers that the program sees;
 //! - `program` is the subject: its output and its exit status are the result that is compared;
@@ -46,6 +47,8 @@ pub(crate) mod order;
 pub(crate) mod program;
 #[cfg(feature = "preload")]
 pub(crate) mod serve;
+#[cfg(feature = "preload")]
+pub(crate) mod stacks;
 #[cfg(feature = "exec")]
 pub(crate) mod start;
 #[cfg(feature = "preload")]

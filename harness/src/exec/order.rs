@@ -96,7 +96,7 @@ codec_struct!(Allowance { kind, site, max, reason, place });
 pub(crate) enum Answer {
     /// The program has reached `main`, and the sweep begins.
     Started,
-    /// So many runs are done, of so many.
+    /// How many runs are done, and how many there are.
     Progress(u64, u64),
     /// The sweep is over.
     Report(SentReport),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::exec::entry;
+use crate::exec::exits;
 use crate::exec::world::FixedClock;
 use crate::heap::thread_context::ours;
 use crate::process::descriptors::{self, StreamFile};
@@ -40,7 +40,7 @@ impl Subject for Program {
         let limit = FileLimit::set(self.output_max);
         let clock = self.has_fixed_clock.then(FixedClock::begin);
         stage.arm();
-        let status = ours(entry::run_program);
+        let status = ours(exits::run_program);
         stage.disarm();
         drop(clock);
         drop(limit);

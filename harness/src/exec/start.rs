@@ -16,7 +16,7 @@ use crate::process::codec;
 
 /// A program to be started.
 #[derive(Clone, Debug)]
-pub(crate) struct Start {
+pub(crate) struct ProgramStart {
     /// Its file.
     pub(crate) file: PathBuf,
     /// Its words: its name as it was typed, and its arguments.
@@ -33,7 +33,7 @@ pub(crate) struct Start {
 /// # Errors
 /// The program can't be started, or it ends without a report.
 pub(crate) fn sweep(
-    start: &Start,
+    start: &ProgramStart,
     library: &[u8],
     order: &Order,
     on_progress: &mut dyn FnMut(u64, u64),
@@ -73,7 +73,7 @@ pub(crate) fn sweep(
 
 /// The mistake behind a program that ended without a report.
 fn no_report(
-    start: &Start,
+    start: &ProgramStart,
     has_begun: bool,
     status: Option<std::process::ExitStatus>,
     said: &mut File,
@@ -101,7 +101,7 @@ fn no_report(
 
 /// Starts the program. Returns it with the socket to the library, and the file of what it says on
 /// standard error.
-fn spawn(start: &Start, library: &[u8]) -> io::Result<(Child, UnixStream, File)> {
+fn spawn(start: &ProgramStart, library: &[u8]) -> io::Result<(Child, UnixStream, File)> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut file = in_memory()?;
     file.write_all(library)?;

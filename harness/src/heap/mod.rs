@@ -43,7 +43,7 @@ use crate::heap::state::{ForeignCall, State};
 use crate::heap::thread_context::aside;
 use crate::plan::Plan;
 use crate::port::{Port, Refused};
-use crate::process::{backtrace, test_scope};
+use crate::process::backtrace;
 use crate::rt::{self, AccessKind, Object, SharedOp, SharedOpKind};
 use crate::trace::{End, Op};
 
@@ -271,7 +271,7 @@ impl Heap {
         });
         let is_spared =
             is_later && self.is_dying(entered) || spares_unwinding && std::thread::panicking();
-        !is_spared && !test_scope::leaves_out(request.at.thread)
+        !is_spared && !backtrace::is_outside_test(request.at.thread)
     }
 
     /// Whether this request comes from std itself, under the global allocator, between a failed

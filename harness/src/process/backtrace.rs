@@ -168,6 +168,11 @@ pub(crate) fn stack() -> Stack {
     frames
 }
 
+/// Whether the present request, of this thread of the run, is not the test's, in a test program.
+pub(crate) fn is_outside_test(thread: u16) -> bool {
+    test_scope::is_set() && !test_scope::is_tests(thread, &stack())
+}
+
 /// The start addresses of std's functions that are on the stack from the start of a panic until it
 /// unwinds. They are learnt from a panic that is made for it, since their names may change with
 /// std.

@@ -54,7 +54,7 @@ pub(crate) fn lost(live: &[(usize, usize)]) -> Vec<LostBlock> {
     own.push(crate::memory::own::region());
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let roots = writable(&maps, STACK.load(Ordering::Relaxed));
-    let mut search = Search::new(live);
+    let mut search = BlockSearch::new(live);
     own.extend(live.iter().map(|(start, size)| *start..start + size));
     own.sort_unstable_by_key(|range| range.start);
     for root in roots {
@@ -107,7 +107,7 @@ fn without(range: Range<usize>, taken: &[Range<usize>]) -> Vec<Range<usize>> {
 }
 
 /// A search for blocks.
-struct Search<'a> {
+struct BlockSearch<'a> {
     live: &'a [(usize, usize)],
     /// Indices of `live`, by address.
     by_address: Vec<usize>,
@@ -122,13 +122,13 @@ struct Search<'a> {
     buffer: Vec<u8>,
 }
 
-impl<'a> Search<'a> {
+impl<'a> BlockSearch<'a> {
     fn new(live: &'a [(usize, usize)]) -> Self {
         let mut by_address: Vec<usize> = (0..live.len()).collect();
         by_address.sort_unstable_by_key(|index| live[*index].0);
         let lowest = by_address.first().map_or(0, |index| live[*index].0);
         let highest = live.iter().map(|(start, size)| start + size.max(&1)).max().unwrap_or(0);
-        Search {
+        BlockSearch {
             live,
             by_address,
             bounds: lowest..highest,
@@ -257,7 +257,7 @@ mod tests {
         let live: Vec<(usize, usize)> =
             (0..count).map(|nth| (address(&memory, nth), 3 * WORD)).collect();
         let words: Vec<usize> = roots.iter().map(|root| address(&memory, *root)).collect();
-        let mut search = Search::new(&live);
+        let mut search = BlockSearch::new(&live);
         let start = words.as_ptr() as usize;
         search.scan(start..start + words.len() * WORD);
         search.follow();

@@ -12,7 +12,6 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::process::backtrace;
 use crate::process::codec::{by_index, codec_struct};
 
 /// What a function of a test program is.
@@ -93,11 +92,6 @@ pub(crate) fn set(program: TestProgram) {
 /// Whether this process is a test program.
 pub(crate) fn is_set() -> bool {
     PROGRAM.get().is_some()
-}
-
-/// Whether the present request, of this thread of the run, is not the test's.
-pub(crate) fn leaves_out(thread: u16) -> bool {
-    is_set() && !is_tests(thread, &backtrace::stack())
 }
 
 /// Whether a request of this thread with this call stack, innermost first, is the test's.

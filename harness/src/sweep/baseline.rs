@@ -40,7 +40,7 @@ pub(crate) fn run_baseline(settings: &Settings, subject: &dyn Subject) -> Result
     }
     let mut baseline = measure_apart(settings, subject)?;
     if settings.is_program {
-        // Nothing is kept from run to run, and leaks are told by reachability.
+        // Nothing is kept from run to run, and reachability tells which blocks are lost.
         if baseline.dead_end.is_none() {
             check_request_after_last(settings, subject, &baseline)?;
         }
@@ -100,30 +100,6 @@ pub(crate) fn measure_apart(settings: &Settings, subject: &dyn Subject) -> Resul
             died(settings, subject, death)
         }
     }
-}
-
-/// Makes so many fault-free runs in a child process, and returns how many microseconds one took in the
-/// mean.
-///
-/// # Errors
-/// If no child can be started.
-#[cfg(feature = "preload")]
-pub(crate) fn time_runs(
-    settings: &Settings,
-    subject: &dyn Subject,
-    runs: u64,
-) -> Result<u64, Error> {
-    let owner = std::process::id();
-    let answer = child::ask::<u64>(first_patience(settings), &|pipe| {
-        let scratch = ScratchDir::new(owner);
-        let started = Instant::now();
-        for _ in 0..runs {
-            settings.execute(subject, settings.job(&scratch));
-        }
-        pipe.send(&(started.elapsed().as_micros() as u64 / runs.max(1)));
-    });
-    let mut answer = answer.map_err(|error| os_error("start a child", &error))?;
-    answer.messages.pop().ok_or_else(|| Error::new("the program dies without any fault"))
 }
 
 /// The baseline of a subject that dies without any fault: what was found before its death, and the

@@ -1,4 +1,4 @@
-//! The points of a whole program, which makes so many requests that a limit is the rule: what is new
+//! The points of a whole program, which makes more requests than anyone waits for: what is new
 //! in its call stack comes first, wherever in the run it is, so that a limit loses what is least new.
 //!
 //! Of each call stack its first request comes first, then its last, then those in between. The stacks
@@ -36,7 +36,7 @@ pub(crate) fn novel_points(baseline: &Baseline, faults: Faults, per_stack: u64) 
     [points, both_ways(unknown.into_iter(), faults)].concat()
 }
 
-/// Which of a stack's requests is its turn in this round, of so many: the first, the last, and then
+/// Which of a stack's requests is its turn in this round, of how many: the first, the last, and then
 /// the others in order.
 fn place(round: usize, count: usize) -> Option<usize> {
     match round {

@@ -102,6 +102,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "exec/entry.rs",
     "exec/exits.rs",
     "exec/inspect.rs",
+    "exec/stacks.rs",
     "exec/start.rs",
     "exec/world.rs",
     "global/c_calls.rs",
