@@ -9,7 +9,7 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListedTest {
     pub(super) name: String,
-    /// Whether it is `#[ignore]`, and the user didn't ask for those.
+    /// Whether it is marked to be ignored, and the user didn't ask for those.
     pub(super) is_ignored: bool,
 }
 

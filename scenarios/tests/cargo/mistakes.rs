@@ -26,7 +26,7 @@ fn a_test_that_fails_without_a_fault() {
 fn no_test_is_selected() {
     let workshop = Workshop::new();
     fails(&workshop, &["test", "--", "no_such_test"], &["error: no test was selected", "help:"]);
-    fails(&workshop, &["test", "--", "ignored"], &["all that match are #[ignore]"]);
+    fails(&workshop, &["test", "--", "ignored"], &["all that match are ignored"]);
 }
 
 #[test]
