@@ -36,7 +36,7 @@ Each test has a line in the table at the end. Its requests are those of its own 
 that it starts: what libtest and the standard library need to start threads and to print is left out. \
 A test passes its sweep if it passes or fails cleanly whichever request fails. Code that doesn't handle \
 a refused request aborts; those aborts are counted by the crate that asked. Doctests are run, and not \
-swept. CargoOptions of cargo's and those of ours may be mixed; `--jobs` is ours, and `-j` is cargo's."
+swept. Options of cargo's and those of ours may be mixed; `--jobs` is ours, and `-j` is cargo's."
 )]
 struct CargoCli {
     #[command(subcommand)]
@@ -138,7 +138,9 @@ fn split(words: &[OsString]) -> (Vec<OsString>, Vec<OsString>, Vec<OsString>) {
             None => cargo.push(word.clone()),
             Some(takes_value) => {
                 own.push(word.clone());
-                own.extend(rest.next().filter(|_| takes_value).cloned());
+                if takes_value {
+                    own.extend(rest.next().cloned());
+                }
             }
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn document(results: &[TestResult], summary: &TestSummary<'_>) -> Str
         }
         let (name, attributes) = (escaped(program), counts.attributes());
         let _ = writeln!(suites, "    <testsuite name=\"{name}\" {attributes}>");
-        let _ = write!(suites, "{cases}    </testsuite>\n");
+        let _ = writeln!(suites, "{cases}    </testsuite>");
         total.add(counts);
     }
     let CaseCounts { tests, failures, errors, .. } = total;
