@@ -1,6 +1,8 @@
 //! Subjects and tokens that cannot be explored are refused with a reason and a help.
 
-use crate::common::{Owned, mistake};
+#[cfg(feature = "shuttle")]
+use crate::common::Owned;
+use crate::common::mistake;
 use mallory::{Explore, Heap, Refused, Sweep, Token};
 
 fn token(line: &str) -> Token {
