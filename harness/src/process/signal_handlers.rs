@@ -159,7 +159,10 @@ fn keep_abort_message(status: &ChildStatus) {
         let Some(message) = place.as_ref().and_then(|place| place.as_ref()) else {
             let mut said = [0; LENGTH_MAX];
             let length = descriptors::last_said(&mut said);
-            return status.set_last_words(last_statement(&said[..length]));
+            if length > 0 {
+                status.set_last_words(last_statement(&said[..length]));
+            }
+            return;
         };
         let length = (message.size as usize).min(LENGTH_MAX);
         let text = std::slice::from_raw_parts((&raw const message.text).cast::<u8>(), length);
