@@ -15,7 +15,7 @@ use crate::cli::progress::Bar;
 use crate::env::PREFIX;
 use crate::error::Error;
 use crate::exec::functions::{self, Functions};
-use crate::exec::order::{Order, SentReport};
+use crate::exec::order::{OUTPUT_MAX, Order, SentReport};
 use crate::exec::start::{ProgramStart, sweep};
 use crate::process::test_scope::{HIDDEN, TestProgram};
 use crate::report::token::NAME_MAX;
@@ -182,6 +182,7 @@ impl Runner<'_> {
             replay: settings.replay.as_ref().map(|(token, _)| token.clone()),
             rerun: settings.rerun.clone(),
             patience: settings.patience,
+            output_max: OUTPUT_MAX,
             test: Some(TestProgram {
                 test: test.rsplit("::").next().unwrap_or(test).to_owned(),
                 ..functions.program.clone()

@@ -12,14 +12,12 @@ use crate::cli::progress::Bar;
 use crate::error::Error;
 use crate::exec::config::{self, CommandConfig};
 use crate::exec::inspect::{Inspected, inspect};
-use crate::exec::order::Order;
+use crate::exec::order::{OUTPUT_MAX, Order};
 use crate::exec::start::sweep;
 use crate::sweep::settings::Progress;
 
 /// How many requests of each call stack are made to fail by default.
 const PER_SITE: u64 = 2;
-/// The MiB that a run may write by default.
-const OUTPUT_MAX: u64 = 32;
 
 #[derive(Args, Clone)]
 pub(crate) struct ExecArgs {
@@ -38,6 +36,10 @@ pub(crate) struct ExecArgs {
     /// A file that belongs to the result, besides standard output. Can be repeated.
     #[arg(long, value_name = "FILE")]
     compare: Vec<PathBuf>,
+    /// A command that judges whether two results mean the same, where they differ: it is given two files,
+    /// with what a run without a fault wrote and what this one did, and exits with 0 if they do.
+    #[arg(long, value_name = "COMMAND")]
+    compare_with: Option<String>,
     /// The seed of all random choices. Default: 0.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -60,6 +62,10 @@ pub(crate) struct ExecArgs {
     /// Only keeps the ledger: no guards around blocks, and freed ones are given out again.
     #[arg(long)]
     ledger: bool,
+    /// Puts inaccessible pages around every block, and keeps freed ones inaccessible: a stray read is
+    /// seen too, at its instruction. Takes three runs for one.
+    #[arg(long, conflicts_with = "ledger")]
+    guard: bool,
     /// Makes nothing fail: shows what the program does wrong by itself.
     #[arg(long)]
     no_faults: bool,
@@ -124,7 +130,9 @@ fn with_config(mut args: ExecArgs, config: &CommandConfig) -> ExecArgs {
     args.limit = args.limit.or(config.limit);
     args.timeout = args.timeout.or(config.timeout);
     args.max_output = args.max_output.or(config.max_output);
+    args.compare_with = args.compare_with.or_else(|| config.compare_with.clone());
     args.strict |= config.strict;
+    args.guard |= config.guard;
     args.libc |= config.libc;
     args.compare.extend(config.compare.iter().cloned());
     args.only.extend(config.only.iter().cloned());
@@ -152,6 +160,7 @@ fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
         asks_per_stack: args.all || args.per_site.is_some(),
         strict: args.strict,
         ledger: args.ledger,
+        guard: args.guard,
         no_faults: args.no_faults,
         replay: args.replay.clone(),
         rerun: rerun(args),
@@ -159,9 +168,10 @@ fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
         stdin: args.stdin.as_ref().map(existing).transpose()?,
         folder: args.dir.as_ref().map(existing).transpose()?,
         compared: args.compare.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+        judge: args.compare_with.clone(),
         timed: args.time,
         patience: args.timeout.map(|seconds| seconds * 1000),
-        output_max: args.max_output.unwrap_or(OUTPUT_MAX) << 20,
+        output_max: args.max_output.map_or(OUTPUT_MAX, |megabytes| megabytes << 20),
         only: args.only.clone(),
         skip: args.skip.clone(),
         c_library: args.libc,
@@ -171,7 +181,7 @@ fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
 
 /// The command that replays a token, before and after the token.
 fn rerun(args: &ExecArgs) -> (String, String) {
-    let mut before = "mallory exec".to_owned();
+    let mut before = format!("mallory exec{}", if args.guard { " --guard" } else { "" });
     let mut add = |name: &str, value: &str| {
         before.push_str(&format!(" {name} {}", quoted(value)));
     };
@@ -186,6 +196,9 @@ fn rerun(args: &ExecArgs) -> (String, String) {
     }
     for path in &args.compare {
         add("--compare", &path.to_string_lossy());
+    }
+    if let Some(judge) = &args.compare_with {
+        add("--compare-with", judge);
     }
     if let Some(megabytes) = args.max_output {
         add("--max-output", &megabytes.to_string());

@@ -2,6 +2,7 @@
 
 use std::alloc::Layout;
 
+use crate::memory::form::Form;
 use crate::memory::preloaded::is_preloaded;
 use crate::printable;
 use crate::report::evidence::{BlockInfo, Role};
@@ -85,8 +86,8 @@ pub(crate) fn subject(heaps: &[HeapInfo], block: &Block) -> BlockInfo {
     BlockInfo {
         number: block.number,
         size: block.size,
-        // C's `malloc` is asked for no alignment.
-        align: if is_preloaded() && block.align == 1 { 0 } else { block.align },
+        // C's `malloc` is asked for no alignment: it is a form.
+        align: if is_preloaded() && Form::of(block.align).is_some() { 0 } else { block.align },
         heap: printable::line(heaps[usize::from(block.heap)].name),
     }
 }

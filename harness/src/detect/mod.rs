@@ -12,6 +12,7 @@ pub(crate) mod heap_buffer_underflow;
 pub(crate) mod invalid_free;
 pub(crate) mod layout_mismatch;
 pub(crate) mod leak;
+pub(crate) mod mismatched_free;
 pub(crate) mod over_budget;
 pub(crate) mod port_contract;
 pub(crate) mod use_after_free;
@@ -33,6 +34,7 @@ pub(crate) use crate::detect::wrong_thread::check as wrong_thread;
 /// What is wrong with a free. The first detector that recognises it decides.
 pub(crate) fn bad_free(free: &BadFree<'_>) -> Evidence {
     cross_allocator_free::exact(free)
+        .or_else(|| mismatched_free::check(free))
         .or_else(|| layout_mismatch::check(free))
         .or_else(|| cross_allocator_free::check(free))
         .or_else(|| double_free::check(free))

@@ -1,4 +1,4 @@
-//! The allocator family of C, on a heap that watches the whole program. The preloaded library exports
+//! The allocator family of C, and `new` and `delete`, on a heap that watches the whole program. The preloaded library exports
 //! each of these functions under its name in C.
 //!
 //! `errno` is as the standards say: a refused request sets `ENOMEM`, `free` keeps what is there, and
@@ -11,6 +11,7 @@ use libc::{c_int, c_void};
 
 use crate::global::GlobalHeap;
 use crate::memory::c_library::CLibrary;
+pub use crate::memory::form::Form;
 
 /// The heap of the whole program.
 pub(crate) static HEAP: GlobalHeap<CLibrary> = GlobalHeap::over(CLibrary);
@@ -47,7 +48,7 @@ fn refuse(error: c_int) {
 /// See `malloc(3)`.
 #[inline]
 pub fn malloc(size: usize) -> *mut c_void {
-    answer(HEAP.malloc(size))
+    answer(HEAP.malloc(size, Form::Malloc))
 }
 
 /// See `calloc(3)`.
@@ -63,7 +64,23 @@ pub fn calloc(count: usize, size: usize) -> *mut c_void {
 pub unsafe fn free(start: *mut c_void) {
     if let Some(start) = NonNull::new(start.cast()) {
         // SAFETY: the caller's promise.
-        keeping_errno(|| unsafe { HEAP.free_unsized(start) });
+        keeping_errno(|| unsafe { HEAP.free_unsized(start, Form::Malloc, None) });
+    }
+}
+
+/// `new` and its kin, of which each has its [`Form`]: null where it is refused.
+pub fn new(form: Form, size: usize, align: usize) -> *mut c_void {
+    HEAP.memalign(align, size, form).cast()
+}
+
+/// See `free_sized` of C23, and `delete`, which may say the size of the block.
+///
+/// # Safety
+/// - As for [`free`].
+pub unsafe fn free_sized(start: *mut c_void, form: Form, size: Option<usize>) {
+    if let Some(start) = NonNull::new(start.cast()) {
+        // SAFETY: the caller's promise.
+        keeping_errno(|| unsafe { HEAP.free_unsized(start, form, size) });
     }
 }
 
@@ -100,7 +117,7 @@ pub unsafe fn reallocarray(start: *mut c_void, count: usize, size: usize) -> *mu
 /// See `memalign(3)`: an alignment that is no power of two is rounded up, as glibc does.
 pub fn memalign(align: usize, size: usize) -> *mut c_void {
     match align.max(16).checked_next_power_of_two() {
-        Some(align) => answer(HEAP.memalign(align, size)),
+        Some(align) => answer(HEAP.memalign(align, size, Form::Malloc)),
         None => {
             refuse(libc::EINVAL);
             std::ptr::null_mut()
@@ -114,7 +131,7 @@ pub fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
         refuse(libc::EINVAL);
         return std::ptr::null_mut();
     }
-    answer(HEAP.memalign(align, size))
+    answer(HEAP.memalign(align, size, Form::Malloc))
 }
 
 /// See `posix_memalign(3)`.
@@ -125,7 +142,7 @@ pub unsafe fn posix_memalign(place: *mut *mut c_void, align: usize, size: usize)
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
         return libc::EINVAL;
     }
-    let start = keeping_errno(|| HEAP.memalign(align, size));
+    let start = keeping_errno(|| HEAP.memalign(align, size, Form::Malloc));
     if start.is_null() {
         return libc::ENOMEM;
     }
@@ -136,13 +153,13 @@ pub unsafe fn posix_memalign(place: *mut *mut c_void, align: usize, size: usize)
 
 /// See `valloc(3)`.
 pub fn valloc(size: usize) -> *mut c_void {
-    answer(HEAP.memalign(page(), size))
+    answer(HEAP.memalign(page(), size, Form::Malloc))
 }
 
 /// See `pvalloc(3)`.
 pub fn pvalloc(size: usize) -> *mut c_void {
     match size.checked_next_multiple_of(page()) {
-        Some(size) => answer(HEAP.memalign(page(), size)),
+        Some(size) => answer(HEAP.memalign(page(), size, Form::Malloc)),
         None => answer(std::ptr::null_mut()),
     }
 }

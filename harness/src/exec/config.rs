@@ -41,6 +41,7 @@ pub(crate) struct CommandConfig {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) compare: Vec<PathBuf>,
+    pub(crate) compare_with: Option<String>,
     pub(crate) limit: Option<u64>,
     pub(crate) timeout: Option<u64>,
     pub(crate) max_output: Option<u64>,
@@ -48,6 +49,7 @@ pub(crate) struct CommandConfig {
     pub(crate) skip: Vec<String>,
     pub(crate) libc: bool,
     pub(crate) strict: bool,
+    pub(crate) guard: bool,
     allow: Vec<AllowedFinding>,
     #[serde(skip)]
     pub(crate) allowances: Vec<Allowance>,

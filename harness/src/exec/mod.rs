@@ -18,6 +18,7 @@
 //! - `exits` are the ways in which a program ends;
 //! - `world` are the clock and the random numbers that the program sees;
 //! - `program` is the subject: its output and its exit status are the result that is compared;
+//! - `judge` asks a command of the user's whether two results mean the same;
 //! - `serve` makes the sweep that the order asks for.
 //!
 //! On the side of the command line (feature `exec`):
@@ -42,6 +43,8 @@ pub(crate) mod exits;
 pub(crate) mod functions;
 #[cfg(feature = "exec")]
 pub(crate) mod inspect;
+#[cfg(any(test, feature = "preload"))]
+pub(crate) mod judge;
 pub(crate) mod order;
 #[cfg(feature = "preload")]
 pub(crate) mod program;

@@ -14,6 +14,10 @@ pub(crate) const VARIABLE: &str = "MALLORY_EXEC";
 /// The folder of the library's file, whose name is the number of a descriptor. The library closes it.
 pub(crate) const PRELOADED: &str = "/proc/self/fd/";
 
+/// The bytes that a run may write to one file by default.
+#[cfg(feature = "exec")]
+pub(crate) const OUTPUT_MAX: u64 = 32 << 20;
+
 /// What the command line asks for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Order {
@@ -29,6 +33,8 @@ pub(crate) struct Order {
     pub(crate) strict: bool,
     /// Whether only the ledger watches: no guards, no poison.
     pub(crate) ledger: bool,
+    /// Whether every block has inaccessible pages around it.
+    pub(crate) guard: bool,
     /// Whether no request is made to fail.
     pub(crate) no_faults: bool,
     /// The token to replay.
@@ -43,6 +49,8 @@ pub(crate) struct Order {
     pub(crate) folder: Option<String>,
     /// Files that belong to the result.
     pub(crate) compared: Vec<String>,
+    /// The command that judges whether two results mean the same.
+    pub(crate) judge: Option<String>,
     /// How many runs are timed instead of a sweep.
     pub(crate) timed: Option<u64>,
     /// How many milliseconds a run may go without a request.
@@ -71,6 +79,7 @@ codec_struct!(Order {
     asks_per_stack,
     strict,
     ledger,
+    guard,
     no_faults,
     replay,
     rerun,
@@ -78,6 +87,7 @@ codec_struct!(Order {
     stdin,
     folder,
     compared,
+    judge,
     timed,
     patience,
     output_max,

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::exec::exits;
 use crate::exec::world::FixedClock;
+use crate::exec::{exits, judge};
 use crate::heap::thread_context::ours;
 use crate::process::descriptors::{self, StreamFile};
 use crate::process::file_limit::{FileLimit, end_by_limit};
@@ -24,6 +24,8 @@ pub(crate) struct Program {
     pub(crate) has_fixed_clock: bool,
     /// Files that belong to the result.
     pub(crate) compared: Vec<PathBuf>,
+    /// The command that judges whether two results mean the same.
+    pub(crate) judge: Option<String>,
     /// The most bytes that a run may write to one file.
     pub(crate) output_max: u64,
     /// Whether it runs one test. The test says itself whether the result is right, so the exit status is
@@ -60,6 +62,13 @@ impl Subject for Program {
         }
         handled_signals::die_of_handled(status != 0);
         let Some(usual) = stage.baseline.and_then(<[String]>::first) else {
+            if let Some(judge) = &self.judge
+                && self.is_equal(judge, stage, &result, &result) != Ok(true)
+            {
+                return SubjectEnd::Err(format!(
+                    "`{judge}` doesn't take the result for equal to itself"
+                ));
+            }
             program_result::end(&mut result, said);
             return stage.ok(&|out| out.write_str(&result));
         };
@@ -71,6 +80,13 @@ impl Subject for Program {
         if ResultComparison::of(usual, &result) <= stage.comparison {
             return SubjectEnd::Ok { differs: None };
         }
+        if let Some(judge) = &self.judge {
+            match self.is_equal(judge, stage, usual, &result) {
+                Ok(true) => return SubjectEnd::Ok { differs: None },
+                Ok(false) => {}
+                Err(error) => return SubjectEnd::Err(error),
+            }
+        }
         if usually_said != said.to_string() {
             return SubjectEnd::Degraded;
         }
@@ -79,6 +95,18 @@ impl Subject for Program {
 }
 
 impl Program {
+    /// Whether the command takes the two results for equal.
+    fn is_equal(
+        &self,
+        judge: &str,
+        stage: &Stage<'_>,
+        usual: &str,
+        other: &str,
+    ) -> Result<bool, String> {
+        judge::takes_for_equal(judge, usual, other, &stage.scratch().join("judged"))
+            .map_err(|error| format!("`{judge}` can't be run: {error}"))
+    }
+
     /// Prepares the streams and the working folder of a run.
     fn prepare(&self, stage: &Stage<'_>) -> std::io::Result<(StreamFile, StreamFile)> {
         if let Some(folder) = &self.folder {

@@ -100,6 +100,7 @@ fn program(order: &Order, has_fixed_clock: bool) -> Program {
         has_fixed_clock,
         is_test: order.test.is_some(),
         compared: order.compared.iter().map(PathBuf::from).collect(),
+        judge: order.judge.clone(),
         output_max: order.output_max,
     }
 }
@@ -162,6 +163,7 @@ fn sweep(order: &Order, progress: &Progressed) -> Sweep {
         settings.unwatched.clone_from(&order.unwatched);
         settings.allowances.clone_from(&order.allowances);
         settings.output_max = order.output_max;
+        settings.guards_program = order.guard;
     })
 }
 

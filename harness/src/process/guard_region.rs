@@ -20,7 +20,9 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
+use crate::memory::preloaded::is_preloaded;
 use crate::process::guard_pages::{GuardHit, page};
+use crate::process::reachability;
 use crate::trace::mix;
 
 /// The size of the reserved range in bytes. It costs address space, and no memory.
@@ -29,6 +31,11 @@ const RANGE: usize = 1 << 36;
 const GAP_PAGES: usize = 16;
 /// Blocks in the table.
 const SLOTS: usize = 1 << 18;
+const TABLE_BYTES: usize = SLOTS * size_of::<GuardedSlot>();
+/// The most live blocks: each is a mapping, of which a process has 65,530, and the subject needs some.
+const LIVE_MAX: usize = 1 << 14;
+/// The alignment of every block of C's `malloc`, whatever it is asked for.
+const ALIGN_OF_MALLOC: usize = 16;
 /// The first blocks of a run are all guarded. Of the others one of [`SAMPLE`] is.
 const GUARDED_FIRST: u64 = 1 << 11;
 const SAMPLE: u64 = 8;
@@ -84,6 +91,8 @@ static TABLE: AtomicPtr<GuardedSlot> = AtomicPtr::new(std::ptr::null_mut());
 /// The offset in the range at which the next block's pages begin, and the number of slots in use.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 static USED: AtomicUsize = AtomicUsize::new(0);
+/// Blocks that are live.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
 /// The bytes of freed blocks.
 static FREED: AtomicUsize = AtomicUsize::new(0);
 /// Requests so far, guarded or not.
@@ -177,7 +186,12 @@ pub(crate) fn open() -> io::Result<()> {
     }
     let private = libc::MAP_PRIVATE | libc::MAP_NORESERVE;
     let range = map(RANGE, libc::PROT_NONE, private)?;
-    let table = map(SLOTS * size_of::<GuardedSlot>(), READ_WRITE, private)?;
+    let table = map(TABLE_BYTES, READ_WRITE, private)?;
+    if is_preloaded() {
+        // Its blocks are searched for pointers as the ledger knows them.
+        reachability::leave_out(range.as_ptr() as usize..range.as_ptr() as usize + RANGE);
+        reachability::leave_out(table.as_ptr() as usize..table.as_ptr() as usize + TABLE_BYTES);
+    }
     TABLE.store(table.cast::<GuardedSlot>().as_ptr(), Ordering::Relaxed);
     START.store(range.as_ptr() as usize, Ordering::Relaxed);
     NEXT.store(GAP_PAGES * page(), Ordering::Relaxed);
@@ -201,10 +215,12 @@ pub(crate) fn alloc(layout: Layout, zeroed: bool, mode: GuardMode) -> Option<Non
     let used = USED.load(Ordering::Relaxed);
     let is_meant = number <= GUARDED_FIRST || mix(mode.seed ^ number).is_multiple_of(SAMPLE);
     let base = START.load(Ordering::Relaxed);
-    if base == 0 || used >= SLOTS || !is_meant {
+    let has_room = used < SLOTS && LIVE.load(Ordering::Relaxed) < LIVE_MAX;
+    if base == 0 || !has_room || !is_meant {
         return None;
     }
     let page = page();
+    let align = layout.align().max(if is_preloaded() { ALIGN_OF_MALLOC } else { 1 });
     let body = layout.size().checked_next_multiple_of(page)?;
     let offset = NEXT.load(Ordering::Relaxed);
     let from = (base + offset).checked_next_multiple_of(layout.align().max(page))?;
@@ -220,7 +236,7 @@ pub(crate) fn alloc(layout: Layout, zeroed: bool, mode: GuardMode) -> Option<Non
     let start = match mode.side {
         GuardSide::Before => from,
         GuardSide::After if layout.align() > page => from,
-        GuardSide::After => (to - layout.size()) & !(layout.align() - 1),
+        GuardSide::After => (to - layout.size()) & !(align - 1),
     };
     if !zeroed {
         let flip = if number > mode.flip_after { u64::MAX } else { 0 };
@@ -246,6 +262,7 @@ pub(crate) fn alloc(layout: Layout, zeroed: bool, mode: GuardMode) -> Option<Non
     }
     slot.asked.store(number, Ordering::Relaxed);
     USED.store(used + 1, Ordering::Relaxed);
+    LIVE.fetch_add(1, Ordering::Relaxed);
     NEXT.store(next, Ordering::Relaxed);
     NonNull::new(start as *mut u8)
 }
@@ -257,6 +274,7 @@ pub(crate) fn free(block: NonNull<u8>) -> bool {
     };
     let (from, to) = (slot.from.load(Ordering::Relaxed), slot.to.load(Ordering::Relaxed));
     slot.is_freed.store(true, Ordering::Relaxed);
+    LIVE.fetch_sub(1, Ordering::Relaxed);
     if FREED.fetch_add(to - from, Ordering::Relaxed) < KEPT_MAX {
         // SAFETY: these pages are the block's alone, and its owner has given it up.
         unsafe { libc::mprotect(from as *mut libc::c_void, to - from, libc::PROT_NONE) };

@@ -16,6 +16,8 @@ pub enum Kind {
     CrossAllocatorFree,
     /// A block was freed with another size or alignment than it was allocated with.
     LayoutMismatch,
+    /// A block of one form was freed by another: one of `new[]` by `delete`, say.
+    MismatchedFree,
     /// Bytes after a block were read or written.
     HeapBufferOverflow,
     /// Bytes before a block were read or written.
@@ -61,12 +63,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their names in the documentation.
-    pub const ALL: [Kind; 25] = [
+    pub const ALL: [Kind; 26] = [
         Kind::Leak,
         Kind::DoubleFree,
         Kind::InvalidFree,
         Kind::CrossAllocatorFree,
         Kind::LayoutMismatch,
+        Kind::MismatchedFree,
         Kind::HeapBufferOverflow,
         Kind::HeapBufferUnderflow,
         Kind::UseAfterFree,
@@ -98,6 +101,7 @@ impl Kind {
             Kind::InvalidFree => "invalid-free",
             Kind::CrossAllocatorFree => "cross-allocator-free",
             Kind::LayoutMismatch => "layout-mismatch",
+            Kind::MismatchedFree => "mismatched-free",
             Kind::HeapBufferOverflow => "heap-buffer-overflow",
             Kind::HeapBufferUnderflow => "heap-buffer-underflow",
             Kind::UseAfterFree => "use-after-free",
@@ -128,7 +132,7 @@ impl Kind {
             Kind::DoubleFree => 'D',
             Kind::InvalidFree => 'I',
             Kind::CrossAllocatorFree => 'X',
-            Kind::LayoutMismatch => 'M',
+            Kind::LayoutMismatch | Kind::MismatchedFree => 'M',
             Kind::HeapBufferOverflow => 'O',
             Kind::HeapBufferUnderflow => 'U',
             Kind::UseAfterFree => 'F',

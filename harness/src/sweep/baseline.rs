@@ -38,8 +38,14 @@ pub(crate) fn run_baseline(settings: &Settings, subject: &dyn Subject) -> Result
     if settings.in_process {
         return Ok(measure(settings, subject, &ScratchDir::new(std::process::id())));
     }
+    if settings.is_program && settings.guards_program {
+        settings.sheltered.set(true);
+    }
     let mut baseline = measure_apart(settings, subject)?;
     if settings.is_program {
+        if settings.guards_program {
+            baseline.found.extend(guarded::guard(settings, subject, &baseline)?.found);
+        }
         // Nothing is kept from run to run, and reachability tells which blocks are lost.
         if baseline.dead_end.is_none() {
             check_request_after_last(settings, subject, &baseline)?;

@@ -70,6 +70,7 @@ impl BuilderCore<Unclassified, Whole> {
             is_c: false,
             is_program: false,
             per_stack: None,
+            guards_program: false,
             asks_per_stack: false,
             chosen: ChosenSites::default(),
             unwatched: Vec::new(),

@@ -109,7 +109,7 @@ impl GuardedFindings {
 fn leaves_memory_to_us(settings: &Settings) -> bool {
     cfg!(all(target_os = "linux", target_pointer_width = "64"))
         && !settings.quick
-        && !settings.is_program
+        && (!settings.is_program || settings.guards_program)
         && !settings.in_process
         && settings.port.is_none()
         && settings.host.is_none()

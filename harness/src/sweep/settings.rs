@@ -125,6 +125,8 @@ pub(crate) struct Settings {
     /// Whether the subject is a whole program, in which this code is a preloaded library. Each run is a
     /// fork of it at its entry, since `main` can be entered once.
     pub(crate) is_program: bool,
+    /// Whether the runs of a whole program are guarded.
+    pub(crate) guards_program: bool,
     /// The most requests of each call stack that are made to fail; `None` for all.
     pub(crate) per_stack: Option<u64>,
     /// Whether the caller set that number.

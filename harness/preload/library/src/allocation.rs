@@ -3,7 +3,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use mallory::preload::c_calls;
+use mallory::preload::c_calls::{self, Form};
 
 /// See `malloc(3)`.
 #[unsafe(no_mangle)]
@@ -107,4 +107,24 @@ pub(crate) extern "C" fn pvalloc(size: usize) -> *mut c_void {
 pub(crate) unsafe extern "C" fn malloc_usable_size(start: *mut c_void) -> usize {
     // SAFETY: the caller's promise.
     unsafe { c_calls::malloc_usable_size(start) }
+}
+
+/// See `free_sized` of C23.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn free_sized(start: *mut c_void, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { c_calls::free_sized(start, Form::Malloc, Some(size)) }
+}
+
+/// See `free_aligned_sized` of C23.
+///
+/// # Safety
+/// - As for the C library's.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn free_aligned_sized(start: *mut c_void, _align: usize, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { c_calls::free_sized(start, Form::Malloc, Some(size)) }
 }

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 mod allocation;
+mod cxx;
 mod program;
 mod real;
 mod surroundings;

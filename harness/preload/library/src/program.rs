@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int, c_void};
 
 use mallory::preload::{self, before_quick_exit, entry, exit_at_once};
 
-use crate::real::real;
+use crate::real::{own_addresses, real};
 
 /// The C library's function that calls `main`.
 type StartMain = unsafe extern "C" fn(
@@ -84,12 +84,6 @@ pub(crate) unsafe extern "C" fn pthread_create(
 type Destructor = unsafe extern "C" fn(*mut c_void);
 type Register = unsafe extern "C" fn(Destructor, *mut c_void, *mut c_void) -> c_int;
 
-unsafe extern "C" {
-    /// The first and the last byte of this library, which the linker defines.
-    static __ehdr_start: u8;
-    static _end: u8;
-}
-
 /// Registers the destructor of a thread-local, unless that is the harness's own: its thread-locals are
 /// needed after the program's exit.
 ///
@@ -101,8 +95,7 @@ pub(crate) unsafe extern "C" fn __cxa_thread_atexit_impl(
     object: *mut c_void,
     library: *mut c_void,
 ) -> c_int {
-    let own = (&raw const __ehdr_start as usize)..(&raw const _end as usize);
-    if own.contains(&(library as usize)) {
+    if own_addresses().contains(&(library as usize)) {
         return 0;
     }
     // SAFETY: the caller's promise.

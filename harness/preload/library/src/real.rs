@@ -2,11 +2,29 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_void};
+use std::ops::Range;
 
 /// The C library's definition of a function that this library takes the place of.
 pub(crate) fn look_up(name: &CStr) -> *mut c_void {
     // SAFETY: the name is a C string.
     unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) }
+}
+
+unsafe extern "C" {
+    /// The first and the last byte of this library, which the linker defines.
+    static __ehdr_start: u8;
+    static _end: u8;
+}
+
+/// Where this library is.
+pub(crate) fn own_addresses() -> Range<usize> {
+    (&raw const __ehdr_start as usize)..(&raw const _end as usize)
+}
+
+/// The definition of a function that the program finds.
+pub(crate) fn look_up_first(name: &CStr) -> *mut c_void {
+    // SAFETY: the name is a C string.
+    unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
 }
 
 /// The C library's function of this name as a value of its type, looked up once.
