@@ -1,11 +1,12 @@
 //! `mallory exec`: sweeps an installed program.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::cli::exec_tree::exec_tree;
 use crate::cli::input::cores;
 use crate::cli::output::{Format, print, say};
 use crate::cli::progress::Bar;
@@ -87,6 +88,11 @@ pub(crate) struct ExecArgs {
     /// without a fault; with one 10, or 50 times the run without.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
+    /// Also sweeps every program that this one starts, such as those of a shell script or of `make
+    /// check`, each where it begins: with its arguments, its environment, its input and, for each
+    /// run, a copy of its folder.
+    #[arg(long, conflicts_with = "time")]
+    trace_children: bool,
     /// Makes this many fault-free runs, and prints how many microseconds one takes.
     #[arg(long, value_name = "RUNS", hide = true)]
     time: Option<u64>,
@@ -96,6 +102,13 @@ pub(crate) struct ExecArgs {
     /// Continues a sweep that was killed.
     #[arg(long)]
     resume: bool,
+}
+
+impl ExecArgs {
+    /// The program and its arguments.
+    pub(super) fn words(&self) -> impl Iterator<Item = &OsString> {
+        self.words.iter()
+    }
 }
 
 /// Sweeps the program.
@@ -108,8 +121,13 @@ pub(crate) fn exec(args: &ExecArgs, library: &[u8], format: Format) -> Result<u8
     let config = config::of_command(file_name)?;
     let args = &with_config(args.clone(), &config);
     let variables = args.variables.iter().map(|text| variable(text)).collect::<Result<_, _>>()?;
-    let Inspected { start, unwatched } = inspect(&args.words, variables)?;
+    let inspected = inspect(&args.words, variables)?;
     let name = name_of(&program);
+    if args.trace_children {
+        let order = Order { allowances: config.allowances, journal: None, ..order(args, &name)? };
+        return exec_tree(args, &inspected, &order, library, format);
+    }
+    let Inspected { start, unwatched } = inspected;
     let order = Order { unwatched, allowances: config.allowances, ..order(args, &name)? };
     let bar = Bar::start(&name, "runs", std::io::stderr().is_terminal());
     let draw = bar.on_progress();
@@ -181,7 +199,9 @@ fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
 
 /// The command that replays a token, before and after the token.
 fn rerun(args: &ExecArgs) -> (String, String) {
-    let mut before = format!("mallory exec{}", if args.guard { " --guard" } else { "" });
+    let mut before = "mallory exec".to_owned();
+    before.push_str(if args.guard { " --guard" } else { "" });
+    before.push_str(if args.trace_children { " --trace-children" } else { "" });
     let mut add = |name: &str, value: &str| {
         before.push_str(&format!(" {name} {}", quoted(value)));
     };
@@ -224,7 +244,7 @@ fn variable(text: &str) -> Result<(OsString, OsString), Error> {
 }
 
 /// The name of a sweep of this program: its file's name, as far as names may have its characters.
-fn name_of(program: &OsString) -> String {
+pub(super) fn name_of(program: &OsStr) -> String {
     let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let plain = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' });
     let name: String = plain.collect();

@@ -10,6 +10,8 @@
 
 #[cfg(feature = "exec")]
 pub(crate) mod exec;
+#[cfg(feature = "exec")]
+mod exec_tree;
 pub(crate) mod explore;
 pub(crate) mod fuzz_setup;
 pub(crate) mod input;
@@ -107,7 +109,8 @@ EXAMPLE:
 EXAMPLES:
   mallory exec -- jq . data.json
   mallory exec --stdin page.html -- xmllint --html -
-  mallory exec --no-faults -- ./tests/all       leaks and memory errors of a usual run")]
+  mallory exec --no-faults -- ./tests/all       leaks and memory errors of a usual run
+  mallory exec --trace-children -- make check   the programs that it starts, too")]
     Exec(exec::ExecArgs),
     /// Replays a token, the last line of a finding, and says whether the finding shows again.
     #[command(after_help = "\

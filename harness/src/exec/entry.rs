@@ -10,11 +10,15 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use libc::{c_char, c_int};
 
-use crate::exec::{order, serve, stacks};
+use crate::exec::{order, serve, stacks, traced};
 use crate::memory::preloaded;
 
 /// A program's `main`.
 pub type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c_int;
+
+unsafe extern "C" {
+    static environ: *mut *mut c_char;
+}
 
 /// The program's `main`.
 static MAIN: AtomicUsize = AtomicUsize::new(0);
@@ -35,9 +39,11 @@ pub unsafe fn takes_over(main: Main, argc: c_int, argv: *mut *mut c_char) -> boo
         return false;
     };
     // SAFETY: as above.
-    unsafe { restore_preload(environment) };
-    let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
-    SOCKET.store(number.unwrap_or(-1), Ordering::Relaxed);
+    let preload = unsafe { restore_preload(environment) };
+    match std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()) {
+        Some(number) => SOCKET.store(number, Ordering::Relaxed),
+        None => traced::set(number, &preload),
+    }
     MAIN.store(main as usize, Ordering::Relaxed);
     true
 }
@@ -66,11 +72,11 @@ unsafe fn take_variable(environment: *mut *mut c_char, name: &[u8]) -> Option<&'
 }
 
 /// Takes the first library, which is this one, out of `LD_PRELOAD`, and the variable if there is no
-/// other.
+/// other. Returns what it was before.
 ///
 /// # Safety
 /// - As for [`take_variable`].
-unsafe fn restore_preload(environment: *mut *mut c_char) {
+unsafe fn restore_preload(environment: *mut *mut c_char) -> Vec<u8> {
     const NAME: &[u8] = b"LD_PRELOAD=";
     // SAFETY: as in `take_variable`; the entry is shortened in place.
     unsafe {
@@ -78,6 +84,7 @@ unsafe fn restore_preload(environment: *mut *mut c_char) {
         while !(*at).is_null() {
             let entry = CStr::from_ptr(*at).to_bytes();
             if let Some(libraries) = entry.strip_prefix(NAME) {
+                let before = libraries.to_vec();
                 let colon = libraries.iter().position(|byte| *byte == b':');
                 let own = &libraries[..colon.unwrap_or(libraries.len())];
                 let own = own.strip_prefix(order::PRELOADED.as_bytes()).unwrap_or_default();
@@ -94,11 +101,12 @@ unsafe fn restore_preload(environment: *mut *mut c_char) {
                         take_variable(environment, &NAME[..NAME.len() - 1]);
                     }
                 }
-                return;
+                return before;
             }
             at = at.add(1);
         }
     }
+    Vec::new()
 }
 
 /// What the C library calls in place of the program's `main`.
@@ -110,6 +118,15 @@ pub unsafe extern "C" fn stop_at_main(
     argv: *mut *mut c_char,
     environment: *mut *mut c_char,
 ) -> c_int {
+    let Some(socket) = traced::sweeper(SOCKET.load(Ordering::Relaxed)) else {
+        // SAFETY: the caller's promise: this is the program's own beginning. Its environment is where
+        // the C library has it.
+        unsafe {
+            let main = std::mem::transmute::<usize, Main>(MAIN.load(Ordering::Relaxed));
+            libc::exit(main(argc, argv, environ))
+        }
+    };
+    SOCKET.store(socket, Ordering::Relaxed);
     preloaded::set();
     // SAFETY: the caller's promise; what is called ends the process. `MAIN` holds the program's `main`.
     unsafe {

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use crate::run::outcome::EXIT_STATUS;
 
-/// Whether the command takes the two results for equal: it is given two files, and exits with 0.
+/// Whether the command takes the two results for equal: it is given two files, which are written to
+/// `folder`, is run in `home`, and exits with 0.
 ///
 /// # Errors
 /// It can't be run.
@@ -17,15 +18,17 @@ pub(crate) fn takes_for_equal(
     usual: &str,
     other: &str,
     folder: &Path,
+    home: &Path,
 ) -> io::Result<bool> {
     fs::create_dir_all(folder)?;
+    let folder = folder.canonicalize()?;
     let file = |name: &str, result: &str| {
         let path = folder.join(name);
         fs::write(&path, written(result)).map(|()| path)
     };
     let files = [file("usual", usual)?, file("other", other)?];
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("{command} \"$1\" \"$2\""), "sh"]).args(files);
+    shell.current_dir(home).args(["-c", &format!("{command} \"$1\" \"$2\""), "sh"]).args(files);
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     Ok(shell.status()?.success())
 }
@@ -46,7 +49,9 @@ mod tests {
     fn the_command_decides_on_what_was_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let judged = |command: &str, other: &str| {
-            takes_for_equal(command, "exit status 0\na b\n", other, folder.path()).expect("it runs")
+            let folder = folder.path();
+            takes_for_equal(command, "exit status 0\na b\n", other, folder, folder)
+                .expect("it runs")
         };
         assert!(judged("diff", "exit status 0\na b\n"));
         assert!(!judged("diff", "exit status 0\na  b\n"));

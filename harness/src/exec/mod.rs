@@ -19,6 +19,7 @@
 //! - `world` are the clock and the random numbers that the program sees;
 //! - `program` is the subject: its output and its exit status are the result that is compared;
 //! - `judge` asks a command of the user's whether two results mean the same;
+//! - `traced` has a fork of a process sweep it, where a whole tree of processes is swept;
 //! - `serve` makes the sweep that the order asks for.
 //!
 //! On the side of the command line (feature `exec`):
@@ -27,6 +28,8 @@
 //! - `config` reads the options and the accepted findings that a project has committed;
 //! - `functions` tells a test program's own functions from libtest's and the standard library's;
 //! - `start` starts the program and hears what the library sends;
+//! - `tree` does so for every process that it starts in turn;
+//! - `folder` copies working folders, for both sides;
 //! - `order` is what both say to each other.
 
 #[cfg(feature = "preload")]
@@ -39,6 +42,8 @@ pub(crate) mod elf;
 pub mod entry;
 #[cfg(feature = "preload")]
 pub(crate) mod exits;
+#[cfg(any(feature = "exec", feature = "preload"))]
+pub(crate) mod folder;
 #[cfg(feature = "exec")]
 pub(crate) mod functions;
 #[cfg(feature = "exec")]
@@ -54,5 +59,9 @@ pub(crate) mod serve;
 pub(crate) mod stacks;
 #[cfg(feature = "exec")]
 pub(crate) mod start;
+#[cfg(feature = "preload")]
+pub(crate) mod traced;
+#[cfg(feature = "exec")]
+pub(crate) mod tree;
 #[cfg(feature = "preload")]
 pub(crate) mod world;

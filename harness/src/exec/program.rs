@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::exec::world::FixedClock;
-use crate::exec::{exits, judge};
+use crate::exec::{exits, folder, judge};
 use crate::heap::thread_context::ours;
 use crate::process::descriptors::{self, StreamFile};
 use crate::process::file_limit::{FileLimit, end_by_limit};
@@ -16,6 +16,8 @@ use crate::run::{Stage, Subject, program_result};
 
 /// The whole program, from `main` to its exit.
 pub(crate) struct Program {
+    /// The folder in which the sweep began.
+    pub(crate) home: PathBuf,
     /// What each run reads.
     pub(crate) stdin: PathBuf,
     /// The folder of which each run gets a copy.
@@ -103,7 +105,7 @@ impl Program {
         usual: &str,
         other: &str,
     ) -> Result<bool, String> {
-        judge::takes_for_equal(judge, usual, other, &stage.scratch().join("judged"))
+        judge::takes_for_equal(judge, usual, other, &stage.scratch().join("judged"), &self.home)
             .map_err(|error| format!("`{judge}` can't be run: {error}"))
     }
 
@@ -111,7 +113,7 @@ impl Program {
     fn prepare(&self, stage: &Stage<'_>) -> std::io::Result<(StreamFile, StreamFile)> {
         if let Some(folder) = &self.folder {
             let copy = stage.scratch().join("work");
-            copy_folder(folder, &copy)?;
+            folder::copy(folder, &copy)?;
             std::env::set_current_dir(copy)?;
         }
         descriptors::open_as(&self.stdin, 0)?;
@@ -137,21 +139,4 @@ fn text(bytes: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => format!("{}\n", bytes.escape_ascii()),
     }
-}
-
-/// Copies a folder with all that is in it. Links are copied as links.
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
-        if kind.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(entry.path())?, target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

@@ -12,6 +12,7 @@ use libc::c_int;
 use crate::exec::c_calls::HEAP;
 use crate::exec::order::{Answer, Order, SentFinding, SentReport};
 use crate::exec::program::Program;
+use crate::exec::traced;
 use crate::heap::thread_context::ThreadContext;
 use crate::process::exit::Abort;
 use crate::process::{codec, descriptors, test_scope};
@@ -94,8 +95,10 @@ type Progressed = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// The program that is ordered.
 fn program(order: &Order, has_fixed_clock: bool) -> Program {
+    let stdin = traced::input().or_else(|| order.stdin.clone());
     Program {
-        stdin: PathBuf::from(order.stdin.as_deref().unwrap_or("/dev/null")),
+        home: std::env::current_dir().unwrap_or_default(),
+        stdin: PathBuf::from(stdin.unwrap_or_else(|| "/dev/null".to_owned())),
         folder: order.folder.as_ref().map(PathBuf::from),
         has_fixed_clock,
         is_test: order.test.is_some(),

@@ -43,32 +43,40 @@ pub(crate) fn sweep(
         Error::new(format!("cannot start the program: {error}"))
             .at(start.file.display().to_string())
     })?;
-    let sent = socket.write_all(&codec::message(order));
-    let mut buffer = Vec::new();
-    let mut has_begun = false;
-    let report = loop {
-        match codec::next_message(&mut buffer).and_then(|body| codec::unpack(&body)) {
-            Some(Answer::Started) => has_begun = true,
-            Some(Answer::Progress(done, total)) => on_progress(done, total),
-            Some(Answer::Report(report)) => break Some(report),
-            None => {
-                let mut chunk = [0; 1 << 16];
-                match socket.read(&mut chunk) {
-                    Ok(count) if count > 0 && sent.is_ok() => {
-                        buffer.extend_from_slice(&chunk[..count])
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    _ => break None,
-                }
-            }
-        }
-    };
+    let (has_begun, report) = give(&mut socket, order, on_progress);
     if report.is_none() {
         // It may be running without the library.
         let _ = child.kill();
     }
     let status = child.wait().ok();
     report.ok_or_else(|| no_report(start, has_begun, status, &mut said))
+}
+
+/// Gives the order, and hears what the library answers: whether the program has begun, and the report.
+pub(crate) fn give(
+    socket: &mut UnixStream,
+    order: &Order,
+    on_progress: &mut dyn FnMut(u64, u64),
+) -> (bool, Option<SentReport>) {
+    // A library that takes no order may have said why.
+    let _ = socket.write_all(&codec::message(order));
+    let mut buffer = Vec::new();
+    let mut has_begun = false;
+    loop {
+        match codec::next_message(&mut buffer).and_then(|body| codec::unpack(&body)) {
+            Some(Answer::Started) => has_begun = true,
+            Some(Answer::Progress(done, total)) => on_progress(done, total),
+            Some(Answer::Report(report)) => return (has_begun, Some(report)),
+            None => {
+                let mut chunk = [0; 1 << 16];
+                match socket.read(&mut chunk) {
+                    Ok(count) if count > 0 => buffer.extend_from_slice(&chunk[..count]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    _ => return (has_begun, None),
+                }
+            }
+        }
+    }
 }
 
 /// The mistake behind a program that ended without a report.
@@ -99,13 +107,8 @@ fn no_report(
     error.at(start.file.display().to_string()).listing(&lines)
 }
 
-/// Starts the program. Returns it with the socket to the library, and the file of what it says on
-/// standard error.
-fn spawn(start: &ProgramStart, library: &[u8]) -> io::Result<(Child, UnixStream, File)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    let mut file = in_memory()?;
-    file.write_all(library)?;
-    let said = in_memory()?;
+/// The program with its words and its environment.
+pub(crate) fn command(start: &ProgramStart) -> Command {
     let mut command = Command::new(&start.file);
     if let Some((name, arguments)) = start.words.split_first() {
         command.arg0(name).args(arguments);
@@ -114,18 +117,16 @@ fn spawn(start: &ProgramStart, library: &[u8]) -> io::Result<(Child, UnixStream,
         command.env_remove(name);
     });
     command.envs(start.variables.iter().map(|(name, value)| (name, value)));
-    // The program inherits the file, which the library closes.
-    let place = format!("{PRELOADED}{}", file.as_raw_fd());
-    command.env("LD_PRELOAD", preload(&place, std::env::var_os("LD_PRELOAD").as_deref()));
-    command.env(VARIABLE, theirs.as_raw_fd().to_string());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
-    let (socket, file) = (theirs.as_raw_fd(), file.as_raw_fd());
+    command
+}
+
+/// Ends the command with this process, however that ends.
+pub(crate) fn end_with_this(command: &mut Command, also: impl Fn() + Send + Sync + 'static) {
     let parent = std::process::id();
     // SAFETY: plain system calls, which touch no memory of this process's.
     unsafe {
         command.pre_exec(move || {
-            libc::fcntl(socket, libc::F_SETFD, 0);
-            libc::fcntl(file, libc::F_SETFD, 0);
+            also();
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             if libc::getppid() as u32 != parent {
                 return Err(io::Error::from_raw_os_error(libc::ESRCH));
@@ -133,12 +134,35 @@ fn spawn(start: &ProgramStart, library: &[u8]) -> io::Result<(Child, UnixStream,
             Ok(())
         });
     }
+}
+
+/// Starts the program. Returns it with the socket to the library, and the file of what it says on
+/// standard error.
+fn spawn(start: &ProgramStart, library: &[u8]) -> io::Result<(Child, UnixStream, File)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut file = in_memory()?;
+    file.write_all(library)?;
+    let said = in_memory()?;
+    let mut command = command(start);
+    // The program inherits the file, which the library closes.
+    let place = format!("{PRELOADED}{}", file.as_raw_fd());
+    command.env("LD_PRELOAD", preload(&place, std::env::var_os("LD_PRELOAD").as_deref()));
+    command.env(VARIABLE, theirs.as_raw_fd().to_string());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
+    let (socket, file) = (theirs.as_raw_fd(), file.as_raw_fd());
+    end_with_this(&mut command, move || {
+        // SAFETY: plain numbers.
+        unsafe {
+            libc::fcntl(socket, libc::F_SETFD, 0);
+            libc::fcntl(file, libc::F_SETFD, 0);
+        }
+    });
     let child = command.spawn()?;
     Ok((child, ours, said))
 }
 
 /// The list of libraries to preload: ours first.
-fn preload(own: &str, others: Option<&OsStr>) -> OsString {
+pub(crate) fn preload(own: &str, others: Option<&OsStr>) -> OsString {
     let mut list = OsString::from(own);
     if let Some(others) = others.filter(|others| !others.is_empty()) {
         list.push(":");

@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::process::pipe::{Pipe, pipe};
+use crate::process::scratch_dir::ScratchDir;
 use crate::process::{codec, status};
 use crate::report::format::panic_message;
 
@@ -104,6 +105,7 @@ fn answer_of<T: codec::Codec>(pid: libc::pid_t, end: &OwnedFd) -> Result<T, i32>
             let mut status = 0;
             // SAFETY: it has ended and is reaped here, once; the status is writable.
             unsafe { libc::waitpid(pid, &raw mut status, 0) };
+            ScratchDir::remove(pid as u32);
             let body = codec::next_message(&mut buffer);
             return body.and_then(|body| codec::unpack(&body)).ok_or(status);
         }

@@ -122,7 +122,7 @@ impl ScratchDir {
     /// child, otherwise this process itself.
     pub(crate) fn new(owner: u32) -> Self {
         let process = std::process::id();
-        let folder = outer(process).join("files");
+        let folder = files_of(process);
         let (used, is_missing) = (Cell::new(false), Cell::new(false));
         ScratchDir { folder, is_child: owner != process, used, is_missing }
     }
@@ -132,7 +132,7 @@ impl ScratchDir {
         if !self.used.replace(true) {
             let mut made = create(std::process::id());
             if self.is_child {
-                made = made.and_then(|()| std::env::set_current_dir(&self.folder));
+                made = made.and_then(|()| std::env::set_current_dir(self.files()));
             }
             self.is_missing.set(made.is_err());
         }
@@ -143,16 +143,21 @@ impl ScratchDir {
         if self.is_child { Path::new(".") } else { &self.folder }
     }
 
+    /// Where it is. A fork of the process that it was made for has one of its own.
+    fn files(&self) -> PathBuf {
+        if self.is_child { files_of(std::process::id()) } else { self.folder.clone() }
+    }
+
     /// Whether there are files in it.
     pub(crate) fn holds_files(&self) -> bool {
-        let entries = || fs::read_dir(&self.folder).ok();
+        let entries = || fs::read_dir(self.files()).ok();
         self.used.get() && entries().is_some_and(|mut entries| entries.next().is_some())
     }
 
     /// Removes everything in it.
     pub(crate) fn empty(&self) {
         if self.used.get() {
-            let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+            let entries = fs::read_dir(self.files()).into_iter().flatten().flatten();
             for entry in entries {
                 let path = entry.path();
                 let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
@@ -230,6 +235,11 @@ fn owner_of(folder: &Path) -> Option<Owner> {
     let mut text = String::new();
     File::open(marker).ok()?.take(MARKER_MAX).read_to_string(&mut text).ok()?;
     Owner::of_text(&text)
+}
+
+/// The directory for the subject's files of a process.
+fn files_of(process: u32) -> PathBuf {
+    outer(process).join("files")
 }
 
 /// The directory of a process.
