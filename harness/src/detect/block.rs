@@ -2,8 +2,7 @@
 
 use std::alloc::Layout;
 
-use crate::memory::form::Form;
-use crate::memory::preloaded::is_preloaded;
+use crate::memory::form::asked_align;
 use crate::printable;
 use crate::report::evidence::{BlockInfo, Role};
 
@@ -86,8 +85,7 @@ pub(crate) fn subject(heaps: &[HeapInfo], block: &Block) -> BlockInfo {
     BlockInfo {
         number: block.number,
         size: block.size,
-        // C's `malloc` is asked for no alignment: it is a form.
-        align: if is_preloaded() && Form::of(block.align).is_some() { 0 } else { block.align },
+        align: asked_align(block.align),
         heap: printable::line(heaps[usize::from(block.heap)].name),
     }
 }

@@ -232,7 +232,23 @@ fn peer(socket: &UnixStream) -> Option<u32> {
 fn words_of(pid: u32) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-    bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    let words = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let temporary = format!("{}/", std::env::temp_dir().display());
+    words.map(|word| without_random_names(&word, &temporary)).collect()
+}
+
+/// A word with a star for each name in the folder for temporary files, up to its ending: compilers give
+/// such files another name each time.
+fn without_random_names(word: &str, temporary: &str) -> String {
+    let mut parts = word.split(temporary);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-');
+        plain.push_str(temporary);
+        plain.push('*');
+        plain.push_str(&part[end.unwrap_or(part.len())..]);
+    }
+    plain
 }
 
 /// The name of the nearest process that is known: this one, which may have been another program before,
@@ -305,6 +321,18 @@ mod tests {
         assert_eq!(place("sh", "sort -u"), place("sh", "sort -u"));
         assert_ne!(place("sh", "sort -u"), place("sh", "sort"));
         assert_ne!(place("sh", "sort -u"), place("make", "sort -u"));
+    }
+
+    #[test]
+    fn names_of_temporary_files_are_left_out() {
+        for (word, plain) in [
+            ("-o/tmp/ccA1b2.o", "-o/tmp/*.o"),
+            ("/tmp/ccA1b2.res:/tmp/x", "/tmp/*.res:/tmp/*"),
+            ("/tmpx/a", "/tmpx/a"),
+            ("in.txt", "in.txt"),
+        ] {
+            assert_eq!(without_random_names(word, "/tmp/"), plain, "{word}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! is not to be freed by another. A block's form is written down as its alignment, which none of them
 //! asks for: every such block is aligned to 16 bytes anyway.
 
+use crate::memory::preloaded::is_preloaded;
+
 /// How a block was requested, or is freed. The preloaded library names it.
 #[cfg_attr(not(feature = "preload"), allow(unreachable_pub, reason = "public to that library"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,4 +64,9 @@ impl Form {
             Form::NewArray => "delete[]",
         }
     }
+}
+
+/// The alignment that a block was asked for: 0 if it has a form instead.
+pub(crate) fn asked_align(align: usize) -> usize {
+    if is_preloaded() && Form::of(align).is_some() { 0 } else { align }
 }

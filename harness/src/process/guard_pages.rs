@@ -7,6 +7,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+use crate::memory::form::asked_align;
 use crate::process::backtrace::Stack;
 use crate::report::format::count;
 use crate::report::kind::Kind;
@@ -184,8 +185,10 @@ impl GuardHit {
     /// The place, such as `3 bytes past the end of a12 (64 bytes, align 8)`.
     pub(crate) fn place(&self) -> String {
         let bytes = |n: usize| count(n as u64, "byte");
-        let block =
-            format!("{} ({}, align {})", block_name(self.number), bytes(self.size), self.align);
+        let block = match asked_align(self.align) {
+            0 => format!("{} ({})", block_name(self.number), bytes(self.size)),
+            align => format!("{} ({}, align {align})", block_name(self.number), bytes(self.size)),
+        };
         let was_freed = if self.is_freed { ", which was freed" } else { "" };
         let distance = self.offset.unsigned_abs();
         if self.offset < 0 {

@@ -242,9 +242,10 @@ fn files_of(process: u32) -> PathBuf {
     outer(process).join("files")
 }
 
-/// The directory of a process.
+/// The directory of a process. All have names of one length, which a program may see as that of its
+/// working folder: the memory in which it keeps that is part of the trace.
 fn outer(process: u32) -> PathBuf {
-    PathBuf::from(format!("{}{process}", names().stem))
+    PathBuf::from(format!("{}{process:07}", names().stem))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::memory::form::asked_align;
 use crate::memory::preloaded::is_preloaded;
 use crate::process::access_size;
 use crate::process::backtrace::Stack;
@@ -149,8 +150,12 @@ const FREE_OF_GUARDED: Moment = Moment::Event(0);
 /// An access to a guard page as evidence: the `nth` of its run. `freed` is the moment of the block's
 /// free, if it was freed and that is known.
 pub(crate) fn hit_evidence(hit: &GuardHit, freed: Option<Moment>, nth: u64) -> Evidence {
-    let block =
-        BlockInfo { number: hit.number, size: hit.size, align: hit.align, heap: "main".to_owned() };
+    let block = BlockInfo {
+        number: hit.number,
+        size: hit.size,
+        align: asked_align(hit.align),
+        heap: "main".to_owned(),
+    };
     let mut evidence = Evidence::new(hit.kind()).about(block);
     if let Some(freed) = freed {
         evidence = evidence.step(Role::Freed, freed);

@@ -10,4 +10,5 @@ mod planted;
 mod program;
 mod refused;
 mod surroundings;
+mod tree;
 mod workshop;

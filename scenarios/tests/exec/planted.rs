@@ -39,6 +39,7 @@ bugs! {
     retries;
     endless ("--timeout", "1");
     degraded ("--strict");
+    stray_reads ("--guard");
 }
 
 #[test]
@@ -47,6 +48,38 @@ fn near_misses_are_clean() {
         let report = Workshop::of(name).report(&[], &[], 0);
         assert!(report.contains("✓ clean"), "{report}");
     }
+}
+
+#[test]
+fn guarded_memory_shows_no_near_miss() {
+    let report = Workshop::of("stray_reads_near_miss").report(&["--guard"], &[], 0);
+    assert!(report.contains("✓ clean"), "{report}");
+    // Without guards a stray read is not seen: that is what they are for.
+    let report = Workshop::of("stray_reads").report(&[], &[], 0);
+    assert!(report.contains("✓ clean"), "{report}");
+}
+
+#[test]
+fn a_finding_on_guarded_memory_replays() {
+    let report = Workshop::of("stray_reads").report(&["--guard"], &[], 1);
+    let line = report.lines().find(|line| line.contains("replay") && line.contains("f=T0#"));
+    let line = line.expect("one needs a fault");
+    assert!(line.contains("mallory exec --guard --replay"), "{line}");
+    let token = line.split('\'').nth(1).expect("a token");
+    let again = Workshop::of("stray_reads").report(&["--guard", "--replay", token], &[], 1);
+    assert!(again.contains(" reproduced") && again.contains("heap-buffer-underflow"), "{again}");
+}
+
+#[test]
+fn a_command_judges_whether_results_mean_the_same() {
+    let program = Workshop::of("less_exact");
+    let report = program.report(&[], &[], 1);
+    assert!(report.contains("silent-wrong"), "{report}");
+    let judged = program.report(&["--compare-with", "diff -b"], &[], 0);
+    assert!(judged.contains("2 absorbed"), "{judged}");
+    // One that takes nothing for equal is no judge.
+    let said = program.mistake(&["--compare-with", "false"], &[]);
+    assert!(said.contains("`false` doesn't take the result for equal to itself"), "{said}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod allocation;
 mod cxx;
+mod exec;
 mod program;
 mod real;
 mod surroundings;

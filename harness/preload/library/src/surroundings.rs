@@ -1,5 +1,5 @@
-//! What a program sees of its surroundings, and does to them: signals, the clock, random devices,
-//! descriptors, and other programs that it becomes.
+//! What a program sees of its surroundings, and does to them: signals, the clock, random devices and
+//! descriptors.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_void};
@@ -173,73 +173,6 @@ macro_rules! opens_at {
 opens_at! {
     openat, c"openat";
     openat64, c"openat64";
-}
-
-/// Vectors of C strings.
-type Words = *const *const c_char;
-
-/// See `execve(2)`.
-///
-/// # Safety
-/// - As for the C library's.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn execve(
-    path: *const c_char,
-    words: Words,
-    variables: Words,
-) -> c_int {
-    type Exec = unsafe extern "C" fn(*const c_char, Words, Words) -> c_int;
-    // SAFETY: the caller's promise.
-    unsafe { becoming(path, || real!(c"execve" as Exec)(path, words, variables)) }
-}
-
-/// See `execv(3)`.
-///
-/// # Safety
-/// - As for the C library's.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn execv(path: *const c_char, words: Words) -> c_int {
-    type Exec = unsafe extern "C" fn(*const c_char, Words) -> c_int;
-    // SAFETY: the caller's promise.
-    unsafe { becoming(path, || real!(c"execv" as Exec)(path, words)) }
-}
-
-/// See `execvp(3)`.
-///
-/// # Safety
-/// - As for the C library's.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn execvp(file: *const c_char, words: Words) -> c_int {
-    type Exec = unsafe extern "C" fn(*const c_char, Words) -> c_int;
-    // SAFETY: the caller's promise.
-    unsafe { becoming(file, || real!(c"execvp" as Exec)(file, words)) }
-}
-
-/// See `execvpe(3)`.
-///
-/// # Safety
-/// - As for the C library's.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn execvpe(
-    file: *const c_char,
-    words: Words,
-    variables: Words,
-) -> c_int {
-    type Exec = unsafe extern "C" fn(*const c_char, Words, Words) -> c_int;
-    // SAFETY: the caller's promise.
-    unsafe { becoming(file, || real!(c"execvpe" as Exec)(file, words, variables)) }
-}
-
-/// Calls a function that returns only where the system refuses the other program.
-///
-/// # Safety
-/// - `path` is null or a C string.
-unsafe fn becoming(path: *const c_char, exec: impl FnOnce() -> c_int) -> c_int {
-    // SAFETY: the caller's promise.
-    unsafe { preload::before_exec(path) };
-    let refused = exec();
-    preload::after_exec();
-    refused
 }
 
 /// See `close(2)`. A descriptor of the harness's is none that the program has opened.
