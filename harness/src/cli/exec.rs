@@ -20,6 +20,9 @@ use crate::sweep::settings::Progress;
 /// How many requests of each call stack are made to fail by default.
 const PER_SITE: u64 = 2;
 
+/// How runs of a program are made, in words.
+pub(super) const EACH: &str = ", each in a fork at the entry of main";
+
 #[derive(Args, Clone)]
 pub(crate) struct ExecArgs {
     /// The program and its arguments, after `--`.
@@ -132,7 +135,7 @@ pub(crate) fn exec(args: &ExecArgs, library: &[u8], format: Format) -> Result<u8
     let bar = Bar::start(&name, "runs", std::io::stderr().is_terminal());
     let draw = bar.on_progress();
     let report = sweep(&start, library, &order, &mut |done, total| draw(Progress { done, total }))?;
-    bar.clear();
+    bar.finish_after(report.runs, EACH);
     match format {
         Format::Json if !report.is_error => print(&(report.json + "\n"))?,
         _ if report.is_error => say(&report.text),

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use serde::Serialize;
 
-use crate::cli::exec::{ExecArgs, name_of, quoted};
+use crate::cli::exec::{EACH, ExecArgs, name_of, quoted};
 use crate::cli::output::{Format, print};
 use crate::cli::progress::Bar;
 use crate::error::Error;
@@ -53,7 +53,8 @@ pub(crate) fn exec_tree(
         on_progress: &|done, total| draw(Progress { done, total }),
     }
     .run()?;
-    bar.clear();
+    let runs = tree.programs.iter().filter_map(|program| program.report.as_ref());
+    bar.finish_after(runs.map(|report| report.runs).sum(), EACH);
     let swept = || tree.programs.iter().filter(|program| program.report.is_some());
     if let Some(token) = &token
         && swept().next().is_none()

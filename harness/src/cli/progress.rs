@@ -72,19 +72,23 @@ impl Bar {
 
     /// Removes the bar, and prints how long it took if the bar was drawn.
     pub(crate) fn finish(self, report: &Report) {
+        let coverage = report.coverage();
+        let strategy = match report.strategy() {
+            _ if coverage.schedules > 0 => "",
+            Strategy::Fork => ", forked off one pass",
+            _ => ", each from the beginning",
+        };
+        // An exploration counts schedules without a fault as well.
+        self.finish_after(coverage.runs + coverage.schedules, strategy);
+    }
+
+    /// The same after this many runs, made in this way.
+    pub(crate) fn finish_after(self, runs: u64, strategy: &str) {
         let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(bar) = drawn {
             bar.finish_and_clear();
-            let coverage = report.coverage();
-            // An exploration counts schedules without a fault as well.
-            let runs = coverage.runs + coverage.schedules;
             let seconds = self.start.elapsed().as_secs_f64();
             let rate = runs as f64 / seconds;
-            let strategy = match report.strategy() {
-                _ if coverage.schedules > 0 => "",
-                Strategy::Fork => ", forked off one pass",
-                _ => ", each from the beginning",
-            };
             let Bar { name, unit, .. } = self;
             eprintln!("{name}: {runs} {unit} in {seconds:.1} s, {rate:.0} per second{strategy}");
         }

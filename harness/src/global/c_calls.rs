@@ -7,6 +7,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use crate::global::GlobalHeap;
+use crate::heap::Heap;
+use crate::heap::node::StateGuard;
 use crate::heap::thread_context::{INSIDE, place};
 use crate::memory::form::Form;
 
@@ -54,13 +56,18 @@ impl<A: GlobalAlloc + Sync + 'static> GlobalHeap<A> {
             // SAFETY: the caller's promise; C's allocator looks at the address alone.
             return unsafe { self.inside().dealloc(start.as_ptr(), UNKNOWN) };
         }
-        let layout = match self.layout_of(start) {
-            Some(known) => {
-                let align = form.aligned(known.align());
-                Layout::from_size_align(size.unwrap_or(known.size()), align).unwrap_or(known)
-            }
-            None => UNKNOWN,
+        let named = |known: Layout| {
+            let align = form.aligned(known.align());
+            Layout::from_size_align(size.unwrap_or(known.size()), align).unwrap_or(known)
         };
+        if place() != INSIDE
+            && let Some((heap, entered)) = self.solo()
+            && let Some(known) = known_layout(&entered, start, heap)
+            && heap.quick_free(&entered, start, named(known))
+        {
+            return;
+        }
+        let layout = self.layout_of(start).map_or(UNKNOWN, named);
         // SAFETY: the heap checks whether it is a block before anything is done to it.
         unsafe { GlobalAlloc::dealloc(self, start.as_ptr(), layout) }
     }
@@ -106,15 +113,20 @@ impl<A: GlobalAlloc + Sync + 'static> GlobalHeap<A> {
         if place() != INSIDE
             && let Some(access) = self.access()
         {
-            let (address, heap) = (start.as_ptr() as usize, access.heap.node().id);
-            let known = access.entered.with(|state| {
-                let slot = state.ledger.find(address, heap)?;
-                Some(state.ledger.block(slot).layout())
-            });
+            let known = known_layout(&access.entered, start, access.heap);
             if known.is_some() {
                 return known;
             }
         }
         self.survivors.layout_of(start)
     }
+}
+
+/// The layout of a live block of the run.
+#[inline]
+fn known_layout(entered: &StateGuard<'_>, start: NonNull<u8>, heap: &Heap) -> Option<Layout> {
+    entered.with(|state| {
+        let slot = state.ledger.find(start.as_ptr() as usize, heap.node().id)?;
+        Some(state.ledger.block(slot).layout())
+    })
 }

@@ -81,3 +81,15 @@ fn standard_input_is_the_file_that_is_named_in_whatever_folder_the_program_is() 
     let said = program.mistake(&["--stdin", "nothing"], &[]);
     assert!(said.contains("there is no such file"), "{said}");
 }
+
+#[test]
+fn a_program_that_becomes_another_one_is_told_so() {
+    let program = Workshop::of("becomes");
+    for (how, other) in [("execl", "/bin/echo"), ("execlp", "echo"), ("execle", "/usr/bin/env")] {
+        let report = program.report(&[], &[how], 1);
+        assert!(report.contains("it became another program (exec)"), "{report}");
+        assert!(report.contains(&format!("mallory exec -- {other}\n")), "{report}");
+    }
+    let report = program.report(&[], &["missing"], 0);
+    assert!(report.contains("✓ clean"), "one that isn't there changes nothing: {report}");
+}
