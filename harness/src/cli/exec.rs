@@ -185,7 +185,7 @@ fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
         no_faults: args.no_faults,
         replay: args.replay.clone(),
         rerun: rerun(args),
-        journal: Some((absolute(&super::journal_folder()), args.resume)),
+        journal: Some((absolute(&journal_folder()), args.resume)),
         stdin: args.stdin.as_ref().map(existing).transpose()?,
         folder: args.dir.as_ref().map(existing).transpose()?,
         compared: args.compare.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
@@ -198,6 +198,16 @@ fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
         c_library: args.libc,
         ..Order::default()
     })
+}
+
+/// The folder of journals: that of this program's build or, where it is installed, the user's for what
+/// can be made again. The current folder may have nothing to do with Rust.
+fn journal_folder() -> PathBuf {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let caches = folder("XDG_CACHE_HOME").map(PathBuf::from);
+    let caches = caches.or_else(|| Some(PathBuf::from(folder("HOME")?).join(".cache")));
+    let place = super::build_folder().or(caches).unwrap_or_else(|| PathBuf::from("target"));
+    place.join("mallory")
 }
 
 /// The command that replays a token, before and after the token.

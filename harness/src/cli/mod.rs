@@ -366,9 +366,12 @@ fn list(scenarios: &[Scenario], names: &[String], format: Format) -> Result<u8, 
 /// The folder of journals: `target/mallory`, in the build folder of this program or the current
 /// folder.
 fn journal_folder() -> PathBuf {
-    let by_program = std::env::current_exe().ok().and_then(|program| {
-        let is_target = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
-        program.ancestors().find(is_target).map(Path::to_owned)
-    });
-    by_program.unwrap_or_else(|| PathBuf::from("target")).join("mallory")
+    build_folder().unwrap_or_else(|| PathBuf::from("target")).join("mallory")
+}
+
+/// The build folder that this program is in.
+fn build_folder() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let is_target = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
+    program.ancestors().find(is_target).map(Path::to_owned)
 }

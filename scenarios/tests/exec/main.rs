@@ -4,6 +4,7 @@
 mod choices;
 mod committed;
 mod endings;
+mod killed;
 mod page;
 mod planted;
 #[path = "../support/program.rs"]
