@@ -9,6 +9,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 
+use crate::memory::thread_words::{self, ThreadWord};
 use crate::process::thread_births;
 
 /// The owner of a parallel run: the thread that holds the lock may touch the state.
@@ -47,8 +48,7 @@ pub(crate) fn is_single_threaded() -> bool {
 /// A mark of the current OS thread: the address of a thread-local, which is cheaper than its id.
 #[inline]
 pub(crate) fn mark() -> usize {
-    thread_local!(static MARK: u8 = const { 0 });
-    MARK.with(|mark| std::ptr::from_ref(mark) as usize)
+    thread_words::mark()
 }
 
 /// A unique number of this process, from 1, for runs and threads. Marks of threads are not unique:
@@ -61,13 +61,6 @@ fn unique_number() -> u64 {
 /// The number of a new run.
 pub(crate) fn new_run() -> u64 {
     unique_number()
-}
-
-thread_local! {
-    /// This thread's unique number; 0 until it is needed.
-    static THREAD: Cell<u64> = const { Cell::new(0) };
-    /// The run whose lock this thread took last, and the thread's logical number in it.
-    static LAST: Cell<(u64, u16)> = const { Cell::new((0, 0)) };
 }
 
 /// The lock of a run in which several threads take part. It is reentrant, since a port may come
@@ -191,9 +184,9 @@ impl RunLock {
     /// The logical number in this run of the current thread, which holds the lock.
     #[inline]
     pub(crate) fn thread_number(&self, run: u64) -> u16 {
-        match LAST.get() {
-            (last, number) if last == run => number,
-            _ => self.add_thread(run),
+        match ThreadWord::LAST_RUN.get() == run {
+            true => ThreadWord::LAST_NUMBER.get() as u16,
+            false => self.add_thread(run),
         }
     }
 
@@ -204,10 +197,10 @@ impl RunLock {
             // A global heap that is not armed: only the thread that made it uses it.
             return 0;
         }
-        if THREAD.get() == 0 {
-            THREAD.set(unique_number());
+        if ThreadWord::THREAD.get() == 0 {
+            ThreadWord::THREAD.set(unique_number());
         }
-        let me = THREAD.get();
+        let me = ThreadWord::THREAD.get();
         // SAFETY: this thread holds the lock. Growing the list may make a request of the global
         // heap, which passes unwatched: a thread that holds a global heap's lock is `INSIDE`.
         let threads = unsafe { &mut *self.threads.get() };
@@ -218,7 +211,8 @@ impl RunLock {
             threads.push((me, number));
             number
         });
-        LAST.set((run, number));
+        ThreadWord::LAST_RUN.set(run);
+        ThreadWord::LAST_NUMBER.set(u64::from(number));
         number
     }
 }

@@ -1,14 +1,7 @@
 //! Whose allocations these are: under the global allocator, what the current thread is doing at
 //! the moment (the subject's work or the harness's), and whether it belongs to an armed run.
 
-use std::cell::Cell;
-
-thread_local! {
-    /// 0 while the thread does the subject's work, else [`PASSING`] or [`INSIDE`].
-    static PLACE: Cell<u8> = const { Cell::new(0) };
-    /// Whether this thread belongs to an armed run of the process.
-    static ATTRIBUTED: Cell<bool> = const { Cell::new(false) };
-}
+use crate::memory::thread_words::ThreadWord;
 
 /// The thread does the harness's work: its requests pass unwatched, its frees are checked.
 pub(crate) const PASSING: u8 = 1;
@@ -22,7 +15,7 @@ pub(crate) struct ThreadContext(u8);
 impl ThreadContext {
     #[inline]
     fn place(place: u8) -> ThreadContext {
-        ThreadContext(PLACE.replace(place))
+        ThreadContext(ThreadWord::PLACE.replace(u64::from(place)) as u8)
     }
 
     /// The thread is [`INSIDE`] a heap.
@@ -45,7 +38,7 @@ impl ThreadContext {
 impl Drop for ThreadContext {
     #[inline]
     fn drop(&mut self) {
-        PLACE.set(self.0);
+        ThreadWord::PLACE.set(u64::from(self.0));
     }
 }
 
@@ -63,16 +56,16 @@ pub(crate) fn ours<R>(work: impl FnOnce() -> R) -> R {
 
 /// Whether the current thread belongs to an armed run. A thread that it starts inherits this.
 pub(crate) fn is_attributed() -> bool {
-    ATTRIBUTED.get()
+    ThreadWord::ATTRIBUTED.get() != 0
 }
 
 /// Makes the current thread belong to an armed run, or to none.
 pub(crate) fn attribute(is_ours: bool) {
-    ATTRIBUTED.set(is_ours);
+    ThreadWord::ATTRIBUTED.set(u64::from(is_ours));
 }
 
 /// What the current thread is doing: 0 for the subject's work, else [`PASSING`] or [`INSIDE`].
 #[inline]
 pub(crate) fn place() -> u8 {
-    PLACE.get()
+    ThreadWord::PLACE.get() as u8
 }

@@ -11,3 +11,4 @@ pub(crate) mod c_library;
 pub(crate) mod form;
 pub(crate) mod own;
 pub(crate) mod preloaded;
+pub(crate) mod thread_words;

@@ -8,7 +8,6 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 use libc::{c_int, c_void};
 
 use crate::memory::own::OwnMemory;
+use crate::memory::thread_words::ThreadWord;
 use crate::process::shared_memory::SharedMemory;
 
 /// The run under way, or 0.
@@ -50,8 +50,22 @@ struct Birth {
     place: usize,
 }
 
-thread_local! {
-    static BIRTH: Cell<Birth> = const { Cell::new(Birth { run: 0, number: 0, place: PLACES }) };
+impl Birth {
+    /// That of the current thread.
+    fn own() -> Birth {
+        Birth {
+            run: ThreadWord::BIRTH_RUN.get(),
+            number: ThreadWord::BIRTH_NUMBER.get() as u16,
+            place: (ThreadWord::BIRTH_PLACE.get() as usize).checked_sub(1).unwrap_or(PLACES),
+        }
+    }
+
+    /// Makes it that of the current thread.
+    fn set(self) {
+        ThreadWord::BIRTH_RUN.set(self.run);
+        ThreadWord::BIRTH_NUMBER.set(u64::from(self.number));
+        ThreadWord::BIRTH_PLACE.set(self.place as u64 + 1);
+    }
 }
 
 /// How often the runs of a sweep were waited for in vain, in all its processes together: each would
@@ -97,7 +111,7 @@ pub(crate) fn begin(run: u64, waits: Option<&ThreadWaits>) -> CountedRun<'_> {
     }
     NEXT.store(old.len() as u16 + 1, Ordering::Relaxed);
     LIVING.store(0, Ordering::Relaxed);
-    BIRTH.set(Birth { run, number: 0, place: PLACES });
+    Birth { run, number: 0, place: PLACES }.set();
     RUN.store(run, Ordering::Release);
     counted
 }
@@ -117,7 +131,7 @@ pub(crate) fn number(run: u64) -> Option<u16> {
     if RUN.load(Ordering::Acquire) != run {
         return None;
     }
-    let birth = BIRTH.get();
+    let birth = Birth::own();
     Some(match NUMBERS.get(birth.place) {
         _ if birth.run == run => birth.number,
         Some(number) => number.load(Ordering::Relaxed),
@@ -233,7 +247,7 @@ fn key() -> Option<libc::pthread_key_t> {
 
 /// A thread that was started in the run of this number has ended.
 unsafe extern "C" fn ended(run: *mut c_void) {
-    let birth = BIRTH.get();
+    let birth = Birth::own();
     if let Some(place) = BIRTHS.get(birth.place) {
         #[cfg(feature = "preload")]
         note_end(birth.place);
@@ -296,7 +310,7 @@ unsafe extern "C-unwind" fn begin_thread(start: *mut c_void) -> *mut c_void {
         OwnMemory.dealloc(start.cast(), Layout::new::<ThreadStart>());
         read
     };
-    BIRTH.set(birth);
+    birth.set();
     #[cfg(feature = "preload")]
     if let Some(stack) = STACKS.get(birth.place) {
         stack.store(std::ptr::from_ref(&birth) as usize, Ordering::Relaxed);

@@ -1,21 +1,17 @@
 //! Where the backtraces of the present logical thread end: frames beyond that are not the
 //! subject's.
 
-use std::cell::Cell;
-
-thread_local! {
-    static BACKTRACE_END: Cell<usize> = const { Cell::new(usize::MAX) };
-}
+use crate::memory::thread_words::ThreadWord;
 
 /// The highest stack address that a backtrace of the present logical thread includes.
 #[inline]
 pub(crate) fn backtrace_end() -> usize {
-    BACKTRACE_END.get()
+    !ThreadWord::BACKTRACE_END.get() as usize
 }
 
 /// Sets the highest stack address that a backtrace of the present logical thread includes. Returns
 /// the former one.
 #[inline]
 pub(crate) fn set_backtrace_end(end: usize) -> usize {
-    BACKTRACE_END.replace(end)
+    !ThreadWord::BACKTRACE_END.replace(!end as u64) as usize
 }
