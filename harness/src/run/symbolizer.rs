@@ -190,13 +190,16 @@ impl Symbolizer {
                 // Ours, before the first of others.
                 continue;
             };
-            let is_inside = self.modules.get(address).is_some_and(|name| is_c_library(name));
+            let module = self.modules.get(address).map_or("", String::as_str);
+            let is_inside = is_c_library(module);
+            // The loader keeps what it allocates.
+            let is_loader = module.starts_with("ld-linux");
             if !is_inside || frames.iter().any(|(name, file, _)| is_boundary(name, file.as_deref()))
             {
                 break;
             }
             for (name, ..) in frames {
-                if gives_memory(name) {
+                if gives_memory(name) && !is_loader {
                     return String::new();
                 }
                 outermost = name;

@@ -214,7 +214,7 @@ fn finding(
         let is_at_fault = !is_preloaded() && fault == Some(step.site.key());
         step.role == Role::Died && (step.site.frames.is_empty() || is_at_fault)
     };
-    let c_call = c_call(fault.as_ref(), &steps);
+    let c_call = c_call(fault.as_ref(), evidence.kind, &steps);
     let steps = steps.into_iter().filter(|step| !is_said(step)).collect();
     Finding {
         kind: evidence.kind,
@@ -236,8 +236,12 @@ fn finding(
 
 /// The function of the C library in one call of which the request failed and all steps happened, if
 /// there is one.
-fn c_call(fault: Option<&FaultAt>, steps: &[FindingStep]) -> String {
-    let Some(fault) = fault.filter(|_| !steps.is_empty()) else { return String::new() };
+fn c_call(fault: Option<&FaultAt>, kind: Kind, steps: &[FindingStep]) -> String {
+    // A program ends by a function that is seen; the loader ends it past that, where it has no memory.
+    let is_by_loader = is_preloaded() && kind == Kind::Exit;
+    let Some(fault) = fault.filter(|_| !steps.is_empty() || is_by_loader) else {
+        return String::new();
+    };
     let is_inside = |step: &FindingStep| fault.site.is_in_same_c_call(&step.site);
     if steps.iter().all(is_inside) { fault.site.c_call.clone() } else { String::new() }
 }
