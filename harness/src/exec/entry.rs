@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use libc::{c_char, c_int};
 
-use crate::exec::{order, serve, stacks, traced};
+use crate::exec::{exits, order, serve, stacks, traced};
 use crate::memory::preloaded;
 
 /// A program's `main`.
@@ -40,6 +40,7 @@ pub unsafe fn takes_over(main: Main, argc: c_int, argv: *mut *mut c_char) -> boo
     };
     // SAFETY: as above.
     let preload = unsafe { restore_preload(environment) };
+    exits::register();
     match std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()) {
         Some(number) => SOCKET.store(number, Ordering::Relaxed),
         None => traced::set(number, &preload),
