@@ -195,14 +195,10 @@ impl Symbolizer {
             {
                 break;
             }
-            for (name, ..) in frames {
-                if gives_memory(name) {
-                    return String::new();
-                }
-                outermost = name;
-            }
+            outermost = frames.last().map_or(outermost, |(name, ..)| name);
         }
-        printable::line(outermost)
+        // Inside of another function it is that one's, and not the program's.
+        if gives_memory(outermost) { String::new() } else { printable::line(outermost) }
     }
 
     /// A path without the part that differs between machines.
