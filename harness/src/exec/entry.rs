@@ -119,6 +119,7 @@ pub unsafe extern "C" fn stop_at_main(
     argv: *mut *mut c_char,
     environment: *mut *mut c_char,
 ) -> c_int {
+    serve::note_threads();
     let Some(socket) = traced::sweeper(SOCKET.load(Ordering::Relaxed)) else {
         // SAFETY: the caller's promise: this is the program's own beginning. Its environment is where
         // the C library has it.
