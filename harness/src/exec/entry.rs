@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use libc::{c_char, c_int};
 
-use crate::exec::{order, serve, stacks, traced};
+use crate::exec::{exits, order, serve, stacks, traced};
 use crate::memory::preloaded;
 
 /// A program's `main`.
@@ -40,6 +40,7 @@ pub unsafe fn takes_over(main: Main, argc: c_int, argv: *mut *mut c_char) -> boo
     };
     // SAFETY: as above.
     let preload = unsafe { restore_preload(environment) };
+    exits::register();
     match std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()) {
         Some(number) => SOCKET.store(number, Ordering::Relaxed),
         None => traced::set(number, &preload),
@@ -118,6 +119,7 @@ pub unsafe extern "C" fn stop_at_main(
     argv: *mut *mut c_char,
     environment: *mut *mut c_char,
 ) -> c_int {
+    serve::note_threads();
     let Some(socket) = traced::sweeper(SOCKET.load(Ordering::Relaxed)) else {
         // SAFETY: the caller's promise: this is the program's own beginning. Its environment is where
         // the C library has it.

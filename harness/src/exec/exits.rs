@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use libc::{c_int, c_void};
 
+use crate::exec::c_calls::HEAP;
 use crate::exec::stacks;
 use crate::heap::thread_context::{ThreadContext, aside, place};
 use crate::process::{descriptors, handled_signals, reachability, status, thread_births};
@@ -49,15 +50,31 @@ fn thread() -> c_int {
     unsafe { libc::syscall(libc::SYS_gettid) as c_int }
 }
 
+/// Registers the last exit handlers. It is called before the C library notes down its own, which runs the
+/// destructors of the program and its libraries: those are part of each run, and so is what C++ streams
+/// still hold for the output.
+pub(crate) fn register() {
+    // SAFETY: the handlers have the right types.
+    unsafe {
+        on_exit(on_exit_handler, std::ptr::null_mut());
+        at_quick_exit(on_quick_exit);
+    }
+}
+
+/// Whether the C++ library is loaded: its programs have statics whose destructors free memory.
+fn has_destructors() -> bool {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    ["/libstdc++", "/libc++"].iter().any(|library| maps.contains(library))
+}
+
 /// Prepares the ways out of a program that is about to begin, on this thread.
 fn watch() {
-    // What the C library requests for its lists is no request of the program's.
+    // What the C library requests for its list is no request of the program's.
     let _context = ThreadContext::passing();
     // SAFETY: the handlers have the right types, and `action` is a valid action for a signal that the
     // harness uses for nothing else.
     unsafe {
-        on_exit(on_exit_handler, std::ptr::null_mut());
-        at_quick_exit(on_quick_exit);
+        on_exit(before_destructors, std::ptr::null_mut());
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = on_stop as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
@@ -97,6 +114,19 @@ pub(crate) fn is_running() -> bool {
 /// The descriptors that the program must not close, from the first up to the one behind the last.
 pub fn descriptors_kept() -> Option<(c_int, c_int)> {
     (is_running() && place() == 0).then(descriptors::own_range)
+}
+
+/// Runs when the handlers have that the program registered in `main`, before the destructors of statics.
+extern "C" fn before_destructors(_: c_int, _: *mut c_void) {
+    if !is_run() || place() != 0 {
+        return;
+    }
+    let _context = ThreadContext::passing();
+    if has_destructors() {
+        let here = 0_u8;
+        reachability::set_stack(std::ptr::from_ref(std::hint::black_box(&here)) as usize);
+        reachability::note_held(&HEAP.live_blocks());
+    }
 }
 
 /// The last of the program's exit handlers.

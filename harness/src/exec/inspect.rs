@@ -49,7 +49,8 @@ pub(crate) fn inspect(
         if elf::is_elf(&bytes) {
             let file = start.file.metadata().map_err(|error| unreadable(&error).at(&place))?;
             check_rights(&start.file, &file, Rights::own()).map_err(|error| error.at(&place))?;
-            let uses_malloc = value_of("PYTHONMALLOC", &start.variables)
+            let uses_malloc = start
+                .variable("PYTHONMALLOC")
                 .is_some_and(|value| value.as_bytes().starts_with(b"malloc"));
             let unwatched = elf::check(&bytes, uses_malloc).map_err(|error| error.at(&place))?;
             return Ok(Inspected { start, unwatched });
@@ -59,12 +60,6 @@ pub(crate) fn inspect(
     Err(Error::new("the script's interpreter is a script again, and so on without end")
         .at(start.file.display().to_string())
         .help("name a program in the first line of one of them"))
-}
-
-/// The value that a variable will have in the program's environment.
-fn value_of(name: &str, variables: &[(OsString, OsString)]) -> Option<OsString> {
-    let given = variables.iter().rev().find(|(known, _)| known == name);
-    given.map(|(_, value)| value.clone()).or_else(|| std::env::var_os(name))
 }
 
 /// The file of a program, as a shell finds it.
@@ -199,7 +194,7 @@ fn follow(start: &mut ProgramStart, bytes: &[u8]) -> Result<(), Error> {
     start.file = match path.file_name() {
         Some(name) if name == "env" => {
             before = by_env(argument, &mut start.variables).map_err(|error| error.at(&place))?;
-            let folders = value_of("PATH", &start.variables).unwrap_or_default();
+            let folders = start.variable("PATH").unwrap_or_default();
             find(&before[0], &folders).map_err(|_| missing(&before[0]).at(&place))?
         }
         _ => {

@@ -1,9 +1,11 @@
 //! The sweep of a program, in the program's own process, as the command line has ordered it.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,12 +27,27 @@ use crate::sweep::{Sweep, grouping};
 /// The exit status of a library that has no memory for its stack, or no order.
 pub(crate) const NO_MEMORY: c_int = 125;
 
+/// Whether the program has started threads before `main`. A fork has none of them.
+static HAD_THREADS: AtomicBool = AtomicBool::new(false);
+
+/// Notes whether it has, at `main`.
+pub(crate) fn note_threads() {
+    let has_any = fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1);
+    HAD_THREADS.store(has_any, Ordering::Relaxed);
+}
+
 /// Reads the order, makes the sweep and sends the report. Returns the exit status of the process, which
 /// nobody reads where the report arrives.
 pub(crate) fn serve(socket: OwnedFd) -> c_int {
     let _context = ThreadContext::passing();
     let mut socket = UnixStream::from(descriptors::out_of_the_way(socket));
-    let Some(order) = receive(&mut socket) else { return NO_MEMORY };
+    let Some(mut order) = receive(&mut socket) else { return NO_MEMORY };
+    if HAD_THREADS.load(Ordering::Relaxed) {
+        order.unwatched.push(
+            "watched in part: a thread that was started before `main` does nothing in the runs"
+                .to_owned(),
+        );
+    }
     let socket = Mutex::new(socket);
     let send = move |answer: &Answer| {
         if let Ok(mut socket) = socket.lock() {
@@ -133,10 +150,12 @@ fn timed(order: &Order, progress: &Progressed, runs: u64) -> SentReport {
 fn sweep(order: &Order, progress: &Progressed) -> Sweep {
     let (before, after) = order.rerun.clone();
     let progress = Arc::clone(progress);
+    // Two runs at a time would write the same files, unless each has a folder of its own.
+    let shares_files = !order.compared.is_empty() && order.folder.is_none();
     let mut sweep = Sweep::new(order.name.clone())
         .global(&HEAP)
         .seed(order.seed)
-        .jobs(order.jobs)
+        .jobs(if shares_files { 1 } else { order.jobs })
         .rerun_by(Rerun::Exec(before, after))
         .on_progress(move |at| progress(at.done, at.total));
     if order.test.is_some() {

@@ -27,6 +27,14 @@ pub(crate) struct ProgramStart {
     pub(crate) hidden: Vec<OsString>,
 }
 
+impl ProgramStart {
+    /// The value that a variable will have in the program's environment.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        let given = self.variables.iter().rev().find(|(known, _)| known == name);
+        given.map(|(_, value)| value.clone()).or_else(|| std::env::var_os(name))
+    }
+}
+
 /// Starts the program, has the library make the sweep, and returns the report. `on_progress` is called
 /// with the runs that are done, of how many.
 ///
@@ -146,7 +154,7 @@ fn spawn(start: &ProgramStart, library: &[u8]) -> io::Result<(Child, UnixStream,
     let mut command = command(start);
     // The program inherits the file, which the library closes.
     let place = format!("{PRELOADED}{}", file.as_raw_fd());
-    command.env("LD_PRELOAD", preload(&place, std::env::var_os("LD_PRELOAD").as_deref()));
+    command.env("LD_PRELOAD", preload(&place, start.variable("LD_PRELOAD").as_deref()));
     command.env(VARIABLE, theirs.as_raw_fd().to_string());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
     let (socket, file) = (theirs.as_raw_fd(), file.as_raw_fd());

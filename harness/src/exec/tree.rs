@@ -96,7 +96,7 @@ impl TreeSweep<'_> {
         let listener = UnixListener::bind(&socket)?;
         let mut command = command(self.start);
         let own = library.display().to_string();
-        command.env("LD_PRELOAD", preload(&own, std::env::var_os("LD_PRELOAD").as_deref()));
+        command.env("LD_PRELOAD", preload(&own, self.start.variable("LD_PRELOAD").as_deref()));
         command.env(VARIABLE, &socket);
         command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(match &self.order.stdin {
             Some(path) => Stdio::from(fs::File::open(path)?),

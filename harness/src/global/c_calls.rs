@@ -120,6 +120,13 @@ impl<A: GlobalAlloc + Sync + 'static> GlobalHeap<A> {
         }
         self.survivors.layout_of(start)
     }
+
+    /// The address and the size of each live block of the run.
+    pub(crate) fn live_blocks(&self) -> Vec<(usize, usize)> {
+        let Some(access) = self.access() else { return Vec::new() };
+        let live = access.entered.with(|state| state.ledger.live());
+        live.iter().map(|block| (block.address, block.size)).collect()
+    }
 }
 
 /// The layout of a live block of the run.

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use crate::process::codec;
+use crate::process::descriptors::out_of_the_way;
 use crate::process::exit::Death;
 #[cfg(target_os = "linux")]
 use crate::process::leftovers::{self, Adopting};
@@ -260,7 +261,7 @@ fn pidfd(pid: libc::pid_t) -> Option<OwnedFd> {
     // that nothing else owns.
     unsafe {
         let pidfd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
-        (pidfd >= 0).then(|| OwnedFd::from_raw_fd(pidfd as RawFd))
+        (pidfd >= 0).then(|| out_of_the_way(OwnedFd::from_raw_fd(pidfd as RawFd)))
     }
     #[cfg(not(target_os = "linux"))]
     {

@@ -25,6 +25,10 @@ static STACK: AtomicUsize = AtomicUsize::new(0);
 /// Memory of the harness's own.
 static OWN: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
 
+/// The blocks that something led to when the program's own exit handlers had run. What the destructors of
+/// statics leave of them was not lost by the program.
+static HELD: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
 /// Says how deep the program's stack is at its exit.
 pub(crate) fn set_stack(lowest: usize) {
     STACK.store(lowest, Ordering::Relaxed);
@@ -49,6 +53,24 @@ pub(crate) struct LostBlock {
 /// The blocks that are lost, of those that are live: each as its address and its size. Of blocks that
 /// lead to each other, only the first is returned, and it stands for the others.
 pub(crate) fn lost(live: &[(usize, usize)]) -> Vec<LostBlock> {
+    let mut search = search(live);
+    let held = HELD.lock().map(|held| held.clone()).unwrap_or_default();
+    search.begin_with(&held);
+    search.follow();
+    search.take_lost()
+}
+
+/// Notes which of the live blocks something leads to before the destructors of statics run.
+pub(crate) fn note_held(live: &[(usize, usize)]) {
+    let found = search(live).found;
+    let held = live.iter().zip(found).filter(|(_, found)| *found);
+    if let Ok(mut noted) = HELD.lock() {
+        *noted = held.map(|((start, _), _)| *start).collect();
+    }
+}
+
+/// Searches the program's memory for what leads to these blocks.
+fn search(live: &[(usize, usize)]) -> BlockSearch<'_> {
     let mut own = OWN.lock().map(|own| own.clone()).unwrap_or_default();
     #[cfg(feature = "preload")]
     own.push(crate::memory::own::region());
@@ -63,7 +85,7 @@ pub(crate) fn lost(live: &[(usize, usize)]) -> Vec<LostBlock> {
         }
     }
     search.follow();
-    search.take_lost()
+    search
 }
 
 /// The ranges of memory that can be written to, by the text of `/proc/self/maps`. Of the range with the
@@ -149,6 +171,18 @@ impl<'a> BlockSearch<'a> {
         let index = self.by_address[after.checked_sub(1)?];
         let (start, size) = self.live[index];
         (address - start < size.max(1)).then_some(index)
+    }
+
+    /// Takes the blocks at these addresses for found.
+    fn begin_with(&mut self, starts: &[usize]) {
+        for start in starts {
+            if let Some(index) = self.block(*start)
+                && !self.found[index]
+            {
+                self.found[index] = true;
+                self.due.push(index);
+            }
+        }
     }
 
     /// Finds the blocks that words of this memory lead to.
@@ -251,6 +285,16 @@ mod tests {
     /// Blocks of three words each, which lead to each other as `links` says, and a search of them that
     /// begins with `roots`.
     fn lost_of(count: usize, links: &[(usize, usize)], roots: &[usize]) -> Vec<LostBlock> {
+        lost_but(count, links, roots, &[])
+    }
+
+    /// The same where something led to the `held` ones before.
+    fn lost_but(
+        count: usize,
+        links: &[(usize, usize)],
+        roots: &[usize],
+        held: &[usize],
+    ) -> Vec<LostBlock> {
         let mut memory = vec![[0_usize; 3]; count];
         let address = |memory: &[[usize; 3]], nth: usize| memory[nth].as_ptr() as usize;
         for (nth, (from, to)) in links.iter().enumerate() {
@@ -263,6 +307,8 @@ mod tests {
         let mut search = BlockSearch::new(&live);
         let start = words.as_ptr() as usize;
         search.scan(start..start + words.len() * WORD);
+        let held: Vec<usize> = held.iter().map(|nth| address(&memory, *nth)).collect();
+        search.begin_with(&held);
         search.follow();
         search.take_lost()
     }
@@ -278,6 +324,13 @@ mod tests {
         // They lead to each other.
         assert_eq!(lost_of(2, &[(0, 1), (1, 0)], &[]), [lost(0, 1)]);
         assert_eq!(lost_of(3, &[], &[1]), [lost(0, 0), lost(2, 0)]);
+    }
+
+    #[test]
+    fn what_something_led_to_before_the_destructors_is_not_lost() {
+        let lost = |index| LostBlock { index, below: (0, 0) };
+        assert_eq!(lost_but(4, &[(1, 2)], &[], &[1]), [lost(0), lost(3)]);
+        assert_eq!(lost_but(2, &[], &[0], &[0, 1]), []);
     }
 
     #[test]

@@ -70,6 +70,11 @@ pub(crate) fn is_c_library(module: &str) -> bool {
     C_LIBRARY.iter().any(|name| module.starts_with(name))
 }
 
+/// Whether a module is the C library's loader.
+pub(crate) fn is_loader(module: &str) -> bool {
+    module.starts_with("ld-linux")
+}
+
 impl Site {
     /// The hash that call sites are compared by: of the function paths alone, and without the names of
     /// their crates. A module that several test programs contain is the same in each.

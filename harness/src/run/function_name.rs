@@ -17,13 +17,15 @@ const BOUNDARY: &str = "mallory::run::boundary";
 const THREAD: &str = "__rust_begin_short_backtrace";
 
 /// The functions that call `main` and the first function of a thread.
-const PROGRAM_BOUNDARIES: [&str; 6] = [
+const PROGRAM_BOUNDARIES: [&str; 8] = [
     "__libc_start_call_main",
     "__libc_start_main_impl",
     "__libc_start_main",
     "_start",
     "start_thread",
     "clone3",
+    "_dl_call_fini",
+    "_dl_fini",
 ];
 
 /// Functions of the C library through which a program aborts.

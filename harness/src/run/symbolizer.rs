@@ -190,22 +190,15 @@ impl Symbolizer {
                 // Ours, before the first of others.
                 continue;
             };
-            let module = self.modules.get(address).map_or("", String::as_str);
-            let is_inside = is_c_library(module);
-            // The loader keeps what it allocates.
-            let is_loader = module.starts_with("ld-linux");
+            let is_inside = self.modules.get(address).is_some_and(|name| is_c_library(name));
             if !is_inside || frames.iter().any(|(name, file, _)| is_boundary(name, file.as_deref()))
             {
                 break;
             }
-            for (name, ..) in frames {
-                if gives_memory(name) && !is_loader {
-                    return String::new();
-                }
-                outermost = name;
-            }
+            outermost = frames.last().map_or(outermost, |(name, ..)| name);
         }
-        printable::line(outermost)
+        // Inside of another function it is that one's, and not the program's.
+        if gives_memory(outermost) { String::new() } else { printable::line(outermost) }
     }
 
     /// A path without the part that differs between machines.

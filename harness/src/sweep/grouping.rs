@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::memory::preloaded::is_preloaded;
 use crate::process::backtrace::Stack;
-use crate::report::call_site::Site;
+use crate::process::exit::Death;
+use crate::report::call_site::{Site, is_loader};
 use crate::report::evidence::{Evidence, Moment, Role};
 use crate::report::finding::{BlockTally, FaultAt, Finding, FindingStep, ScheduleAt};
 use crate::report::kind::Kind;
@@ -214,7 +215,7 @@ fn finding(
         let is_at_fault = !is_preloaded() && fault == Some(step.site.key());
         step.role == Role::Died && (step.site.frames.is_empty() || is_at_fault)
     };
-    let c_call = c_call(fault.as_ref(), evidence.kind, &steps);
+    let c_call = c_call(evidence, fault.as_ref(), &steps);
     let steps = steps.into_iter().filter(|step| !is_said(step)).collect();
     Finding {
         kind: evidence.kind,
@@ -236,14 +237,31 @@ fn finding(
 
 /// The function of the C library in one call of which the request failed and all steps happened, if
 /// there is one.
-fn c_call(fault: Option<&FaultAt>, kind: Kind, steps: &[FindingStep]) -> String {
-    // A program ends by a function that is seen; the loader ends it past that, where it has no memory.
-    let is_by_loader = is_preloaded() && kind == Kind::Exit;
-    let Some(fault) = fault.filter(|_| !steps.is_empty() || is_by_loader) else {
+fn c_call(evidence: &Evidence, fault: Option<&FaultAt>, steps: &[FindingStep]) -> String {
+    let Some(fault) = fault else { return String::new() };
+    if let Some(call) = gives_up(evidence, fault) {
+        return call.to_owned();
+    }
+    if steps.is_empty() {
         return String::new();
-    };
+    }
     let is_inside = |step: &FindingStep| fault.site.is_in_same_c_call(&step.site);
     if steps.iter().all(is_inside) { fault.site.c_call.clone() } else { String::new() }
+}
+
+/// The function in which glibc itself ends a program that it has no memory for thread-locals of: it says
+/// so, or its loader, which makes requests of its own, exits.
+fn gives_up(evidence: &Evidence, fault: &FaultAt) -> Option<&'static str> {
+    const NO_DESTRUCTOR: &str = "failed to register TLS destructor";
+    let has = |text: &str| evidence.notes.iter().any(|note| note.contains(text));
+    let is_loaders = || fault.site.frames.first().is_some_and(|frame| is_loader(&frame.module));
+    match evidence.kind {
+        Kind::Abort if is_preloaded() && has(NO_DESTRUCTOR) => Some("__cxa_thread_atexit_impl"),
+        Kind::Exit if is_preloaded() && is_loaders() && has(&Death::Exit(127).to_string()) => {
+            Some("__tls_get_addr")
+        }
+        _ => None,
+    }
 }
 
 /// The schedule of an observation, under a model checker.

@@ -6,6 +6,7 @@ mod committed;
 mod endings;
 mod killed;
 mod page;
+mod pitfalls;
 mod planted;
 #[path = "../support/program.rs"]
 mod program;

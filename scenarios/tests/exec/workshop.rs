@@ -28,13 +28,34 @@ impl Workshop {
             false => ("c++", sources.join(format!("{name}.cpp"))),
         };
         let folder = tempfile::tempdir().expect("a folder");
+        let workshop = Workshop { folder, name: name.to_owned() };
+        let file = source.file_name().expect("it has a name").to_string_lossy().into_owned();
+        workshop.compile(compiler, &file, name, flags);
+        workshop
+    }
+
+    /// The same with a library in its folder, `./libNAME.so`, of the same file with `LIBRARY` defined.
+    pub(crate) fn with_library(name: &str) -> Workshop {
+        let workshop = Workshop::of(name);
+        workshop.add_library(name);
+        workshop
+    }
+
+    /// Adds the library of the program of this name.
+    pub(crate) fn add_library(&self, name: &str) {
+        let flags = ["-DLIBRARY", "-shared", "-fPIC"];
+        self.compile("cc", &format!("{name}.c"), &format!("lib{name}.so"), &flags);
+    }
+
+    /// Compiles a file of `scenarios/exec` into the folder.
+    fn compile(&self, compiler: &str, source: &str, name: &str, flags: &[&str]) {
         let mut command = Command::new(compiler);
         // The compiler writes the names as they are given here into the debug information.
-        command.current_dir(&sources).args(["-g", "-O0", "-o"]).arg(folder.path().join(name));
-        command.arg(source.file_name().expect("it has a name")).args(flags).arg("-lpthread");
+        command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("exec"));
+        command.args(["-g", "-O0", "-o"]).arg(self.folder().join(name));
+        command.arg(source).args(flags).arg("-lpthread");
         let made = command.output().expect("a C compiler is installed");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        Workshop { folder, name: name.to_owned() }
     }
 
     pub(crate) fn folder(&self) -> &Path {

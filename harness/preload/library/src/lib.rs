@@ -9,6 +9,7 @@ mod exec;
 mod program;
 mod real;
 mod surroundings;
+mod thread_locals;
 
 use mallory::preload::{OwnMemory, move_apart};
 

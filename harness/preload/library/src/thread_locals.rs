@@ -1,0 +1,28 @@
+//! Where this library's thread-locals are. It is loaded with the program, so they lie at a distance from
+//! the thread's pointer that is the same in all threads. The C library's own `__tls_get_addr` doesn't rely
+//! on that: as soon as a program has loaded others it may update the thread's table of them, for which it
+//! requests memory. A request that is being watched would begin another one so.
+//!
+//! On aarch64 thread-locals are found without a call that requests memory.
+
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
+    ".section .tbss.mallory_anchor, \"awT\", @nobits",
+    ".p2align 3",
+    ".Lmallory_anchor:",
+    ".zero 8",
+    ".text",
+    ".globl __tls_get_addr",
+    ".hidden __tls_get_addr",
+    ".type __tls_get_addr, @function",
+    "__tls_get_addr:",
+    // The start of this library's part, by a thread-local of which both distances are known.
+    "mov rax, qword ptr [rip + .Lmallory_anchor@GOTTPOFF]",
+    "lea rcx, [.Lmallory_anchor@DTPOFF]",
+    "sub rax, rcx",
+    "add rax, qword ptr fs:[0]",
+    // The offset in it.
+    "add rax, qword ptr [rdi + 8]",
+    "ret",
+    ".size __tls_get_addr, . - __tls_get_addr",
+);
