@@ -1,9 +1,8 @@
 //! A few words that each thread has of its own, on the way of every request.
 //!
 //! In a preloaded library they lie in the thread's static block, at a distance from its start that the
-//! loader knows once and for all. A thread-local of Rust's would be found by a function of the loader's
-//! (`__tls_get_addr`) there, which may itself ask for memory: in the middle of a program's first use of
-//! another library's thread-locals it would look into a table that it is about to replace.
+//! loader knows once and for all, so that two instructions find them. A thread-local of Rust's is found
+//! by a call there, several of which each request would make.
 #![allow(unsafe_code)]
 
 /// How many words there are.

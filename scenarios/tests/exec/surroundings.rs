@@ -63,24 +63,3 @@ fn threads_are_a_sample_and_one_that_still_runs_loses_nothing() {
     assert!(report.contains("✓ sampled"), "{report}");
     assert!(!report.contains("leaks unknown"), "{report}");
 }
-
-#[test]
-fn the_loaders_table_of_thread_locals_grows_under_no_harm() {
-    // More libraries than the table has room for in the beginning.
-    const LIBRARIES: usize = 40;
-    let program = Workshop::built("thread_locals", &["-ldl"]);
-    let library = Workshop::built("thread_locals", &["-DLIBRARY", "-shared", "-fPIC"]);
-    let copies: Vec<String> = (0..LIBRARIES)
-        .map(|nth| {
-            let copy = program.folder().join(format!("lib{nth:02}.so"));
-            std::fs::copy(library.file(), copy).expect("copied");
-            format!("./lib{nth:02}.so")
-        })
-        .collect();
-    let copies: Vec<&str> = copies.iter().map(String::as_str).collect();
-    let report = program.report(&["--per-site", "1"], &copies, 0);
-    assert!(report.contains("✓ clean"), "{report}");
-    // Where the loader finds no memory it ends the program: that is no bug of the program's.
-    assert!(report.contains("the C library's own, and no finding of the program:\n"), "{report}");
-    assert!(report.contains("exit E-"), "{report}");
-}
