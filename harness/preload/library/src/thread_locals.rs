@@ -1,9 +1,9 @@
-//! Where this library's thread-locals are. It is loaded with the program, so they lie at a distance from
-//! the thread's pointer that is the same in all threads. The C library's own `__tls_get_addr` doesn't rely
-//! on that: as soon as a program has loaded others it may update the thread's table of them, for which it
-//! requests memory. A request that is being watched would begin another one so.
+//! Where this library's thread-locals are, std's among them. It is loaded with the program, so they lie at
+//! a distance from the thread's pointer that is the same in all threads. The loader's own
+//! `__tls_get_addr` doesn't rely on that: as soon as a program has loaded other libraries it may enlarge
+//! the thread's table of them, for which it requests memory, in the middle of a request that is watched.
 //!
-//! On aarch64 thread-locals are found without a call that requests memory.
+//! On aarch64 thread-locals are found without it.
 
 #[cfg(target_arch = "x86_64")]
 std::arch::global_asm!(
