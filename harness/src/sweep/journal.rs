@@ -15,6 +15,7 @@ use std::io::{self, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::memory::preloaded::is_preloaded;
 use crate::process::atomic_file;
 use crate::process::file_lock::{self, LockedFile};
 use crate::report::outcome::Outcome;
@@ -45,6 +46,8 @@ pub(crate) struct Journal {
 enum NoJournal {
     /// There is no room for it. The sweep can do without.
     Full(Error),
+    /// Another sweep is writing it.
+    Taken(Error),
     /// It is not this sweep's, or the caller made another mistake.
     Mistake(Error),
 }
@@ -89,10 +92,10 @@ fn open_locked(path: &Path, scenario: &str) -> Result<LockedFile, NoJournal> {
                 .into());
         }
         let Some(locked) = LockedFile::of(file).map_err(|error| failed(&error))? else {
-            return Err(Error::new(format!("another sweep of `{scenario}` is running"))
+            let error = Error::new(format!("another sweep of `{scenario}` is running"))
                 .at(place())
-                .help("wait until it has ended, or give this one another folder for its journal")
-                .into());
+                .help("wait until it has ended, or give this one another folder for its journal");
+            return Err(NoJournal::Taken(error));
         };
         let is_same = |there: &std::fs::Metadata| {
             use std::os::unix::fs::MetadataExt;
@@ -123,7 +126,7 @@ fn warn(error: &Error) {
 
 impl Journal {
     /// Opens the journal, and calls `done` with each point that an earlier sweep finished. `None` if
-    /// there is no room for it, which is said on standard error.
+    /// there is no room for it, which is said on standard error, or if that of a whole program is in use.
     ///
     /// # Errors
     /// A journal that can't be read or written, that belongs to another sweep, that was changed, or
@@ -139,7 +142,9 @@ impl Journal {
                 warn(&error);
                 Ok(None)
             }
-            Err(NoJournal::Mistake(error)) => Err(error),
+            // Programs of one name may have nothing to do with each other.
+            Err(NoJournal::Taken(_)) if is_preloaded() && !place.resume => Ok(None),
+            Err(NoJournal::Taken(error) | NoJournal::Mistake(error)) => Err(error),
         }
     }
 
