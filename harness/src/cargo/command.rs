@@ -13,7 +13,7 @@ use crate::cargo::results::{self, Ending, TestResult};
 use crate::cargo::settings::{RunnerSettings, VARIABLE, lossless};
 use crate::cargo::summary::TestSummary;
 use crate::cargo::{json, junit};
-use crate::cli::exec::quoted;
+use crate::cli::command_words::quoted;
 use crate::cli::input::cores;
 use crate::cli::output::{Format, print, say};
 use crate::env::Env;

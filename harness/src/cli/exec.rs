@@ -1,11 +1,12 @@
 //! `mallory exec`: sweeps an installed program.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::cli::command_words::{EACH, name_of, quoted};
 use crate::cli::exec_tree::exec_tree;
 use crate::cli::input::cores;
 use crate::cli::output::{Format, print, say};
@@ -19,9 +20,6 @@ use crate::sweep::settings::Progress;
 
 /// How many requests of each call stack are made to fail by default.
 const PER_SITE: u64 = 2;
-
-/// How runs of a program are made, in words.
-pub(super) const EACH: &str = ", each in a fork at the entry of main";
 
 #[derive(Args, Clone)]
 pub(crate) struct ExecArgs {
@@ -107,13 +105,6 @@ pub(crate) struct ExecArgs {
     resume: bool,
 }
 
-impl ExecArgs {
-    /// The program and its arguments.
-    pub(super) fn words(&self) -> impl Iterator<Item = &OsString> {
-        self.words.iter()
-    }
-}
-
 /// Sweeps the program.
 ///
 /// # Errors
@@ -128,7 +119,7 @@ pub(crate) fn exec(args: &ExecArgs, library: &[u8], format: Format) -> Result<u8
     let name = name_of(&program);
     if args.trace_children {
         let order = Order { allowances: config.allowances, journal: None, ..order(args, &name)? };
-        return exec_tree(args, &inspected, &order, library, format);
+        return exec_tree(&args.words, &inspected, &order, library, format);
     }
     let Inspected { start, unwatched } = inspected;
     let order = Order { unwatched, allowances: config.allowances, ..order(args, &name)? };
@@ -240,27 +231,9 @@ fn rerun(args: &ExecArgs) -> (String, String) {
     (before, format!("-- {}", words.collect::<Vec<_>>().join(" ")))
 }
 
-/// A word as a shell reads it.
-pub(crate) fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 fn variable(text: &str) -> Result<(OsString, OsString), Error> {
     let (name, value) = text
         .split_once('=')
         .ok_or_else(|| Error::new(format!("expected NAME=VALUE, found `{text}`")).at("--env"))?;
     Ok((name.into(), value.into()))
-}
-
-/// The name of a sweep of this program: its file's name, as far as names may have its characters.
-pub(super) fn name_of(program: &OsStr) -> String {
-    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let plain = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' });
-    let name: String = plain.collect();
-    let name = name.trim_matches('-');
-    if name.is_empty() { "program".to_owned() } else { name.chars().take(40).collect() }
 }

@@ -1,10 +1,11 @@
 //! `mallory exec --trace-children`: the reports of all programs that a command starts.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 
 use serde::Serialize;
 
-use crate::cli::exec::{EACH, ExecArgs, name_of, quoted};
+use crate::cli::command_words::{EACH, line, name_of, quoted};
 use crate::cli::output::{Format, print};
 use crate::cli::progress::Bar;
 use crate::error::Error;
@@ -34,7 +35,7 @@ struct TreeRow<'a> {
 /// # Errors
 /// The program can't be started, or is not the one of the token.
 pub(crate) fn exec_tree(
-    args: &ExecArgs,
+    words: &[OsString],
     inspected: &Inspected,
     order: &Order,
     library: &[u8],
@@ -65,7 +66,7 @@ pub(crate) fn exec_tree(
     }
     match format {
         Format::Json => print(&json(&tree))?,
-        Format::Text => print(&text(args, &tree, token.is_some()))?,
+        Format::Text => print(&text(words, &tree, token.is_some()))?,
     }
     Ok(exit_code(&tree))
 }
@@ -83,7 +84,7 @@ fn exit_code(tree: &Tree) -> u8 {
     }
 }
 
-fn text(args: &ExecArgs, tree: &Tree, is_replay: bool) -> String {
+fn text(words: &[OsString], tree: &Tree, is_replay: bool) -> String {
     let mut text = String::new();
     for program in &tree.programs {
         let Some(report) = &program.report else { continue };
@@ -92,7 +93,7 @@ fn text(args: &ExecArgs, tree: &Tree, is_replay: bool) -> String {
         text.push('\n');
     }
     if !is_replay {
-        text.push_str(&totals(args, tree));
+        text.push_str(&totals(words, tree));
     }
     text
 }
@@ -111,18 +112,18 @@ fn heading(program: &TreeProgram) -> String {
     heading + "\n"
 }
 
-fn totals(args: &ExecArgs, tree: &Tree) -> String {
+fn totals(words: &[OsString], tree: &Tree) -> String {
     let programs = &tree.programs;
     let reports = || programs.iter().filter_map(|program| program.report.as_ref());
     let swept = reports().filter(|report| !report.is_error).count() as u64;
     let processes = programs.iter().map(|program| program.processes).sum();
     let runs = reports().map(|report| report.runs).sum();
     let findings = reports().map(|report| report.findings.len() as u64).sum();
-    let words: Vec<String> = args.words().map(|word| quoted(&word.to_string_lossy())).collect();
+    let command = line(words);
     let ended = match tree.ended.and_then(|status| status.code()) {
         Some(0) => String::new(),
-        Some(code) => format!("`{}` itself failed, with exit status {code}\n", words.join(" ")),
-        None => format!("`{}` itself died of a signal\n", words.join(" ")),
+        Some(code) => format!("`{command}` itself failed, with exit status {code}\n"),
+        None => format!("`{command}` itself died of a signal\n"),
     };
     let left = programs.len() as u64 - swept;
     let left = match left {

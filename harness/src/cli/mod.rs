@@ -9,6 +9,8 @@
 //! - `output` prints reports and errors, and `progress` draws the bar.
 
 #[cfg(feature = "exec")]
+pub(crate) mod command_words;
+#[cfg(feature = "exec")]
 pub(crate) mod exec;
 #[cfg(feature = "exec")]
 mod exec_tree;

@@ -118,7 +118,7 @@ impl TreeSweep<'_> {
                     if is_over.load(Ordering::Relaxed) {
                         break;
                     }
-                    scope.spawn(move || self.answer(socket, growing, first));
+                    scope.spawn(move || self.serve(socket, growing, first));
                 }
             });
             let ended = child.wait().ok();
@@ -131,8 +131,8 @@ impl TreeSweep<'_> {
         Ok(Tree { programs: from_the_first_on(growing.programs), ended })
     }
 
-    /// Answers one process: with an order, if it is to be swept.
-    fn answer(&self, mut socket: UnixStream, growing: &Mutex<Growing>, first: u32) {
+    /// Gives one process an order, if it is to be swept.
+    fn serve(&self, mut socket: UnixStream, growing: &Mutex<Growing>, first: u32) {
         let Some(pid) = peer(&socket) else { return };
         let words = words_of(pid);
         let Some(program) = words.first() else { return };

@@ -21,7 +21,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use crate::memory::preloaded::is_preloaded;
-use crate::process::guard_pages::{GuardHit, page};
+use crate::process::guard_pages::page;
+use crate::process::hit_list::{self, READ_WRITE, map};
 use crate::process::reachability;
 use crate::trace::mix;
 
@@ -44,10 +45,6 @@ const FILLED_MAX: usize = 1 << 16;
 /// The most bytes of freed blocks whose memory stays with the process: making them inaccessible is
 /// cheaper than giving them back.
 const KEPT_MAX: usize = 1 << 26;
-/// Accesses in the list of hits, and frames of each.
-const HITS: usize = 32;
-const FRAMES: usize = 48;
-
 /// On which side of its pages a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GuardSide {
@@ -97,85 +94,6 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 static FREED: AtomicUsize = AtomicUsize::new(0);
 /// Requests so far, guarded or not.
 static ASKED: AtomicU64 = AtomicU64::new(0);
-/// Where hits are written, null if there is no list.
-static LIST: AtomicPtr<HitWords> = AtomicPtr::new(std::ptr::null_mut());
-
-/// The list of hits, in memory that the parent shares.
-#[repr(C)]
-struct HitWords {
-    count: AtomicUsize,
-    hits: [[AtomicU64; HIT]; HITS],
-}
-
-/// Words of a hit: seven facts, and the frames.
-const FACTS: usize = 7;
-const HIT: usize = FACTS + FRAMES;
-
-/// The accesses of a guarded run, as the parent reads them.
-pub(crate) struct HitList {
-    words: NonNull<HitWords>,
-}
-
-fn map(bytes: usize, rights: i32, flags: i32) -> io::Result<NonNull<u8>> {
-    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no other memory.
-    let start =
-        unsafe { libc::mmap(std::ptr::null_mut(), bytes, rights, flags | libc::MAP_ANON, -1, 0) };
-    match NonNull::new(start.cast::<u8>()) {
-        Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => Ok(start),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
-
-impl HitList {
-    /// An empty list, which children that are forked from here on write to.
-    ///
-    /// # Errors
-    /// The system's error if there is no memory to share.
-    pub(crate) fn open() -> io::Result<HitList> {
-        let words = map(size_of::<HitWords>(), READ_WRITE, libc::MAP_SHARED)?.cast::<HitWords>();
-        LIST.store(words.as_ptr(), Ordering::Relaxed);
-        Ok(HitList { words })
-    }
-
-    fn words(&self) -> &HitWords {
-        // SAFETY: mapped by `open`, zeroed, which is valid for atomics, and unmapped by `drop`.
-        unsafe { self.words.as_ref() }
-    }
-
-    /// The accesses, in their order, each with the event of its block's free (0 if that is unknown).
-    pub(crate) fn read(&self) -> Vec<(GuardHit, u64)> {
-        let words = self.words();
-        let count = words.count.load(Ordering::Relaxed).min(HITS);
-        let hit = |hit: &[AtomicU64; HIT]| {
-            let word = |nth: usize| hit[nth].load(Ordering::Relaxed);
-            let frames = hit[FACTS..].iter().map(|frame| frame.load(Ordering::Relaxed) as usize);
-            let hit = GuardHit {
-                number: word(0),
-                size: word(1) as usize,
-                align: word(2) as usize,
-                offset: word(3) as isize,
-                is_write: [None, Some(false), Some(true)].get(word(4) as usize).copied().flatten(),
-                is_freed: word(5) == 1,
-                accessed: frames.take_while(|frame| *frame != 0).collect(),
-                allocated: Vec::new(),
-                freed: Vec::new(),
-            };
-            (hit, word(6))
-        };
-        words.hits[..count].iter().map(hit).collect()
-    }
-}
-
-impl Drop for HitList {
-    fn drop(&mut self) {
-        LIST.store(std::ptr::null_mut(), Ordering::Relaxed);
-        // SAFETY: mapped by `open` with this size; no reference outlives `self`.
-        unsafe { libc::munmap(self.words.as_ptr().cast(), size_of::<HitWords>()) };
-    }
-}
-
 /// Reserves the region of this process. Does nothing if there is one.
 ///
 /// # Errors
@@ -351,15 +269,11 @@ pub(crate) fn record_hit(
     if start == 0 || !(start..start + RANGE).contains(&address) {
         return false;
     }
-    // SAFETY: the parent mapped the list before it forked this process, and unmaps only its own.
-    let Some(list) = (unsafe { LIST.load(Ordering::Relaxed).as_ref() }) else {
+    if !hit_list::has_list() {
         // A sheltered run: what its stray accesses are is known already.
         return open_page(address);
-    };
-    let nth = list.count.load(Ordering::Relaxed);
-    let (Some(hit), Some((slot, offset))) = (list.hits.get(nth), nearest(address)) else {
-        return false;
-    };
+    }
+    let Some((slot, offset)) = nearest(address) else { return false };
     let is_freed = slot.is_freed.load(Ordering::Relaxed);
     let facts = [
         slot.number.load(Ordering::Relaxed),
@@ -370,17 +284,7 @@ pub(crate) fn record_hit(
         u64::from(is_freed),
         slot.freed.load(Ordering::Relaxed),
     ];
-    for (place, fact) in hit.iter().zip(facts) {
-        place.store(fact, Ordering::Relaxed);
-    }
-    let mut places = hit[FACTS..].iter();
-    frames(&mut |frame| {
-        if let Some(place) = places.next() {
-            place.store(frame as u64, Ordering::Relaxed);
-        }
-    });
-    list.count.store(nth + 1, Ordering::Relaxed);
-    open_page(address)
+    hit_list::write(facts, frames) && open_page(address)
 }
 
 /// Makes a page of the region accessible.

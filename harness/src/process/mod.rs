@@ -66,6 +66,7 @@ pub(crate) mod guard_region;
 pub(crate) mod handled_signals;
 pub(crate) mod heartbeat;
 #[cfg(target_os = "linux")]
+pub(crate) mod hit_list;
 pub(crate) mod leftovers;
 pub(crate) mod output_capture;
 pub(crate) mod page_tables;

@@ -183,8 +183,9 @@ fn sweep_points(
             Some(_) => "--all makes all".to_owned(),
             None => format!("--limit {} makes all", report.coverage.runs_total),
         };
+        let verb = if report.coverage.sites == 1 { "was" } else { "were" };
         report.notes.push(format!(
-            "{} of {} were not made ({} of {} were reached); {makes_all}",
+            "{} of {} were not made ({} of {} {verb} reached); {makes_all}",
             thousands(left),
             count(report.coverage.runs_total, "run"),
             thousands(sites.len() as u64),

@@ -14,7 +14,7 @@ use crate::run::{Job, Run, Subject};
 use crate::schedule::Preemption;
 use crate::sweep::measurements::Baseline;
 pub(crate) use crate::sweep::observation::{Observation, Point, moments};
-use crate::sweep::settings::Settings;
+use crate::sweep::settings::{PROGRAM_REQUESTS_MAX, Settings};
 
 /// The least number of requests that a subject with real threads is assumed to make.
 const COUNTED_MIN: u64 = 10_000;
@@ -50,6 +50,10 @@ impl<'a> RunContext<'a> {
 impl RunContext<'_> {
     /// Requests after which a run counts as hung.
     fn bound(&self) -> u64 {
+        if self.settings.is_program && self.baseline.threads > 1 {
+            // How many requests a thread makes that waits for another one depends on the time.
+            return PROGRAM_REQUESTS_MAX;
+        }
         // In the run that was counted, one of several real threads may have made hardly any
         // requests before the end.
         let least = if self.in_order { 0 } else { COUNTED_MIN };

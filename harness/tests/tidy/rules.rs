@@ -141,6 +141,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "process/guard_pages.rs",
     "process/guard_region.rs",
     "process/handled_signals.rs",
+    "process/hit_list.rs",
     "process/leftovers.rs",
     "process/page_tables.rs",
     "process/pipe.rs",

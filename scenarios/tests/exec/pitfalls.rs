@@ -131,6 +131,12 @@ fn blocks_of_a_library_are_freed_as_it_is_unloaded() {
 }
 
 #[test]
+fn a_library_that_prefers_its_own_libraries_shares_the_heap() {
+    let report = Workshop::with_library("deep_bind").report(&[], &[], 0);
+    assert!(report.contains("✓ clean"), "{report}");
+}
+
+#[test]
 fn what_only_an_unusual_place_leads_to_is_no_leak() {
     let program = Workshop::of("reached");
     for place in ["key", "late-key", "mapping", "break", "array", "middle", "stack", "local"] {

@@ -6,6 +6,7 @@
 mod allocation;
 mod cxx;
 mod exec;
+mod loading;
 mod program;
 mod real;
 mod surroundings;
