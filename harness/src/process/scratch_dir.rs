@@ -106,6 +106,8 @@ pub(crate) fn choose_names() {
 /// A child makes it its working directory and hands out `.`, a path that has the same length on
 /// every machine and in every process: the memory in which a subject keeps it is part of the trace.
 pub(crate) struct ScratchDir {
+    /// The process whose directory it is: this one, or the child that forked this one for one run.
+    process: u32,
     folder: PathBuf,
     is_child: bool,
     used: Cell<bool>,
@@ -124,13 +126,17 @@ impl ScratchDir {
         let process = std::process::id();
         let folder = outer(process).join("files");
         let (used, is_missing) = (Cell::new(false), Cell::new(false));
-        ScratchDir { folder, is_child: owner != process, used, is_missing }
+        ScratchDir { process, folder, is_child: owner != process, used, is_missing }
     }
 
     /// The directory's path: `.` in a child.
     pub(crate) fn path(&self) -> &Path {
         if !self.used.replace(true) {
-            let mut made = create(std::process::id());
+            let mut made = create(self.process);
+            if made.is_ok() {
+                // A run before this one, in a fork of the same child, may have used it.
+                self.empty();
+            }
             if self.is_child {
                 made = made.and_then(|()| std::env::set_current_dir(&self.folder));
             }
