@@ -32,6 +32,7 @@ bugs! {
     use_after_free;
     silent_wrong;
     crash;
+    null_call;
     own_handler;
     recursion;
     uncaught;
@@ -39,6 +40,14 @@ bugs! {
     retries;
     endless ("--timeout", "1");
     degraded ("--strict");
+}
+
+#[test]
+fn a_strict_programs_handler_follows_ours() {
+    // In such a program `signal` is another function of the C library's.
+    let strict = ["-std=c99", "-D_XOPEN_SOURCE=700"];
+    let report = Workshop::built("own_handler", &strict).report(&[], &[], 1);
+    assert!(report.contains("died  main  exec/own_handler.c:15"), "{report}");
 }
 
 #[test]
