@@ -47,7 +47,7 @@ fn a_strict_programs_handler_follows_ours() {
     // In such a program `signal` is another function of the C library's.
     let strict = ["-std=c99", "-D_XOPEN_SOURCE=700"];
     let report = Workshop::built("own_handler", &strict).report(&[], &[], 1);
-    assert!(report.contains("died  main  exec/own_handler.c:15"), "{report}");
+    assert!(report.contains("died  main  exec/own_handler.c:14"), "{report}");
 }
 
 #[test]
