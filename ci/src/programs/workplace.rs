@@ -41,7 +41,8 @@ impl Workplace {
                 target().join("release/mallory")
             }
         };
-        let folder = std::env::temp_dir().join(format!("programs-{}", std::process::id()));
+        // Programs ask for memory for the path of their folder, so its length is always the same.
+        let folder = std::env::temp_dir().join(format!("programs-{:010}", std::process::id()));
         let workplace = Workplace { folder, binary, folders: Cell::new(0) };
         let inputs = workplace.inputs();
         copy(&root().join("ci/programs"), &inputs)?;
@@ -63,7 +64,7 @@ impl Workplace {
     /// A new folder with the inputs.
     pub(crate) fn fresh_folder(&self) -> Result<PathBuf, String> {
         let nth = self.folders.replace(self.folders.get() + 1);
-        let folder = self.folder.join(nth.to_string());
+        let folder = self.folder.join(format!("{nth:06}"));
         copy(&self.inputs(), &folder)?;
         Ok(folder)
     }
