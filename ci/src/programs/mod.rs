@@ -65,7 +65,8 @@ impl Options {
     }
 
     fn limit_of(&self, task: &Task) -> u64 {
-        self.limit.or(task.limit).unwrap_or(LIMIT)
+        let limit = self.limit.unwrap_or(LIMIT);
+        task.limit.map_or(limit, |own| own.min(limit))
     }
 
     fn time_of(&self, task: &Task) -> Duration {
