@@ -28,7 +28,10 @@ impl WildJump {
             let (stack, instruction) = (libc::REG_RSP as usize, libc::REG_RIP as usize);
             let before = (registers[stack], registers[instruction]);
             let top = before.0.cast_unsigned() as usize;
-            if before.1.cast_unsigned() as usize != address || top % 8 != 0 || !is_readable(top) {
+            if before.1.cast_unsigned() as usize != address
+                || !top.is_multiple_of(8)
+                || !is_readable(top)
+            {
                 return None;
             }
             registers[instruction] = *(top as *const i64);
