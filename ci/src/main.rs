@@ -4,6 +4,7 @@
 mod fuzz;
 mod newcomers;
 mod precision;
+mod programs;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,15 @@ usage: cargo run -p ci -- COMMAND
            the fuzz set-up that the docs print
   precision  sweeps popular crates in their published versions, which must show no false finding,
            and compares the table with precision/README.md; --update writes the file anew
+  programs  sweeps programs of Debian's packages, and writes the table of docs/programs.md; takes
+           --install      installs the packages that are missing, which are left out otherwise
+           --complete     fails if packages are missing
+           --only NAME    sweeps only programs with this in their names
+           --limit RUNS   the most runs of each program (default: 400)
+           --seconds N    how long one program may take (default: 60)
+           --binary FILE  the `mallory` to use, instead of building it
+           --trophies     replays the bugs of docs/TROPHIES.md instead; --update looks for those
+                          that no longer show, and writes their lines anew
   fuzz     runs the fuzz targets in turn on all cores; takes the names of targets, and
            --minutes N    how long in all (default: 480)
            --resume       continues a run that was killed
@@ -63,6 +73,9 @@ fn main() -> ExitCode {
         ["newcomers"] => newcomers::newcomers(),
         ["precision"] => precision::precision(false),
         ["precision", "--update"] => precision::precision(true),
+        ["programs", options @ ..] => {
+            programs::Options::read(options).and_then(|options| programs::programs(&options))
+        }
         ["fuzz", options @ ..] => {
             let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
             fuzz::Options::read(&options).and_then(|options| fuzz::fuzz(&options))
@@ -201,9 +214,13 @@ fn mallory_debug(args: &[&str]) -> Result<Command, String> {
     static BUILT: OnceLock<Step> = OnceLock::new();
     let build = ["test", "--no-run", "--quiet", "--workspace", "--features", FEATURES];
     BUILT.get_or_init(|| run(&mut cargo(&build))).clone()?;
+    Ok(command(target().join("debug/mallory"), args))
+}
+
+/// The folder of what cargo builds.
+fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| root().join("target"));
-    Ok(command(target.join("debug/mallory"), args))
+    target.unwrap_or_else(|| root().join("target"))
 }
 
 /// Regenerates the header for C from the code.

@@ -11,7 +11,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::process::pipe::{Pipe, pipe};
-use crate::process::scratch_dir::ScratchDir;
 use crate::process::{codec, status};
 use crate::report::format::panic_message;
 
@@ -105,11 +104,27 @@ fn answer_of<T: codec::Codec>(pid: libc::pid_t, end: &OwnedFd) -> Result<T, i32>
             let mut status = 0;
             // SAFETY: it has ended and is reaped here, once; the status is writable.
             unsafe { libc::waitpid(pid, &raw mut status, 0) };
-            ScratchDir::remove(pid as u32);
+            // It may have written between the look at the pipe and its end.
+            while let Some(count) = read_now(end, &mut chunk) {
+                buffer.extend_from_slice(&chunk[..count]);
+            }
             let body = codec::next_message(&mut buffer);
             return body.and_then(|body| codec::unpack(&body)).ok_or(status);
         }
     }
+}
+
+/// Reads what is in the pipe already. `None` if nothing is.
+fn read_now(end: &OwnedFd, chunk: &mut [u8]) -> Option<usize> {
+    let mut polled = libc::pollfd { fd: end.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: the pointers are to one entry, and to a writable buffer of the given length.
+    let count = unsafe {
+        match libc::poll(&raw mut polled, 1, 0) > 0 {
+            true => libc::read(end.as_raw_fd(), chunk.as_mut_ptr().cast(), chunk.len()),
+            false => 0,
+        }
+    };
+    usize::try_from(count).ok().filter(|count| *count > 0)
 }
 
 /// Ends this process as the fork ended, so that its parent sees the same death.

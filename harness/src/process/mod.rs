@@ -24,7 +24,8 @@
 //! 5. **Death.** The signal handlers write to the child's status why it dies: its call stack
 //!    ([`backtrace`]), the block whose page was touched ([`guard_pages`]), or where it hangs
 //!    ([`stalls`]).
-//!    [`access_size`] reads how much the instruction accesses.
+//!    [`access_size`] reads how much the instruction accesses, and [`wild_jump`] finds the caller where
+//!    there is no instruction.
 //! 6. **Reap.** The parent ([`child_handle`]) polls pipe and child, kills a child whose
 //!    [`watchdog`] has expired, and turns wait status and shared memory into a `Death` ([`exit`]).
 //!    The worker pool then forks a replacement. What the subject started and left is ended
@@ -83,4 +84,5 @@ pub(crate) mod status;
 pub(crate) mod test_scope;
 pub(crate) mod thread_births;
 pub(crate) mod watchdog;
+pub(crate) mod wild_jump;
 pub(crate) mod worker_pool;

@@ -106,6 +106,8 @@ pub(crate) fn choose_names() {
 /// A child makes it its working directory and hands out `.`, a path that has the same length on
 /// every machine and in every process: the memory in which a subject keeps it is part of the trace.
 pub(crate) struct ScratchDir {
+    /// The process whose directory it is: this one, or the child that forked this one for one run.
+    process: u32,
     folder: PathBuf,
     is_child: bool,
     used: Cell<bool>,
@@ -124,15 +126,19 @@ impl ScratchDir {
         let process = std::process::id();
         let folder = files_of(process);
         let (used, is_missing) = (Cell::new(false), Cell::new(false));
-        ScratchDir { folder, is_child: owner != process, used, is_missing }
+        ScratchDir { process, folder, is_child: owner != process, used, is_missing }
     }
 
     /// The directory's path: `.` in a child.
     pub(crate) fn path(&self) -> &Path {
         if !self.used.replace(true) {
-            let mut made = create(std::process::id());
+            let mut made = create(self.process);
+            if made.is_ok() {
+                // A run before this one, in a fork of the same child, may have used it.
+                self.empty();
+            }
             if self.is_child {
-                made = made.and_then(|()| std::env::set_current_dir(self.files()));
+                made = made.and_then(|()| std::env::set_current_dir(&self.folder));
             }
             self.is_missing.set(made.is_err());
         }
@@ -143,21 +149,16 @@ impl ScratchDir {
         if self.is_child { Path::new(".") } else { &self.folder }
     }
 
-    /// Where it is. A fork of the process that it was made for has one of its own.
-    fn files(&self) -> PathBuf {
-        if self.is_child { files_of(std::process::id()) } else { self.folder.clone() }
-    }
-
     /// Whether there are files in it.
     pub(crate) fn holds_files(&self) -> bool {
-        let entries = || fs::read_dir(self.files()).ok();
+        let entries = || fs::read_dir(&self.folder).ok();
         self.used.get() && entries().is_some_and(|mut entries| entries.next().is_some())
     }
 
     /// Removes everything in it.
     pub(crate) fn empty(&self) {
         if self.used.get() {
-            let entries = fs::read_dir(self.files()).into_iter().flatten().flatten();
+            let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
             for entry in entries {
                 let path = entry.path();
                 let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));

@@ -16,6 +16,7 @@ use crate::memory::preloaded::is_preloaded;
 use crate::process::shared_memory::{ChildStatus, Mark};
 use crate::process::stalls::{self, SampledFrame};
 use crate::process::status::own;
+use crate::process::wild_jump::WildJump;
 use crate::process::{descriptors, forked_call, guard_pages, guard_region};
 
 /// The handlers that ours replaced, by signal.
@@ -184,7 +185,7 @@ extern "C" fn on_bad_access(signal: c_int, info: *mut siginfo_t, context: *mut c
     // Another process or thread sent the signal: there was no bad access.
     let is_sent = code <= 0;
     let interrupted = program_counter(context);
-    let frames = |push: &mut dyn FnMut(usize)| push_frames(interrupted, push);
+    let frames = |push: &mut dyn FnMut(usize)| push_frames(interrupted, 1, push);
     if !is_sent && guard_region::record_hit(address, is_write(context), frames) {
         return;
     }
@@ -206,7 +207,8 @@ extern "C" fn on_bad_access(signal: c_int, info: *mut siginfo_t, context: *mut c
         HANDLED.store(signal, Ordering::Relaxed);
         let has_stack = matches!(status.mark(), Some(Mark::GuardPage | Mark::BadAccess));
         if has_stack || is_preloaded() {
-            push_call_stack(status, program_counter(context));
+            let jump = (!is_sent).then(|| WildJump::of(context, address, is_readable)).flatten();
+            push_call_stack(status, program_counter(context), u64::from(jump.is_none()));
         }
     }
     restore(signal);
@@ -274,11 +276,11 @@ fn registers(context: *mut c_void) -> Option<(usize, usize)> {
 }
 
 /// Writes the present call stack to the status. Its readers take every address for one behind a
-/// call, so the address of the interrupted instruction is written plus 1.
-fn push_call_stack(status: &ChildStatus, interrupted: Option<usize>) {
+/// call, so to that of the interrupted instruction `add` is added: 1, unless it is one itself.
+fn push_call_stack(status: &ChildStatus, interrupted: Option<usize>, add: u64) {
     if is_preloaded() {
         // The frame of the signal is the C library's, and not to be told from the program's.
-        return push_frames(interrupted, &mut |address| {
+        return push_frames(interrupted, add as usize, &mut |address| {
             status.push_word(address as u64);
         });
     }
@@ -287,13 +289,14 @@ fn push_call_stack(status: &ChildStatus, interrupted: Option<usize>) {
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
             let address = frame.ip() as usize;
-            status.push_word(address as u64 + u64::from(interrupted == Some(address)))
+            let added = if interrupted == Some(address) { add } else { 0 };
+            status.push_word(address as u64 + added)
         });
     }
 }
 
 /// Passes on the call stack of the interrupted instruction, without the handler's own frames.
-fn push_frames(interrupted: Option<usize>, push: &mut dyn FnMut(usize)) {
+fn push_frames(interrupted: Option<usize>, add: usize, push: &mut dyn FnMut(usize)) {
     let mut is_subject = interrupted.is_none();
     // SAFETY: as in `push_call_stack`.
     unsafe {
@@ -302,7 +305,7 @@ fn push_frames(interrupted: Option<usize>, push: &mut dyn FnMut(usize)) {
             let is_it = interrupted == Some(address);
             is_subject |= is_it;
             if is_subject {
-                push(address + usize::from(is_it));
+                push(address + if is_it { add } else { 0 });
             }
             true
         });
@@ -376,7 +379,7 @@ extern "C" fn on_abort(signal: c_int, _: *mut siginfo_t, context: *mut c_void) {
         }
         let is_known = |_: &usize| signal != libc::SIGABRT || is_preloaded();
         HANDLED.store(signal, Ordering::Relaxed);
-        push_call_stack(status, program_counter(context).filter(is_known));
+        push_call_stack(status, program_counter(context).filter(is_known), 1);
     }
     restore(signal);
     // SAFETY: sends a signal to this thread; it is delivered when this handler returns.

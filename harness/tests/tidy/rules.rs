@@ -153,6 +153,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "process/status.rs",
     "process/test_scope.rs",
     "process/thread_births.rs",
+    "process/wild_jump.rs",
     "run/concurrent_script.rs",
     "sweep/fork.rs",
     "sync/lazy.rs",

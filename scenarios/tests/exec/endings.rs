@@ -61,6 +61,12 @@ fn a_program_that_prints_the_time_has_a_fixed_clock() {
 }
 
 #[test]
+fn a_program_whose_requests_depend_on_the_second_has_a_fixed_clock() {
+    let report = Workshop::of("seeded_by_time").report(&[], &[], 0);
+    assert!(report.contains("✓ clean") && report.contains("made with a fixed clock"), "{report}");
+}
+
+#[test]
 fn a_signal_that_a_program_sends_itself_is_its_end() {
     let program = Workshop::of("kills_itself");
     for signal in ["KILL", "TERM"] {

@@ -1,6 +1,6 @@
 //! Each planted bug is found as what it is, and no near miss of one.
 
-use crate::program::is_as_reviewed_but_for;
+use crate::program::{is_as_reviewed_but_for, mallory_command};
 use crate::workshop::Workshop;
 
 /// Compares the report of a program with the reviewed one.
@@ -32,6 +32,7 @@ bugs! {
     use_after_free;
     silent_wrong;
     crash;
+    null_call;
     own_handler;
     recursion;
     uncaught;
@@ -40,6 +41,14 @@ bugs! {
     endless ("--timeout", "1");
     degraded ("--strict");
     stray_reads ("--guard");
+}
+
+#[test]
+fn a_strict_programs_handler_follows_ours() {
+    // In such a program `signal` is another function of the C library's.
+    let strict = ["-std=c99", "-D_XOPEN_SOURCE=700"];
+    let report = Workshop::built("own_handler", &strict).report(&[], &[], 1);
+    assert!(report.contains("died  main  exec/own_handler.c:14"), "{report}");
 }
 
 #[test]
@@ -90,6 +99,19 @@ fn a_finding_replays_in_another_folder() {
     let again = Workshop::of("leak").report(&["--replay", token], &[], 1);
     assert!(again.lines().next().is_some_and(|row| row.ends_with(" reproduced")), "{again}");
     assert!(again.contains(finding["id"].as_str().expect("an id")), "{again}");
+}
+
+#[test]
+fn a_finding_replays_in_a_folder_with_a_longer_path() {
+    let program = Workshop::of("keeps_folder");
+    let found = program.json(&[], 1);
+    let token = found["findings"][0]["replay"].as_str().expect("a finding has a token");
+    let longer = program.folder().join("longer");
+    std::fs::create_dir(&longer).expect("a folder");
+    let mut command = mallory_command(&longer);
+    let output = command.args(["exec", "--replay", token, "--", "../keeps_folder"]).output();
+    let report = String::from_utf8(output.expect("it starts").stdout).expect("reports are text");
+    assert!(report.lines().next().is_some_and(|row| row.ends_with(" reproduced")), "{report}");
 }
 
 #[test]

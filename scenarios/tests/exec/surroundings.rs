@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use crate::program::mallory_command;
 use crate::workshop::Workshop;
 
 #[test]
@@ -62,4 +63,19 @@ fn threads_are_a_sample_and_one_that_still_runs_loses_nothing() {
     let report = Workshop::of("threads").report(&[], &[], 0);
     assert!(report.contains("✓ sampled"), "{report}");
     assert!(!report.contains("leaks unknown"), "{report}");
+}
+
+#[test]
+fn each_run_works_in_a_fresh_copy_of_a_folder() {
+    let program = Workshop::of("writes_file");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("in"), "text\n").expect("it is written");
+    let folder = folder.path().to_string_lossy().into_owned();
+    let mut command = mallory_command(program.folder());
+    command.args(["exec", "--dir", &folder, "--"]).arg(program.file());
+    let output = command.output().expect("it starts");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(report.contains("✓ clean") && report.contains(" propagated"), "{report}");
+    let files = std::fs::read_dir(&folder).expect("the folder").count();
+    assert_eq!(files, 1, "the folder itself stays as it is");
 }

@@ -28,20 +28,43 @@ pub(crate) unsafe extern "C" fn sigaction(
     unsafe { real!(c"sigaction" as Action)(signal, new, old) }
 }
 
-/// See `signal(2)`, as glibc has it: interrupted calls go on, and the handler stays.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn signal(signal: c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
+/// Sets a handler with these flags, and returns the one before it.
+fn handle(signal: c_int, handler: libc::sighandler_t, flags: c_int) -> libc::sighandler_t {
     // SAFETY: zeroed is a valid action; both are on this function's stack.
     unsafe {
         let (mut new, mut old): (libc::sigaction, libc::sigaction) =
             (std::mem::zeroed(), std::mem::zeroed());
         new.sa_sigaction = handler;
-        new.sa_flags = libc::SA_RESTART;
+        new.sa_flags = flags;
         match sigaction(signal, &raw const new, &raw mut old) {
             0 => old.sa_sigaction,
             _ => libc::SIG_ERR,
         }
     }
+}
+
+/// The C library's names of `signal`, each with the flags that it sets.
+macro_rules! signals {
+    ($($name:ident $flags:expr;)*) => {$(
+        /// See `signal(2)`.
+        #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $name(
+            signal: c_int,
+            handler: libc::sighandler_t,
+        ) -> libc::sighandler_t {
+            handle(signal, handler, $flags)
+        }
+    )*};
+}
+
+signals! {
+    // Interrupted calls go on, and the handler stays.
+    signal libc::SA_RESTART;
+    bsd_signal libc::SA_RESTART;
+    ssignal libc::SA_RESTART;
+    // What `signal` means in a program that asks for a strict standard: neither.
+    sysv_signal libc::SA_NODEFER | libc::SA_RESETHAND;
+    __sysv_signal libc::SA_NODEFER | libc::SA_RESETHAND;
 }
 
 /// See `clock_gettime(2)`.
