@@ -2,6 +2,7 @@
 //! only call it, so that a person runs the same as CI does.
 
 mod fuzz;
+mod guards;
 mod newcomers;
 mod precision;
 mod programs;
@@ -33,6 +34,8 @@ usage: cargo run -p ci -- COMMAND
            lists and scripts, sweeps that are killed at random moments, full disks; takes minutes
   newcomers  does what the README says in empty folders, as four kinds of new users would, and compiles
            the fuzz set-up that the docs print
+  guards   checks in the sources of the services that all memory comes from the heap, and that
+           every public function says what gives back what it hands out
   precision  sweeps popular crates in their published versions, which must show no false finding,
            and compares the table with precision/README.md; --update writes the file anew
   programs  sweeps programs of Debian's packages, and writes the table of docs/programs.md; takes
@@ -50,7 +53,7 @@ usage: cargo run -p ci -- COMMAND
            --smoke        tries each target for a moment instead
            --planted      checks that planted bugs are found instead
            --address      builds with AddressSanitizer (needs a nightly toolchain)
-  all      lint, test, smoke, matrix and explore
+  all      lint, guards, test, smoke, matrix and explore
 
 example: cargo run -p ci -- fuzz --minutes 10 blocks";
 
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         ["foreign"] => foreign(),
         ["repeat"] => run(&mut cargo(&["run", "--release", "--example", "repeated"])),
         ["hostile"] => run(&mut cargo(&["run", "--release", "--example", "hostile"])),
+        ["guards"] => guards::guards(),
         ["newcomers"] => newcomers::newcomers(),
         ["precision"] => precision::precision(false),
         ["precision", "--update"] => precision::precision(true),
@@ -80,7 +84,9 @@ fn main() -> ExitCode {
             let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
             fuzz::Options::read(&options).and_then(|options| fuzz::fuzz(&options))
         }
-        ["all"] => [lint, test, smoke, matrix, explore].iter().try_for_each(|step| step()),
+        ["all"] => {
+            [lint, guards::guards, test, smoke, matrix, explore].iter().try_for_each(|step| step())
+        }
         _ => Err(USAGE.to_owned()),
     };
     match done {

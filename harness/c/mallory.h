@@ -290,13 +290,14 @@ int mallory_conformance_memory(const char *name,
                                const struct mallory_conformance_options *options);
 
 /**
- * `malloc` on a heap. Here and below `heap` is a `mallory_heap *`. Its type is `void *`, so that
- * these functions can be put into another library's table as they are.
+ * `malloc` on a heap, whose blocks `mallory_free` frees. Here and below `heap` is a
+ * `mallory_heap *`. Its type is `void *`, so that these functions can be put into another library's
+ * table as they are.
  */
 void *mallory_malloc(void *heap, size_t size);
 
 /**
- * `calloc` on a heap: null if the product overflows.
+ * `calloc` on a heap: null if the product overflows. `mallory_free` frees the block.
  */
 void *mallory_calloc(void *heap, size_t count, size_t size);
 
@@ -311,7 +312,8 @@ void *mallory_realloc(void *heap, void *block, size_t size);
 void mallory_free(void *heap, void *block);
 
 /**
- * `aligned_alloc` on a heap: null if the alignment is no power of two.
+ * `aligned_alloc` on a heap: null if the alignment is no power of two. `mallory_free` frees the
+ * block.
  */
 void *mallory_aligned_alloc(void *heap, size_t align, size_t size);
 
@@ -328,11 +330,13 @@ size_t mallory_usable_size(void *heap, void *block);
 
 /**
  * A `lua_Alloc`: one function for all operations. It is given the old size, which has to be right.
+ * A new size of zero frees the block.
  */
 void *mallory_lua_alloc(void *heap, void *block, size_t old_size, size_t new_size);
 
 /**
- * A zlib `alloc_func`: `items * size` bytes, or null if the product overflows.
+ * A zlib `alloc_func`: `items * size` bytes, or null if the product overflows. `mallory_zlib_free`
+ * frees the block.
  */
 void *mallory_zlib_alloc(void *heap, unsigned int items, unsigned int size);
 

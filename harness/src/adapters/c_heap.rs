@@ -239,8 +239,9 @@ unsafe extern "C" fn failures(context: *mut c_void) -> u64 {
 
 // ---- functions for C ----
 
-/// `malloc` on a heap. Here and below `heap` is a `mallory_heap *`. Its type is `void *`, so that
-/// these functions can be put into another library's table as they are.
+/// `malloc` on a heap, whose blocks `mallory_free` frees. Here and below `heap` is a
+/// `mallory_heap *`. Its type is `void *`, so that these functions can be put into another library's
+/// table as they are.
 ///
 /// # Safety
 /// - `heap` is a live heap.
@@ -250,7 +251,7 @@ pub unsafe extern "C" fn mallory_malloc(heap: *mut c_void, size: usize) -> *mut 
     unsafe { heap_at(heap) }.malloc(size)
 }
 
-/// `calloc` on a heap: null if the product overflows.
+/// `calloc` on a heap: null if the product overflows. `mallory_free` frees the block.
 ///
 /// # Safety
 /// - `heap` is a live heap.
@@ -288,7 +289,8 @@ pub unsafe extern "C" fn mallory_free(heap: *mut c_void, block: *mut c_void) {
     unsafe { heap_at(heap).free_unsized(block) }
 }
 
-/// `aligned_alloc` on a heap: null if the alignment is no power of two.
+/// `aligned_alloc` on a heap: null if the alignment is no power of two. `mallory_free` frees the
+/// block.
 ///
 /// # Safety
 /// - `heap` is a live heap.
@@ -338,6 +340,7 @@ pub unsafe extern "C" fn mallory_usable_size(heap: *mut c_void, block: *mut c_vo
 }
 
 /// A `lua_Alloc`: one function for all operations. It is given the old size, which has to be right.
+/// A new size of zero frees the block.
 ///
 /// # Safety
 /// - `heap` is a live heap, and `block` null or one of its blocks.
@@ -372,7 +375,8 @@ pub unsafe extern "C" fn mallory_lua_alloc(
     })
 }
 
-/// A zlib `alloc_func`: `items * size` bytes, or null if the product overflows.
+/// A zlib `alloc_func`: `items * size` bytes, or null if the product overflows. `mallory_zlib_free`
+/// frees the block.
 ///
 /// # Safety
 /// - `heap` is a live heap.

@@ -74,7 +74,7 @@ impl<P: Port> Arena<P> {
         self.source.peak()
     }
 
-    /// A block of bytes, aligned to [`MAX_ALIGN`].
+    /// A block of bytes, aligned to [`MAX_ALIGN`], which the arena lends until it is reset or dropped.
     ///
     /// # Errors
     /// [`Refused`] if there is no memory, or none within the cap.
@@ -83,7 +83,7 @@ impl<P: Port> Arena<P> {
         self.bytes_aligned(size, MAX_ALIGN)
     }
 
-    /// A block of bytes, aligned to `align`.
+    /// A block of bytes, aligned to `align`, which the arena lends until it is reset or dropped.
     ///
     /// # Errors
     /// [`Refused`] if there is no memory, or none within the cap, and for an alignment that is

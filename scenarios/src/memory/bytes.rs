@@ -33,7 +33,7 @@ pub fn try_extend<T: Copy, A: Allocator>(vec: &mut Vec<T, A>, values: &[T]) -> R
     Ok(())
 }
 
-/// A vector with exactly the room asked for.
+/// A vector with exactly the room asked for, which is freed when it is dropped.
 ///
 /// # Errors
 /// [`Refused`] if there is no memory.
@@ -43,7 +43,7 @@ pub fn try_with_capacity<T, A: Allocator>(count: usize, alloc: A) -> Result<Vec<
     Ok(vec)
 }
 
-/// A copy of the values, with no room to spare.
+/// A copy of the values, with no room to spare. It is freed when it is dropped.
 ///
 /// # Errors
 /// [`Refused`] if there is no memory.
@@ -80,7 +80,7 @@ impl<A: Allocator> Text<A> {
         fmt::write(self, text).map_err(refused)
     }
 
-    /// The bytes, with whatever room is left behind them.
+    /// The bytes, with whatever room is left behind them; all is freed when they are dropped.
     pub fn into_bytes(self) -> Vec<u8, A> {
         self.bytes
     }

@@ -100,7 +100,7 @@ impl InternTable {
         InternTable { shards: std::array::from_fn(shard), heap, bypass }
     }
 
-    /// A handle on this string, with one more reference.
+    /// A handle on this string, with one more reference, which [`release`](Self::release) gives back.
     ///
     /// # Errors
     /// [`Refused`] if there is no memory; the table is then as before.
@@ -294,7 +294,7 @@ pub struct Held<'t> {
 }
 
 impl Held<'_> {
-    /// The handle, for as long as this lives.
+    /// The handle, for as long as this lives, which releases it when it is dropped.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle

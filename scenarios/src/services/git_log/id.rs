@@ -63,7 +63,7 @@ impl Id {
         Id { bytes: [0; 32], ..self }
     }
 
-    /// Its 20 or 32 bytes.
+    /// A view of its 20 or 32 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]

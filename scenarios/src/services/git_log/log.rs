@@ -157,7 +157,7 @@ pub struct Commit<'a> {
 }
 
 impl<'a> Commit<'a> {
-    /// The message's lines, without their indentation.
+    /// The message's lines, without their indentation: views of the log.
     pub fn message(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let is_notes = |line: &Line<'_>| {
             matches!(line, Line::Header(b"Notes", _))

@@ -154,7 +154,7 @@ impl JournalIntern {
         Ok(dropped)
     }
 
-    /// The newest record of a path.
+    /// A copy of the newest record of a path, which is freed when it is dropped.
     ///
     /// # Errors
     /// [`Refused`] if there is no memory.

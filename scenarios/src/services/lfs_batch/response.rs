@@ -70,7 +70,7 @@ impl Reply {
         self.status
     }
 
-    /// The JSON.
+    /// The JSON, which the reply lends.
     #[must_use]
     pub fn body(&self) -> &str {
         std::str::from_utf8(&self.body).expect("written through fmt::Write")

@@ -58,13 +58,13 @@ impl<S: Store> Server<S> {
         Server { heap: heap.clone(), store, faults: Recent::new(heap) }
     }
 
-    /// The store.
+    /// The store, which the server lends.
     #[must_use]
     pub fn store(&self) -> &S {
         &self.store
     }
 
-    /// The store, for example to close and reopen it between calls.
+    /// The store, which the server lends, for example to close and reopen it between calls.
     pub fn store_mut(&mut self) -> &mut S {
         &mut self.store
     }
