@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 
 use crate::printable;
 use crate::report::call_site::Frame;
+use crate::report::evidence::Role;
 use crate::report::finding::Finding;
 use crate::report::format::{count, thousands};
 use crate::report::kind::Kind;
@@ -146,12 +147,18 @@ fn promise(finding: &Finding) -> Option<String> {
     promise_below(finding, "")
 }
 
-/// The same below the function of a test, which promises nothing whatever its name is.
+/// The same below the function of a test, which promises nothing whatever its name is. A function that
+/// had returned when the process died has kept its promise.
 pub(crate) fn promise_below(finding: &Finding, test: &str) -> Option<String> {
     let frames = &finding.fault.as_ref()?.site.frames;
-    let names = frames.iter().rev().map(|frame| last_segment(&frame.function));
-    let below = names.skip_while(|name| *name == test);
-    below.into_iter().find(|name| name.starts_with("try_")).map(str::to_owned)
+    let died = finding.steps.iter().find(|step| step.role == Role::Died);
+    let is_alive = |function: &str| {
+        died.is_none_or(|died| died.site.frames.iter().any(|frame| frame.function == function))
+    };
+    let promising = frames.iter().rev().skip_while(|frame| last_segment(&frame.function) == test);
+    let mut promising = promising.filter(|frame| last_segment(&frame.function).starts_with("try_"));
+    let broken = promising.find(|frame| is_alive(&frame.function));
+    broken.map(|frame| last_segment(&frame.function).to_owned())
 }
 
 /// The name of a function without its path, and without the closures in it.

@@ -14,6 +14,7 @@ fn each_test_shows_what_it_is_and_the_bytes_are_equal_for_any_jobs() {
         ("tests::aborts", "✗ 1 abort 1 request 1 site 2 runs"),
         ("tests::leaks", "✗ 1 finding 2 requests 1 site 4 runs"),
         ("tests::try_copy_breaks_its_promise", "✗ 1 finding 1 request 1 site 2 runs"),
+        ("tests::gives_up_after_a_promise_was_kept", "✗ 1 abort 1 request 1 site 2 runs"),
         ("tests::try_to_format", "✗ 1 abort 1 request 1 site 2 runs"),
         // A thread's start is not the test's request, what the thread asks for is.
         ("tests::starts_threads", "✓ clean 2 requests 1 site 4 runs"),
