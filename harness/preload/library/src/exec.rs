@@ -83,7 +83,7 @@ unsafe fn listed(registers: Words, stack: Words) -> (Vec<*const c_char>, Words) 
     let mut words = Vec::new();
     // SAFETY: the arguments go on up to a null (the caller's promise).
     unsafe {
-        let mut next = |nth: usize| match nth.checked_sub(REGISTERS) {
+        let next = |nth: usize| match nth.checked_sub(REGISTERS) {
             None => registers.add(nth),
             Some(nth) => stack.add(nth),
         };
