@@ -30,6 +30,24 @@ pub(crate) fn path(u: &mut Unstructured<'_>) -> Result<String> {
     mostly(u, &PATHS)
 }
 
+/// A name: usually one of a few, sometimes around the length of a block or beyond any limit.
+pub(crate) fn name(u: &mut Unstructured<'_>) -> Result<String> {
+    let how = u.arbitrary::<u8>()?;
+    Ok(match how {
+        ..192 => {
+            ["anna", "bela", "chloé", "d\"Artagnan", "", "zoe"][usize::from(how) % 6].to_owned()
+        }
+        192..208 => "n".repeat(usize::from(how) + 56),
+        208..216 => "x".repeat(usize::from(how) + 300),
+        216.. => u.arbitrary()?,
+    })
+}
+
+/// A region: usually one of a few, written in different ways.
+pub(crate) fn region(u: &mut Unstructured<'_>) -> Result<String> {
+    mostly(u, &["north", " North", "south", "NORTH ", "global", "île"])
+}
+
 /// Usually a small number.
 pub(crate) fn count(u: &mut Unstructured<'_>) -> Result<usize> {
     let near = u.arbitrary::<u8>()?;

@@ -6,6 +6,8 @@ pub mod fixture;
 mod generate;
 pub mod git_log;
 pub mod journal_intern;
+mod json_writer;
 pub mod lfs_batch;
 #[cfg(feature = "foreign")]
 pub mod lfs_batch_sqlite;
+pub mod request_context;

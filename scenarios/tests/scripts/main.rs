@@ -12,6 +12,7 @@ use mallory_scenarios::services::cache_rebuild::CacheRebuild;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
 
 fn main() -> ExitCode {
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         .system_with::<CacheRebuild>(fixture::journal)
         .system_with::<JournalIntern>(fixture::journal)
         .system_with::<LfsBatch>(fixture::lfs_requests)
+        .system::<Board>()
         .system::<Arenas>()
         .system::<Blocks>()
         .system::<Slabs>()

@@ -11,5 +11,6 @@ mod memory;
 mod operations;
 mod outside;
 mod properties;
+mod request_context;
 mod survival;
 mod threads;

@@ -3,7 +3,7 @@
 
 use mallory_scenarios::services::git_log::{ChangeKind, Id};
 use mallory_scenarios::services::journal_intern::Entry;
-use mallory_scenarios::services::{cache_rebuild, journal_intern};
+use mallory_scenarios::services::{cache_rebuild, journal_intern, request_context};
 
 /// The object id that repeats this digit forty times.
 pub(crate) fn id(digit: &str) -> Id {
@@ -73,5 +73,41 @@ pub(crate) fn journal_intern() -> Vec<journal_intern::Op> {
         Op::Compact,
         Op::Count,
         append("", ChangeKind::Added, "a"),
+    ]
+}
+
+pub(crate) fn score(player: &str, region: &str, points: i32) -> request_context::Op {
+    let (player, faction, region) = (player.into(), "RED".into(), region.into());
+    request_context::Op::Score { player, faction, region, points }
+}
+
+pub(crate) fn top(region: &str, limit: usize) -> request_context::Op {
+    request_context::Op::Top { region: region.into(), limit }
+}
+
+pub(crate) fn request_context() -> Vec<request_context::Op> {
+    use request_context::{NAME_MAX, Op};
+    let retire = |player: &str| Op::Retire { player: player.into() };
+    vec![
+        Op::Count,
+        Op::Totals,
+        top("global", 3),
+        retire("anna"),
+        score("anna", " North", 12),
+        score("bela", "north", 12),
+        score("\"\n\u{1}é", "south", -3),
+        score(&"n".repeat(256), "south", 5),
+        score(&"n".repeat(257), "south", 5),
+        score(&"n".repeat(NAME_MAX + 1), "south", 5),
+        top("NORTH", 100),
+        top("global", 2),
+        top(&"r".repeat(NAME_MAX + 1), 2),
+        score("anna", "south", 30),
+        top("south", usize::MAX),
+        Op::Totals,
+        retire("bela"),
+        top("north", 1),
+        Op::Totals,
+        Op::Count,
     ]
 }

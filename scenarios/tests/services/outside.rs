@@ -10,6 +10,7 @@ use mallory_scenarios::services::cache_rebuild::CacheRebuild;
 use mallory_scenarios::services::fixture::SAMPLE;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::request_context::Board;
 
 use crate::by_hand::Stage;
 use crate::lfs_batch::session;
@@ -95,6 +96,7 @@ fn no_operation_allocates_outside_its_heap() {
     assert_eq!(outside.len(), 1, "the watch itself works");
     stays_inside::<CacheRebuild>(&operations::cache_rebuild(), SAMPLE, |_| ());
     stays_inside::<JournalIntern>(&operations::journal_intern(), SAMPLE, |_| ());
+    stays_inside::<Board>(&operations::request_context(), &[], |_| ());
 }
 
 #[test]

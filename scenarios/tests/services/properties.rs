@@ -10,6 +10,7 @@ use mallory_scenarios::services::cache_rebuild::CacheRebuild;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,6 +40,11 @@ fn journal_intern() {
 #[test]
 fn lfs_batch() {
     holds::<LfsBatch>(&fixture::lfs_requests().expect("the fixture"), 300, 200);
+}
+
+#[test]
+fn request_context() {
+    holds::<Board>(&[], 300, 200);
 }
 
 #[test]
