@@ -21,7 +21,9 @@ pub mod systems;
 use mallory::Scenario;
 
 use planted::{shelf, slot};
-use services::{cache_rebuild, fixture, journal_intern, lfs_batch, request_context};
+use services::{
+    cache_rebuild, container_memory, fixture, journal_intern, lfs_batch, request_context,
+};
 
 /// Every scenario that the command line can sweep or explore.
 #[must_use]
@@ -50,6 +52,7 @@ fn services() -> Vec<Scenario> {
         script!(journal_intern::JournalIntern, "journal-intern.ron").input(fixture::journal),
         script!(lfs_batch::LfsBatch, "lfs-batch.ron").input(fixture::lfs_requests),
         script!(request_context::Board, "request-context.ron"),
+        script!(container_memory::MemoryManager, "container-memory.ron"),
     ]
 }
 

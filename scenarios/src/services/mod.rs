@@ -2,6 +2,7 @@
 //! share.
 
 pub mod cache_rebuild;
+pub mod container_memory;
 pub mod fixture;
 mod generate;
 pub mod git_log;

@@ -9,6 +9,7 @@ use mallory_scenarios::planted::shelf::{
 };
 use mallory_scenarios::planted::slot::{FORGETS, SOUND, STALE, Slot};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         .system_with::<JournalIntern>(fixture::journal)
         .system_with::<LfsBatch>(fixture::lfs_requests)
         .system::<Board>()
+        .system::<MemoryManager>()
         .system::<Arenas>()
         .system::<Blocks>()
         .system::<Slabs>()

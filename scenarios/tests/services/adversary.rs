@@ -4,6 +4,7 @@
 use mallory::System;
 use mallory::adversary::{Adversary, Guard, Reuse};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
@@ -52,4 +53,10 @@ fn lfs_batch() {
 fn request_context() {
     let script = include_str!("../../scripts/request-context.ron");
     stays_clean::<Board>(script, nothing);
+}
+
+#[test]
+fn container_memory() {
+    let script = include_str!("../../scripts/container-memory.ron");
+    stays_clean::<MemoryManager>(script, nothing);
 }

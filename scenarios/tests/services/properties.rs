@@ -7,6 +7,7 @@ use mallory::proptest::property;
 use mallory::{System, Verdict};
 use mallory_scenarios::planted::shelf::{Shelf, Sound};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
@@ -45,6 +46,11 @@ fn lfs_batch() {
 #[test]
 fn request_context() {
     holds::<Board>(&[], 300, 200);
+}
+
+#[test]
+fn container_memory() {
+    holds::<MemoryManager>(&[], 300, 200);
 }
 
 #[test]
