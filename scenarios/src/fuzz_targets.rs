@@ -11,21 +11,24 @@ use crate::memory::arena::Arena;
 use crate::planted::shelf::{
     Aborts, Forgets, Leaks, Mistakes, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
 };
+use crate::services::container_memory::MemoryManager;
 use crate::services::fixture;
 use crate::services::git_log::Log;
 use crate::services::lfs_batch::server::{Call, Server};
 use crate::services::lfs_batch::store::MemoryStore;
-use crate::services::{cache_rebuild, journal_intern, lfs_batch};
+use crate::services::{cache_rebuild, journal_intern, lfs_batch, request_context};
 use crate::systems::{Arenas, Blocks, Damage, Interns, Slabs};
 
 /// A target: its name, as the file in `fuzz/fuzz_targets` has it, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, the systems' among them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     ("cache_rebuild", |bytes| fuzz::replay::<cache_rebuild::CacheRebuild>(bytes, log)),
     ("journal_intern", |bytes| fuzz::replay::<journal_intern::JournalIntern>(bytes, log)),
     ("lfs_batch", |bytes| fuzz::replay::<lfs_batch::LfsBatch>(bytes, requests)),
+    ("request_context", |bytes| fuzz::replay::<request_context::Board>(bytes, nothing)),
+    ("container_memory", |bytes| fuzz::replay::<MemoryManager>(bytes, nothing)),
     ("arena", |bytes| fuzz::replay::<Arenas>(bytes, nothing)),
     ("intern", |bytes| fuzz::replay::<Interns>(bytes, nothing)),
     ("blocks", |bytes| fuzz::replay::<Blocks>(bytes, nothing)),

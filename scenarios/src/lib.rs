@@ -1,4 +1,4 @@
-//! The systems that Mallory is tried on: three services on a fallible allocator, the memory parts
+//! The systems that Mallory is tried on: services on a fallible allocator, the memory parts
 //! that they share, and both under several threads; planted bugs that Mallory has to find; and,
 //! with the feature `foreign`, other people's crates and C libraries.
 
@@ -21,7 +21,9 @@ pub mod systems;
 use mallory::Scenario;
 
 use planted::{shelf, slot};
-use services::{cache_rebuild, fixture, journal_intern, lfs_batch};
+use services::{
+    cache_rebuild, container_memory, fixture, journal_intern, lfs_batch, request_context,
+};
 
 /// Every scenario that the command line can sweep or explore.
 #[must_use]
@@ -43,12 +45,14 @@ macro_rules! script {
     };
 }
 
-/// The three services, each with its script and its input.
+/// The services, each with its script and its input, if it has one.
 fn services() -> Vec<Scenario> {
     vec![
         script!(cache_rebuild::CacheRebuild, "cache-rebuild.ron").input(fixture::journal),
         script!(journal_intern::JournalIntern, "journal-intern.ron").input(fixture::journal),
         script!(lfs_batch::LfsBatch, "lfs-batch.ron").input(fixture::lfs_requests),
+        script!(request_context::Board, "request-context.ron"),
+        script!(container_memory::MemoryManager, "container-memory.ron"),
     ]
 }
 

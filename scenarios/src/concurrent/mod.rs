@@ -11,6 +11,7 @@ pub mod intern;
 pub(crate) mod join;
 pub mod journal;
 pub mod lfs_batch;
+pub mod pool;
 #[cfg(feature = "shuttle")]
 pub mod queue;
 pub mod slab;
@@ -30,7 +31,7 @@ pub struct Subject {
 }
 
 /// Every subject, in the order of the names.
-pub const SUBJECTS: [Subject; 7] = [
+pub const SUBJECTS: [Subject; 8] = [
     Subject {
         name: "concurrent/cache-rebuild",
         about: "a cache is rebuilt while look-ups go on",
@@ -55,6 +56,11 @@ pub const SUBJECTS: [Subject; 7] = [
         name: "concurrent/lfs-batch",
         about: "two workers answer batches over one metadata store",
         run: lfs_batch::two_workers,
+    },
+    Subject {
+        name: "concurrent/pool",
+        about: "two threads take from one pool, and give back",
+        run: pool::lend,
     },
     Subject {
         name: "concurrent/slab",

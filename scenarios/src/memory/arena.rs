@@ -56,6 +56,15 @@ impl<P: Port> Arena<P> {
         self
     }
 
+    /// Sets the size of the first chunk, 4 KiB otherwise. Nothing changes under the kill switch.
+    #[must_use]
+    pub fn first_chunk(mut self, bytes: usize) -> Self {
+        if let Strategy::Bump(bump) = &mut self.blocks {
+            bump.first_chunk = bytes;
+        }
+        self
+    }
+
     /// The most bytes that may be allocated from the port at once.
     #[must_use]
     pub fn cap(&self) -> usize {

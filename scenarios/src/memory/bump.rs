@@ -17,7 +17,7 @@ use mallory::{Port, Refused};
 
 use super::source::{MAX_ALIGN, Source};
 
-/// The first chunk's size; each further one is twice as large as the one before.
+/// The first chunk's usual size; each further one is twice as large as the one before.
 const FIRST_CHUNK: usize = 4096;
 
 #[repr(C, align(16))]
@@ -30,11 +30,19 @@ struct Chunk {
 const HEADER: usize = size_of::<Chunk>();
 const _: () = assert!(HEADER.is_multiple_of(MAX_ALIGN) && align_of::<Chunk>() == MAX_ALIGN);
 
-#[derive(Default)]
 pub(super) struct Bump {
     newest: Cell<Option<NonNull<Chunk>>>,
     /// The newest chunk's first free byte.
     at: Cell<usize>,
+    /// The size of the first chunk.
+    pub(super) first_chunk: usize,
+}
+
+impl Default for Bump {
+    fn default() -> Self {
+        let (newest, at) = Default::default();
+        Bump { newest, at, first_chunk: FIRST_CHUNK }
+    }
 }
 
 /// The bytes that a block occupies: at least one, so that every block has its own address.
@@ -81,7 +89,7 @@ impl Bump {
         let padding = layout.align().saturating_sub(MAX_ALIGN);
         let least = HEADER.checked_add(extent(layout)).and_then(|size| size.checked_add(padding));
         let least = least.ok_or(Refused)?;
-        let size = doubled.unwrap_or(FIRST_CHUNK).min(source.room()).max(least);
+        let size = doubled.unwrap_or(self.first_chunk).min(source.room()).max(least);
         let chunk = source.take(chunk_layout(size)?)?.cast::<Chunk>();
         // SAFETY: the block was just taken; it is aligned for a chunk and longer than its header.
         unsafe { chunk.write(Chunk { previous, size }) };

@@ -80,9 +80,31 @@ impl<A: Allocator> Text<A> {
         fmt::write(self, text).map_err(refused)
     }
 
+    /// Removes all text; the room stays.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// The bytes that it has room for.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The bytes, with whatever room is left behind them; all is freed when they are dropped.
     pub fn into_bytes(self) -> Vec<u8, A> {
         self.bytes
+    }
+}
+
+impl<A: Allocator> From<Vec<u8, A>> for Text<A> {
+    fn from(bytes: Vec<u8, A>) -> Self {
+        Text { bytes }
+    }
+}
+
+impl<A: Allocator> fmt::Debug for Text<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Bytes(&*self.bytes).fmt(f)
     }
 }
 
@@ -97,6 +119,15 @@ impl<A: Allocator> Deref for Text<A> {
 
     fn deref(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// Appends text to a vector of bytes: `write!` to it, and an error means that memory ran out.
+pub struct Appending<'v, A: Allocator>(pub &'v mut Vec<u8, A>);
+
+impl<A: Allocator> fmt::Write for Appending<'_, A> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        try_extend(self.0, text.as_bytes()).map_err(|Refused| fmt::Error)
     }
 }
 

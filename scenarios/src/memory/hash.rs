@@ -16,6 +16,14 @@ impl Default for Fnv {
     }
 }
 
+impl Fnv {
+    /// The sum of FNV-1a itself, as other programs compute it.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Hasher for Fnv {
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {

@@ -6,17 +6,23 @@
 //! [`Refused`]: mallory::Refused
 
 pub mod arena;
+pub mod blocks;
 mod bump;
 pub mod bytes;
+pub mod context;
 mod direct;
 pub mod hash;
 pub mod intern;
+pub mod pool;
 pub mod recent;
 pub mod slab;
 mod source;
 
 pub use arena::{Arena, with_arena};
+pub use blocks::{Buffer, PoolString, StringPool};
+pub use context::{RequestArena, RequestContext};
 pub use intern::{Handle, Held, InternTable};
+pub use pool::{MapPool, Pool, PoolStats, Pooled, PooledMap, PooledVec, Reusable, VecPool};
 pub use recent::Recent;
 pub use slab::{Slab, slab_over};
 pub use source::MAX_ALIGN;

@@ -1,6 +1,8 @@
 //! Planted bugs: for each kind of finding but `port-contract` and `deadlock` one small system that must be reported, and a near miss
 //! that must not be.
 //!
+//! `designs` has the bugs of published designs, each with its near miss.
+//!
 //! Each file has the two side by side, `planted` and `near_miss`. They differ by three lines at
 //! most, which a test counts; the rest of the file is used by both. They use nothing but the public
 //! names of `mallory` and its allocator.
@@ -9,6 +11,7 @@ mod abort;
 mod absorbed;
 mod crash;
 mod cross_allocator_free;
+pub mod designs;
 mod double_free;
 mod exit;
 mod heap_buffer_overflow;
@@ -64,5 +67,6 @@ pub const PAIRS: [Pair; 21] = [
 /// The bugs and their near misses, as the command line has them.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
-    PAIRS.iter().flat_map(|pair| [pair.scenario(), pair.near_miss_scenario()]).collect()
+    let kinds = PAIRS.iter().flat_map(|pair| [pair.scenario(), pair.near_miss_scenario()]);
+    kinds.chain(designs::scenarios()).collect()
 }

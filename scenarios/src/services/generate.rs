@@ -30,6 +30,58 @@ pub(crate) fn path(u: &mut Unstructured<'_>) -> Result<String> {
     mostly(u, &PATHS)
 }
 
+/// A name: usually one of a few, sometimes around the length of a block or beyond any limit.
+pub(crate) fn name(u: &mut Unstructured<'_>) -> Result<String> {
+    let how = u.arbitrary::<u8>()?;
+    Ok(match how {
+        ..192 => {
+            ["anna", "bela", "chloé", "d\"Artagnan", "", "zoe"][usize::from(how) % 6].to_owned()
+        }
+        192..208 => "n".repeat(usize::from(how) + 56),
+        208..216 => "x".repeat(usize::from(how) + 300),
+        216.. => u.arbitrary()?,
+    })
+}
+
+/// A region: usually one of a few, written in different ways.
+pub(crate) fn region(u: &mut Unstructured<'_>) -> Result<String> {
+    mostly(u, &["north", " North", "south", "NORTH ", "global", "île"])
+}
+
+/// A container's id: usually one of a few, sometimes around the greatest length.
+pub(crate) fn container(u: &mut Unstructured<'_>) -> Result<String> {
+    let how = u.arbitrary::<u8>()?;
+    Ok(match how {
+        ..224 => ["web", "db", "cache", "queue", "é"][usize::from(how) % 5].to_owned(),
+        224..232 => "c".repeat(usize::from(how) + 29),
+        232.. => u.arbitrary()?,
+    })
+}
+
+/// Lines of a few kinds, most of them well formed.
+fn lines(u: &mut Unstructured<'_>, known: &[&str]) -> Result<String> {
+    let mut text = String::new();
+    for _ in 0..u.arbitrary::<u8>()? % 5 {
+        text.push_str(&mostly(u, known)?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// A container's specification.
+pub(crate) fn specification(u: &mut Unstructured<'_>) -> Result<String> {
+    let known = ["limit=16384", "env=A=1", "env=PATH=/bin", "limit=0", "", "env=", "image=b"];
+    let image = if u.arbitrary::<u8>()? >= 16 { "image=alpine\n" } else { "" };
+    Ok(format!("{image}{}", lines(u, &known)?))
+}
+
+/// The daemon's configuration.
+pub(crate) fn configuration(u: &mut Unstructured<'_>) -> Result<String> {
+    let known =
+        ["name=lxd", "container_limit=8192", "daemon_limit=20000", "daemon_limit=9000", "x="];
+    lines(u, &known)
+}
+
 /// Usually a small number.
 pub(crate) fn count(u: &mut Unstructured<'_>) -> Result<usize> {
     let near = u.arbitrary::<u8>()?;

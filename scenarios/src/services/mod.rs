@@ -2,10 +2,13 @@
 //! share.
 
 pub mod cache_rebuild;
+pub mod container_memory;
 pub mod fixture;
 mod generate;
 pub mod git_log;
 pub mod journal_intern;
+mod json_writer;
 pub mod lfs_batch;
 #[cfg(feature = "foreign")]
 pub mod lfs_batch_sqlite;
+pub mod request_context;

@@ -44,6 +44,7 @@ each! {
     intern_three "concurrent/intern-three";
     journal "concurrent/journal";
     lfs_batch "concurrent/lfs-batch";
+    pool "concurrent/pool";
     slab "concurrent/slab";
     system_port "concurrent/system-port";
 }

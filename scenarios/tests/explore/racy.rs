@@ -69,6 +69,7 @@ macro_rules! each {
 each! {
     count "racy/count";
     lock_order "racy/lock-order";
+    try_lock "racy/try-lock";
     leak "racy/leak";
     window "racy/window";
     cleanup "racy/cleanup";

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use crate::program::{self, difference, findings, is_as_reviewed, printed, replays};
 use mallory::{Kind, Sweep, Verdict};
-use mallory_scenarios::planted::racy;
-use mallory_scenarios::planted::{PAIRS, Pair};
+use mallory_scenarios::planted::{PAIRS, Pair, designs, racy};
 use serde_json::Value;
 
 fn reports(arguments: &[&str], code: i32) -> Vec<Value> {
@@ -109,7 +108,7 @@ fn every_kind_has_a_pair_and_its_tests() {
 #[test]
 fn every_kind_is_reported_once_and_nothing_else() {
     let reports = reports(&["planted"], 1);
-    assert_eq!(reports.len(), 2 * PAIRS.len());
+    assert_eq!(reports.len(), 2 * PAIRS.len() + 2 * designs::PAIRS.len());
     let tokens = reports.iter().flat_map(findings).filter_map(|finding| finding["replay"].as_str());
     let with_fault = tokens.filter(|token| token.contains(" f=")).count();
     assert!(2 * with_fault >= PAIRS.len(), "only {with_fault} need a fault to show");

@@ -2,6 +2,7 @@
 //! clean.
 
 mod commands;
+mod designs;
 mod fuzz_targets;
 mod kinds;
 mod mistakes;

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use mallory::script::Script;
 use mallory_scenarios::planted::{shelf, slot};
-use mallory_scenarios::services::{cache_rebuild, journal_intern, lfs_batch};
+use mallory_scenarios::services::{
+    cache_rebuild, container_memory, journal_intern, lfs_batch, request_context,
+};
 use mallory_scenarios::systems;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,6 +41,8 @@ fn reprinted(text: &str, name: &str) -> String {
         "cache-rebuild" => of::<cache_rebuild::Op>(text, name),
         "journal-intern" => of::<journal_intern::Op>(text, name),
         "lfs-batch" => of::<lfs_batch::Op>(text, name),
+        "request-context" => of::<request_context::Op>(text, name),
+        "container-memory" => of::<container_memory::Op>(text, name),
         #[cfg(feature = "foreign")]
         "lfs-batch-sqlite" => of::<mallory_scenarios::services::lfs_batch_sqlite::Op>(text, name),
         #[cfg(not(feature = "foreign"))]

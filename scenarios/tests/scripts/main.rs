@@ -9,9 +9,11 @@ use mallory_scenarios::planted::shelf::{
 };
 use mallory_scenarios::planted::slot::{FORGETS, SOUND, STALE, Slot};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
 
 fn main() -> ExitCode {
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
         .system_with::<CacheRebuild>(fixture::journal)
         .system_with::<JournalIntern>(fixture::journal)
         .system_with::<LfsBatch>(fixture::lfs_requests)
+        .system::<Board>()
+        .system::<MemoryManager>()
         .system::<Arenas>()
         .system::<Blocks>()
         .system::<Slabs>()

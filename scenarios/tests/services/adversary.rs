@@ -4,12 +4,14 @@
 use mallory::System;
 use mallory::adversary::{Adversary, Guard, Reuse};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::request_context::Board;
 use serde::de::DeserializeOwned;
 
-use crate::survival::{Input, report};
+use crate::survival::{Input, nothing, report};
 
 /// A sweep runs new call sites first, so a limited one still reaches all of them.
 fn stays_clean<S: System>(text: &str, input: Input)
@@ -45,4 +47,16 @@ fn journal_intern() {
 fn lfs_batch() {
     let script = include_str!("../../scripts/lfs-batch.ron");
     stays_clean::<LfsBatch>(script, fixture::lfs_requests);
+}
+
+#[test]
+fn request_context() {
+    let script = include_str!("../../scripts/request-context.ron");
+    stays_clean::<Board>(script, nothing);
+}
+
+#[test]
+fn container_memory() {
+    let script = include_str!("../../scripts/container-memory.ron");
+    stays_clean::<MemoryManager>(script, nothing);
 }

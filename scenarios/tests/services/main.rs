@@ -4,6 +4,7 @@
 mod adversary;
 mod by_hand;
 mod cache_rebuild;
+mod container_memory;
 mod git_log;
 mod journal_intern;
 mod lfs_batch;
@@ -11,5 +12,6 @@ mod memory;
 mod operations;
 mod outside;
 mod properties;
+mod request_context;
 mod survival;
 mod threads;

@@ -3,7 +3,9 @@
 
 use mallory_scenarios::services::git_log::{ChangeKind, Id};
 use mallory_scenarios::services::journal_intern::Entry;
-use mallory_scenarios::services::{cache_rebuild, journal_intern};
+use mallory_scenarios::services::{
+    cache_rebuild, container_memory, journal_intern, request_context,
+};
 
 /// The object id that repeats this digit forty times.
 pub(crate) fn id(digit: &str) -> Id {
@@ -73,5 +75,90 @@ pub(crate) fn journal_intern() -> Vec<journal_intern::Op> {
         Op::Compact,
         Op::Count,
         append("", ChangeKind::Added, "a"),
+    ]
+}
+
+pub(crate) fn score(player: &str, region: &str, points: i32) -> request_context::Op {
+    let (player, faction, region) = (player.into(), "RED".into(), region.into());
+    request_context::Op::Score { player, faction, region, points }
+}
+
+pub(crate) fn top(region: &str, limit: usize) -> request_context::Op {
+    request_context::Op::Top { region: region.into(), limit }
+}
+
+pub(crate) fn request_context() -> Vec<request_context::Op> {
+    use request_context::{NAME_MAX, Op};
+    let retire = |player: &str| Op::Retire { player: player.into() };
+    vec![
+        Op::Count,
+        Op::Totals,
+        top("global", 3),
+        retire("anna"),
+        score("anna", " North", 12),
+        score("bela", "north", 12),
+        score("\"\n\u{1}é", "south", -3),
+        score(&"n".repeat(256), "south", 5),
+        score(&"n".repeat(257), "south", 5),
+        score(&"n".repeat(NAME_MAX + 1), "south", 5),
+        top("NORTH", 100),
+        top("global", 2),
+        top(&"r".repeat(NAME_MAX + 1), 2),
+        score("anna", "south", 30),
+        top("south", usize::MAX),
+        Op::Totals,
+        retire("bela"),
+        top("north", 1),
+        Op::Totals,
+        Op::Count,
+    ]
+}
+
+pub(crate) fn container_memory() -> Vec<container_memory::Op> {
+    use container_memory::Op;
+    let create = |id: &str, spec: &str| Op::Create { id: id.into(), spec: spec.into() };
+    let start = |id: &str| Op::Start { id: id.into() };
+    let stop = |id: &str| Op::Stop { id: id.into() };
+    let destroy = |id: &str| Op::Destroy { id: id.into() };
+    let log = |id: &str, times| Op::Log { id: id.into(), text: "0123456789".into(), times };
+    let exec = |id: &str, times| Op::Exec { id: id.into(), command: "x".repeat(100), times };
+    vec![
+        Op::Metrics,
+        create("", "image=alpine"),
+        create(&"c".repeat(257), "image=alpine"),
+        create("web", "image=alpine\nenv=A=1\n\nenv=B=2\n"),
+        create("web", "image=alpine"),
+        create("db", "env=A=1"),
+        create("db", "image=alpine\nimage=b\nlimit=0"),
+        create(&"c".repeat(256), &format!("image={}\nlimit=90000", "i".repeat(300))),
+        create("small", "image=alpine\nlimit=100"),
+        start("web"),
+        start("web"),
+        exec("web", 90),
+        exec("nobody", 1),
+        log("web", 0),
+        log("web", 409),
+        log("web", 800),
+        log("web", 800),
+        log("web", 820),
+        destroy("web"),
+        Op::Reload("name=lxd\ncontainer_limit=5000\n".into()),
+        Op::Reload(format!("name={}\ndaemon_limit=40000\n", "n".repeat(257))),
+        Op::Reload("name=\n".into()),
+        stop("web"),
+        stop("web"),
+        Op::Metrics,
+        Op::Pressure(60),
+        Op::Pressure(50),
+        start("web"),
+        Op::Pressure(44),
+        start("web"),
+        Op::Pressure(200),
+        start("web"),
+        stop("web"),
+        destroy("web"),
+        destroy("nobody"),
+        create("next", "image=alpine\nenv=A=1"),
+        Op::Metrics,
     ]
 }

@@ -7,9 +7,11 @@ use std::cell::{Cell, RefCell};
 
 use mallory::{Options, Plan, System};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture::SAMPLE;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::request_context::Board;
 
 use crate::by_hand::Stage;
 use crate::lfs_batch::session;
@@ -95,6 +97,8 @@ fn no_operation_allocates_outside_its_heap() {
     assert_eq!(outside.len(), 1, "the watch itself works");
     stays_inside::<CacheRebuild>(&operations::cache_rebuild(), SAMPLE, |_| ());
     stays_inside::<JournalIntern>(&operations::journal_intern(), SAMPLE, |_| ());
+    stays_inside::<Board>(&operations::request_context(), &[], |_| ());
+    stays_inside::<MemoryManager>(&operations::container_memory(), &[], |_| ());
 }
 
 #[test]

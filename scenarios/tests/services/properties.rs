@@ -7,9 +7,11 @@ use mallory::proptest::property;
 use mallory::{System, Verdict};
 use mallory_scenarios::planted::shelf::{Shelf, Sound};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,6 +41,16 @@ fn journal_intern() {
 #[test]
 fn lfs_batch() {
     holds::<LfsBatch>(&fixture::lfs_requests().expect("the fixture"), 300, 200);
+}
+
+#[test]
+fn request_context() {
+    holds::<Board>(&[], 300, 200);
+}
+
+#[test]
+fn container_memory() {
+    holds::<MemoryManager>(&[], 300, 200);
 }
 
 #[test]

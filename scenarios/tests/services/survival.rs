@@ -7,10 +7,16 @@ use mallory_scenarios::services::cache_rebuild::CacheRebuild;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::request_context::Board;
 use serde::de::DeserializeOwned;
 
 /// Reads a service's fixture.
 pub(crate) type Input = fn() -> Result<std::sync::Arc<[u8]>, mallory::Error>;
+
+/// The input of a service that reads none.
+pub(crate) fn nothing() -> Result<std::sync::Arc<[u8]>, mallory::Error> {
+    Ok(std::sync::Arc::from([]))
+}
 
 /// Sweeps a service's script, with the settings that `set` adds.
 pub(crate) fn report<S: System>(text: &str, input: Input, set: impl Fn(Sweep) -> Sweep) -> Report
@@ -101,3 +107,4 @@ macro_rules! service {
 service!(cache_rebuild: CacheRebuild, "cache-rebuild.ron", fixture::journal);
 service!(journal_intern: JournalIntern, "journal-intern.ron", fixture::journal);
 service!(lfs_batch: LfsBatch, "lfs-batch.ron", fixture::lfs_requests);
+service!(request_context: Board, "request-context.ron", nothing);

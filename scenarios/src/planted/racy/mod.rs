@@ -10,6 +10,7 @@ mod leak;
 mod lock_order;
 mod pair;
 mod publication;
+mod try_lock;
 mod window;
 
 use mallory::{Heap, Scenario};
@@ -20,8 +21,15 @@ pub use pair::{RacyPair, SeenBy};
 
 /// Every pair: first those that need only an order of threads, then those that need a failed
 /// request.
-pub const PAIRS: [RacyPair; 6] =
-    [count::PAIR, publication::PAIR, lock_order::PAIR, leak::PAIR, window::PAIR, cleanup::PAIR];
+pub const PAIRS: [RacyPair; 7] = [
+    count::PAIR,
+    publication::PAIR,
+    lock_order::PAIR,
+    try_lock::PAIR,
+    leak::PAIR,
+    window::PAIR,
+    cleanup::PAIR,
+];
 
 /// The bugs and their near misses, as the command line has them: the group `racy`.
 #[must_use]

@@ -2,17 +2,15 @@
 //! response out, over a metadata store.
 //!
 //! Every call works in its own arena (`server`), where the request is read (`json_reader`,
-//! `request`, `pointer`) and the response is written (`batch`, `object`, `response`,
-//! `json_writer`). Only what the `store` keeps and the reply itself are allocated from the heap. A
-//! mistake of a client is a `fault`, which becomes an error reply. `system` is the server as
-//! Mallory's `System`.
+//! `request`, `pointer`) and the response is written (`batch`, `object`, `response`). Only what the
+//! `store` keeps and the reply itself are allocated from the heap. A mistake of a client is a
+//! `fault`, which becomes an error reply. `system` is the server as Mallory's `System`.
 //!
 //! The protocol: <https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md>.
 
 mod batch;
 mod fault;
 mod json_reader;
-mod json_writer;
 pub mod model;
 mod object;
 pub mod oid;

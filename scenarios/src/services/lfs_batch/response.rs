@@ -5,9 +5,9 @@ use std::fmt::{self, Display};
 use allocator_api2::vec::Vec;
 use mallory::{Heap, Refused};
 
-use super::json_writer::JsonWriter;
 use super::store::StoreChange;
 use crate::memory::bytes::{Text, refused};
+use crate::services::json_writer::JsonWriter;
 
 /// A writer of a response's JSON, in an arena.
 pub(super) type Json<'a> = JsonWriter<Text<&'a Heap>>;

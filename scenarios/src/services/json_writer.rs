@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Write};
 
 /// A writer of one JSON text.
 #[derive(Debug)]
-pub(super) struct JsonWriter<W> {
+pub(crate) struct JsonWriter<W> {
     out: W,
     /// Whether the next item of the innermost sequence needs a comma before it.
     comma: bool,
@@ -14,12 +14,12 @@ pub(super) struct JsonWriter<W> {
 
 impl<W: Write> JsonWriter<W> {
     /// A writer at the beginning of a text.
-    pub(super) fn new(out: W) -> Self {
+    pub(crate) fn new(out: W) -> Self {
         JsonWriter { out, comma: false }
     }
 
     /// The output, with all that was written.
-    pub(super) fn into_inner(self) -> W {
+    pub(crate) fn into_inner(self) -> W {
         self.out
     }
 
@@ -27,7 +27,7 @@ impl<W: Write> JsonWriter<W> {
     ///
     /// # Errors
     /// The output takes no more.
-    pub(super) fn object(&mut self, members: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
+    pub(crate) fn object(&mut self, members: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
         self.nest('{', members, '}')
     }
 
@@ -35,7 +35,7 @@ impl<W: Write> JsonWriter<W> {
     ///
     /// # Errors
     /// The output takes no more.
-    pub(super) fn array(&mut self, items: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
+    pub(crate) fn array(&mut self, items: impl FnOnce(&mut Self) -> fmt::Result) -> fmt::Result {
         self.nest('[', items, ']')
     }
 
@@ -44,7 +44,7 @@ impl<W: Write> JsonWriter<W> {
     ///
     /// # Errors
     /// The output takes no more.
-    pub(super) fn key(&mut self, key: &'static str) -> fmt::Result {
+    pub(crate) fn key(&mut self, key: &'static str) -> fmt::Result {
         self.separate()?;
         self.comma = false;
         write!(self.out, "\"{key}\":")
@@ -54,7 +54,7 @@ impl<W: Write> JsonWriter<W> {
     ///
     /// # Errors
     /// The output takes no more.
-    pub(super) fn string(&mut self, text: impl Display) -> fmt::Result {
+    pub(crate) fn string(&mut self, text: impl Display) -> fmt::Result {
         self.separate()?;
         self.out.write_char('"')?;
         write!(Escaping(&mut self.out), "{text}")?;
@@ -65,7 +65,7 @@ impl<W: Write> JsonWriter<W> {
     ///
     /// # Errors
     /// The output takes no more.
-    pub(super) fn literal(&mut self, value: impl Display) -> fmt::Result {
+    pub(crate) fn literal(&mut self, value: impl Display) -> fmt::Result {
         self.separate()?;
         write!(self.out, "{value}")
     }
