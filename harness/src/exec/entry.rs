@@ -10,11 +10,9 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use libc::{c_char, c_int};
 
+pub use crate::exec::stacks::Main;
 use crate::exec::{exits, order, serve, stacks, traced};
 use crate::memory::preloaded;
-
-/// A program's `main`.
-pub type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c_int;
 
 unsafe extern "C" {
     static environ: *mut *mut c_char;
@@ -137,7 +135,7 @@ pub unsafe extern "C" fn stop_at_main(
         }
         // From here on this is a run, in a process of its own.
         let main = std::mem::transmute::<usize, Main>(MAIN.load(Ordering::Relaxed));
-        libc::exit(main(argc, argv, environment))
+        libc::exit(stacks::enter_main(main, argc, argv, environment))
     }
 }
 

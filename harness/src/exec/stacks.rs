@@ -5,9 +5,12 @@
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 
-use libc::ucontext_t;
+use libc::{c_char, c_int, ucontext_t};
 
 use crate::process::reachability;
+
+/// A program's `main`.
+pub type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c_int;
 
 /// The bytes of the harness's own stack.
 const STACK_SIZE: usize = 16 << 20;
@@ -55,6 +58,61 @@ pub(crate) unsafe fn leave_program(call: extern "C" fn()) -> bool {
         libc::swapcontext((*PROGRAM.0.get()).as_mut_ptr(), harness);
     }
     true
+}
+
+/// The bytes below a program's stack that its loader and this library may have written to.
+const USED: i64 = 32 << 10;
+/// What is written in place of what they left: no address.
+const LEFT: i64 = 0xA5A5_A5A5_A5A5_A5A5_u64.cast_signed();
+
+/// Enters a program's `main`. What earlier calls have left below the stack is overwritten: a program that
+/// reads a variable before it sets it would else find addresses, which differ from process to process.
+///
+/// # Safety
+/// - As for calling `main`.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn enter_main(
+    main: Main,
+    argc: c_int,
+    argv: *mut *mut c_char,
+    environment: *mut *mut c_char,
+) -> c_int {
+    #[cfg(target_arch = "x86_64")]
+    std::arch::naked_asm!(
+        "mov r8, rdi",
+        "mov edi, esi",
+        "mov rsi, rdx",
+        "mov rdx, rcx",
+        "lea rax, [rsp - 8]",
+        "lea rcx, [rsp - {used}]",
+        "movabs r9, {left}",
+        "2:",
+        "mov qword ptr [rax], r9",
+        "sub rax, 8",
+        "cmp rax, rcx",
+        "jae 2b",
+        "jmp r8",
+        used = const USED,
+        left = const LEFT,
+    );
+    #[cfg(target_arch = "aarch64")]
+    std::arch::naked_asm!(
+        "mov x8, x0",
+        "mov w0, w1",
+        "mov x1, x2",
+        "mov x2, x3",
+        "sub x9, sp, 8",
+        "sub x10, sp, {used}",
+        "ldr x11, ={left}",
+        "2:",
+        "str x11, [x9]",
+        "sub x9, x9, 8",
+        "cmp x9, x10",
+        "b.hs 2b",
+        "br x8",
+        used = const USED,
+        left = const LEFT,
+    );
 }
 
 /// Goes over to the program's stack. Returns when the program has ended ([`back_to_harness`]).

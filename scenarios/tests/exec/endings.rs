@@ -99,3 +99,15 @@ fn a_program_that_becomes_another_one_is_told_so() {
     let report = program.report(&[], &["missing"], 0);
     assert!(report.contains("✓ clean"), "one that isn't there changes nothing: {report}");
 }
+
+#[test]
+fn what_is_left_on_the_stack_is_the_same_each_time() {
+    let report = Workshop::of("unset").report(&[], &[], 0);
+    assert!(report.contains("✓ clean"), "{report}");
+    let printed = |program: &Workshop| {
+        let report = program.report(&["--compare-with", "sh -c 'cat $1 > kept; true' sh"], &[], 0);
+        assert!(report.contains("✓ clean"), "{report}");
+        fs::read_to_string(program.folder().join("kept")).expect("the judge has kept it")
+    };
+    assert_eq!(printed(&Workshop::of("unset")), printed(&Workshop::of("unset")));
+}
