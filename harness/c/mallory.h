@@ -312,8 +312,7 @@ void *mallory_realloc(void *heap, void *block, size_t size);
 void mallory_free(void *heap, void *block);
 
 /**
- * `aligned_alloc` on a heap: null if the alignment is no power of two. `mallory_free` frees the
- * block.
+ * `aligned_alloc` on a heap, for `mallory_free`: null if the alignment is no power of two.
  */
 void *mallory_aligned_alloc(void *heap, size_t align, size_t size);
 
@@ -329,14 +328,12 @@ int mallory_posix_memalign(void *heap, void **block, size_t align, size_t size);
 size_t mallory_usable_size(void *heap, void *block);
 
 /**
- * A `lua_Alloc`: one function for all operations. It is given the old size, which has to be right.
- * A new size of zero frees the block.
+ * A `lua_Alloc`, which is given the right old size: to a size of zero it frees the block.
  */
 void *mallory_lua_alloc(void *heap, void *block, size_t old_size, size_t new_size);
 
 /**
- * A zlib `alloc_func`: `items * size` bytes, or null if the product overflows. `mallory_zlib_free`
- * frees the block.
+ * A zlib `alloc_func`, for `mallory_zlib_free`: null if the product `items * size` overflows.
  */
 void *mallory_zlib_alloc(void *heap, unsigned int items, unsigned int size);
 

@@ -289,8 +289,7 @@ pub unsafe extern "C" fn mallory_free(heap: *mut c_void, block: *mut c_void) {
     unsafe { heap_at(heap).free_unsized(block) }
 }
 
-/// `aligned_alloc` on a heap: null if the alignment is no power of two. `mallory_free` frees the
-/// block.
+/// `aligned_alloc` on a heap, for `mallory_free`: null if the alignment is no power of two.
 ///
 /// # Safety
 /// - `heap` is a live heap.
@@ -339,8 +338,7 @@ pub unsafe extern "C" fn mallory_usable_size(heap: *mut c_void, block: *mut c_vo
     unsafe { heap_at(heap) }.usable_size(block)
 }
 
-/// A `lua_Alloc`: one function for all operations. It is given the old size, which has to be right.
-/// A new size of zero frees the block.
+/// A `lua_Alloc`, which is given the right old size: to a size of zero it frees the block.
 ///
 /// # Safety
 /// - `heap` is a live heap, and `block` null or one of its blocks.
@@ -375,8 +373,7 @@ pub unsafe extern "C" fn mallory_lua_alloc(
     })
 }
 
-/// A zlib `alloc_func`: `items * size` bytes, or null if the product overflows. `mallory_zlib_free`
-/// frees the block.
+/// A zlib `alloc_func`, for `mallory_zlib_free`: null if the product `items * size` overflows.
 ///
 /// # Safety
 /// - `heap` is a live heap.
