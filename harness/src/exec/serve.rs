@@ -195,6 +195,8 @@ fn sweep(order: &Order, progress: &Progressed) -> Sweep {
         settings.unwatched.clone_from(&order.unwatched);
         settings.allowances.clone_from(&order.allowances);
         settings.output_max = order.output_max;
+        settings.per_stack = order.per_stack;
+        settings.asks_per_stack = order.asks_per_stack;
         settings.guards_program = order.guard;
     })
 }

@@ -57,3 +57,11 @@ fn what_the_program_passes_on_to_the_c_library_is_its_own_bug() {
     let report = Workshop::of("c_library").report(&[], &["reads"], 1);
     assert!(report.contains("crash Z-") && !report.contains("the C library's own"), "{report}");
 }
+
+#[test]
+fn a_number_of_requests_is_chosen_of_each_call_stack() {
+    // 120 requests of one call stack, and one of another.
+    let program = Workshop::of("takes_its_time");
+    assert_eq!(runs(&program.json(&["--per-site", "1"], 1)), 4);
+    assert_eq!(runs(&program.json(&["--per-site", "3"], 1)), 8);
+}
