@@ -65,7 +65,7 @@ pub(crate) struct ExecArgs {
     #[arg(long)]
     ledger: bool,
     /// Puts inaccessible pages around every block, and keeps freed ones inaccessible: a stray read is
-    /// seen too, at its instruction. Takes three runs for one.
+    /// seen too, at its instruction. Takes several runs for one.
     #[arg(long, conflicts_with = "ledger")]
     guard: bool,
     /// Makes nothing fail: shows what the program does wrong by itself.
@@ -191,8 +191,8 @@ fn order(args: &ExecArgs, name: &str) -> Result<Order, Error> {
     })
 }
 
-/// The folder of journals: that of this program's build or, where it is installed, the user's for what
-/// can be made again. The current folder may have nothing to do with Rust.
+/// The folder of journals: in that of this program's build or, where it is installed, among the user's
+/// caches. The current folder may have nothing to do with Rust.
 fn journal_folder() -> PathBuf {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let caches = folder("XDG_CACHE_HOME").map(PathBuf::from);

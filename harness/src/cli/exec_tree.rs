@@ -71,8 +71,8 @@ pub(crate) fn exec_tree(
     Ok(exit_code(&tree))
 }
 
-/// The exit code of all reports: the first that one of them has, of an error, a finding, and a sweep
-/// that is not complete.
+/// The exit code of all reports: 1 if one has a finding, 3 if one is not complete or could not be made,
+/// else 0.
 fn exit_code(tree: &Tree) -> u8 {
     let all = || tree.programs.iter().filter_map(|program| program.report.as_ref());
     let has = |code| all().any(|report| report.exit_code == code);

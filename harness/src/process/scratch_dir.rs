@@ -124,7 +124,7 @@ impl ScratchDir {
     /// child, otherwise this process itself.
     pub(crate) fn new(owner: u32) -> Self {
         let process = std::process::id();
-        let folder = files_of(process);
+        let folder = outer(process).join("files");
         let (used, is_missing) = (Cell::new(false), Cell::new(false));
         ScratchDir { process, folder, is_child: owner != process, used, is_missing }
     }
@@ -236,11 +236,6 @@ fn owner_of(folder: &Path) -> Option<Owner> {
     let mut text = String::new();
     File::open(marker).ok()?.take(MARKER_MAX).read_to_string(&mut text).ok()?;
     Owner::of_text(&text)
-}
-
-/// The directory for the subject's files of a process.
-fn files_of(process: u32) -> PathBuf {
-    outer(process).join("files")
 }
 
 /// The directory of a process. All have names of one length, which a program may see as that of its
