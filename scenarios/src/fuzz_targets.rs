@@ -11,6 +11,8 @@ use crate::memory::arena::Arena;
 use crate::planted::shelf::{
     Aborts, Forgets, Leaks, Mistakes, Overruns, Panics, Shelf, Shortens, Sound, Swallows,
 };
+use crate::services::circuit_breaker::Gateway;
+use crate::services::config_cache::ConfigCache;
 use crate::services::container_memory::MemoryManager;
 use crate::services::fixture;
 use crate::services::git_log::Log;
@@ -23,12 +25,14 @@ use crate::systems::{Arenas, Blocks, Damage, Interns, Slabs};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, the systems' among them.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 18] = [
     ("cache_rebuild", |bytes| fuzz::replay::<cache_rebuild::CacheRebuild>(bytes, log)),
     ("journal_intern", |bytes| fuzz::replay::<journal_intern::JournalIntern>(bytes, log)),
     ("lfs_batch", |bytes| fuzz::replay::<lfs_batch::LfsBatch>(bytes, requests)),
     ("request_context", |bytes| fuzz::replay::<request_context::Board>(bytes, nothing)),
     ("container_memory", |bytes| fuzz::replay::<MemoryManager>(bytes, nothing)),
+    ("config_cache", |bytes| fuzz::replay::<ConfigCache>(bytes, nothing)),
+    ("circuit_breaker", |bytes| fuzz::replay::<Gateway>(bytes, nothing)),
     ("arena", |bytes| fuzz::replay::<Arenas>(bytes, nothing)),
     ("intern", |bytes| fuzz::replay::<Interns>(bytes, nothing)),
     ("blocks", |bytes| fuzz::replay::<Blocks>(bytes, nothing)),

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use arbitrary::{Result, Unstructured};
 use sha2::{Digest, Sha256};
 
+use super::circuit_breaker::Policy;
+
 /// Paths of the sample log, and one that is not in it.
 const PATHS: [&str; 6] =
     ["src/lib.rs", "src/parse.rs", "README.md", "docs/old.md", "nowhere", "Cargo.toml"];
@@ -80,6 +82,51 @@ pub(crate) fn configuration(u: &mut Unstructured<'_>) -> Result<String> {
     let known =
         ["name=lxd", "container_limit=8192", "daemon_limit=20000", "daemon_limit=9000", "x="];
     lines(u, &known)
+}
+
+/// A service's name: usually one of a few, sometimes around the greatest length.
+pub(crate) fn service(u: &mut Unstructured<'_>) -> Result<String> {
+    let how = u.arbitrary::<u8>()?;
+    Ok(match how {
+        ..224 => ["web", "db", "mail", "queue", "dns", "é"][usize::from(how) % 6].to_owned(),
+        224..232 => "s".repeat(usize::from(how) - 100),
+        232.. => u.arbitrary()?,
+    })
+}
+
+/// The key of a setting.
+pub(crate) fn key(u: &mut Unstructured<'_>) -> Result<String> {
+    mostly(u, &["host", "port", "mode", "user", "größe", "a=b", ""])
+}
+
+/// Settings that a service is configured with.
+pub(crate) fn settings(u: &mut Unstructured<'_>) -> Result<String> {
+    let known = ["host=a.example", " port = 80", "mode=", "user=b=c", "größe=7", "", "# x", "port"];
+    lines(u, &known)
+}
+
+/// Settings that override others.
+pub(crate) fn overrides(u: &mut Unstructured<'_>) -> Result<Vec<(String, String)>> {
+    let mut overrides = Vec::new();
+    for _ in 0..u.arbitrary::<u8>()? % 4 {
+        overrides.push((key(u)?, mostly(u, &["80", "a.example", "", "7", "two\nlines"])?));
+    }
+    Ok(overrides)
+}
+
+/// When a circuit opens: usually after few failures, and not for long.
+pub(crate) fn policy(u: &mut Unstructured<'_>) -> Result<Policy> {
+    let how = u.arbitrary::<u8>()?;
+    if how >= 240 {
+        return u.arbitrary();
+    }
+    Ok(Policy { failures: how % 4, open_ms: milliseconds(u)?, trials: how / 4 % 4 })
+}
+
+/// Usually a round number of milliseconds.
+pub(crate) fn milliseconds(u: &mut Unstructured<'_>) -> Result<u32> {
+    let how = u.arbitrary::<u8>()?;
+    if how >= 240 { u.arbitrary() } else { Ok(u32::from(how % 8) * 250) }
 }
 
 /// Usually a small number.

@@ -2,6 +2,8 @@
 //! share.
 
 pub mod cache_rebuild;
+pub mod circuit_breaker;
+pub mod config_cache;
 pub mod container_memory;
 pub mod fixture;
 mod generate;

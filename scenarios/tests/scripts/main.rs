@@ -9,6 +9,8 @@ use mallory_scenarios::planted::shelf::{
 };
 use mallory_scenarios::planted::slot::{FORGETS, SOUND, STALE, Slot};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::circuit_breaker::Gateway;
+use mallory_scenarios::services::config_cache::ConfigCache;
 use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
@@ -23,6 +25,8 @@ fn main() -> ExitCode {
         .system_with::<LfsBatch>(fixture::lfs_requests)
         .system::<Board>()
         .system::<MemoryManager>()
+        .system::<ConfigCache>()
+        .system::<Gateway>()
         .system::<Arenas>()
         .system::<Blocks>()
         .system::<Slabs>()

@@ -4,6 +4,8 @@
 use mallory::System;
 use mallory::adversary::{Adversary, Guard, Reuse};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::circuit_breaker::Gateway;
+use mallory_scenarios::services::config_cache::ConfigCache;
 use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
@@ -59,4 +61,16 @@ fn request_context() {
 fn container_memory() {
     let script = include_str!("../../scripts/container-memory.ron");
     stays_clean::<MemoryManager>(script, nothing);
+}
+
+#[test]
+fn config_cache() {
+    let script = include_str!("../../scripts/config-cache.ron");
+    stays_clean::<ConfigCache>(script, nothing);
+}
+
+#[test]
+fn circuit_breaker() {
+    let script = include_str!("../../scripts/circuit-breaker.ron");
+    stays_clean::<Gateway>(script, nothing);
 }

@@ -4,6 +4,8 @@
 mod adversary;
 mod by_hand;
 mod cache_rebuild;
+mod circuit_breaker;
+mod config_cache;
 mod container_memory;
 mod git_log;
 mod journal_intern;

@@ -4,7 +4,7 @@
 use mallory_scenarios::services::git_log::{ChangeKind, Id};
 use mallory_scenarios::services::journal_intern::Entry;
 use mallory_scenarios::services::{
-    cache_rebuild, container_memory, journal_intern, request_context,
+    cache_rebuild, circuit_breaker, config_cache, container_memory, journal_intern, request_context,
 };
 
 /// The object id that repeats this digit forty times.
@@ -160,5 +160,114 @@ pub(crate) fn container_memory() -> Vec<container_memory::Op> {
         destroy("nobody"),
         create("next", "image=alpine\nenv=A=1"),
         Op::Metrics,
+    ]
+}
+
+pub(crate) fn put(name: &str, source: &str, ttl: u32) -> config_cache::Op {
+    config_cache::Op::Put { name: name.into(), source: source.into(), ttl }
+}
+
+pub(crate) fn config_cache() -> Vec<config_cache::Op> {
+    use config_cache::{NAME_MAX, Op, SOURCE_MAX};
+    let get = |name: &str, overrides: &[(&str, &str)]| {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        Op::Get { name: name.into(), overrides: overrides.iter().map(owned).collect() }
+    };
+    let value = |name: &str, key: &str| Op::Value { name: name.into(), key: key.into() };
+    let remove = |name: &str| Op::Remove { name: name.into() };
+    vec![
+        Op::Stats,
+        get("web", &[]),
+        put("", "a=1", 10),
+        put(&"n".repeat(NAME_MAX + 1), "a=1", 10),
+        put("long", &"#".repeat(SOURCE_MAX + 1), 10),
+        put("web", "host=a\nhost=b", 10),
+        put("web", " host = a\n\n# remark\nport=80", 1_000),
+        get("web", &[]),
+        get("web", &[("host", "a")]),
+        get("web", &[("host", "b"), ("new", "1"), ("host", "c"), ("new", "2")]),
+        get("web", &[("a=b", "c")]),
+        Op::Defaults("mode=fast\nport=1".into()),
+        Op::Defaults("mode".into()),
+        Op::Defaults("#".repeat(SOURCE_MAX + 1)),
+        get("web", &[]),
+        value("web", "port"),
+        value("web", "mode"),
+        value("web", "nothing"),
+        value("nobody", "port"),
+        put("db", "mode=slow\nport=5432", 500),
+        get("db", &[]),
+        Op::Advance(500),
+        value("db", "port"),
+        remove("db"),
+        put("db", "a=1", 100),
+        put("mail", "", 0),
+        put("web", "host=c", 1_000),
+        put("mail", "b=1", 5_000),
+        Op::Capacity(2),
+        put("queue", "c=1", 200),
+        remove("mail"),
+        put("mail", "b=2", 5_000),
+        Op::Advance(200),
+        Op::Purge,
+        put("dns", "d=1", 5_000),
+        put("proxy", "e=1", 5_000),
+        Op::Capacity(0),
+        Op::Stats,
+    ]
+}
+
+pub(crate) fn register(backend: &str, failures: u8, trials: u8) -> circuit_breaker::Op {
+    let policy = circuit_breaker::Policy { failures, open_ms: 100, trials };
+    circuit_breaker::Op::Register { backend: backend.into(), policy }
+}
+
+pub(crate) fn call(backend: &str, behaviour: circuit_breaker::Behaviour) -> circuit_breaker::Op {
+    let (backend, request) = (backend.into(), "0123456789".into());
+    circuit_breaker::Op::Call { backend, request, behaviour }
+}
+
+pub(crate) fn circuit_breaker() -> Vec<circuit_breaker::Op> {
+    use circuit_breaker::Behaviour::{Body, Echo, Fail, FailAfter};
+    use circuit_breaker::{NAME_MAX, Op};
+    let circuit = |backend: &str| Op::Circuit { backend: backend.into() };
+    let close = |backend: &str| Op::Close { backend: backend.into() };
+    vec![
+        Op::Report,
+        call("db", Echo),
+        register("", 1, 1),
+        register(&"n".repeat(NAME_MAX + 1), 1, 1),
+        register("db", 0, 1),
+        register("db", 2, 0),
+        register("db", 2, 2),
+        register("db", 2, 2),
+        register("\"é", 1, 1),
+        call("db", Echo),
+        call("db", Body(90)),
+        call("db", FailAfter(20)),
+        call("db", Body(0)),
+        call("db", Fail),
+        circuit("db"),
+        call("db", FailAfter(9)),
+        circuit("db"),
+        call("db", Body(20)),
+        Op::Advance(99),
+        call("db", Echo),
+        Op::Advance(1),
+        call("db", Body(20)),
+        circuit("db"),
+        call("db", FailAfter(20)),
+        Op::Advance(100),
+        call("db", Echo),
+        call("db", Body(20)),
+        circuit("db"),
+        call("\"é", Fail),
+        Op::Report,
+        close("\"é"),
+        close("db"),
+        close("nobody"),
+        circuit("nobody"),
+        call("\"é", Echo),
+        Op::Report,
     ]
 }

@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 
 use mallory::{Options, Plan, System};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::circuit_breaker::Gateway;
+use mallory_scenarios::services::config_cache::ConfigCache;
 use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture::SAMPLE;
 use mallory_scenarios::services::journal_intern::JournalIntern;
@@ -99,6 +101,8 @@ fn no_operation_allocates_outside_its_heap() {
     stays_inside::<JournalIntern>(&operations::journal_intern(), SAMPLE, |_| ());
     stays_inside::<Board>(&operations::request_context(), &[], |_| ());
     stays_inside::<MemoryManager>(&operations::container_memory(), &[], |_| ());
+    stays_inside::<ConfigCache>(&operations::config_cache(), &[], |_| ());
+    stays_inside::<Gateway>(&operations::circuit_breaker(), &[], |_| ());
 }
 
 #[test]

@@ -7,6 +7,8 @@ use mallory::proptest::property;
 use mallory::{System, Verdict};
 use mallory_scenarios::planted::shelf::{Shelf, Sound};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
+use mallory_scenarios::services::circuit_breaker::Gateway;
+use mallory_scenarios::services::config_cache::ConfigCache;
 use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
@@ -51,6 +53,16 @@ fn request_context() {
 #[test]
 fn container_memory() {
     holds::<MemoryManager>(&[], 300, 200);
+}
+
+#[test]
+fn config_cache() {
+    holds::<ConfigCache>(&[], 300, 200);
+}
+
+#[test]
+fn circuit_breaker() {
+    holds::<Gateway>(&[], 300, 200);
 }
 
 #[test]
