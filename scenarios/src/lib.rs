@@ -22,7 +22,8 @@ use mallory::Scenario;
 
 use planted::{shelf, slot};
 use services::{
-    cache_rebuild, container_memory, fixture, journal_intern, lfs_batch, request_context,
+    cache_rebuild, container_memory, fixture, git_command, journal_intern, lfs_batch,
+    request_context,
 };
 
 /// Every scenario that the command line can sweep or explore.
@@ -53,6 +54,7 @@ fn services() -> Vec<Scenario> {
         script!(lfs_batch::LfsBatch, "lfs-batch.ron").input(fixture::lfs_requests),
         script!(request_context::Board, "request-context.ron"),
         script!(container_memory::MemoryManager, "container-memory.ron"),
+        script!(git_command::GitCommand, "git-command.ron").input(fixture::git_answers),
     ]
 }
 

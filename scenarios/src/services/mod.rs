@@ -5,6 +5,7 @@ pub mod cache_rebuild;
 pub mod container_memory;
 pub mod fixture;
 mod generate;
+pub mod git_command;
 pub mod git_log;
 pub mod journal_intern;
 mod json_writer;

@@ -5,7 +5,7 @@ use std::path::Path;
 use mallory::script::Script;
 use mallory_scenarios::planted::{shelf, slot};
 use mallory_scenarios::services::{
-    cache_rebuild, container_memory, journal_intern, lfs_batch, request_context,
+    cache_rebuild, container_memory, git_command, journal_intern, lfs_batch, request_context,
 };
 use mallory_scenarios::systems;
 use serde::Serialize;
@@ -42,6 +42,7 @@ fn reprinted(text: &str, name: &str) -> String {
         "journal-intern" => of::<journal_intern::Op>(text, name),
         "lfs-batch" => of::<lfs_batch::Op>(text, name),
         "request-context" => of::<request_context::Op>(text, name),
+        "git-command" => of::<git_command::Op>(text, name),
         "container-memory" => of::<container_memory::Op>(text, name),
         #[cfg(feature = "foreign")]
         "lfs-batch-sqlite" => of::<mallory_scenarios::services::lfs_batch_sqlite::Op>(text, name),

@@ -11,6 +11,7 @@ use mallory_scenarios::planted::slot::{FORGETS, SOUND, STALE, Slot};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
 use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
+use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         .system_with::<LfsBatch>(fixture::lfs_requests)
         .system::<Board>()
         .system::<MemoryManager>()
+        .system_with::<GitCommand>(fixture::git_answers)
         .system::<Arenas>()
         .system::<Blocks>()
         .system::<Slabs>()

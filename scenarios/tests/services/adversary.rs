@@ -6,6 +6,7 @@ use mallory::adversary::{Adversary, Guard, Reuse};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
 use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
+use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
@@ -59,4 +60,10 @@ fn request_context() {
 fn container_memory() {
     let script = include_str!("../../scripts/container-memory.ron");
     stays_clean::<MemoryManager>(script, nothing);
+}
+
+#[test]
+fn git_command() {
+    let script = include_str!("../../scripts/git-command.ron");
+    stays_clean::<GitCommand>(script, fixture::git_answers);
 }

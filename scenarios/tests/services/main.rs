@@ -5,6 +5,7 @@ mod adversary;
 mod by_hand;
 mod cache_rebuild;
 mod container_memory;
+mod git_command;
 mod git_log;
 mod journal_intern;
 mod lfs_batch;

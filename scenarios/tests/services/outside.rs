@@ -8,7 +8,8 @@ use std::cell::{Cell, RefCell};
 use mallory::{Options, Plan, System};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
 use mallory_scenarios::services::container_memory::MemoryManager;
-use mallory_scenarios::services::fixture::SAMPLE;
+use mallory_scenarios::services::fixture::{GIT_ANSWERS, SAMPLE};
+use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
@@ -99,6 +100,7 @@ fn no_operation_allocates_outside_its_heap() {
     stays_inside::<JournalIntern>(&operations::journal_intern(), SAMPLE, |_| ());
     stays_inside::<Board>(&operations::request_context(), &[], |_| ());
     stays_inside::<MemoryManager>(&operations::container_memory(), &[], |_| ());
+    stays_inside::<GitCommand>(&operations::git_command(), GIT_ANSWERS, |_| ());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use mallory_scenarios::planted::shelf::{Shelf, Sound};
 use mallory_scenarios::services::cache_rebuild::CacheRebuild;
 use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
+use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
@@ -51,6 +52,11 @@ fn request_context() {
 #[test]
 fn container_memory() {
     holds::<MemoryManager>(&[], 300, 200);
+}
+
+#[test]
+fn git_command() {
+    holds::<GitCommand>(fixture::GIT_ANSWERS, 300, 60);
 }
 
 #[test]
