@@ -15,6 +15,7 @@ use crate::services::circuit_breaker::Gateway;
 use crate::services::config_cache::ConfigCache;
 use crate::services::container_memory::MemoryManager;
 use crate::services::fixture;
+use crate::services::git_command::GitCommand;
 use crate::services::git_log::Log;
 use crate::services::lfs_batch::server::{Call, Server};
 use crate::services::lfs_batch::store::MemoryStore;
@@ -25,7 +26,7 @@ use crate::systems::{Arenas, Blocks, Damage, Interns, Slabs};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, the systems' among them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     ("cache_rebuild", |bytes| fuzz::replay::<cache_rebuild::CacheRebuild>(bytes, log)),
     ("journal_intern", |bytes| fuzz::replay::<journal_intern::JournalIntern>(bytes, log)),
     ("lfs_batch", |bytes| fuzz::replay::<lfs_batch::LfsBatch>(bytes, requests)),
@@ -33,6 +34,7 @@ pub const TARGETS: [Target; 18] = [
     ("container_memory", |bytes| fuzz::replay::<MemoryManager>(bytes, nothing)),
     ("config_cache", |bytes| fuzz::replay::<ConfigCache>(bytes, nothing)),
     ("circuit_breaker", |bytes| fuzz::replay::<Gateway>(bytes, nothing)),
+    ("git_command", |bytes| fuzz::replay::<GitCommand>(bytes, answers)),
     ("arena", |bytes| fuzz::replay::<Arenas>(bytes, nothing)),
     ("intern", |bytes| fuzz::replay::<Interns>(bytes, nothing)),
     ("blocks", |bytes| fuzz::replay::<Blocks>(bytes, nothing)),
@@ -59,6 +61,15 @@ pub fn log() -> Arc<[u8]> {
 #[must_use]
 pub fn requests() -> Arc<[u8]> {
     fixture::lfs_requests().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The input of the service that runs git.
+///
+/// # Panics
+/// Where the fixture is not the pinned one.
+#[must_use]
+pub fn answers() -> Arc<[u8]> {
+    fixture::git_answers().unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn nothing() -> Arc<[u8]> {

@@ -22,8 +22,8 @@ use mallory::Scenario;
 
 use planted::{shelf, slot};
 use services::{
-    cache_rebuild, circuit_breaker, config_cache, container_memory, fixture, journal_intern,
-    lfs_batch, request_context,
+    cache_rebuild, circuit_breaker, config_cache, container_memory, fixture, git_command,
+    journal_intern, lfs_batch, request_context,
 };
 
 /// Every scenario that the command line can sweep or explore.
@@ -56,6 +56,7 @@ fn services() -> Vec<Scenario> {
         script!(container_memory::MemoryManager, "container-memory.ron"),
         script!(config_cache::ConfigCache, "config-cache.ron"),
         script!(circuit_breaker::Gateway, "circuit-breaker.ron"),
+        script!(git_command::GitCommand, "git-command.ron").input(fixture::git_answers),
     ]
 }
 

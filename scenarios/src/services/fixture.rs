@@ -22,12 +22,23 @@ const LFS_REQUESTS: Fixture = Fixture {
     bytes: include_bytes!("../../fixtures/lfs-requests.jsonl"),
 };
 
+/// What git does in a repository that a test makes: a recording of `git_command`.
+const GIT_COMMANDS: Fixture = Fixture { name: "git-answers.log", bytes: GIT_ANSWERS };
+
 /// This repository's own history, as printed by `git log --raw --no-abbrev`.
 ///
 /// # Errors
 /// Where the file is not the pinned one.
 pub fn journal() -> Result<Arc<[u8]>, Error> {
     JOURNAL.checked(SUMS)
+}
+
+/// The recording of git's answers.
+///
+/// # Errors
+/// Where the file is not the pinned one.
+pub fn git_answers() -> Result<Arc<[u8]>, Error> {
+    GIT_COMMANDS.checked(SUMS)
 }
 
 /// A session of Git LFS requests, one a line.
@@ -41,6 +52,9 @@ pub fn lfs_requests() -> Result<Arc<[u8]>, Error> {
 /// A small log written by hand: a rename, a merge, notes, an empty commit, a quoted path, a copy.
 /// For tests that read it thousands of times.
 pub const SAMPLE: &[u8] = include_bytes!("../../fixtures/sample.log");
+
+/// The recording of git's answers, unchecked.
+pub const GIT_ANSWERS: &[u8] = include_bytes!("../../fixtures/git-answers.log");
 
 impl Fixture {
     fn checked(&self, sums: &str) -> Result<Arc<[u8]>, Error> {
@@ -72,6 +86,7 @@ mod tests {
     fn the_committed_fixtures_are_the_pinned_ones() {
         assert!(journal().expect("pinned").starts_with(b"commit "));
         assert!(lfs_requests().expect("pinned").starts_with(b"{"));
+        assert!(git_answers().expect("pinned").starts_with(b"run\n"));
         let sample = Fixture { name: "sample.log", bytes: SAMPLE };
         assert!(sample.checked(SUMS).expect("pinned").starts_with(b"commit "));
     }

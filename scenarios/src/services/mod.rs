@@ -7,6 +7,7 @@ pub mod config_cache;
 pub mod container_memory;
 pub mod fixture;
 mod generate;
+pub mod git_command;
 pub mod git_log;
 pub mod journal_intern;
 mod json_writer;

@@ -5,8 +5,8 @@ use std::path::Path;
 use mallory::script::Script;
 use mallory_scenarios::planted::{shelf, slot};
 use mallory_scenarios::services::{
-    cache_rebuild, circuit_breaker, config_cache, container_memory, journal_intern, lfs_batch,
-    request_context,
+    cache_rebuild, circuit_breaker, config_cache, container_memory, git_command, journal_intern,
+    lfs_batch, request_context,
 };
 use mallory_scenarios::systems;
 use serde::Serialize;
@@ -43,6 +43,7 @@ fn reprinted(text: &str, name: &str) -> String {
         "journal-intern" => of::<journal_intern::Op>(text, name),
         "lfs-batch" => of::<lfs_batch::Op>(text, name),
         "request-context" => of::<request_context::Op>(text, name),
+        "git-command" => of::<git_command::Op>(text, name),
         "container-memory" => of::<container_memory::Op>(text, name),
         "config-cache" => of::<config_cache::Op>(text, name),
         "circuit-breaker" => of::<circuit_breaker::Op>(text, name),

@@ -13,6 +13,7 @@ use mallory_scenarios::services::circuit_breaker::Gateway;
 use mallory_scenarios::services::config_cache::ConfigCache;
 use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
+use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         .system::<MemoryManager>()
         .system::<ConfigCache>()
         .system::<Gateway>()
+        .system_with::<GitCommand>(fixture::git_answers)
         .system::<Arenas>()
         .system::<Blocks>()
         .system::<Slabs>()

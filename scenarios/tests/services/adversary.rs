@@ -8,6 +8,7 @@ use mallory_scenarios::services::circuit_breaker::Gateway;
 use mallory_scenarios::services::config_cache::ConfigCache;
 use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
+use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
@@ -73,4 +74,10 @@ fn config_cache() {
 fn circuit_breaker() {
     let script = include_str!("../../scripts/circuit-breaker.ron");
     stays_clean::<Gateway>(script, nothing);
+}
+
+#[test]
+fn git_command() {
+    let script = include_str!("../../scripts/git-command.ron");
+    stays_clean::<GitCommand>(script, fixture::git_answers);
 }

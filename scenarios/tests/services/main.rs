@@ -7,6 +7,7 @@ mod cache_rebuild;
 mod circuit_breaker;
 mod config_cache;
 mod container_memory;
+mod git_command;
 mod git_log;
 mod journal_intern;
 mod lfs_batch;

@@ -4,7 +4,8 @@
 use mallory_scenarios::services::git_log::{ChangeKind, Id};
 use mallory_scenarios::services::journal_intern::Entry;
 use mallory_scenarios::services::{
-    cache_rebuild, circuit_breaker, config_cache, container_memory, journal_intern, request_context,
+    cache_rebuild, circuit_breaker, config_cache, container_memory, git_command, journal_intern,
+    request_context,
 };
 
 /// The object id that repeats this digit forty times.
@@ -269,5 +270,55 @@ pub(crate) fn circuit_breaker() -> Vec<circuit_breaker::Op> {
         circuit("nobody"),
         call("\"é", Echo),
         Op::Report,
+    ]
+}
+
+pub(crate) fn git_command() -> Vec<git_command::Op> {
+    use git_command::Op;
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let output = |text: &str, cap| Op::Output { arguments: words(text), cap };
+    let digest = |text: &str| Op::Digest { arguments: words(text) };
+    let commits = |revision: &str| Op::Commits { revision: revision.into() };
+    let set = |name: &str, value: &str| Op::Set { name: name.into(), value: value.into() };
+    let unset = |name: &str| Op::Unset { name: name.into() };
+    let count_pages = "rev-list --count HEAD -- *.md";
+    vec![
+        Op::Count,
+        output("rev-parse HEAD", 41),
+        output("rev-parse HEAD", 40),
+        output("rev-parse nothing", 100),
+        output("cat-file -p nothing", 0),
+        output("ls-tree -r main", 1 << 20),
+        output("ls-tree -r main", (1 << 20) + 1),
+        output("show HEAD:data/table.txt", 6000),
+        digest("show HEAD:data/table.txt"),
+        digest("cat-file -p nothing"),
+        commits("main"),
+        commits("nothing"),
+        commits("unheard of"),
+        output(count_pages, 10),
+        set("GIT_LITERAL_PATHSPECS", "1"),
+        output(count_pages, 10),
+        set("GIT_ADVICE", "0"),
+        output(count_pages, 10),
+        unset("GIT_ADVICE"),
+        set("GIT_LITERAL_PATHSPECS", "0"),
+        set("GIT_LITERAL_PATHSPECS", "1"),
+        commits("main"),
+        unset("GIT_LITERAL_PATHSPECS"),
+        unset("GIT_LITERAL_PATHSPECS"),
+        set("GIT_DIR", "/"),
+        set("GIT_ADVICE", "\0"),
+        output("flood", 8192),
+        digest("flood"),
+        output("grumble", 100),
+        output("die", 100),
+        digest("die"),
+        output("-c core.pager=x log", 10),
+        Op::Output { arguments: vec![], cap: 1 },
+        Op::Output { arguments: vec!["log".into(); 65], cap: 1 },
+        Op::Output { arguments: vec!["log".into(), "\0".into()], cap: 1 },
+        output("rev-parse HEAD", 41),
+        Op::Count,
     ]
 }

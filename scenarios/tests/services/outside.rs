@@ -10,7 +10,8 @@ use mallory_scenarios::services::cache_rebuild::CacheRebuild;
 use mallory_scenarios::services::circuit_breaker::Gateway;
 use mallory_scenarios::services::config_cache::ConfigCache;
 use mallory_scenarios::services::container_memory::MemoryManager;
-use mallory_scenarios::services::fixture::SAMPLE;
+use mallory_scenarios::services::fixture::{GIT_ANSWERS, SAMPLE};
+use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
@@ -103,6 +104,7 @@ fn no_operation_allocates_outside_its_heap() {
     stays_inside::<MemoryManager>(&operations::container_memory(), &[], |_| ());
     stays_inside::<ConfigCache>(&operations::config_cache(), &[], |_| ());
     stays_inside::<Gateway>(&operations::circuit_breaker(), &[], |_| ());
+    stays_inside::<GitCommand>(&operations::git_command(), GIT_ANSWERS, |_| ());
 }
 
 #[test]

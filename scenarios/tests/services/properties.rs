@@ -11,6 +11,7 @@ use mallory_scenarios::services::circuit_breaker::Gateway;
 use mallory_scenarios::services::config_cache::ConfigCache;
 use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
+use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
@@ -63,6 +64,11 @@ fn config_cache() {
 #[test]
 fn circuit_breaker() {
     holds::<Gateway>(&[], 300, 200);
+}
+
+#[test]
+fn git_command() {
+    holds::<GitCommand>(fixture::GIT_ANSWERS, 300, 60);
 }
 
 #[test]
