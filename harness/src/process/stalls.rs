@@ -22,8 +22,8 @@ pub(crate) struct SampledFrame {
 /// The frames that all samples share, innermost first. `words` are the samples, each a number of
 /// frames and then, for each frame, innermost first, the fields of a [`SampledFrame`].
 ///
-/// The innermost shared function may be at another instruction in each sample; it is then
-/// represented by its start.
+/// Where the innermost shared function stood depends on the moment of the samples, even if it was
+/// the same instruction in all of them: it is represented by its start.
 pub(crate) fn common_stack(mut words: impl Iterator<Item = usize>) -> Stack {
     let mut samples: Vec<Vec<SampledFrame>> = Vec::new();
     while let Some(count) = words.next() {
@@ -38,17 +38,22 @@ pub(crate) fn common_stack(mut words: impl Iterator<Item = usize>) -> Stack {
         others.iter().all(|sample| sample.iter().any(is_it))
     };
     // From the outermost frame inwards.
-    let mut shared = Stack::new();
+    let (mut shared, mut innermost) = (Stack::new(), None);
     for frame in first.iter().rev() {
-        if in_all(&|other| other == frame) {
-            shared.push(frame.address);
-            continue;
+        if !in_all(&|other| (other.function, other.place) == (frame.function, frame.place)) {
+            break;
         }
-        if in_all(&|other| (other.function, other.place) == (frame.function, frame.place)) {
-            // An address in a call stack is one behind a call, and is looked up less 1.
-            shared.push(frame.function + 1);
+        shared.push(frame.address);
+        innermost = Some(frame);
+        if !in_all(&|other| other == frame) {
+            break;
         }
-        break;
+    }
+    // Of a function that isn't known, the instruction is all there is. An address in a call stack is
+    // one behind a call, and is looked up less 1.
+    if let Some(frame) = innermost.filter(|frame| frame.function != 0) {
+        shared.pop();
+        shared.push(frame.function + 1);
     }
     shared.reverse();
     shared
@@ -84,13 +89,15 @@ mod tests {
 
     #[test]
     fn a_wait_is_named_by_its_whole_stack() {
-        let stack: &[SampledFrame] = &[frame(11, 10, 70), frame(220, 200, 80)];
+        let stack: &[SampledFrame] = &[frame(15, 10, 70), frame(220, 200, 80)];
         assert_eq!(common_stack(words(&[stack, stack]).into_iter()), [11, 220]);
+        let unknown: &[SampledFrame] = &[frame(15, 0, 70), frame(220, 200, 80)];
+        assert_eq!(common_stack(words(&[unknown, unknown]).into_iter()), [15, 220]);
         assert_eq!(common_stack(std::iter::empty()), Stack::new());
     }
 
     #[test]
     fn a_sample_that_was_cut_short_is_used_as_far_as_it_goes() {
-        assert_eq!(common_stack([3, 11, 10, 70, 22].into_iter()), [11]);
+        assert_eq!(common_stack([3, 15, 10, 70, 22].into_iter()), [11]);
     }
 }
