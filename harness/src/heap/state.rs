@@ -66,7 +66,8 @@ pub(crate) struct State {
     pub(crate) asked: Vec<u64>,
     /// The number of requests after which the plan is lifted: the run makes no progress.
     pub(crate) bound: u64,
-    pub(crate) hung: bool,
+    /// The event with which the requests passed that number.
+    pub(crate) hung: Option<u64>,
     /// Shows the parent process that the run is alive, at certain requests (see `stop`).
     heartbeat: Heartbeat,
     pub(crate) heaps: HeapTable,
@@ -135,7 +136,7 @@ impl State {
             armed: false,
             asked: Vec::new(),
             bound: u64::MAX,
-            hung: false,
+            hung: None,
             heartbeat: Heartbeat::NONE,
             heaps: HeapTable::default(),
             evidence: Vec::new(),
@@ -310,8 +311,8 @@ impl State {
             return None;
         }
         if self.requests > self.bound {
-            if !self.hung {
-                self.hung = true;
+            if self.hung.is_none() {
+                self.hung = Some(self.events + 1);
                 self.disarm();
                 // Without the plan the run has to end within as many requests again.
                 self.set_bound(self.bound.saturating_mul(2));

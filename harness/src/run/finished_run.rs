@@ -106,10 +106,11 @@ impl Run {
         }
         let outcome = match ended {
             _ if loom_race.is_some() => Outcome::Hung,
-            _ if state.hung => {
+            _ if let Some(event) = state.hung => {
                 let note =
                     "it kept making requests, past ten times the requests of the fault-free run";
-                state.accuse(Evidence::new(Kind::NoProgress).note(note));
+                let evidence = Evidence::new(Kind::NoProgress).note(note);
+                state.accuse(evidence.step(Role::Hung, Moment::Event(event)));
                 Outcome::Hung
             }
             SubjectEnd::Stopped => {

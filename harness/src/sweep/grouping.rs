@@ -49,6 +49,17 @@ fn is_about_fault(kind: Kind) -> bool {
 
 /// How many functions, from the innermost one, tell where a program died.
 pub(crate) const DEATH_FRAMES: usize = 2;
+/// How many tell which of its loops doesn't end: a program has functions of its own around `malloc`.
+const LOOP_FRAMES: usize = 4;
+
+/// Whether a step is where a finding of this kind shows that the program can't go on.
+fn ends(kind: Kind, role: Role) -> bool {
+    match kind {
+        Kind::Crash | Kind::Abort => role == Role::Died,
+        Kind::NoProgress => role == Role::Hung,
+        _ => false,
+    }
+}
 
 /// The observations of one root cause.
 struct Group {
@@ -134,12 +145,12 @@ pub(crate) fn root(
     injected: bool,
 ) -> Vec<u64> {
     if is_preloaded()
-        && matches!(evidence.kind, Kind::Crash | Kind::Abort)
-        && let Some(died) = steps.iter().find(|step| step.role == Role::Died)
-        && !died.site.frames.is_empty()
+        && let Some(end) = steps.iter().find(|step| ends(evidence.kind, step.role))
+        && !end.site.frames.is_empty()
     {
         // Many requests of a program lead to one place where it can't go on.
-        return vec![died.site.innermost(DEATH_FRAMES)];
+        let frames = if end.role == Role::Hung { LOOP_FRAMES } else { DEATH_FRAMES };
+        return vec![end.site.innermost(frames)];
     }
     // Where a thread is joined follows from what the joined thread waits for; and where a process
     // dies of a fault, from the fault.
