@@ -1,8 +1,11 @@
 //! What a sweep of tests shows, by `cargo test`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 
-use crate::workshop::{Workshop, row};
+use crate::workshop::{Printed, Workshop, row};
 
 #[test]
 fn each_test_shows_what_it_is_and_the_bytes_are_equal_for_any_jobs() {
@@ -85,6 +88,20 @@ fn junit_has_a_case_for_each_test() {
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
+}
+
+#[test]
+fn the_compiler_is_not_watched() {
+    let workshop = Workshop::new();
+    let wrapper = workshop.folder().join("wrapper");
+    let text = "#!/bin/sh\ntest -z \"$LD_PRELOAD\" || exit 77\necho >> \"$0.calls\"\nexec \"$@\"\n";
+    std::fs::write(&wrapper, text).expect("written");
+    std::fs::set_permissions(&wrapper, Permissions::from_mode(0o755)).expect("it is ours");
+    let mut command = workshop.command(&["test", "--", "clean"]);
+    let printed = Printed::of(command.env("RUSTC_WRAPPER", &wrapper).output().expect("it starts"));
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert_eq!(row(&printed.out, "tests::clean"), "✓ clean 3 requests 1 site 6 runs");
+    assert!(workshop.folder().join("wrapper.calls").exists(), "cargo called the wrapper");
 }
 
 #[test]
