@@ -16,6 +16,8 @@ use crate::services::fixture;
 use crate::services::git_log::Log;
 use crate::services::lfs_batch::server::{Call, Server};
 use crate::services::lfs_batch::store::MemoryStore;
+use crate::services::state_listener::StateHub;
+use crate::services::task_executor::TaskExecutor;
 use crate::services::{cache_rebuild, journal_intern, lfs_batch, request_context};
 use crate::systems::{Arenas, Blocks, Damage, Interns, Slabs};
 
@@ -23,12 +25,14 @@ use crate::systems::{Arenas, Blocks, Damage, Interns, Slabs};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, the systems' among them.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 18] = [
     ("cache_rebuild", |bytes| fuzz::replay::<cache_rebuild::CacheRebuild>(bytes, log)),
     ("journal_intern", |bytes| fuzz::replay::<journal_intern::JournalIntern>(bytes, log)),
     ("lfs_batch", |bytes| fuzz::replay::<lfs_batch::LfsBatch>(bytes, requests)),
     ("request_context", |bytes| fuzz::replay::<request_context::Board>(bytes, nothing)),
     ("container_memory", |bytes| fuzz::replay::<MemoryManager>(bytes, nothing)),
+    ("task_executor", |bytes| fuzz::replay::<TaskExecutor>(bytes, nothing)),
+    ("state_listener", |bytes| fuzz::replay::<StateHub>(bytes, nothing)),
     ("arena", |bytes| fuzz::replay::<Arenas>(bytes, nothing)),
     ("intern", |bytes| fuzz::replay::<Interns>(bytes, nothing)),
     ("blocks", |bytes| fuzz::replay::<Blocks>(bytes, nothing)),

@@ -23,6 +23,7 @@ use mallory::Scenario;
 use planted::{shelf, slot};
 use services::{
     cache_rebuild, container_memory, fixture, journal_intern, lfs_batch, request_context,
+    state_listener, task_executor,
 };
 
 /// Every scenario that the command line can sweep or explore.
@@ -53,6 +54,8 @@ fn services() -> Vec<Scenario> {
         script!(lfs_batch::LfsBatch, "lfs-batch.ron").input(fixture::lfs_requests),
         script!(request_context::Board, "request-context.ron"),
         script!(container_memory::MemoryManager, "container-memory.ron"),
+        script!(task_executor::TaskExecutor, "task-executor.ron"),
+        script!(state_listener::StateHub, "state-listener.ron"),
     ]
 }
 

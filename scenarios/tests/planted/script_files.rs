@@ -5,7 +5,8 @@ use std::path::Path;
 use mallory::script::Script;
 use mallory_scenarios::planted::{shelf, slot};
 use mallory_scenarios::services::{
-    cache_rebuild, container_memory, journal_intern, lfs_batch, request_context,
+    cache_rebuild, container_memory, journal_intern, lfs_batch, request_context, state_listener,
+    task_executor,
 };
 use mallory_scenarios::systems;
 use serde::Serialize;
@@ -43,6 +44,8 @@ fn reprinted(text: &str, name: &str) -> String {
         "lfs-batch" => of::<lfs_batch::Op>(text, name),
         "request-context" => of::<request_context::Op>(text, name),
         "container-memory" => of::<container_memory::Op>(text, name),
+        "task-executor" => of::<task_executor::Op>(text, name),
+        "state-listener" => of::<state_listener::Op>(text, name),
         #[cfg(feature = "foreign")]
         "lfs-batch-sqlite" => of::<mallory_scenarios::services::lfs_batch_sqlite::Op>(text, name),
         #[cfg(not(feature = "foreign"))]

@@ -14,6 +14,8 @@ use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
+use mallory_scenarios::services::state_listener::StateHub;
+use mallory_scenarios::services::task_executor::TaskExecutor;
 use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
 
 fn main() -> ExitCode {
@@ -23,6 +25,8 @@ fn main() -> ExitCode {
         .system_with::<LfsBatch>(fixture::lfs_requests)
         .system::<Board>()
         .system::<MemoryManager>()
+        .system::<TaskExecutor>()
+        .system::<StateHub>()
         .system::<Arenas>()
         .system::<Blocks>()
         .system::<Slabs>()

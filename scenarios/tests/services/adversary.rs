@@ -9,6 +9,8 @@ use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
+use mallory_scenarios::services::state_listener::StateHub;
+use mallory_scenarios::services::task_executor::TaskExecutor;
 use serde::de::DeserializeOwned;
 
 use crate::survival::{Input, nothing, report};
@@ -59,4 +61,16 @@ fn request_context() {
 fn container_memory() {
     let script = include_str!("../../scripts/container-memory.ron");
     stays_clean::<MemoryManager>(script, nothing);
+}
+
+#[test]
+fn task_executor() {
+    let script = include_str!("../../scripts/task-executor.ron");
+    stays_clean::<TaskExecutor>(script, nothing);
+}
+
+#[test]
+fn state_listener() {
+    let script = include_str!("../../scripts/state-listener.ron");
+    stays_clean::<StateHub>(script, nothing);
 }

@@ -12,6 +12,8 @@ use mallory_scenarios::services::fixture::SAMPLE;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
+use mallory_scenarios::services::state_listener::StateHub;
+use mallory_scenarios::services::task_executor::TaskExecutor;
 
 use crate::by_hand::Stage;
 use crate::lfs_batch::session;
@@ -99,6 +101,8 @@ fn no_operation_allocates_outside_its_heap() {
     stays_inside::<JournalIntern>(&operations::journal_intern(), SAMPLE, |_| ());
     stays_inside::<Board>(&operations::request_context(), &[], |_| ());
     stays_inside::<MemoryManager>(&operations::container_memory(), &[], |_| ());
+    stays_inside::<TaskExecutor>(&operations::task_executor(), &[], |_| ());
+    stays_inside::<StateHub>(&operations::state_listener(), &[], |_| ());
 }
 
 #[test]

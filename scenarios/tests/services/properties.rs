@@ -12,6 +12,8 @@ use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
+use mallory_scenarios::services::state_listener::StateHub;
+use mallory_scenarios::services::task_executor::TaskExecutor;
 use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,6 +53,16 @@ fn request_context() {
 #[test]
 fn container_memory() {
     holds::<MemoryManager>(&[], 300, 200);
+}
+
+#[test]
+fn task_executor() {
+    holds::<TaskExecutor>(&[], 300, 200);
+}
+
+#[test]
+fn state_listener() {
+    holds::<StateHub>(&[], 300, 200);
 }
 
 #[test]
