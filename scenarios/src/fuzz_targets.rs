@@ -19,6 +19,8 @@ use crate::services::git_command::GitCommand;
 use crate::services::git_log::Log;
 use crate::services::lfs_batch::server::{Call, Server};
 use crate::services::lfs_batch::store::MemoryStore;
+use crate::services::state_listener::StateHub;
+use crate::services::task_executor::TaskExecutor;
 use crate::services::{cache_rebuild, journal_intern, lfs_batch, request_context};
 use crate::systems::{Arenas, Blocks, Damage, Interns, Slabs};
 
@@ -26,7 +28,7 @@ use crate::systems::{Arenas, Blocks, Damage, Interns, Slabs};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, the systems' among them.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 21] = [
     ("cache_rebuild", |bytes| fuzz::replay::<cache_rebuild::CacheRebuild>(bytes, log)),
     ("journal_intern", |bytes| fuzz::replay::<journal_intern::JournalIntern>(bytes, log)),
     ("lfs_batch", |bytes| fuzz::replay::<lfs_batch::LfsBatch>(bytes, requests)),
@@ -35,6 +37,8 @@ pub const TARGETS: [Target; 19] = [
     ("config_cache", |bytes| fuzz::replay::<ConfigCache>(bytes, nothing)),
     ("circuit_breaker", |bytes| fuzz::replay::<Gateway>(bytes, nothing)),
     ("git_command", |bytes| fuzz::replay::<GitCommand>(bytes, answers)),
+    ("task_executor", |bytes| fuzz::replay::<TaskExecutor>(bytes, nothing)),
+    ("state_listener", |bytes| fuzz::replay::<StateHub>(bytes, nothing)),
     ("arena", |bytes| fuzz::replay::<Arenas>(bytes, nothing)),
     ("intern", |bytes| fuzz::replay::<Interns>(bytes, nothing)),
     ("blocks", |bytes| fuzz::replay::<Blocks>(bytes, nothing)),

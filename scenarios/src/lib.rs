@@ -23,7 +23,7 @@ use mallory::Scenario;
 use planted::{shelf, slot};
 use services::{
     cache_rebuild, circuit_breaker, config_cache, container_memory, fixture, git_command,
-    journal_intern, lfs_batch, request_context,
+    journal_intern, lfs_batch, request_context, state_listener, task_executor,
 };
 
 /// Every scenario that the command line can sweep or explore.
@@ -57,6 +57,8 @@ fn services() -> Vec<Scenario> {
         script!(config_cache::ConfigCache, "config-cache.ron"),
         script!(circuit_breaker::Gateway, "circuit-breaker.ron"),
         script!(git_command::GitCommand, "git-command.ron").input(fixture::git_answers),
+        script!(task_executor::TaskExecutor, "task-executor.ron"),
+        script!(state_listener::StateHub, "state-listener.ron"),
     ]
 }
 

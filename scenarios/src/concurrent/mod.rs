@@ -11,10 +11,12 @@ pub mod intern;
 pub(crate) mod join;
 pub mod journal;
 pub mod lfs_batch;
+pub mod message_queue;
 pub mod pool;
 #[cfg(feature = "shuttle")]
 pub mod queue;
 pub mod slab;
+pub mod state_listener;
 pub mod system_port;
 
 use mallory::{Heap, Refused, Scenario};
@@ -31,7 +33,7 @@ pub struct Subject {
 }
 
 /// Every subject, in the order of the names.
-pub const SUBJECTS: [Subject; 8] = [
+pub const SUBJECTS: [Subject; 10] = [
     Subject {
         name: "concurrent/cache-rebuild",
         about: "a cache is rebuilt while look-ups go on",
@@ -58,6 +60,11 @@ pub const SUBJECTS: [Subject; 8] = [
         run: lfs_batch::two_workers,
     },
     Subject {
+        name: "concurrent/message-queue",
+        about: "two workers take messages from one queue, and put aside what they can't deal with",
+        run: message_queue::two_workers,
+    },
+    Subject {
         name: "concurrent/pool",
         about: "two threads take from one pool, and give back",
         run: pool::lend,
@@ -66,6 +73,11 @@ pub const SUBJECTS: [Subject; 8] = [
         name: "concurrent/slab",
         about: "two threads with a slab each read what is in the other's slab",
         run: slab::lend,
+    },
+    Subject {
+        name: "concurrent/state-listener",
+        about: "two threads send messages to two listeners, one of which leaves early",
+        run: state_listener::two_listeners,
     },
     Subject {
         name: "concurrent/system-port",

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use arbitrary::{Result, Unstructured};
+use arbitrary::{Arbitrary, Result, Unstructured};
 use sha2::{Digest, Sha256};
 
 use super::circuit_breaker::Policy;
@@ -57,6 +57,42 @@ pub(crate) fn container(u: &mut Unstructured<'_>) -> Result<String> {
         ..224 => ["web", "db", "cache", "queue", "é"][usize::from(how) % 5].to_owned(),
         224..232 => "c".repeat(usize::from(how) + 29),
         232.. => u.arbitrary()?,
+    })
+}
+
+/// A few values: at most eight.
+pub(crate) fn few<'a, T: Arbitrary<'a>>(u: &mut Unstructured<'a>) -> Result<Vec<T>> {
+    (0..u.arbitrary::<u8>()? % 9).map(|_| u.arbitrary()).collect()
+}
+
+/// A key of a value: usually one of a few, sometimes around the greatest length.
+pub(crate) fn key(u: &mut Unstructured<'_>) -> Result<String> {
+    let how = u.arbitrary::<u8>()?;
+    Ok(match how {
+        ..232 => ["a", "b", "c", "total", "", "é"][usize::from(how) % 6].to_owned(),
+        232..240 => "k".repeat(usize::from(how) - 107),
+        240.. => u.arbitrary()?,
+    })
+}
+
+/// A template, most of whose keys are known; sometimes one that is too long when it is expanded.
+pub(crate) fn template(u: &mut Unstructured<'_>) -> Result<String> {
+    let known = ["", "1", "x\"y\n", "${a}", "${a}-${b}", "$${é} {}", "${c}${c}${c}", "${a", "${}"];
+    let text = mostly(u, &known)?;
+    Ok(match u.arbitrary::<u8>()? {
+        how @ 240.. => text.repeat(usize::from(how) * 4),
+        _ => text,
+    })
+}
+
+/// A listener's name: usually one of a few, sometimes around the greatest length.
+pub(crate) fn listener(u: &mut Unstructured<'_>) -> Result<String> {
+    let how = u.arbitrary::<u8>()?;
+    Ok(match how {
+        ..240 => ["ui", "audit", "retry", "é", "", "mail", "1", "2", "3"][usize::from(how) % 9]
+            .to_owned(),
+        240..248 => "l".repeat(usize::from(how) - 115),
+        248.. => u.arbitrary()?,
     })
 }
 

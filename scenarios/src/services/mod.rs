@@ -15,3 +15,5 @@ pub mod lfs_batch;
 #[cfg(feature = "foreign")]
 pub mod lfs_batch_sqlite;
 pub mod request_context;
+pub mod state_listener;
+pub mod task_executor;

@@ -44,8 +44,10 @@ each! {
     intern_three "concurrent/intern-three";
     journal "concurrent/journal";
     lfs_batch "concurrent/lfs-batch";
+    message_queue "concurrent/message-queue";
     pool "concurrent/pool";
     slab "concurrent/slab";
+    state_listener "concurrent/state-listener";
     system_port "concurrent/system-port";
 }
 

@@ -70,6 +70,7 @@ each! {
     count "racy/count";
     lock_order "racy/lock-order";
     try_lock "racy/try-lock";
+    left_listener "racy/left-listener";
     leak "racy/leak";
     window "racy/window";
     cleanup "racy/cleanup";

@@ -6,7 +6,7 @@ use mallory::script::Script;
 use mallory_scenarios::planted::{shelf, slot};
 use mallory_scenarios::services::{
     cache_rebuild, circuit_breaker, config_cache, container_memory, git_command, journal_intern,
-    lfs_batch, request_context,
+    lfs_batch, request_context, state_listener, task_executor,
 };
 use mallory_scenarios::systems;
 use serde::Serialize;
@@ -47,6 +47,8 @@ fn reprinted(text: &str, name: &str) -> String {
         "container-memory" => of::<container_memory::Op>(text, name),
         "config-cache" => of::<config_cache::Op>(text, name),
         "circuit-breaker" => of::<circuit_breaker::Op>(text, name),
+        "task-executor" => of::<task_executor::Op>(text, name),
+        "state-listener" => of::<state_listener::Op>(text, name),
         #[cfg(feature = "foreign")]
         "lfs-batch-sqlite" => of::<mallory_scenarios::services::lfs_batch_sqlite::Op>(text, name),
         #[cfg(not(feature = "foreign"))]

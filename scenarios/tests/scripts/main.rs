@@ -17,6 +17,8 @@ use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
+use mallory_scenarios::services::state_listener::StateHub;
+use mallory_scenarios::services::task_executor::TaskExecutor;
 use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
 
 fn main() -> ExitCode {
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         .system::<ConfigCache>()
         .system::<Gateway>()
         .system_with::<GitCommand>(fixture::git_answers)
+        .system::<TaskExecutor>()
+        .system::<StateHub>()
         .system::<Arenas>()
         .system::<Blocks>()
         .system::<Slabs>()

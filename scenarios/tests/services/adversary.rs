@@ -12,6 +12,8 @@ use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
+use mallory_scenarios::services::state_listener::StateHub;
+use mallory_scenarios::services::task_executor::TaskExecutor;
 use serde::de::DeserializeOwned;
 
 use crate::survival::{Input, nothing, report};
@@ -80,4 +82,16 @@ fn circuit_breaker() {
 fn git_command() {
     let script = include_str!("../../scripts/git-command.ron");
     stays_clean::<GitCommand>(script, fixture::git_answers);
+}
+
+#[test]
+fn task_executor() {
+    let script = include_str!("../../scripts/task-executor.ron");
+    stays_clean::<TaskExecutor>(script, nothing);
+}
+
+#[test]
+fn state_listener() {
+    let script = include_str!("../../scripts/state-listener.ron");
+    stays_clean::<StateHub>(script, nothing);
 }

@@ -16,5 +16,7 @@ mod operations;
 mod outside;
 mod properties;
 mod request_context;
+mod state_listener;
 mod survival;
+mod task_executor;
 mod threads;

@@ -3,9 +3,10 @@
 
 use mallory_scenarios::services::git_log::{ChangeKind, Id};
 use mallory_scenarios::services::journal_intern::Entry;
+use mallory_scenarios::services::state_listener::TaskState;
 use mallory_scenarios::services::{
     cache_rebuild, circuit_breaker, config_cache, container_memory, git_command, journal_intern,
-    request_context,
+    request_context, state_listener, task_executor,
 };
 
 /// The object id that repeats this digit forty times.
@@ -321,4 +322,114 @@ pub(crate) fn git_command() -> Vec<git_command::Op> {
         output("rev-parse HEAD", 41),
         Op::Count,
     ]
+}
+pub(crate) fn set(key: &str, value: &str) -> task_executor::Step {
+    task_executor::Step::Set { key: key.into(), value: value.into() }
+}
+
+pub(crate) fn remove(key: &str) -> task_executor::Step {
+    task_executor::Step::Remove { key: key.into() }
+}
+
+pub(crate) fn rename(from: &str, to: &str) -> task_executor::Step {
+    task_executor::Step::Rename { from: from.into(), to: to.into() }
+}
+
+pub(crate) fn require(key: &str, value: &str) -> task_executor::Step {
+    task_executor::Step::Require { key: key.into(), value: value.into() }
+}
+
+pub(crate) fn emit(text: &str) -> task_executor::Step {
+    task_executor::Step::Emit { text: text.into() }
+}
+
+pub(crate) fn task_executor() -> Vec<task_executor::Op> {
+    use task_executor::{KEY_MAX, Op, STEPS_MAX, VALUE_MAX};
+    let run = |steps: &[task_executor::Step]| Op::Run(steps.to_vec());
+    vec![
+        Op::Count,
+        Op::Report,
+        run(&[]),
+        run(&[set("a", "1"), set("b", "${a}${a}"), emit("b is ${b}, "), emit("\"a\n")]),
+        Op::Get("b".into()),
+        Op::Get("nothing".into()),
+        // Every change in one task that is taken back.
+        run(&[
+            set("a", "2"),
+            remove("b"),
+            set("c", "${a}"),
+            rename("a", "b"),
+            set("c", "4"),
+            emit("${c}"),
+            require("c", "5"),
+        ]),
+        Op::Report,
+        run(&[require("a", "1"), set("b", "${unknown}")]),
+        run(&[set("b", "${a")]),
+        run(&[remove("c")]),
+        run(&[rename("c", "d")]),
+        run(&[rename("a", "b")]),
+        run(&[rename("a", "a")]),
+        run(&[set(&"k".repeat(KEY_MAX), ""), set(&"k".repeat(KEY_MAX + 1), "")]),
+        run(&[set("a", &"v".repeat(VALUE_MAX)), emit("${a}"), emit("${a}.")]),
+        run(&[set("long", &"v".repeat(VALUE_MAX)), rename("long", "l"), emit("${l}${}")]),
+        run(&vec![set("a", "${a}1"); STEPS_MAX]),
+        run(&vec![set("a", "${a}1"); STEPS_MAX + 1]),
+        run(&[remove("a"), rename("b", "a"), set("b", "${a}"), emit("${a} ${b}")]),
+        Op::Report,
+        Op::Count,
+    ]
+}
+
+pub(crate) fn listen(listener: &str, only: Option<TaskState>) -> state_listener::Op {
+    state_listener::Op::Listen { listener: listener.into(), only }
+}
+
+pub(crate) fn report(task: &str, state: TaskState, note: &str) -> state_listener::Op {
+    state_listener::Op::Report { task: task.into(), state, note: note.into() }
+}
+
+pub(crate) fn receive(listener: &str, limit: usize) -> state_listener::Op {
+    state_listener::Op::Receive { listener: listener.into(), limit }
+}
+
+pub(crate) fn state_listener() -> Vec<state_listener::Op> {
+    use TaskState::{Failed, Pending, Running, Succeeded};
+    use state_listener::{INBOX_MAX, NAME_MAX, NOTE_MAX, Op};
+    let mut ops = vec![
+        Op::Count,
+        report("build", Pending, "nobody listens"),
+        receive("ui", 1),
+        Op::Leave("ui".into()),
+        listen("ui", None),
+        listen("retry", Some(Failed)),
+        listen(&"l".repeat(NAME_MAX), Some(Running)),
+        listen(&"l".repeat(NAME_MAX + 1), None),
+        report(&"t".repeat(NAME_MAX + 1), Failed, ""),
+        report("build", Failed, &"n".repeat(NOTE_MAX + 1)),
+        report("build", Pending, ""),
+        report("build", Running, "on \"node 1\"\n"),
+        report("deploy", Failed, "build"),
+        receive("ui", 2),
+        Op::Acknowledge("retry".into()),
+        Op::Reject("ui".into()),
+        receive("ui", 1),
+        Op::Acknowledge("ui".into()),
+        receive("ui", usize::MAX),
+        receive("retry", 3),
+        Op::Known("ui".into()),
+        Op::Acknowledge("ui".into()),
+        Op::Acknowledge("retry".into()),
+        Op::Known("ui".into()),
+        Op::Known("retry".into()),
+        listen("ui", Some(Succeeded)),
+        report("build", Succeeded, "build"),
+        Op::Count,
+        Op::Leave("l".repeat(NAME_MAX)),
+    ];
+    ops.extend((0..INBOX_MAX).map(|_| report("again", Failed, "")));
+    ops.extend([Op::Reject("retry".into()), Op::Leave("retry".into()), Op::Count]);
+    ops.extend((1..9).map(|nth: usize| listen(&nth.to_string(), None)));
+    ops.extend([report("build", Running, "to all"), receive("7", 1), Op::Leave("ui".into())]);
+    ops
 }

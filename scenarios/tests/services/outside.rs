@@ -15,6 +15,8 @@ use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
+use mallory_scenarios::services::state_listener::StateHub;
+use mallory_scenarios::services::task_executor::TaskExecutor;
 
 use crate::by_hand::Stage;
 use crate::lfs_batch::session;
@@ -105,6 +107,8 @@ fn no_operation_allocates_outside_its_heap() {
     stays_inside::<ConfigCache>(&operations::config_cache(), &[], |_| ());
     stays_inside::<Gateway>(&operations::circuit_breaker(), &[], |_| ());
     stays_inside::<GitCommand>(&operations::git_command(), GIT_ANSWERS, |_| ());
+    stays_inside::<TaskExecutor>(&operations::task_executor(), &[], |_| ());
+    stays_inside::<StateHub>(&operations::state_listener(), &[], |_| ());
 }
 
 #[test]

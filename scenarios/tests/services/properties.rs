@@ -15,6 +15,8 @@ use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
+use mallory_scenarios::services::state_listener::StateHub;
+use mallory_scenarios::services::task_executor::TaskExecutor;
 use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -69,6 +71,16 @@ fn circuit_breaker() {
 #[test]
 fn git_command() {
     holds::<GitCommand>(fixture::GIT_ANSWERS, 300, 60);
+}
+
+#[test]
+fn task_executor() {
+    holds::<TaskExecutor>(&[], 300, 200);
+}
+
+#[test]
+fn state_listener() {
+    holds::<StateHub>(&[], 300, 200);
 }
 
 #[test]

@@ -9,6 +9,8 @@ use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
 use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
+use mallory_scenarios::services::state_listener::StateHub;
+use mallory_scenarios::services::task_executor::TaskExecutor;
 use serde::de::DeserializeOwned;
 
 /// Reads a service's fixture.
@@ -110,3 +112,5 @@ service!(journal_intern: JournalIntern, "journal-intern.ron", fixture::journal);
 service!(lfs_batch: LfsBatch, "lfs-batch.ron", fixture::lfs_requests);
 service!(request_context: Board, "request-context.ron", nothing);
 service!(git_command: GitCommand, "git-command.ron", fixture::git_answers);
+service!(task_executor: TaskExecutor, "task-executor.ron", nothing);
+service!(state_listener: StateHub, "state-listener.ron", nothing);

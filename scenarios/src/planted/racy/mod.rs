@@ -7,6 +7,7 @@ mod block;
 mod cleanup;
 mod count;
 mod leak;
+mod left_listener;
 mod lock_order;
 mod pair;
 mod publication;
@@ -21,11 +22,12 @@ pub use pair::{RacyPair, SeenBy};
 
 /// Every pair: first those that need only an order of threads, then those that need a failed
 /// request.
-pub const PAIRS: [RacyPair; 7] = [
+pub const PAIRS: [RacyPair; 8] = [
     count::PAIR,
     publication::PAIR,
     lock_order::PAIR,
     try_lock::PAIR,
+    left_listener::PAIR,
     leak::PAIR,
     window::PAIR,
     cleanup::PAIR,
