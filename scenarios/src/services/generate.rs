@@ -131,7 +131,7 @@ pub(crate) fn service(u: &mut Unstructured<'_>) -> Result<String> {
 }
 
 /// The key of a setting.
-pub(crate) fn key(u: &mut Unstructured<'_>) -> Result<String> {
+pub(crate) fn setting(u: &mut Unstructured<'_>) -> Result<String> {
     mostly(u, &["host", "port", "mode", "user", "größe", "a=b", ""])
 }
 
@@ -145,7 +145,7 @@ pub(crate) fn settings(u: &mut Unstructured<'_>) -> Result<String> {
 pub(crate) fn overrides(u: &mut Unstructured<'_>) -> Result<Vec<(String, String)>> {
     let mut overrides = Vec::new();
     for _ in 0..u.arbitrary::<u8>()? % 4 {
-        overrides.push((key(u)?, mostly(u, &["80", "a.example", "", "7", "two\nlines"])?));
+        overrides.push((setting(u)?, mostly(u, &["80", "a.example", "", "7", "two\nlines"])?));
     }
     Ok(overrides)
 }

@@ -54,7 +54,7 @@ pub enum Op {
         #[arbitrary(with = generate::service)]
         name: String,
         /// The key.
-        #[arbitrary(with = generate::key)]
+        #[arbitrary(with = generate::setting)]
         key: String,
     },
     /// Forgets a configuration.
