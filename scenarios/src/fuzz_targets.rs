@@ -22,13 +22,13 @@ use crate::services::lfs_batch::store::MemoryStore;
 use crate::services::state_listener::StateHub;
 use crate::services::task_executor::TaskExecutor;
 use crate::services::{cache_rebuild, journal_intern, lfs_batch, request_context};
-use crate::systems::{Arenas, Blocks, Damage, Interns, Slabs};
+use crate::systems::{Arenas, Blocks, Damage, Interns, Regions, Slabs};
 
 /// A target: its name, as the file in `fuzz/fuzz_targets` has it, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, the systems' among them.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     ("cache_rebuild", |bytes| fuzz::replay::<cache_rebuild::CacheRebuild>(bytes, log)),
     ("journal_intern", |bytes| fuzz::replay::<journal_intern::JournalIntern>(bytes, log)),
     ("lfs_batch", |bytes| fuzz::replay::<lfs_batch::LfsBatch>(bytes, requests)),
@@ -43,6 +43,7 @@ pub const TARGETS: [Target; 21] = [
     ("intern", |bytes| fuzz::replay::<Interns>(bytes, nothing)),
     ("blocks", |bytes| fuzz::replay::<Blocks>(bytes, nothing)),
     ("slab", |bytes| fuzz::replay::<Slabs>(bytes, nothing)),
+    ("regions", |bytes| fuzz::replay::<Regions>(bytes, nothing)),
     ("shelf", |bytes| fuzz::replay::<Shelf<Sound>>(bytes, nothing)),
     ("ports", ports),
     ("corruption", corruption),

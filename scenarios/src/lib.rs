@@ -82,6 +82,7 @@ fn parts() -> Vec<Scenario> {
         script!(systems::Interns, "intern.ron"),
         script!(systems::Blocks, "blocks.ron"),
         script!(systems::Slabs, "slab.ron"),
+        script!(systems::Regions, "regions.ron"),
         shelf,
     ];
     parts.into_iter().map(|part| part.group("parts")).collect()

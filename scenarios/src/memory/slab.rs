@@ -92,6 +92,13 @@ impl<P: Port> Slab<P> {
         Slab { source, bins, singles, direct, strangers: Cell::new(0) }
     }
 
+    /// Sets the most bytes that may be allocated from the port at once; without it there is no limit.
+    #[must_use]
+    pub fn capped(mut self, bytes: usize) -> Self {
+        self.source.cap = bytes;
+        self
+    }
+
     /// Wipes memory as soon as it is freed: for secrets.
     #[must_use]
     pub fn zero_on_free(mut self) -> Self {

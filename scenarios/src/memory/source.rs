@@ -14,7 +14,7 @@ pub const MAX_ALIGN: usize = 16;
 /// A port with a cap on the bytes that are allocated from it.
 pub(super) struct Source<P> {
     port: P,
-    cap: usize,
+    pub(super) cap: usize,
     pub(super) zero_on_free: bool,
     held: Cell<usize>,
     peak: Cell<usize>,

@@ -56,6 +56,7 @@ fn reprinted(text: &str, name: &str) -> String {
         "arena" => of::<systems::ArenaOp>(text, name),
         "intern" => of::<systems::InternOp>(text, name),
         "blocks" | "slab" => of::<systems::BlocksOp>(text, name),
+        "regions" => of::<systems::RegionOp>(text, name),
         name if name.starts_with("shelf") => of::<shelf::Op>(text, name),
         name if name.starts_with("slot") => of::<slot::Op>(text, name),
         other => panic!("{name}: what operations has {other}?"),

@@ -19,7 +19,7 @@ use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::services::state_listener::StateHub;
 use mallory_scenarios::services::task_executor::TaskExecutor;
-use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
+use mallory_scenarios::systems::{Arenas, Blocks, Interns, Regions, Slabs};
 
 fn main() -> ExitCode {
     let tests = ScriptTests::new(env!("CARGO_MANIFEST_DIR"))
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         .system::<Arenas>()
         .system::<Blocks>()
         .system::<Slabs>()
+        .system::<Regions>()
         .system::<Interns>()
         .system::<Shelf<Sound>>()
         .system::<Shelf<Leaks>>()

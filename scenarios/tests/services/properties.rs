@@ -17,7 +17,7 @@ use mallory_scenarios::services::lfs_batch::LfsBatch;
 use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::services::state_listener::StateHub;
 use mallory_scenarios::services::task_executor::TaskExecutor;
-use mallory_scenarios::systems::{Arenas, Blocks, Interns, Slabs};
+use mallory_scenarios::systems::{Arenas, Blocks, Interns, Regions, Slabs};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -101,6 +101,11 @@ fn heap_and_ledger() {
 #[test]
 fn slab() {
     holds::<Slabs>(&[], 400, 300);
+}
+
+#[test]
+fn regions() {
+    holds::<Regions>(&[], 300, 200);
 }
 
 #[test]
