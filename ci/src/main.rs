@@ -1,6 +1,7 @@
 //! Continuous integration as a program. The README's test command, `.ci/run` and the workflow files
 //! only call it, so that a person runs the same as CI does.
 
+mod clones;
 mod fuzz;
 mod guards;
 mod newcomers;
@@ -36,6 +37,8 @@ usage: cargo run -p ci -- COMMAND
            the fuzz set-up that the docs print
   guards   checks in the sources of the services that all memory comes from the heap, and that
            every public function says what gives back what it hands out
+  clones   counts calls of `clone` by file, and requests for memory by service, which must not be
+           more than ci/clones.toml allows; --update writes the file anew
   precision  sweeps popular crates in their published versions, which must show no false finding,
            and compares the table with precision/README.md; --update writes the file anew
   programs  sweeps programs of Debian's packages, and writes the table of docs/programs.md; takes
@@ -53,7 +56,7 @@ usage: cargo run -p ci -- COMMAND
            --smoke        tries each target for a moment instead
            --planted      checks that planted bugs are found instead
            --address      builds with AddressSanitizer (needs a nightly toolchain)
-  all      lint, guards, test, smoke, matrix and explore
+  all      lint, guards, clones, test, smoke, matrix and explore
 
 example: cargo run -p ci -- fuzz --minutes 10 blocks";
 
@@ -74,6 +77,8 @@ fn main() -> ExitCode {
         ["repeat"] => run(&mut cargo(&["run", "--release", "--example", "repeated"])),
         ["hostile"] => run(&mut cargo(&["run", "--release", "--example", "hostile"])),
         ["guards"] => guards::guards(),
+        ["clones"] => clones::clones(false),
+        ["clones", "--update"] => clones::clones(true),
         ["newcomers"] => newcomers::newcomers(),
         ["precision"] => precision::precision(false),
         ["precision", "--update"] => precision::precision(true),
@@ -84,9 +89,9 @@ fn main() -> ExitCode {
             let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
             fuzz::Options::read(&options).and_then(|options| fuzz::fuzz(&options))
         }
-        ["all"] => {
-            [lint, guards::guards, test, smoke, matrix, explore].iter().try_for_each(|step| step())
-        }
+        ["all"] => [lint, guards::guards, || clones::clones(false), test, smoke, matrix, explore]
+            .iter()
+            .try_for_each(|step| step()),
         _ => Err(USAGE.to_owned()),
     };
     match done {

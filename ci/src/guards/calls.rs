@@ -122,7 +122,7 @@ impl Calls {
 }
 
 /// Whether these attributes say that an item is only there in tests.
-pub(super) fn is_test(attributes: &[syn::Attribute]) -> bool {
+pub(crate) fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let text = match &attribute.meta {
             syn::Meta::List(list) => list.tokens.to_string(),

@@ -10,6 +10,8 @@ mod calls;
 mod contracts;
 mod header;
 
+pub(crate) use calls::is_test;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
