@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::invocation::{Invocation, Mistake, mistake_in, mistake_in_setting};
 use super::operation::{Op, Reply, ReplyText};
 use super::runner::{Ending, Runner, RunnerError, Stream};
-use crate::memory::bytes::{Bytes, refused, try_copy, try_extend, try_with_capacity};
+use crate::memory::bytes::{Bytes, refused, try_copy, try_with_capacity};
 use crate::memory::with_arena;
 use crate::services::git_log::{Digest, Log};
 
@@ -168,10 +168,12 @@ impl Executor {
         self.command(arguments, |invocation, arena, heap| {
             let mut output = Vec::new_in(arena);
             let failure = run(runner, invocation, arena, &mut |bytes| {
-                if bytes.len() > cap - output.len() {
-                    return Err(Enough::TooMuch);
-                }
-                try_extend(&mut output, bytes).map_err(|Refused| Enough::Refused)
+                // Up to the cap also where more comes: what is asked of the arena is then the same
+                // however the output is cut into pieces.
+                let fitting = bytes.len().min(cap - output.len());
+                make_room(&mut output, fitting).map_err(|Refused| Enough::Refused)?;
+                output.extend_from_slice(&bytes[..fitting]);
+                if fitting == bytes.len() { Ok(()) } else { Err(Enough::TooMuch) }
             })?;
             match failure {
                 Some(failure) => failure.reply(heap),
@@ -225,6 +227,18 @@ impl Executor {
         self.failed += u64::from(!went_well);
         Ok(reply)
     }
+}
+
+/// Makes room for at most [`BUFFER`] bytes more. The room is a power of two, and each one from the
+/// buffer's size on comes in turn: how a pipe cuts the output into pieces is chance, and makes no
+/// difference.
+fn make_room(output: &mut Vec<u8, &Heap>, more: usize) -> Result<(), Refused> {
+    let needed = output.len() + more;
+    if needed <= output.capacity() {
+        return Ok(());
+    }
+    let room = needed.next_power_of_two().max(BUFFER);
+    output.try_reserve_exact(room - output.len()).map_err(refused)
 }
 
 /// Runs git and passes its output on, buffer by buffer. Takes its memory first.
