@@ -29,6 +29,7 @@ use mallory::{GlobalHeap, Scenario};
 
 use crate::services::fixture;
 use crate::services::lfs_batch_sqlite::LfsBatchSqlite;
+use crate::services::task_repository_sqlite::TaskRepositories;
 
 use subject::PROGRAM;
 pub use subject::{Aborts, ForeignSubject};
@@ -46,6 +47,11 @@ pub fn scenarios<A: GlobalAlloc + Sync>(heap: &'static GlobalHeap<A>) -> Vec<Sce
         include_str!("../../scripts/lfs-batch-sqlite.ron"),
     );
     let durable = durable.input(fixture::lfs_requests).group("foreign").rerun_by(PROGRAM);
-    let of_c = [sqlite::scenario(), lua::scenario(), durable];
+    let repository = Scenario::script::<TaskRepositories>(
+        "scenarios/scripts/task-repository-sqlite.ron",
+        include_str!("../../scripts/task-repository-sqlite.ron"),
+    );
+    let repository = repository.group("foreign").rerun_by(PROGRAM);
+    let of_c = [sqlite::scenario(), lua::scenario(), durable, repository];
     foreign.into_iter().chain(of_c).chain(popular).collect()
 }

@@ -17,3 +17,5 @@ pub mod lfs_batch_sqlite;
 pub mod request_context;
 pub mod state_listener;
 pub mod task_executor;
+#[cfg(feature = "foreign")]
+pub mod task_repository_sqlite;

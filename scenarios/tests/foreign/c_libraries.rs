@@ -24,6 +24,11 @@ fn batches_in_a_database_are_all_or_nothing() {
     is_as_reviewed("lfs-batch-sqlite");
 }
 
+#[test]
+fn tasks_in_a_database_are_updated_where_their_version_matches() {
+    is_as_reviewed("task-repository-sqlite");
+}
+
 /// Replays a token of FOREIGN.md, which must find this kind.
 fn finds(token: &str, kind: &str) {
     let report = printed(&["replay", token], 1);

@@ -10,6 +10,7 @@ mod durable;
 mod popular;
 #[path = "../support/program.rs"]
 mod program;
+mod task_repository;
 
 /// Watches the crates that are swept in this process; otherwise it passes every call on.
 #[global_allocator]

@@ -52,7 +52,11 @@ fn reprinted(text: &str, name: &str) -> String {
         #[cfg(feature = "foreign")]
         "lfs-batch-sqlite" => of::<mallory_scenarios::services::lfs_batch_sqlite::Op>(text, name),
         #[cfg(not(feature = "foreign"))]
-        "lfs-batch-sqlite" => text.to_owned(),
+        "lfs-batch-sqlite" | "task-repository-sqlite" => text.to_owned(),
+        #[cfg(feature = "foreign")]
+        "task-repository-sqlite" => {
+            of::<mallory_scenarios::services::task_repository_sqlite::Op>(text, name)
+        }
         "arena" => of::<systems::ArenaOp>(text, name),
         "intern" => of::<systems::InternOp>(text, name),
         "blocks" | "slab" => of::<systems::BlocksOp>(text, name),

@@ -50,8 +50,9 @@ fn main() -> ExitCode {
         .system::<Slot<SOUND>>()
         .system::<Slot<FORGETS>>()
         .system::<Slot<STALE>>()
-        // It needs the feature `foreign`; the tests of that feature sweep it.
+        // They need the feature `foreign`; the tests of that feature sweep them.
         .elsewhere("lfs-batch-sqlite")
+        .elsewhere("task-repository-sqlite")
         .scripts("scripts")
         .cases("cases");
     // Their threads are scheduled by shuttle.

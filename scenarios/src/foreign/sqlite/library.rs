@@ -257,6 +257,13 @@ impl Connection {
         Ok(())
     }
 
+    /// How many rows the latest statement has inserted, changed or removed.
+    #[must_use]
+    pub fn changes(&self) -> i64 {
+        // SAFETY: the handle is open.
+        unsafe { ffi::sqlite3_changes64(self.raw) }
+    }
+
     /// Whether a transaction is open.
     #[must_use]
     pub fn in_transaction(&self) -> bool {

@@ -1,6 +1,7 @@
 //! SQLite, through its own table of memory functions: creates, fills, searches, changes and checks
 //! the database of a shop.
 
+pub(crate) mod killed;
 pub mod library;
 
 use mallory::{Heap, Kind, Report, Scenario, Sweep};

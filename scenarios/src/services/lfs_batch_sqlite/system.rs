@@ -5,17 +5,16 @@
 //! must be there whatever fails after it, and a failed batch must not, even before it is rolled
 //! back.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::fmt::{self, Debug};
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mallory::system::World;
 use mallory::{Heap, Refused, System};
 use serde::{Deserialize, Serialize};
 
 use super::store::SqliteStore;
+use crate::foreign::sqlite::killed::{copied, name};
 use crate::foreign::sqlite::library::SqliteFailure;
 use crate::services::lfs_batch::model::{Model, Object};
 use crate::services::lfs_batch::server::Server;
@@ -102,32 +101,9 @@ impl ReplyText {
 }
 
 const FILE: &str = "lfs.db";
-/// The copy that the state is read from.
-const COPY: &str = "copy.db";
-
-fn name(path: &Path) -> CString {
-    CString::new(path.as_os_str().as_encoded_bytes()).expect("a path has no zero in it")
-}
-
-/// Copies a file, or removes the copy where there is none.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::copy(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::remove_file(to) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        },
-        copied => copied.map(|_| ()),
-    }
-}
-
 impl<S: Durable> LfsBatchSqlite<S> {
     /// Reads the state from a copy of the file, or says what is wrong with it.
     fn look(&self) -> Result<Model, String> {
-        let [file, duplicate] = [FILE, COPY].map(|name| self.scratch.join(name));
-        for end in ["", "-journal"] {
-            let with_end = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
-            copy(&with_end(&file), &with_end(&duplicate)).map_err(|error| error.to_string())?;
-        }
         let found = |path: &CStr| {
             let mut model = Model::default();
             let store = self.server.store().sqlite();
@@ -140,7 +116,7 @@ impl<S: Durable> LfsBatchSqlite<S> {
                 Err(failure) => Err(format!("{failure:?}")),
             }
         };
-        found(&name(&duplicate))
+        found(&copied(&self.scratch, FILE)?)
     }
 }
 
