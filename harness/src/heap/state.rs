@@ -68,6 +68,8 @@ pub(crate) struct State {
     pub(crate) bound: u64,
     /// The event with which the requests passed that number.
     pub(crate) hung: Option<u64>,
+    /// What the system of a script measured of itself.
+    pub(crate) metrics: Vec<(String, u64)>,
     /// Shows the parent process that the run is alive, at certain requests (see `stop`).
     heartbeat: Heartbeat,
     pub(crate) heaps: HeapTable,
@@ -137,6 +139,7 @@ impl State {
             asked: Vec::new(),
             bound: u64::MAX,
             hung: None,
+            metrics: Vec::new(),
             heartbeat: Heartbeat::NONE,
             heaps: HeapTable::default(),
             evidence: Vec::new(),

@@ -1,7 +1,7 @@
 //! The schema of a report as JSON: one object on one line. Like the text, it holds nothing that
 //! differs between machines.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 #[cfg(feature = "cli")]
 use crate::error::Error;
@@ -31,7 +31,24 @@ pub(crate) struct JsonLine<'a> {
     /// Left out where real threads reach another peak each time.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) peak_bytes: u64,
+    #[serde(skip_serializing_if = "JsonMetrics::is_empty")]
+    pub(crate) metrics: JsonMetrics<'a>,
     pub(crate) fingerprint: String,
+}
+
+/// What a system measured of itself: an object, in the system's order.
+pub(crate) struct JsonMetrics<'a>(pub(crate) &'a [(String, u64)]);
+
+impl JsonMetrics<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for JsonMetrics<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 /// How much was covered.

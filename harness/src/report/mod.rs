@@ -33,7 +33,7 @@ pub use crate::report::finding::Finding;
 use crate::report::format::{count, thousands};
 use crate::report::inventory::Miscount;
 #[cfg(feature = "json")]
-use crate::report::json::{JsonCoverage, JsonFinding, JsonLine, JsonOutcomes};
+use crate::report::json::{JsonCoverage, JsonFinding, JsonLine, JsonMetrics, JsonOutcomes};
 pub use crate::report::kind::Kind;
 pub use crate::report::outcome::Outcome;
 use crate::report::outcome::Strategy;
@@ -73,6 +73,7 @@ pub struct Report {
     pub(crate) miscounts: Vec<Miscount>,
     pub(crate) notes: Vec<String>,
     pub(crate) peak: u64,
+    pub(crate) metrics: Vec<(String, u64)>,
     pub(crate) fingerprint: u64,
     pub(crate) error: Option<Error>,
     pub(crate) replayed: Option<Replayed>,
@@ -99,6 +100,7 @@ impl Report {
             miscounts: Vec::new(),
             notes: Vec::new(),
             peak: 0,
+            metrics: Vec::new(),
             fingerprint: 0,
             error: None,
             replayed: None,
@@ -197,6 +199,13 @@ impl Report {
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
         self.peak
+    }
+
+    /// What the system of a script measured of itself in the fault-free run
+    /// ([`System::metrics`](crate::System::metrics)), in its order.
+    #[must_use]
+    pub fn metrics(&self) -> &[(String, u64)] {
+        &self.metrics
     }
 
     /// The hash of the fault-free run's events.
@@ -316,6 +325,7 @@ impl Report {
             allowed: self.inventory.iter().map(JsonFinding::of).collect(),
             c_library: self.c_library.iter().map(JsonFinding::of).collect(),
             peak_bytes: self.peak,
+            metrics: JsonMetrics(&self.metrics),
             fingerprint: Fingerprint(self.fingerprint).to_string(),
         };
         line.to_text()

@@ -33,6 +33,7 @@ impl Codec for Run {
         (self.sizes.clone(), self.budget_used).put(out);
         (self.survived, self.unattributed).put(out);
         (self.running, self.threads).put(out);
+        self.metrics.put(out);
     }
 
     fn get(from: &mut &[u8]) -> Option<Self> {
@@ -46,6 +47,7 @@ impl Codec for Run {
         let (sizes, budget_used) = Codec::get(from)?;
         let (survived, unattributed) = Codec::get(from)?;
         let (running, threads) = Codec::get(from)?;
+        let metrics = Codec::get(from)?;
         Some(Run {
             outcome,
             failure,
@@ -67,6 +69,7 @@ impl Codec for Run {
             unattributed,
             running,
             threads,
+            metrics,
             conducted: ScheduledEnd::default(),
             operations: Vec::new(),
         })

@@ -291,6 +291,7 @@ impl<S: System> Subject for ConcurrentScript<S> {
         for note in not_recovered {
             stage.not_recovered(note);
         }
+        stage.set_metrics(system.metrics());
         let is_whole = self.threads.iter().zip(&done).all(|(ops, done)| ops.len() == done.len());
         if is_whole && !saw_partial.get() {
             let world = World::new(stage.input, stage.scratch());

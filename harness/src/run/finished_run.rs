@@ -42,6 +42,8 @@ pub(crate) struct Run {
     pub(crate) injected: Option<Injected>,
     /// The most bytes that were live at once.
     pub(crate) peak: usize,
+    /// What the system of a script measured of itself.
+    pub(crate) metrics: Vec<(String, u64)>,
     /// Bytes that were live at the end.
     pub(crate) leaked: usize,
     /// The text of the result, if there was none to compare it with.
@@ -188,6 +190,7 @@ impl Run {
             requests: std::mem::take(&mut state.asked),
             injected,
             peak: state.peak,
+            metrics: std::mem::take(&mut state.metrics),
             leaked: state.live,
             text,
             trace: state.recorder.take().unwrap_or_default(),

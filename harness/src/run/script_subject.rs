@@ -113,6 +113,7 @@ impl<S: System> Subject for ScriptSubject<S> {
             }
         }
         stage.disarm();
+        stage.set_metrics(system.metrics());
         let state = system.snapshot();
         if progress.difference.is_none() && state != self.end {
             let note = diff_models(&self.end, &state);

@@ -90,6 +90,12 @@ impl<'a> Stage<'a> {
         self.heap.disarm();
     }
 
+    /// Keeps what the system of a script measured of itself.
+    pub(crate) fn set_metrics(&self, metrics: Vec<(&'static str, u64)>) {
+        let metrics = metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self.heap.with(|state| state.metrics = metrics);
+    }
+
     /// Begins the next operation of a script.
     pub(crate) fn begin_operation(&mut self) {
         if let Some(starts) = &mut self.starts {

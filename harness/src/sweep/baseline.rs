@@ -200,6 +200,7 @@ pub(crate) fn measure(
         && !settings.is_program
         && vacuity::misses_allocator(settings, scratch);
     baseline.peak = in_place.peak;
+    baseline.metrics.clone_from(&in_place.metrics);
     baseline.budget_used = in_place.budget_used;
     let census = run_with(&|job| job.capture = Some(Capture::census()));
     let texts = [&second, &in_place, &census].map(|run| run.text.as_deref().unwrap_or_default());

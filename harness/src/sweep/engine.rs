@@ -141,6 +141,7 @@ fn sweep_points(
     report.differs = settings.is_program && baseline.comparison == ResultComparison::Never;
     report.sampled |= baseline.subject_threads() > 1;
     report.peak = if baseline.is_in_order(settings) { baseline.peak as u64 } else { 0 };
+    report.metrics.clone_from(&baseline.metrics);
     report.fingerprint = baseline.fingerprint;
     report.coverage.requests = baseline.subject_requests();
     report.coverage.sites = if baseline.has_sites { baseline.site_count() } else { 0 };

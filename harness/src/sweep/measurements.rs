@@ -26,6 +26,8 @@ pub(crate) struct Baseline {
     pub(crate) fingerprint: u64,
     /// The most bytes that were live at a time, in a run in which growing blocks stay in place.
     pub(crate) peak: usize,
+    /// What the system of a script measured of itself.
+    pub(crate) metrics: Vec<(String, u64)>,
     /// The `Debug` texts of the results: one, unless schedules differ in it.
     pub(crate) texts: Vec<String>,
     /// Where the results of a whole program differ; empty if they don't.
@@ -279,6 +281,7 @@ codec_struct!(Baseline {
     by_thread,
     fingerprint,
     peak,
+    metrics,
     texts,
     difference,
     comparison,

@@ -167,6 +167,13 @@ pub trait System: Sized {
     /// not noticed.
     fn snapshot(&self) -> Self::Model;
 
+    /// What the system measures of itself at the end of a script: names and whole numbers, the same in
+    /// every run. The report of a sweep has those of the fault-free run; they are compared with
+    /// nothing. By default there are none.
+    fn metrics(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Applies the operation to the plain model and returns the expected reply. Its `Debug` text
     /// has to equal that of [`apply`](Self::apply)'s reply.
     fn model(model: &mut Self::Model, op: &Self::Op, world: &World<'_>) -> impl Debug;

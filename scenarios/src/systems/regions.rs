@@ -56,7 +56,7 @@ pub enum Reply {
     Sum(u64),
     /// The region refused a block, and never held more than its cap.
     Full,
-    /// So many blocks went back to the heap unwiped.
+    /// How many blocks went back to the heap unwiped.
     Unwiped(usize),
     /// It held so much.
     Beyond(usize),

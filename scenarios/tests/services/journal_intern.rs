@@ -2,12 +2,13 @@
 //! once.
 
 use mallory::{Heap, Options, System};
-use mallory_scenarios::services::fixture::SAMPLE;
+use mallory_scenarios::services::fixture::{self, SAMPLE};
 use mallory_scenarios::services::git_log::ChangeKind;
 use mallory_scenarios::services::journal_intern::{Error, JournalIntern, Op, Reply};
 
 use crate::by_hand::{Stage, agree, survive};
 use crate::operations::{append, journal_intern as script};
+use crate::survival;
 
 #[test]
 fn behaves_like_the_model() {
@@ -40,6 +41,18 @@ fn duplicates_are_saved_unless_the_kill_switch_is_on() {
         assert_eq!(stats.saved_strings, 4 * records - copies);
         assert_eq!(stats.saved_bytes == 0, bypass);
     }
+}
+
+#[test]
+fn a_sweep_reports_what_the_intern_table_saved() {
+    let text = include_str!("../../scripts/journal-intern.ron");
+    let report = survival::report::<JournalIntern>(text, fixture::journal, |sweep| sweep.limit(4));
+    let of = |name: &str| report.metrics().iter().find(|(found, _)| found == name).unwrap().1;
+    assert!(of("saved_duplicates") > 0 && of("saved_bytes") > of("saved_duplicates"), "{report}");
+    let json = report.to_json("sweep").expect("a result");
+    let saved = of("saved_bytes");
+    assert!(json.contains("\"metrics\":{\"interned_strings\":"), "{json}");
+    assert!(json.contains(&format!("\"saved_bytes\":{saved}}}")), "{json}");
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl ConfigCache {
         }
     }
 
-    /// Reads a configuration and keeps it under this name for so many milliseconds, instead of the
+    /// Reads a configuration and keeps it under this name for `ttl` milliseconds, instead of the
     /// one with the same name. In a full cache it takes the place of one whose time is over, or of
     /// the one whose last use is longest ago. Returns what it has replaced.
     ///

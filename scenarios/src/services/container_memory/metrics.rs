@@ -56,6 +56,24 @@ impl Metrics {
         }
     }
 
+    /// Their names and values, as reports show them. Dropping the list frees it.
+    #[must_use]
+    pub fn reported(&self) -> Vec<(&'static str, u64)> {
+        let held = self.held.map(|held| (held.bytes, held.fragmentation_ratio));
+        let (held, fragmentation) = held.unzip();
+        let numbers = [
+            ("total_allocated", Some(self.total_allocated)),
+            ("peak_allocation", Some(self.peak_allocation)),
+            ("active_containers", Some(self.active_containers)),
+            ("held", held),
+            ("pool_utilization_permille", Some(self.pool_utilization)),
+            ("fragmentation_permille", fragmentation),
+            ("allocation_rate_permille", Some(self.allocation_rate)),
+            ("deallocation_rate_permille", Some(self.deallocation_rate)),
+        ];
+        numbers.iter().filter_map(|(name, number)| Some((*name, (*number)? as u64))).collect()
+    }
+
     /// Writes them as a JSON object.
     ///
     /// # Errors

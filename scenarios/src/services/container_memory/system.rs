@@ -65,6 +65,10 @@ impl System for MemoryManager {
         }
     }
 
+    fn metrics(&self) -> Vec<(&'static str, u64)> {
+        self.metrics().reported()
+    }
+
     fn model(model: &mut Model, op: &Op, _world: &World<'_>) -> impl Debug {
         model.handle(op)
     }

@@ -43,6 +43,10 @@ impl System for JournalIntern {
         Model::of(self)
     }
 
+    fn metrics(&self) -> Vec<(&'static str, u64)> {
+        self.strings().metrics()
+    }
+
     fn model(model: &mut Model, op: &Op, world: &World<'_>) -> impl Debug {
         match model.apply(op, world) {
             Ok(reply) => Box::new(reply) as Box<dyn Debug>,

@@ -57,6 +57,10 @@ impl System for StateHub {
         Model { listeners, references }
     }
 
+    fn metrics(&self) -> Vec<(&'static str, u64)> {
+        self.strings.stats().metrics()
+    }
+
     fn model(model: &mut Model, op: &Op, _world: &World<'_>) -> impl Debug {
         model.handle(op)
     }
