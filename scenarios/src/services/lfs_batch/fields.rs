@@ -193,6 +193,17 @@ mod tests {
     }
 
     #[test]
+    fn no_chunk_grows() {
+        let (heap, scratch) = (Heap::new(), Heap::new());
+        let mut fields = ArenaFields::new(&heap);
+        let text = "x".repeat(FIRST_CHUNK / 2 + 1);
+        fields.take([Some("main")].into_iter(), &scratch).unwrap();
+        fields.take([Some(&*text), Some(&*text)].into_iter(), &scratch).unwrap();
+        let rooms = fields.chunks.iter().map(Vec::capacity);
+        assert!(rooms.eq([FIRST_CHUNK, 2 * FIRST_CHUNK]));
+    }
+
+    #[test]
     fn an_arena_asks_for_chunks_and_the_other_for_every_text() {
         fn blocks<F: Fields>() -> usize {
             let (heap, scratch) = (Heap::new(), Heap::new());
