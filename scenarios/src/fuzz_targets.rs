@@ -28,10 +28,11 @@ use crate::systems::{Arenas, Blocks, Damage, Interns, Regions, Slabs};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, the systems' among them.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 23] = [
     ("cache_rebuild", |bytes| fuzz::replay::<cache_rebuild::CacheRebuild>(bytes, log)),
     ("journal_intern", |bytes| fuzz::replay::<journal_intern::JournalIntern>(bytes, log)),
     ("lfs_batch", |bytes| fuzz::replay::<lfs_batch::LfsBatch>(bytes, requests)),
+    ("lfs_batch_arena", |bytes| fuzz::replay::<lfs_batch::LfsBatchArena>(bytes, requests)),
     ("request_context", |bytes| fuzz::replay::<request_context::Board>(bytes, nothing)),
     ("container_memory", |bytes| fuzz::replay::<MemoryManager>(bytes, nothing)),
     ("config_cache", |bytes| fuzz::replay::<ConfigCache>(bytes, nothing)),

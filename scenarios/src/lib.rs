@@ -52,6 +52,7 @@ fn services() -> Vec<Scenario> {
         script!(cache_rebuild::CacheRebuild, "cache-rebuild.ron").input(fixture::journal),
         script!(journal_intern::JournalIntern, "journal-intern.ron").input(fixture::journal),
         script!(lfs_batch::LfsBatch, "lfs-batch.ron").input(fixture::lfs_requests),
+        script!(lfs_batch::LfsBatchArena, "lfs-batch-arena.ron").input(fixture::lfs_requests),
         script!(request_context::Board, "request-context.ron"),
         script!(container_memory::MemoryManager, "container-memory.ron"),
         script!(config_cache::ConfigCache, "config-cache.ron"),

@@ -33,6 +33,16 @@ fn scripts_and_cases_are_printed_back_unchanged() {
     assert!(seen >= 20, "only {seen} scripts were read");
 }
 
+/// The two stores of the LFS server are swept by the same operations.
+#[test]
+fn both_lfs_scripts_have_the_same_operations() {
+    let read = |text, name| Script::<lfs_batch::Op>::read(text, name).expect(name);
+    let heap = read(include_str!("../../scripts/lfs-batch.ron"), "lfs-batch.ron");
+    let arena = read(include_str!("../../scripts/lfs-batch-arena.ron"), "lfs-batch-arena.ron");
+    assert_ne!(heap.system, arena.system);
+    assert_eq!(heap.threads, arena.threads);
+}
+
 fn reprinted(text: &str, name: &str) -> String {
     fn of<O: Serialize + DeserializeOwned>(text: &str, name: &str) -> String {
         Script::<O>::read(text, name).and_then(|script| script.print()).expect(name)
@@ -41,7 +51,7 @@ fn reprinted(text: &str, name: &str) -> String {
     match system {
         "cache-rebuild" => of::<cache_rebuild::Op>(text, name),
         "journal-intern" => of::<journal_intern::Op>(text, name),
-        "lfs-batch" => of::<lfs_batch::Op>(text, name),
+        "lfs-batch" | "lfs-batch-arena" => of::<lfs_batch::Op>(text, name),
         "request-context" => of::<request_context::Op>(text, name),
         "git-command" => of::<git_command::Op>(text, name),
         "container-memory" => of::<container_memory::Op>(text, name),

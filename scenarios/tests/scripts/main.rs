@@ -15,7 +15,7 @@ use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
-use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::lfs_batch::{LfsBatch, LfsBatchArena};
 use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::services::state_listener::StateHub;
 use mallory_scenarios::services::task_executor::TaskExecutor;
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         .system_with::<CacheRebuild>(fixture::journal)
         .system_with::<JournalIntern>(fixture::journal)
         .system_with::<LfsBatch>(fixture::lfs_requests)
+        .system_with::<LfsBatchArena>(fixture::lfs_requests)
         .system::<Board>()
         .system::<MemoryManager>()
         .system::<ConfigCache>()

@@ -10,7 +10,7 @@ use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
-use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::lfs_batch::{LfsBatch, LfsBatchArena};
 use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::services::state_listener::StateHub;
 use mallory_scenarios::services::task_executor::TaskExecutor;
@@ -52,6 +52,12 @@ fn journal_intern() {
 fn lfs_batch() {
     let script = include_str!("../../scripts/lfs-batch.ron");
     stays_clean::<LfsBatch>(script, fixture::lfs_requests);
+}
+
+#[test]
+fn lfs_batch_arena() {
+    let script = include_str!("../../scripts/lfs-batch-arena.ron");
+    stays_clean::<LfsBatchArena>(script, fixture::lfs_requests);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture::{GIT_ANSWERS, SAMPLE};
 use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
-use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::lfs_batch::{LfsBatch, LfsBatchArena};
 use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::services::state_listener::StateHub;
 use mallory_scenarios::services::task_executor::TaskExecutor;
@@ -118,4 +118,5 @@ fn no_call_of_the_lfs_server_allocates_outside_its_heap() {
         let (_, outside) = watch(|| drop(system.snapshot()));
         assert!(!outside.is_empty(), "the watch sees nothing");
     });
+    stays_inside::<LfsBatchArena>(&session::session(), session::REQUESTS, |_| ());
 }

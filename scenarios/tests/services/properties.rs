@@ -13,7 +13,7 @@ use mallory_scenarios::services::container_memory::MemoryManager;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
-use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::lfs_batch::{LfsBatch, LfsBatchArena};
 use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::services::state_listener::StateHub;
 use mallory_scenarios::services::task_executor::TaskExecutor;
@@ -46,6 +46,11 @@ fn journal_intern() {
 #[test]
 fn lfs_batch() {
     holds::<LfsBatch>(&fixture::lfs_requests().expect("the fixture"), 300, 200);
+}
+
+#[test]
+fn lfs_batch_arena() {
+    holds::<LfsBatchArena>(&fixture::lfs_requests().expect("the fixture"), 300, 200);
 }
 
 #[test]

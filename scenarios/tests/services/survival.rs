@@ -7,7 +7,7 @@ use mallory_scenarios::services::cache_rebuild::CacheRebuild;
 use mallory_scenarios::services::fixture;
 use mallory_scenarios::services::git_command::GitCommand;
 use mallory_scenarios::services::journal_intern::JournalIntern;
-use mallory_scenarios::services::lfs_batch::LfsBatch;
+use mallory_scenarios::services::lfs_batch::{LfsBatch, LfsBatchArena};
 use mallory_scenarios::services::request_context::Board;
 use mallory_scenarios::services::state_listener::StateHub;
 use mallory_scenarios::services::task_executor::TaskExecutor;
@@ -110,6 +110,7 @@ macro_rules! service {
 service!(cache_rebuild: CacheRebuild, "cache-rebuild.ron", fixture::journal);
 service!(journal_intern: JournalIntern, "journal-intern.ron", fixture::journal);
 service!(lfs_batch: LfsBatch, "lfs-batch.ron", fixture::lfs_requests);
+service!(lfs_batch_arena: LfsBatchArena, "lfs-batch-arena.ron", fixture::lfs_requests);
 service!(request_context: Board, "request-context.ron", nothing);
 service!(git_command: GitCommand, "git-command.ron", fixture::git_answers);
 service!(task_executor: TaskExecutor, "task-executor.ron", nothing);

@@ -3,13 +3,13 @@
 //!
 //! The changes of a batch become visible together, or not at all.
 
-use allocator_api2::vec::Vec;
 use hashbrown::HashMap;
 use mallory::{Heap, Refused};
 use serde::{Deserialize, Serialize};
 
+use super::fields::{Fields, HeapFields};
 use super::oid::Oid;
-use crate::memory::bytes::{refused, try_copy, try_push, try_with_capacity};
+use crate::memory::bytes::{refused, try_push, try_with_capacity};
 use crate::memory::hash::FixedState;
 
 /// The state of an object.
@@ -86,6 +86,17 @@ pub enum StoreChange<'a> {
     Remove(Oid),
 }
 
+impl<'a> StoreChange<'a> {
+    /// The text that it brings.
+    fn text(&self) -> Option<&'a str> {
+        match *self {
+            StoreChange::Announce { reference, .. } => reference,
+            StoreChange::Receive { content_type, .. } => content_type,
+            StoreChange::Verify(_) | StoreChange::Remove(_) => None,
+        }
+    }
+}
+
 /// Where metadata is kept. Every call may run out of memory and then changes nothing.
 pub trait Store {
     /// What is known of an object.
@@ -111,51 +122,55 @@ pub trait Store {
     fn commit(&mut self, scratch: &Heap, changes: &[StoreChange<'_>]) -> Result<(), Refused>;
 }
 
-/// A store in memory: every byte is in the heap that it is made on.
+/// A store in memory: every byte is in the heap that it is made on. Its texts are kept as `F` does
+/// it.
 #[derive(Debug)]
-pub struct MemoryStore {
-    objects: HashMap<Oid, Kept, FixedState, Heap>,
+pub struct MemoryStore<F: Fields = HeapFields> {
+    objects: HashMap<Oid, Kept<F::Text>, FixedState, Heap>,
+    fields: F,
 }
 
-type HeapText = Vec<u8, Heap>;
-
 #[derive(Debug)]
-struct Kept {
+struct Kept<T> {
     size: u64,
     state: ObjectState,
-    reference: Option<HeapText>,
-    content_type: Option<HeapText>,
-}
-
-impl Kept {
-    fn lend(&self) -> ObjectRecord<'_> {
-        ObjectRecord {
-            size: self.size,
-            state: self.state,
-            reference: self.reference.as_ref().map(lend),
-            content_type: self.content_type.as_ref().map(lend),
-        }
-    }
-}
-
-fn lend(text: &HeapText) -> &str {
-    std::str::from_utf8(text).expect("copied from a str")
+    reference: Option<T>,
+    content_type: Option<T>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// An empty store with a block for each text.
     #[must_use]
     pub fn new(heap: &Heap) -> Self {
-        MemoryStore { objects: HashMap::with_hasher_in(FixedState::default(), heap.clone()) }
+        MemoryStore::with_fields(heap)
+    }
+}
+
+impl<F: Fields> MemoryStore<F> {
+    /// An empty store.
+    #[must_use]
+    pub fn with_fields(heap: &Heap) -> Self {
+        let objects = HashMap::with_hasher_in(FixedState::default(), heap.clone());
+        MemoryStore { objects, fields: F::new(heap) }
     }
 
     /// Lends all objects in no useful order; needs no memory.
     pub fn iter(&self) -> impl Iterator<Item = (&Oid, ObjectRecord<'_>)> {
-        self.objects.iter().map(|(oid, kept)| (oid, kept.lend()))
+        self.objects.iter().map(|(oid, kept)| (oid, self.lend(kept)))
+    }
+
+    fn lend<'s>(&'s self, kept: &'s Kept<F::Text>) -> ObjectRecord<'s> {
+        let lend = |text| self.fields.lend(text);
+        ObjectRecord {
+            size: kept.size,
+            state: kept.state,
+            reference: kept.reference.as_ref().map(lend),
+            content_type: kept.content_type.as_ref().map(lend),
+        }
     }
 }
 
-impl Store for MemoryStore {
+impl<F: Fields> Store for MemoryStore<F> {
     fn get(&self, oid: &Oid) -> Result<Option<KnownObject>, Refused> {
         let kept = self.objects.get(oid);
         Ok(kept.map(|kept| KnownObject { size: kept.size, state: kept.state }))
@@ -171,27 +186,16 @@ impl Store for MemoryStore {
             try_push(&mut sorted, entry)?;
         }
         sorted.sort_unstable_by_key(|(oid, _)| **oid);
-        sorted.iter().try_for_each(|(oid, kept)| each(oid, kept.lend()))
+        sorted.iter().try_for_each(|(oid, kept)| each(oid, self.lend(kept)))
     }
 
     fn commit(&mut self, scratch: &Heap, changes: &[StoreChange<'_>]) -> Result<(), Refused> {
-        // All that can fail comes first: room in the map, and the new texts, one for each change.
-        let heap = self.objects.allocator().clone();
-        let mut texts = try_with_capacity(changes.len(), scratch)?;
-        let mut announced = 0;
-        for change in changes {
-            let text = match *change {
-                StoreChange::Announce { reference, .. } => {
-                    announced += 1;
-                    reference
-                }
-                StoreChange::Receive { content_type, .. } => content_type,
-                StoreChange::Verify(_) | StoreChange::Remove(_) => None,
-            };
-            let copied = text.map(|text| try_copy(text.as_bytes(), heap.clone())).transpose()?;
-            try_push(&mut texts, copied)?;
-        }
-        self.objects.try_reserve(announced).map_err(refused)?;
+        // All that can fail comes first: room in the map, and then the new texts, all at once,
+        // because an arena can't give one back.
+        let announced =
+            changes.iter().filter(|change| matches!(change, StoreChange::Announce { .. }));
+        self.objects.try_reserve(announced.count()).map_err(refused)?;
+        let texts = self.fields.take(changes.iter().map(StoreChange::text), scratch)?;
 
         for (change, text) in changes.iter().zip(texts) {
             match *change {

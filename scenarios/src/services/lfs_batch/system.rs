@@ -1,4 +1,5 @@
-//! The system `lfs-batch`: a Git LFS server's batch API over a metadata store in memory.
+//! The systems `lfs-batch` and `lfs-batch-arena`: a Git LFS server's batch API over a metadata store
+//! in memory, with a block for each text or with all texts in an arena.
 //!
 //! Its input is a file of requests, one JSON text a line, which operations refer to by number.
 
@@ -9,6 +10,7 @@ use mallory::system::World;
 use mallory::{Heap, Refused, System};
 use serde::{Deserialize, Serialize};
 
+use super::fields::{ArenaFields, Fields, HeapFields};
 use super::model::{Model, ModelReply, Object};
 use super::oid::Oid;
 use super::response::Reply;
@@ -16,11 +18,17 @@ use super::server::{Call, Server};
 use super::store::{MemoryStore, ObjectRecord};
 use crate::services::generate;
 
-/// The system.
+/// The system. Its store keeps texts as `F` does it.
 #[derive(Debug)]
-pub struct LfsBatch {
-    server: Server<MemoryStore>,
+pub struct LfsServer<F: Fields> {
+    server: Server<MemoryStore<F>>,
 }
+
+/// The server whose store has a block for each text.
+pub type LfsBatch = LfsServer<HeapFields>;
+
+/// The server whose store has all texts in an arena.
+pub type LfsBatchArena = LfsServer<ArenaFields>;
 
 /// A call of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Arbitrary)]
@@ -87,8 +95,8 @@ impl From<Refused> for Error {
     }
 }
 
-impl System for LfsBatch {
-    const NAME: &'static str = "lfs-batch";
+impl<F: Fields> System for LfsServer<F> {
+    const NAME: &'static str = F::SYSTEM;
 
     type Op = Op;
     type Reply = Reply;
@@ -96,7 +104,7 @@ impl System for LfsBatch {
     type Model = Model;
 
     fn open(heap: &Heap, _world: &World<'_>) -> Result<Self, Error> {
-        Ok(LfsBatch { server: Server::new(heap, MemoryStore::new(heap)) })
+        Ok(LfsServer { server: Server::new(heap, MemoryStore::with_fields(heap)) })
     }
 
     fn apply(&mut self, op: &Op, world: &World<'_>) -> Result<Reply, Error> {

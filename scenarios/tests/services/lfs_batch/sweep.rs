@@ -6,7 +6,7 @@ use std::path::Path;
 use mallory::system::World;
 use mallory::{Heap, Options, System as _};
 use mallory_scenarios::services::lfs_batch::model::Model;
-use mallory_scenarios::services::lfs_batch::{LfsBatch, Op};
+use mallory_scenarios::services::lfs_batch::{LfsBatch, LfsBatchArena, Op};
 
 use super::session::{REQUESTS, mistakes, oddities, pushes, session, upkeep};
 use crate::by_hand::{agree, survive};
@@ -20,8 +20,16 @@ fn a_session_goes_as_the_model_says() {
 }
 
 #[test]
+fn a_session_over_an_arena_goes_as_the_model_says() {
+    for bypass in [false, true] {
+        agree::<LfsBatchArena>(&session(), REQUESTS, Options::new().bypass(bypass));
+    }
+}
+
+#[test]
 fn pushes_survive_every_refused_request() {
     survive::<LfsBatch>(&pushes(), REQUESTS);
+    survive::<LfsBatchArena>(&pushes(), REQUESTS);
 }
 
 #[test]
@@ -37,6 +45,7 @@ fn mistakes_survive_every_refused_request() {
 #[test]
 fn upkeep_survives_every_refused_request() {
     survive::<LfsBatch>(&upkeep(), REQUESTS);
+    survive::<LfsBatchArena>(&upkeep(), REQUESTS);
 }
 
 #[test]
