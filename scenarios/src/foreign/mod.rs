@@ -13,6 +13,7 @@ pub mod allocators;
 pub mod axum;
 #[cfg(feature = "shuttle")]
 pub mod axum_shop;
+pub mod leaderboard;
 pub mod lua;
 pub mod popular;
 pub mod regex;
@@ -46,6 +47,6 @@ pub fn scenarios<A: GlobalAlloc + Sync>(heap: &'static GlobalHeap<A>) -> Vec<Sce
         include_str!("../../scripts/lfs-batch-sqlite.ron"),
     );
     let durable = durable.input(fixture::lfs_requests).group("foreign").rerun_by(PROGRAM);
-    let of_c = [sqlite::scenario(), lua::scenario(), durable];
-    foreign.into_iter().chain(of_c).chain(popular).collect()
+    let others = [leaderboard::sweep::scenario(heap), sqlite::scenario(), lua::scenario(), durable];
+    foreign.into_iter().chain(others).chain(popular).collect()
 }
