@@ -46,7 +46,7 @@ fn service() -> Router {
 }
 
 /// Runs a future that is never pending for long: there is no socket and no clock in it.
-fn wait<F: Future>(future: F) -> F::Output {
+pub(super) fn wait<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     loop {

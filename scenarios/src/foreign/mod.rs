@@ -13,6 +13,7 @@ pub mod allocators;
 pub mod axum;
 #[cfg(feature = "shuttle")]
 pub mod axum_shop;
+pub mod leaderboard;
 pub mod lua;
 pub mod popular;
 pub mod regex;
@@ -52,6 +53,7 @@ pub fn scenarios<A: GlobalAlloc + Sync>(heap: &'static GlobalHeap<A>) -> Vec<Sce
         include_str!("../../scripts/task-repository-sqlite.ron"),
     );
     let repository = repository.group("foreign").rerun_by(PROGRAM);
-    let of_c = [sqlite::scenario(), lua::scenario(), durable, repository];
-    foreign.into_iter().chain(of_c).chain(popular).collect()
+    let leaderboard = leaderboard::sweep::scenario(heap);
+    let others = [leaderboard, sqlite::scenario(), lua::scenario(), durable, repository];
+    foreign.into_iter().chain(others).chain(popular).collect()
 }

@@ -10,7 +10,7 @@ mod generate;
 pub mod git_command;
 pub mod git_log;
 pub mod journal_intern;
-mod json_writer;
+pub(crate) mod json_writer;
 pub mod lfs_batch;
 #[cfg(feature = "foreign")]
 pub mod lfs_batch_sqlite;
