@@ -48,6 +48,7 @@ fn main() {
     measure::<cache_rebuild::CacheRebuild>(&journal);
     measure::<journal_intern::JournalIntern>(&journal);
     measure::<lfs_batch::LfsBatch>(&lfs_requests);
+    measure::<lfs_batch::LfsBatchArena>(&lfs_requests);
     measure::<request_context::Board>(&[]);
     measure::<container_memory::MemoryManager>(&[]);
     measure::<config_cache::ConfigCache>(&[]);
