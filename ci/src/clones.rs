@@ -198,13 +198,7 @@ impl Calls {
 
 impl<'ast> Visit<'ast> for Calls {
     fn visit_item(&mut self, item: &'ast syn::Item) {
-        let attributes = match item {
-            syn::Item::Mod(item) => &item.attrs,
-            syn::Item::Fn(item) => &item.attrs,
-            syn::Item::Impl(item) => &item.attrs,
-            _ => return visit::visit_item(self, item),
-        };
-        if !is_test(attributes) {
+        if !is_test(item) {
             visit::visit_item(self, item);
         }
     }

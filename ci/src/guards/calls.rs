@@ -121,8 +121,19 @@ impl Calls {
     }
 }
 
-/// Whether these attributes say that an item is only there in tests.
-pub(crate) fn is_test(attributes: &[syn::Attribute]) -> bool {
+/// Whether an item is only there in tests.
+pub(crate) fn is_test(item: &syn::Item) -> bool {
+    let attributes = match item {
+        syn::Item::Mod(item) => &item.attrs,
+        syn::Item::Fn(item) => &item.attrs,
+        syn::Item::Impl(item) => &item.attrs,
+        _ => return false,
+    };
+    has_test(attributes)
+}
+
+/// Whether these attributes say that what they are of is only there in tests.
+pub(super) fn has_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let text = match &attribute.meta {
             syn::Meta::List(list) => list.tokens.to_string(),
@@ -134,13 +145,7 @@ pub(crate) fn is_test(attributes: &[syn::Attribute]) -> bool {
 
 impl<'ast> Visit<'ast> for Calls {
     fn visit_item(&mut self, item: &'ast syn::Item) {
-        let attributes = match item {
-            syn::Item::Mod(item) => &item.attrs,
-            syn::Item::Fn(item) => &item.attrs,
-            syn::Item::Impl(item) => &item.attrs,
-            _ => return visit::visit_item(self, item),
-        };
-        if !is_test(attributes) {
+        if !is_test(item) {
             visit::visit_item(self, item);
         }
     }

@@ -4,7 +4,7 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 use crate::guards::Breach;
-use crate::guards::calls::is_test;
+use crate::guards::calls::has_test;
 
 /// Types that own memory of a heap, or a right to it that has to be given back.
 const OWNERS: [&str; 6] = ["Box", "Bytes", "Handle", "Path", "Text", "Vec"];
@@ -113,7 +113,7 @@ fn documentation(attributes: &[syn::Attribute]) -> String {
 impl<'ast> Visit<'ast> for Functions<'_> {
     fn visit_item(&mut self, item: &'ast syn::Item) {
         match item {
-            syn::Item::Mod(item) if is_test(&item.attrs) => {}
+            syn::Item::Mod(item) if has_test(&item.attrs) => {}
             syn::Item::Fn(item) if matches!(item.vis, syn::Visibility::Public(_)) => {
                 self.check(&item.sig, &item.attrs);
             }
